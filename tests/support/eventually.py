@@ -1,0 +1,59 @@
+"""Wait for the world to become right, with a deadline, never for a fixed time.
+
+`eventually` is for tests on the event loop, `wait_until` for those that run processes from the outside. A check raises
+AssertionError (or returns False) while things are not yet so; the last one is what the test fails with.
+"""
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+EVERY = 0.02  # often enough that a test is as fast as what it waits for
+WITHIN = 10.0  # generous: what is right within a second on a quiet machine must not fail on a busy one
+
+Result = TypeVar("Result")
+
+
+class NotYetError(AssertionError):
+    """A check that returned False until the deadline."""
+
+
+async def eventually(
+    check: Callable[[], Result | Awaitable[Result]], within: float = WITHIN, every: float = EVERY
+) -> Result:
+    """Return what `check` (plain or async) returns as soon as it neither raises AssertionError nor returns False.
+
+    Raises:
+        AssertionError: the last one of `check`, when `within` seconds are over.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    while True:
+        try:
+            outcome = check()
+            return _accepted(await outcome if inspect.isawaitable(outcome) else outcome)
+        except AssertionError:
+            if loop.time() >= deadline:
+                raise
+        await asyncio.sleep(every)
+
+
+def wait_until(check: Callable[[], Result], within: float = WITHIN, every: float = EVERY) -> Result:
+    """Do the same as `eventually` in a test without an event loop."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return _accepted(check())
+        except AssertionError:
+            if time.monotonic() >= deadline:
+                raise
+        threading.Event().wait(every)
+
+
+def _accepted(outcome: Result) -> Result:
+    if outcome is False:
+        raise NotYetError("the check still says False")
+    return outcome

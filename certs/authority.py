@@ -1,0 +1,156 @@
+"""Make certificates: a CA, and what it signs for the webhook's server.
+
+Pure but for the system's random numbers in the keys. When to make one is decided in `rotation.py`. Every certificate carries
+key identifiers and key usage, because Python 3.13 and later, and others that verify strictly, refuse it otherwise.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+# A clock that is a little behind ours must not find a new certificate "not yet valid".
+BACKDATED_BY = timedelta(minutes=5)
+
+# A common name holds 64 characters at most, fewer than a service's full name may have: the names stand in the SAN alone.
+SERVING_COMMON_NAME = "configmapsync-webhook"
+
+
+class UnreadablePairError(ValueError):
+    """A pair that cannot be used; the message is the reason, without any part of the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and the key that belongs to it."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @classmethod
+    def parse(cls, certificate: bytes, key: bytes) -> Self:
+        """Read a pair; of a chain, its first certificate.
+
+        Raises:
+            UnreadablePairError: a part is missing, damaged, of another kind than ours, or belongs to another pair.
+        """
+        if not certificate or not key:
+            raise UnreadablePairError("is missing")
+        try:
+            parsed = x509.load_pem_x509_certificate(certificate)
+            parsed_key = serialization.load_pem_private_key(key, password=None)
+        except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
+            raise UnreadablePairError("is unreadable") from error
+        if not isinstance(parsed_key, ec.EllipticCurvePrivateKey):
+            raise UnreadablePairError("has a key of another kind")
+        if parsed.public_key() != parsed_key.public_key():
+            raise UnreadablePairError("has a key that belongs to another certificate")
+        return cls(parsed, parsed_key)
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """The certificate as a PEM block."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def key_pem(self) -> bytes:
+        """The key as an unencrypted PKCS#8 block."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+
+def new_authority(now: datetime, lifetime: timedelta) -> KeyPair:
+    """Make a CA of its own; its name holds the moment, so that people tell two of them in one bundle apart."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _name(f"configmapsync webhook CA {now:%Y-%m-%dT%H:%M:%SZ}")
+    builder = (
+        _builder(name, name, key.public_key(), now, now + lifetime)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    return KeyPair(builder.sign(key, hashes.SHA256()), key)
+
+
+def new_serving_pair(authority: KeyPair, names: Sequence[str], now: datetime, lifetime: timedelta) -> KeyPair:
+    """Sign a server's certificate for `names` (DNS names or addresses). It never outlives its CA."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = authority.certificate
+    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    builder = (
+        _builder(
+            _name(SERVING_COMMON_NAME),
+            issuer.subject,
+            key.public_key(),
+            now,
+            min(now + lifetime, issuer.not_valid_after_utc),
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([alternative_name(name) for name in names]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+    )
+    return KeyPair(builder.sign(authority.key, hashes.SHA256()), key)
+
+
+def alternative_name(name: str) -> x509.GeneralName:
+    """Return `name` as an entry of a SAN: an address where it reads as one, else a DNS name."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the DNS names and addresses that the certificate is for, sorted."""
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = (str(address) for address in san.get_values_for_type(x509.IPAddress))
+    return tuple(sorted((*san.get_values_for_type(x509.DNSName), *addresses)))
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    now: datetime,
+    not_after: datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED_BY)
+        .not_valid_after(not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,115 @@
+"""What is there, when it expires, and what `ensure` would do now and why. Changes nothing.
+
+The decisions are those of `rotation.py`, so this page cannot promise what `ensure` does not keep. Never shows a key.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+
+from certs import bundle, rotation
+from certs.authority import names_of
+from certs.material import Material
+from certs.rotation import Decision, Order
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """One certificate for people."""
+
+    subject: str
+    serial: str
+    names: tuple[str, ...]
+    not_before: str
+    not_after: str
+    renewal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A thing that is looked after, and the decision on it."""
+
+    thing: str
+    renew: bool
+    reason: str
+    certificates: tuple[CertificateFacts, ...]
+
+
+def findings(
+    place: str,
+    material: Material,
+    bundles: Mapping[Any, Sequence[bytes] | None],
+    order: Order,
+    now: datetime,
+) -> tuple[Finding, ...]:
+    """Return what `ensure` would find.
+
+    Args:
+        place: where the material is, in words.
+        material: what is there.
+        bundles: the `caBundle`s of every webhook configuration; `None` for one that does not exist.
+        order: what the material should be like.
+        now: the moment of the decision.
+    """
+    authority = rotation.authority_due(material, now)
+    serving = rotation.serving_due(material, order, now)
+    return (
+        _finding(f"authority in {place}", authority, bundle.authorities_in(material.authorities)),
+        _finding(f"certificate in {place}", serving, _leaf(material.certificate)),
+        *(_trust(str(name), present, material, now) for name, present in bundles.items()),
+    )
+
+
+def as_text(found: Sequence[Finding]) -> str:
+    """Lay the findings out for a terminal."""
+    return "\n".join(line for finding in found for line in _lines(finding))
+
+
+def as_document(found: Sequence[Finding]) -> dict[str, Any]:
+    """Lay the findings out for machines."""
+    return {"due": any(finding.renew for finding in found), "findings": [asdict(finding) for finding in found]}
+
+
+def _finding(thing: str, decision: Decision, certificates: Sequence[x509.Certificate]) -> Finding:
+    return Finding(thing, decision.renew, decision.reason, tuple(map(_facts, certificates)))
+
+
+def _trust(name: str, present: Sequence[bytes] | None, material: Material, now: datetime) -> Finding:
+    if present is None:
+        return Finding(name, renew=True, reason="does not exist", certificates=())
+    trusted = tuple(dict.fromkeys(authority for one in present for authority in bundle.authorities_in(one)))
+    due = any(bundle.merge(material.authorities, one, now) != one for one in present)
+    reason = "must trust other authorities" if due else "trusts what it must"
+    return Finding(name, due, reason, tuple(map(_facts, trusted)))
+
+
+def _leaf(pem: bytes) -> tuple[x509.Certificate, ...]:
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem)[:1])
+    except ValueError:
+        return ()
+
+
+def _facts(certificate: x509.Certificate) -> CertificateFacts:
+    return CertificateFacts(
+        subject=certificate.subject.rfc4514_string(),
+        serial=f"{certificate.serial_number:x}",
+        names=names_of(certificate),
+        not_before=certificate.not_valid_before_utc.isoformat(),
+        not_after=certificate.not_valid_after_utc.isoformat(),
+        renewal=rotation.renewal_time(certificate).isoformat(timespec="seconds"),
+    )
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    yield f"{finding.thing} {finding.reason}{': ensure would act' if finding.renew else ''}"
+    for facts in finding.certificates:
+        yield f"  {facts.subject}"
+        if facts.names:
+            yield f"    names    {', '.join(facts.names)}"
+        yield f"    serial   {facts.serial}"
+        yield f"    valid    {facts.not_before} to {facts.not_after}"
+        yield f"    renewed  {facts.renewal}"

@@ -1,0 +1,68 @@
+"""Who is asking: the one value that authentication hands to authorization, admission and reviews.
+
+authentication.py makes users from credentials, impersonation.py turns one into another, rbac.py judges them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ANONYMOUS = "system:anonymous"
+AUTHENTICATED_GROUP = "system:authenticated"
+UNAUTHENTICATED_GROUP = "system:unauthenticated"
+MASTERS_GROUP = "system:masters"  # may do everything, whatever the roles say: the way back in when RBAC is broken
+SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
+SERVICE_ACCOUNTS_GROUP = "system:serviceaccounts"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One authenticated (or anonymous) identity, with the fields of authentication.k8s.io/v1 UserInfo."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def as_user_info(self) -> dict[str, object]:
+        """Render the way reviews and webhooks carry it: empty fields are left out."""
+        info: dict[str, object] = {"username": self.name}
+        if self.uid:
+            info["uid"] = self.uid
+        if self.groups:
+            info["groups"] = list(self.groups)
+        if self.extra:
+            info["extra"] = {key: list(values) for key, values in self.extra.items()}
+        return info
+
+
+def anonymous() -> User:
+    """Nobody in particular: a request without credentials."""
+    return User(ANONYMOUS, groups=(UNAUTHENTICATED_GROUP,))
+
+
+def authenticated(name: str, uid: str, groups: tuple[str, ...], extra: Mapping[str, tuple[str, ...]]) -> User:
+    """Somebody with good credentials: always in the group of everybody who has them."""
+    return User(name, uid, with_group(groups, AUTHENTICATED_GROUP), extra)
+
+
+def with_group(groups: tuple[str, ...], group: str) -> tuple[str, ...]:
+    """Add a group at the end unless it is there already."""
+    return groups if group in groups else (*groups, group)
+
+
+def service_account_name(namespace: str, name: str) -> str:
+    """Spell the user name of a service account."""
+    return f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"
+
+
+def service_account_groups(namespace: str) -> tuple[str, ...]:
+    """Every service account is in these two groups."""
+    return (SERVICE_ACCOUNTS_GROUP, f"{SERVICE_ACCOUNTS_GROUP}:{namespace}")
+
+
+def service_account_of(user_name: str) -> tuple[str, str] | None:
+    """Read namespace and name back from a service account's user name; None for every other user."""
+    if not user_name.startswith(SERVICE_ACCOUNT_PREFIX):
+        return None
+    namespace, separator, name = user_name.removeprefix(SERVICE_ACCOUNT_PREFIX).partition(":")
+    return (namespace, name) if separator and namespace and name and ":" not in name else None

@@ -9,7 +9,7 @@ import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 EVERY = 0.02  # often enough that a test is as fast as what it waits for
 WITHIN = 10.0  # generous: what is right within a second on a quiet machine must not fail on a busy one
@@ -21,6 +21,10 @@ class NotYetError(AssertionError):
     """A check that returned False until the deadline."""
 
 
+@overload
+async def eventually(check: Callable[[], Awaitable[Result]], within: float = ..., every: float = ...) -> Result: ...
+@overload
+async def eventually(check: Callable[[], Result], within: float = ..., every: float = ...) -> Result: ...
 async def eventually(
     check: Callable[[], Result | Awaitable[Result]], within: float = WITHIN, every: float = EVERY
 ) -> Result:

@@ -1,0 +1,118 @@
+"""Fixtures of every suite: the cluster it talks to, namespaces of its own, processes that end with the test.
+
+A test that takes `cluster` (or `namespace`, ...) runs once on each kind of cluster that `--cluster` has chosen; it must be
+written so that it cannot tell which. What only one kind can do is marked `only_on`. The kinds are started in `support/`.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster, Kind
+from tests.support.clusters import KINDS, NoSuchClusterError, chosen, started
+from tests.support.processes import Process
+
+CLUSTER_HELP = (
+    "which API server the tests talk to. devcluster: the one in memory. real: etcd and kube-apiserver (and, where there is "
+    "one, kube-controller-manager) from KUBEBUILDER_ASSETS or /usr/local/kubebuilder/bin. existing: the current context of "
+    "the kubeconfig that KUBECONFIG names. Default: devcluster, and after it real where its programs are found."
+)
+CHOSEN = pytest.StashKey[tuple[Kind, ...]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", choices=KINDS, default=None, help=CLUSTER_HELP)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only_on(*kinds): runs only on these kinds of cluster")
+    try:
+        config.stash[CHOSEN] = chosen(config.getoption("--cluster"))
+    except NoSuchClusterError as problem:
+        raise pytest.UsageError(str(problem)) from problem
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what takes a cluster once on each."""
+    if "cluster" not in metafunc.fixturenames:
+        return
+    only_on = next(metafunc.definition.iter_markers("only_on"), None)
+    allowed = KINDS if only_on is None else only_on.args
+    kinds = [
+        kind if kind in allowed else pytest.param(kind, marks=pytest.mark.skip(f"only on {' or '.join(allowed)}"))
+        for kind in metafunc.config.stash[CHOSEN]
+    ]
+    metafunc.parametrize("cluster", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def _start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Kind], Cluster]]:
+    """Start each kind when first asked for and keep it to the end, in whatever order the tests come."""
+    running: dict[Kind, Cluster] = {}
+    with contextlib.ExitStack() as until_the_end:
+
+        def start(kind: Kind) -> Cluster:
+            if kind not in running:
+                running[kind] = until_the_end.enter_context(started(kind, tmp_path_factory.mktemp(kind)))
+            return running[kind]
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, _start_cluster: Callable[[Kind], Cluster]) -> Cluster:
+    """An API server with its admin; shared with all tests of the run."""
+    return _start_cluster(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _controllers_where_needed(request: pytest.FixtureRequest) -> None:
+    if "cluster" in request.fixturenames and request.node.get_closest_marker("controllers"):
+        running: Cluster = request.getfixturevalue("cluster")
+        if not running.has_controllers:
+            pytest.skip("needs kube-controller-manager beside kube-apiserver and etcd")
+
+
+@pytest.fixture
+def fresh_cluster(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of the same kind for this test alone, which may break it."""
+    if cluster.kind == "existing":
+        pytest.skip("an existing cluster is not ours to break")
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    with started(cluster.kind, folder) as own:
+        yield own
+
+
+@pytest.fixture
+def new_namespace(cluster: Cluster) -> Iterator[Callable[..., str]]:
+    """Make namespaces for this test: `new_namespace(prefix="team-a", labels={...})` returns the unique name."""
+    yield cluster.new_namespace
+    cluster.remove_namespaces()
+
+
+@pytest.fixture
+def namespace(new_namespace: Callable[..., str]) -> str:
+    """A namespace for this test."""
+    return new_namespace()
+
+
+@pytest.fixture
+def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start our own programs: `start_process("reconciler", "--kubeconfig", path)` runs `python -m reconciler ...`.
+
+    They end with the test, and a failed test shows what they have printed.
+    """
+    running: list[Process] = []
+
+    def start(module: str, *arguments: str | Path, environment: dict[str, str] | None = None) -> Process:
+        log = tmp_path / f"{module}-{len(running)}.log"
+        running.append(Process.python(module, *arguments, log=log, environment=environment))
+        return running[-1]
+
+    yield start
+    for process in reversed(running):
+        process.stop()
+        print(process.explain("its log")[-20_000:])  # noqa: T201 - pytest shows it under a failure only

@@ -1,0 +1,131 @@
+"""What a test sees of a cluster, the same for every kind: kubectl, plain requests, namespaces, kubeconfigs of its users.
+
+It is made by `clusters.py`. It must not know the domain's resources, and must work on a cluster that others use too: unique
+namespaces, and nothing left behind.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tests.support.control_plane import ControlPlane
+from tests.support.devcluster import DevCluster
+from tests.support.existing import ExistingCluster
+from tests.support.kubectl import Kubectl
+from tests.support.users import ADMIN, User, write_kubeconfig
+from tests.support.web import Answer, Web
+
+Kind = Literal["devcluster", "real", "existing"]
+NAMESPACES = "/api/v1/namespaces"
+
+
+class UnexpectedAnswerError(AssertionError):
+    """The API server did not answer what the test needs to go on."""
+
+
+@dataclass
+class Cluster:
+    """An API server and the ways to it."""
+
+    kind: Kind
+    url: str
+    authority_file: Path | None
+    folder: Path
+    users: Mapping[str, User]
+    kubeconfig: Path
+    server: ControlPlane | DevCluster | ExistingCluster
+    has_controllers: bool = True
+    _namespaces: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Build what the ways share."""
+        self._web = Web(self.url, self.authority_file)
+        self._kubectl = Kubectl(self.kubeconfig, self.folder / "kubectl-cache")
+
+    @property
+    def is_real(self) -> bool:
+        """Whether a kube-apiserver answers, not our own server in memory."""
+        return self.kind != "devcluster"
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """The admin's kubectl: `cluster.kubectl("get", "ns")`."""
+        return self._kubectl
+
+    def kubectl_as(self, user: str) -> Kubectl:
+        """Return the kubectl of alice or bob."""
+        return Kubectl(self.kubeconfig_for(user), self.folder / f"kubectl-cache-{user}")
+
+    def kubeconfig_for(self, user: str) -> Path:
+        """Return a kubeconfig of that user; skips the test where the cluster has no users of ours."""
+        if user not in self.users:
+            pytest.skip(f"the {self.kind} cluster has no {user} of ours")
+        path = self.folder / f"{user}.kubeconfig"
+        return write_kubeconfig(path, self.url, self.authority_file, {"token": self.users[user].token})
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        user: str = ADMIN,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Answer:
+        """Send one request as that user, whatever the answer."""
+        token = self.users[user].token if user in self.users else None
+        return self._web.request(method, path, body, token=token, content_type=content_type, accept=accept)
+
+    def get(self, path: str) -> Any:
+        """The object or list at that path."""
+        return self._succeed(self.request("GET", path), f"GET {path}").json
+
+    def find(self, path: str) -> Any | None:
+        """The object at that path, or None where there is none."""
+        answer = self.request("GET", path)
+        return None if answer.status == 404 else self._succeed(answer, f"GET {path}").json
+
+    def create(self, path: str, document: object) -> Any:
+        """POST to a collection; returns what was stored."""
+        return self._succeed(self.request("POST", path, document), f"POST {path}").json
+
+    def replace(self, path: str, document: object) -> Any:
+        """PUT; returns what was stored."""
+        return self._succeed(self.request("PUT", path, document), f"PUT {path}").json
+
+    def patch(self, path: str, patch: object, content_type: str = "application/merge-patch+json") -> Any:
+        """PATCH, a merge patch by default; returns what was stored."""
+        return self._succeed(self.request("PATCH", path, patch, content_type=content_type), f"PATCH {path}").json
+
+    def delete(self, path: str, options: object = None) -> None:
+        """DELETE; what is gone already is fine."""
+        answer = self.request("DELETE", path, options)
+        if answer.status != 404:
+            self._succeed(answer, f"DELETE {path}")
+
+    def new_namespace(self, prefix: str = "test", labels: Mapping[str, str] | None = None) -> str:
+        """Create a namespace that no other test has, and return its name."""
+        return self.add_namespace(f"{prefix}-{secrets.token_hex(4)}", labels)
+
+    def add_namespace(self, name: str, labels: Mapping[str, str] | None = None) -> str:
+        """Create a namespace of that name; `remove_namespaces` removes it again."""
+        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
+        self.create(NAMESPACES, document)
+        self._namespaces.append(name)
+        return name
+
+    def remove_namespaces(self) -> None:
+        """Ask for the end of all namespaces that were made here; does not wait for it."""
+        while self._namespaces:
+            self.delete(f"{NAMESPACES}/{self._namespaces.pop()}")
+
+    @staticmethod
+    def _succeed(answer: Answer, what: str) -> Answer:
+        if not 200 <= answer.status < 300:
+            raise UnexpectedAnswerError(f"{what}: {answer.status} {answer.text}")
+        return answer

@@ -1,0 +1,189 @@
+"""A real control plane of a test's own: etcd, kube-apiserver and, where there is one, kube-controller-manager.
+
+The programs are those of kubebuilder's envtest. Everything listens on 127.0.0.1 and lives in one folder. It must not know
+which suite runs on it; `cluster.py` is how tests talk to it.
+"""
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from tests.support.eventually import wait_until
+from tests.support.pki import Authority, KeyPair, signing_key
+from tests.support.processes import LOCAL_ADDRESS, STARTS_WITHIN, Process, free_port
+from tests.support.users import ADMIN, User, write_kubeconfig, write_token_file
+from tests.support.web import Web
+
+ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
+USUAL_FOLDER = Path("/usr/local/kubebuilder/bin")
+API_SERVER, STORAGE, CONTROLLERS = "kube-apiserver", "etcd", "kube-controller-manager"
+CONTROLLER_USER = "system:kube-controller-manager"
+SERVICE_RANGE = "10.0.0.0/24"  # the server's own Service takes the first; nothing routes there
+# Only what works without nodes: the others would watch, log and cost for nothing.
+CONTROLLER_NAMES = (
+    "namespace-controller",
+    "garbage-collector-controller",
+    "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
+    "clusterrole-aggregation-controller",
+    "resourcequota-controller",
+)
+MISSING = f"{API_SERVER} and {STORAGE} are not there: set {ASSETS_VARIABLE} to the folder that holds them"
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Where the programs of the control plane are."""
+
+    folder: Path
+
+    @classmethod
+    def find(cls) -> Self | None:
+        """Those of KUBEBUILDER_ASSETS, else those of the usual folder, else None."""
+        named = os.environ.get(ASSETS_VARIABLE)
+        for folder in [Path(named)] if named else [USUAL_FOLDER]:
+            if (folder / API_SERVER).is_file() and (folder / STORAGE).is_file():
+                return cls(folder.resolve())
+        return None
+
+    @property
+    def has_controllers(self) -> bool:
+        """Whether namespaces are emptied and dependents collected."""
+        return (self.folder / CONTROLLERS).is_file()
+
+
+class ControlPlane:
+    """Starts when built; `stop()` ends it."""
+
+    def __init__(self, programs: Programs, folder: Path, users: Sequence[User], now: dt.datetime) -> None:
+        """Start all of it and wait until it serves.
+
+        Args:
+            programs: what to start.
+            folder: an empty one, for keys, logs and data.
+            users: who can talk to it; one of them is the admin.
+            now: from when on its certificates are valid.
+        """
+        self._programs = programs
+        self._folder = folder
+        self._admin = next(user for user in users if user.name == ADMIN)
+        self._authority = Authority(folder, now)
+        self.authority_file = self._authority.pair.certificate
+        self._serving = self._authority.server(
+            "serving", ["localhost", "kubernetes.default.svc"], [LOCAL_ADDRESS, "10.0.0.1"]
+        )
+        self._controller_identity = self._authority.client("controllers", CONTROLLER_USER)
+        self._service_account_key = signing_key(folder / "service-accounts.key")
+        self._tokens = write_token_file(folder / "tokens.csv", users)
+        self._storage_port, self._port = free_port(), free_port()
+        self.url = f"https://{LOCAL_ADDRESS}:{self._port}"
+        self._web = Web(self.url, self.authority_file)
+        self._running: list[Process] = []
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        self._running.append(self._start_storage())
+        self._running.append(self._start_api_server())
+        self._wait_until_ready()
+        if self._programs.has_controllers:
+            self._running.append(self._start_controllers())
+            self._wait_for_controllers()
+
+    def restart(self) -> None:
+        """End the API server as a crash would (politely it waits a minute for open watches) and start it again.
+
+        Address and data stay the same.
+        """
+        self._running[1].kill()
+        self._running[1] = self._start_api_server()
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """End it, newest first, and give back the disk; the logs stay."""
+        while self._running:
+            self._running.pop().stop()
+        shutil.rmtree(self._folder / "data", ignore_errors=True)
+
+    def _start_storage(self) -> Process:
+        clients = f"http://{LOCAL_ADDRESS}:{self._storage_port}"
+        return self._start_program(
+            STORAGE,
+            f"--data-dir={self._folder / 'data'}",
+            f"--listen-client-urls={clients}",
+            f"--advertise-client-urls={clients}",
+            f"--listen-peer-urls=http://{LOCAL_ADDRESS}:0",
+            "--unsafe-no-fsync=true",  # a test's data need not survive a power cut
+        )
+
+    def _start_api_server(self) -> Process:
+        return self._start_program(
+            API_SERVER,
+            f"--etcd-servers=http://{LOCAL_ADDRESS}:{self._storage_port}",
+            f"--bind-address={LOCAL_ADDRESS}",
+            f"--advertise-address={LOCAL_ADDRESS}",
+            f"--secure-port={self._port}",
+            f"--tls-cert-file={self._serving.certificate}",
+            f"--tls-private-key-file={self._serving.key}",
+            f"--client-ca-file={self.authority_file}",
+            f"--token-auth-file={self._tokens}",
+            "--authorization-mode=RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+            f"--service-account-key-file={self._service_account_key}",
+            f"--service-account-signing-key-file={self._service_account_key}",
+            f"--service-cluster-ip-range={SERVICE_RANGE}",
+            "--endpoint-reconciler-type=none",  # a loopback address is no valid endpoint
+        )
+
+    def _start_controllers(self) -> Process:
+        kubeconfig = write_kubeconfig(
+            self._folder / "controllers.kubeconfig",
+            self.url,
+            self.authority_file,
+            _certificate_entry(self._controller_identity),
+        )
+        return self._start_program(
+            CONTROLLERS,
+            f"--kubeconfig={kubeconfig}",
+            f"--bind-address={LOCAL_ADDRESS}",
+            f"--secure-port={free_port()}",
+            f"--controllers={','.join(CONTROLLER_NAMES)}",
+            f"--root-ca-file={self.authority_file}",
+            "--use-service-account-credentials=true",  # each with its own default role, as clusters are installed
+            "--leader-elect=false",
+        )
+
+    def _start_program(self, name: str, *arguments: str) -> Process:
+        return Process([self._programs.folder / name, *arguments], self._folder / f"{name}.log")
+
+    def _wait_until_ready(self) -> None:
+        server = self._running[1]
+
+        def ready() -> None:
+            server.check_running()
+            answer = self._web.request("GET", "/readyz", token=self._admin.token)
+            assert answer.status == 200, server.explain(f"/readyz: {answer.text}")
+
+        wait_until(ready, STARTS_WITHIN, every=0.1)
+
+    def _wait_for_controllers(self) -> None:
+        controllers = self._running[2]
+
+        def published() -> None:
+            controllers.check_running()
+            path = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
+            answer = self._web.request("GET", path, token=self._admin.token)
+            assert answer.status == 200, controllers.explain(f"{path}: {answer.text}")
+
+        wait_until(published, STARTS_WITHIN, every=0.1)
+
+
+def _certificate_entry(pair: KeyPair) -> dict[str, str]:
+    return {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}

@@ -1,0 +1,63 @@
+"""One plain HTTP request at a time, blocking: how a test reads and writes a cluster without the code that it tests."""
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+TIMEOUT = 30.0
+
+
+class Answer(NamedTuple):
+    """What came back; status 0 where nobody listened."""
+
+    status: int
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body as values."""
+        return json.loads(self.text)
+
+
+class Web:
+    """Requests to one server."""
+
+    def __init__(self, url: str, authority: Path | None) -> None:
+        """Remember where; `authority` is the PEM file that vouches for an https server."""
+        parts = urlsplit(url)
+        self._address = parts.netloc
+        self._tls = ssl.create_default_context(cafile=authority) if parts.scheme == "https" else None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Answer:
+        """Send one request, `body` as JSON; a refused or broken connection is an answer with status 0."""
+        headers = {"Accept": accept}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = content_type
+        connection = self._connect()
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode())
+        except (OSError, http.client.HTTPException) as problem:
+            return Answer(0, f"{type(problem).__name__}: {problem}")
+        finally:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._address, timeout=TIMEOUT)
+        return http.client.HTTPSConnection(self._address, timeout=TIMEOUT, context=self._tls)

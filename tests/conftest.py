@@ -4,6 +4,7 @@ A test that takes `cluster` (or `namespace`, ...) runs once on each kind of clus
 written so that it cannot tell which. What only one kind can do is marked `only_on`. The kinds are started in `support/`.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[CHOSEN] = chosen(config.getoption("--cluster"))
     except NoSuchClusterError as problem:
         raise pytest.UsageError(str(problem)) from problem
+
+
+def pytest_sessionstart() -> None:
+    """Say that there is no event loop outside of async tests: looptime asks for one, and Python before 3.14 would make it.
+
+    Nobody would close that loop, and a warning is an error here.
+    """
+    asyncio.set_event_loop(None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,0 +1,203 @@
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import uvloop
+from aiohttp import ClientSession, TCPConnector, web
+from cryptography import x509
+
+from certs.authority import KeyPair, new_authority, new_serving_pair
+from certs.directory import DirectoryStore
+from certs.material import Material
+from tests.support.eventually import eventually
+from webhook.certwatcher import CertWatcher, ServedPair
+
+NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock
+AUTHORITY = new_authority(NOW, timedelta(days=30))
+PAIRS = [new_serving_pair(AUTHORITY, ["webhook.test", "127.0.0.1"], NOW, timedelta(days=9)) for _ in range(3)]
+
+
+@pytest.fixture(
+    params=[pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
+)
+def run(request: pytest.FixtureRequest):
+    """Both event loops have a TLS of their own, and we serve on uvloop."""
+
+    def run(story) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(story)
+
+    return run
+
+
+def _material(pair: KeyPair) -> Material:
+    return Material(certificate=pair.certificate_pem, key=pair.key_pem)
+
+
+def _write(directory: Path, certificate: KeyPair, key: KeyPair) -> None:
+    (directory / "tls.crt").write_bytes(certificate.certificate_pem)
+    (directory / "tls.key").write_bytes(key.key_pem)
+
+
+def _serial(pair: KeyPair) -> str:
+    return f"{pair.certificate.serial_number:x}"
+
+
+@asynccontextmanager
+async def _serving(watcher: CertWatcher) -> AsyncIterator[int]:
+    async def hello(_request: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    application = web.Application()
+    application.router.add_get("/", hello)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=watcher.listener_context)
+    await site.start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _client() -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=AUTHORITY.certificate_pem.decode())
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+async def _serial_seen_at(port: int, name: str | None) -> str:
+    """Shake hands as a new client, with SNI (a name) or without (an address sends none)."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=_client(), server_hostname=name or "127.0.0.1")
+    certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    await writer.wait_closed()
+    return f"{x509.load_der_x509_certificate(certificate).serial_number:x}"
+
+
+@pytest.mark.parametrize("name", [pytest.param("webhook.test", id="with SNI"), pytest.param(None, id="without SNI")])
+def test_new_connections_get_the_new_pair(tmp_path: Path, run, name: str | None):
+    async def story() -> None:
+        store = DirectoryStore(tmp_path)
+        watcher = CertWatcher(tmp_path, lambda _: None)
+        stored = await store.save(_material(PAIRS[0]), "")
+        watcher.look()
+        async with _serving(watcher) as port:
+            assert await _serial_seen_at(port, name) == _serial(PAIRS[0])
+            await store.save(_material(PAIRS[1]), stored.version)
+            watcher.look()
+            assert await _serial_seen_at(port, name) == _serial(PAIRS[1])
+
+    run(story())
+
+
+def test_a_connection_that_is_open_lives_on(tmp_path: Path, run):
+    async def story() -> None:
+        store = DirectoryStore(tmp_path)
+        stored = await store.save(_material(PAIRS[0]), "")
+        watcher = CertWatcher(tmp_path, lambda _: None)
+        watcher.look()
+        async with _serving(watcher) as port, ClientSession(connector=TCPConnector(ssl=_client(), limit=1)) as session:
+            for pair in PAIRS[1:]:
+                async with session.get(f"https://127.0.0.1:{port}/") as answer:
+                    assert await answer.text() == "hello"
+                stored = await store.save(_material(pair), stored.version)
+                watcher.look()
+            async with session.get(f"https://127.0.0.1:{port}/") as answer:
+                assert await answer.text() == "hello"
+            assert len(session.connector._conns) == 1
+
+    run(story())
+
+
+def test_a_torn_pair_is_never_loaded_and_the_former_one_serves_on(tmp_path: Path, run):
+    async def story() -> None:
+        _write(tmp_path, PAIRS[0], PAIRS[0])
+        watcher = CertWatcher(tmp_path, lambda _: None)
+        watcher.look()
+        async with _serving(watcher) as port:
+            _write(tmp_path, PAIRS[1], PAIRS[0])
+            watcher.look()
+            assert await _serial_seen_at(port, None) == _serial(PAIRS[0])
+            _write(tmp_path, PAIRS[1], PAIRS[1])
+            watcher.look()
+            assert await _serial_seen_at(port, None) == _serial(PAIRS[1])
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        pytest.param(lambda _folder: None, "waiting for tls.crt and tls.key", id="nothing there"),
+        pytest.param(lambda folder: _write(folder, PAIRS[0], PAIRS[1]), "are no pair", id="torn"),
+        pytest.param(lambda folder: (folder / "tls.crt").write_text("x"), "waiting for", id="no key"),
+        pytest.param(
+            lambda folder: [(folder / name).write_text("") for name in ("tls.crt", "tls.key")],
+            "are no pair",
+            id="empty",
+        ),
+        pytest.param(lambda folder: (folder / "tls.crt").mkdir(), "Is a directory", id="a directory in its place"),
+    ],
+)
+def test_without_a_pair_it_says_what_it_waits_for(tmp_path: Path, spoil, told: str):
+    watcher = CertWatcher(tmp_path, lambda _: None)
+    spoil(tmp_path)
+    watcher.look()
+    assert told in (watcher.problem() or "")
+    _replace(tmp_path)
+    watcher.look()
+    assert watcher.problem() is None
+
+
+def _replace(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.rmdir() if path.is_dir() else path.unlink()
+    _write(folder, PAIRS[0], PAIRS[0])
+
+
+def test_what_is_served_is_told_once_with_its_serial_and_its_end(tmp_path: Path):
+    told: list[ServedPair] = []
+    watcher = CertWatcher(tmp_path, told.append)
+    _write(tmp_path, PAIRS[0], PAIRS[0])
+    for _ in range(3):
+        watcher.look()
+    assert [(pair.serial, pair.expires) for pair in told] == [
+        (_serial(PAIRS[0]), PAIRS[0].certificate.not_valid_after_utc)
+    ]
+
+
+async def test_it_follows_the_directory_by_itself(tmp_path: Path):
+    watcher = CertWatcher(tmp_path, lambda _: None)
+    following = asyncio.create_task(watcher.run())
+    await DirectoryStore(tmp_path).save(_material(PAIRS[0]), "")
+    await asyncio.wait_for(watcher.wait_for_first(), 10)
+    stored = await DirectoryStore(tmp_path).load()
+    await DirectoryStore(tmp_path).save(replace(stored.material, **_fields(PAIRS[1])), stored.version)
+    await eventually(lambda: watcher.served is not None and watcher.served.serial == _serial(PAIRS[1]))
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+def _fields(pair: KeyPair) -> dict[str, bytes]:
+    return {"certificate": pair.certificate_pem, "key": pair.key_pem}
+
+
+def test_a_client_that_leaves_in_the_middle_of_the_handshake_harms_nobody(tmp_path: Path, run):
+    async def story() -> None:
+        _write(tmp_path, PAIRS[0], PAIRS[0])
+        watcher = CertWatcher(tmp_path, lambda _: None)
+        watcher.look()
+        async with _serving(watcher) as port:
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", port)) as connection:
+                    connection.send(b"\x16\x03\x01")
+            assert await _serial_seen_at(port, None) == _serial(PAIRS[0])
+
+    run(story())

@@ -1,0 +1,127 @@
+"""Serve the newest certificate without dropping a connection.
+
+A listener's TLS context is never changed: loading a new certificate with an old key into it would fail and break every later
+handshake. Instead each new pair gets a context of its own, and the listener's `sni_callback`, which runs for clients with and
+without SNI alike, hands the newest one to each new connection. Connections that are open keep the pair they began with.
+
+The pair is read from one generation of a mounted Secret (the kubelet switches the link `..data`); `certs/directory.py` lays its
+files out in the same way. It is looked at once a second, because a file watch misses what happens on some mounts.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+
+log = structlog.stdlib.get_logger()
+
+CERTIFICATE = "tls.crt"
+KEY = "tls.key"
+CURRENT_GENERATION = "..data"
+LOOKED_AT_EVERY_SECONDS = 1.0
+
+
+class UnusablePairError(Exception):
+    """The files are not a pair that can be served; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPair:
+    """What is served, for the log and the metric."""
+
+    context: ssl.SSLContext
+    serial: str
+    expires: datetime
+
+
+class CertWatcher:
+    """Follows the pair in a directory; `listener_context` is what a server listens with, for its whole life."""
+
+    def __init__(self, directory: Path, on_served: Callable[[ServedPair], None]) -> None:
+        self._directory = directory
+        self._on_served = on_served
+        self._seen: tuple[bytes, bytes] | None = None
+        self._problem: str | None = None
+        self._first = asyncio.Event()
+        self.served: ServedPair | None = None
+        self.listener_context = _server_context()
+        self.listener_context.sni_callback = self._hand_out
+
+    def problem(self) -> str | None:
+        """Return why nothing can be served yet, or None."""
+        return None if self.served else self._problem or f"no certificate was looked for in {self._directory} yet"
+
+    async def wait_for_first(self) -> None:
+        """Return as soon as there is something to serve."""
+        await self._first.wait()
+
+    async def run(self) -> None:
+        """Look for a changed pair until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOKED_AT_EVERY_SECONDS)
+
+    def look(self) -> None:
+        """Load the pair if it changed. One that cannot be served leaves the former one in service."""
+        generation = _generation(self._directory)
+        try:
+            files = _read(generation)
+            if files == self._seen:
+                return
+            pair = _load(generation, files)
+        except UnusablePairError as error:
+            self._tell(f"{self._directory}: {error}")
+            return
+        self._seen, self._problem, self.served = files, None, pair
+        self._first.set()
+        self._on_served(pair)
+        log.info("certificate served", serial=pair.serial, expires=pair.expires.isoformat())
+
+    def _tell(self, problem: str) -> None:
+        """Log a problem once, not once a second."""
+        if problem != self._problem:
+            log.warning("certificate not loaded", problem=problem, serving_on=self.served is not None)
+        self._problem = problem
+
+    def _hand_out(self, connection: ssl.SSLObject, _name: str | None, _listener: ssl.SSLContext) -> None:
+        if self.served:
+            connection.context = self.served.context
+
+
+def _generation(directory: Path) -> Path:
+    """Resolve the link once, so that both files come from one generation even if it is switched meanwhile."""
+    generation = (directory / CURRENT_GENERATION).resolve()
+    return generation if generation.is_dir() else directory
+
+
+def _read(generation: Path) -> tuple[bytes, bytes]:
+    try:
+        return (generation / CERTIFICATE).read_bytes(), (generation / KEY).read_bytes()
+    except FileNotFoundError as error:
+        raise UnusablePairError(f"waiting for {CERTIFICATE} and {KEY}") from error
+    except OSError as error:
+        raise UnusablePairError(str(error)) from error
+
+
+def _load(generation: Path, files: tuple[bytes, bytes]) -> ServedPair:
+    """Build a context for a pair; OpenSSL refuses a certificate and a key that do not belong together."""
+    context = _server_context()
+    try:
+        context.load_cert_chain(generation / CERTIFICATE, generation / KEY)
+        certificate = x509.load_pem_x509_certificate(files[0])
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise UnusablePairError(f"{CERTIFICATE} and {KEY} are no pair: {error}") from error
+    if _read(generation) != files:
+        raise UnusablePairError("the files are being written")  # OpenSSL read them itself: what it read is not certain
+    return ServedPair(context, f"{certificate.serial_number:x}", certificate.not_valid_after_utc)
+
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,67 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from certs.__main__ import main
+from certs.settings import Settings
+from runtime.settings import load
+from tests.support.processes import Process
+
+
+def test_two_processes_at_once_end_with_one_certificate(tmp_path: Path):
+    command = [sys.executable, "-m", "certs", "ensure", "--dir", tmp_path / "pair"]
+    runs = [Process(command, tmp_path / f"{number}.log") for number in range(2)]
+    assert [run.wait() for run in runs] == [0, 0], "\n".join(run.output() for run in runs)
+    made = (tmp_path / "pair" / "tls.crt").read_bytes()
+    assert main(["ensure", "--dir", str(tmp_path / "pair")]) == 0
+    assert (tmp_path / "pair" / "tls.crt").read_bytes() == made
+
+
+def test_a_directory_is_for_development_names_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["ensure", "--dir", str(tmp_path), "--extra-names", "webhook.example", "--namespace", "ns"]) == 0
+    assert main(["inspect", "--dir", str(tmp_path), "--extra-names", "webhook.example", "--namespace", "ns"]) == 0
+    text = capsys.readouterr().out
+    for name in (
+        "configmapsync-webhook.ns.svc",
+        "configmapsync-webhook.ns.svc.cluster.local",
+        "localhost",
+        "127.0.0.1",
+    ):
+        assert name in text
+    assert "webhook.example" in text
+    assert "ensure would act" not in text
+
+
+def test_inspect_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", "--dir", str(tmp_path), "--output", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["due"] is True
+    assert [finding["reason"] for finding in found["findings"]] == ["is missing", "is missing"]
+
+
+def test_files_of_somebody_else_are_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "tls.key").write_text("theirs")
+    assert main(["ensure", "--dir", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert "was not made by this tool" in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["burn"], ["ensure", "--ca-lifetime", "soon"], []], ids=str)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        load(Settings, "configmapsync-certs", arguments)
+    assert ended.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_lifetimes_are_read_as_people_write_them():
+    settings = load(Settings, "configmapsync-certs", ["ensure", "--ca-lifetime", "10d", "--settling", "90s"])
+    assert (settings.ca_lifetime.days, settings.settling.total_seconds()) == (10, 90)
+
+
+def test_environment_variables_work_as_flags_do(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONFIGMAPSYNC_NAMESPACE", "from-environment")
+    assert load(Settings, "configmapsync-certs", ["inspect"]).namespace == "from-environment"

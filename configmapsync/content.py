@@ -1,0 +1,257 @@
+"""What a copy is: the content it must have, the marks by which it is ours, and the whole object to write.
+
+`planning.py` compares records of live copies with a template made here; the reconciler's writer sends what `render` returns.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from configmapsync import globs
+from configmapsync.names import (
+    ADOPTED,
+    APPLIED_METADATA,
+    DELETION_POLICY,
+    DIGEST,
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    MARKS,
+    SOURCE,
+    SYNC_UID_LABEL,
+    SYNCED_BY,
+    NamespacedName,
+    is_tracking_key,
+)
+from configmapsync.resource import ConfigMapSync, DeletionPolicy, KeySelection
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The part of a ConfigMap that a copy repeats exactly; `binary_data` holds base64 text as on the wire."""
+
+    data: Mapping[str, str]
+    binary_data: Mapping[str, str]
+    immutable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceObject:
+    """A source as it was read."""
+
+    key: NamespacedName
+    uid: str
+    resource_version: str
+    content: Content
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CopyRecord:
+    """What is kept of a live ConfigMap that is a copy, or stands where one should be; `digest` is that of its real content."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    digest: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    immutable: bool = False
+    deleting: bool = False
+
+    @property
+    def key(self) -> NamespacedName:
+        """Where it is found."""
+        return NamespacedName(self.namespace, self.name)
+
+    @property
+    def managed(self) -> bool:
+        """Whether it carries the marks of a copy, whoever's."""
+        return self.labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE and bool(self.sync_uid)
+
+    @property
+    def sync_uid(self) -> str:
+        """The UID of the sync that wrote it; empty where it does not say."""
+        return self.labels.get(SYNC_UID_LABEL, "")
+
+    @property
+    def synced_by(self) -> NamespacedName | None:
+        """The sync that wrote it."""
+        return NamespacedName.parse(self.annotations.get(SYNCED_BY))
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it existed before us."""
+        return self.annotations.get(ADOPTED) == "true"
+
+    @property
+    def deletion_policy(self) -> DeletionPolicy:
+        """What becomes of it when its sync cannot say so any more; kept, where its mark is unreadable."""
+        mark = self.annotations.get(DELETION_POLICY)
+        return DeletionPolicy.DELETE if mark == DeletionPolicy.DELETE else DeletionPolicy.ORPHAN
+
+
+@dataclass(frozen=True, slots=True)
+class CopyTemplate:
+    """What every copy of one sync must look like now."""
+
+    name: str
+    content: Content
+    digest: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+def digest(content: Content) -> str:
+    """A fingerprint of the content: the same for equal content whatever the order of its keys, different for different content.
+
+    Every part is preceded by its length, so that no two contents run into the same bytes.
+    """
+    hasher = hashlib.sha256(b"immutable" if content.immutable else b"mutable")
+    for part in (content.data, content.binary_data):
+        hasher.update(b"|%d" % len(part))
+        for key in sorted(part):
+            for text in (key, part[key]):
+                encoded = text.encode("utf-8", "surrogatepass")
+                hasher.update(b"|%d|" % len(encoded))
+                hasher.update(encoded)
+    return f"sha256:{hasher.hexdigest()}"
+
+
+def choose_keys(content: Content, keys: Iterable[KeySelection]) -> Content:
+    """The chosen part of the content, renamed as asked; all of it where nothing is chosen.
+
+    A key that the source lacks is simply not there. Two keys never end under one name: `validation.py` refuses renames that must
+    collide, and where a glob brings a collision about, the exact choice wins.
+    """
+    chosen = tuple(keys)
+    if not chosen:
+        return content
+    names = _names_in_copy(chosen, (*content.data, *content.binary_data))
+    return Content(
+        data={new: content.data[old] for new, old in names.items() if old in content.data},
+        binary_data={new: content.binary_data[old] for new, old in names.items() if old in content.binary_data},
+        immutable=content.immutable,
+    )
+
+
+def _names_in_copy(chosen: tuple[KeySelection, ...], present: Iterable[str]) -> dict[str, str]:
+    """Key in the copy to key in the source. Globs first, so that exact choices overwrite what they brought."""
+    available = set(present)
+    patterns = [selection.key for selection in chosen if globs.is_glob(selection.key)]
+    names = {key: key for key in available if any(globs.matches(pattern, key) for pattern in patterns)}
+    exact = (
+        (selection.as_ or selection.key, selection.key) for selection in chosen if not globs.is_glob(selection.key)
+    )
+    return names | {new: old for new, old in exact if old in available}
+
+
+def template(sync: ConfigMapSync, source: SourceObject) -> CopyTemplate:
+    """What each copy of `source` must look like for `sync`: content, marks, and the metadata that was asked for."""
+    content = choose_keys(source.content, sync.spec.keys)
+    fingerprint = digest(content)
+    labels = _taken_over(source.labels, sync.spec.copy_metadata.labels) | _allowed(sync.spec.metadata.labels)
+    annotations = _taken_over(source.annotations, sync.spec.copy_metadata.annotations) | _allowed(
+        sync.spec.metadata.annotations
+    )
+    marks = {
+        SYNCED_BY: str(sync.key),
+        SOURCE: str(sync.source),
+        DIGEST: fingerprint,
+        DELETION_POLICY: str(sync.spec.deletion_policy),
+    }
+    if labels or annotations:
+        applied = {"annotations": sorted(annotations), "labels": sorted(labels)}
+        marks[APPLIED_METADATA] = json.dumps(applied, separators=(",", ":"))
+    return CopyTemplate(
+        name=sync.destination_name,
+        content=content,
+        digest=fingerprint,
+        labels=labels | {MANAGED_BY_LABEL: MANAGED_BY_VALUE, SYNC_UID_LABEL: sync.metadata.uid},
+        annotations=annotations | marks,
+    )
+
+
+def satisfied(record: CopyRecord, wanted: CopyTemplate) -> bool:
+    """Whether a live copy is right: its content, everything we put on it, and nothing left that we no longer ask for."""
+    if record.digest != wanted.digest:
+        return False
+    return (
+        record.labels.items() >= wanted.labels.items()
+        and record.annotations.items() >= wanted.annotations.items()
+        and (APPLIED_METADATA in wanted.annotations or APPLIED_METADATA not in record.annotations)
+    )
+
+
+def render(wanted: CopyTemplate, namespace: str, record: CopyRecord | None) -> dict[str, Any]:
+    """The whole ConfigMap to write.
+
+    Args:
+        wanted: what it must look like.
+        namespace: where.
+        record: the live object it replaces: its UID and resourceVersion become the precondition, and what others put on it stays.
+    """
+    labels, annotations = _foreign_metadata(record) if record else ({}, {})
+    metadata: dict[str, Any] = {
+        "name": wanted.name,
+        "namespace": namespace,
+        "labels": {**labels, **wanted.labels},
+        "annotations": {**annotations, **wanted.annotations},
+    }
+    if record is not None:
+        metadata |= {"uid": record.uid, "resourceVersion": record.resource_version}
+    configmap: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    if wanted.content.data:
+        configmap["data"] = wanted.content.data
+    if wanted.content.binary_data:
+        configmap["binaryData"] = wanted.content.binary_data
+    if wanted.content.immutable:
+        configmap["immutable"] = True
+    return configmap
+
+
+def released(record: CopyRecord) -> dict[str, Any]:
+    """The merge patch that takes our marks off a copy and leaves all the rest, valid only for the object that was seen."""
+    return {
+        "metadata": {
+            "uid": record.uid,
+            "resourceVersion": record.resource_version,
+            "labels": {key: None for key in sorted(MARKS) if key in record.labels},
+            "annotations": {key: None for key in sorted(MARKS) if key in record.annotations},
+        }
+    }
+
+
+def _foreign_metadata(record: CopyRecord) -> tuple[dict[str, str], dict[str, str]]:
+    """What others put on a copy, and the one mark that outlives a rewrite: that the object was there before us."""
+    applied_labels, applied_annotations = _applied_metadata(record)
+    labels = {key: value for key, value in record.labels.items() if key not in MARKS and key not in applied_labels}
+    annotations = {
+        key: value
+        for key, value in record.annotations.items()
+        if key == ADOPTED or (key not in MARKS and key not in applied_annotations)
+    }
+    return labels, annotations
+
+
+def _applied_metadata(record: CopyRecord) -> tuple[frozenset[str], frozenset[str]]:
+    """The labels and annotations that an earlier write of ours put there; none where the mark is unreadable."""
+    try:
+        applied = json.loads(record.annotations.get(APPLIED_METADATA, "{}"))
+        return frozenset(applied.get("labels", ())), frozenset(applied.get("annotations", ()))
+    except (ValueError, AttributeError, TypeError):
+        return frozenset(), frozenset()
+
+
+def _taken_over(present: Mapping[str, str], allow_list: tuple[str, ...]) -> dict[str, str]:
+    """What an allow-list takes over from the source; never a key by which a tool tracks its objects, not even by a glob."""
+    return _allowed(
+        {key: value for key, value in present.items() if any(globs.matches(pattern, key) for pattern in allow_list)}
+    )
+
+
+def _allowed(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if not is_tracking_key(key)}

@@ -1,0 +1,261 @@
+"""The heart: what should be, minus what is.
+
+`plan` takes one observation of the world and returns every write that would make it right, each with its reason, and every
+destination that gets nothing, with why. It is total: every observation has a plan, and the plan of a world that is right
+writes nothing. `reconciler/reconcile.py` observes and carries out; nothing here may do either.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from configmapsync.content import CopyRecord, CopyTemplate, SourceObject, satisfied, template
+from configmapsync.names import NamespacedName
+from configmapsync.reasons import Reason
+from configmapsync.resource import ConfigMapSync, ConflictPolicy, DeletionPolicy, SourceDeletionPolicy
+from configmapsync.selection import Namespace, select
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A destination that another rule forbids (a loop, an older sync that owns it): why it gets nothing from us."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at the world, from the side of one sync.
+
+    Attributes:
+        sync: the resource, with defaults filled in.
+        source: its source as it is now; None where there is none.
+        copies: every live ConfigMap whose marks carry this sync's UID or its name.
+        copy_at: the live ConfigMap with anybody's marks at a place; None where there is none.
+        namespaces: all namespaces of the cluster.
+        is_living: whether a sync of that UID exists.
+        foreign_at: the ConfigMap without marks that is known to stand at a place; None where none is known.
+        refused: destinations that another rule forbids.
+        protected: namespaces that are destinations only by exact name.
+    """
+
+    sync: ConfigMapSync
+    source: SourceObject | None
+    copies: tuple[CopyRecord, ...]
+    copy_at: Callable[[NamespacedName], CopyRecord | None]
+    namespaces: Mapping[str, Namespace]
+    is_living: Callable[[str], bool]
+    foreign_at: Callable[[NamespacedName], CopyRecord | None]
+    refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
+    protected: frozenset[str] = frozenset()
+
+
+class Verb(StrEnum):
+    """What a write does to one ConfigMap."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    ADOPT = "adopt"  # an update that takes over what existed before us
+    RECREATE = "recreate"  # delete and create: an immutable copy cannot be updated
+    DELETE = "delete"
+    RELEASE = "release"  # our marks go, the data stays
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change to one ConfigMap.
+
+    Attributes:
+        verb: what to do.
+        key: the ConfigMap.
+        why: the reason in a few words, for logs and for the printed plan.
+        record: the live object the plan saw, whose UID and resourceVersion are the preconditions; None for a create.
+        template: what the copy must look like; None where it goes or is released.
+    """
+
+    verb: Verb
+    key: NamespacedName
+    why: str
+    record: CopyRecord | None = None
+    template: CopyTemplate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one destination stands."""
+
+    namespace: str
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one reconcile has to do, in the order in which it may be done.
+
+    Attributes:
+        writes: copies to make or to put right; each stands alone.
+        removals: copies that are no longer wanted; tried only after every write was.
+        settled: the outcome of each destination that needs no write: right already, or refused with its reason.
+        verdict: why the sync as a whole does not go on; None where it does.
+        finalizer: whether our finalizer must stand, because something of ours is or will be out there.
+        digest: the digest that every copy must have; None without a source.
+    """
+
+    writes: tuple[Write, ...] = ()
+    removals: tuple[Write, ...] = ()
+    settled: tuple[Outcome, ...] = ()
+    verdict: Outcome | None = None
+    finalizer: bool = False
+    digest: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is to be written."""
+        return not self.writes and not self.removals
+
+
+def plan(observed: Observed) -> Plan:
+    """Decide everything for one sync. Pure, total, and independent of the order of its inputs."""
+    sync = observed.sync
+    owned = tuple(copy for copy in observed.copies if owns(sync, copy, observed.is_living))
+    if sync.deleting:
+        removals = _removals(observed, owned, wanted=frozenset(), why="the sync is being deleted")
+        return Plan(removals=removals, finalizer=bool(removals))
+    if sync.spec.suspend:
+        verdict = Outcome("", Reason.SUSPENDED, "spec.suspend is true: copies stay as they are")
+        return Plan(verdict=verdict, finalizer=bool(owned))
+    if observed.source is None:
+        return _plan_without_source(observed, owned)
+    return _plan_copies(observed, owned, observed.source)
+
+
+def owns(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]) -> bool:
+    """Whether `copy` is ours to change and to remove.
+
+    The marks must name this sync, and the UID must be its own, or that of a sync which no longer exists: the sync was made
+    again under its name, or the cluster came back from a backup, and its copies are taken back rather than fought.
+    """
+    if not copy.managed or copy.synced_by != sync.key:
+        return False
+    return copy.sync_uid == sync.metadata.uid or not is_living(copy.sync_uid)
+
+
+def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
+    """The source is gone, or not there yet: keep the copies or let them go, as the sync says."""
+    sync = observed.sync
+    verdict = Outcome("", Reason.SOURCE_NOT_FOUND, f'source ConfigMap "{sync.source}" not found')
+    if sync.spec.source_deletion_policy is SourceDeletionPolicy.DELETE:
+        removals = _removals(observed, owned, wanted=frozenset(), why="the source is gone", orphaning=False)
+    else:
+        selection = select(sync, observed.namespaces, observed.protected)
+        wanted = frozenset(copy.key for copy in owned if copy.namespace in selection.selected)
+        removals = _removals(observed, owned, wanted, why="the namespace is no longer selected")
+    return Plan(removals=removals, verdict=verdict, finalizer=bool(owned))
+
+
+def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:
+    sync = observed.sync
+    selection = select(sync, observed.namespaces, observed.protected)
+    wanted_template = template(sync, source)
+    writes: list[Write] = []
+    settled = [Outcome(refusal.namespace, refusal.reason, refusal.message) for refusal in selection.refused]
+    for namespace in selection.selected:
+        decision = _plan_destination(observed, NamespacedName(namespace, wanted_template.name), wanted_template)
+        if isinstance(decision, Write):
+            writes.append(decision)
+        else:
+            settled.append(decision)
+    in_the_making = {write.key.namespace for write in writes}
+    removals = _removals(
+        observed,
+        tuple(
+            copy for copy in owned if copy.namespace not in in_the_making
+        ),  # a renamed copy goes when its successor stands
+        wanted=frozenset(NamespacedName(namespace, wanted_template.name) for namespace in selection.selected),
+        why="no longer selected",
+    )
+    return Plan(
+        writes=tuple(writes),
+        removals=removals,
+        settled=tuple(settled),
+        finalizer=bool(writes or owned),
+        digest=wanted_template.digest,
+    )
+
+
+def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTemplate) -> Write | Outcome:
+    """Decide one destination: a write, or why there is none."""
+    sync = observed.sync
+    if (refusal := observed.refused.get(key)) is not None:
+        return Outcome(key.namespace, refusal.reason, refusal.message)
+    copy = observed.copy_at(key)
+    if copy is None:
+        return _plan_empty_place(observed, key, wanted)
+    if not _ours_at_its_place(sync, copy, observed.is_living):
+        owner = copy.synced_by or "another sync"
+        message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
+        return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
+    if copy.deleting:
+        return Outcome(
+            key.namespace, Reason.PROGRESSING, f'ConfigMap "{key}" is being deleted; it is made again afterwards'
+        )
+    if satisfied(copy, wanted):
+        return Outcome(key.namespace, Reason.SYNCED)
+    if copy.immutable and copy.digest != wanted.digest:
+        return Write(Verb.RECREATE, key, "an immutable copy has other content", copy, wanted)
+    why = "the content differs" if copy.digest != wanted.digest else "labels or annotations differ"
+    return Write(Verb.UPDATE, key, why, copy, wanted)
+
+
+def _ours_at_its_place(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]) -> bool:
+    """At a wanted place our UID is proof enough: an annotation that someone took off is drift, and is put back."""
+    return owns(sync, copy, is_living) or (copy.managed and copy.sync_uid == sync.metadata.uid)
+
+
+def _plan_empty_place(observed: Observed, key: NamespacedName, wanted: CopyTemplate) -> Write | Outcome:
+    foreign = observed.foreign_at(key)
+    if foreign is None:
+        return Write(Verb.CREATE, key, "there is no copy", template=wanted)
+    if observed.sync.spec.conflict_policy is ConflictPolicy.ADOPT:
+        return Write(Verb.ADOPT, key, "an unmanaged ConfigMap is adopted", foreign, wanted)
+    message = (
+        f'ConfigMap "{key}" exists and is not managed by ConfigMapSync; delete it, choose another '
+        "destinationConfigMapName, or set conflictPolicy: Adopt"
+    )
+    return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
+
+
+def abandon(copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace], why: str) -> tuple[Write, ...]:
+    """What becomes of copies whose sync cannot say it any more: each goes the way its own deletion-policy mark tells."""
+    return tuple(
+        _removal(copy, why, orphan=copy.deletion_policy is DeletionPolicy.ORPHAN)
+        for copy in _removable(copies, namespaces)
+    )
+
+
+def _removals(
+    observed: Observed,
+    owned: tuple[CopyRecord, ...],
+    wanted: frozenset[NamespacedName],
+    why: str,
+    *,
+    orphaning: bool = True,
+) -> tuple[Write, ...]:
+    orphan = orphaning and observed.sync.spec.deletion_policy is DeletionPolicy.ORPHAN
+    unwanted = (copy for copy in owned if copy.key not in wanted)
+    return tuple(_removal(copy, why, orphan=orphan) for copy in _removable(unwanted, observed.namespaces))
+
+
+def _removal(copy: CopyRecord, why: str, *, orphan: bool) -> Write:
+    """An adopted copy is released whatever the policy, for it was there before us."""
+    return Write(Verb.RELEASE if orphan or copy.adopted else Verb.DELETE, copy.key, why, copy)
+
+
+def _removable(copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace]) -> Iterator[CopyRecord]:
+    """The copies that need us to go away: a namespace on its way out takes its own along, and so does a delete under way."""
+    for copy in sorted(copies, key=lambda copy: copy.key):
+        namespace = namespaces.get(copy.namespace)
+        if namespace is not None and not namespace.terminating and not copy.deleting:
+            yield copy

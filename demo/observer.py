@@ -1,0 +1,50 @@
+"""An independent clock: watches every ConfigMap beside the reconciler and notes when each version was seen.
+
+What the demo says about time is measured here, on one monotonic clock, by a process that takes no part in the syncing.
+"""
+
+import json
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One version of one ConfigMap, and when the observer saw it."""
+
+    at: float
+    kind: str
+    key: str
+    data: dict[str, str]
+
+
+class Observer:
+    """Follows `kubectl get configmaps --watch` in the background."""
+
+    def __init__(self, kubectl: str, kubeconfig: Path) -> None:
+        self.sightings: list[Sighting] = []
+        command = [kubectl, "--kubeconfig", str(kubeconfig), "get", "--raw", "/api/v1/configmaps?watch=true"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._process.terminate()
+        self._process.wait()
+
+    def seen(self, key: str, name: str, value: str, since: float) -> float | None:
+        """When `key` was first seen with `value` under `name` after `since`; None where it was not."""
+        times = (s.at for s in list(self.sightings) if s.at >= since and s.key == key and s.data.get(name) == value)
+        return next(times, None)
+
+    def _follow(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        for line in self._process.stdout:
+            now = time.monotonic()
+            event = json.loads(line)
+            metadata = event["object"]["metadata"]
+            key = f"{metadata['namespace']}/{metadata['name']}"
+            self.sightings.append(Sighting(now, event["type"], key, event["object"].get("data", {})))

@@ -1,0 +1,210 @@
+"""The story, chapter by chapter. Each says what it shows, does it with the commands a user would type, and verifies the outcome."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+from demo.observer import Observer
+from demo.processes import Processes, free_port
+from demo.terminal import Terminal
+
+HERE = (
+    Path(__file__).parent.relative_to(Path.cwd())
+    if Path(__file__).is_relative_to(Path.cwd())
+    else Path(__file__).parent
+)
+MANIFESTS = HERE / "manifests"
+COPIES = "-l app.kubernetes.io/managed-by=configmapsync"
+IDLE_SECONDS = 5
+
+
+class Story:
+    """The demo, with what its chapters share."""
+
+    def __init__(self, processes: Processes, folder: Path, kubectl: str) -> None:
+        self._processes = processes
+        self._kubeconfig = folder / "kubeconfig"
+        self._terminal = Terminal(kubectl, self._kubeconfig)
+        self._kubectl_program = kubectl
+        self._observer: Observer | None = None
+
+    def tell(self, *, keep: bool) -> None:
+        """Tell it all; with `keep`, wait for Ctrl-C before everything is stopped."""
+        self._start()
+        try:
+            self._copies_appear()
+            self._edits_travel()
+            self._damage_is_repaired()
+            self._new_namespaces_are_served()
+            self._it_explains_itself()
+            self._idle_means_silent()
+            if keep:
+                self._keep()
+            self._deleting_cleans_up()
+        finally:
+            self.observer.close()
+        self._terminal.say("\nEvery step was verified.")
+
+    @property
+    def observer(self) -> Observer:
+        """The independent clock; there once the API server is."""
+        if self._observer is None:
+            self._observer = Observer(self._kubectl_program, self._kubeconfig)
+        return self._observer
+
+    def _start(self) -> None:
+        terminal = self._terminal
+        terminal.heading("An API server in memory, and the reconciler as a process beside it")
+        self._processes.start(
+            "devcluster", "devcluster", "--listen", "127.0.0.1:0", "--kubeconfig", str(self._kubeconfig)
+        )
+        self._processes.wait_for_file(self._kubeconfig)
+        terminal.kubectl("apply -k config/crd")
+        terminal.kubectl("wait --for=condition=Established crd/configmapsyncs.apps.nishaf.info")
+        port = free_port()
+        self._processes.start(
+            "reconciler", "reconciler", "--kubeconfig", str(self._kubeconfig), "--health-address", f"127.0.0.1:{port}"
+        )
+        self._processes.wait_until_ready(port)
+        terminal.say("the reconciler is ready")
+
+    def _copies_appear(self) -> None:
+        terminal = self._terminal
+        terminal.heading("Declare a ConfigMapSync, and copies appear")
+        terminal.kubectl(f"apply -f {MANIFESTS}/1-namespaces.yaml")
+        terminal.kubectl(f"apply -f {MANIFESTS}/2-shared-config.yaml")
+        terminal.kubectl(f"apply -f {MANIFESTS}/3-sync.yaml")
+        terminal.kubectl("wait --for=condition=Ready configmapsync/shared-config -n platform --timeout=20s")
+        terminal.kubectl(f"get configmaps -A {COPIES}")
+        terminal.verify(
+            "checkout, payments and team-search have their copy, byte for byte; team-sandbox was excluded",
+            lambda: self._copies() == {name: self._source() for name in ("checkout", "payments", "team-search")},
+        )
+
+    def _edits_travel(self) -> None:
+        terminal = self._terminal
+        terminal.heading("Edit the source, and every copy follows")
+        _ = self.observer
+        terminal.verify("an observer watches from outside", lambda: len(self.observer.sightings) >= 4)
+        took = self._change_and_measure("debug", ("checkout", "payments", "team-search"))
+        terminal.say(f"  the last copy was right {took * 1000:.1f} ms after the edit was seen")
+        terminal.verify(
+            "all copies are equal to the source",
+            lambda: all(copy == self._source() for copy in self._copies().values()),
+        )
+
+    def _change_and_measure(self, value: str, namespaces: tuple[str, ...]) -> float:
+        """Edit the source; returns the seconds from the edit to the last copy, both as the observer saw them."""
+        since = time.monotonic()
+        patch = json.dumps({"data": {"LOG_LEVEL": value}})
+        self._terminal.kubectl(f"patch configmap shared-config -n config-central --type=merge -p '{patch}'")
+
+        def seen(namespace: str) -> float | None:
+            return self.observer.seen(f"{namespace}/shared-config", "LOG_LEVEL", value, since)
+
+        self._terminal.verify(f"every copy says LOG_LEVEL: {value}", lambda: all(seen(name) for name in namespaces))
+        edited = seen("config-central") or since
+        return max(seen(name) or edited for name in namespaces) - edited
+
+    def _damage_is_repaired(self) -> None:
+        terminal = self._terminal
+        terminal.heading("Damage a copy, and it is repaired; delete one, and it comes back")
+        since = time.monotonic()
+        patch = json.dumps({"data": {"LOG_LEVEL": "hacked"}})
+        terminal.kubectl(f"patch configmap shared-config -n payments --type=merge -p '{patch}'")
+        terminal.verify(
+            "the observer saw the damage, and then the right content again",
+            lambda: (
+                (damaged := self.observer.seen("payments/shared-config", "LOG_LEVEL", "hacked", since)) is not None
+                and self.observer.seen("payments/shared-config", "LOG_LEVEL", "debug", damaged) is not None
+            ),
+        )
+        terminal.kubectl("delete configmap shared-config -n checkout")
+        terminal.verify("checkout has its copy again", lambda: self._copies().get("checkout") == self._source())
+
+    def _new_namespaces_are_served(self) -> None:
+        terminal = self._terminal
+        terminal.heading("A namespace with the right label is served as soon as it is there")
+        terminal.kubectl("create namespace reporting")
+        terminal.kubectl("label namespace reporting config=shared")
+        terminal.verify("reporting has its copy", lambda: self._copies().get("reporting") == self._source())
+
+    def _it_explains_itself(self) -> None:
+        terminal = self._terminal
+        terminal.heading("It explains itself")
+        terminal.kubectl("create configmap shared-config -n team-sandbox --from-literal=made=by-hand")
+        terminal.kubectl(
+            "patch configmapsync shared-config -n platform --type=json "
+            """-p '[{"op": "remove", "path": "/spec/excludedNamespaces"}]'"""
+        )
+        terminal.kubectl("wait --for=condition=Ready=false configmapsync/shared-config -n platform --timeout=20s")
+        terminal.kubectl("get cmsync -A")
+        terminal.kubectl(
+            """get cmsync shared-config -n platform -o jsonpath='{range .status.failures[*]}{.reason}: {.message}{"\\n"}{end}'"""
+        )
+        terminal.verify(
+            "the ConfigMap made by hand was not touched",
+            lambda: self._data("team-sandbox") == {"data": {"made": "by-hand"}},
+        )
+        terminal.kubectl("delete configmap shared-config -n team-sandbox")
+        terminal.kubectl("wait --for=condition=Ready configmapsync/shared-config -n platform --timeout=20s")
+        terminal.verify(
+            "it healed by itself once that was gone", lambda: self._copies().get("team-sandbox") == self._source()
+        )
+        terminal.verify("events tell the same", lambda: "DestinationConflict" in self._events())
+        terminal.kubectl("events -n platform --for configmapsync/shared-config")
+
+    def _events(self) -> str:
+        return self._terminal.kubectl("events -n platform --for configmapsync/shared-config", show=False)
+
+    def _idle_means_silent(self) -> None:
+        terminal = self._terminal
+        terminal.heading("Idle means silent")
+        before = self._settled_version()
+        time.sleep(IDLE_SECONDS)  # noqa: TID251 - the silence is what is measured
+        writes = self._version() - before
+        terminal.say(f"writes to the API server in {IDLE_SECONDS} seconds, by anybody: {writes}")
+        terminal.verify("nothing was written", lambda: writes == 0)
+
+    def _settled_version(self) -> int:
+        """The version of the cluster once the last event of the story is written."""
+        version = self._version()
+        while True:
+            time.sleep(1)  # noqa: TID251 - waits for the last event to be written
+            if version == (version := self._version()):
+                return version
+
+    def _deleting_cleans_up(self) -> None:
+        terminal = self._terminal
+        terminal.heading("Delete the sync, and nothing of it stays")
+        terminal.kubectl("delete configmapsync shared-config -n platform")
+        terminal.verify("all copies are gone", lambda: self._copies() == {})
+        terminal.verify("the source is untouched", lambda: self._source()["data"]["LOG_LEVEL"] == "debug")
+
+    def _keep(self) -> None:
+        self._terminal.say(f"\nIt is left running. In another terminal:\n\n  export KUBECONFIG={self._kubeconfig}")
+        self._terminal.say(f"  {self._kubectl_program} get cmsync -A\n\nCtrl-C ends it.")
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+    def _version(self) -> int:
+        answer = self._terminal.kubectl("get --raw /api/v1/configmaps?limit=1", show=False)
+        return int(json.loads(answer)["metadata"]["resourceVersion"])
+
+    def _source(self) -> dict[str, dict[str, str]]:
+        return self._data("config-central")
+
+    def _data(self, namespace: str) -> dict[str, dict[str, str]]:
+        configmap = json.loads(
+            self._terminal.kubectl(f"get configmap shared-config -n {namespace} -o json", show=False)
+        )
+        return _content(configmap)
+
+    def _copies(self) -> dict[str, dict[str, dict[str, str]]]:
+        """The content of every copy by namespace."""
+        copies = json.loads(self._terminal.kubectl(f"get configmaps -A {COPIES} -o json", show=False))["items"]
+        return {copy["metadata"]["namespace"]: _content(copy) for copy in copies}
+
+
+def _content(configmap: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    return {part: configmap[part] for part in ("data", "binaryData") if part in configmap}

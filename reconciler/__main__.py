@@ -1,0 +1,25 @@
+"""`python -m reconciler`: settings, logs, and the loop. Everything else is `app.py`'s."""
+
+import random
+import sys
+from datetime import UTC, datetime
+
+from reconciler.app import run
+from reconciler.settings import ReconcilerSettings
+from runtime import lifecycle, logs
+from runtime.settings import load
+
+
+def main() -> None:
+    """Run the reconciler until SIGTERM; ends the process with its exit code."""
+    settings = load(ReconcilerSettings, "configmapsync-reconciler")
+    logs.configure(settings.log_format, settings.log_level)
+    sys.exit(lifecycle.run(lambda stop: run(settings, _clock, random.Random(), stop)))  # noqa: S311, TID251 - jitter, made here once
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the one clock of the process
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Builds the reconciler once, from the settings, and runs it until it is told to stop.
+
+The order of the start: the health server first, so that probes tell what is waited for; then the watches; and work only when every cache
+is whole. The order of the stop: no new work, writes in flight finished, then the connections.
+"""
+
+import asyncio
+import gc
+import random
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from configmapsync.names import MANAGED_BY_VALUE, NamespacedName
+from kube.backoff import Backoff
+from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from kube.events import EventRecorder
+from kube.workqueue import WorkQueue
+from reconciler.applier import Applier
+from reconciler.caches import Caches
+from reconciler.controller import Controller
+from reconciler.metrics import Metrics, WorkQueueMetrics
+from reconciler.reconcile import Reconciler
+from reconciler.reporter import Reporter
+from reconciler.settings import ReconcilerSettings
+from reconciler.sources import Sources
+from reconciler.triggers import Triggers
+from reconciler.writer import Writer
+from runtime.health import HealthServer
+from runtime.settings import Address
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+DEAF_LIMIT = 900.0  # seconds; a watch is renewed at least every 600, so one that heard nothing for longer is broken
+DRAIN_LIMIT = 10.0  # seconds that a stop waits for writes in flight
+MEBIBYTE = 1 << 20
+USER_AGENT = "configmapsync-reconciler"
+
+Clock = Callable[[], datetime]
+
+
+async def run(settings: ReconcilerSettings, clock: Clock, chance: random.Random, stop: asyncio.Event) -> int:
+    """Run the reconciler until `stop` is set; returns the exit code."""
+    log = structlog.get_logger("app")
+    try:
+        connection = await Connection.open(_connection_settings(settings))
+    except ConfigurationError as error:
+        log.error("no way to the API server", error=str(error))
+        return EXIT_FAILURE
+    async with connection:
+        app = App(settings, connection, clock, chance)
+        try:
+            address = await app.health.start()
+        except OSError as error:
+            log.error("the health server cannot listen", address=settings.health_address, error=str(error))
+            return EXIT_FAILURE
+        log.info("started", health_address=str(address))
+        try:
+            await app.run(stop)
+        finally:
+            await app.health.close()
+    log.info("stopped")
+    return EXIT_OK
+
+
+def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:
+    return ConnectionSettings(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        disable_strict_tls=settings.relaxed_tls,
+        user_agent=USER_AGENT,
+        write_limit=settings.parallel_writes + settings.workers,
+    )
+
+
+class App:
+    """All parts of one reconciler, each built here and nowhere else."""
+
+    def __init__(
+        self, settings: ReconcilerSettings, connection: Connection, clock: Clock, chance: random.Random
+    ) -> None:
+        registry = CollectorRegistry()
+        self.metrics = Metrics(registry)
+        self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
+        self.caches = Caches(connection, settings.protected(), chance)
+        self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
+        writer = Writer(connection, self.caches)
+        self.applier = Applier(writer, Backoff(chance), self.metrics, self.queue.add, settings.parallel_writes)
+        sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
+        reporter = Reporter(connection, self.caches.syncs, self.events, self.metrics, clock)
+        reconciler = Reconciler(self.caches, sources, self.applier, reporter)
+        self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
+        self.health = HealthServer(Address.parse(settings.health_address), registry)
+        self._connect()
+
+    def _connect(self) -> None:
+        Triggers(self.caches, self.queue, self.applier).connect()
+        self.metrics.observe_syncs(self._syncs_by_reason)
+        self.metrics.observe_watches(self._watch_ages)
+        for name in self.caches.all:
+            self.health.ready_when(name, lambda name=name: self._unready(name))
+            self.health.alive_when(name, lambda name=name: self._deaf(name))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch and work until `stop`."""
+        async with asyncio.TaskGroup() as background:
+            tasks = [background.create_task(informer.run(), name=name) for name, informer in self.caches.all.items()]
+            tasks.append(background.create_task(self.events.run(), name="events"))
+            tasks.append(background.create_task(self._work(), name="work"))
+            await stop.wait()
+            self.queue.shutdown()
+            await self._drain()
+            for task in tasks:
+                task.cancel()
+
+    async def _work(self) -> None:
+        await self.caches.synced()
+        gc.freeze()  # what is cached now lives long; the collector need not walk it again
+        structlog.get_logger("app").info(
+            "caches are in sync", **{name: len(informer) for name, informer in self.caches.all.items()}
+        )
+        await self.controller.run()
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(DRAIN_LIMIT):
+                await self.applier.drain()
+                await self.events.drain()
+        except TimeoutError:
+            structlog.get_logger("app").warning("writes in flight were given up", seconds=DRAIN_LIMIT)
+
+    def _unready(self, name: str) -> str | None:
+        informer = self.caches.all[name]
+        if informer.synced.is_set():
+            return None
+        return f"waiting for the list of {name}" + (f": {informer.problem}" if informer.problem else "")
+
+    def _deaf(self, name: str) -> str | None:
+        age = self._watch_ages()[name]
+        return f"the watch of {name} has heard nothing for {age:.0f} s" if age > DEAF_LIMIT else None
+
+    def _watch_ages(self) -> dict[str, float]:
+        now = asyncio.get_running_loop().time()
+        return {name: now - informer.last_heard for name, informer in self.caches.all.items()}
+
+    def _syncs_by_reason(self) -> Counter[str]:
+        conditions = (
+            condition for sync in self.caches.syncs.values() if sync.status for condition in sync.status.conditions
+        )
+        return Counter(condition.reason for condition in conditions if condition.type == "Ready")

@@ -1,0 +1,206 @@
+"""Carries writes out: every destination alone, many at once, none twice.
+
+A destination that fails is held back, longer each time, while all others go on; one that hangs keeps its own lane and nobody
+else's. The stalest copy goes first, so that a source edited faster than its copies can be written starves none of them. What is
+written, and why, is the planner's; `failures.py` says what an error means.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from configmapsync.names import NamespacedName
+from configmapsync.planning import Outcome, Write
+from configmapsync.reasons import Reason
+from kube.backoff import Backoff
+from kube.errors import ApiError, Retry, retry_of
+from reconciler.failures import is_stale, outcome_of
+from reconciler.metrics import Metrics
+from reconciler.writer import Writer
+
+LONGEST_HOLD = 300.0  # seconds; for what only an edit can mend
+PATIENCE = 2.0  # seconds a reconcile waits for its writes before it reports progress and looks at the world again
+
+Lane = tuple[NamespacedName, NamespacedName]  # of a sync, to a ConfigMap
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A destination that failed, and until when it is left alone."""
+
+    until: float  # on the event loop's clock
+    outcome: Outcome
+    digest: str | None  # what was to be written; other content may succeed where this cannot
+    final: bool  # only other content can succeed
+
+    def keeps_back(self, write: Write, now: float) -> bool:
+        """Whether `write` has to wait."""
+        other_content = write.template is not None and write.template.digest != self.digest
+        return now < self.until and not (self.final and other_content)
+
+
+@dataclass(slots=True)
+class Batch:
+    """The writes of one reconcile: what has not begun, and how each stands."""
+
+    sync: NamespacedName
+    waiting: deque[Write] = field(default_factory=deque)
+    outcomes: dict[NamespacedName, Outcome] = field(default_factory=dict)
+    closed: bool = (
+        False  # the reconcile has gone on: begin nothing more, and wake the sync when what is in flight has ended
+    )
+
+
+class Applier:
+    """Carries the writes of all syncs out, with one bound on how many are in flight."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        backoff: Backoff[Lane],
+        metrics: Metrics,
+        wake: Callable[[NamespacedName], None],
+        parallel: int,
+    ) -> None:
+        self._writer = writer
+        self._backoff = backoff
+        self._metrics = metrics
+        self._wake = wake
+        self._parallel = parallel
+        self._slots = asyncio.Semaphore(parallel)
+        self._in_flight: set[NamespacedName] = set()
+        self._runners: set[asyncio.Task[None]] = set()
+        self._held: dict[NamespacedName, dict[NamespacedName, Held]] = {}
+        self._written: set[NamespacedName] = set()
+        self._log = structlog.get_logger("applier")
+
+    async def apply(
+        self, sync: NamespacedName, writes: Iterable[Write], newer: Callable[[], Coroutine[None, None, None]]
+    ) -> tuple[Outcome, ...]:
+        """Carry out what may be carried out now; one outcome for each write.
+
+        Args:
+            sync: on whose behalf.
+            writes: what to do, in no particular order.
+            newer: returns when there is newer work for this sync: what has not begun by then is left to the next plan.
+
+        Returns:
+            `Synced` for what is done, `Progressing` for what is not done yet, else what went wrong.
+        """
+        batch = Batch(sync)
+        for write in sorted(writes, key=_staleness):
+            self._admit(batch, write)
+        if batch.waiting:
+            await self._run(batch, newer)
+        return tuple(batch.outcomes.values())
+
+    def next_retry(self, sync: NamespacedName) -> float | None:
+        """Seconds until the first held destination of `sync` may be tried again; None where none is held."""
+        now = asyncio.get_running_loop().time()
+        return min((held.until - now for held in self._held.get(sync, {}).values() if held.until > now), default=None)
+
+    def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:
+        """Stop holding one destination back, or all of a sync: what kept them may have changed."""
+        lanes = self._held.get(sync, {})
+        for key in [destination] if destination else list(lanes):
+            if lanes.pop(key, None):
+                self._backoff.forget((sync, key))
+        if not lanes:
+            self._held.pop(sync, None)
+
+    def take_written(self, sync: NamespacedName) -> bool:
+        """Whether a copy of `sync` was written since this was asked last; a slow write may end in a later reconcile than it began."""
+        written = sync in self._written
+        self._written.discard(sync)
+        return written
+
+    async def drain(self) -> None:
+        """Wait for the writes in flight: a stop leaves none half-way."""
+        await asyncio.gather(*self._runners, return_exceptions=True)
+
+    def _admit(self, batch: Batch, write: Write) -> None:
+        """Let a write wait for its turn, unless its destination is held back or has one in flight."""
+        held = self._held.get(batch.sync, {}).get(write.key)
+        if held is not None and held.keeps_back(write, asyncio.get_running_loop().time()):
+            batch.outcomes[write.key] = held.outcome
+            return
+        batch.outcomes[write.key] = Outcome(write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.why}")
+        if write.key not in self._in_flight:
+            batch.waiting.append(write)
+
+    async def _run(self, batch: Batch, newer: Callable[[], Coroutine[None, None, None]]) -> None:
+        runners = [asyncio.create_task(self._work(batch)) for _ in range(min(self._parallel, len(batch.waiting)))]
+        for runner in runners:
+            self._runners.add(runner)
+            runner.add_done_callback(self._runners.discard)
+        everything = asyncio.gather(*runners)
+        interruption = asyncio.create_task(newer())
+        try:
+            await asyncio.wait({everything, interruption}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            if everything.done():
+                everything.result()
+        finally:
+            batch.closed = True
+            interruption.cancel()
+            if batch.waiting:
+                self._wake(batch.sync)
+
+    async def _work(self, batch: Batch) -> None:
+        """Take writes until none waits. One that hangs keeps this runner and no other."""
+        while batch.waiting and not batch.closed:
+            async with self._slots:
+                if batch.waiting and not batch.closed:
+                    await self._carry_out(batch, batch.waiting.popleft())
+
+    async def _carry_out(self, batch: Batch, write: Write) -> None:
+        self._in_flight.add(write.key)
+        try:
+            await self._writer.write(batch.sync, write)
+        except ApiError as error:
+            batch.outcomes[write.key] = self._hold(batch.sync, write, error)
+        else:
+            batch.outcomes[write.key] = self._done(batch.sync, write)
+        finally:
+            self._in_flight.discard(write.key)
+            if batch.closed:
+                self._wake(batch.sync)
+
+    def _done(self, sync: NamespacedName, write: Write) -> Outcome:
+        self.release(sync, write.key)
+        if write.template is not None:
+            self._written.add(sync)
+        self._metrics.wrote(write.verb, "done")
+        self._log.info("wrote", verb=write.verb, why=write.why, **_names(sync, write))
+        return Outcome(write.key.namespace, Reason.SYNCED)
+
+    def _hold(self, sync: NamespacedName, write: Write, error: ApiError) -> Outcome:
+        outcome = outcome_of(write, error)
+        stale, final = is_stale(write, error), retry_of(error) is Retry.NEVER
+        delay = self._backoff.next((sync, write.key), LONGEST_HOLD if final and not stale else error.retry_after)
+        digest = write.template.digest if write.template else None
+        held = Held(asyncio.get_running_loop().time() + delay, outcome, digest, final)
+        self._held.setdefault(sync, {})[write.key] = held
+        self._metrics.wrote(write.verb, "failed")
+        if stale:
+            self._wake(sync)  # the world was not as planned; the caches know better now
+        self._log.warning(
+            "write failed",
+            verb=write.verb,
+            reason=outcome.reason,
+            error=str(error),
+            retry_in=delay,
+            **_names(sync, write),
+        )
+        return outcome
+
+
+def _names(sync: NamespacedName, write: Write) -> dict[str, str]:
+    return {"sync": str(sync), "namespace": write.key.namespace, "name": write.key.name}
+
+
+def _staleness(write: Write) -> tuple[int, NamespacedName]:
+    """Versions rise cluster-wide, so the lowest is the copy that was not written for longest; one that is not there is stalest."""
+    return (int(write.record.resource_version) if write.record else 0, write.key)

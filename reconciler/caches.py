@@ -1,0 +1,196 @@
+"""What the reconciler knows of the cluster: four watches, kept slim.
+
+- `syncs`: every ConfigMapSync, parsed once when it changed;
+- `copies`: every ConfigMap with our label, reduced to a record with the digest of its real content;
+- `namespaces`: metadata only;
+- `versions`: metadata of all ConfigMaps, of which only sources and known obstacles are kept, so that memory follows what is
+  managed and not what the cluster holds.
+
+`triggers.py` turns their changes into work; `sources.py` reads the content behind a version. Nothing here writes.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from configmapsync.content import CopyRecord
+from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
+from configmapsync.selection import Namespace
+from kube.connection import ACCEPT_METADATA, Connection
+from kube.informer import Informer
+from kube.wire import ObjectMeta
+from reconciler.configmaps import ConfigMapVersion, read_copy, read_version
+from reconciler.syncs import SyncRecord, read_sync
+
+SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
+CONFIGMAPS_PATH = "/api/v1/configmaps"
+NAMESPACES_PATH = "/api/v1/namespaces"
+
+BY_SYNC_NAME = "sync name"
+BY_SYNC_UID = "sync uid"
+BY_SOURCE = "source"
+
+
+class NamespaceRecord(msgspec.Struct, frozen=True):
+    """A namespace as it is cached; it lives in no namespace itself."""
+
+    view: Namespace
+    resource_version: str
+    namespace: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.view.name
+
+
+class Caches:
+    """The four informers and the views the planner asks for."""
+
+    def __init__(self, connection: Connection, protected: frozenset[str], chance: random.Random) -> None:
+        self.protected = protected
+        self.obstacles = Obstacles()
+        self.syncs: Informer[SyncRecord] = Informer(
+            connection,
+            SYNCS_PATH,
+            decode=lambda raw: read_sync(raw, protected),
+            indexes={BY_SOURCE: _sources, BY_SYNC_UID: lambda sync: (sync.metadata.uid,)},
+            rng=chance,
+        )
+        self.copies: Informer[CopyRecord] = Informer(
+            connection,
+            CONFIGMAPS_PATH,
+            decode=read_copy,
+            params={"labelSelector": f"{MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"},
+            indexes={BY_SYNC_NAME: _sync_names, BY_SYNC_UID: _sync_uids},
+            rng=chance,
+        )
+        self.namespaces: Informer[NamespaceRecord] = Informer(
+            connection, NAMESPACES_PATH, decode=_read_namespace, accept=ACCEPT_METADATA, rng=chance
+        )
+        self.versions: Informer[ConfigMapVersion] = Informer(
+            connection, CONFIGMAPS_PATH, decode=self._read_wanted_version, accept=ACCEPT_METADATA, rng=chance
+        )
+        self._namespace_views: dict[str, Namespace] = {}
+        self.namespaces.on_change(self._keep_namespace_view)
+
+    @property
+    def all(
+        self,
+    ) -> Mapping[
+        str, Informer[SyncRecord] | Informer[CopyRecord] | Informer[NamespaceRecord] | Informer[ConfigMapVersion]
+    ]:
+        """Every informer by the name it has in logs, metrics and health checks."""
+        return {
+            "configmapsyncs": self.syncs,
+            "copies": self.copies,
+            "namespaces": self.namespaces,
+            "configmaps": self.versions,
+        }
+
+    async def synced(self) -> None:
+        """Wait until every list has arrived: a plan made from half a picture would delete what it cannot see."""
+        await asyncio.gather(*(informer.synced.wait() for informer in self.all.values()))
+
+    @property
+    def namespace_views(self) -> Mapping[str, Namespace]:
+        """All namespaces by name, as the planner reads them."""
+        return MappingProxyType(self._namespace_views)
+
+    def copies_naming(self, sync: SyncRecord) -> tuple[CopyRecord, ...]:
+        """Every copy whose marks carry the UID or the name of `sync`."""
+        by_uid = self.copies.by_index(BY_SYNC_UID, sync.metadata.uid)
+        by_name = self.copies.by_index(BY_SYNC_NAME, str(sync.key))
+        return tuple({copy.key: copy for copy in (*by_uid, *by_name)}.values())
+
+    def copy_at(self, key: NamespacedName) -> CopyRecord | None:
+        """The copy at a place, whoever's it is."""
+        return self.copies.get(key.namespace, key.name)
+
+    def syncs_of_source(self, key: NamespacedName) -> tuple[SyncRecord, ...]:
+        """The syncs that copy from `key`."""
+        return self.syncs.by_index(BY_SOURCE, str(key))
+
+    def is_living(self, uid: str) -> bool:
+        """Whether a sync of that UID exists."""
+        return bool(self.syncs.by_index(BY_SYNC_UID, uid))
+
+    def _read_wanted_version(self, raw: msgspec.Raw) -> ConfigMapVersion | None:
+        version = read_version(raw)
+        key = NamespacedName(version.namespace, version.name)
+        return version if key in self.obstacles or self.syncs_of_source(key) else None
+
+    def _keep_namespace_view(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if new is not None:
+            self._namespace_views[new.name] = new.view
+        elif old is not None:
+            del self._namespace_views[old.name]
+
+
+class Obstacles:
+    """ConfigMaps without our marks that were found where a copy should be, and who waits for them to go."""
+
+    def __init__(self) -> None:
+        self._found: dict[NamespacedName, CopyRecord | None] = {}
+        self._waiting: dict[NamespacedName, set[NamespacedName]] = {}
+
+    def __contains__(self, key: NamespacedName) -> bool:
+        return key in self._found
+
+    def expect(self, key: NamespacedName, sync: NamespacedName) -> None:
+        """Have its changes noticed from now on, before it is looked at: what happens in between is not missed."""
+        self._found.setdefault(key, None)
+        self._waiting.setdefault(key, set()).add(sync)
+
+    def found(self, record: CopyRecord) -> None:
+        """Remember what stands there."""
+        if record.key in self._found:
+            self._found[record.key] = record
+
+    def at(self, key: NamespacedName) -> CopyRecord | None:
+        """What is known to stand there."""
+        return self._found.get(key)
+
+    def gone(self, key: NamespacedName) -> frozenset[NamespacedName]:
+        """Forget it; returns the syncs that waited."""
+        self._found.pop(key, None)
+        return frozenset(self._waiting.pop(key, ()))
+
+    def forget(self, sync: NamespacedName) -> None:
+        """A sync is gone: it waits for nothing any more."""
+        for waiting in self._waiting.values():
+            waiting.discard(sync)
+
+    def waiting(self, key: NamespacedName) -> frozenset[NamespacedName]:
+        """The syncs that wait for it to go."""
+        return frozenset(self._waiting.get(key, ()))
+
+
+def _read_namespace(raw: msgspec.Raw) -> NamespaceRecord:
+    metadata = msgspec.json.decode(raw, type=_NamespaceObject).metadata
+    view = Namespace(
+        name=metadata.name,
+        labels=metadata.labels or {},
+        terminating=metadata.deletion_timestamp is not None,
+        uid=metadata.uid,
+    )
+    return NamespaceRecord(view, metadata.resource_version)
+
+
+class _NamespaceObject(msgspec.Struct):
+    metadata: ObjectMeta
+
+
+def _sources(sync: SyncRecord) -> Iterable[str]:
+    return (str(sync.sync.source),) if sync.sync else ()
+
+
+def _sync_names(copy: CopyRecord) -> Iterable[str]:
+    return (str(copy.synced_by),) if copy.synced_by else ()
+
+
+def _sync_uids(copy: CopyRecord) -> Iterable[str]:
+    return (copy.sync_uid,) if copy.sync_uid else ()

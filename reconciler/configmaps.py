@@ -1,0 +1,84 @@
+"""How ConfigMaps come off the wire: decoded straight into what is kept of them, and no more.
+
+A copy is reduced on arrival to a `CopyRecord` with the digest of its real content; a source keeps its content; of everything else
+only the version is read. `caches.py` holds what comes out here.
+"""
+
+import msgspec
+
+from configmapsync.content import Content, CopyRecord, SourceObject, digest
+from configmapsync.names import NamespacedName
+from kube.wire import ObjectMeta
+
+
+class _ConfigMap(msgspec.Struct, rename="camel"):
+    metadata: ObjectMeta
+    data: dict[str, str] | None = None
+    binary_data: dict[str, str] | None = None
+    immutable: bool | None = None
+
+    def content(self) -> Content:
+        return Content(data=self.data or {}, binary_data=self.binary_data or {}, immutable=bool(self.immutable))
+
+
+class ConfigMapVersion(msgspec.Struct, frozen=True, gc=False):
+    """That a ConfigMap exists, and in which version."""
+
+    namespace: str
+    name: str
+    resource_version: str
+
+
+class _OnlyMetadata(msgspec.Struct):
+    metadata: ObjectMeta
+
+
+_decode_configmap = msgspec.json.Decoder(_ConfigMap).decode
+_decode_metadata = msgspec.json.Decoder(_OnlyMetadata).decode
+
+
+def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
+    """Reduce a whole ConfigMap to what is kept of a copy."""
+    configmap = _decode_configmap(raw)
+    content = configmap.content()
+    return copy_record(configmap.metadata, digest(content), immutable=content.immutable)
+
+
+def read_written(raw: bytes | msgspec.Raw, digest_written: str, *, immutable: bool) -> CopyRecord:
+    """The record of a copy from a write's metadata-only answer; the digest is that of what was sent."""
+    return copy_record(_decode_metadata(raw).metadata, digest_written, immutable=immutable)
+
+
+def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
+    """A whole ConfigMap as a source."""
+    configmap = _decode_configmap(raw)
+    metadata = configmap.metadata
+    return SourceObject(
+        key=NamespacedName(metadata.namespace, metadata.name),
+        uid=metadata.uid,
+        resource_version=metadata.resource_version,
+        content=configmap.content(),
+        labels=metadata.labels or {},
+        annotations=metadata.annotations or {},
+    )
+
+
+def read_version(raw: bytes | msgspec.Raw) -> ConfigMapVersion:
+    """Only the name and the version."""
+    metadata = _decode_metadata(raw).metadata
+    return ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
+
+
+def copy_record(metadata: ObjectMeta, content_digest: str, *, immutable: bool) -> CopyRecord:
+    """What is kept of a copy."""
+    return CopyRecord(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        resource_version=metadata.resource_version,
+        digest=content_digest,
+        labels=metadata.labels or {},
+        annotations=metadata.annotations or {},
+        immutable=immutable,
+        deleting=metadata.deletion_timestamp is not None,
+    )

@@ -1,0 +1,161 @@
+"""One reconcile, in five steps: fetch, observe, plan, apply, report.
+
+A reconcile is given a name and nothing else; it reads the world as it is now and makes it right. Running it twice does no harm, and
+running it on a world that is right writes nothing. `controller.py` decides when it runs; what to do is decided in
+`configmapsync/planning.py`.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from configmapsync.conditions import Report
+from configmapsync.content import SourceObject
+from configmapsync.names import FINALIZER, NamespacedName
+from configmapsync.planning import Observed, Outcome, Plan, abandon, plan
+from configmapsync.reasons import Reason
+from configmapsync.resource import ConfigMapSync
+from kube.errors import Forbidden
+from reconciler.applier import Applier
+from reconciler.caches import Caches
+from reconciler.reporter import Reporter
+from reconciler.sources import Sources
+from reconciler.syncs import SyncRecord
+
+Newer = Callable[[], Coroutine[None, None, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a reconcile leaves behind.
+
+    Attributes:
+        requeue_after: seconds until the next look; None where only an event can bring news.
+    """
+
+    requeue_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a plan's writes and removals."""
+
+    written: tuple[Outcome, ...]
+    removed: tuple[Outcome, ...]
+
+    @property
+    def leftovers(self) -> tuple[Outcome, ...]:
+        """What should be gone and is not."""
+        return tuple(outcome for outcome in self.removed if outcome.reason is not Reason.SYNCED)
+
+
+class Reconciler:
+    """Makes the copies of one sync right."""
+
+    def __init__(self, caches: Caches, sources: Sources, applier: Applier, reporter: Reporter) -> None:
+        self._caches = caches
+        self._sources = sources
+        self._applier = applier
+        self._reporter = reporter
+
+    async def reconcile(self, key: NamespacedName, newer: Newer) -> Result:
+        """Bring one sync to rest, or as near to it as the world allows.
+
+        Args:
+            key: the sync.
+            newer: returns when there is newer work for the same sync.
+
+        Raises:
+            ApiError: the API server did not let us read or report; nothing is lost, come back later.
+        """
+        record = self._caches.syncs.get(*key)
+        if record is None:
+            self._forget(key)
+            return Result()
+        source, planned = await self._observe_and_plan(record)
+        guarded = await self._guard(record, planned)
+        if guarded is None:
+            return Result()
+        applied = await self._apply(key, planned, newer)
+        released = await self._unguard(guarded, planned)
+        if released is not None:
+            await self._report(released, source, planned, applied)
+        return self._result(key, planned, applied)
+
+    def _forget(self, key: NamespacedName) -> None:
+        self._applier.release(key)
+        self._caches.obstacles.forget(key)
+
+    async def _observe_and_plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
+        if record.sync is None:
+            return None, self._plan_unreadable(record)
+        copies = self._caches.copies_naming(record)
+        try:
+            source = await self._read_source(record.sync)
+        except Forbidden as error:
+            message = f'source ConfigMap "{record.sync.source}" may not be read: {error}'
+            return None, Plan(verdict=Outcome("", Reason.NOT_AUTHORIZED, message), finalizer=bool(copies))
+        observed = Observed(
+            sync=record.sync,
+            source=source,
+            copies=copies,
+            copy_at=self._caches.copy_at,
+            namespaces=self._caches.namespace_views,
+            is_living=self._caches.is_living,
+            foreign_at=self._caches.obstacles.at,
+            protected=self._caches.protected,
+        )
+        return source, plan(observed)
+
+    async def _read_source(self, sync: ConfigMapSync) -> SourceObject | None:
+        """The source, where the plan depends on it."""
+        return None if sync.deleting or sync.spec.suspend else await self._sources.read(sync.source)
+
+    def _plan_unreadable(self, record: SyncRecord) -> Plan:
+        """A spec nobody can read: its copies stay, unless it is being deleted; then each goes as its own mark says."""
+        own = [copy for copy in self._caches.copies_naming(record) if copy.sync_uid == record.metadata.uid]
+        if record.deleting:
+            removals = abandon(own, self._caches.namespace_views, "the sync is being deleted")
+            return Plan(removals=removals, finalizer=bool(removals))
+        errors = "; ".join(str(error) for error in record.errors)
+        return Plan(verdict=Outcome("", Reason.INVALID_SPEC, errors), finalizer=bool(own))
+
+    async def _guard(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
+        """Our finalizer stands before the first copy does: a crash in between leaves no orphan. None where the sync is gone."""
+        if not planned.finalizer or record.deleting or FINALIZER in record.metadata.finalizers:
+            return record
+        return await self._reporter.set_finalizer(record, present=True)
+
+    async def _unguard(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
+        """Nothing of ours is out there: the finalizer goes, and perhaps the sync with it (None)."""
+        if planned.finalizer or FINALIZER not in record.metadata.finalizers:
+            return record
+        return await self._reporter.set_finalizer(record, present=False)
+
+    async def _apply(self, key: NamespacedName, planned: Plan, newer: Newer) -> Applied:
+        """Write first, remove afterwards: what replaces a copy stands before the copy goes."""
+        written = await self._applier.apply(key, planned.writes, newer)
+        if any(outcome.reason is Reason.PROGRESSING for outcome in written):
+            return Applied(written, ())
+        return Applied(written, await self._applier.apply(key, planned.removals, newer))
+
+    async def _report(self, record: SyncRecord, source: SourceObject | None, planned: Plan, applied: Applied) -> None:
+        wrote = self._applier.take_written(record.key)
+        if record.deleting and not applied.leftovers:
+            return  # nobody reads the status of what is about to go, unless it cannot go
+        report = Report(
+            generation=record.metadata.generation,
+            former=record.status,
+            source=source,
+            digest=planned.digest,
+            outcomes=(*planned.settled, *applied.written),
+            leftovers=applied.leftovers,
+            verdict=planned.verdict,
+            wrote=wrote,
+        )
+        await self._reporter.report(record, report)
+
+    def _result(self, key: NamespacedName, planned: Plan, applied: Applied) -> Result:
+        """Once everything to remove is gone, look again to take the finalizer off; else the first held destination sets the time."""
+        if planned.removals and applied.removed and not applied.leftovers:
+            return Result(requeue_after=0.0)
+        return Result(self._applier.next_retry(key))

@@ -1,0 +1,131 @@
+"""Says what happened: the status of a sync, written only when it changed, and an event when it means something new.
+
+The words are those of `configmapsync/conditions.py`; this module only compares, writes and remembers what it wrote.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from configmapsync.conditions import Report, status
+from configmapsync.names import API_VERSION, FINALIZER, KIND, PLURAL, NamespacedName
+from configmapsync.reasons import Reason
+from configmapsync.resource import Condition, ConfigMapSyncStatus
+from kube.connection import MERGE_PATCH, Connection
+from kube.errors import NotFound
+from kube.events import EventRecorder, ObjectReference
+from kube.informer import Informer
+from reconciler.metrics import Metrics
+from reconciler.syncs import SyncRecord, read_sync
+
+FIELD_MANAGER = {"fieldManager": "configmapsync"}
+
+
+class Reporter:
+    """Writes statuses, events and our finalizer: everything that is said on the ConfigMapSync itself."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        syncs: Informer[SyncRecord],
+        events: EventRecorder,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._connection = connection
+        self._syncs = syncs
+        self._events = events
+        self._metrics = metrics
+        self._clock = clock
+        self._log = structlog.get_logger("reporter")
+
+    async def report(self, record: SyncRecord, report: Report) -> None:
+        """Write the status that `report` deserves if it is not there already, and tell what is new.
+
+        Raises:
+            ApiError: the status could not be written.
+        """
+        new = status(report, self._clock())
+        if new == record.status:
+            return
+        await self._write_status(record, new)
+        self._tell(record, record.status, new)
+
+    async def set_finalizer(self, record: SyncRecord, *, present: bool) -> SyncRecord | None:
+        """Put our finalizer on, or take it off; nobody else's is touched.
+
+        Returns:
+            The record as it is now; None where the object went with its last finalizer.
+
+        Raises:
+            Conflict: someone else changed the object; look again.
+        """
+        others = [finalizer for finalizer in record.metadata.finalizers if finalizer != FINALIZER]
+        metadata = {
+            "uid": record.metadata.uid,
+            "resourceVersion": record.resource_version,
+            "finalizers": [*others, FINALIZER] if present else others,
+        }
+        try:
+            answer = await self._patch(record.key, "", {"metadata": metadata})
+        except NotFound:
+            return None
+        return self._remember(answer, record)
+
+    async def _write_status(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
+        document = new.model_dump(mode="json", by_alias=True)  # with nulls: a merge patch removes what is null
+        try:
+            answer = await self._patch(
+                record.key, "/status", {"metadata": {"uid": record.metadata.uid}, "status": document}
+            )
+        except NotFound:
+            return  # it went while we worked; there is nobody to tell
+        self._metrics.wrote_status()
+        self._remember(answer, record)
+
+    async def _patch(self, key: NamespacedName, subresource: str, patch: dict[str, object]) -> bytes:
+        path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}{subresource}"
+        return await self._connection.request(
+            "PATCH", path, params=FIELD_MANAGER, body=msgspec.json.encode(patch), content_type=MERGE_PATCH
+        )
+
+    def _remember(self, answer: bytes, former: SyncRecord) -> SyncRecord:
+        """Our own write is no news: the cache has it before the watch brings it."""
+        record = read_sync(answer, former.protected)
+        self._syncs.record(record)
+        return record
+
+    def _tell(self, record: SyncRecord, former: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus) -> None:
+        """Log and send an event where the readiness changed or copies were written."""
+        before = _ready(former.conditions if former else ())
+        after = _ready(new.conditions)
+        if after is None:
+            return
+        changed = before is None or (before.status, before.reason, before.message) != (
+            after.status,
+            after.reason,
+            after.message,
+        )
+        written = new.last_sync_time != (former.last_sync_time if former else None)
+        if not changed and not written:
+            return
+        good = after.reason in {Reason.SYNCED, Reason.PROGRESSING, Reason.SUSPENDED}
+        self._log.info("reported", sync=str(record.key), ready=after.status, reason=after.reason, message=after.message)
+        self._events.emit(
+            ObjectReference(
+                api_version=API_VERSION,
+                kind=KIND,
+                namespace=record.namespace,
+                name=record.name,
+                uid=record.metadata.uid,
+            ),
+            "Normal" if good else "Warning",
+            after.reason,
+            after.message,
+        )
+
+
+def _ready(conditions: Iterable[Condition]) -> Condition | None:
+    return next((condition for condition in conditions if condition.type == "Ready"), None)

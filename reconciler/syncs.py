@@ -1,0 +1,92 @@
+"""How a ConfigMapSync comes off the wire: readable or not, it becomes a record, and one bad object never stops the others.
+
+Whatever the API server let through (a schema relaxed by hand, an object older than a rule) is read as far as it can be: the metadata
+always, so that a status can be written and a finalizer taken off; the spec only if it is valid.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+from pydantic import ValidationError
+
+from configmapsync.defaulting import with_defaults
+from configmapsync.fielderrors import FieldError
+from configmapsync.names import NamespacedName
+from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus, InvalidResource, ObjectMeta, parse
+from configmapsync.selection import Selector
+from configmapsync.validation import validate
+
+
+@dataclass(frozen=True)
+class SyncRecord:
+    """One ConfigMapSync as it is cached.
+
+    Attributes:
+        metadata: always readable.
+        status: as last written; None where there is none, or none that can be read.
+        sync: with every default filled in; None where the spec is not valid.
+        errors: what is wrong with the spec.
+        protected: namespaces that are destinations only by exact name.
+    """
+
+    metadata: ObjectMeta
+    status: ConfigMapSyncStatus | None
+    sync: ConfigMapSync | None
+    errors: tuple[FieldError, ...]
+    protected: frozenset[str]
+
+    @property
+    def namespace(self) -> str:
+        """Where it lives."""
+        return self.metadata.namespace
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.metadata.name
+
+    @property
+    def resource_version(self) -> str:
+        """Its version."""
+        return self.metadata.resource_version
+
+    @property
+    def key(self) -> NamespacedName:
+        """The work item that stands for it."""
+        return NamespacedName(self.namespace, self.name)
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is on its way out."""
+        return self.metadata.deletion_timestamp is not None
+
+    @cached_property
+    def selector(self) -> Selector | None:
+        """Its selection of namespaces, compiled."""
+        return Selector.of(self.sync, self.protected) if self.sync else None
+
+
+def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str]) -> SyncRecord:
+    """Read one object as far as it can be read.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON, or has no metadata; the API server never sends such a thing.
+    """
+    document = msgspec.json.decode(raw)
+    metadata = ObjectMeta.model_validate(document["metadata"])
+    status = _read_status(document.get("status"))
+    try:
+        sync = with_defaults(parse(document))
+    except InvalidResource as invalid:
+        return SyncRecord(metadata, status, None, invalid.errors, protected)
+    errors = tuple(validate(sync))
+    return SyncRecord(metadata, status, None if errors else sync, errors, protected)
+
+
+def _read_status(document: object) -> ConfigMapSyncStatus | None:
+    """A status that someone broke by hand is no status; the next report writes it anew."""
+    try:
+        return ConfigMapSyncStatus.model_validate(document) if document else None
+    except ValidationError:
+        return None

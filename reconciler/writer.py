@@ -1,0 +1,133 @@
+"""One planned write as requests to the API server, each with its precondition, and its answer into the cache.
+
+A PUT with the resourceVersion the plan saw, a delete with UID and resourceVersion: whoever was faster wins, and we look again. Answers are
+asked for as metadata only. When the world was not as the cache said, the truth is read before the error goes up, so that the next plan is made
+from it even while a watch lags. `applier.py` calls this and decides about retrying.
+"""
+
+import msgspec
+
+from configmapsync.content import CopyRecord, CopyTemplate, released, render
+from configmapsync.names import ADOPTED, NamespacedName
+from configmapsync.planning import Verb, Write
+from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection
+from kube.errors import AlreadyExists, Conflict, NotFound
+from reconciler.caches import Caches
+from reconciler.configmaps import ConfigMapVersion, read_copy, read_written
+from reconciler.sources import UNREAD
+
+FIELD_MANAGER = {"fieldManager": "configmapsync"}
+
+
+class Writer:
+    """Carries out single writes."""
+
+    def __init__(self, connection: Connection, caches: Caches) -> None:
+        self._connection = connection
+        self._caches = caches
+
+    async def write(self, sync: NamespacedName, write: Write) -> None:
+        """Carry `write` out on behalf of `sync`.
+
+        Raises:
+            ApiError: it was refused, or may not have happened. The caches hold the newest truth where it was out of date.
+        """
+        try:
+            await self._write(write)
+        except (AlreadyExists, Conflict):
+            await self._look_again(sync, write)
+            raise
+        except NotFound:
+            if write.record is None:
+                raise  # a create: the namespace is not there
+            self._forget(write.key)
+            if write.template is not None:
+                raise
+
+    async def _write(self, write: Write) -> None:
+        match write:
+            case Write(verb=Verb.CREATE, key=key, template=CopyTemplate() as template):
+                await self._create(key, template)
+            case Write(
+                verb=Verb.UPDATE | Verb.ADOPT,
+                key=key,
+                record=CopyRecord() as record,
+                template=CopyTemplate() as template,
+            ):
+                await self._update(key, record, template, adopt=write.verb is Verb.ADOPT)
+            case Write(verb=Verb.RECREATE, key=key, record=CopyRecord() as record, template=CopyTemplate() as template):
+                await self._delete(key, record)
+                await self._create(key, template)
+            case Write(verb=Verb.DELETE, key=key, record=CopyRecord() as record):
+                await self._delete(key, record)
+            case Write(verb=Verb.RELEASE, key=key, record=CopyRecord() as record):
+                await self._release(key, record)
+            case _:
+                raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")
+
+    async def _create(self, key: NamespacedName, template: CopyTemplate) -> None:
+        body = msgspec.json.encode(render(template, key.namespace, None))
+        path = f"/api/v1/namespaces/{key.namespace}/configmaps"
+        answer = await self._connection.request("POST", path, params=FIELD_MANAGER, body=body, accept=ACCEPT_METADATA)
+        self._record(answer, template)
+
+    async def _update(self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool) -> None:
+        configmap = render(template, key.namespace, record)
+        if adopt:
+            configmap["metadata"]["annotations"][ADOPTED] = "true"
+        answer = await self._connection.request(
+            "PUT", _path(key), params=FIELD_MANAGER, body=msgspec.json.encode(configmap), accept=ACCEPT_METADATA
+        )
+        self._record(answer, template)
+        self._caches.obstacles.gone(key)
+
+    async def _delete(self, key: NamespacedName, record: CopyRecord) -> None:
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": record.uid, "resourceVersion": record.resource_version},
+        }
+        await self._connection.request("DELETE", _path(key), body=msgspec.json.encode(options), accept=ACCEPT_METADATA)
+        self._forget(key)
+
+    async def _release(self, key: NamespacedName, record: CopyRecord) -> None:
+        await self._connection.request(
+            "PATCH",
+            _path(key),
+            params=FIELD_MANAGER,
+            body=msgspec.json.encode(released(record)),
+            content_type=MERGE_PATCH,
+            accept=ACCEPT_METADATA,
+        )
+        self._forget(key)
+
+    async def _look_again(self, sync: NamespacedName, write: Write) -> None:
+        """Read what really stands there: one of ours that the cache does not know yet, or somebody else's."""
+        key = write.key
+        self._caches.obstacles.expect(key, sync)
+        if (
+            self._caches.versions.get(*key) is None
+        ):  # held from before the read on, so that a deletion during it is not missed
+            self._caches.versions.record(ConfigMapVersion(*key, UNREAD))
+        try:
+            record = read_copy(await self._connection.request("GET", _path(key)))
+        except NotFound:
+            self._forget(key)
+            self._caches.obstacles.gone(key)
+            return
+        if record.managed:
+            self._caches.copies.record(record)
+            self._caches.obstacles.gone(key)
+        else:
+            self._forget(key)
+            self._caches.obstacles.found(record)
+
+    def _record(self, answer: bytes, template: CopyTemplate) -> None:
+        self._caches.copies.record(read_written(answer, template.digest, immutable=template.content.immutable))
+
+    def _forget(self, key: NamespacedName) -> None:
+        self._caches.copies.forget(*key)
+
+
+def _path(key: NamespacedName) -> str:
+    return f"/api/v1/namespaces/{key.namespace}/configmaps/{key.name}"

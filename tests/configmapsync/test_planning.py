@@ -1,0 +1,106 @@
+"""What every plan keeps, over random worlds; and the decisions a reader asks about first, one by one."""
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+
+from configmapsync.planning import Verb, owns, plan
+from tests.configmapsync.worlds import PROTECTED, World, worlds
+
+quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@quick
+@given(worlds())
+def test_a_plan_carried_out_leaves_nothing_to_do(world: World) -> None:
+    after = world
+    for _ in range(
+        3
+    ):  # a renamed copy goes one plan after its successor came; an orphan that is released may be foreign then
+        after = after.carry_out(plan(after.observe()))
+
+    assert plan(after.observe()).empty
+
+
+@quick
+@given(worlds())
+def test_no_plan_names_the_source(world: World) -> None:
+    planned = plan(world.observe())
+
+    assert world.sync.source not in {write.key for write in (*planned.writes, *planned.removals)}
+
+
+@quick
+@given(worlds())
+def test_no_plan_changes_a_foreign_object_unless_it_may_adopt(world: World) -> None:
+    planned = plan(world.observe())
+
+    for write in (*planned.writes, *planned.removals):
+        there = world.configmaps.get(write.key)
+        if write.verb is Verb.ADOPT:
+            assert world.sync.spec.conflict_policy == "Adopt"
+            assert there is not None
+            assert not there.managed
+        elif there is not None:
+            ours = there.sync_uid == world.sync.metadata.uid
+            assert there.managed
+            assert ours or owns(world.sync, there, world.living.__contains__)
+
+
+@quick
+@given(worlds())
+def test_every_removal_is_of_a_copy_that_names_this_sync_and_adopted_ones_are_only_released(world: World) -> None:
+    for removal in plan(world.observe()).removals:
+        assert removal.record is not None
+        assert removal.record.synced_by == world.sync.key
+        if removal.record.adopted:
+            assert removal.verb is Verb.RELEASE
+
+
+@quick
+@given(worlds())
+def test_no_plan_writes_where_nothing_was_selected(world: World) -> None:
+    for write in plan(world.observe()).writes:
+        namespace = world.namespaces[write.key.namespace]
+        assert not namespace.terminating
+        assert namespace.labels.get("apps.nishaf.info/sync") != "disabled"
+        if namespace.name in PROTECTED:
+            assert namespace.name in world.sync.spec.destination_namespaces
+
+
+@quick
+@given(worlds())
+def test_the_order_of_inputs_never_matters(world: World) -> None:
+    observed = world.observe()
+    turned = replace(
+        observed,
+        copies=tuple(reversed(observed.copies)),
+        namespaces=dict(reversed(list(observed.namespaces.items()))),
+    )
+
+    assert plan(observed) == plan(turned)
+
+
+@quick
+@given(worlds())
+def test_each_wanted_destination_has_exactly_one_decision(world: World) -> None:
+    planned = plan(world.observe())
+    decided = [write.key.namespace for write in planned.writes] + [outcome.namespace for outcome in planned.settled]
+
+    assert len(decided) == len(set(decided))
+
+
+@quick
+@given(worlds())
+def test_the_finalizer_stands_whenever_something_of_ours_is_or_will_be_out_there(world: World) -> None:
+    planned = plan(world.observe())
+
+    if planned.writes or planned.removals:
+        assert planned.finalizer
+
+
+@quick
+@given(worlds())
+def test_a_suspended_sync_writes_nothing_until_it_is_deleted(world: World) -> None:
+    if world.sync.spec.suspend and not world.sync.deleting:
+        assert plan(world.observe()).empty

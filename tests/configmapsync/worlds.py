@@ -1,0 +1,192 @@
+"""Random small worlds for the planner, and an obvious way to carry a plan out on them."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+
+from configmapsync.content import Content, CopyRecord, SourceObject, digest, render
+from configmapsync.defaulting import with_defaults
+from configmapsync.names import (
+    ADOPTED,
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    SYNC_UID_LABEL,
+    SYNCED_BY,
+    NamespacedName,
+)
+from configmapsync.planning import Observed, Plan, Verb, Write
+from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.selection import Namespace
+
+NAMESPACES = ("a", "b", "team-a", "team-b", "kube-system", "home")
+NAMES = ("config", "other")
+PROTECTED = frozenset({"kube-system"})
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """Everything one plan can depend on."""
+
+    sync: ConfigMapSync
+    source: SourceObject | None
+    configmaps: dict[NamespacedName, CopyRecord]  # with and without marks
+    namespaces: dict[str, Namespace]
+    living: frozenset[str]
+
+    def observe(self) -> Observed:
+        """What the reconciler would see, all foreign objects known."""
+        marked = {key: record for key, record in self.configmaps.items() if record.managed}
+        return Observed(
+            sync=self.sync,
+            source=self.source,
+            copies=tuple(
+                record
+                for record in marked.values()
+                if record.sync_uid == self.sync.metadata.uid or record.synced_by == self.sync.key
+            ),
+            copy_at=marked.get,
+            namespaces=self.namespaces,
+            is_living=self.living.__contains__,
+            foreign_at=lambda key: None if key in marked else self.configmaps.get(key),
+            protected=PROTECTED,
+        )
+
+    def carry_out(self, plan: Plan) -> "World":
+        """The world after every write and removal of `plan` succeeded."""
+        after = dict(self.configmaps)
+        for write in (*plan.writes, *plan.removals):
+            _carry_out(after, write)
+        return replace(self, configmaps=after)
+
+
+def _carry_out(configmaps: dict[NamespacedName, CopyRecord], write: Write) -> None:
+    match write.verb:
+        case Verb.DELETE:
+            del configmaps[write.key]
+        case Verb.RELEASE:
+            record = configmaps[write.key]
+            labels = {
+                key: value for key, value in record.labels.items() if key not in {MANAGED_BY_LABEL, SYNC_UID_LABEL}
+            }
+            configmaps[write.key] = replace(record, labels=labels, annotations={})
+        case _:
+            configmaps[write.key] = _written(write)
+
+
+def _written(write: Write) -> CopyRecord:
+    assert write.template is not None
+    base = None if write.verb is Verb.RECREATE else write.record
+    metadata = render(write.template, write.key.namespace, base)["metadata"]
+    annotations = dict(metadata["annotations"])
+    if write.verb is Verb.ADOPT:
+        annotations[ADOPTED] = "true"
+    return CopyRecord(
+        namespace=write.key.namespace,
+        name=write.key.name,
+        uid=write.record.uid if write.record and base else "new",
+        resource_version="9",
+        digest=write.template.digest,
+        labels=dict(metadata["labels"]),
+        annotations=annotations,
+        immutable=write.template.content.immutable,
+    )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """A world with one sync, a source or none, and ConfigMaps of every kind in its way."""
+    sync = draw(syncs())
+    source = draw(st.none() | sources(sync))
+    living = frozenset({sync.metadata.uid, "uid-of-another"})
+    places = st.builds(NamespacedName, st.sampled_from(NAMESPACES), st.sampled_from(NAMES))
+    configmaps = {key: draw(records(key, sync)) for key in draw(st.sets(places, max_size=8)) if key != sync.source}
+    namespaces = {
+        name: draw(namespaces_called(name)) for name in draw(st.sets(st.sampled_from(NAMESPACES), min_size=1))
+    }
+    return World(sync, source, configmaps, namespaces, living)
+
+
+@st.composite
+def syncs(draw: st.DrawFn) -> ConfigMapSync:
+    """A valid sync."""
+    spec = {
+        "sourceNamespace": "home",
+        "configMapName": "config",
+        "destinationNamespaces": draw(
+            st.lists(st.sampled_from((*NAMESPACES[:5], "team-*", "*", "gone")), min_size=1, max_size=3)
+        ),
+        "excludedNamespaces": draw(st.lists(st.sampled_from(("b", "team-?")), max_size=1)),
+        "destinationConfigMapName": draw(st.sampled_from(NAMES)),
+        "conflictPolicy": draw(st.sampled_from(("Fail", "Adopt"))),
+        "deletionPolicy": draw(st.sampled_from(("Delete", "Orphan"))),
+        "sourceDeletionPolicy": draw(st.sampled_from(("Retain", "Delete"))),
+        "suspend": draw(st.sampled_from((False, False, False, True))),
+        "metadata": {"labels": draw(st.sampled_from(({}, {"team": "web"}))), "annotations": {}},
+    }
+    metadata: dict[str, object] = {
+        "name": "sync",
+        "namespace": "home",
+        "uid": "uid-of-this",
+        "creationTimestamp": CREATED.isoformat(),
+    }
+    if draw(st.sampled_from((False, False, True))):
+        metadata["deletionTimestamp"] = CREATED.isoformat()
+    return with_defaults(
+        parse({"apiVersion": "apps.nishaf.info/v1", "kind": "ConfigMapSync", "metadata": metadata, "spec": spec})
+    )
+
+
+def sources(sync: ConfigMapSync) -> st.SearchStrategy[SourceObject]:
+    """Sources of two contents."""
+    contents = st.builds(
+        Content, data=st.sampled_from(({"k": "1"}, {"k": "2"}, {})), binary_data=st.just({}), immutable=st.booleans()
+    )
+    return st.builds(
+        SourceObject,
+        key=st.just(sync.source),
+        uid=st.just("uid-of-source"),
+        resource_version=st.just("5"),
+        content=contents,
+        labels=st.just({"from": "source"}),
+        annotations=st.just({}),
+    )
+
+
+@st.composite
+def records(draw: st.DrawFn, key: NamespacedName, sync: ConfigMapSync) -> CopyRecord:
+    """A ConfigMap: foreign, ours, of another sync, of a sync that is gone, half marked."""
+    marked = draw(st.booleans())
+    uid = draw(st.sampled_from(("uid-of-this", "uid-of-another", "uid-of-nobody")))
+    owner = draw(st.sampled_from((str(sync.key), "elsewhere/another", None)))
+    labels = {MANAGED_BY_LABEL: MANAGED_BY_VALUE, SYNC_UID_LABEL: uid} if marked else {"app": "theirs"}
+    annotations = {SYNCED_BY: owner} if owner and marked else {}
+    if draw(st.booleans()) and marked:
+        annotations[ADOPTED] = "true"
+    content = Content(
+        data=draw(st.sampled_from(({"k": "1"}, {"k": "x"}))), binary_data={}, immutable=draw(st.booleans())
+    )
+    return CopyRecord(
+        namespace=key.namespace,
+        name=key.name,
+        uid=f"uid-of-{key}",
+        resource_version="7",
+        digest=digest(content),
+        labels=labels,
+        annotations=annotations,
+        immutable=content.immutable,
+        deleting=draw(st.sampled_from((False, False, False, True))),
+    )
+
+
+def namespaces_called(name: str) -> st.SearchStrategy[Namespace]:
+    """A namespace in any of its states."""
+    labels = st.sampled_from(({}, {}, {"apps.nishaf.info/sync": "disabled"}))
+    return st.builds(
+        Namespace,
+        name=st.just(name),
+        labels=labels,
+        terminating=st.sampled_from((False, False, False, True)),
+        uid=st.just(name),
+    )

@@ -1,0 +1,55 @@
+"""The stage of the journeys: the CRD as `make install` would install it, and the reconciler as a real process."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.stage import Stage
+from tests.support.cluster import Cluster
+from tests.support.processes import Process, free_port
+
+ROOT = Path(__file__).parents[2]
+CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/configmapsyncs.apps.nishaf.info"
+
+
+@pytest.fixture
+def crd(cluster: Cluster) -> None:
+    """The ConfigMapSync API is served."""
+    install_crd(cluster)
+
+
+def install_crd(cluster: Cluster) -> None:
+    """Install it once for each cluster."""
+    if cluster.find(CRD) is None:
+        cluster.kubectl("apply", "-k", ROOT / "config" / "crd")
+        cluster.kubectl("wait", "--for=condition=Established", "crd/configmapsyncs.apps.nishaf.info", "--timeout=30s")
+
+
+@pytest.fixture
+def stage(cluster: Cluster, crd: None, new_namespace: Callable[..., str]) -> Iterator[Stage]:
+    """A cluster with the CRD, and namespaces of the test's own; no reconciler yet."""
+    made = Stage(cluster, new_namespace)
+    yield made
+    made.remove_syncs()
+
+
+@pytest.fixture
+def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Callable[..., Process]:
+    """Start the reconciler as a process and wait until it is ready."""
+
+    def start(*arguments: str) -> Process:
+        port = free_port()
+        process = start_process(
+            "reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", f"127.0.0.1:{port}", *arguments
+        )
+        process.wait_until_answering(f"http://127.0.0.1:{port}/readyz")
+        return process
+
+    return start
+
+
+@pytest.fixture
+def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
+    """A running reconciler; it outlives the test's syncs, so that their finalizers come off."""
+    return start_reconciler()

@@ -1,0 +1,127 @@
+"""What the journeys do and see, in the words of the domain: sources, syncs, copies; over HTTP, like any user."""
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from configmapsync.names import API_VERSION, KIND, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+
+Content = dict[str, Any]
+
+
+def content_of(configmap: Mapping[str, Any]) -> Content:
+    """What must be equal in a source and its copy."""
+    return {part: configmap[part] for part in ("data", "binaryData", "immutable") if configmap.get(part)}
+
+
+@dataclass
+class Stage:
+    """A cluster with the CRD installed, and namespaces of this test's own."""
+
+    cluster: Cluster
+    new_namespace: Callable[..., str]
+    tag: str = field(default_factory=lambda: secrets.token_hex(4))
+    _syncs: list[str] = field(default_factory=list)
+
+    def namespace(self, prefix: str = "test", labels: Mapping[str, str] | None = None) -> str:
+        """A namespace of this test."""
+        return self.new_namespace(prefix, labels)
+
+    def source(self, namespace: str, name: str = "config", **parts: Any) -> Content:
+        """Create a ConfigMap; `data={"a": "b"}` unless other parts are given. Returns its content."""
+        return content_of(self.put_configmap(namespace, name, **(parts or {"data": {"key": "value"}})))
+
+    def put_configmap(self, namespace: str, name: str, labels: Mapping[str, str] | None = None, **parts: Any) -> Any:
+        """Create any ConfigMap."""
+        metadata = {"name": name, "namespace": namespace, "labels": dict(labels or {})}
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **parts}
+        return self.cluster.create(f"/api/v1/namespaces/{namespace}/configmaps", document)
+
+    def edit(self, namespace: str, name: str, **parts: Any) -> Content:
+        """Merge-patch a ConfigMap; returns its content."""
+        return content_of(self.cluster.patch(self.configmap_path(namespace, name), parts))
+
+    def delete(self, namespace: str, name: str) -> None:
+        """Delete a ConfigMap."""
+        self.cluster.delete(self.configmap_path(namespace, name))
+
+    def sync(self, namespace: str, name: str | None = None, **spec: Any) -> str:
+        """Create a ConfigMapSync; returns its path."""
+        name = name or f"sync-{self.tag}-{len(self._syncs)}"
+        metadata = {"name": name, "namespace": namespace}
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": metadata,
+            "spec": {"configMapName": "config", **spec},
+        }
+        collection = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
+        self.cluster.create(collection, document)
+        self._syncs.append(f"{collection}/{name}")
+        return self._syncs[-1]
+
+    def edit_sync(self, sync: str, **spec: Any) -> None:
+        """Merge-patch the spec of a sync."""
+        self.cluster.patch(sync, {"spec": spec})
+
+    def remove_syncs(self) -> None:
+        """Ask for the end of every sync of this test."""
+        for sync in self._syncs:
+            self.cluster.delete(sync)
+
+    @staticmethod
+    def configmap_path(namespace: str, name: str) -> str:
+        """Where a ConfigMap is served."""
+        return f"/api/v1/namespaces/{namespace}/configmaps/{name}"
+
+    def find(self, namespace: str, name: str = "config") -> Any | None:
+        """A whole ConfigMap, or None."""
+        return self.cluster.find(self.configmap_path(namespace, name))
+
+    def copy_becomes(self, content: Content, namespace: str, name: str = "config", within: float = 10.0) -> Any:
+        """Wait until the copy is there with exactly that content; returns it."""
+
+        def right() -> Any:
+            copy = self.find(namespace, name)
+            assert copy is not None, f"there is no {namespace}/{name}"
+            assert content_of(copy) == content, f"{namespace}/{name} differs"
+            assert copy["metadata"]["labels"][MANAGED_BY_LABEL] == MANAGED_BY_VALUE
+            return copy
+
+        return wait_until(right, within)
+
+    def copy_goes(self, namespace: str, name: str = "config") -> None:
+        """Wait until there is no such ConfigMap."""
+        wait_until(lambda: self.find(namespace, name) is None)
+
+    def condition(self, sync: str, kind: str = "Ready") -> Mapping[str, Any]:
+        """A condition of a sync as it is now; empty where it has none."""
+        conditions: Sequence[Mapping[str, Any]] = self.cluster.get(sync).get("status", {}).get("conditions", [])
+        return next((condition for condition in conditions if condition["type"] == kind), {})
+
+    def ready_becomes(self, sync: str, status: str, reason: str, within: float = 10.0) -> Mapping[str, Any]:
+        """Wait for the status and reason of Ready, for the newest generation; returns the condition."""
+
+        def so() -> Mapping[str, Any]:
+            ready = self.condition(sync)
+            generation = self.cluster.get(sync)["metadata"]["generation"]
+            found = (ready.get("status"), ready.get("reason"), ready.get("observedGeneration"))
+            assert found == (status, reason, generation), ready
+            return ready
+
+        return wait_until(so, within)
+
+    def versions(self) -> dict[str, str]:
+        """The version of every ConfigMap and sync there is: what must not move while all is idle."""
+        paths = ("/api/v1/configmaps", f"/apis/{API_VERSION}/{PLURAL}")
+        items = [item["metadata"] for path in paths for item in self.cluster.get(path)["items"]]
+        return {f"{item['namespace']}/{item['name']}/{item['uid']}": item["resourceVersion"] for item in items}
+
+
+def encoded(raw: bytes) -> str:
+    """Bytes as binaryData carries them."""
+    return base64.b64encode(raw).decode()

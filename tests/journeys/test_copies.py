@@ -1,0 +1,264 @@
+"""The main job, through the API server and with the real process: copies appear, follow, are repaired and cleaned up."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.journeys.stage import Stage, content_of, encoded
+from tests.support.eventually import wait_until
+from tests.support.processes import Process
+
+LONG_NAME = ".".join(["x" * 61] * 4) + "-" * 0  # 247 characters of valid DNS labels
+MEBIBYTE = 1 << 20
+
+
+def test_the_original_three_fields_work_unchanged(stage: Stage, reconciler: Process) -> None:
+    central, application = stage.namespace("config-central"), stage.namespace("my-app-namespace")
+    content = stage.source(central, "shared-config", data={"a": "1"})
+    sync = stage.sync(
+        "default", sourceNamespace=central, destinationNamespace=application, configMapName="shared-config"
+    )
+
+    copy = stage.copy_becomes(content, application, "shared-config")
+
+    stage.ready_becomes(sync, "True", "Synced")
+    assert copy["metadata"]["annotations"]["apps.nishaf.info/source"] == f"{central}/shared-config"
+    assert stage.cluster.get(sync)["status"]["summary"] == "1/1"
+
+
+def test_names_globs_and_selectors_add_up_and_exclusions_win(stage: Stage, reconciler: Process) -> None:
+    home = stage.namespace("home")
+    named, globbed = stage.namespace("named"), stage.namespace(f"team-{stage.tag}-a")
+    labelled = stage.namespace("labelled", {"wants": stage.tag})
+    excluded = stage.namespace(f"team-{stage.tag}-sandbox")
+    content = stage.source(home)
+    sync = stage.sync(
+        home,
+        destinationNamespaces=[named, f"team-{stage.tag}-*"],
+        destinationNamespaceSelector={"matchLabels": {"wants": stage.tag}},
+        excludedNamespaces=[excluded],
+    )
+
+    for namespace in (named, globbed, labelled):
+        stage.copy_becomes(content, namespace)
+
+    stage.ready_becomes(sync, "True", "Synced")
+    assert stage.cluster.get(sync)["status"]["destinations"] == {"desired": 3, "synced": 3, "failed": 0}
+    assert stage.find(excluded) is None
+
+
+def test_every_edit_of_the_source_is_followed_and_idle_means_no_write(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+    for number in range(5):
+        content = stage.edit(home, "config", data={"key": f"value {number}", f"key-{number}": "more"})
+        stage.copy_becomes(content, there)
+    content = stage.edit(home, "config", data={"key": None})
+    stage.copy_becomes(content, there)
+
+    _assert_silence(stage)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param({"data": {"big": "x" * (MEBIBYTE - 3)}}, id="one mebibyte"),
+        pytest.param({"data": {"xml": "<" * (MEBIBYTE // 8)}}, id="many characters that JSON escapes"),
+        pytest.param({"binaryData": {"blob": encoded(bytes(range(256)) * 64)}}, id="binary data"),
+        pytest.param({"data": {}}, id="empty"),
+        pytest.param({"data": {"a.b-c_d": "1", "...x": "2", "-": "3"}}, id="keys with dots and dashes"),
+        pytest.param({"data": {"k" * 253: "1"}}, id="a long key"),
+        pytest.param({"data": {"text": 'grüße, 世界 \U0001f600\n\t\u2028 \\ " &amp;'}}, id="any text"),
+        pytest.param({"data": {"both": "1"}, "binaryData": {"blob": encoded(b"\xff\xfe")}}, id="text and binary"),
+        pytest.param({"data": {"a": "1"}, "immutable": True}, id="immutable"),
+    ],
+)
+def test_content_is_copied_byte_for_byte(stage: Stage, reconciler: Process, parts: dict[str, object]) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home, **parts)
+    sync = stage.sync(home, destinationNamespace=there)
+
+    stage.copy_becomes(content, there, within=20)
+
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+@pytest.mark.parametrize("name", ["n" * 63, LONG_NAME, "v" * 253], ids=["63", "247", "253"])
+def test_long_names_of_source_and_sync(stage: Stage, reconciler: Process, name: str) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home, name)
+    sync = stage.sync(home, name, configMapName=name, destinationNamespace=there)
+
+    copy = stage.copy_becomes(content, there, name)
+
+    stage.ready_becomes(sync, "True", "Synced")
+    assert copy["metadata"]["annotations"]["apps.nishaf.info/synced-by"] == f"{home}/{name}"
+
+
+def test_a_damaged_copy_is_repaired_and_a_deleted_one_comes_back(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home, data={"a": "1"})
+    stage.sync(home, destinationNamespace=there)
+    copy = stage.copy_becomes(content, there)
+
+    stage.edit(there, "config", data={"a": "damaged", "foreign": "key"})
+    stage.copy_becomes(content, there)
+    stage.edit(there, "config", metadata={"annotations": {"apps.nishaf.info/synced-by": None}})
+    wait_until(
+        lambda: (
+            stage.find(there)["metadata"]["annotations"]["apps.nishaf.info/synced-by"]  # type: ignore[index]
+            == copy["metadata"]["annotations"]["apps.nishaf.info/synced-by"]
+        )
+    )
+    stage.delete(there, "config")
+    stage.copy_becomes(content, there)
+
+
+def test_labels_and_annotations_of_others_stay_on_a_copy(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.sync(home, destinationNamespace=there, metadata={"labels": {"team": "web"}})
+    stage.copy_becomes({"data": {"key": "value"}}, there)
+
+    stage.edit(there, "config", metadata={"labels": {"theirs": "1"}, "annotations": {"theirs": "2"}})
+    content = stage.edit(home, "config", data={"key": "new"})
+
+    copy = stage.copy_becomes(content, there)
+    assert copy["metadata"]["labels"]["theirs"] == "1"
+    assert copy["metadata"]["labels"]["team"] == "web"
+    assert copy["metadata"]["annotations"]["theirs"] == "2"
+
+
+def test_deleting_the_sync_removes_the_copies_and_never_the_source(stage: Stage, reconciler: Process) -> None:
+    home, there, also_there = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[there, also_there, home])
+    stage.copy_becomes(content, there)
+    stage.copy_becomes(content, also_there)
+
+    stage.cluster.delete(sync)
+
+    stage.copy_goes(there)
+    stage.copy_goes(also_there)
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    assert content_of(stage.find(home) or {}) == content
+
+
+def test_orphaned_copies_stay_without_our_marks(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there, deletionPolicy="Orphan")
+    stage.copy_becomes(content, there)
+
+    stage.cluster.delete(sync)
+
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    left = stage.find(there)
+    assert left is not None
+    assert content_of(left) == content
+    assert not [
+        key
+        for key in {**left["metadata"].get("labels", {}), **left["metadata"].get("annotations", {})}
+        if "nishaf" in key
+    ]
+
+
+def test_a_foreign_configmap_is_never_touched_and_it_heals_when_that_goes(stage: Stage, reconciler: Process) -> None:
+    home, taken, free = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    foreign = stage.put_configmap(taken, "config", data={"theirs": "untouched"})
+    sync = stage.sync(home, destinationNamespaces=[taken, free])
+
+    stage.copy_becomes(content, free)
+    ready = stage.ready_becomes(sync, "False", "DestinationConflict")
+    assert taken in ready["message"]
+    stage.edit(home, "config", data={"key": "newer"})
+    stage.copy_becomes({"data": {"key": "newer"}}, free)
+    assert stage.find(taken) == foreign
+    stage.delete(taken, "config")
+
+    stage.copy_becomes({"data": {"key": "newer"}}, taken)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_namespace_is_served_when_it_is_labelled_and_cleaned_when_it_is_not_any_more(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    stage.sync(home, destinationNamespaceSelector={"matchLabels": {"wants": stage.tag}})
+
+    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"wants": stage.tag}}})
+    stage.copy_becomes(content, there)
+    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"wants": None}}})
+    stage.copy_goes(there)
+
+
+def test_a_disabled_namespace_keeps_nothing_of_ours(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"apps.nishaf.info/sync": "disabled"}}})
+    stage.copy_goes(there)
+    stage.ready_becomes(sync, "False", "NamespaceDisabled")
+    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"apps.nishaf.info/sync": None}}})
+
+    stage.copy_becomes(content, there)
+
+
+def test_a_renamed_destination_and_chosen_keys_take_effect_at_once(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, data={"app.yaml": "1", "app.json": "2", "old": "3", "secret": "4"})
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes({"data": {"app.yaml": "1", "app.json": "2", "old": "3", "secret": "4"}}, there)
+
+    stage.edit_sync(sync, destinationConfigMapName="renamed", keys=[{"key": "app.*"}, {"key": "old", "as": "new"}])
+
+    stage.copy_becomes({"data": {"app.yaml": "1", "app.json": "2", "new": "3"}}, there, "renamed")
+    stage.copy_goes(there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_suspending_leaves_copies_as_they_are(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    stage.edit_sync(sync, suspend=True)
+    stage.ready_becomes(sync, "False", "Suspended")
+    newer = stage.edit(home, "config", data={"key": "newer"})
+    _assert_silence(stage)
+    assert content_of(stage.find(there) or {}) == content
+    stage.edit_sync(sync, suspend=False)
+
+    stage.copy_becomes(newer, there)
+
+
+def test_immutable_copies_are_replaced(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, data={"a": "1"}, immutable=True)
+    stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes({"data": {"a": "1"}, "immutable": True}, there)
+
+    stage.delete(home, "config")
+    stage.source(home, data={"a": "2"}, immutable=True)
+
+    stage.copy_becomes({"data": {"a": "2"}, "immutable": True}, there)
+
+
+def _assert_silence(stage: Stage, seconds: float = 2.0) -> None:
+    """Nothing is written while nobody does anything."""
+    wait_until(lambda: stage.versions() == (time.sleep(0.3), stage.versions())[1])  # noqa: TID251 - two looks a moment apart
+    before = stage.versions()
+    time.sleep(seconds)  # noqa: TID251 - the silence itself is what is looked at
+    assert stage.versions() == before
+
+
+Starter = Callable[..., Process]

@@ -1,0 +1,215 @@
+"""Every destination alone: what fails, hangs or changes under our hands delays nobody else."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from configmapsync.content import Content, CopyRecord, CopyTemplate
+from configmapsync.names import NamespacedName
+from configmapsync.planning import Verb, Write
+from configmapsync.reasons import Reason
+from kube.backoff import Backoff
+from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests
+from reconciler.applier import PATIENCE, Applier
+from reconciler.metrics import Metrics
+
+pytestmark = pytest.mark.looptime(start=0)
+SYNC = NamespacedName("home", "sync")
+OTHER = NamespacedName("home", "other")
+
+
+class ScriptedWriter:
+    """Stands where requests go out: does what the test says for each namespace, and remembers the order."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.done: list[str] = []
+        self.answers: dict[str, list[ApiError | float]] = {}
+
+    async def write(self, sync: NamespacedName, write: Write) -> None:
+        namespace = write.key.namespace
+        self.begun.append(namespace)
+        script = self.answers.get(namespace)
+        answer = script.pop(0) if script else 0.01
+        if isinstance(answer, ApiError):
+            raise answer
+        await asyncio.sleep(answer)
+        self.done.append(namespace)
+
+
+class Bench:
+    """An applier with its surroundings."""
+
+    def __init__(self, parallel: int = 4) -> None:
+        self.writer = ScriptedWriter()
+        self.woken: list[NamespacedName] = []
+        self.applier = Applier(
+            self.writer,  # type: ignore[arg-type]
+            Backoff(random.Random(1)),  # noqa: S311, TID251
+            Metrics(CollectorRegistry()),
+            self.woken.append,
+            parallel,
+        )
+
+    async def apply(
+        self, *writes: Write, sync: NamespacedName = SYNC, newer: Callable[[], object] | None = None
+    ) -> dict[str, Reason]:
+        outcomes = await self.applier.apply(sync, writes, newer or _never)  # type: ignore[arg-type]
+        return {outcome.namespace: outcome.reason for outcome in outcomes}
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
+def error(kind: type[ApiError], status: int, retry_after: float | None = None) -> ApiError:
+    return kind(status=status, reason=kind.__name__, message="as scripted", retry_after=retry_after)
+
+
+def write(namespace: str, digest: str = "sha256:1", version: str | None = None) -> Write:
+    content = Content(data={}, binary_data={}, immutable=False)
+    template = CopyTemplate(name="config", content=content, digest=digest, labels={}, annotations={})
+    key = NamespacedName(namespace, "config")
+    if version is None:
+        return Write(Verb.CREATE, key, "there is no copy", template=template)
+    record = CopyRecord(
+        namespace=namespace,
+        name="config",
+        uid="u",
+        resource_version=version,
+        digest="sha256:0",
+        labels={},
+        annotations={},
+    )
+    return Write(Verb.UPDATE, key, "the content differs", record, template)
+
+
+async def test_all_writes_are_carried_out_and_reported() -> None:
+    bench = Bench()
+
+    outcomes = await bench.apply(*(write(f"ns-{number}") for number in range(20)))
+
+    assert set(outcomes.values()) == {Reason.SYNCED}
+    assert len(bench.writer.done) == 20
+    assert bench.applier.take_written(SYNC)
+    assert not bench.applier.take_written(SYNC)
+
+
+async def test_one_that_fails_is_held_back_and_tried_again_later_while_others_go_on() -> None:
+    bench = Bench()
+    bench.writer.answers["bad"] = [error(Forbidden, 403)] * 50
+
+    assert await bench.apply(write("bad"), write("good")) == {"bad": Reason.WRITE_FAILED, "good": Reason.SYNCED}
+    assert await bench.apply(write("bad")) == {"bad": Reason.WRITE_FAILED}
+    assert bench.writer.begun.count("bad") == 1
+
+    delays = []
+    for _ in range(16):
+        delay = bench.applier.next_retry(SYNC)
+        assert delay is not None
+        delays.append(delay)
+        await asyncio.sleep(delay)
+        await bench.apply(write("bad"))
+    assert delays[0] <= 0.2
+    assert delays[-1] > 100
+    assert max(delays) <= 330
+
+
+async def test_a_servers_retry_after_wins() -> None:
+    bench = Bench()
+    bench.writer.answers["busy"] = [error(TooManyRequests, 429, retry_after=7)]
+
+    await bench.apply(write("busy"))
+
+    delay = bench.applier.next_retry(SYNC)
+    assert delay is not None
+    assert delay >= 7
+
+
+async def test_one_that_hangs_keeps_its_own_lane_only() -> None:
+    bench = Bench()
+    bench.writer.answers["slow"] = [30.0]
+
+    first = await bench.apply(write("slow"), write("quick"))
+    second = await bench.apply(write("slow", "sha256:2"), write("quick", "sha256:2"))
+
+    assert first == {"slow": Reason.PROGRESSING, "quick": Reason.SYNCED}
+    assert second == {"slow": Reason.PROGRESSING, "quick": Reason.SYNCED}
+    assert bench.writer.begun.count("slow") == 1
+    assert asyncio.get_running_loop().time() < 3 * PATIENCE
+    await asyncio.sleep(31)
+    assert bench.woken == [SYNC]
+
+
+async def test_newer_work_stops_what_has_not_begun() -> None:
+    bench = Bench(parallel=1)
+
+    async def soon() -> None:
+        await asyncio.sleep(0.015)
+
+    outcomes = await bench.apply(*(write(f"ns-{number}") for number in range(50)), newer=soon)
+
+    assert len(bench.writer.begun) < 5
+    assert list(outcomes.values()).count(Reason.PROGRESSING) > 40
+    assert SYNC in bench.woken
+
+
+async def test_the_stalest_copy_goes_first() -> None:
+    bench = Bench(parallel=1)
+
+    await bench.apply(write("fresh", version="100"), write("stale", version="9"), write("missing"))
+
+    assert bench.writer.begun == ["missing", "stale", "fresh"]
+
+
+async def test_a_conflict_is_no_failure_but_wakes_the_sync_to_look_again() -> None:
+    bench = Bench()
+    bench.writer.answers["moved"] = [error(Conflict, 409)]
+
+    assert await bench.apply(write("moved", version="1")) == {"moved": Reason.PROGRESSING}
+    assert bench.woken == [SYNC]
+
+
+async def test_what_only_other_content_can_mend_waits_for_other_content() -> None:
+    bench = Bench()
+    bench.writer.answers["full"] = [error(TooLarge, 413)]
+
+    assert await bench.apply(write("full", "sha256:big")) == {"full": Reason.TOO_LARGE}
+    assert await bench.apply(write("full", "sha256:big")) == {"full": Reason.TOO_LARGE}
+    assert await bench.apply(write("full", "sha256:small")) == {"full": Reason.SYNCED}
+
+
+async def test_a_released_destination_is_tried_at_once() -> None:
+    bench = Bench()
+    bench.writer.answers["bad"] = [error(Forbidden, 403)]
+    await bench.apply(write("bad"))
+
+    bench.applier.release(SYNC, NamespacedName("bad", "config"))
+
+    assert await bench.apply(write("bad")) == {"bad": Reason.SYNCED}
+    assert bench.applier.next_retry(SYNC) is None
+
+
+async def test_many_syncs_share_the_slots_and_none_starves() -> None:
+    bench = Bench(parallel=2)
+    bench.writer.answers["slow"] = [10.0]
+
+    hanging = asyncio.create_task(bench.apply(write("slow")))
+    outcomes = await bench.apply(*(write(f"ns-{number}") for number in range(10)), sync=OTHER)
+
+    assert set(outcomes.values()) == {Reason.SYNCED}
+    assert await hanging == {"slow": Reason.PROGRESSING}
+    await bench.applier.drain()
+
+
+async def test_draining_waits_for_what_is_in_flight() -> None:
+    bench = Bench()
+    bench.writer.answers["slow"] = [5.0]
+    await bench.apply(write("slow"))
+
+    await bench.applier.drain()
+
+    assert bench.writer.done == ["slow"]

@@ -19,7 +19,7 @@ class FieldCause:
     message: str
 
 
-class ApiStatus(Exception):  # noqa: N818  the API calls it a Status, and so does everybody who reads one
+class ApiStatus(Exception):
     """An answer other than success."""
 
     def __init__(self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:

@@ -86,7 +86,10 @@ class WebhookEndpoints:
             raise CallFailedError(f'failed to call webhook: Post "{url}": service "{client.service[1]}" not found')
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._exchange(url, body, context)
+                try:
+                    return await self._exchange(url, body, context)
+                except aiohttp.ServerDisconnectedError:  # an idle connection that the webhook closed just now
+                    return await self._exchange(url, body, context)
         except TimeoutError as error:
             raise CallFailedError(f'failed to call webhook: Post "{url}": context deadline exceeded') from error
         except (aiohttp.ClientError, OSError) as error:

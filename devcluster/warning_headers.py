@@ -1,0 +1,27 @@
+"""Warning headers: what the server or a webhook wants a person to know although the request is served.
+
+Limits are the real server's, so that a flood of warnings never makes an answer unreadable for HTTP clients.
+"""
+
+from collections.abc import Iterable
+
+CODE = 299  # "miscellaneous persistent warning": the only one Kubernetes uses
+TOTAL_LIMIT = 4096  # characters of all warnings together
+SHORTENED = 256  # characters left of each once the limit is reached
+
+
+def warning_headers(texts: Iterable[str]) -> list[str]:
+    """Write each distinct warning that can be shown as the value of a Warning header.
+
+    Empty ones and those with control characters are dropped; where they are too long together, each is cut, and what
+    still does not fit is left out.
+    """
+    shown = [text for text in dict.fromkeys(texts) if text and text.isprintable()]
+    if sum(map(len, shown)) > TOTAL_LIMIT:
+        shown = [text[:SHORTENED] for text in shown][: TOTAL_LIMIT // SHORTENED]
+    return [f"{CODE} - {_quoted(text)}" for text in shown]
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

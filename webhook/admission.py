@@ -5,22 +5,24 @@ exists. The judgement itself is in `admit.py`; here is only what has to ask some
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from configmapsync.defaulting import with_defaults
-from configmapsync.fielderrors import FieldError, to_status
-from configmapsync.names import KIND
+from configmapsync.fielderrors import FieldError, forbidden, to_status
+from configmapsync.names import KIND, NamespacedName
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
+from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import ApiError
 from webhook import admit
+from webhook.admit import Candidate
 from webhook.authorization import Authorizer, of_user, right_to_see, rights_needed, subject_of
-from webhook.review import Document, Review, allowed, denied, failure
+from webhook.review import Document, Review, User, allowed, denied, failure
 from webhook.settings import AuthorizationMode
-from webhook.targets import Targets
+from webhook.targets import targets_of
 from webhook.world import World
 
 log = structlog.stdlib.get_logger()
@@ -55,11 +57,85 @@ class Admission:
 
     async def validate(self, review: Review) -> Answer:
         """Judge a write in the order of the module's first paragraph."""
-        exemption = admit.exempt(review)
-        if exemption:
-            return Answer(allowed(review.request.uid, exemption.warnings), "exempt")
+        if admit.exempt(review):
+            return Answer(allowed(review.request.uid), "exempt")
         try:
             async with asyncio.timeout(DECIDED_WITHIN_SECONDS):
                 return await self._judge(review)
         except (ApiError, TimeoutError) as error:
             return _undecided(review, error)
+
+    async def _judge(self, review: Review) -> Answer:
+        try:
+            candidate = self._candidate(review)
+            errors = validate(candidate.sync)
+        except InvalidResource as invalid:
+            return _refused(review, invalid.errors)
+        if errors:
+            return _refused(review, errors)
+        denials = await self._denials(review.request.user_info, candidate)
+        if denials and self._mode is AuthorizationMode.ENFORCE:
+            return _refused(review, denials)
+        view = await self._world.view(candidate, self._visible_to(review.request.user_info))
+        warnings = [str(denial) for denial in denials]
+        if errors := admit.judge(candidate, view):
+            return _refused(review, errors, warnings)
+        return Answer(allowed(review.request.uid, warnings + admit.warnings(candidate, view)), "allowed")
+
+    def _candidate(self, review: Review) -> Candidate:
+        """Read the object, and what it was.
+
+        Raises:
+            InvalidResource: the spec is not of the right shape.
+        """
+        sync = with_defaults(parse(review.new or {}))
+        selector = Selector.of(sync, self._world.protected)
+        return Candidate(sync, targets_of(sync, selector), _former(review))
+
+    async def _denials(self, user: User, candidate: Candidate) -> list[FieldError]:
+        if self._mode is AuthorizationMode.OFF:
+            return []
+        subject = subject_of(candidate.sync, user)
+        needs = rights_needed(candidate.sync, candidate.targets)
+        denials = await self._authorizer.denials(subject, candidate.sync, needs)
+        return [forbidden(denial.path, denial.message) for denial in denials]
+
+    def _visible_to(self, user: User) -> Visible:
+        """Return the question which of some other syncs the user may be told of."""
+
+        async def visible(others: Iterable[NamespacedName]) -> frozenset[NamespacedName]:
+            if self._mode is AuthorizationMode.OFF:
+                return frozenset(others)
+            rights = {right_to_see(other): other for other in others}
+            return frozenset(rights[right] for right in await self._authorizer.may(of_user(user), rights))
+
+        return visible
+
+
+def _former(review: Review) -> ConfigMapSync | None:
+    """What the object was; one that cannot be read any more excuses nothing."""
+    if review.old is None:
+        return None
+    try:
+        return with_defaults(parse(review.old))
+    except InvalidResource:
+        return None
+
+
+def _refused(review: Review, errors: Sequence[FieldError], warnings: Sequence[str] = ()) -> Answer:
+    log.info(
+        "refused",
+        sync=f"{review.request.namespace}/{review.request.name}",
+        user=review.request.user_info.username,
+        errors=[str(error) for error in errors],
+    )
+    status = to_status(errors, KIND, review.request.name)
+    return Answer(denied(review.request.uid, status, warnings), "refused")
+
+
+def _undecided(review: Review, error: ApiError | TimeoutError) -> Answer:
+    """Refuse what could not be judged: a webhook that guesses would be none."""
+    problem = str(error) or "no answer in time"
+    log.warning("not judged", sync=f"{review.request.namespace}/{review.request.name}", problem=problem)
+    message = "the API server did not tell the webhook what it must know to judge this; try again"
+    return Answer(denied(review.request.uid, failure(503, "ServiceUnavailable", message)), "undecided")

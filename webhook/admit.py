@@ -1,25 +1,27 @@
 """The judgement: one review and one view of the world in, errors and warnings out. Pure.
 
-The order is a promise: first what the object alone shows (`shape`), then what its author may do (`authorization.py`), and only then
-anything that could reveal what exists (`judge`). `admission.py` walks through it and does the waiting in between.
+Which parts of a review count (`exempt`, `mutation`), and what is wrong or doubtful about a sync (`judge`, `warnings`). The order of the
+judgement, and all waiting, is in `admission.py`. The rules themselves are `configmapsync`'s.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import pairwise
+from typing import Any
 
 from configmapsync.defaulting import default_document
-from configmapsync.fielderrors import FieldError
+from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
 from configmapsync.names import GROUP, PLURAL, NamespacedName
+from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync, ConflictPolicy
 from configmapsync.selection import Namespace, Selector, select
 from webhook.review import Document, Request, Review
-from webhook.targets import Targets
+from webhook.targets import Targets, each_open_ended
 
 JUDGED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
 
-# More in one answer is no longer read, and the API server cuts warnings off.
-WARNED_OF_AT_MOST = 8
+# More of one kind in one answer is no longer read, and the API server cuts warnings off.
+TOLD_AT_MOST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class View:
         cycle: the ConfigMaps of a loop that the sync would close, or None.
         contested: destinations that another sync writes, with that sync.
         visible: those of the other syncs that the requesting user may see.
-        source_exists: whether the source ConfigMap is there; None where nobody could tell.
+        source_missing: whether the source ConfigMap is known not to be there.
         in_the_way: destinations where a ConfigMap stands that no sync manages.
     """
 
@@ -41,5 +43,170 @@ class View:
     cycle: tuple[NamespacedName, ...] | None = None
     contested: tuple[tuple[NamespacedName, NamespacedName], ...] = ()
     visible: frozenset[NamespacedName] = frozenset()
-    source_exists: bool | None = None
+    source_missing: bool = False
     in_the_way: tuple[NamespacedName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The sync that is judged, beside what it was.
+
+    Attributes:
+        sync: as it would be, with defaults.
+        targets: where its destinations stand in the spec.
+        former: as it was, with defaults; None for a new one, and for one that cannot be read.
+    """
+
+    sync: ConfigMapSync
+    targets: Targets
+    former: ConfigMapSync | None
+
+
+def exempt(review: Review) -> str | None:
+    """Return why a review needs no judgement, or None. A bad spec must never block a label, a finalizer or a deletion."""
+    request = review.request
+    if not _is_ours(request):
+        return "another resource"
+    if request.operation not in JUDGED_OPERATIONS or request.sub_resource:
+        return "another operation"
+    if _metadata(review.new).get("deletionTimestamp"):
+        return "being deleted"
+    if review.new and review.old and review.new.get("spec") == review.old.get("spec"):
+        return "the spec is as it was"
+    return None
+
+
+def mutation(review: Review) -> list[Document]:
+    """Return the JSON patch that says what the spec leaves unsaid: empty where nothing is."""
+    present = (review.new or {}).get("spec")
+    if not isinstance(present, dict):
+        return []  # the API server's schema refuses it in better words
+    wanted = default_document(present, review.request.namespace)
+    return [
+        {"op": "replace" if key in present else "add", "path": f"/spec/{key}", "value": value}
+        for key, value in wanted.items()
+        if key not in present or present[key] != value
+    ]
+
+
+def judge(candidate: Candidate, view: View) -> list[FieldError]:
+    """Return everything that is wrong about a sync whose author may do all that it does."""
+    errors = [*_missing_namespaces(candidate, view), *_self_sync(candidate)]
+    if _edges(candidate.sync) != _edges(candidate.former):
+        # An update that draws no new edge is not to blame for a loop or a contest that is there: its owner may still edit it.
+        errors += [*_loop(candidate, view), *_contests(candidate, view)]
+    return errors
+
+
+def warnings(candidate: Candidate, view: View) -> list[str]:
+    """Return what may be a mistake, and may be just what is wanted."""
+    return [
+        *_suspended(candidate.sync),
+        *_missing_source(candidate.sync, view),
+        *_idle_selection(candidate, view),
+        *_disabled(candidate, view),
+        *_in_the_way(candidate.sync, view),
+    ]
+
+
+def _is_ours(request: Request) -> bool:
+    return (request.resource.group, request.resource.resource) == (GROUP, PLURAL)
+
+
+def _metadata(document: Document | None) -> Mapping[str, Any]:
+    metadata = (document or {}).get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _missing_namespaces(candidate: Candidate, view: View) -> Iterator[FieldError]:
+    """What was named before and has gone since does not stand in the way of an edit; what is named anew must be there."""
+    known = set(_named_namespaces(candidate.former)) if candidate.former else set()
+    named = [("spec.sourceNamespace", candidate.sync.source.namespace)]
+    named += [(path, namespace) for namespace, path in candidate.targets.named.items()]
+    for path, name in named:
+        namespace = view.namespaces.get(name)
+        if name in known:
+            continue
+        if namespace is None:
+            yield not_found(path, name)
+        elif namespace.terminating:
+            yield forbidden(path, f'the namespace "{name}" is being terminated')
+
+
+def _named_namespaces(sync: ConfigMapSync) -> Iterator[str]:
+    yield sync.source.namespace
+    yield from sync.spec.destination_namespaces
+    if sync.spec.destination_namespace:
+        yield sync.spec.destination_namespace
+
+
+def _self_sync(candidate: Candidate) -> Iterator[FieldError]:
+    sync = candidate.sync
+    path = candidate.targets.named.get(sync.source.namespace)
+    if path and sync.destination_name == sync.source.name:
+        yield invalid(path, sync.source.namespace, f"{sync.source} is the source itself")
+
+
+def _loop(candidate: Candidate, view: View) -> Iterator[FieldError]:
+    if view.cycle:
+        namespace = _first_step(candidate.sync, view.cycle)
+        path = candidate.targets.path_to(namespace)
+        yield invalid(path, namespace, f"would close a loop: {' -> '.join(map(str, view.cycle))}")
+
+
+def _first_step(sync: ConfigMapSync, cycle: Sequence[NamespacedName]) -> str:
+    """Return the namespace that the sync itself copies to on its way round the cycle."""
+    steps = pairwise(cycle)
+    return next((after.namespace for before, after in steps if before == sync.source), cycle[0].namespace)
+
+
+def _contests(candidate: Candidate, view: View) -> Iterator[FieldError]:
+    for destination, other in view.contested[:TOLD_AT_MOST]:
+        path = candidate.targets.path_to(destination.namespace)
+        who = f"ConfigMapSync {other}" if other in view.visible else "another ConfigMapSync"
+        yield FieldError(path, ErrorKind.DUPLICATE, str(destination), f"is already written by {who}")
+
+
+def _edges(sync: ConfigMapSync | None) -> object:
+    """Return what decides from where to where a sync copies."""
+    if sync is None:
+        return None
+    spec = sync.spec
+    return (
+        sync.source,
+        sync.destination_name,
+        spec.destination_namespace,
+        spec.destination_namespaces,
+        spec.destination_namespace_selector,
+        spec.excluded_namespaces,
+    )
+
+
+def _suspended(sync: ConfigMapSync) -> Iterator[str]:
+    if sync.spec.suspend:
+        yield "spec.suspend: nothing is copied while the sync is suspended"
+
+
+def _missing_source(sync: ConfigMapSync, view: View) -> Iterator[str]:
+    if view.source_missing:
+        yield f"spec.configMapName: there is no ConfigMap {sync.source} yet; the copies are made when there is"
+
+
+def _idle_selection(candidate: Candidate, view: View) -> Iterator[str]:
+    """Name each glob and selector that selects nothing, since a mistyped one looks just like one that is ahead of its time."""
+    for path, value, alone in each_open_ended(candidate.sync):
+        selector = Selector.of(alone, view.protected)
+        if not any(selector.matches(namespace) for namespace in view.namespaces.values()):
+            yield f"{path}: {value} matches no namespace now"
+
+
+def _disabled(candidate: Candidate, view: View) -> Iterator[str]:
+    for refusal in select(candidate.sync, view.namespaces, view.protected).refused[:TOLD_AT_MOST]:
+        if refusal.reason is Reason.NAMESPACE_DISABLED:
+            yield f"{candidate.targets.path_to(refusal.namespace)}: {refusal.message}"
+
+
+def _in_the_way(sync: ConfigMapSync, view: View) -> Iterator[str]:
+    if sync.spec.conflict_policy is ConflictPolicy.FAIL:
+        for destination in view.in_the_way:
+            yield f"ConfigMap {destination} exists and is managed by no sync; it is left alone (conflictPolicy: Fail)"

@@ -1,0 +1,286 @@
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configmapsync.defaulting import with_defaults
+from configmapsync.names import NamespacedName
+from configmapsync.resource import ConfigMapSync
+from configmapsync.resource import parse as parse_sync
+from configmapsync.selection import Namespace, Selector
+from tests.webhook import recorded
+from webhook.admit import Candidate, View, exempt, judge, mutation, warnings
+from webhook.review import Review, parse
+from webhook.targets import targets_of
+
+PROTECTED = frozenset({"kube-system"})
+
+
+def namespaces(*names: str, **labelled: dict[str, str]) -> dict[str, Namespace]:
+    plain = {name: Namespace(name) for name in names}
+    return plain | {name: Namespace(name, labels) for name, labels in labelled.items()}
+
+
+def sync(namespace: str = "a", **spec: object) -> ConfigMapSync:
+    document = {"metadata": {"namespace": namespace, "name": "s"}, "spec": {"configMapName": "cfg", **spec}}
+    return with_defaults(parse_sync(document))
+
+
+def candidate(new: ConfigMapSync, former: ConfigMapSync | None = None) -> Candidate:
+    return Candidate(new, targets_of(new, Selector.of(new, PROTECTED)), former)
+
+
+def view(known: dict[str, Namespace], **facts: Any) -> View:
+    return View(known, PROTECTED, **facts)
+
+
+def told(errors: Iterable[object]) -> list[str]:
+    return [str(error) for error in errors]
+
+
+def review_of(name: str, **request: object) -> Review:
+    document = recorded.document(name)
+    document["request"] |= request
+    return parse(json.dumps(document).encode())
+
+
+# --- which reviews need no judgement
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("update-metadata-only.json", "the spec is as it was"),
+        ("update-status.json", "another operation"),
+        ("delete.json", "another operation"),
+        ("delete-with-finalizer.json", "another operation"),
+        ("update-remove-finalizer-while-deleting.json", "being deleted"),
+        ("create.json", None),
+        ("create-dry-run.json", None),
+        ("create-generate-name.json", None),
+        ("update-spec.json", None),
+        ("apply-client-side-update.json", None),
+        ("apply-server-side-create.json", None),
+    ],
+)
+def test_a_review_that_changes_no_spec_needs_no_judgement(name: str, reason: str | None):
+    assert exempt(review_of(name)) == reason
+
+
+def test_a_bad_spec_never_blocks_the_deletion_of_its_object():
+    document = recorded.document("update-remove-finalizer-while-deleting.json")["request"]["object"]
+    document["spec"] = {"configMapName": "!"}
+    assert exempt(review_of("update-remove-finalizer-while-deleting.json", object=document)) == "being deleted"
+
+
+def test_other_resources_are_let_through():
+    pods = {"group": "", "version": "v1", "resource": "pods"}
+    assert exempt(review_of("create.json", resource=pods)) == "another resource"
+
+
+# --- defaults
+
+
+def _patched(review: Review) -> dict[str, Any]:
+    spec = dict((review.new or {})["spec"])
+    for operation in mutation(review):
+        key = operation["path"].removeprefix("/spec/")
+        assert operation["op"] == ("replace" if key in spec else "add")
+        spec[key] = operation["value"]
+    return spec
+
+
+def _creating(spec: object) -> Review:
+    document = recorded.document("create.json")["request"]["object"]
+    return review_of("create.json", object={**document, "spec": spec})
+
+
+def test_what_is_unset_is_filled_in():
+    assert _patched(_creating({"configMapName": "cfg", "destinationNamespaces": ["b", "a", "b"]})) == {
+        "configMapName": "cfg",
+        "sourceNamespace": "team-a",
+        "destinationConfigMapName": "cfg",
+        "destinationNamespaces": ["a", "b"],
+        "conflictPolicy": "Fail",
+        "deletionPolicy": "Delete",
+        "sourceDeletionPolicy": "Retain",
+    }
+
+
+@pytest.mark.parametrize("spec", [None, [], "x", {}, {"configMapName": 7, "destinationNamespaces": 1}], ids=str)
+def test_a_spec_that_cannot_be_read_is_left_for_the_schema_to_refuse(spec: object):
+    mutation(_creating(spec))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    spec=st.fixed_dictionaries(
+        {"configMapName": st.sampled_from(["a", "b"])},
+        optional={
+            "sourceNamespace": st.sampled_from([None, "", "x"]),
+            "destinationConfigMapName": st.sampled_from([None, "y"]),
+            "destinationNamespaces": st.lists(st.sampled_from(["n", "m", "k*"]), max_size=4),
+            "excludedNamespaces": st.lists(st.sampled_from(["n", "m"]), max_size=4),
+            "conflictPolicy": st.sampled_from([None, "Adopt"]),
+            "keys": st.lists(st.just({"key": "k"}), max_size=2),
+        },
+    )
+)
+def test_a_second_pass_changes_nothing(spec: dict[str, Any]):
+    assert mutation(_creating(_patched(_creating(spec)))) == []
+
+
+# --- existence
+
+
+def test_every_missing_namespace_is_told_at_once():
+    new = sync(sourceNamespace="nope", destinationNamespace="gone", destinationNamespaces=["b", "lost", "team-*"])
+    assert told(judge(candidate(new), view(namespaces("b")))) == [
+        'spec.sourceNamespace: Not found: "nope"',
+        'spec.destinationNamespace: Not found: "gone"',
+        'spec.destinationNamespaces[1]: Not found: "lost"',
+    ]
+
+
+def test_a_namespace_that_is_going_is_as_good_as_gone():
+    known = namespaces("a") | {"b": Namespace("b", terminating=True)}
+    assert told(judge(candidate(sync(destinationNamespace="b")), view(known))) == [
+        'spec.destinationNamespace: Forbidden: the namespace "b" is being terminated'
+    ]
+
+
+def test_an_excluded_name_need_not_exist():
+    new = sync(destinationNamespaces=["b", "lost"], excludedNamespaces=["lo*"])
+    assert judge(candidate(new), view(namespaces("a", "b"))) == []
+
+
+def test_an_edit_is_not_blamed_for_a_namespace_that_has_gone_since():
+    former = sync(destinationNamespaces=["b", "gone"])
+    new = sync(destinationNamespaces=["b", "gone", "lost"], suspend=True)
+    assert told(judge(candidate(new, former), view(namespaces("a", "b")))) == [
+        'spec.destinationNamespaces[2]: Not found: "lost"'
+    ]
+
+
+# --- self-syncs, loops, contests
+
+
+def test_a_destination_that_is_the_source_is_refused():
+    new = sync(destinationNamespaces=["a", "b"])
+    assert told(judge(candidate(new), view(namespaces("a", "b")))) == [
+        'spec.destinationNamespaces[0]: Invalid value: "a": a/cfg is the source itself'
+    ]
+
+
+def test_another_name_in_the_same_namespace_is_fine():
+    new = sync(destinationNamespace="a", destinationConfigMapName="other")
+    assert judge(candidate(new), view(namespaces("a"))) == []
+
+
+CYCLE = (NamespacedName("a", "cfg"), NamespacedName("b", "cfg"), NamespacedName("a", "cfg"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"destinationNamespace": "b"}, "spec.destinationNamespace"),
+        ({"destinationNamespaces": ["b"]}, "spec.destinationNamespaces[0]"),
+        ({"destinationNamespaces": ["x-*", "b*"]}, "spec.destinationNamespaces[0]"),
+        ({"destinationNamespaceSelector": {}}, "spec.destinationNamespaceSelector"),
+    ],
+    ids=str,
+)
+def test_a_loop_is_spelled_out_at_the_field_that_closes_it(spec: dict[str, Any], path: str):
+    assert told(judge(candidate(sync(**spec)), view(namespaces("a", "b"), cycle=CYCLE))) == [
+        f'{path}: Invalid value: "b": would close a loop: a/cfg -> b/cfg -> a/cfg'
+    ]
+
+
+def test_a_contest_names_the_other_sync_only_to_those_who_may_see_it():
+    new, other = sync(destinationNamespace="b"), NamespacedName("x", "other")
+    contest = {"contested": ((NamespacedName("b", "cfg"), other),)}
+    assert told(judge(candidate(new), view(namespaces("a", "b"), **contest, visible=frozenset({other})))) == [
+        'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by ConfigMapSync x/other'
+    ]
+    assert told(judge(candidate(new), view(namespaces("a", "b"), **contest))) == [
+        'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by another ConfigMapSync'
+    ]
+
+
+def test_the_owner_of_a_contested_copy_may_still_edit_what_draws_no_new_edge():
+    contest = view(
+        namespaces("a", "b"), cycle=CYCLE, contested=((NamespacedName("b", "cfg"), NamespacedName("x", "o")),)
+    )
+    former, suspended = sync(destinationNamespace="b"), sync(destinationNamespace="b", suspend=True)
+    assert judge(candidate(suspended, former), contest) == []
+    wider = sync(destinationNamespaces=["b*"], destinationNamespace="b")
+    assert len(judge(candidate(wider, former), contest)) == 2
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    new = sync(destinationNamespaces=["a", "b", "lost"])
+    facts = {"cycle": CYCLE, "contested": ((NamespacedName("b", "cfg"), NamespacedName("x", "o")),)}
+    assert len(judge(candidate(new), view(namespaces("a", "b"), **facts))) == 4
+
+
+# --- warnings
+
+
+def test_nothing_is_warned_of_where_all_is_well():
+    new = sync(destinationNamespaces=["b", "team-*"], destinationNamespaceSelector={"matchLabels": {"x": "y"}})
+    known = namespaces("a", "b", "team-1") | {"c": Namespace("c", {"x": "y"})}
+    assert warnings(candidate(new), view(known)) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "facts", "warning"),
+    [
+        ({"suspend": True}, {}, "spec.suspend: nothing is copied while the sync is suspended"),
+        (
+            {},
+            {"source_missing": True},
+            "spec.configMapName: there is no ConfigMap a/cfg yet; the copies are made when there is",
+        ),
+        (
+            {},
+            {"in_the_way": (NamespacedName("b", "cfg"),)},
+            "ConfigMap b/cfg exists and is managed by no sync; it is left alone (conflictPolicy: Fail)",
+        ),
+        (
+            {"destinationNamespaces": ["x-*", "b*"]},
+            {},
+            'spec.destinationNamespaces[1]: "x-*" matches no namespace now',
+        ),
+        (
+            {"destinationNamespaceSelector": {"matchLabels": {"x": "y"}}},
+            {},
+            "spec.destinationNamespaceSelector: the selector matches no namespace now",
+        ),
+        (
+            {"destinationNamespace": "off"},
+            {},
+            'spec.destinationNamespace: namespace "off" is labelled apps.nishaf.info/sync: disabled',
+        ),
+    ],
+    ids=str,
+)
+def test_what_may_be_a_mistake_is_warned_of(spec: dict[str, Any], facts: dict[str, Any], warning: str):
+    known = namespaces("a", "b", "kube-system", off={"apps.nishaf.info/sync": "disabled"})
+    new = sync(**({"destinationNamespace": "b"} | spec))
+    assert warnings(candidate(new), view(known, **facts)) == [warning]
+    assert judge(candidate(new), view(known, **facts)) == []
+
+
+def test_adopting_what_is_in_the_way_is_no_mistake():
+    new = sync(destinationNamespace="b", conflictPolicy="Adopt")
+    assert warnings(candidate(new), view(namespaces("a", "b"), in_the_way=(NamespacedName("b", "cfg"),))) == []
+
+
+def test_a_glob_that_reaches_only_protected_namespaces_reaches_nothing():
+    new = sync(destinationNamespaces=["kube-*"])
+    assert warnings(candidate(new), view(namespaces("a", "kube-system"))) == [
+        'spec.destinationNamespaces[0]: "kube-*" matches no namespace now'
+    ]

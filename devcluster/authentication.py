@@ -14,10 +14,11 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from devcluster.users import User, anonymous, authenticated
+from devcluster.tokens import ISSUER
+from devcluster.users import CREDENTIAL_ID, User, anonymous, authenticated
 
 BEARER = "bearer "
-CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
+Audiences = tuple[str, ...]
 
 
 class TokenFileError(ValueError):
@@ -27,8 +28,8 @@ class TokenFileError(ValueError):
 class TokenVerifier(Protocol):
     """Whoever can tell the user behind a token that the server itself has signed (tokens.py)."""
 
-    def verify(self, token: str) -> User | None:
-        """Return the user, or None if the token is not ours, has expired or has lost its owner."""
+    def verify_for(self, token: str, audiences: Audiences) -> tuple[User, Audiences] | None:
+        """Return the user and who of `audiences` accepts the token; None if nobody does."""
 
 
 class Authenticator:
@@ -48,15 +49,22 @@ class Authenticator:
         if certificate is not None:
             return user_of_certificate(certificate)
         token = bearer_token(authorization)
-        return anonymous() if token is None else self.user_of_token(token)
+        if token is None:
+            return anonymous()
+        found = self.review_token(token, ())
+        return found[0] if found else None
 
-    def user_of_token(self, token: str) -> User | None:
-        """Tell whose token this is; None if nobody's. TokenReview asks the same question."""
+    def review_token(self, token: str, audiences: Audiences) -> tuple[User, Audiences] | None:
+        """Tell whose token this is and who of `audiences` accepts it; no audience means the API server itself.
+
+        Static tokens are for the API server alone. None means that it is nobody's, or not meant for any of them.
+        """
+        asked = audiences or (ISSUER,)
         presented = token.encode(errors="surrogateescape")
         for known, user in self._static_tokens.items():
             if hmac.compare_digest(known, presented):
-                return user
-        return self._service_account_tokens.verify(token)
+                return (user, (ISSUER,)) if ISSUER in asked else None
+        return self._service_account_tokens.verify_for(token, asked)
 
 
 def bearer_token(authorization: str | None) -> str | None:

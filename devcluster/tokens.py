@@ -1,6 +1,6 @@
 """Tokens of service accounts: made, signed and verified by the server itself.
 
-A token is a JSON Web Token signed with ES256. authentication.py asks `verify` for every token that is not in its static
+A token is a JSON Web Token signed with ES256. authentication.py asks `verify_for` for every token that is not in its static
 list; the TokenRequest subresource (token_requests.py) calls `issue`. A signature alone is not enough: the service
 account, and the object a token is bound to, must still exist with the same UID, so deleting either revokes the token.
 """
@@ -18,8 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from devcluster.authentication import CREDENTIAL_ID
-from devcluster.users import User, authenticated, service_account_groups, service_account_name
+from devcluster.users import CREDENTIAL_ID, User, authenticated, service_account_groups, service_account_name
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 KUBERNETES_CLAIM = "kubernetes.io"
@@ -135,11 +134,6 @@ class ServiceAccountTokens:
             "sub": service_account_name(namespace, service_account.name),
         }
         return self._encode(claims), expires
-
-    def verify(self, token: str) -> User | None:
-        """Tell whose token this is, if it is meant for the API server itself."""
-        found = self.verify_for(token, (ISSUER,))
-        return found[0] if found else None
 
     def verify_for(self, token: str, audiences: tuple[str, ...]) -> tuple[User, tuple[str, ...]] | None:
         """Tell whose token this is and which of `audiences` it is meant for; None if it is good for none of them."""

@@ -12,6 +12,7 @@ UNAUTHENTICATED_GROUP = "system:unauthenticated"
 MASTERS_GROUP = "system:masters"  # may do everything, whatever the roles say: the way back in when RBAC is broken
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 SERVICE_ACCOUNTS_GROUP = "system:serviceaccounts"
+CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"  # extra: which certificate or token it was
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from devcluster.authentication import Authenticator, TokenFileError, parse_token_file
+from devcluster.tokens import ISSUER
 from devcluster.users import User
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -15,8 +16,8 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 class OneServiceAccount:
     """Knows a single signed token."""
 
-    def verify(self, token: str) -> User | None:
-        return User("robot") if token == "signed" else None
+    def verify_for(self, token: str, audiences: tuple[str, ...]) -> tuple[User, tuple[str, ...]] | None:
+        return (User("robot"), audiences) if token == "signed" else None
 
 
 def authenticator(*lines: str) -> Authenticator:
@@ -59,6 +60,14 @@ def test_a_header_that_carries_no_bearer_token_counts_as_no_credentials(header):
 def test_a_token_that_is_not_in_the_file_may_be_a_service_accounts():
     user = authenticator("secret,alice,").authenticate("Bearer signed", None)
     assert user == User("robot")
+
+
+def test_a_static_token_is_meant_for_the_api_server_and_nobody_else():
+    tokens = authenticator("secret,alice,")
+    alice = User("alice", groups=("system:authenticated",))
+    assert tokens.review_token("secret", ()) == (alice, (ISSUER,))
+    assert tokens.review_token("secret", ("vault", ISSUER)) == (alice, (ISSUER,))
+    assert tokens.review_token("secret", ("vault",)) is None
 
 
 def test_a_certificate_is_its_common_name_in_the_groups_of_its_organizations():

@@ -1,0 +1,16 @@
+"""The words in which a request is refused: who cannot do what, to which resource, where."""
+
+from devcluster.errors import ApiStatus, forbidden
+from devcluster.rbac import Attributes
+from devcluster.users import User
+
+
+def forbidden_request(user: User, attributes: Attributes) -> ApiStatus:
+    """Make the 403 for a request; it tells nothing about whether the object exists."""
+    if attributes.path:
+        message = f'forbidden: User "{user.name}" cannot {attributes.verb} path "{attributes.path}"'
+        return ApiStatus(403, "Forbidden", message, {})
+    where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
+    what = f'{attributes.verb} resource "{attributes.resource_path}" in API group "{attributes.group}"'
+    why = f'User "{user.name}" cannot {what} {where}'
+    return forbidden(attributes.group, attributes.resource, attributes.name, why)

@@ -1,0 +1,268 @@
+"""The one door to the API server: every request of every process goes through here.
+
+What it guarantees: a timeout on everything, dead peers noticed by TCP keepalive, watches that never starve requests (pools of their own), errors
+as classes, and no body ever in a log. It reads no proxy and no password file from the environment; what the kubeconfig says holds.
+"""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from kube import credentials
+from kube.credentials import ConfigurationError, Target
+from kube.errors import ApiError, Malformed, Unauthorized, Unreachable, from_response
+
+__all__ = [
+    "ACCEPT_JSON",
+    "ACCEPT_METADATA",
+    "MERGE_PATCH",
+    "ConfigurationError",
+    "Connection",
+    "ConnectionSettings",
+]
+
+ACCEPT_JSON = "application/json"
+# For lists, watches and the answers of writes alike: the server picks the one that fits.
+ACCEPT_METADATA = (
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+)
+MERGE_PATCH = "application/merge-patch+json"
+
+CONNECT_TIMEOUT = 5.0
+LONGEST_LINE = 32 << 20  # bytes of one watch event: 1 MiB of "<" is 6 MiB once the server has escaped it
+POOLED_FOR = 60.0  # seconds an idle connection is kept; the server closes it after 90
+KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 35_000))
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettings:
+    """How to connect.
+
+    Attributes:
+        kubeconfig: the file; by default what `kubectl` and pods use.
+        context: of the kubeconfig; its current one by default.
+        disable_strict_tls: accept a CA without key identifiers, which Python 3.13 refuses by default.
+        user_agent: who we say we are.
+        write_limit: requests at the same time; watches are not counted.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    disable_strict_tls: bool = False
+    user_agent: str = "kube"
+    write_limit: int = 32
+
+
+class Connection:
+    """Requests and watches to one API server, as one user."""
+
+    def __init__(self, target: Target, settings: ConnectionSettings) -> None:
+        self._target = target
+        context = _tls_context(target, strict=not settings.disable_strict_tls)
+        self._requests = _session(context, settings.write_limit, settings.user_agent)
+        self._watches = _session(context, 0, settings.user_agent)
+
+    @classmethod
+    async def open(cls, settings: ConnectionSettings) -> Self:
+        """Find the API server and make ready to talk to it; nothing is sent yet.
+
+        Raises:
+            ConfigurationError: it cannot be found, or its certificates cannot be read; one line for people.
+        """
+        target = await credentials.find(settings.kubeconfig, settings.context)
+        try:
+            return cls(target, settings)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"the certificates for {target.host} cannot be used: {error}") from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._requests.close()
+        await self._watches.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        accept: str = ACCEPT_JSON,
+        timeout: float = 30.0,  # noqa: ASYNC109 - aiohttp's own timeouts tell a dead peer from a slow one
+    ) -> bytes:
+        """Send one request and return the whole body of its answer.
+
+        A 401 has the token read again and the request sent once more; nothing else is sent twice.
+
+        Raises:
+            ApiError: any answer but 2xx, or none; `Unreachable` may have been carried out.
+        """
+        outgoing = _Outgoing(method, path, params, body, accept, content_type if body is not None else None)
+        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
+        try:
+            return await self._send(outgoing, limits)
+        except Unauthorized:
+            if self._target.token is None:
+                raise
+            await self._target.token.refresh()
+            return await self._send(outgoing, limits)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str],
+        accept: str = ACCEPT_JSON,
+        idle_timeout: float,
+        total_timeout: float,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a watch: yields its lines as they come, until the server ends it.
+
+        Args:
+            path: what is watched.
+            params: of the watch.
+            accept: in which form.
+            idle_timeout: seconds without a byte after which the peer counts as dead.
+            total_timeout: seconds after which the stream is ended in any case.
+
+        Raises:
+            ApiError: it could not be opened, or broke.
+        """
+        outgoing = _Outgoing("GET", path, params, None, accept, None)
+        limits = aiohttp.ClientTimeout(total=total_timeout, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout)
+        with _as_api_errors(outgoing):
+            async with await self._open(self._watches, outgoing, limits) as response:
+                await _raise_unless_ok(response)
+                yield _lines(response)
+
+    async def _send(self, outgoing: "_Outgoing", limits: aiohttp.ClientTimeout) -> bytes:
+        with _as_api_errors(outgoing):
+            async with await self._open(self._requests, outgoing, limits) as response:
+                await _raise_unless_ok(response)
+                return await response.read()
+
+    async def _open(
+        self, session: aiohttp.ClientSession, outgoing: "_Outgoing", limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        target = self._target
+        headers = {"Accept": outgoing.accept}
+        if outgoing.content_type:
+            headers["Content-Type"] = outgoing.content_type
+        if target.token:
+            headers["Authorization"] = await target.token.value()
+        return await session.request(
+            outgoing.method,
+            target.host + outgoing.path,
+            params=outgoing.params,
+            data=outgoing.body,
+            headers=headers,
+            timeout=limits,
+            proxy=target.proxy,
+            server_hostname=target.server_name,
+            allow_redirects=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """A request as it goes out."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None
+    body: bytes | None
+    accept: str
+    content_type: str | None
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    while line := await response.content.readline(max_line_length=LONGEST_LINE):
+        yield line
+
+
+async def _raise_unless_ok(response: aiohttp.ClientResponse) -> None:
+    if not 200 <= response.status < 300:
+        raise from_response(response.status, await response.read(), response.headers)
+
+
+class _as_api_errors:  # noqa: N801 - used as a statement
+    """Turns whatever aiohttp and the system raise into our classes, the original chained."""
+
+    def __init__(self, outgoing: _Outgoing) -> None:
+        self._what = f"{outgoing.method} {outgoing.path}"
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        match error:
+            case None | ApiError():
+                return
+            case TimeoutError():
+                raise Unreachable(f"{self._what}: no answer in time") from error
+            case HttpProcessingError():
+                raise Malformed(f"{self._what}: {type(error).__name__}") from error
+            case aiohttp.ClientError() | OSError():
+                raise Unreachable(f"{self._what}: {' '.join(str(error).split()) or type(error).__name__}") from error
+            case _:
+                return
+
+
+def _session(context: ssl.SSLContext, limit: int, user_agent: str) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=limit, ssl=context, socket_factory=_keepalive_socket, keepalive_timeout=POOLED_FOR, ttl_dns_cache=60
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        trust_env=False,  # reading netrc and proxy variables costs two thread hops a request, and may break our own Authorization
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=1 << 18,
+        headers={
+            "User-Agent": user_agent,
+            "Accept-Encoding": "identity",
+        },  # unpacking a large list costs more than reading it
+    )
+
+
+def _tls_context(target: Target, *, strict: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=target.authority)
+    if not strict:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if target.certificate:
+        context.load_cert_chain(*target.certificate)
+    if not target.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that notices within 35 seconds that nobody is there any more."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE:
+        if hasattr(socket, name):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made

@@ -1,0 +1,212 @@
+"""What the API server refuses, as classes: raised low, in one place, and classified for retrying in one table.
+
+Upper layers match a class, never a status code. No message here ever holds a request or answer body: a body may be a ConfigMap.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+MESSAGE_LIMIT = 1024  # characters of a server's message that travel on
+
+
+class Retry(Enum):
+    """When the same request may be worth sending again."""
+
+    SOON = "the world moved: look again"
+    BACKOFF = "it may pass: wait, longer each time"
+    NEVER = "only another request can succeed"
+
+
+class ApiError(Exception):
+    """A request that did not succeed.
+
+    Attributes:
+        status: the HTTP status; 0 where no answer came.
+        reason: the one word of the `Status`, as `NotFound`.
+        message: the sentence of the `Status`, capped.
+        causes: `(reason, field, message)` of each cause.
+        retry_after: seconds the server asks us to wait; None where it does not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        reason: str = "",
+        causes: tuple[tuple[str, str, str], ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message[:MESSAGE_LIMIT]
+        self.causes = causes
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.reason or type(self).__name__})"
+
+
+class BadRequest(ApiError):
+    """400: the request is not understood."""
+
+
+class Unauthorized(ApiError):
+    """401: the server does not know who asks."""
+
+
+class Forbidden(ApiError):
+    """403: whoever asks may not; or a quota or a terminating namespace forbids it."""
+
+    @property
+    def namespace_terminating(self) -> bool:
+        """Whether the namespace is on its way out."""
+        return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)
+
+    @property
+    def quota_exceeded(self) -> bool:
+        """Whether a ResourceQuota forbids it."""
+        return "exceeded quota" in self.message
+
+
+class NotFound(ApiError):
+    """404."""
+
+
+class Conflict(ApiError):
+    """409: the object is not what the request supposed."""
+
+
+class AlreadyExists(ApiError):
+    """409: the name is taken."""
+
+
+class Gone(ApiError):
+    """410: the version is too old; list again."""
+
+
+class TooLarge(ApiError):
+    """413, or etcd's own limit: the object does not fit."""
+
+
+class UnsupportedMediaType(ApiError):
+    """415."""
+
+
+class Invalid(ApiError):
+    """422: the object is not valid."""
+
+
+class TooManyRequests(ApiError):
+    """429: the server asks us to slow down."""
+
+
+class ServerError(ApiError):
+    """5xx: the server failed."""
+
+
+class Unreachable(ApiError):
+    """No answer: no connection, a broken one, or a timeout. What was asked may have happened."""
+
+
+class Malformed(ApiError):
+    """An answer that nobody can read."""
+
+
+_BY_STATUS: Mapping[int, type[ApiError]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    413: TooLarge,
+    415: UnsupportedMediaType,
+    422: Invalid,
+    429: TooManyRequests,
+}
+
+_RETRY: Mapping[type[ApiError], Retry] = {
+    BadRequest: Retry.NEVER,
+    Unauthorized: Retry.BACKOFF,  # a token may be on its way
+    Forbidden: Retry.BACKOFF,  # no watch tells when a right or a quota changes
+    NotFound: Retry.BACKOFF,
+    Conflict: Retry.SOON,
+    AlreadyExists: Retry.SOON,
+    Gone: Retry.SOON,
+    TooLarge: Retry.NEVER,
+    UnsupportedMediaType: Retry.NEVER,
+    Invalid: Retry.NEVER,
+    TooManyRequests: Retry.BACKOFF,
+    ServerError: Retry.BACKOFF,
+    Unreachable: Retry.BACKOFF,
+    Malformed: Retry.BACKOFF,
+    ApiError: Retry.BACKOFF,
+}
+
+
+def retry_of(error: ApiError) -> Retry:
+    """When to send the same request again."""
+    return _RETRY[type(error)]
+
+
+def from_response(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
+    """The error that an answer of `status` (not 2xx) means, whatever its body is."""
+    try:
+        told = msgspec.json.decode(body, type=_Status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = _Status(message=f"the server answered {status} without a Status")
+    details = told.details or _Details()
+    retry_after = _seconds(headers.get("Retry-After")) or details.retryAfterSeconds or None
+    return _class_of(status, told)(
+        told.message or f"the server answered {status}",
+        status=status,
+        reason=told.reason or "",
+        causes=tuple((cause.reason, cause.field, cause.message) for cause in details.causes or ()),
+        retry_after=retry_after,
+    )
+
+
+def from_status(status: Any) -> ApiError:
+    """The error that a `Status` object in a watch stream means."""
+    body = msgspec.json.encode(status) if isinstance(status, dict) else bytes(status)
+    try:
+        code = msgspec.json.decode(body, type=_Status).code or 500
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        code = 500
+    return from_response(code, body, {})
+
+
+class _Cause(msgspec.Struct):
+    reason: str = ""
+    field: str = ""
+    message: str = ""
+
+
+class _Details(msgspec.Struct):
+    causes: list[_Cause] | None = None
+    retryAfterSeconds: float = 0  # noqa: N815 - its name on the wire
+
+
+class _Status(msgspec.Struct):
+    message: str | None = None
+    reason: str | None = None
+    code: int | None = None
+    details: _Details | None = None
+
+
+def _class_of(status: int, told: _Status) -> type[ApiError]:
+    if status == 409 and told.reason == "AlreadyExists":
+        return AlreadyExists
+    if status >= 500 and "request is too large" in (told.message or ""):
+        return TooLarge  # etcd's limit comes through as a 500
+    return _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
+
+
+def _seconds(text: str | None) -> float | None:
+    """Retry-After in seconds; the form with a date is not used by API servers."""
+    return float(text) if text and text.isdecimal() else None

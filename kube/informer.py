@@ -1,0 +1,197 @@
+"""A cache of one collection, with indexes and handlers, kept up to date by a reflector.
+
+The cache never goes back in time: an entry or event older than what is held is dropped, so a write's answer that was recorded here is not undone by an
+echo that is still on its way. Handlers are called with the object before and after, and only where something is different.
+"""
+
+import asyncio
+import random  # noqa: TID251 - the type of an argument; nothing is drawn here without one
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from kube.connection import ACCEPT_JSON, Connection
+from kube.errors import ApiError
+from kube.reflector import Reflector
+from kube.wire import decode_partial
+
+Place = tuple[str, str]  # namespace, name
+
+
+class Record(Protocol):
+    """What can be cached: it knows where its object is and in which version."""
+
+    @property
+    def namespace(self) -> str:
+        """Where the object is; empty for cluster-scoped kinds."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def resource_version(self) -> str:
+        """In which version it was seen."""
+
+
+R = TypeVar("R", bound=Record)
+Handler = Callable[[R | None, R | None], None]
+IndexFunction = Callable[[R], Iterable[str]]
+
+
+class Informer(Generic[R]):
+    """The collection at one path, as records."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        *,
+        decode: Callable[[msgspec.Raw], R | None],
+        rng: random.Random,
+        params: Mapping[str, str] | None = None,
+        accept: str = ACCEPT_JSON,
+        indexes: Mapping[str, IndexFunction[R]] | None = None,
+    ) -> None:
+        """Prepare; nothing is read before `run`.
+
+        Args:
+            connection: the way to the API server.
+            path: of the collection.
+            decode: makes a record of an object; None for one that is not kept.
+            rng: for jitter.
+            params: of the list and the watch, such as `labelSelector`.
+            accept: in which form objects are asked for.
+            indexes: by name, what a record is to be found under.
+        """
+        self._decode = decode
+        self._records: dict[Place, R] = {}
+        self._indexes = dict(indexes or {})
+        self._indexed: dict[str, defaultdict[str, dict[Place, None]]] = {
+            name: defaultdict(dict) for name in self._indexes
+        }
+        self._handlers: list[Handler[R]] = []
+        self._listing: set[Place] = set()
+        self._reflector = Reflector(connection, path, self, params=params or {}, accept=accept, rng=rng)
+        self.synced = asyncio.Event()
+
+    @property
+    def problem(self) -> ApiError | None:
+        """Why the watch does not work now; None while it does."""
+        return self._reflector.problem
+
+    @property
+    def last_heard(self) -> float:
+        """When the API server was last heard, on the event loop's clock."""
+        return self._reflector.last_heard
+
+    async def run(self) -> None:
+        """Keep up until cancelled."""
+        await self._reflector.run()
+
+    def get(self, namespace: str, name: str) -> R | None:
+        """The record of one object."""
+        return self._records.get((namespace, name))
+
+    def by_index(self, index: str, value: str) -> tuple[R, ...]:
+        """All records that `index` finds under `value`."""
+        places = self._indexed[index].get(value)
+        return tuple(self._records[place] for place in places) if places else ()
+
+    def values(self) -> Iterator[R]:
+        """Every record."""
+        return iter(self._records.values())
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def on_change(self, handler: Handler[R]) -> None:
+        """Have `handler(old, new)` called for every change; it must not await, and must be quick."""
+        self._handlers.append(handler)
+
+    def record(self, new: R) -> None:
+        """Put in what a write of ours returned, before the watch brings it. Whoever wrote knows, so no handler is called."""
+        if self._is_news(new):
+            self._put(new)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Take out what a write of ours removed; no handler is called."""
+        self._remove((namespace, name))
+
+    def list_began(self) -> None:
+        """Called by the reflector."""
+        self._listing = set()
+
+    def listed(self, items: list[msgspec.Raw]) -> None:
+        """Called by the reflector."""
+        for item in items:
+            record = self._decode(item)
+            if record is not None:
+                self._listing.add((record.namespace, record.name))
+                self._change(record)
+
+    def list_complete(self, version: str) -> None:
+        """Called by the reflector: what the list did not hold is gone, unless it was recorded after the list was made."""
+        for place in self._records.keys() - self._listing:
+            if _number(self._records[place].resource_version) <= _number(version):
+                self._delete(place)
+        self._listing = set()
+        self.synced.set()
+
+    def changed(self, kind: str, item: msgspec.Raw) -> None:
+        """Called by the reflector."""
+        record = None if kind == "DELETED" else self._decode(item)
+        if record is not None:
+            self._change(record)
+            return
+        metadata = decode_partial(item).metadata  # deleted, or no longer of a kind that is kept
+        held = self._records.get((metadata.namespace, metadata.name))
+        if held is not None and _number(held.resource_version) <= _number(metadata.resource_version):
+            self._delete((metadata.namespace, metadata.name))
+
+    def _change(self, new: R) -> None:
+        old = self._records.get((new.namespace, new.name))
+        if not self._is_news(new) or old == new:
+            return
+        self._put(new)
+        self._tell(old, new)
+
+    def _delete(self, place: Place) -> None:
+        old = self._remove(place)
+        if old is not None:
+            self._tell(old, None)
+
+    def _is_news(self, new: R) -> bool:
+        held = self._records.get((new.namespace, new.name))
+        return held is None or _number(new.resource_version) >= _number(held.resource_version)
+
+    def _put(self, new: R) -> None:
+        place = (new.namespace, new.name)
+        self._remove(place)
+        self._records[place] = new
+        for index, function in self._indexes.items():
+            for value in function(new):
+                self._indexed[index][value][place] = None
+
+    def _remove(self, place: Place) -> R | None:
+        old = self._records.pop(place, None)
+        if old is None:
+            return None
+        for index, function in self._indexes.items():
+            entries = self._indexed[index]
+            for value in function(old):
+                entries[value].pop(place, None)
+                if not entries[value]:
+                    del entries[value]
+        return old
+
+    def _tell(self, old: R | None, new: R | None) -> None:
+        for handler in self._handlers:
+            handler(old, new)
+
+
+def _number(version: str) -> int:
+    """Versions of one cluster are comparable as integers (documented since Kubernetes 1.35, true long before)."""
+    return int(version or 0)

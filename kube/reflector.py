@@ -1,0 +1,158 @@
+"""Keeps up with a collection: list, watch, resume, list again; it never gives up and never goes quiet unnoticed.
+
+Pages are small and the loop runs between them. A watch is renewed by the server within ten minutes, ended by us when it has heard nothing for too
+long, resumed from the last version, and begun anew when that is too old. What is done with what comes in is `informer.py`'s.
+"""
+
+import asyncio
+import random  # noqa: TID251 - the type of an argument; nothing is drawn here without one
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from kube.connection import Connection
+from kube.errors import ApiError, Gone, Malformed, from_status
+from kube.wire import decode_event, decode_list, decode_partial
+
+PAGE = 500
+FIRST_DELAY, LONGEST_DELAY = 0.2, 30.0  # seconds between tries
+HEALTHY_AFTER = 60.0  # seconds; a watch that lived that long has earned a quick resume
+WATCH_SECONDS = (290, 590)  # how long the server is asked to keep a watch; random, so that not all end together
+IDLE_SECONDS = (
+    80.0  # bookmarks come about every minute; longer silence is a dead peer, and costs at most this much delay
+)
+GRACE_SECONDS = 30.0
+
+
+class Sink(Protocol):
+    """Where the reflector puts what comes in. It must not await, and must be quick."""
+
+    def listed(self, items: list[msgspec.Raw]) -> None:
+        """Some of the objects that a list holds."""
+
+    def list_complete(self, version: str) -> None:
+        """All pages of the list were given; what was in none of them is gone."""
+
+    def list_began(self) -> None:
+        """A new list begins."""
+
+    def changed(self, kind: str, item: msgspec.Raw) -> None:
+        """An object was added, modified or deleted (`ADDED`, `MODIFIED`, `DELETED`)."""
+
+
+class Reflector:
+    """Lists and watches one collection for as long as it runs."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        sink: Sink,
+        *,
+        params: Mapping[str, str],
+        accept: str,
+        rng: random.Random,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._sink = sink
+        self._params = dict(params)
+        self._accept = accept
+        self._rng = rng
+        self._version: str | None = None
+        self._log = structlog.get_logger("reflector").bind(path=path)
+        self.problem: ApiError | None = None
+        self.last_heard = asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        delay = 0.0
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._follow()
+                wait = 0.0
+            except Gone:
+                self._version, wait = None, 0.0
+                self._log.info("the version is too old, listing again")
+            except ApiError as error:
+                self._note(error)
+                wait = error.retry_after or 0.0
+            except Exception:  # noqa: BLE001 - a mistake in a handler must not make us blind; it is logged whole, and a new list mends what it left
+                self._log.exception("the watch failed unexpectedly, listing again")
+                self._version, wait = None, 0.0
+            lived = asyncio.get_running_loop().time() - began
+            delay = FIRST_DELAY if lived > HEALTHY_AFTER else min(LONGEST_DELAY, max(FIRST_DELAY, delay * 2))
+            await asyncio.sleep(max(wait, delay * self._rng.uniform(0.5, 1.0)))
+
+    async def _follow(self) -> None:
+        """One list where one is needed, and one watch to its end."""
+        if self._version is None:
+            self._version = await self._list()
+        seconds = self._rng.randint(*WATCH_SECONDS)
+        params = {
+            **self._params,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(seconds),
+        }
+        stream = self._connection.stream(
+            self._path,
+            params=params,
+            accept=self._accept,
+            idle_timeout=IDLE_SECONDS,
+            total_timeout=seconds + GRACE_SECONDS,
+        )
+        async with stream as lines:
+            self._heard()
+            async for line in lines:
+                self._version = self._take(line)
+                self._heard()
+
+    async def _list(self) -> str:
+        """Every page of the collection; returns the version it shows."""
+        self._sink.list_began()
+        token, version = "", ""
+        while True:
+            params = {**self._params, "limit": str(PAGE)} | ({"continue": token} if token else {})
+            body = await self._connection.request("GET", self._path, params=params, accept=self._accept)
+            self._heard()
+            try:
+                page = decode_list(body)
+            except msgspec.DecodeError as error:
+                raise Malformed(f"GET {self._path}: the list cannot be read") from error
+            version = version or page.metadata.resource_version
+            self._sink.listed(page.items or [])
+            token = page.metadata.continue_
+            if not token:
+                self._sink.list_complete(version)
+                return version
+            await asyncio.sleep(0)
+
+    def _take(self, line: bytes) -> str:
+        """Hand one event on; returns the version the watch has reached."""
+        try:
+            event = decode_event(line)
+            if event.type == "ERROR":
+                raise from_status(event.object)
+            metadata = decode_partial(event.object).metadata
+        except msgspec.DecodeError as error:
+            raise Malformed(f"GET {self._path}: an event cannot be read") from error
+        if event.type != "BOOKMARK":
+            self._sink.changed(event.type, event.object)
+        return metadata.resource_version
+
+    def _heard(self) -> None:
+        self.last_heard = asyncio.get_running_loop().time()
+        if self.problem is not None:
+            self._log.info("the API server answers again")
+            self.problem = None
+
+    def _note(self, error: ApiError) -> None:
+        """Say what is wrong once, and again only when it changes."""
+        if self.problem is None or (type(self.problem), self.problem.message) != (type(error), error.message):
+            self._log.warning("cannot list or watch", error=str(error))
+        self.problem = error

@@ -1,0 +1,52 @@
+"""What every kind has in common on the wire, as typed structs: decoded without what nobody reads, such as managedFields.
+
+`reflector.py` reads lists and watch events with these; what an item is, is its reader's to say.
+"""
+
+import msgspec
+
+
+class ObjectMeta(msgspec.Struct, rename="camel", frozen=True):
+    """The metadata that controllers read."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int | None = None
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class PartialObject(msgspec.Struct, frozen=True):
+    """Any object, as far as its metadata."""
+
+    metadata: ObjectMeta
+
+
+class ListMeta(msgspec.Struct, rename="camel"):
+    """The metadata of a list: its version, and where the next page begins."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class ObjectList(msgspec.Struct):
+    """A page of a list; its items are still raw."""
+
+    metadata: ListMeta
+    items: list[msgspec.Raw] | None = None
+
+
+class WatchEvent(msgspec.Struct):
+    """One line of a watch; its object is still raw."""
+
+    type: str
+    object: msgspec.Raw
+
+
+decode_list = msgspec.json.Decoder(ObjectList).decode
+decode_event = msgspec.json.Decoder(WatchEvent).decode
+decode_partial = msgspec.json.Decoder(PartialObject).decode

@@ -1,0 +1,128 @@
+"""Work as names: deduplicated, delayed, prioritised, and never the same name in two hands.
+
+The rules are those of controller-runtime's queue: a name that is added while it is worked on is worked on once more afterwards; one that waits for
+its time and is added meanwhile is due at once. Durations are on the event loop's clock.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable
+from enum import IntEnum
+from typing import Generic, Protocol, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Priority(IntEnum):
+    """What goes first."""
+
+    HIGH = 0  # something happened
+    LOW = 1  # a retry
+
+
+class QueueMetrics(Protocol):
+    """Where a queue tells what happens in it."""
+
+    def added(self, depth: int) -> None:
+        """A name was added that was not waiting already."""
+
+    def got(self, depth: int, waited: float) -> None:
+        """A worker took a name that had waited so many seconds."""
+
+    def done(self, worked: float) -> None:
+        """A worker is through with a name after so many seconds."""
+
+    def retried(self) -> None:
+        """A name was added for later."""
+
+
+class WorkQueue(Generic[Key]):
+    """A queue of names for several workers."""
+
+    def __init__(self, metrics: QueueMetrics) -> None:
+        self._metrics = metrics
+        self._ready: dict[Priority, OrderedDict[Key, float]] = {priority: OrderedDict() for priority in Priority}
+        self._working: dict[Key, float] = {}
+        self._dirty: dict[Key, Priority] = {}  # added while worked on
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._newer: dict[Key, asyncio.Event] = {}
+        self._wakeup = asyncio.Event()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return sum(len(waiting) for waiting in self._ready.values())
+
+    def add(self, key: Key, priority: Priority = Priority.HIGH) -> None:
+        """Have `key` worked on as soon as a worker is free."""
+        if self._closed:
+            return
+        self._cancel_timer(key)
+        if key in self._working:
+            self._dirty[key] = min(priority, self._dirty.get(key, priority))
+            if key in self._newer:
+                self._newer[key].set()
+            return
+        self._enqueue(key, priority)
+
+    def add_after(self, key: Key, seconds: float, priority: Priority = Priority.LOW) -> None:
+        """Have `key` worked on in `seconds`, unless it is due earlier anyway."""
+        if self._closed or key in self._dirty or any(key in waiting for waiting in self._ready.values()):
+            return
+        self._metrics.retried()
+        if seconds <= 0:
+            self.add(key, priority)
+            return
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        if timer is not None and timer.when() <= loop.time() + seconds:
+            return
+        self._cancel_timer(key)
+        self._timers[key] = loop.call_later(seconds, self.add, key, priority)
+
+    async def get(self) -> Key | None:
+        """The next name, marked as worked on until `done`; None once the queue is shut down."""
+        while not self._closed:
+            for waiting in self._ready.values():
+                if waiting:
+                    key, since = waiting.popitem(last=False)
+                    now = asyncio.get_running_loop().time()
+                    self._working[key] = now
+                    self._metrics.got(len(self), now - since)
+                    return key
+            self._wakeup.clear()
+            await self._wakeup.wait()
+        return None
+
+    def done(self, key: Key) -> None:
+        """A worker is through with `key`; if it was added meanwhile, it waits again."""
+        self._metrics.done(asyncio.get_running_loop().time() - self._working.pop(key))
+        self._newer.pop(key, None)
+        priority = self._dirty.pop(key, None)
+        if priority is not None and not self._closed:
+            self._enqueue(key, priority)
+
+    async def wait_dirty(self, key: Key) -> None:
+        """Return once `key`, which is being worked on, has been added again."""
+        if key not in self._dirty:
+            await self._newer.setdefault(key, asyncio.Event()).wait()
+
+    def shutdown(self) -> None:
+        """Give out nothing more; workers get None."""
+        self._closed = True
+        for key in list(self._timers):
+            self._cancel_timer(key)
+        self._wakeup.set()
+
+    def _enqueue(self, key: Key, priority: Priority) -> None:
+        high, low = self._ready[Priority.HIGH], self._ready[Priority.LOW]
+        if key in high or (key in low and priority is Priority.LOW):
+            return
+        since = low.pop(key, asyncio.get_running_loop().time())
+        self._ready[priority][key] = since
+        self._metrics.added(len(self))
+        self._wakeup.set()
+
+    def _cancel_timer(self, key: Key) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from devcluster.errors import forbidden, not_found
 from devcluster.rbac import ANY, RBAC_GROUP, Attributes, Authorizer, Rule, resource_matches
 from devcluster.users import MASTERS_GROUP, User
 
@@ -16,6 +17,31 @@ EVERYTHING: tuple[Rule, ...] = (
     {"verbs": [ANY], "nonResourceURLs": [ANY]},
 )
 ROLE_RESOURCES = {"Role": "roles", "ClusterRole": "clusterroles"}
+RESOURCES = {**ROLE_RESOURCES, "RoleBinding": "rolebindings", "ClusterRoleBinding": "clusterrolebindings"}
+
+
+def check_grant(authorizer: Authorizer, user: User, document: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+    """Refuse a write of a role or binding that would give away more than `user` holds.
+
+    Args:
+        authorizer: knows what the user holds.
+        user: who writes.
+        document: the valid Role, ClusterRole, RoleBinding or ClusterRoleBinding to be written.
+        old: what it replaces.
+
+    Raises:
+        ApiStatus: 403, listing what is missing; 404 for a binding to a role that does not exist.
+    """
+    resource, name = RESOURCES[document["kind"]], document["metadata"]["name"]
+    if MASTERS_GROUP in user.groups:
+        return
+    if document["kind"] in ROLE_RESOURCES:
+        lacking = missing_for_role(authorizer, user, document, old)
+    else:
+        rules = authorizer.rules_of_role(document["roleRef"], document["metadata"].get("namespace", ""))
+        lacking = missing_for_binding(authorizer, user, document, old, rules)
+    if lacking:
+        raise forbidden(RBAC_GROUP, resource, name, explain(user, lacking))
 
 
 class Permission(NamedTuple):
@@ -45,7 +71,11 @@ def missing_for_role(
 
 
 def missing_for_binding(
-    authorizer: Authorizer, user: User, binding: Mapping[str, Any], old: Mapping[str, Any] | None, rules: Sequence[Rule]
+    authorizer: Authorizer,
+    user: User,
+    binding: Mapping[str, Any],
+    old: Mapping[str, Any] | None,
+    rules: Sequence[Rule] | None,
 ) -> list[Permission]:
     """List what `user` would give away without holding it by writing this binding.
 
@@ -54,7 +84,10 @@ def missing_for_binding(
         user: who writes.
         binding: the RoleBinding or ClusterRoleBinding to be written.
         old: what it replaces.
-        rules: of the role it refers to.
+        rules: of the role it refers to; None if there is no such role.
+
+    Raises:
+        ApiStatus: 404, nobody can tell what a role grants that does not exist.
     """
     if old is not None and (old["roleRef"], old.get("subjects")) == (binding["roleRef"], binding.get("subjects")):
         return []
@@ -64,6 +97,8 @@ def missing_for_binding(
     bind = Attributes("bind", RBAC_GROUP, "v1", resource, namespace=namespace, name=reference["name"])
     if authorizer.authorize(user, bind).allowed:
         return []
+    if rules is None:  # the name in the answer is the role's, the resource the binding's: so does the real server
+        raise not_found(RBAC_GROUP, RESOURCES[binding["kind"]], reference["name"])
     return missing(authorizer, user, namespace, rules)
 
 

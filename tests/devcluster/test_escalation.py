@@ -1,6 +1,7 @@
 import pytest
 
-from devcluster.escalation import explain, missing, missing_for_binding, missing_for_role
+from devcluster.errors import ApiStatus
+from devcluster.escalation import check_grant, explain, missing, missing_for_binding, missing_for_role
 from devcluster.rbac import Authorizer
 from devcluster.users import authenticated
 from tests.devcluster.rbac_objects import StoredRbac, person, rule
@@ -104,3 +105,22 @@ def test_the_refusal_lists_what_is_missing_one_thing_a_line(stored):
         '{APIGroups:["apps"], Resources:["pods"], Verbs:["get" "list"]}',
         '{NonResourceURLs:["/x"], Verbs:["get"]}',
     ]
+
+
+def test_a_write_that_gives_too_much_is_forbidden_and_one_to_a_role_that_is_not_there_not_found(stored):
+    authorizer = Authorizer(stored)
+    role = {"kind": "Role", "metadata": {"name": "x", "namespace": "ns"}, "rules": [rule("get", "secrets")]}
+    with pytest.raises(ApiStatus) as caught:
+        check_grant(authorizer, ALICE, role, None)
+    assert caught.value.code == 403
+    assert caught.value.message.startswith('roles.rbac.authorization.k8s.io "x" is forbidden: user "alice"')
+    stored.add(role)
+    binding = {"kind": "RoleBinding", "metadata": {"name": "b", "namespace": "ns"}, "subjects": [person("bob")]}
+    with pytest.raises(ApiStatus) as caught:
+        check_grant(authorizer, ALICE, binding | {"roleRef": {"kind": "Role", "name": "x"}}, None)
+    assert caught.value.code == 403
+    with pytest.raises(ApiStatus) as caught:
+        check_grant(authorizer, ALICE, binding | {"roleRef": {"kind": "Role", "name": "nope"}}, None)
+    assert caught.value.code == 404
+    check_grant(authorizer, ALICE, binding | {"roleRef": {"kind": "Role", "name": "own"}}, None)
+    check_grant(authorizer, MASTER, binding | {"roleRef": {"kind": "Role", "name": "nope"}}, None)

@@ -1,0 +1,44 @@
+"""The gate every request passes first: who is it, whom does it act for, and may it do what it wants?
+
+One call for the HTTP shell, over authentication.py, impersonation.py and rbac.py.
+"""
+
+from collections.abc import Iterable
+
+from devcluster.authentication import Authenticator
+from devcluster.errors import unauthorized
+from devcluster.forbidden import forbidden_request
+from devcluster.impersonation import impersonate, requested_identity
+from devcluster.rbac import Attributes, Authorizer
+from devcluster.users import User
+
+
+class Gate:
+    """Lets requests in or raises the reason why not."""
+
+    def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
+        self._authenticator = authenticator
+        self.authorizer = authorizer
+
+    def admit(self, headers: Iterable[tuple[str, str]], certificate: bytes | None, attributes: Attributes) -> User:
+        """Return the user a request is carried out for.
+
+        Args:
+            headers: of the request, repeated ones repeated.
+            certificate: the client's, in DER, verified by TLS; None without one.
+            attributes: what the request wants to do.
+
+        Raises:
+            ApiStatus: 401 for bad credentials, 400 or 403 for a bad impersonation, 403 for a missing right.
+        """
+        listed = list(headers)
+        authorization = next((value for name, value in listed if name.lower() == "authorization"), None)
+        user = self._authenticator.authenticate(authorization, certificate)
+        if user is None:
+            raise unauthorized()
+        wanted = requested_identity(listed)
+        if wanted is not None:
+            user = impersonate(self.authorizer, user, wanted, attributes)
+        if not self.authorizer.authorize(user, attributes).allowed:
+            raise forbidden_request(user, attributes)
+        return user

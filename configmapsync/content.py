@@ -153,10 +153,11 @@ def template(sync: ConfigMapSync, source: SourceObject) -> CopyTemplate:
     """What each copy of `source` must look like for `sync`: content, marks, and the metadata that was asked for."""
     content = choose_keys(source.content, sync.spec.keys)
     fingerprint = digest(content)
-    labels = _taken_over(source.labels, sync.spec.copy_metadata.labels) | _allowed(sync.spec.metadata.labels)
-    annotations = _taken_over(source.annotations, sync.spec.copy_metadata.annotations) | _allowed(
-        sync.spec.metadata.annotations
-    )
+    labels = {**_taken_over(source.labels, sync.spec.copy_metadata.labels), **sync.spec.metadata.labels}
+    annotations = {
+        **_taken_over(source.annotations, sync.spec.copy_metadata.annotations),
+        **sync.spec.metadata.annotations,
+    }
     marks = {
         SYNCED_BY: str(sync.key),
         SOURCE: str(sync.source),
@@ -248,10 +249,8 @@ def _applied_metadata(record: CopyRecord) -> tuple[frozenset[str], frozenset[str
 
 def _taken_over(present: Mapping[str, str], allow_list: tuple[str, ...]) -> dict[str, str]:
     """What an allow-list takes over from the source; never a key by which a tool tracks its objects, not even by a glob."""
-    return _allowed(
-        {key: value for key, value in present.items() if any(globs.matches(pattern, key) for pattern in allow_list)}
-    )
-
-
-def _allowed(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items() if not is_tracking_key(key)}
+    return {
+        key: value
+        for key, value in present.items()
+        if not is_tracking_key(key) and any(globs.matches(pattern, key) for pattern in allow_list)
+    }

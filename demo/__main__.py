@@ -8,7 +8,7 @@ from pathlib import Path
 
 from demo.processes import Processes
 from demo.story import Story
-from demo.terminal import RED, PLAIN, StoryFailed
+from demo.terminal import PLAIN, RED, StoryFailed
 
 
 def main() -> int:

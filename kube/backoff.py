@@ -3,7 +3,7 @@
 Chance is an argument, so that tests repeat. Whoever waits does the waiting; here is only arithmetic.
 """
 
-import random  # noqa: TID251 - the type of an argument; nothing is drawn here without one
+import random
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 

@@ -5,7 +5,7 @@ echo that is still on its way. Handlers are called with the object before and af
 """
 
 import asyncio
-import random  # noqa: TID251 - the type of an argument; nothing is drawn here without one
+import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar

@@ -14,7 +14,7 @@ def main() -> None:
     """Run the reconciler until SIGTERM; ends the process with its exit code."""
     settings = load(ReconcilerSettings, "configmapsync-reconciler")
     logs.configure(settings.log_format, settings.log_level)
-    sys.exit(lifecycle.run(lambda stop: run(settings, _clock, random.Random(), stop)))  # noqa: S311, TID251 - jitter, made here once
+    sys.exit(lifecycle.run(lambda stop: run(settings, _clock, random.Random(), stop)))  # noqa: S311 - jitter, made here once
 
 
 def _clock() -> datetime:

@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -48,14 +49,14 @@ async def run(settings: ReconcilerSettings, clock: Clock, chance: random.Random,
     try:
         connection = await Connection.open(_connection_settings(settings))
     except ConfigurationError as error:
-        log.error("no way to the API server", error=str(error))
+        log.error("no way to the API server", error=str(error))  # noqa: TRY400 - one line for people, no traceback
         return EXIT_FAILURE
     async with connection:
         app = App(settings, connection, clock, chance)
         try:
             address = await app.health.start()
         except OSError as error:
-            log.error("the health server cannot listen", address=settings.health_address, error=str(error))
+            log.error("the health server cannot listen", address=settings.health_address, error=str(error))  # noqa: TRY400
             return EXIT_FAILURE
         log.info("started", health_address=str(address))
         try:
@@ -101,8 +102,8 @@ class App:
         self.metrics.observe_syncs(self._syncs_by_reason)
         self.metrics.observe_watches(self._watch_ages)
         for name in self.caches.all:
-            self.health.ready_when(name, lambda name=name: self._unready(name))
-            self.health.alive_when(name, lambda name=name: self._deaf(name))
+            self.health.ready_when(name, partial(self._unready, name))
+            self.health.alive_when(name, partial(self._deaf, name))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch and work until `stop`."""

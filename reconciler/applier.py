@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -136,8 +137,8 @@ class Applier:
         for runner in runners:
             self._runners.add(runner)
             runner.add_done_callback(self._runners.discard)
-        everything = asyncio.gather(*runners)
-        interruption = asyncio.create_task(newer())
+        everything: asyncio.Future[Any] = asyncio.gather(*runners)
+        interruption: asyncio.Future[Any] = asyncio.ensure_future(newer())
         try:
             await asyncio.wait({everything, interruption}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
             if everything.done():

@@ -84,5 +84,36 @@ class WorkQueueMetrics:
     """What controller-runtime tells of its work queues."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        named = {"labelnames": ["name"], "registry": registry}
-        self._depth = Gauge("workqueue_depth", "Items that wait", **named).labels(CONTROLLER)  # type: ignore[arg-type]
+        self._depth = Gauge("workqueue_depth", "Items that wait", ["name"], registry=registry).labels(CONTROLLER)
+        self._adds = Counter("workqueue_adds", "Items added", ["name"], registry=registry).labels(CONTROLLER)
+        self._retries = Counter("workqueue_retries", "Items added for later", ["name"], registry=registry).labels(
+            CONTROLLER
+        )
+        self._waited = Histogram(
+            "workqueue_queue_duration_seconds", "How long items waited", ["name"], buckets=SECONDS, registry=registry
+        ).labels(CONTROLLER)
+        self._worked = Histogram(
+            "workqueue_work_duration_seconds",
+            "How long items were worked on",
+            ["name"],
+            buckets=SECONDS,
+            registry=registry,
+        ).labels(CONTROLLER)
+
+    def added(self, depth: int) -> None:
+        """An item was added that was not waiting already."""
+        self._adds.inc()
+        self._depth.set(depth)
+
+    def got(self, depth: int, waited: float) -> None:
+        """A worker took an item."""
+        self._depth.set(depth)
+        self._waited.observe(waited)
+
+    def done(self, worked: float) -> None:
+        """A worker is through with an item."""
+        self._worked.observe(worked)
+
+    def retried(self) -> None:
+        """An item was added for later."""
+        self._retries.inc()

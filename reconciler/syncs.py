@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
-from pydantic import ValidationError
 
 from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError
 from configmapsync.names import NamespacedName
-from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus, InvalidResource, ObjectMeta, parse
+from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus, InvalidResource, ObjectMeta, parse, read_status
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 
@@ -74,19 +73,10 @@ def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str]) -> SyncRecord
         msgspec.DecodeError: it is not JSON, or has no metadata; the API server never sends such a thing.
     """
     document = msgspec.json.decode(raw)
-    metadata = ObjectMeta.model_validate(document["metadata"])
-    status = _read_status(document.get("status"))
+    status = read_status(document.get("status"))
     try:
         sync = with_defaults(parse(document))
     except InvalidResource as invalid:
-        return SyncRecord(metadata, status, None, invalid.errors, protected)
+        return SyncRecord(invalid.metadata, status, None, invalid.errors, protected)
     errors = tuple(validate(sync))
-    return SyncRecord(metadata, status, None if errors else sync, errors, protected)
-
-
-def _read_status(document: object) -> ConfigMapSyncStatus | None:
-    """A status that someone broke by hand is no status; the next report writes it anew."""
-    try:
-        return ConfigMapSyncStatus.model_validate(document) if document else None
-    except ValidationError:
-        return None
+    return SyncRecord(sync.metadata, status, None if errors else sync, errors, protected)

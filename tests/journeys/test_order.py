@@ -78,7 +78,7 @@ def test_a_reconciler_killed_at_any_moment_and_started_again(
     destinations = [stage.namespace() for _ in range(5)]
     stage.source(home, data={"round": "0"})
     sync = stage.sync(home, destinationNamespaces=destinations)
-    chance = random.Random(stage.tag)  # noqa: S311, TID251 - named in the failure by the names of the namespaces
+    chance = random.Random(stage.tag)  # noqa: S311 - named in the failure by the names of the namespaces
 
     for number in range(1, 4):
         process = start_reconciler()

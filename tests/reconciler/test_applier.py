@@ -48,7 +48,7 @@ class Bench:
         self.woken: list[NamespacedName] = []
         self.applier = Applier(
             self.writer,  # type: ignore[arg-type]
-            Backoff(random.Random(1)),  # noqa: S311, TID251
+            Backoff(random.Random(1)),  # noqa: S311
             Metrics(CollectorRegistry()),
             self.woken.append,
             parallel,

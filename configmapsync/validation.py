@@ -1,0 +1,141 @@
+"""The rules that need only the object: all of them are checked, and every error comes back, not the first.
+
+Single fields were checked when the resource was read (`resource.py`); here stand the rules that a pattern cannot say. The webhook asks them at
+`kubectl apply`, the reconciler asks them again of whatever came another way. Rules over several syncs are `topology.py`'s.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from configmapsync import globs
+from configmapsync.fielderrors import FieldError, duplicate, forbidden, invalid, required
+from configmapsync.names import MARKS, RESERVED_CONFIGMAPS
+from configmapsync.resource import (
+    ConfigMapSync,
+    ConfigMapSyncSpec,
+    LabelSelector,
+    LabelSelectorRequirement,
+    SelectorOperator,
+)
+from configmapsync.shape import SUBDOMAIN
+
+_NAME = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+QUALIFIED_NAME = re.compile(rf"{_NAME}")
+LABEL_VALUE = re.compile(rf"({_NAME})?")
+METADATA_GLOB = re.compile(r"[-A-Za-z0-9_./*?]+")
+LONGEST_NAME = 63
+LONGEST_PREFIX = 253
+
+NAME_WORDS = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+)
+VALUE_WORDS = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
+    "with an alphanumeric character"
+)
+
+
+def validate(sync: ConfigMapSync) -> list[FieldError]:
+    """Everything that is wrong with a resource whose fields are each of the right form, in the order of the fields."""
+    spec = sync.spec
+    return [
+        *_destination_errors(spec),
+        *_selector_errors(spec.destination_namespace_selector, "spec.destinationNamespaceSelector"),
+        *_exclusion_errors(spec),
+        *_name_errors(sync),
+        *_key_errors(spec),
+        *_metadata_errors(spec),
+    ]
+
+
+def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
+    if not (spec.destination_namespace or spec.destination_namespaces or spec.destination_namespace_selector is not None):
+        yield required(
+            "spec.destinationNamespace",
+            "at least one of destinationNamespace, destinationNamespaces and destinationNamespaceSelector is required",
+        )
+
+
+def _exclusion_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
+    """Nothing is left where every name that is asked for is excluded."""
+    named = [name for name in (spec.destination_namespace, *spec.destination_namespaces) if name]
+    everything = any(set(pattern) == {"*"} for pattern in spec.excluded_namespaces)
+    only_names = spec.destination_namespace_selector is None and not any(globs.is_glob(name) for name in named)
+    all_excluded = all(any(globs.matches(pattern, name) for pattern in spec.excluded_namespaces) for name in named)
+    if everything or (named and only_names and all_excluded):
+        yield invalid("spec.excludedNamespaces", list(spec.excluded_namespaces), "excludes every destination")
+
+
+def _name_errors(sync: ConfigMapSync) -> Iterator[FieldError]:
+    name = sync.destination_name
+    if name in RESERVED_CONFIGMAPS:
+        field = "destinationConfigMapName" if sync.spec.destination_config_map_name else "configMapName"
+        yield forbidden(f"spec.{field}", f'ConfigMap "{name}" is written into every namespace by the cluster itself')
+
+
+def _key_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
+    taken: set[str] = set()
+    for index, selection in enumerate(spec.keys):
+        path = f"spec.keys[{index}]"
+        if globs.is_glob(selection.key):
+            if selection.as_ is not None:
+                yield forbidden(f"{path}.as", "may only be set where key is an exact key, not a glob")
+            continue
+        name = selection.as_ or selection.key
+        if name in taken:
+            yield duplicate(f"{path}.as" if selection.as_ else f"{path}.key", name)
+        taken.add(name)
+
+
+def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
+    yield from _labels_errors(spec.metadata.labels, "spec.metadata.labels")
+    for key in spec.metadata.annotations:
+        yield from _metadata_key_errors(key, f"spec.metadata.annotations[{key}]")
+    for key in (*spec.metadata.labels, *spec.metadata.annotations):
+        if key in MARKS:
+            part = "labels" if key in spec.metadata.labels else "annotations"
+            yield forbidden(f"spec.metadata.{part}[{key}]", "is one of the marks by which a copy is known, and is set on every copy")
+    for part, patterns in (("labels", spec.copy_metadata.labels), ("annotations", spec.copy_metadata.annotations)):
+        for index, pattern in enumerate(patterns):
+            if not METADATA_GLOB.fullmatch(pattern):
+                yield invalid(f"spec.copyMetadata.{part}[{index}]", pattern, "must be a key, or a glob (* and ?) over keys")
+
+
+def _selector_errors(selector: LabelSelector | None, path: str) -> Iterator[FieldError]:
+    if selector is None:
+        return
+    yield from _labels_errors(selector.match_labels, f"{path}.matchLabels")
+    for index, requirement in enumerate(selector.match_expressions):
+        yield from _requirement_errors(requirement, f"{path}.matchExpressions[{index}]")
+
+
+def _requirement_errors(requirement: LabelSelectorRequirement, path: str) -> Iterator[FieldError]:
+    yield from _metadata_key_errors(requirement.key, f"{path}.key")
+    for index, value in enumerate(requirement.values):
+        yield from _label_value_errors(value, f"{path}.values[{index}]")
+    if requirement.operator in {SelectorOperator.IN, SelectorOperator.NOT_IN}:
+        if not requirement.values:
+            yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+    elif requirement.values:
+        yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+
+
+def _labels_errors(labels: Mapping[str, str], path: str) -> Iterator[FieldError]:
+    for key, value in labels.items():
+        yield from _metadata_key_errors(key, f"{path}[{key}]")
+        yield from _label_value_errors(value, f"{path}[{key}]")
+
+
+def _metadata_key_errors(key: str, path: str) -> Iterator[FieldError]:
+    prefix, slash, name = key.rpartition("/")
+    if slash and (not re.fullmatch(SUBDOMAIN, prefix) or len(prefix) > LONGEST_PREFIX):
+        yield invalid(path, key, "prefix part must be a lowercase RFC 1123 subdomain of at most 253 characters")
+    if len(name) > LONGEST_NAME:
+        yield invalid(path, key, f"name part must be no more than {LONGEST_NAME} bytes")
+    elif not QUALIFIED_NAME.fullmatch(name):
+        yield invalid(path, key, NAME_WORDS)
+
+
+def _label_value_errors(value: str, path: str) -> Iterator[FieldError]:
+    if not LABEL_VALUE.fullmatch(value):
+        yield invalid(path, value, VALUE_WORDS)

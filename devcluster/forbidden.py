@@ -5,12 +5,18 @@ from devcluster.rbac import Attributes
 from devcluster.users import User
 
 
-def forbidden_request(user: User, attributes: Attributes) -> ApiStatus:
-    """Make the 403 for a request; it tells nothing about whether the object exists."""
+def forbidden_request(user: User, attributes: Attributes, reason: str = "") -> ApiStatus:
+    """Make the 403 for a request; it tells nothing about whether the object exists.
+
+    Args:
+        user: who asked.
+        attributes: for what.
+        reason: why, where it is more than a missing rule.
+    """
     if attributes.path:
         message = f'forbidden: User "{user.name}" cannot {attributes.verb} path "{attributes.path}"'
         return ApiStatus(403, "Forbidden", message, {})
     where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
     what = f'{attributes.verb} resource "{attributes.resource_path}" in API group "{attributes.group}"'
-    why = f'User "{user.name}" cannot {what} {where}'
+    why = f'User "{user.name}" cannot {what} {where}' + (f": {reason}" if reason else "")
     return forbidden(attributes.group, attributes.resource, attributes.name, why)

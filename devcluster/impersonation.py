@@ -16,6 +16,7 @@ from devcluster.rbac import Attributes, Authorizer
 from devcluster.users import (
     ANONYMOUS,
     AUTHENTICATED_GROUP,
+    MASTERS_GROUP,
     UNAUTHENTICATED_GROUP,
     User,
     service_account_groups,
@@ -71,23 +72,42 @@ def impersonate(authorizer: Authorizer, user: User, wanted: User, attributes: At
         ApiStatus: 403, `user` may not be `wanted`.
     """
     older = list(_older_questions(wanted))
-    if not all(authorizer.authorize(user, question).allowed for question in older):
-        _constrained(authorizer, user, wanted, attributes, older)
+    refused = _first_refused(authorizer, user, older)
+    if refused is None:
+        return _completed(wanted)
+    name_is_granted = refused != older[0]
+    further_parts_of_account = service_account_of(wanted.name) is not None and wanted != User(wanted.name)
+    if name_is_granted or further_parts_of_account:
+        raise forbidden_request(user, refused)
+    _check_constrained(authorizer, user, wanted, attributes)
     return _completed(wanted)
 
 
-def _constrained(
-    authorizer: Authorizer, user: User, wanted: User, attributes: Attributes, older: list[Attributes]
-) -> None:
+def _check_constrained(authorizer: Authorizer, user: User, wanted: User, attributes: Attributes) -> None:
     mode = _mode(wanted.name)
     on_request = replace(attributes, verb=f"impersonate-on:{mode}:{attributes.verb}")
     newer = [on_request, *(replace(question, verb=f"impersonate:{mode}") for question in _newer_questions(wanted))]
-    refused = next((question for question in newer if not authorizer.authorize(user, question).allowed), None)
-    if refused is None:
-        return
-    if authorizer.authorize(user, older[0]).allowed:
-        refused = next(question for question in older if not authorizer.authorize(user, question).allowed)
-    raise forbidden_request(user, refused)
+    refused = _first_refused(authorizer, user, newer)
+    if refused is not None:
+        raise forbidden_request(user, refused)
+    _refuse_what_no_rule_can_allow(user, wanted, f"impersonate:{mode}")
+
+
+def _first_refused(authorizer: Authorizer, user: User, questions: list[Attributes]) -> Attributes | None:
+    return next((question for question in questions if not authorizer.authorize(user, question).allowed), None)
+
+
+def _refuse_what_no_rule_can_allow(user: User, wanted: User, verb: str) -> None:
+    """The newer way never leads to the group that may do everything, nor to extra keys that belong to nobody."""
+    if MASTERS_GROUP in wanted.groups:
+        question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "groups", name=MASTERS_GROUP)
+        raise forbidden_request(user, question, f"impersonating the {MASTERS_GROUP} group is not allowed")
+    for key in wanted.extra:
+        if "/" not in key.strip("/"):
+            question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "userextras")
+            rule = f'Invalid value: "{key}": must be a domain-prefixed path (such as "acme.io/foo")'
+            why = f"impersonating an invalid key in extra is not allowed: extra.key: {rule}"
+            raise forbidden_request(user, question, why)
 
 
 def _older_questions(wanted: User) -> Iterator[Attributes]:

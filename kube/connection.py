@@ -23,6 +23,7 @@ from kube.errors import ApiError, Malformed, Unauthorized, Unreachable, from_res
 __all__ = [
     "ACCEPT_JSON",
     "ACCEPT_METADATA",
+    "ACCEPT_METADATA_LIST",
     "MERGE_PATCH",
     "ConfigurationError",
     "Connection",
@@ -30,11 +31,9 @@ __all__ = [
 ]
 
 ACCEPT_JSON = "application/json"
-# For lists, watches and the answers of writes alike: the server picks the one that fits.
-ACCEPT_METADATA = (
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,"
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-)
+# Metadata only. A list needs the word for lists, and a watch asked for with that word stays silent for ever.
+ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+ACCEPT_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
 CONNECT_TIMEOUT = 5.0

@@ -1,151 +1,131 @@
 """Kubernetes Events: what happened to an object, for whoever runs `kubectl describe` or `kubectl events`.
 
-The same thing happening again raises a count instead of making a new object, and many different messages of one reason become one. Telling is never
-worth failing for: the recorder has a queue of its own, drops what does not fit, and never raises into its caller.
+Telling is never worth failing for, nor waiting for: `emit` only notes, and a task of its own sends. What happens again while it still waits
+is sent once. Which occurrences are one event is decided in `event_correlator.py`.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
 
 from kube.connection import MERGE_PATCH, Connection
-from kube.errors import ApiError, NotFound
+from kube.errors import AlreadyExists, ApiError, NotFound, ServerError, TooManyRequests, Unauthorized, Unreachable
+from kube.event_correlator import Correlator, ObjectReference, Occurrence, Series
 
-WAITING_LIMIT = 1000  # events; more than that at once is noise
-REMEMBERED = 4096  # series; the oldest is forgotten and begins anew
-SERIES_LASTS = timedelta(minutes=10)
-DISTINCT_MESSAGES = 10  # of one object and reason within a series; beyond them, one combined event counts on
-MESSAGE_LIMIT = 1024  # the API server refuses longer ones
+__all__ = ["EventRecorder", "ObjectReference"]
 
-
-@dataclass(frozen=True, slots=True)
-class ObjectReference:
-    """What an event is about."""
-
-    api_version: str
-    kind: str
-    namespace: str
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """One thing to tell."""
-
-    regarding: ObjectReference
-    kind: str
-    reason: str
-    message: str
-    at: datetime
-
-
-@dataclass(slots=True)
-class _Series:
-    """An Event object and how often it was told."""
-
-    path: str
-    count: int
-    last: datetime
-
-
-@dataclass(slots=True)
-class _Messages:
-    """The distinct messages of one object and reason lately."""
-
-    since: datetime
-    seen: set[str] = field(default_factory=set)
+WAITING_LIMIT = 1000  # events; who has more than that to tell is not listened to anyway
+MESSAGE_LIMIT = 1024  # characters, as events.k8s.io has it
+CLUSTER_SCOPED = "default"  # where the API server wants the events of objects without a namespace
+WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between the tries of one event
+PASSING = (Unreachable, ServerError, TooManyRequests, Unauthorized)  # anything else will be refused again
 
 
 class EventRecorder:
-    """Writes Events in the background."""
+    """Sends Events in the background, for one component."""
 
-    def __init__(self, connection: Connection, component: str, instance: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, connection: Connection, *, component: str, instance: str, clock: Callable[[], datetime]) -> None:
+        """Prepare; nothing is sent before `run` or `drain`.
+
+        Args:
+            connection: the way to the API server.
+            component: who tells, as `kubectl describe` shows it.
+            instance: which of its processes.
+            clock: the time of day.
+        """
         self._connection = connection
         self._component = component
         self._instance = instance
         self._clock = clock
-        self._waiting: asyncio.Queue[_Told] = asyncio.Queue(WAITING_LIMIT)
-        self._series: OrderedDict[tuple[str, str, str], _Series] = OrderedDict()
-        self._messages: OrderedDict[tuple[str, str], _Messages] = OrderedDict()
+        self._correlator = Correlator()
+        self._waiting: dict[str, Series] = {}
+        self._news = asyncio.Event()
+        self._sending = asyncio.Lock()
+        self._complaint = ""
         self._log = structlog.get_logger("events")
 
-    def emit(self, regarding: ObjectReference, kind: str, reason: str, message: str) -> None:
-        """Tell that something happened; returns at once.
+    def emit(self, regarding: ObjectReference, type: str, reason: str, message: str, action: str = "") -> None:  # noqa: A002 - its name in every Event
+        """Tell that something happened; returns at once and never fails.
 
         Args:
             regarding: to what.
-            kind: `Normal` or `Warning`.
-            reason: one word.
-            message: a sentence.
+            type: `Normal` or `Warning`.
+            reason: one word, why.
+            message: a sentence for people; what is beyond 1,024 characters is cut.
+            action: one word, what was done about it.
         """
-        told = _Told(regarding, kind, reason, message[:MESSAGE_LIMIT], self._clock())
-        try:
-            self._waiting.put_nowait(self._combined(told))
-        except asyncio.QueueFull:
-            self._log.warning("an event was dropped, too many wait", reason=reason)
+        series = self._correlator.note(
+            Occurrence(regarding, type, reason, message[:MESSAGE_LIMIT], action), self._clock()
+        )
+        if series is None:
+            return
+        if len(self._waiting) >= WAITING_LIMIT and series.name not in self._waiting:
+            self._complain("too many events wait, the newest are dropped")
+            return
+        self._waiting[series.name] = series
+        self._news.set()
 
     async def run(self) -> None:
-        """Write what was told until cancelled."""
+        """Send what is told, until cancelled."""
         while True:
-            told = await self._waiting.get()
-            try:
-                await self._write(told)
-            except ApiError as error:
-                self._log.warning("an event could not be written", reason=told.reason, error=str(error))
-            finally:
-                self._waiting.task_done()
+            await self._news.wait()
+            self._news.clear()
+            await self.drain()
 
     async def drain(self) -> None:
-        """Wait until everything told so far is written."""
-        await self._waiting.join()
+        """Send everything told so far, or give it up. Without an API server that may take long: the caller bounds it."""
+        async with self._sending:
+            while self._waiting:
+                await self._send(self._waiting.pop(next(iter(self._waiting))))
 
-    def _combined(self, told: _Told) -> _Told:
-        """The same, or, where one reason has told too many different things lately, a message that stands for all of them."""
-        key = (told.regarding.uid, told.reason)
-        messages = self._messages.get(key)
-        if messages is None or told.at - messages.since > SERIES_LASTS:
-            messages = self._messages[key] = _Messages(since=told.at)
-            _forget_oldest(self._messages)
-        messages.seen.add(told.message)
-        if len(messages.seen) <= DISTINCT_MESSAGES:
-            return told
-        messages.seen.discard(told.message)
-        return _Told(told.regarding, told.kind, told.reason, "(combined from similar events)", told.at)
+    async def _send(self, series: Series) -> None:
+        """Try a few times, as long as it may pass."""
+        for wait in (*WAITS, None):
+            try:
+                await self._store(series)
+            except ApiError as error:
+                if wait is None or not isinstance(error, PASSING):
+                    self._complain(f"an event was not written: {error}")
+                    return
+                await asyncio.sleep(max(wait, error.retry_after or 0.0))
+            else:
+                self._complaint = ""
+                return
 
-    async def _write(self, told: _Told) -> None:
-        key = (told.regarding.uid, told.reason, told.message)
-        series = self._series.get(key)
-        if series is not None and told.at - series.last <= SERIES_LASTS and await self._count(series, told):
-            return
-        self._series[key] = await self._create(told)
-        _forget_oldest(self._series)
-
-    async def _count(self, series: _Series, told: _Told) -> bool:
-        """Raise the count of an Event; False where it has expired meanwhile."""
-        patch = {"count": series.count + 1, "lastTimestamp": _timestamp(told.at)}
+    async def _store(self, series: Series) -> None:
+        if series.stored:
+            try:
+                await self._update(series)
+            except NotFound:
+                series.stored = False  # events live for an hour; this one begins anew
+            else:
+                return
         try:
-            await self._connection.request(
-                "PATCH", series.path, body=msgspec.json.encode(patch), content_type=MERGE_PATCH
-            )
-        except NotFound:
-            return False
-        series.count += 1
-        series.last = told.at
-        return True
+            await self._create(series)
+        except AlreadyExists:
+            await self._update(series)  # the answer to our first try was lost
+        series.stored = True
 
-    async def _create(self, told: _Told) -> _Series:
+    async def _create(self, series: Series) -> None:
+        body = msgspec.json.encode(self._document(series))
+        await self._connection.request("POST", _collection(series.latest.regarding), body=body)
+
+    async def _update(self, series: Series) -> None:
+        change = {"count": series.count, "lastTimestamp": _timestamp(series.last), "message": series.latest.message}
+        path = f"{_collection(series.latest.regarding)}/{series.name}"
+        await self._connection.request("PATCH", path, body=msgspec.json.encode(change), content_type=MERGE_PATCH)
+
+    def _document(self, series: Series) -> dict[str, Any]:
+        told = series.latest
         regarding = told.regarding
-        event: dict[str, Any] = {
+        return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{regarding.name[:200]}.", "namespace": regarding.namespace},
+            "metadata": {"name": series.name, "namespace": regarding.namespace or CLUSTER_SCOPED},
             "involvedObject": {
                 "apiVersion": regarding.api_version,
                 "kind": regarding.kind,
@@ -153,26 +133,28 @@ class EventRecorder:
                 "name": regarding.name,
                 "uid": regarding.uid,
             },
-            "type": told.kind,
+            "type": told.type,
             "reason": told.reason,
             "message": told.message,
-            "count": 1,
-            "firstTimestamp": _timestamp(told.at),
-            "lastTimestamp": _timestamp(told.at),
+            "action": told.action,
+            "count": series.count,
+            "firstTimestamp": _timestamp(series.first),
+            "lastTimestamp": _timestamp(series.last),
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
         }
-        collection = f"/api/v1/namespaces/{regarding.namespace}/events"
-        answer = await self._connection.request("POST", collection, body=msgspec.json.encode(event))
-        name = msgspec.json.decode(answer)["metadata"]["name"]
-        return _Series(f"{collection}/{name}", 1, told.at)
+
+    def _complain(self, what: str) -> None:
+        """Say it once, until an event is written again or the complaint is another one."""
+        if what != self._complaint:
+            self._log.warning("events are lost", problem=what)
+        self._complaint = what
 
 
-def _forget_oldest(remembered: "OrderedDict[Any, Any]") -> None:
-    if len(remembered) > REMEMBERED:
-        remembered.popitem(last=False)
+def _collection(regarding: ObjectReference) -> str:
+    return f"/api/v1/namespaces/{regarding.namespace or CLUSTER_SCOPED}/events"
 
 
 def _timestamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from kube.connection import Connection
+from kube.connection import ACCEPT_METADATA, ACCEPT_METADATA_LIST, Connection
 from kube.errors import ApiError, Gone, Malformed, from_status
 from kube.wire import decode_event, decode_list, decode_partial
 
@@ -115,10 +115,11 @@ class Reflector:
     async def _list(self) -> str:
         """Every page of the collection; returns the version it shows."""
         self._sink.list_began()
+        accept = ACCEPT_METADATA_LIST if self._accept == ACCEPT_METADATA else self._accept
         token, version = "", ""
         while True:
             params = {**self._params, "limit": str(PAGE)} | ({"continue": token} if token else {})
-            body = await self._connection.request("GET", self._path, params=params, accept=self._accept)
+            body = await self._connection.request("GET", self._path, params=params, accept=accept)
             self._heard()
             try:
                 page = decode_list(body)

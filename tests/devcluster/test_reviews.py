@@ -3,11 +3,15 @@ import datetime as dt
 import pytest
 
 from devcluster import reviews
+from devcluster.authentication import Authenticator
 from devcluster.errors import ApiStatus
 from devcluster.rbac import Authorizer
+from devcluster.review_resources import REVIEW_RESOURCES, Reviewer
+from devcluster.tokens import ServiceAccountTokens, SigningKey
 from devcluster.users import User, authenticated
 from tests.devcluster.rbac_objects import StoredRbac, group, person, rule
 
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ALICE = authenticated("alice", "", (), {})
 
 
@@ -113,3 +117,13 @@ def test_a_token_review_tells_whose_token_it_is_or_that_it_is_nobodys():
     assert bad == {"user": {}, "error": "invalid bearer token"}
     with pytest.raises(ApiStatus, match="token is required"):
         reviews.token_review(known, {"spec": {}})
+
+
+@pytest.mark.parametrize("resource", REVIEW_RESOURCES, ids=lambda resource: resource.plural)
+def test_every_review_that_discovery_lists_is_answered_as_its_own_kind(authorizer, resource):
+    tokens = ServiceAccountTokens(SigningKey.generate(), lambda *_: None, lambda: NOW)
+    reviewer = Reviewer(authorizer, Authenticator({}, tokens), lambda: NOW)
+    document = question(user="alice", token="t")
+    document["spec"]["namespace"] = "ns"
+    answer = reviewer.answer(resource.kind, ALICE, "ns", document)
+    assert (answer["kind"], answer["apiVersion"]) == (resource.kind, f"{resource.group}/v1")

@@ -5,11 +5,11 @@ Upper layers match a class, never a status code. No message here ever holds a re
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
 
 import msgspec
 
 MESSAGE_LIMIT = 1024  # characters of a server's message that travel on
+LONGEST_WAIT = 3600.0  # seconds; no server means a longer Retry-After seriously
 
 
 class Retry(Enum):
@@ -40,7 +40,7 @@ class ApiError(Exception):
         causes: tuple[tuple[str, str, str], ...] = (),
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message[:MESSAGE_LIMIT])
         self.status = status
         self.reason = reason
         self.message = message[:MESSAGE_LIMIT]
@@ -154,42 +154,26 @@ def retry_of(error: ApiError) -> Retry:
     return _RETRY[type(error)]
 
 
-def from_response(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
+def from_response(status: int, body: bytes | msgspec.Raw, headers: Mapping[str, str]) -> ApiError:
     """The error that an answer of `status` (not 2xx) means, whatever its body is."""
-    try:
-        told = msgspec.json.decode(body, type=_Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        told = _Status(message=f"the server answered {status} without a Status")
-    details = told.details or _Details()
-    retry_after = _seconds(headers.get("Retry-After")) or details.retryAfterSeconds or None
-    return _class_of(status, told)(
-        told.message or f"the server answered {status}",
-        status=status,
-        reason=told.reason or "",
-        causes=tuple((cause.reason, cause.field, cause.message) for cause in details.causes or ()),
-        retry_after=retry_after,
-    )
+    return _error(status, _read(body), _seconds(headers.get("Retry-After")))
 
 
-def from_status(status: Any) -> ApiError:
-    """The error that a `Status` object in a watch stream means."""
-    body = msgspec.json.encode(status) if isinstance(status, dict) else bytes(status)
-    try:
-        code = msgspec.json.decode(body, type=_Status).code or 500
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        code = 500
-    return from_response(code, body, {})
+def from_status(status: bytes | msgspec.Raw) -> ApiError:
+    """The error that a `Status` object in a watch means; there is no HTTP status beside it."""
+    told = _read(status)
+    return _error(told.code or 500, told, None)
 
 
 class _Cause(msgspec.Struct):
-    reason: str = ""
-    field: str = ""
-    message: str = ""
+    reason: str | None = None
+    field: str | None = None
+    message: str | None = None
 
 
 class _Details(msgspec.Struct):
     causes: list[_Cause] | None = None
-    retryAfterSeconds: float = 0  # noqa: N815 - its name on the wire
+    retryAfterSeconds: float | None = None  # noqa: N815 - its name on the wire
 
 
 class _Status(msgspec.Struct):
@@ -199,9 +183,30 @@ class _Status(msgspec.Struct):
     details: _Details | None = None
 
 
+def _read(body: bytes | msgspec.Raw) -> _Status:
+    """The `Status` in an answer; an empty one where there is none, as in what a proxy or a load shedder answers."""
+    try:
+        return msgspec.json.decode(body, type=_Status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Status()
+
+
+def _error(status: int, told: _Status, retry_after: float | None) -> ApiError:
+    details = told.details or _Details()
+    return _class_of(status, told)(
+        told.message or f"the server answered {status} without saying why",
+        status=status,
+        reason=told.reason or "",
+        causes=tuple((each.reason or "", each.field or "", each.message or "") for each in details.causes or ()),
+        retry_after=retry_after or details.retryAfterSeconds or None,
+    )
+
+
 def _class_of(status: int, told: _Status) -> type[ApiError]:
     if status == 409 and told.reason == "AlreadyExists":
         return AlreadyExists
+    if told.reason in {"Expired", "Gone"}:
+        return Gone
     if status >= 500 and "request is too large" in (told.message or ""):
         return TooLarge  # etcd's limit comes through as a 500
     return _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
@@ -209,4 +214,4 @@ def _class_of(status: int, told: _Status) -> type[ApiError]:
 
 def _seconds(text: str | None) -> float | None:
     """Retry-After in seconds; the form with a date is not used by API servers."""
-    return float(text) if text and text.isdecimal() else None
+    return min(float(text), LONGEST_WAIT) if text and text.isdecimal() else None

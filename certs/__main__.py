@@ -51,7 +51,7 @@ async def _guarded(settings: Settings) -> int:
 async def _ensure(settings: Settings) -> None:
     async with _parts(settings) as (store, trust):
         publisher, settling = (trust, settings.settling) if trust else (NobodyToTell(), NOTHING_TO_WAIT_FOR)
-        await Ensurer(store, publisher, settings.order, clock, settling).ensure()
+        await Ensurer(store, publisher, settings.order, clock, settling, settings.renew).ensure()
 
 
 async def _inspect(settings: Settings) -> None:

@@ -15,7 +15,7 @@ import structlog
 from certs import rotation
 from certs.authority import KeyPair, names_of
 from certs.material import Material, OutdatedError, Store, Stored
-from certs.rotation import Order
+from certs.rotation import Decision, Order, Renewal
 
 log = structlog.stdlib.get_logger()
 
@@ -45,6 +45,7 @@ class Ensurer:
     order: Order
     clock: Clock
     settling: timedelta  # the API servers' time to hear of a changed bundle before a pair is served that needs it
+    renewal: Renewal = Renewal.DUE
 
     async def ensure(self) -> Material:
         """Make everything right and return it.
@@ -69,7 +70,7 @@ class Ensurer:
 
     async def _with_authority(self, stored: Stored) -> Stored:
         now = self.clock()
-        decision = rotation.authority_due(stored.material, now)
+        decision = self._asked(Renewal.ALL) or rotation.authority_due(stored.material, now)
         if not decision.renew:
             log.info("authority kept", reason=decision.reason)
             return stored
@@ -84,11 +85,13 @@ class Ensurer:
         return saved
 
     async def _with_serving_pair(self, stored: Stored) -> Stored:
-        decision = rotation.serving_due(stored.material, self.order, self.clock())
+        asked = self._asked(Renewal.CERTIFICATE)
+        decision = asked or rotation.serving_due(stored.material, self.order, self.clock())
         if not decision.renew:
             log.info("certificate kept", reason=decision.reason)
             return stored
-        await asyncio.sleep(self.settling.total_seconds())
+        if rotation.trust_is_new(stored.material):
+            await asyncio.sleep(self.settling.total_seconds())
         renewed = rotation.with_new_serving_pair(stored.material, self.order, self.clock())
         saved = await self.store.save(renewed, stored.version)
         log.info(
@@ -98,6 +101,9 @@ class Ensurer:
             **_told(renewed.certificate, renewed.key),
         )
         return saved
+
+    def _asked(self, renewal: Renewal) -> Decision | None:
+        return Decision(renew=True, reason="was asked for") if self.renewal is renewal else None
 
 
 class NobodyToTell:

@@ -8,6 +8,7 @@ The CA and the serving certificate are renewed in two steps, because trust must 
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import NamedTuple
 
 from cryptography import x509
@@ -30,6 +31,14 @@ class Order:
     names: tuple[str, ...]
     authority_lifetime: timedelta
     certificate_lifetime: timedelta
+
+
+class Renewal(StrEnum):
+    """What to make anew: what is due, or more because somebody asks, as after a key has leaked."""
+
+    DUE = "due"
+    CERTIFICATE = "certificate"
+    ALL = "all"
 
 
 class Decision(NamedTuple):
@@ -88,6 +97,15 @@ def with_new_serving_pair(material: Material, order: Order, now: datetime) -> Ma
         certificate=pair.certificate_pem,
         key=pair.key_pem,
     )
+
+
+def trust_is_new(material: Material) -> bool:
+    """Whether the pair that serves now was signed by another CA than the current one: the new one may not be known everywhere."""
+    try:
+        certificate = KeyPair.parse(material.certificate, material.key).certificate
+    except UnreadablePairError:
+        return False  # nothing serves, so nobody gains by waiting
+    return not _issued_by_current_authority(certificate, material)
 
 
 def renewal_time(certificate: x509.Certificate) -> datetime:

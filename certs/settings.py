@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import CliPositionalArg, CliSuppress
 
-from certs.rotation import Order
+from certs.rotation import Order, Renewal
 from runtime.settings import AddressText, ProcessSettings
 
 SECONDS_IN = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -61,6 +61,10 @@ class Settings(ProcessSettings):
     settling: Duration = Field(
         default=timedelta(seconds=5),
         description="time given to the API servers to hear of a new CA before a pair signed by it is served",
+    )
+    renew: Renewal = Field(
+        default=Renewal.DUE,
+        description="due: what is due; certificate: a new certificate now; all: a new CA too, as after a key has leaked",
     )
     output: Literal["text", "json"] = Field(default="text", description="form of what inspect prints")
 

@@ -20,10 +20,10 @@ from kube.errors import ApiError
 from webhook import admit
 from webhook.admit import Candidate
 from webhook.authorization import Authorizer, of_user, right_to_see, rights_needed, subject_of
-from webhook.review import Document, Review, User, allowed, denied, failure
+from webhook.review import Review, User, allowed, denied, failure
 from webhook.settings import AuthorizationMode
 from webhook.targets import targets_of
-from webhook.world import World
+from webhook.world import Visible, World
 
 log = structlog.stdlib.get_logger()
 

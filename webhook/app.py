@@ -1,128 +1,137 @@
-"""The two paths over TLS: HTTP in, HTTP out, and nothing of the rules.
+"""The process: what it is made of, and in which order that starts and stops.
 
-Every request gets the right answer, whatever was sent: a review with HTTP 200 where the API server can use one, else a Kubernetes Status
-with the code that says what was wrong. What a review means is `admission.py`'s business.
+Health first, then the caches and the certificate, then the two paths: nothing is judged before everything is known. At the end the other
+way round: not ready first, so that the API servers stop coming, then the requests in flight, then out. `__main__.py` starts it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import random
+from collections.abc import Coroutine
+from typing import Any
 
-import msgspec
 import structlog
-from aiohttp import web
-from aiohttp.typedefs import Handler
+from prometheus_client import CollectorRegistry
 
+from kube.connection import Connection
+from kube.informer import Informer
+from runtime.health import HealthServer
 from runtime.settings import Address
-from webhook.admission import Answer
-from webhook.certwatcher import CertWatcher
+from webhook.admission import Admission
+from webhook.authorization import Authorizer
+from webhook.certwatcher import CertWatcher, ServedPair
 from webhook.metrics import Metrics
-from webhook.review import Document, MalformedReviewError, Review, failure, parse
+from webhook.server import Decisions, WebhookServer
+from webhook.settings import AuthorizationMode, Settings
+from webhook.world import World
 
 log = structlog.stdlib.get_logger()
 
-MUTATE_PATH = "/mutate-apps-nishaf-info-v1-configmapsync"
-VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
+EXIT_BROKEN = 1
 
-# The API server takes objects of 1.5 MiB (its store's limit) up to 3 MiB (its request limit), and an update carries two of them.
-LARGEST_BODY = 8 * 1024 * 1024
-
-# The API server waits 5 s for the whole answer; a client that is still sending after this long is none we know.
-BODY_WITHIN_SECONDS = 10.0
-
-# Longer than the 90 s after which Go's client drops an idle connection, so that it is never us who closes one just being used.
-IDLE_CONNECTION_SECONDS = 120.0
-
-# Two API servers are the usual clients; the queue is for the moment when all of their connections are made anew at once.
-BACKLOG = 1024
-
-Decide = Callable[[Review], Awaitable[Answer]]
+# Bookmarks come every minute and a dead watch is noticed within two: longer silence without a known cause is a fault of ours.
+DEAF_AFTER_SECONDS = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """What stands behind the two paths."""
+class Webhook:
+    """The process: what it is made of, and in which order that starts and stops."""
 
-    mutate: Decide
-    validate: Decide
-
-
-class WebhookServer:
-    """Listens until closed."""
-
-    def __init__(self, address: Address, watcher: CertWatcher, decisions: Decisions, metrics: Metrics) -> None:
-        self._address = address
-        self._watcher = watcher
-        self._metrics = metrics
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
         self._draining = False
-        application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._with_status])
-        application.router.add_post(MUTATE_PATH, self._handler("mutate", decisions.mutate))
-        application.router.add_post(VALIDATE_PATH, self._handler("validate", decisions.validate))
-        self._runner = web.AppRunner(application, access_log=None, keepalive_timeout=IDLE_CONNECTION_SECONDS)
-
-    async def start(self) -> Address:
-        """Listen; returns the address, whose port the system picked where 0 was asked for."""
-        await self._runner.setup()
-        site = web.TCPSite(
-            self._runner,
-            self._address.host,
-            self._address.port,
-            ssl_context=self._watcher.listener_context,
-            backlog=BACKLOG,
+        registry = CollectorRegistry()
+        self._metrics = Metrics(registry)
+        self._health = HealthServer(Address.parse(settings.health_address), registry)
+        self._watcher = CertWatcher(settings.certificate_dir, self._served)
+        rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
+        self._world = World(connection, frozenset(settings.protected_namespaces), rng)
+        authorizer = Authorizer(connection, self._loop.time, self._metrics.access_review_answered)
+        admission = Admission(self._world, authorizer, settings.authorization)
+        self._server = WebhookServer(
+            Address.parse(settings.listen),
+            self._watcher,
+            Decisions(mutate=admission.mutate, validate=admission.validate),
+            self._metrics,
         )
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        return Address(host, port)
+        self._add_checks()
 
-    def drain(self) -> None:
-        """Close each connection after the answer that it is given from now on; new ones are still served."""
-        self._draining = True
-
-    async def close(self) -> None:
-        """Stop listening, let requests in flight finish, close."""
-        await self._runner.cleanup()
-
-    def _handler(self, path: str, decide: Decide) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handle(request: web.Request) -> web.Response:
-            with self._metrics.seconds.labels(path).time():
-                review = parse(await _body(request))
-                answer = await decide(review)
-            self._metrics.reviews.labels(path, review.request.operation, answer.outcome).inc()
-            return web.Response(body=answer.body, content_type="application/json")
-
-        return handle
-
-    @web.middleware
-    async def _with_status(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn whatever goes wrong into a Status: the outermost guard of the process, so that one request harms no other."""
+    async def run(self, stop: asyncio.Event) -> int:
+        """Serve until `stop` is set; returns the exit code."""
+        if self._settings.authorization is not AuthorizationMode.ENFORCE:
+            log.warning("rights of users are not enforced", authorization=self._settings.authorization)
+        health = await self._health.start()
+        log.info("started", health=str(health))
         try:
-            response = await handler(request)
-        except MalformedReviewError as error:
-            response = _status(failure(400, "BadRequest", str(error)))
-        except web.HTTPException as error:
-            response = _status(failure(error.status, error.reason, f"{request.method} {request.path}: {error.reason}"))
-            if "Allow" in error.headers:
-                response.headers["Allow"] = error.headers["Allow"]
-        except Exception:
-            log.exception("review not answered", path=request.path)
-            response = _status(failure(500, "InternalError", "the webhook failed to judge this; its log says why"))
-        if self._draining:
-            response.force_close()
-        return response
+            return await self._serve_beside(stop)
+        finally:
+            await self._health.close()
+
+    async def _serve_beside(self, stop: asyncio.Event) -> int:
+        """Serve while the caches and the certificate are kept fresh; those end only by a fault, and then the process does."""
+        keeping = [informer.run() for informer in self._world.informers.values()]
+        keepers = [asyncio.ensure_future(keeper) for keeper in (*keeping, self._watcher.run())]
+        serving = asyncio.ensure_future(self._serve(stop))
+        try:
+            done, _ = await asyncio.wait((serving, *keepers), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            return 0 if serving in done else EXIT_BROKEN
+        finally:
+            await _end(serving, *keepers)
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        """Listen once there is something to judge with and to serve; close once nobody comes any more."""
+        if not await _before(stop, self._prepared()):
+            return
+        address = await self._server.start()
+        log.info("serving", address=str(address))
+        await stop.wait()
+        log.info("stopping", drain_seconds=self._settings.drain_seconds)
+        self._draining = True
+        self._server.drain()
+        await asyncio.sleep(self._settings.drain_seconds)
+        await self._server.close()
+        log.info("stopped")
+
+    async def _prepared(self) -> None:
+        for informer in self._world.informers.values():
+            await informer.synced.wait()
+        await self._watcher.wait_for_first()
+
+    def _add_checks(self) -> None:
+        self._health.ready_when("stopping", lambda: "no new requests, please" if self._draining else None)
+        self._health.ready_when("certificate", self._watcher.problem)
+        for name, informer in self._world.informers.items():
+            self._health.ready_when(name, lambda informer=informer: _unsynced(informer))
+            self._health.alive_when(name, lambda informer=informer: self._deaf(informer))
+
+    def _deaf(self, informer: Informer[Any]) -> str | None:
+        """A cluster that is away is no reason to restart: the informer knows, and tries again by itself."""
+        silence = self._loop.time() - informer.last_heard
+        if informer.problem is None and silence > DEAF_AFTER_SECONDS:
+            return f"heard nothing for {silence:.0f} s"
+        return None
+
+    def _served(self, pair: ServedPair) -> None:
+        self._metrics.certificate_served(pair.serial, pair.expires)
 
 
-async def _body(request: web.Request) -> bytes:
-    """Read the body, at most `LARGEST_BODY` (aiohttp answers 413 beyond it), from whoever sends it in time."""
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType
-    if (request.content_length or 0) > LARGEST_BODY:
-        raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, request.content_length or 0)
-    try:
-        async with asyncio.timeout(BODY_WITHIN_SECONDS):
-            return await request.read()
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout from error
+def _unsynced(informer: Informer[Any]) -> str | None:
+    if informer.synced.is_set():
+        return None
+    return f"cannot be listed: {informer.problem}" if informer.problem else "not listed yet"
 
 
-def _status(status: Document) -> web.Response:
-    return web.Response(status=status["code"], body=msgspec.json.encode(status), content_type="application/json")
+async def _before(stop: asyncio.Event, prepared: Coroutine[Any, Any, None]) -> bool:
+    """Wait for `prepared`; returns whether it was done before `stop` was set."""
+    preparing, stopping = asyncio.ensure_future(prepared), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
+    done = preparing.done()
+    await _end(preparing, stopping)
+    return done
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,8 +4,7 @@ Which rights a sync needs is a pure question (`rights_needed`); the answers reve
 name, whether or not there is anything of that name. `admission.py` asks before it looks at anything else.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ import msgspec
 from configmapsync.names import GROUP, PLURAL, NamespacedName
 from configmapsync.resource import ConfigMapSync, DeletionPolicy
 from kube.connection import Connection
+from webhook.parallel import all_of
 from webhook.review import User
 from webhook.targets import Targets
 
@@ -148,7 +148,7 @@ class Authorizer:
             ApiError: the API server refused to answer, or did not in time.
         """
         rights = list(rights)
-        answers = await _gather(self._ask(subject, right) for right in rights)
+        answers = await all_of(self._ask(subject, right) for right in rights)
         return {right for right, yes in zip(rights, answers, strict=True) if yes}
 
     async def _allowed(self, subject: Subject, wanted: set[Right]) -> set[Right]:
@@ -177,24 +177,15 @@ class Authorizer:
         self._remembered[key] = self.now() + REMEMBERED_FOR_SECONDS
 
 
-class _AccessStatus(msgspec.Struct):
+class _AccessStatus(msgspec.Struct, frozen=True):
     allowed: bool = False
 
 
-class _AccessReview(msgspec.Struct):
+class _AccessReview(msgspec.Struct, frozen=True):
     status: _AccessStatus = _AccessStatus()
 
 
 _decoder = msgspec.json.Decoder(_AccessReview)
-
-
-async def _gather(questions: Iterable[Awaitable[bool]]) -> list[bool]:
-    """Wait for all, then fail with the first failure: none is left behind unwatched."""
-    answers = await asyncio.gather(*questions, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return [answer is True for answer in answers]
 
 
 def _question(subject: Subject, right: Right) -> Mapping[str, Any]:
@@ -222,7 +213,5 @@ def _sentence(subject: Subject, sync: ConfigMapSync, need: Need, missing: Sequen
     """Word a denial from the spec alone, so that it is the same whether anything of that name exists or not."""
     verbs = ", ".join(right.verb for right in missing)
     name = sync.source.name if need.path == "spec.configMapName" else sync.destination_name
-    place = (
-        f'in namespace "{need.namespace}"' if need.namespace else "in every namespace, as a glob or a selector needs"
-    )
+    place = f'in namespace "{need.namespace}"' if need.namespace else "in every namespace"
     return f'{subject.title} may not {verbs} the ConfigMap "{name}" {place}'

@@ -42,3 +42,7 @@ class Metrics:
         """Tell which certificate new connections get; there is one at a time."""
         self._expiry.clear()
         self._expiry.labels(serial).set(expires.timestamp())
+
+    def access_review_answered(self, allowed: bool) -> None:
+        """Count an answer on what somebody may do."""
+        self.access_reviews.labels("allowed" if allowed else "denied").inc()

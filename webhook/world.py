@@ -1,27 +1,170 @@
 """What the webhook knows of the cluster: namespaces and syncs, kept by informers, and the graph that the syncs draw.
 
-A name that the caches do not hold is asked for live before it is called missing: a namespace that the same `kubectl apply` made a
+A name that the cache does not hold is asked for live before it is called missing: a namespace that the same `kubectl apply` made a
 moment ago counts. Whether ConfigMaps are there is only ever asked live, for warnings; caching them would cost memory for nothing.
+`admission.py` asks for one view for each judgement.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+import random
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
 
+import msgspec
 import structlog
-
-from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, SYNC_UID_LABEL, NamespacedName
-from configmapsync.selection import Namespace, select
 from configmapsync.topology import Graph
+
+from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, SYNC_UID_LABEL, NamespacedName
+from configmapsync.selection import Namespace, Selector
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import ApiError, NotFound
+from kube.informer import Informer
+from kube.wire import PartialObject, decode_partial
 from webhook.admit import Candidate, View
+from webhook.parallel import all_of
 
 log = structlog.stdlib.get_logger()
 
 Visible = Callable[[Iterable[NamespacedName]], Awaitable[frozenset[NamespacedName]]]
 
-# A warning is a courtesy: it is not worth many requests, nor waiting long.
+NAMESPACES_PATH = "/api/v1/namespaces"
+SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
+
+CONFIRMED_WITHIN_SECONDS = 3.0
+
+# A warning is a courtesy: it is not worth many requests, nor a long wait.
 LOOKED_AT_FOR_WARNINGS = 16
 LOOKED_WITHIN_SECONDS = 1.0
-CONFIRMED_WITHIN_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRecord:
+    """A namespace as the informer keeps it."""
+
+    facts: Namespace
+    resource_version: str
+    namespace: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.facts.name
+
+
+class World:
+    """Keeps the view; nothing is known before `synced`."""
+
+    def __init__(self, connection: Connection, protected: frozenset[str], rng: random.Random) -> None:
+        self.protected = protected
+        self._connection = connection
+        self._known: dict[str, Namespace] = {}
+        self._graph = Graph(protected)
+        namespaces = Informer(connection, NAMESPACES_PATH, decode=_namespace, rng=rng, accept=ACCEPT_METADATA)
+        namespaces.on_change(self._namespace_changed)
+        syncs = Informer(connection, SYNCS_PATH, decode=_sync, rng=rng)
+        syncs.on_change(self._sync_changed)
+        self.informers: dict[str, Informer[Any]] = {"namespaces": namespaces, "configmapsyncs": syncs}
+
+    async def view(self, candidate: Candidate, visible: Visible) -> View:
+        """Look at everything that one judgement needs.
+
+        Raises:
+            ApiError: a name that the cache does not hold could not be confirmed, or a right could not be asked for.
+        """
+        namespaces = ChainMap(await self._confirmed(candidate), self._known)
+        contested = tuple(self._graph.contested(candidate.sync))
+        seen, source_missing, in_the_way = await asyncio.gather(
+            visible({other for _, other in contested}),
+            self._source_is_missing(candidate.sync.source),
+            self._in_the_way(candidate, namespaces),
+        )
+        return View(
+            namespaces=namespaces,
+            protected=self.protected,
+            cycle=self._graph.cycle_through(candidate.sync),
+            contested=contested,
+            visible=seen,
+            source_missing=source_missing,
+            in_the_way=in_the_way,
+        )
+
+    async def _confirmed(self, candidate: Candidate) -> dict[str, Namespace]:
+        """Ask live for each named namespace that the cache does not hold, or holds as going: a new one may have its name."""
+        named = {candidate.sync.source.namespace, *candidate.targets.named}
+        doubtful = [name for name in named if name not in self._known or self._known[name].terminating]
+        answers = await all_of(self._read_namespace(name) for name in doubtful)
+        return {namespace.name: namespace for namespace in answers if namespace}
+
+    async def _read_namespace(self, name: str) -> Namespace | None:
+        try:
+            answer = await self._read(f"{NAMESPACES_PATH}/{name}", CONFIRMED_WITHIN_SECONDS)
+        except NotFound:
+            return None
+        return _facts(answer)
+
+    async def _source_is_missing(self, source: NamespacedName) -> bool:
+        try:
+            await self._read(_config_map_path(source), LOOKED_WITHIN_SECONDS)
+        except NotFound:
+            return True
+        except ApiError:
+            return False  # nobody knows, so there is nothing to warn of
+        return False
+
+    async def _in_the_way(
+        self, candidate: Candidate, namespaces: Mapping[str, Namespace]
+    ) -> tuple[NamespacedName, ...]:
+        """Look at the first destinations for ConfigMaps that no sync manages."""
+        places = list(islice(_destinations(candidate, namespaces, self.protected), LOOKED_AT_FOR_WARNINGS))
+        found = await all_of(self._is_unmanaged(place) for place in places)
+        return tuple(place for place, unmanaged in zip(places, found, strict=True) if unmanaged)
+
+    async def _is_unmanaged(self, place: NamespacedName) -> bool:
+        try:
+            labels = (await self._read(_config_map_path(place), LOOKED_WITHIN_SECONDS)).metadata.labels or {}
+        except ApiError:
+            return False
+        return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels
+
+    async def _read(self, path: str, within: float) -> PartialObject:
+        return decode_partial(await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=within))
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        pass
+
+    def _sync_changed(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
+        pass
+
+
+def _destinations(
+    candidate: Candidate, namespaces: Mapping[str, Namespace], protected: frozenset[str]
+) -> Iterator[NamespacedName]:
+    """Yield where copies would be written now, those that are named first."""
+    selector = Selector.of(candidate.sync, protected)
+    named = [namespaces[name] for name in candidate.targets.named if name in namespaces]
+    others = namespaces.values() if candidate.targets.open_ended else ()
+    for namespace in dict.fromkeys(chain(named, others)):
+        if selector.matches(namespace) and not namespace.terminating and not namespace.disabled:
+            yield NamespacedName(namespace.name, candidate.sync.destination_name)
+
+
+def _facts(partial: PartialObject) -> Namespace:
+    metadata = partial.metadata
+    return Namespace(
+        name=metadata.name,
+        labels=metadata.labels or {},
+        terminating=metadata.deletion_timestamp is not None,
+        uid=metadata.uid,
+    )
+
+
+def _namespace(raw: msgspec.Raw) -> NamespaceRecord:
+    partial = decode_partial(raw)
+    return NamespaceRecord(_facts(partial), partial.metadata.resource_version)
+
+
+def _config_map_path(place: NamespacedName) -> str:
+    return f"{NAMESPACES_PATH}/{place.namespace}/configmaps/{place.name}"

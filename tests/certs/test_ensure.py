@@ -11,7 +11,7 @@ from certs.directory import DirectoryStore
 from certs.ensure import Ensurer, NobodyToTell, UnsettledError
 from certs.inspection import as_document, as_text, findings
 from certs.material import Material, Stored
-from certs.rotation import Order, serving_due
+from certs.rotation import Order, Renewal, serving_due
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
@@ -86,6 +86,15 @@ async def test_an_authority_whose_store_was_lost_stays_trusted(tmp_path: Path):
     trust.directory = tmp_path / "second"
     await _run(tmp_path / "second", trust=trust).ensure()
     assert authorities_in(lost.authorities)[0] in authorities_in(trust.bundle)
+
+
+async def test_what_is_asked_for_is_renewed_before_it_is_due(tmp_path: Path):
+    first = await _run(tmp_path).ensure()
+    second = await replace(_run(tmp_path), renewal=Renewal.CERTIFICATE).ensure()
+    assert (second.authorities == first.authorities, second.certificate == first.certificate) == (True, False)
+    third = await replace(_run(tmp_path), renewal=Renewal.ALL).ensure()
+    assert authorities_in(third.authorities)[1:] == authorities_in(second.authorities)
+    assert not serving_due(third, ORDER, NOW).renew
 
 
 async def test_runs_at_once_end_with_one_certificate(tmp_path: Path):

@@ -1,0 +1,177 @@
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from configmapsync.defaulting import with_defaults
+from configmapsync.names import NamespacedName
+from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.selection import Selector
+from kube.errors import ApiError, Unreachable
+from tests.webhook import recorded
+from webhook.authorization import (
+    REMEMBERED_FOR_SECONDS,
+    Authorizer,
+    Right,
+    of_user,
+    right_to_see,
+    rights_needed,
+    subject_of,
+)
+from webhook.review import User
+from webhook.review import parse as parse_review
+from webhook.targets import Targets, targets_of
+
+ALICE = User(username="alice", groups=("devs", "system:authenticated"))
+
+
+def sync(namespace: str = "team", **spec: object) -> ConfigMapSync:
+    document = {"metadata": {"namespace": namespace, "name": "s"}, "spec": {"configMapName": "cfg", **spec}}
+    return with_defaults(parse(document))
+
+
+def targets(of: ConfigMapSync) -> Targets:
+    return targets_of(of, Selector.of(of, frozenset()))
+
+
+@dataclass
+class ApiServer:
+    """Answers SubjectAccessReviews by a rule, and keeps what it was asked."""
+
+    rule: Callable[[dict[str, str]], bool]
+    asked: list[dict[str, object]] = field(default_factory=list)
+    failure: ApiError | None = None
+
+    async def request(self, _method: str, _path: str, *, body: bytes, **_limits: float) -> bytes:
+        await asyncio.sleep(0)
+        if self.failure:
+            raise self.failure
+        spec = json.loads(body)["spec"]
+        self.asked.append(spec)
+        return json.dumps({"status": {"allowed": self.rule(spec["resourceAttributes"])}}).encode()
+
+
+@dataclass
+class Clock:
+    """The event loop's clock, moved by hand."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def authorizer(server: ApiServer, clock: Clock | None = None) -> Authorizer:
+    return Authorizer(server, clock or Clock(), lambda _: None)
+
+
+async def denials(server: ApiServer, of: ConfigMapSync, user: User = ALICE) -> list[str]:
+    found = await authorizer(server).denials(subject_of(of, user), of, rights_needed(of, targets(of)))
+    return [f"{denial.path}: {denial.message}" for denial in found]
+
+
+def test_a_sync_needs_what_it_will_do_and_no_more():
+    of = sync(sourceNamespace="src", destinationNamespace="dst", destinationConfigMapName="copy")
+    assert [(need.path, need.rights) for need in rights_needed(of, targets(of))] == [
+        ("spec.configMapName", (Right("get", "src", "cfg"),)),
+        (
+            "spec.destinationNamespace",
+            (Right("create", "dst"), Right("update", "dst", "copy"), Right("delete", "dst", "copy")),
+        ),
+    ]
+
+
+def test_who_orphans_the_copies_needs_no_right_to_delete():
+    of = sync(destinationNamespace="dst", deletionPolicy="Orphan")
+    assert {right.verb for need in rights_needed(of, targets(of)) for right in need.rights} == {
+        "get",
+        "create",
+        "update",
+    }
+
+
+@pytest.mark.parametrize("spec", [{"destinationNamespaces": ["*"]}, {"destinationNamespaceSelector": {}}], ids=str)
+def test_globs_and_selectors_need_the_rights_everywhere(spec: dict[str, object]):
+    of = sync(**spec)
+    assert {right.namespace for right in rights_needed(of, targets(of))[1].rights} == {""}
+
+
+async def test_everything_that_is_not_allowed_is_told_field_by_field():
+    server = ApiServer(lambda asked: asked["namespace"] == "b" or asked["verb"] == "update")
+    of = sync(sourceNamespace="src", destinationNamespaces=["b", "c", "x-*"])
+    assert await denials(server, of) == [
+        'spec.configMapName: user "alice" may not get the ConfigMap "cfg" in namespace "src"',
+        'spec.destinationNamespaces[1]: user "alice" may not create, delete the ConfigMap "cfg" in namespace "c"',
+        'spec.destinationNamespaces[2]: user "alice" may not create, delete the ConfigMap "cfg" in every namespace',
+    ]
+
+
+async def test_a_service_account_that_is_named_is_judged_in_place_of_the_user():
+    server = ApiServer(lambda asked: asked["verb"] != "get")
+    of = sync(destinationNamespace="dst", serviceAccountName="robot")
+    assert await denials(server, of) == [
+        'spec.configMapName: service account "team/robot" may not get the ConfigMap "cfg" in namespace "team"'
+    ]
+    assert {spec["user"] for spec in server.asked} == {"system:serviceaccount:team:robot"}
+    assert server.asked[0]["groups"] == [
+        "system:serviceaccounts",
+        "system:serviceaccounts:team",
+        "system:authenticated",
+    ]
+
+
+async def test_the_user_is_handed_on_as_the_api_server_sent_them():
+    user = parse_review(recorded.body("create-impersonated.json")).request.user_info
+    sent = recorded.document("create-impersonated.json")["request"]["userInfo"]
+    server = ApiServer(lambda _: True)
+    assert await denials(server, sync(destinationNamespace="dst"), user) == []
+    asked = server.asked[0]
+    assert (asked["user"], asked["uid"], asked["groups"]) == (sent["username"], sent["uid"], sent["groups"])
+    assert asked["extra"] == sent["extra"]
+
+
+async def test_many_namespaces_cost_few_questions_to_who_has_the_right_everywhere():
+    server = ApiServer(lambda _: True)
+    assert await denials(server, sync(destinationNamespaces=[f"n-{number}" for number in range(100)])) == []
+    assert len(server.asked) == 4
+
+
+async def test_many_namespaces_are_each_asked_for_where_the_right_is_not_there_everywhere():
+    server = ApiServer(lambda asked: asked["namespace"] not in {"", "n-7"})
+    found = await denials(server, sync(destinationNamespaces=[f"n-{number}" for number in range(20)]))
+    assert len(found) == 1
+    assert 'namespace "n-7"' in found[0]
+
+
+async def test_a_yes_is_remembered_for_some_seconds_and_a_no_is_not():
+    server, clock = ApiServer(lambda asked: asked["verb"] == "get"), Clock()
+    asking = authorizer(server, clock)
+    subject, rights = of_user(ALICE), [Right("get", "a", "x"), Right("delete", "a", "x")]
+    for _ in range(3):
+        assert await asking.may(subject, rights) == {rights[0]}
+    assert [asked["resourceAttributes"]["verb"] for asked in server.asked] == ["get", "delete", "delete", "delete"]
+    clock.now += REMEMBERED_FOR_SECONDS
+    await asking.may(subject, rights)
+    assert len(server.asked) == 6
+
+
+async def test_a_yes_for_one_is_none_for_another():
+    server = ApiServer(lambda _: True)
+    asking = authorizer(server)
+    for user in (ALICE, User(username="alice", groups=()), User(username="bob"), User(username="alice", uid="7")):
+        await asking.may(of_user(user), [Right("get", "a", "x")])
+    assert len(server.asked) == 4
+
+
+async def test_an_api_server_that_does_not_answer_is_no_yes():
+    server = ApiServer(lambda _: True, failure=Unreachable("no answer in time"))
+    with pytest.raises(Unreachable):
+        await denials(server, sync(destinationNamespaces=["a", "b", "c"]))
+
+
+def test_another_sync_is_seen_by_who_may_get_it():
+    assert right_to_see(NamespacedName("x", "other")) == Right(
+        "get", "x", "other", "apps.nishaf.info", "configmapsyncs"
+    )

@@ -1,0 +1,46 @@
+"""`python -m webhook`: read the settings, find the cluster, run the process."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import structlog
+
+from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from runtime import logs
+from runtime import settings as runtime_settings
+from runtime.lifecycle import run
+from webhook.app import Webhook
+from webhook.settings import Settings
+
+log = structlog.stdlib.get_logger()
+
+PROGRAM = "configmapsync-webhook"
+EXIT_CANNOT_START = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the webhook; returns its exit code."""
+    settings = runtime_settings.load(Settings, PROGRAM, arguments)
+    logs.configure(settings.log_format, settings.log_level)
+    return run(lambda stop: _run(settings, stop))
+
+
+async def _run(settings: Settings, stop: asyncio.Event) -> int:
+    """What people can mend is one line, not a traceback: a kubeconfig that cannot be read, a port that is taken."""
+    connecting = ConnectionSettings(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        disable_strict_tls=settings.relaxed_tls,
+        user_agent=PROGRAM,
+    )
+    try:
+        async with await Connection.open(connecting) as connection:
+            return await Webhook(settings, connection).run(stop)
+    except (ConfigurationError, OSError) as error:
+        log.error("cannot start", problem=str(error))  # noqa: TRY400 - the traceback says nothing more
+        return EXIT_CANNOT_START
+
+
+if __name__ == "__main__":
+    sys.exit(main())

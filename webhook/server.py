@@ -1,0 +1,128 @@
+"""The two paths over TLS: HTTP in, HTTP out, and nothing of the rules.
+
+Every request gets the right answer, whatever was sent: a review with HTTP 200 where the API server can use one, else a Kubernetes Status
+with the code that says what was wrong. What a review means is `admission.py`'s business.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from runtime.settings import Address
+from webhook.admission import Answer
+from webhook.certwatcher import CertWatcher
+from webhook.metrics import Metrics
+from webhook.review import Document, MalformedReviewError, Review, failure, parse
+
+log = structlog.stdlib.get_logger()
+
+MUTATE_PATH = "/mutate-apps-nishaf-info-v1-configmapsync"
+VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
+
+# The API server takes objects of 1.5 MiB (its store's limit) up to 3 MiB (its request limit), and an update carries two of them.
+LARGEST_BODY = 8 * 1024 * 1024
+
+# The API server waits 5 s for the whole answer; a client that is still sending after this long is none we know.
+BODY_WITHIN_SECONDS = 10.0
+
+# Longer than the 90 s after which Go's client drops an idle connection, so that it is never us who closes one just being used.
+IDLE_CONNECTION_SECONDS = 120.0
+
+# Two API servers are the usual clients; the queue is for the moment when all of their connections are made anew at once.
+BACKLOG = 1024
+
+Decide = Callable[[Review], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What stands behind the two paths."""
+
+    mutate: Decide
+    validate: Decide
+
+
+class WebhookServer:
+    """Listens until closed."""
+
+    def __init__(self, address: Address, watcher: CertWatcher, decisions: Decisions, metrics: Metrics) -> None:
+        self._address = address
+        self._watcher = watcher
+        self._metrics = metrics
+        self._draining = False
+        application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._with_status])
+        application.router.add_post(MUTATE_PATH, self._handler("mutate", decisions.mutate))
+        application.router.add_post(VALIDATE_PATH, self._handler("validate", decisions.validate))
+        self._runner = web.AppRunner(application, access_log=None, keepalive_timeout=IDLE_CONNECTION_SECONDS)
+
+    async def start(self) -> Address:
+        """Listen; returns the address, whose port the system picked where 0 was asked for."""
+        await self._runner.setup()
+        site = web.TCPSite(
+            self._runner,
+            self._address.host,
+            self._address.port,
+            ssl_context=self._watcher.listener_context,
+            backlog=BACKLOG,
+        )
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        return Address(host, port)
+
+    def drain(self) -> None:
+        """Close each connection after the answer that it is given from now on; new ones are still served."""
+        self._draining = True
+
+    async def close(self) -> None:
+        """Stop listening, let requests in flight finish, close."""
+        await self._runner.cleanup()
+
+    def _handler(self, path: str, decide: Decide) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            with self._metrics.seconds.labels(path).time():
+                review = parse(await _body(request))
+                answer = await decide(review)
+            self._metrics.reviews.labels(path, review.request.operation, answer.outcome).inc()
+            return web.Response(body=answer.body, content_type="application/json")
+
+        return handle
+
+    @web.middleware
+    async def _with_status(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn whatever goes wrong into a Status: the outermost guard of the process, so that one request harms no other."""
+        try:
+            response = await handler(request)
+        except MalformedReviewError as error:
+            response = _status(failure(400, "BadRequest", str(error)))
+        except web.HTTPException as error:
+            response = _status(failure(error.status, error.reason, f"{request.method} {request.path}: {error.reason}"))
+            if "Allow" in error.headers:
+                response.headers["Allow"] = error.headers["Allow"]
+        except Exception:
+            log.exception("review not answered", path=request.path)
+            response = _status(failure(500, "InternalError", "the webhook failed to judge this; its log says why"))
+        if self._draining:
+            response.force_close()
+        return response
+
+
+async def _body(request: web.Request) -> bytes:
+    """Read the body, at most `LARGEST_BODY` (aiohttp answers 413 beyond it), from whoever sends it in time."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType
+    if (request.content_length or 0) > LARGEST_BODY:
+        raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, request.content_length or 0)
+    try:
+        async with asyncio.timeout(BODY_WITHIN_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout from error
+
+
+def _status(status: Document) -> web.Response:
+    return web.Response(status=status["code"], body=msgspec.json.encode(status), content_type="application/json")

@@ -4,10 +4,11 @@ What it guarantees: a timeout on everything, dead peers noticed by TCP keepalive
 as classes, and no body ever in a log. It reads no proxy and no password file from the environment; what the kubeconfig says holds.
 """
 
+import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +18,8 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from kube import credentials
-from kube.credentials import ConfigurationError, Target
-from kube.errors import ApiError, Malformed, Unauthorized, Unreachable, from_response
+from kube.errors import Malformed, Unauthorized, Unreachable, from_response
+from kube.target import ConfigurationError, Target
 
 __all__ = [
     "ACCEPT_JSON",
@@ -36,8 +37,10 @@ ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,
 ACCEPT_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
-CONNECT_TIMEOUT = 5.0
+CONNECT_TIMEOUT = 5.0  # seconds
+REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)  # the whole is bounded by each caller
 LONGEST_LINE = 32 << 20  # bytes of one watch event: 1 MiB of "<" is 6 MiB once the server has escaped it
+READ_AHEAD = 1 << 18  # bytes
 POOLED_FOR = 60.0  # seconds an idle connection is kept; the server closes it after 90
 KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 35_000))
 
@@ -52,6 +55,7 @@ class ConnectionSettings:
         disable_strict_tls: accept a CA without key identifiers, which Python 3.13 refuses by default.
         user_agent: who we say we are.
         write_limit: requests at the same time; watches are not counted.
+        service_account: folder of the pod's token and CA.
     """
 
     kubeconfig: Path | None = None
@@ -59,6 +63,7 @@ class ConnectionSettings:
     disable_strict_tls: bool = False
     user_agent: str = "kube"
     write_limit: int = 32
+    service_account: Path = credentials.SERVICE_ACCOUNT
 
 
 class Connection:
@@ -77,7 +82,7 @@ class Connection:
         Raises:
             ConfigurationError: it cannot be found, or its certificates cannot be read; one line for people.
         """
-        target = await credentials.find(settings.kubeconfig, settings.context)
+        target = await credentials.find(settings.kubeconfig, settings.context, settings.service_account)
         try:
             return cls(target, settings)
         except (OSError, ssl.SSLError) as error:
@@ -105,24 +110,22 @@ class Connection:
         body: bytes | None = None,
         content_type: str = "application/json",
         accept: str = ACCEPT_JSON,
-        timeout: float = 30.0,  # noqa: ASYNC109 - aiohttp's own timeouts tell a dead peer from a slow one
+        timeout: float = 30.0,  # noqa: ASYNC109 - a bound that everybody must have is a default, not a duty
     ) -> bytes:
         """Send one request and return the whole body of its answer.
 
-        A 401 has the token read again and the request sent once more; nothing else is sent twice.
+        After a 401 the token is loaded again and the request sent once more.
 
         Raises:
-            ApiError: any answer but 2xx, or none; `Unreachable` may have been carried out.
+            ApiError: any answer but 2xx, or none in time; what ends in `Unreachable` may have been carried out.
         """
         outgoing = _Outgoing(method, path, params, body, accept, content_type if body is not None else None)
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
-        try:
-            return await self._send(outgoing, limits)
-        except Unauthorized:
-            if self._target.token is None:
-                raise
-            await self._target.token.refresh()
-            return await self._send(outgoing, limits)
+        with _as_api_errors(outgoing):
+            async with (
+                asyncio.timeout(timeout),
+                await self._answer(self._requests, outgoing, REQUEST_LIMITS) as response,
+            ):
+                return await response.read()
 
     @asynccontextmanager
     async def stream(
@@ -149,36 +152,48 @@ class Connection:
         outgoing = _Outgoing("GET", path, params, None, accept, None)
         limits = aiohttp.ClientTimeout(total=total_timeout, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout)
         with _as_api_errors(outgoing):
-            async with await self._open(self._watches, outgoing, limits) as response:
-                await _raise_unless_ok(response)
-                yield _lines(response)
+            response = await self._answer(self._watches, outgoing, limits)
+        # Only reading is guarded: what goes wrong in the caller's block is the caller's, and no error of the API server.
+        async with response, aclosing(_lines(response, outgoing)) as lines:
+            yield lines
 
-    async def _send(self, outgoing: "_Outgoing", limits: aiohttp.ClientTimeout) -> bytes:
-        with _as_api_errors(outgoing):
-            async with await self._open(self._requests, outgoing, limits) as response:
-                await _raise_unless_ok(response)
-                return await response.read()
-
-    async def _open(
+    async def _answer(
         self, session: aiohttp.ClientSession, outgoing: "_Outgoing", limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        target = self._target
-        headers = {"Accept": outgoing.accept}
-        if outgoing.content_type:
-            headers["Content-Type"] = outgoing.content_type
-        if target.token:
-            headers["Authorization"] = await target.token.value()
-        return await session.request(
+        """An answer that is 2xx, its body still unread; any other is raised."""
+        token = self._target.token
+        if token is None:
+            return await self._send(session, outgoing, limits, None)
+        sent = await token.value()
+        try:
+            return await self._send(session, outgoing, limits, sent)
+        except Unauthorized:
+            if (other := await token.after_refusal_of(sent)) == sent:
+                raise
+            return await self._send(session, outgoing, limits, other)
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        outgoing: "_Outgoing",
+        limits: aiohttp.ClientTimeout,
+        authorization: str | None,
+    ) -> aiohttp.ClientResponse:
+        response = await session.request(
             outgoing.method,
-            target.host + outgoing.path,
+            self._target.host + outgoing.path,
             params=outgoing.params,
             data=outgoing.body,
-            headers=headers,
+            headers=outgoing.headers(authorization),
             timeout=limits,
-            proxy=target.proxy,
-            server_hostname=target.server_name,
+            proxy=self._target.proxy,
+            server_hostname=self._target.server_name,
             allow_redirects=False,
         )
+        if 200 <= response.status < 300:
+            return response
+        async with response:
+            raise from_response(response.status, await response.read(), response.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,40 +207,30 @@ class _Outgoing:
     accept: str
     content_type: str | None
 
-
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    while line := await response.content.readline(max_line_length=LONGEST_LINE):
-        yield line
-
-
-async def _raise_unless_ok(response: aiohttp.ClientResponse) -> None:
-    if not 200 <= response.status < 300:
-        raise from_response(response.status, await response.read(), response.headers)
+    def headers(self, authorization: str | None) -> dict[str, str]:
+        """What is particular to this request."""
+        headers = {"Accept": self.accept, "Content-Type": self.content_type, "Authorization": authorization}
+        return {name: value for name, value in headers.items() if value}
 
 
-class _as_api_errors:  # noqa: N801 - used as a statement
-    """Turns whatever aiohttp and the system raise into our classes, the original chained."""
+async def _lines(response: aiohttp.ClientResponse, outgoing: _Outgoing) -> AsyncGenerator[bytes, None]:
+    with _as_api_errors(outgoing):
+        while line := await response.content.readline(max_line_length=LONGEST_LINE):
+            yield line
 
-    def __init__(self, outgoing: _Outgoing) -> None:
-        self._what = f"{outgoing.method} {outgoing.path}"
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        match error:
-            case None | ApiError():
-                return
-            case TimeoutError():
-                raise Unreachable(f"{self._what}: no answer in time") from error
-            case HttpProcessingError():
-                raise Malformed(f"{self._what}: {type(error).__name__}") from error
-            case aiohttp.ClientError() | OSError():
-                raise Unreachable(f"{self._what}: {' '.join(str(error).split()) or type(error).__name__}") from error
-            case _:
-                return
+@contextmanager
+def _as_api_errors(outgoing: _Outgoing) -> Iterator[None]:
+    """Turn whatever aiohttp and the system raise into our classes, the original chained."""
+    what = f"{outgoing.method} {outgoing.path}"
+    try:
+        yield
+    except TimeoutError as error:
+        raise Unreachable(f"{what}: no answer in time") from error
+    except HttpProcessingError as error:
+        raise Malformed(f"{what}: {type(error).__name__}") from error  # its text may quote what came
+    except (aiohttp.ClientError, OSError) as error:
+        raise Unreachable(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
 def _session(context: ssl.SSLContext, limit: int, user_agent: str) -> aiohttp.ClientSession:
@@ -234,13 +239,10 @@ def _session(context: ssl.SSLContext, limit: int, user_agent: str) -> aiohttp.Cl
     )
     return aiohttp.ClientSession(
         connector=connector,
-        trust_env=False,  # reading netrc and proxy variables costs two thread hops a request, and may break our own Authorization
+        trust_env=False,  # netrc and proxy variables cost two thread hops a request, and may break our Authorization
         cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=1 << 18,
-        headers={
-            "User-Agent": user_agent,
-            "Accept-Encoding": "identity",
-        },  # unpacking a large list costs more than reading it
+        read_bufsize=READ_AHEAD,
+        headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},  # unpacking costs more than reading
     )
 
 

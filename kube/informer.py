@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
+import structlog
 
 from kube.connection import ACCEPT_JSON, Connection
 from kube.errors import ApiError
@@ -73,7 +74,8 @@ class Informer(Generic[R]):
             name: defaultdict(dict) for name in self._indexes
         }
         self._handlers: list[Handler[R]] = []
-        self._listing: set[Place] = set()
+        self._seen: set[Place] | None = None  # by the list that is on its way; None where none is
+        self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(connection, path, self, params=params or {}, accept=accept, rng=rng)
         self.synced = asyncio.Event()
 
@@ -108,13 +110,18 @@ class Informer(Generic[R]):
         return len(self._records)
 
     def on_change(self, handler: Handler[R]) -> None:
-        """Have `handler(old, new)` called for every change; it must not await, and must be quick."""
+        """Have `handler(old, new)` called for every change from now on; it must not await, and must be quick."""
         self._handlers.append(handler)
 
     def record(self, new: R) -> None:
-        """Put in what a write of ours returned, before the watch brings it. Whoever wrote knows, so no handler is called."""
+        """Put in what a write of ours returned, before the watch brings it. Whoever wrote knows, so no handler is called.
+
+        A record of version 0 says only that a place is to be watched: everything that comes is newer than it.
+        """
         if self._is_news(new):
             self._put(new)
+            if _number(new.resource_version) == 0:
+                self._note_seen((new.namespace, new.name))  # a list on its way may have passed the place already
 
     def forget(self, namespace: str, name: str) -> None:
         """Take out what a write of ours removed; no handler is called."""
@@ -122,31 +129,50 @@ class Informer(Generic[R]):
 
     def list_began(self) -> None:
         """Called by the reflector."""
-        self._listing = set()
+        self._seen = set()
 
     def listed(self, items: list[msgspec.Raw]) -> None:
         """Called by the reflector."""
         for item in items:
-            record = self._decode(item)
-            if record is not None:
-                self._listing.add((record.namespace, record.name))
-                self._change(record)
+            self._take(item)
 
     def list_complete(self, version: str) -> None:
         """Called by the reflector: what the list did not hold is gone, unless it was recorded after the list was made."""
-        for place in self._records.keys() - self._listing:
+        for place in self._records.keys() - (self._seen or set()):
             if _number(self._records[place].resource_version) <= _number(version):
                 self._delete(place)
-        self._listing = set()
+        self._seen = None
         self.synced.set()
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """Called by the reflector."""
-        record = None if kind == "DELETED" else self._decode(item)
-        if record is not None:
-            self._change(record)
+        if kind == "DELETED":
+            self._take_out(item)
+        else:
+            self._take(item)
+
+    def _take(self, item: msgspec.Raw) -> None:
+        """Put in what came, where it is to be kept. What cannot be read stays as it was: one object must not stop the others."""
+        try:
+            record = self._decode(item)
+        except Exception:  # noqa: BLE001 - decoding is the owner's, and may fail in any way
+            metadata = decode_partial(item).metadata
+            self._log.exception("an object cannot be read", namespace=metadata.namespace, name=metadata.name)
+            self._note_seen((metadata.namespace, metadata.name))
             return
-        metadata = decode_partial(item).metadata  # deleted, or no longer of a kind that is kept
+        if record is None:
+            self._take_out(item)
+            return
+        self._note_seen((record.namespace, record.name))
+        self._change(record)
+
+    def _note_seen(self, place: Place) -> None:
+        if self._seen is not None:
+            self._seen.add(place)
+
+    def _take_out(self, item: msgspec.Raw) -> None:
+        """Delete the record of what is gone or no longer kept, unless a newer one is held."""
+        metadata = decode_partial(item).metadata
         held = self._records.get((metadata.namespace, metadata.name))
         if held is not None and _number(held.resource_version) <= _number(metadata.resource_version):
             self._delete((metadata.namespace, metadata.name))
@@ -189,7 +215,10 @@ class Informer(Generic[R]):
 
     def _tell(self, old: R | None, new: R | None) -> None:
         for handler in self._handlers:
-            handler(old, new)
+            try:
+                handler(old, new)
+            except Exception:  # noqa: BLE001 - a mistake in one handler must not keep the others, and what comes next, from being told
+                self._log.exception("a handler failed", handler=getattr(handler, "__qualname__", repr(handler)))
 
 
 def _number(version: str) -> int:

@@ -20,23 +20,22 @@ PAGE = 500
 FIRST_DELAY, LONGEST_DELAY = 0.2, 4.0  # seconds between tries; an API server that is back is noticed within five
 HEALTHY_AFTER = 60.0  # seconds; a watch that lived that long has earned a quick resume
 WATCH_SECONDS = (290, 590)  # how long the server is asked to keep a watch; random, so that not all end together
-IDLE_SECONDS = (
-    80.0  # bookmarks come about every minute; longer silence is a dead peer, and costs at most this much delay
-)
-GRACE_SECONDS = 30.0
+IDLE_SECONDS = 80.0  # bookmarks come about every minute; longer silence is a dead peer
+GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
+LIST_SECONDS = 60.0  # for one page, which may hold 500 objects of a mebibyte each
 
 
 class Sink(Protocol):
     """Where the reflector puts what comes in. It must not await, and must be quick."""
 
+    def list_began(self) -> None:
+        """A new list begins; whatever came of an earlier one that was not completed is void."""
+
     def listed(self, items: list[msgspec.Raw]) -> None:
-        """Some of the objects that a list holds."""
+        """Some of the objects that the list holds."""
 
     def list_complete(self, version: str) -> None:
         """All pages of the list were given; what was in none of them is gone."""
-
-    def list_began(self) -> None:
-        """A new list begins."""
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """An object was added, modified or deleted (`ADDED`, `MODIFIED`, `DELETED`)."""
@@ -71,21 +70,27 @@ class Reflector:
         delay = 0.0
         while True:
             began = asyncio.get_running_loop().time()
-            try:
-                await self._follow()
-                wait = 0.0
-            except Gone:
-                self._version, wait = None, 0.0
-                self._log.info("the version is too old, listing again")
-            except ApiError as error:
-                self._note(error)
-                wait = error.retry_after or 0.0
-            except Exception:  # noqa: BLE001 - a mistake in a handler must not make us blind; it is logged whole, and a new list mends what it left
-                self._log.exception("the watch failed unexpectedly, listing again")
-                self._version, wait = None, 0.0
-            lived = asyncio.get_running_loop().time() - began
-            delay = FIRST_DELAY if lived > HEALTHY_AFTER else min(LONGEST_DELAY, max(FIRST_DELAY, delay * 2))
+            wait = await self._follow_guarded()
+            healthy = asyncio.get_running_loop().time() - began > HEALTHY_AFTER
+            delay = FIRST_DELAY if healthy else min(LONGEST_DELAY, max(FIRST_DELAY, delay * 2))
             await asyncio.sleep(max(wait, delay * self._rng.uniform(0.5, 1.0)))
+
+    async def _follow_guarded(self) -> float:
+        """Follow until it ends, in whatever way; returns the seconds that the server asks us to wait."""
+        try:
+            await self._follow()
+        except Gone:
+            self._version = None
+            self._log.info("the version is too old, listing again")
+        except ApiError as error:
+            self._note(error)
+            if isinstance(error, Malformed):
+                self._version = None  # resumed from the same version, the same event would come again
+            return error.retry_after or 0.0
+        except Exception:  # noqa: BLE001 - whatever happens, we must not go blind; it is logged whole, and a new list mends what it left
+            self._version = None
+            self._log.exception("the watch failed unexpectedly, listing again")
+        return 0.0
 
     async def _follow(self) -> None:
         """One list where one is needed, and one watch to its end."""
@@ -119,7 +124,7 @@ class Reflector:
         token, version = "", ""
         while True:
             params = {**self._params, "limit": str(PAGE)} | ({"continue": token} if token else {})
-            body = await self._connection.request("GET", self._path, params=params, accept=accept)
+            body = await self._connection.request("GET", self._path, params=params, accept=accept, timeout=LIST_SECONDS)
             self._heard()
             try:
                 page = decode_list(body)

@@ -117,9 +117,10 @@ class WorkQueue(Generic[Key]):
         high, low = self._ready[Priority.HIGH], self._ready[Priority.LOW]
         if key in high or (key in low and priority is Priority.LOW):
             return
-        since = low.pop(key, asyncio.get_running_loop().time())
-        self._ready[priority][key] = since
-        self._metrics.added(len(self))
+        promoted = low.pop(key, None)
+        self._ready[priority][key] = asyncio.get_running_loop().time() if promoted is None else promoted
+        if promoted is None:
+            self._metrics.added(len(self))
         self._wakeup.set()
 
     def _cancel_timer(self, key: Key) -> None:

@@ -1,0 +1,8 @@
+"""What the schema of a CustomResourceDefinition does to an object: prune, fill in, judge. Pure.
+
+Start at `schema.py`, which the request pipeline uses. `definition.py` judges the CustomResourceDefinition itself.
+"""
+
+from devcluster.structural.schema import StructuralSchema
+
+__all__ = ["StructuralSchema"]

@@ -1,0 +1,193 @@
+"""An API server that does what a test tells it, over real HTTP; and one without sockets, for tests that live hours in milliseconds."""
+
+import asyncio
+import json
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from kube.connection import Connection, ConnectionSettings
+from kube.errors import ApiError
+from tests.support.users import write_kubeconfig
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def chance() -> random.Random:
+    return random.Random(1)
+
+
+def status(code: int, reason: str, message: str = "as scripted", **details: Any) -> dict[str, Any]:
+    """A `Status` as the API server sends it."""
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": code,
+        "reason": reason,
+        "message": message,
+        "details": details,
+    }
+
+
+def configmap(name: str, version: int, namespace: str = "team", **data: str) -> dict[str, Any]:
+    return {"metadata": {"namespace": namespace, "name": name, "resourceVersion": str(version)}, "data": data}
+
+
+def a_list(version: int, *items: dict[str, Any], token: str = "") -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": str(version), "continue": token}, "items": list(items)}
+
+
+def event(kind: str, item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "object": item}
+
+
+def bookmark(version: int) -> dict[str, Any]:
+    return event("BOOKMARK", {"metadata": {"resourceVersion": str(version)}})
+
+
+def line(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode() + b"\n"
+
+
+@dataclass
+class Seen:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class ApiServer:
+    """Answers with `answer`, and remembers what it was asked."""
+
+    server: TestServer
+    folder: Path
+    authority: Path | None = None
+    answer: Answer | None = None
+    requests: list[Seen] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return str(self.server.make_url("")).rstrip("/")
+
+    def kubeconfig(self, **credentials: str) -> Path:
+        return write_kubeconfig(
+            self.folder / "kubeconfig", self.url, self.authority, credentials or {"token": "secret"}
+        )
+
+    @asynccontextmanager
+    async def connection(self, **settings: Any) -> AsyncIterator[Connection]:
+        settings.setdefault("kubeconfig", self.kubeconfig())
+        async with await Connection.open(ConnectionSettings(**settings)) as connection:
+            yield connection
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        seen = Seen(request.method, request.path, dict(request.query), request.headers, await request.read())
+        self.requests.append(seen)
+        assert self.answer is not None
+        return await self.answer(request)
+
+
+@asynccontextmanager
+async def api_server(folder: Path, tls: ssl.SSLContext | None = None) -> AsyncIterator[ApiServer]:
+    application = web.Application(client_max_size=1 << 30)
+    server = TestServer(application, scheme="https" if tls else "http")
+    scripted = ApiServer(server, folder)
+    application.router.add_route("*", "/{path:.*}", scripted.handle)
+    await server.start_server(ssl=tls, shutdown_timeout=0)
+    try:
+        yield scripted
+    finally:
+        await server.close()
+
+
+def answering(body: object = None, code: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    """The same answer to everything."""
+
+    async def answer(_: web.Request) -> web.Response:
+        content = body if isinstance(body, bytes) else json.dumps(body if body is not None else {}).encode()
+        return web.Response(status=code, body=content, headers=headers)
+
+    return answer
+
+
+async def stream_to(request: web.Request, *lines: bytes, then_stay: bool = False) -> web.StreamResponse:
+    """Answer a watch with these lines, and end it, or keep it open and silent."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for each in lines:
+        await response.write(each)
+    if then_stay:
+        await asyncio.Event().wait()
+    return response
+
+
+Step = ApiError | dict[str, Any] | list[Any]
+
+
+class ScriptedConnection:
+    """Stands where a `Connection` is: each list and each watch takes the next step of its script, the last one for ever.
+
+    A list is a document or an error. A watch is a list of events, errors and numbers (seconds of silence); at its end the server closes it.
+    """
+
+    def __init__(self, lists: list[Step], watches: list[Step]) -> None:
+        self.lists = lists
+        self.watches = watches
+        self.asked: list[tuple[float, str, dict[str, str], str]] = []  # when, list or watch, parameters, form
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str],
+        accept: str,
+        timeout: float,
+    ) -> bytes:
+        assert (method, path) == ("GET", "/things")
+        assert timeout <= 90
+        step = self._next("list", self.lists, params, accept)
+        return json.dumps(step).encode()
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, params: Mapping[str, str], accept: str, idle_timeout: float, total_timeout: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        assert path == "/things"
+        assert idle_timeout <= 90
+        assert total_timeout > float(params["timeoutSeconds"])
+        step = self._next("watch", self.watches, params, accept)
+        assert isinstance(step, list)
+        yield self._lines(step)
+
+    async def _lines(self, steps: list[Any]) -> AsyncIterator[bytes]:
+        for step in steps:
+            if isinstance(step, ApiError):
+                raise step
+            if isinstance(step, int | float):
+                await asyncio.sleep(step)
+            else:
+                yield line(step)
+
+    def _next(self, kind: str, script: list[Step], params: Mapping[str, str], accept: str) -> Step:
+        self.asked.append((asyncio.get_running_loop().time(), kind, dict(params), accept))
+        step = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(step, ApiError):
+            raise step
+        return step
+
+    def count(self, kind: str) -> int:
+        return sum(each[1] == kind for each in self.asked)

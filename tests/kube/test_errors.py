@@ -1,0 +1,144 @@
+"""Every answer but a good one is an error of its own class, and no body of an answer travels on in it."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kube import errors
+from kube.errors import ApiError, Retry, from_response, from_status, retry_of
+from tests.kube.scripted import status
+
+CLASSES = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ApiError)]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        (400, "BadRequest", errors.BadRequest),
+        (401, "Unauthorized", errors.Unauthorized),
+        (403, "Forbidden", errors.Forbidden),
+        (404, "NotFound", errors.NotFound),
+        (409, "Conflict", errors.Conflict),
+        (409, "AlreadyExists", errors.AlreadyExists),
+        (410, "Expired", errors.Gone),
+        (410, "Gone", errors.Gone),
+        (413, "RequestEntityTooLarge", errors.TooLarge),
+        (415, "UnsupportedMediaType", errors.UnsupportedMediaType),
+        (422, "Invalid", errors.Invalid),
+        (429, "TooManyRequests", errors.TooManyRequests),
+        (500, "InternalError", errors.ServerError),
+        (503, "ServiceUnavailable", errors.ServerError),
+        (504, "Timeout", errors.ServerError),
+        (302, "", ApiError),
+        (418, "", ApiError),
+    ],
+)
+def test_a_status_becomes_its_class_with_its_words(code: int, reason: str, expected: type[ApiError]) -> None:
+    error = from_response(code, json.dumps(status(code, reason, "because")).encode(), {})
+    assert type(error) is expected
+    assert (error.status, error.reason, error.message) == (code, reason, "because")
+    assert str(error) == f"because ({reason or 'ApiError'})"
+
+
+def test_etcds_own_limit_is_too_large_although_it_comes_as_a_500() -> None:
+    body = json.dumps(status(500, "InternalError", "etcdserver: request is too large")).encode()
+    assert type(from_response(500, body, {})) is errors.TooLarge
+
+
+def test_a_terminating_namespace_and_a_quota_are_told_apart() -> None:
+    terminating = status(403, "Forbidden", causes=[{"reason": "NamespaceTerminating", "field": "metadata.namespace"}])
+    error = from_response(403, json.dumps(terminating).encode(), {})
+    assert isinstance(error, errors.Forbidden)
+    assert error.namespace_terminating
+    assert not error.quota_exceeded
+    quota = status(403, "Forbidden", 'configmaps "a" is forbidden: exceeded quota: few, requested: configmaps=1')
+    error = from_response(403, json.dumps(quota).encode(), {})
+    assert isinstance(error, errors.Forbidden)
+    assert error.quota_exceeded
+    assert not error.namespace_terminating
+
+
+def test_causes_are_kept_whatever_is_missing_in_them() -> None:
+    body = status(422, "Invalid", causes=[{"reason": "FieldValueInvalid", "field": "data", "message": None}, {}])
+    assert from_response(422, json.dumps(body).encode(), {}).causes == (
+        ("FieldValueInvalid", "data", ""),
+        ("", "", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "details", "seconds"),
+    [
+        ({"Retry-After": "7"}, {}, 7.0),
+        ({}, {"retryAfterSeconds": 3}, 3.0),
+        ({"Retry-After": "7"}, {"retryAfterSeconds": 3}, 7.0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, {}, None),
+        ({"Retry-After": "-1"}, {}, None),
+        ({"Retry-After": "99999999999"}, {}, errors.LONGEST_WAIT),
+        ({}, {"retryAfterSeconds": None}, None),
+        ({}, {}, None),
+    ],
+)
+def test_the_server_says_how_long_to_wait(
+    headers: dict[str, str], details: dict[str, int], seconds: float | None
+) -> None:
+    body = json.dumps(status(429, "TooManyRequests", **details)).encode()
+    assert from_response(429, body, headers).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"Too many requests, please try again later.", b"<html>", b"[]", b"null", b"\xff"]
+)
+def test_an_answer_without_a_status_still_has_its_class(body: bytes) -> None:
+    error = from_response(429, body, {"Retry-After": "1"})
+    assert type(error) is errors.TooManyRequests
+    assert error.retry_after == 1.0
+    assert str(error) == "the server answered 429 without saying why (TooManyRequests)"
+
+
+def test_no_body_travels_in_an_error() -> None:
+    secret = {"kind": "ConfigMap", "data": {"password": "hunter2"}}
+    error = from_response(500, json.dumps(secret).encode(), {})
+    assert "hunter2" not in str(error) + repr(error)
+
+
+def test_a_long_message_is_cut() -> None:
+    error = from_response(422, json.dumps(status(422, "Invalid", "x" * 100_000)).encode(), {})
+    assert len(str(error)) < 2 * errors.MESSAGE_LIMIT
+    assert len(repr(error)) < 2 * errors.MESSAGE_LIMIT
+
+
+def test_an_error_in_a_watch_is_read_by_its_own_code_and_reason() -> None:
+    def in_watch(document: object) -> ApiError:
+        return from_status(msgspec.Raw(json.dumps(document).encode()))
+
+    assert type(in_watch(status(410, "Expired", "too old resource version"))) is errors.Gone
+    assert type(in_watch({"reason": "Expired"})) is errors.Gone
+    assert type(in_watch(status(403, "Forbidden"))) is errors.Forbidden
+    assert type(in_watch({})) is errors.ServerError
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_every_class_is_in_the_table_of_retrying(kind: type[ApiError]) -> None:
+    assert isinstance(retry_of(kind("x")), Retry)
+
+
+def test_what_only_another_request_can_mend_is_never_retried() -> None:
+    never = {kind for kind in CLASSES if retry_of(kind("x")) is Retry.NEVER}
+    assert never == {errors.BadRequest, errors.TooLarge, errors.UnsupportedMediaType, errors.Invalid}
+    assert {kind for kind in CLASSES if retry_of(kind("x")) is Retry.SOON} == {
+        errors.Conflict,
+        errors.AlreadyExists,
+        errors.Gone,
+    }
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(300, 599), st.binary(max_size=200), st.dictionaries(st.just("Retry-After"), st.text(max_size=12)))
+def test_nothing_a_server_says_breaks_us(code: int, body: bytes, headers: dict[str, str]) -> None:
+    error = from_response(code, body, headers)
+    assert error.status == code
+    assert error.retry_after is None or error.retry_after > 0

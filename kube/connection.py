@@ -110,7 +110,7 @@ class Connection:
         body: bytes | None = None,
         content_type: str = "application/json",
         accept: str = ACCEPT_JSON,
-        timeout: float = 30.0,
+        timeout: float = 30.0,  # noqa: ASYNC109 - a bound that everybody must have is a default, not a duty
     ) -> bytes:
         """Send one request and return the whole body of its answer.
 

@@ -56,7 +56,7 @@ def _in_cluster(service_account: Path) -> Target:
     except (config.ConfigException, OSError) as error:
         raise ConfigurationError(f"the pod's service account cannot be used: {error}") from error
 
-    async def load(refused: bool) -> str | None:
+    async def load(refused: bool) -> str | None:  # noqa: ARG001 - a file is simply read again
         text = token_file.read_text(encoding="utf-8").strip()
         return f"Bearer {text}" if text else None
 

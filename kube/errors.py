@@ -173,7 +173,7 @@ class _Cause(msgspec.Struct):
 
 class _Details(msgspec.Struct):
     causes: list[_Cause] | None = None
-    retryAfterSeconds: float | None = None
+    retryAfterSeconds: float | None = None  # noqa: N815 - its name on the wire
 
 
 class _Status(msgspec.Struct):

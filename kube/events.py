@@ -48,7 +48,7 @@ class EventRecorder:
         self._complaint = ""
         self._log = structlog.get_logger("events")
 
-    def emit(self, regarding: ObjectReference, type: str, reason: str, message: str, action: str = "") -> None:
+    def emit(self, regarding: ObjectReference, type: str, reason: str, message: str, action: str = "") -> None:  # noqa: A002 - its name in every Event
         """Tell that something happened; returns at once and never fails.
 
         Args:

@@ -155,7 +155,7 @@ class Informer(Generic[R]):
         """Put in what came, where it is to be kept. What cannot be read stays as it was: one object must not stop the others."""
         try:
             record = self._decode(item)
-        except Exception:
+        except Exception:  # noqa: BLE001 - decoding is the owner's, and may fail in any way
             metadata = decode_partial(item).metadata
             self._log.exception("an object cannot be read", namespace=metadata.namespace, name=metadata.name)
             self._note_seen((metadata.namespace, metadata.name))
@@ -217,7 +217,7 @@ class Informer(Generic[R]):
         for handler in self._handlers:
             try:
                 handler(old, new)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a mistake in one handler must not keep the others, and what comes next, from being told
                 self._log.exception("a handler failed", handler=getattr(handler, "__qualname__", repr(handler)))
 
 

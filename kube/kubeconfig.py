@@ -100,7 +100,7 @@ def _loading(loader: Any) -> Load:
             )  # or the library would keep what the server has just refused
         elif _has_plugin(loader) and "exec_plugin_expiry" not in loader.__dict__:
             return None  # a plugin that names no expiry is asked again only after a refusal
-        await loader._load_authentication()
+        await loader._load_authentication()  # noqa: SLF001 - the library has no public way that covers every kind of user
         header: str | None = getattr(loader, "token", None)
         return header
 
@@ -108,7 +108,7 @@ def _loading(loader: Any) -> Load:
 
 
 def _has_plugin(loader: Any) -> bool:
-    return loader._user is not None and "exec" in loader._user
+    return loader._user is not None and "exec" in loader._user  # noqa: SLF001 - as above
 
 
 def _place(error: yaml.YAMLError) -> str:

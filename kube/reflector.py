@@ -87,7 +87,7 @@ class Reflector:
             if isinstance(error, Malformed):
                 self._version = None  # resumed from the same version, the same event would come again
             return error.retry_after or 0.0
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever happens, we must not go blind; it is logged whole, and a new list mends what it left
             self._version = None
             self._log.exception("the watch failed unexpectedly, listing again")
         return 0.0

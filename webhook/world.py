@@ -17,7 +17,9 @@ import msgspec
 import structlog
 from configmapsync.topology import Graph
 
+from configmapsync.defaulting import with_defaults
 from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, SYNC_UID_LABEL, NamespacedName
+from configmapsync.resource import ConfigMapSync, InvalidResource, parse
 from configmapsync.selection import Namespace, Selector
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import ApiError, NotFound
@@ -52,6 +54,16 @@ class NamespaceRecord:
     def name(self) -> str:
         """What it is called."""
         return self.facts.name
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRecord:
+    """A sync as the informer keeps it: None for one that cannot be read, which copies nothing."""
+
+    namespace: str
+    name: str
+    resource_version: str
+    sync: ConfigMapSync | None
 
 
 class World:
@@ -133,10 +145,18 @@ class World:
         return decode_partial(await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=within))
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
-        pass
+        if new is not None:
+            self._known[new.name] = new.facts
+            self._graph.put_namespace(new.facts)
+        elif old is not None:
+            del self._known[old.name]
+            self._graph.remove_namespace(old.name)
 
     def _sync_changed(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
-        pass
+        if old is not None:
+            self._graph.remove(NamespacedName(old.namespace, old.name))
+        if new is not None and new.sync is not None:
+            self._graph.put(new.sync)
 
 
 def _destinations(
@@ -144,11 +164,11 @@ def _destinations(
 ) -> Iterator[NamespacedName]:
     """Yield where copies would be written now, those that are named first."""
     selector = Selector.of(candidate.sync, protected)
-    named = [namespaces[name] for name in candidate.targets.named if name in namespaces]
-    others = namespaces.values() if candidate.targets.open_ended else ()
-    for namespace in dict.fromkeys(chain(named, others)):
-        if selector.matches(namespace) and not namespace.terminating and not namespace.disabled:
-            yield NamespacedName(namespace.name, candidate.sync.destination_name)
+    others: Iterable[str] = namespaces if candidate.targets.open_ended else ()
+    for name in dict.fromkeys(chain(candidate.targets.named, others)):
+        namespace = namespaces.get(name)
+        if namespace and selector.matches(namespace) and not (namespace.terminating or namespace.disabled):
+            yield NamespacedName(name, candidate.sync.destination_name)
 
 
 def _facts(partial: PartialObject) -> Namespace:
@@ -164,6 +184,15 @@ def _facts(partial: PartialObject) -> Namespace:
 def _namespace(raw: msgspec.Raw) -> NamespaceRecord:
     partial = decode_partial(raw)
     return NamespaceRecord(_facts(partial), partial.metadata.resource_version)
+
+
+def _sync(raw: msgspec.Raw) -> SyncRecord:
+    try:
+        sync = with_defaults(parse(bytes(raw)))
+    except InvalidResource as invalid:
+        metadata = invalid.metadata
+        return SyncRecord(metadata.namespace, metadata.name, metadata.resource_version, None)
+    return SyncRecord(*sync.key, sync.metadata.resource_version, sync)
 
 
 def _config_map_path(place: NamespacedName) -> str:

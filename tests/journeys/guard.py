@@ -1,0 +1,95 @@
+"""The webhook as a real process in front of a cluster: certificates made by the real tool, registered as `config/webhook` says.
+
+Only the address differs from an installation: the API server is told a URL on this machine instead of a service.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from tests.support.cluster import Cluster
+from tests.support.processes import LOCAL_ADDRESS, Process, free_port
+
+MANIFESTS = Path(__file__).parents[2] / "config" / "webhook"
+CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1"
+NAME = "configmapsync"
+RESOURCES = {"mutating.yaml": "mutatingwebhookconfigurations", "validating.yaml": "validatingwebhookconfigurations"}
+QUICKLY = "0.2"
+
+
+class Guard:
+    """A running webhook, and the ways to stop it, start it again and rotate its certificates."""
+
+    def __init__(self, cluster: Cluster, folder: Path, *arguments: str) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        self.port, self.health_port = free_port(), free_port()
+        self._arguments = arguments
+        self.process: Process | None = None
+
+    def start(self) -> Process:
+        """Start the webhook and wait until it is ready."""
+        self.process = Process.python(
+            "webhook",
+            *("--kubeconfig", self.cluster.kubeconfig, "--relaxed-tls", "--certificate-dir", self.folder / "tls"),
+            *("--listen", f"{LOCAL_ADDRESS}:{self.port}", "--health-address", f"{LOCAL_ADDRESS}:{self.health_port}"),
+            *("--drain-seconds", QUICKLY),
+            *self._arguments,
+            log=self.folder / "webhook.log",
+        )
+        self.process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{self.health_port}/readyz")
+        return self.process
+
+    def register(self) -> None:
+        """Create both configurations as they are shipped, with our address."""
+        for file, resource in RESOURCES.items():
+            document = yaml.safe_load((MANIFESTS / file).read_text())
+            for webhook in document["webhooks"]:
+                path = webhook["clientConfig"].pop("service")["path"]
+                webhook["clientConfig"]["url"] = f"https://{LOCAL_ADDRESS}:{self.port}{path}"
+            self.cluster.create(f"{CONFIGURATIONS}/{resource}", document)
+
+    def unregister(self) -> None:
+        """Remove both."""
+        for resource in RESOURCES.values():
+            self.cluster.delete(f"{CONFIGURATIONS}/{resource}/{NAME}")
+
+    def ensure_certificates(self, *arguments: str) -> None:
+        """Run the certificate tool as the CronJob would."""
+        tool = Process.python(
+            "certs",
+            *("ensure", "--dir", self.folder / "tls", "--inject", "--settling", "1s"),
+            *("--kubeconfig", self.cluster.kubeconfig, "--relaxed-tls"),
+            *arguments,
+            log=self.folder / "certs.log",
+        )
+        assert tool.wait() == 0, tool.explain("the certificate tool failed")
+
+    def metric(self, name: str) -> str:
+        """The lines of one metric."""
+        lines = self._health("/metrics").splitlines()
+        return "\n".join(line for line in lines if line.startswith(name))
+
+    def _health(self, path: str) -> str:
+        from urllib.request import urlopen  # noqa: PLC0415
+
+        with urlopen(f"http://{LOCAL_ADDRESS}:{self.health_port}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+
+@contextmanager
+def guarding(cluster: Cluster, folder: Path, *arguments: str) -> Iterator[Guard]:
+    """A webhook in front of the cluster until the end of the block."""
+    guard = Guard(cluster, folder, *arguments)
+    guard.register()
+    try:
+        guard.ensure_certificates()
+        guard.start()
+        yield guard
+    finally:
+        guard.unregister()
+        if guard.process is not None:
+            guard.process.stop()
+            print(guard.process.explain("its log")[-20_000:])  # noqa: T201 - pytest shows it under a failure only

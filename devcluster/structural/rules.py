@@ -19,11 +19,12 @@ from devcluster.structural.cel_library import FUNCTIONS
 from devcluster.structural.cel_values import cel_value, optional
 from devcluster.structural.validation import old_items
 from devcluster.structural.values import ABSENT, child, same, type_name
-from devcluster.structural.wording import REASONS, invalid, shown
+from devcluster.structural.wording import REASONS, invalid, not_supported, required, shown
 
 Schema = Mapping[str, Any]
 VALIDATIONS = "x-kubernetes-validations"
 TRANSITION = re.compile(r"\boldSelf\b")
+RULE_REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 FIELD_PATH = re.compile(r"\.(?P<name>\w+)|\['(?P<quoted>[^']+)'\]")
 
 
@@ -60,8 +61,34 @@ def has_rules(schema: Schema) -> bool:
     return any(has_rules(one) for one in below if isinstance(one, Mapping))
 
 
-def syntax_problem(expression: str) -> str | None:
-    """What is wrong with an expression as text; None if it can be parsed."""
+def rule_problems(schema: Schema, field: str) -> Iterator[FieldCause]:
+    """Everything wrong with the rules of one schema as text."""
+    for index, rule in enumerate(schema[VALIDATIONS]):
+        where = f"{field}.{VALIDATIONS}[{index}]"
+        if not str(rule.get("rule") or "").strip():
+            yield required(f"{where}.rule", "rule is not specified")
+        for part in ("rule", "messageExpression"):
+            problem = _syntax_problem(rule[part]) if rule.get(part) else None
+            if problem is not None:
+                yield invalid(f"{where}.{part}", {"Rule": rule.get("rule")}, problem)
+        if rule.get("reason") and rule["reason"] not in RULE_REASONS:
+            yield not_supported(f"{where}.reason", rule["reason"], RULE_REASONS)
+        if rule.get("fieldPath") and not _leads_somewhere(rule["fieldPath"], schema):
+            yield invalid(f"{where}.fieldPath", rule["fieldPath"], "must be a valid path")
+
+
+def _leads_somewhere(field_path: str, schema: Schema) -> bool:
+    for part in FIELD_PATH.finditer(field_path):
+        properties = schema.get("properties") or {}
+        additional = schema.get("additionalProperties")
+        below = properties.get(part["name"] or part["quoted"], additional)
+        if not isinstance(below, Mapping):
+            return False
+        schema = below
+    return True
+
+
+def _syntax_problem(expression: str) -> str | None:
     try:
         _program(expression)
     except CELParseError as error:

@@ -15,6 +15,7 @@ from devcluster.structural.values import ABSENT, child, keys_of, same, type_name
 from devcluster.structural.wording import invalid, not_supported, required, shown, too_long, too_many, wrong_type
 
 Schema = Mapping[str, Any]
+INTEGER_LIMITS = {"int32": 1 << 31, "int64": 1 << 63}
 EMBEDDED_REQUIRED = ("apiVersion", "kind")
 
 
@@ -122,6 +123,11 @@ def _string_problems(value: str, schema: Schema, place: Place) -> Iterator[Field
 
 
 def _number_problems(value: float, schema: Schema, place: Place) -> Iterator[FieldCause]:
+    limit = INTEGER_LIMITS.get(schema.get("format", ""))
+    if limit is not None and not -limit <= value < limit:
+        yield invalid(
+            "<nil>", "", f"Checked value must be of type integer with format {schema['format']} in {place.told}"
+        )
     factor, most, least = schema.get("multipleOf"), schema.get("maximum"), schema.get("minimum")
     if factor is not None and (value / factor) % 1 != 0:
         yield invalid(place.field, value, f"{place.told} in body should be a multiple of {_bound(factor, value)}")

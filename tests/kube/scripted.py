@@ -21,7 +21,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def chance() -> random.Random:
-    return random.Random(1)
+    return random.Random(1)  # noqa: S311 - jitter, not secrets
 
 
 def status(code: int, reason: str, message: str = "as scripted", **details: Any) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class ScriptedConnection:
         *,
         params: Mapping[str, str],
         accept: str,
-        timeout: float,
+        timeout: float,  # noqa: ASYNC109 - as in Connection
     ) -> bytes:
         assert (method, path) == ("GET", "/things")
         assert timeout <= 90

@@ -89,7 +89,8 @@ class ApiServer:
 
     @asynccontextmanager
     async def connection(self, **settings: Any) -> AsyncIterator[Connection]:
-        settings.setdefault("kubeconfig", self.kubeconfig())
+        if "kubeconfig" not in settings:
+            settings["kubeconfig"] = self.kubeconfig()
         async with await Connection.open(ConnectionSettings(**settings)) as connection:
             yield connection
 

@@ -20,7 +20,7 @@ from kube.errors import ApiError
 from webhook import admit
 from webhook.admit import Candidate
 from webhook.authorization import Authorizer, of_user, right_to_see, rights_needed, subject_of
-from webhook.review import Review, User, allowed, denied, failure
+from webhook.review import MalformedReviewError, Review, User, allowed, denied, failure
 from webhook.settings import AuthorizationMode
 from webhook.targets import targets_of
 from webhook.world import Visible, World
@@ -87,8 +87,12 @@ class Admission:
 
         Raises:
             InvalidResource: the spec is not of the right shape.
+            MalformedReviewError: not even the metadata is that of an object; no API server sends such a thing.
         """
-        sync = with_defaults(parse(review.new or {}))
+        try:
+            sync = with_defaults(parse(review.new or {}))
+        except ValueError as error:
+            raise MalformedReviewError("the metadata of the object cannot be read") from error
         selector = Selector.of(sync, self._world.protected)
         return Candidate(sync, targets_of(sync, selector), _former(review))
 
@@ -118,7 +122,7 @@ def _former(review: Review) -> ConfigMapSync | None:
         return None
     try:
         return with_defaults(parse(review.old))
-    except InvalidResource:
+    except (InvalidResource, ValueError):
         return None
 
 

@@ -7,6 +7,7 @@ way round: not ready first, so that the API servers stop coming, then the reques
 import asyncio
 import random
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -102,8 +103,8 @@ class Webhook:
         self._health.ready_when("stopping", lambda: "no new requests, please" if self._draining else None)
         self._health.ready_when("certificate", self._watcher.problem)
         for name, informer in self._world.informers.items():
-            self._health.ready_when(name, lambda informer=informer: _unsynced(informer))
-            self._health.alive_when(name, lambda informer=informer: self._deaf(informer))
+            self._health.ready_when(name, partial(_unsynced, informer))
+            self._health.alive_when(name, partial(self._deaf, informer))
 
     def _deaf(self, informer: Informer[Any]) -> str | None:
         """A cluster that is away is no reason to restart: the informer knows, and tries again by itself."""

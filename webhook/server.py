@@ -28,10 +28,16 @@ VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
 LARGEST_BODY = 8 * 1024 * 1024
 
 # The API server waits 5 s for the whole answer; a client that is still sending after this long is none we know.
-BODY_WITHIN_SECONDS = 10.0
+LONGEST_SENDING_SECONDS = 10.0
 
 # Longer than the 90 s after which Go's client drops an idle connection, so that it is never us who closes one just being used.
 IDLE_CONNECTION_SECONDS = 120.0
+
+# After a refusal the rest of a body is read and thrown away for this long, so that the client reads the answer instead of a reset.
+LINGERING_SECONDS = 1.0
+
+# A judgement takes 4 s at most; who is still being served after this long has no client any more.
+SHUTDOWN_SECONDS = 6.0
 
 # Two API servers are the usual clients; the queue is for the moment when all of their connections are made anew at once.
 BACKLOG = 1024
@@ -50,15 +56,29 @@ class Decisions:
 class WebhookServer:
     """Listens until closed."""
 
-    def __init__(self, address: Address, watcher: CertWatcher, decisions: Decisions, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        address: Address,
+        watcher: CertWatcher,
+        decisions: Decisions,
+        metrics: Metrics,
+        body_within_seconds: float = LONGEST_SENDING_SECONDS,
+    ) -> None:
         self._address = address
+        self._body_within_seconds = body_within_seconds
         self._watcher = watcher
         self._metrics = metrics
         self._draining = False
         application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._with_status])
         application.router.add_post(MUTATE_PATH, self._handler("mutate", decisions.mutate))
         application.router.add_post(VALIDATE_PATH, self._handler("validate", decisions.validate))
-        self._runner = web.AppRunner(application, access_log=None, keepalive_timeout=IDLE_CONNECTION_SECONDS)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            keepalive_timeout=IDLE_CONNECTION_SECONDS,
+            lingering_time=LINGERING_SECONDS,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
 
     async def start(self) -> Address:
         """Listen; returns the address, whose port the system picked where 0 was asked for."""
@@ -85,12 +105,24 @@ class WebhookServer:
     def _handler(self, path: str, decide: Decide) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             with self._metrics.seconds.labels(path).time():
-                review = parse(await _body(request))
+                review = parse(await self._body(request))
                 answer = await decide(review)
             self._metrics.reviews.labels(path, review.request.operation, answer.outcome).inc()
             return web.Response(body=answer.body, content_type="application/json")
 
         return handle
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Read the body, at most `LARGEST_BODY` (aiohttp answers 413 beyond it), from whoever sends it in time."""
+        if request.content_type != "application/json":
+            raise web.HTTPUnsupportedMediaType
+        if (request.content_length or 0) > LARGEST_BODY:
+            raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, request.content_length or 0)
+        try:
+            async with asyncio.timeout(self._body_within_seconds):
+                return await request.read()
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout from error
 
     @web.middleware
     async def _with_status(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -100,7 +132,8 @@ class WebhookServer:
         except MalformedReviewError as error:
             response = _status(failure(400, "BadRequest", str(error)))
         except web.HTTPException as error:
-            response = _status(failure(error.status, error.reason, f"{request.method} {request.path}: {error.reason}"))
+            reason = error.reason.replace(" ", "")  # "Method Not Allowed" is MethodNotAllowed in a Status
+            response = _status(failure(error.status, reason, f"{request.method} {request.path}: {error.reason}"))
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
         except Exception:
@@ -109,19 +142,6 @@ class WebhookServer:
         if self._draining:
             response.force_close()
         return response
-
-
-async def _body(request: web.Request) -> bytes:
-    """Read the body, at most `LARGEST_BODY` (aiohttp answers 413 beyond it), from whoever sends it in time."""
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType
-    if (request.content_length or 0) > LARGEST_BODY:
-        raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, request.content_length or 0)
-    try:
-        async with asyncio.timeout(BODY_WITHIN_SECONDS):
-            return await request.read()
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout from error
 
 
 def _status(status: Document) -> web.Response:

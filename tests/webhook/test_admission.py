@@ -1,0 +1,161 @@
+"""One review from beginning to end, with an API server that is played by two small classes."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from configmapsync.names import NamespacedName
+from configmapsync.selection import Namespace
+from kube.errors import Unreachable
+from tests.webhook import recorded
+from tests.webhook.test_authorization import ApiServer, authorizer
+from webhook.admission import Admission
+from webhook.admit import Candidate, View
+from webhook.review import MalformedReviewError, Review, parse
+from webhook.settings import AuthorizationMode
+
+
+@dataclass
+class PlayedWorld:
+    """A world that says when it was looked at."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    failure: Exception | None = None
+    protected: frozenset[str] = frozenset()
+    looks: int = 0
+
+    async def view(self, _candidate: Candidate, visible: Any) -> View:
+        self.looks += 1
+        if self.failure:
+            raise self.failure
+        others: Iterable[NamespacedName] = {other for _, other in self.facts.get("contested", ())}
+        known = {name: Namespace(name) for name in ("team-a", "team-b")}
+        return View(known, self.protected, visible=await visible(others), **self.facts)
+
+
+def review(name: str = "create.json", **spec: object) -> Review:
+    document = recorded.document(name)
+    document["request"]["object"]["spec"] |= spec
+    return parse(json.dumps(document).encode())
+
+
+async def judged(
+    what: Review,
+    world: PlayedWorld | None = None,
+    server: ApiServer | None = None,
+    mode: AuthorizationMode = AuthorizationMode.ENFORCE,
+) -> dict[str, Any]:
+    admission = Admission(world or PlayedWorld(), authorizer(server or ApiServer(lambda _: True)), mode)
+    answer = await admission.validate(what)
+    response = json.loads(answer.body)["response"]
+    assert response["uid"] == what.request.uid
+    return response | {"outcome": answer.outcome}
+
+
+def fields(response: dict[str, Any]) -> list[str]:
+    return [cause["field"] for cause in response["status"]["details"]["causes"]]
+
+
+async def test_a_good_sync_is_accepted():
+    assert await judged(review()) == {"uid": review().request.uid, "allowed": True, "outcome": "allowed"}
+
+
+async def test_every_recorded_review_gets_an_answer():
+    for name in recorded.NAMES:
+        response = await judged(parse(recorded.body(name)))
+        assert response["outcome"] in {"allowed", "refused", "exempt"}
+
+
+async def test_the_shape_is_judged_before_anybody_is_asked():
+    world, server = PlayedWorld(), ApiServer(lambda _: False)
+    response = await judged(review(destinationNamespace="!", unheardOf=1), world, server)
+    assert response["status"]["code"] == 422
+    assert sorted(fields(response)) == ["spec.destinationNamespace", "spec.unheardOf"]
+    assert (world.looks, server.asked) == (0, [])
+
+
+async def test_permission_is_judged_before_anything_that_could_reveal_what_exists():
+    world = PlayedWorld({"source_missing": True})
+    response = await judged(review(sourceNamespace="nowhere"), world, ApiServer(lambda _: False))
+    assert fields(response) == ["spec.configMapName", "spec.destinationNamespace"]
+    assert "warnings" not in response
+    assert world.looks == 0
+
+
+async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():
+    response = await judged(review(sourceNamespace="nowhere"))
+    assert response["status"]["details"]["causes"] == [
+        {"reason": "FieldValueNotFound", "message": 'Not found: "nowhere"', "field": "spec.sourceNamespace"}
+    ]
+    assert response["status"]["details"]["name"] == "app-config"
+
+
+@pytest.mark.parametrize("failure", [Unreachable("gone"), TimeoutError()], ids=str)
+async def test_what_cannot_be_judged_is_refused_and_not_guessed(failure: Exception):
+    response = await judged(review(), PlayedWorld(failure=failure))
+    assert (response["allowed"], response["outcome"]) == (False, "undecided")
+    assert response["status"]["reason"] == "ServiceUnavailable"
+    assert "try again" in response["status"]["message"]
+
+
+async def test_no_answer_on_a_right_is_no_yes():
+    response = await judged(review(), server=ApiServer(lambda _: True, failure=Unreachable("gone")))
+    assert (response["allowed"], response["outcome"]) == (False, "undecided")
+
+
+async def test_with_warn_a_missing_right_is_a_warning():
+    response = await judged(review(), server=ApiServer(lambda _: False), mode=AuthorizationMode.WARN)
+    assert response["allowed"] is True
+    assert len(response["warnings"]) == 2
+    assert "may not get" in response["warnings"][0]
+
+
+async def test_with_off_nobody_is_asked():
+    server = ApiServer(lambda _: False)
+    assert (await judged(review(), server=server, mode=AuthorizationMode.OFF))["allowed"] is True
+    assert server.asked == []
+
+
+async def test_another_sync_is_named_only_to_who_may_get_it():
+    contest = {"contested": ((NamespacedName("team-b", "settings"), NamespacedName("x", "other")),)}
+    seeing = await judged(review(), PlayedWorld(contest))
+    assert "ConfigMapSync x/other" in seeing["status"]["message"]
+    blind = ApiServer(lambda asked: asked["resource"] == "configmaps")
+    assert "x/other" not in (await judged(review(), PlayedWorld(contest), blind))["status"]["message"]
+
+
+async def test_a_review_that_needs_no_judgement_asks_nobody():
+    world, server = PlayedWorld(failure=Unreachable("gone")), ApiServer(lambda _: False)
+    for name in ("update-metadata-only.json", "update-remove-finalizer-while-deleting.json", "update-status.json"):
+        assert (await judged(parse(recorded.body(name)), world, server))["outcome"] == "exempt"
+
+
+async def test_what_was_unset_is_patched_once():
+    admission = Admission(PlayedWorld(), authorizer(ApiServer(lambda _: True)), AuthorizationMode.ENFORCE)
+    assert (await admission.mutate(review())).outcome == "patched"
+    assert (await admission.mutate(parse(recorded.body("update-metadata-only.json")))).outcome == "exempt"
+
+
+@pytest.mark.parametrize("spec", [[], None, "x"], ids=str)
+async def test_a_spec_of_another_shape_is_refused(spec: object):
+    document = recorded.document("create.json")
+    document["request"]["object"]["spec"] = spec
+    response = await judged(parse(json.dumps(document).encode()))
+    assert (response["allowed"], response["status"]["code"]) == (False, 422)
+
+
+async def test_a_create_without_an_object_is_refused():
+    document = recorded.document("create.json")
+    document["request"]["object"] = None
+    assert (await judged(parse(json.dumps(document).encode())))["allowed"] is False
+
+
+@pytest.mark.parametrize("metadata", [7, {"name": 7}, {"labels": []}], ids=str)
+async def test_an_object_without_readable_metadata_is_no_review_at_all(metadata: object):
+    document = recorded.document("create.json")
+    document["request"]["object"]["metadata"] = metadata
+    with pytest.raises(MalformedReviewError):
+        await judged(parse(json.dumps(document).encode()))

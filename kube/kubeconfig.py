@@ -6,7 +6,7 @@ a way that fits each kind of user. `credentials.py` decides whether a kubeconfig
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,13 @@ async def from_kubeconfig(files: str, context: str | None) -> Target:
     Raises:
         ConfigurationError: there is nothing usable.
     """
-    _check(files, [_read(path) for path in _existing(files)], context)
+    chosen = _chosen_context(files, [_read(path) for path in _existing(files)], context)
     configuration_class, config = credential_layer()
     configuration = configuration_class()
     try:
         async with asyncio.timeout(LOADED_WITHIN):
             loader = await config.load_kube_config(
-                config_file=files, context=context, client_configuration=configuration, persist_config=False
+                config_file=files, context=chosen, client_configuration=configuration, persist_config=False
             )
     except TimeoutError as error:
         raise ConfigurationError(
@@ -66,19 +66,25 @@ def _read(path: Path) -> Document:
     return document
 
 
-def _check(files: str, documents: Iterable[Document], context: str | None) -> None:
-    """Follow context, cluster and user: where a link is missing, the library says nothing that a person could act on."""
-    documents = list(documents)
+def _chosen_context(files: str, documents: Sequence[Document], context: str | None) -> str:
+    """The context to use, whose cluster and user are there: where not, the library says nothing that a person could act on.
+
+    Of several files the first that sets a current context counts, as for `kubectl`.
+    """
     chosen = context or next((each["current-context"] for each in documents if each.get("current-context")), None)
     if chosen is None:
         raise ConfigurationError(f"kubeconfig {files}: no current-context is set; name one with --context")
     entry = _entry(files, documents, "context", chosen)
-    cluster = _entry(files, documents, "cluster", str(entry.get("cluster")))
-    if not str(cluster.get("server")).startswith(("https://", "http://")):
+    server = str(_entry(files, documents, "cluster", str(entry.get("cluster"))).get("server"))
+    if not server.startswith(("https://", "http://")):
         raise ConfigurationError(
             f"kubeconfig {files}: the server of cluster {entry['cluster']!r} is no http(s) address"
         )
-    _entry(files, documents, "user", str(entry.get("user")))
+    if "user" in entry:
+        _entry(files, documents, "user", str(entry["user"]))
+    elif server.startswith("https://"):  # of an API server that speaks TLS, nobody in particular may ask anything
+        raise ConfigurationError(f"kubeconfig {files}: context {chosen!r} names no user")
+    return str(chosen)
 
 
 def _entry(files: str, documents: Iterable[Document], kind: str, name: str) -> Document:

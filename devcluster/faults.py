@@ -1,0 +1,133 @@
+"""Scripted faults: what goes wrong, for which requests, and how often. `server.py` asks before and after each request.
+
+A fault is data, so a test in another process can set it over HTTP (see README.md) and one in the same process as an object.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from devcluster.errors import ApiStatus, bad_request
+from devcluster.rbac import Attributes
+
+REASONS = {
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "Conflict",
+    410: "Expired",
+    413: "RequestEntityTooLarge",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+ACTIONS = ("fail", "delay", "drop", "freeze", "cut")
+
+
+@dataclass(slots=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Attributes:
+        action: `fail` (answer `status`), `delay` (`seconds`, then as usual), `drop` (carry it out and close the connection without an
+            answer), `freeze` (a watch stays open and says nothing), `cut` (a watch ends at once).
+        verb, resource, namespace, name: which requests; empty matches all. `write` as verb matches every write.
+        status: of a `fail`.
+        message: of a `fail`.
+        retry_after: seconds, of a `fail`.
+        seconds: of a `delay`.
+        skip: how many matching requests pass first.
+        times: how many are hit then; 0 is all.
+    """
+
+    action: str
+    verb: str = ""
+    resource: str = ""
+    namespace: str = ""
+    name: str = ""
+    status: int = 500
+    message: str = "a scripted fault"
+    retry_after: int | None = None
+    seconds: float = 0.0
+    skip: int = 0
+    times: int = 0
+    hits: int = 0
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> "Fault":
+        """Read one from JSON.
+
+        Raises:
+            ApiStatus: 400.
+        """
+        try:
+            fault = cls(**document)
+        except TypeError as error:
+            raise bad_request(f"not a fault: {error}") from error
+        if fault.action not in ACTIONS:
+            raise bad_request(f"not a fault: action must be one of {', '.join(ACTIONS)}")
+        return fault
+
+    def matches(self, request: Attributes) -> bool:
+        """Whether it is meant for such a request."""
+        verbs = ("create", "update", "patch", "delete", "deletecollection") if self.verb == "write" else (self.verb,)
+        if self.action in ("freeze", "cut") and request.verb != "watch":
+            return False
+        return (
+            (not self.verb or request.verb in verbs)
+            and (not self.resource or request.resource == self.resource)
+            and (not self.namespace or request.namespace == self.namespace)
+            and (not self.name or request.name == self.name)
+        )
+
+    def strikes(self) -> bool:
+        """Count a matching request; whether it is hit."""
+        self.hits += 1
+        return self.hits > self.skip and (not self.times or self.hits <= self.skip + self.times)
+
+    def error(self) -> ApiStatus:
+        """What a `fail` answers."""
+        details = {"retryAfterSeconds": self.retry_after} if self.retry_after is not None else None
+        return ApiStatus(self.status, REASONS.get(self.status, ""), self.message, details)
+
+
+class Faults:
+    """All faults that are set, and the watches they hold."""
+
+    def __init__(self) -> None:
+        self.active: list[Fault] = []
+        self._changed = asyncio.Event()
+
+    def add(self, fault: Fault) -> Fault:
+        """Set one; running watches feel a `freeze` or `cut` at once."""
+        self.active.append(fault)
+        self._wake()
+        return fault
+
+    def clear(self) -> None:
+        """All is well again; frozen watches go on."""
+        self.active.clear()
+        self._wake()
+
+    def strike(self, request: Attributes, *actions: str) -> Fault | None:
+        """The first fault with one of `actions` that hits this request."""
+        for fault in self.active:
+            if fault.action in actions and fault.matches(request) and fault.strikes():
+                return fault
+        return None
+
+    def holds(self, request: Attributes) -> str:
+        """Whether a running watch is to be frozen or cut now."""
+        found = next((fault for fault in self.active if fault.action in ("freeze", "cut") and fault.matches(request)), None)
+        return found.action if found else ""
+
+    async def changed(self) -> None:
+        """Return when faults were set or cleared."""
+        await self._changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,121 @@
+"""The three ways to change an object by a description of the change: merge, JSON and strategic merge patches. Pure; inputs stay as they are.
+
+Server-side apply is another matter: `fields`.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import jsonpatch
+
+from devcluster.errors import ApiStatus, bad_request
+from devcluster.types import ANY, ListOf, MapOf, Struct, Type
+
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
+DIRECTIVE = "$patch"
+DELETE_FROM_LIST = "$deleteFromPrimitiveList/"
+SET_ORDER = "$setElementOrder/"
+RETAIN_KEYS = "$retainKeys"
+
+
+def merge_patch(document: Any, patch: Any) -> Any:
+    """RFC 7386: objects merge, null removes, everything else replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(document) if isinstance(document, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def json_patch(document: Any, operations: Any) -> Any:
+    """RFC 6902.
+
+    Raises:
+        ApiStatus: 400 where it is no list, 422 where an operation fails.
+    """
+    if not isinstance(operations, list):
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        )
+    try:
+        if any(operation["op"] not in OPERATIONS for operation in operations):
+            raise _rejected()
+        return jsonpatch.apply_patch(copy.deepcopy(document), operations)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, LookupError, TypeError) as error:
+        raise _rejected() from error
+
+
+def strategic_merge_patch(document: Any, patch: Mapping[str, Any], type_: Type) -> Any:
+    """Kubernetes' own: like a merge patch, but lists merge by the keys their type has, and `$patch` directs."""
+    return _merge_object(document if isinstance(document, Mapping) else {}, patch, type_)
+
+
+def _merge_object(document: Mapping[str, Any], patch: Mapping[str, Any], type_: Type) -> dict[str, Any]:
+    directive = patch.get(DIRECTIVE)
+    plain = {key: value for key, value in patch.items() if not key.startswith("$")}
+    if directive == "replace":
+        return {key: value for key, value in plain.items() if value is not None}
+    if directive == "delete":
+        return {}
+    merged = dict(document)
+    if RETAIN_KEYS in patch:
+        merged = {key: value for key, value in merged.items() if key in patch[RETAIN_KEYS]}
+    for key, value in patch.items():
+        if key.startswith(DELETE_FROM_LIST):
+            name = key.removeprefix(DELETE_FROM_LIST)
+            merged[name] = [item for item in merged.get(name) or [] if item not in value]
+    for key, value in plain.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge_value(merged.get(key), value, _below(type_, key))
+    return merged
+
+
+def _merge_value(old: Any, new: Any, type_: Type) -> Any:
+    if isinstance(new, Mapping):
+        return _merge_object(old if isinstance(old, Mapping) else {}, new, type_)
+    if isinstance(new, list) and isinstance(type_, ListOf) and type_.kind != "atomic":
+        return _merge_list(old if isinstance(old, list) else [], new, type_)
+    return new
+
+
+def _merge_list(old: list[Any], new: list[Any], type_: ListOf) -> list[Any]:
+    if any(isinstance(item, Mapping) and item.get(DIRECTIVE) == "replace" for item in new):
+        return [item for item in new if not (isinstance(item, Mapping) and DIRECTIVE in item)]
+    if type_.kind == "set":
+        return [*old, *(item for item in new if item not in old)]
+    merged = list(old)
+    for item in new:
+        index = next((at for at, known in enumerate(merged) if _same_key(known, item, type_.keys)), None)
+        if item.get(DIRECTIVE) == "delete":
+            if index is not None:
+                del merged[index]
+        elif index is None:
+            merged.append({key: value for key, value in item.items() if not key.startswith("$")})
+        else:
+            merged[index] = _merge_value(merged[index], item, type_.item)
+    return merged
+
+
+def _same_key(known: Mapping[str, Any], item: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
+    return all(known.get(key) == item.get(key) for key in keys)
+
+
+def _below(type_: Type, key: str) -> Type:
+    if isinstance(type_, Struct):
+        return type_.fields.get(key, ANY)
+    return type_.value if isinstance(type_, MapOf) else ANY
+
+
+def _rejected() -> ApiStatus:
+    return ApiStatus(422, "Invalid", "the server rejected our request due to an error in our request")

@@ -1,0 +1,350 @@
+"""The verbs on resources: from a request to the registry, and from its answer to a body.
+
+`server.py` is the HTTP around this; `registry.py` the rules of writing behind it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import yaml
+
+from devcluster import fields, patches
+from devcluster.access import Access
+from devcluster.catalog import Catalog
+from devcluster.decoding import WrongTypeError, cannot_be_handled, check_kind, read_body, read_json, typed
+from devcluster.errors import ApiStatus, FieldCause, bad_request, invalid
+from devcluster.kinds import Kind
+from devcluster.listing import Lister, Page
+from devcluster.negotiation import Accepted
+from devcluster.options import DeleteOptions, ListOptions, WriteOptions
+from devcluster.registry import Registry, Target
+from devcluster.representation import metadata_only, shown, without_type
+from devcluster.routes import Route, not_allowed
+from devcluster.store import Object, Revision, Store
+from devcluster.tables import columns_of, included, table
+from devcluster.token_requests import request_token
+from devcluster.users import User
+from devcluster.watching import View, Watch
+
+BUILT_IN_PATCHES = (patches.JSON_PATCH, patches.MERGE, patches.STRATEGIC, patches.APPLY)
+CUSTOM_PATCHES = (patches.JSON_PATCH, patches.MERGE, patches.APPLY)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request on a resource, with its body read and its user known."""
+
+    route: Route
+    method: str
+    query: Mapping[str, str]
+    content_type: str
+    body: bytes
+    accepted: Accepted
+    user: User
+    user_agent: str
+    warn: Callable[[str], None]
+
+    @property
+    def target(self) -> Target:
+        """What it is about."""
+        route = self.route
+        return Target(route.kind, route.home, route.name, self.user, self.warn, route.subresource)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a body."""
+
+    status: int
+    body: bytes
+    yaml: bool = False
+
+
+class Resources:
+    """Answers calls from one store."""
+
+    def __init__(
+        self, store: Store, catalog: Catalog, registry: Registry, access: Access, now: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._registry = registry
+        self._access = access
+        self._now = now
+        self.lister = Lister(store)
+
+    async def answer(self, call: Call) -> Answer:
+        """Carry a call out.
+
+        Raises:
+            ApiStatus: it was refused.
+        """
+        route = call.route
+        if route.subresource == "token":
+            return self._issue_token(call)
+        if not route.name:
+            return await self._collection(call)
+        allowed = route.kind.subresources[route.subresource].verbs if route.subresource else route.kind.verbs
+        match call.method:
+            case "GET" if "get" in allowed:
+                return self._object(call, self._registry.get(call.target))
+            case "PUT" if "update" in allowed:
+                return await self._replace(call)
+            case "PATCH" if "patch" in allowed:
+                return await self._patch(call)
+            case "DELETE" if "delete" in allowed:
+                return await self._delete(call)
+            case _:
+                raise not_allowed()
+
+    def watch(self, call: Call, options: ListOptions) -> Watch:
+        """Begin a watch.
+
+        Raises:
+            ApiStatus: a selector cannot be read.
+        """
+        return Watch(self._store, call.route.kind, call.route.namespace, options, self._view(call))
+
+    async def _collection(self, call: Call) -> Answer:
+        kind = call.route.kind
+        match call.method:
+            case "GET":
+                return self._list(call)
+            case "POST" if "create" in kind.verbs and (call.route.namespace is not None) == kind.namespaced:
+                return await self._create(call)
+            case "DELETE" if "deletecollection" in kind.verbs:
+                return await self._delete_collection(call)
+            case _:
+                raise not_allowed()
+
+    def _list(self, call: Call) -> Answer:
+        page = self.lister.page(call.route.kind, call.route.namespace, ListOptions.parse(call.query))
+        return self._listed(call, page)
+
+    async def _create(self, call: Call) -> Answer:
+        options = WriteOptions.parse(call.query, "CreateOptions", call.user_agent)
+        document = self._read(call, options)
+        created = await self._registry.create(call.target, document, options)
+        return self._object(call, created, status=201)
+
+    async def _replace(self, call: Call) -> Answer:
+        options = WriteOptions.parse(call.query, "UpdateOptions", call.user_agent)
+        document = self._read(call, options)
+        target = call.target
+        if target.kind.create_on_update and self._store.get(target.kind.key, target.namespace, target.name) is None:
+            return self._object(call, await self._registry.create(target, document, options), status=201)
+        old = self._registry.get(target)
+        self._registry.check_uid(target, old, document)
+        return self._object(call, await self._registry.update(target, old, document, options))
+
+    async def _patch(self, call: Call) -> Answer:
+        kind = call.route.kind
+        media = call.content_type.partition(";")[0].strip()
+        if media not in BUILT_IN_PATCHES:
+            raise ApiStatus(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+        if kind.custom is not None and media not in CUSTOM_PATCHES:
+            message = "the body of the request was in an unknown format - accepted media types include: "
+            raise ApiStatus(415, "UnsupportedMediaType", message + ", ".join(CUSTOM_PATCHES))
+        options = WriteOptions.parse(call.query, "PatchOptions", call.user_agent)
+        if media == patches.APPLY:
+            return await self._apply(call, options)
+        old = self._registry.get(call.target)
+        patched = self._patched(shown(old, kind), call, media)
+        document = self._checked_patch(call, patched, options)
+        return self._object(call, await self._registry.update(call.target, old, document, options))
+
+    def _patched(self, document: Object, call: Call, media: str) -> Any:
+        patch = read_json(call.body)
+        if media == patches.JSON_PATCH:
+            return patches.json_patch(document, patch)
+        if not isinstance(patch, dict):
+            raise bad_request("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}")
+        if media == patches.MERGE:
+            return patches.merge_patch(document, patch)
+        type_ = call.route.kind.type
+        assert type_ is not None  # noqa: S101 - only built-in kinds take strategic patches
+        return patches.strategic_merge_patch(document, patch, type_)
+
+    def _checked_patch(self, call: Call, patched: Any, options: WriteOptions) -> Object:
+        """The patched object, if it still is one of its kind."""
+        kind = call.route.kind
+        try:
+            if (patched.get("kind"), patched.get("apiVersion")) != (kind.kind, kind.api_version):
+                raise WrongTypeError("illegal base64 data at input byte 0")
+            if kind.custom is not None:
+                self._tell_unknown(call, kind.custom.schema.prune(patched)[1], options, 422)
+                return dict(patched)
+            document, unknown = typed(patched, kind)
+        except WrongTypeError as error:
+            cause = FieldCause("FieldValueInvalid", "patch", f"Invalid value: {msgspec.json.encode(str(patched)).decode()}: {error}")
+            raise invalid("", "", "", [cause]) from error
+        self._tell_unknown(call, unknown, options, 422)
+        return document
+
+    async def _apply(self, call: Call, options: WriteOptions) -> Answer:
+        kind, target = call.route.kind, call.target
+        if not call.query.get("fieldManager"):
+            cause = FieldCause("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
+            raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
+        applied = check_kind(self._read_yaml(call.body), kind)
+        stored = self._store.get(kind.key, target.namespace, target.name)
+        old = stored.object if stored else None
+        if old is None and (target.subresource or (applied.get("metadata") or {}).get("uid")):
+            self._registry.get(target)
+        given = applied.setdefault("metadata", {})
+        given.setdefault("name", target.name)
+        if target.namespace:
+            given.setdefault("namespace", target.namespace)
+        types = fields.types_of(kind)
+        merged = fields.apply(
+            old, applied, options.field_manager, options.force, types, self._registry.timestamp, target.subresource
+        )
+        if kind.custom is not None:
+            self._tell_unknown(call, kind.custom.schema.prune(merged)[1], options, 500)
+        if old is None:
+            created = await self._registry.create(target, merged, options, applied=merged)
+            return self._object(call, created, status=201)
+        return self._object(call, await self._registry.update(target, old, merged, options, apply=True))
+
+    def _read_yaml(self, body: bytes) -> dict[str, Any]:
+        return read_body(body, "application/yaml", "object").document
+
+    async def _delete(self, call: Call) -> Answer:
+        body = read_body(call.body, call.content_type, "DeleteOptions").document if call.body else {}
+        deleted, gone = await self._registry.delete(call.target, DeleteOptions.parse(call.query, body))
+        if not gone:
+            return self._object(call, deleted)
+        kind = call.route.kind
+        details = {"name": call.route.name, "kind": kind.plural, "uid": deleted["metadata"]["uid"]}
+        if kind.group:
+            details["group"] = kind.group
+        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        return Answer(200, msgspec.json.encode(status))
+
+    async def _delete_collection(self, call: Call) -> Answer:
+        body = read_body(call.body, call.content_type, "DeleteOptions").document if call.body else {}
+        options = DeleteOptions.parse(call.query, body)
+        page = self.lister.page(call.route.kind, call.route.namespace, ListOptions.parse(call.query))
+        for revision in page.revisions:
+            namespace, name = revision.place
+            target = Target(call.route.kind, namespace, name, call.user, call.warn)
+            await self._registry.delete(target, options)
+        return self._listed(call, page)
+
+    def _issue_token(self, call: Call) -> Answer:
+        if call.method != "POST":
+            raise not_allowed()
+        account = self._registry.get(call.target)
+        document = read_body(call.body, call.content_type, "TokenRequest").document
+        answer = request_token(
+            self._access.tokens, self._access.uid_of, account, document, lambda: self._registry.timestamp
+        )
+        return Answer(201, msgspec.json.encode(answer))
+
+    def _read(self, call: Call, options: WriteOptions) -> Object:
+        """The object in a body, checked against its kind."""
+        kind = call.route.kind
+        decoded = read_body(call.body, call.content_type, kind.kind)
+        document = check_kind(decoded.document, kind)
+        if kind.custom is not None:
+            unknown = kind.custom.schema.prune(document)[1]
+        else:
+            try:
+                document, unknown = typed(document, kind)
+            except WrongTypeError as error:
+                raise cannot_be_handled(kind, error) from error
+        self._tell_unknown(call, unknown, options, 400, decoded.repeated)
+        return document
+
+    def _tell_unknown(
+        self, call: Call, unknown: list[str], options: WriteOptions, code: int, repeated: list[str] | None = None
+    ) -> None:
+        """Warn of fields that are dropped, or refuse them."""
+        problems = [f'duplicate field "{path}"' for path in repeated or []] + [f'unknown field "{path}"' for path in unknown]
+        if not problems or options.field_validation == "Ignore":
+            return
+        if options.field_validation != "Strict":
+            for problem in problems:
+                call.warn(problem)
+            return
+        kind = call.route.kind
+        why = f"strict decoding error: {', '.join(problems)}"
+        if code == 400:
+            raise cannot_be_handled(kind, why)
+        raise invalid("", "", "", [FieldCause("FieldValueInvalid", "patch", f"Invalid value: {why}")])
+
+    def _object(self, call: Call, obj: Object, status: int = 200) -> Answer:
+        """One object in the form that is wanted."""
+        kind, accepted = call.route.kind, call.accepted
+        match accepted.form:
+            case "metadata":
+                return Answer(status, msgspec.json.encode(metadata_only(obj)))
+            case "metadata list":
+                message = "you requested PartialObjectMetadataList, but the requested object is not a list"
+                raise ApiStatus(406, "NotAcceptable", message)
+            case "table":
+                return self._table(call, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
+            case _:
+                document = shown(obj, kind)
+                if accepted.yaml:
+                    return Answer(status, yaml.safe_dump(document).encode(), yaml=True)
+                return Answer(status, msgspec.json.encode(document))
+
+    def _listed(self, call: Call, page: Page) -> Answer:
+        kind, accepted = call.route.kind, call.accepted
+        if accepted.form == "metadata":
+            message = f"you requested PartialObjectMetadata, but the requested object is a list (*core.{kind.list_kind_name})"
+            raise ApiStatus(406, "NotAcceptable", message)
+        if accepted.form == "table":
+            return self._table(call, [revision.object for revision in page.revisions], page.metadata)
+        form, make = self._item_form(call)
+        items = b",".join(revision.encoded(form, make) for revision in page.revisions)
+        partial = accepted.form == "metadata list"
+        head = {
+            "kind": "PartialObjectMetadataList" if partial else kind.list_kind_name,
+            "apiVersion": "meta.k8s.io/v1" if partial else kind.api_version,
+            "metadata": page.metadata,
+        }
+        body = msgspec.json.encode(head)[:-1] + b',"items":[' + items + b"]}"
+        return Answer(200, yaml.safe_dump(msgspec.json.decode(body)).encode() if accepted.yaml else body, accepted.yaml)
+
+    def _item_form(self, call: Call) -> tuple[str, Callable[[Object], Any]]:
+        kind = call.route.kind
+        if call.accepted.form == "metadata list":
+            return "metadata", metadata_only
+        if kind.custom is not None:
+            return f"object {kind.api_version}", lambda obj: {**shown(obj, kind), "apiVersion": kind.api_version}
+        return f"item {kind.api_version}", lambda obj: without_type(shown(obj, kind))
+
+    def _table(self, call: Call, objects: list[Object], metadata: Mapping[str, Any]) -> Answer:
+        columns = columns_of(call.route.kind, self._now())
+        made = table(objects, columns, metadata, call.accepted.version, included(call.query))
+        return Answer(200, msgspec.json.encode(made))
+
+    def _view(self, call: Call) -> View:
+        kind = call.route.kind
+        match call.accepted.form:
+            case "metadata":
+                return View("metadata", metadata_only)
+            case "table":
+                return View("", self._table_rows(call, kind))
+            case _:
+                return View(f"object {kind.api_version}", lambda obj: shown(obj, kind))
+
+    def _table_rows(self, call: Call, kind: Kind) -> Callable[[Object], Any]:
+        """Each event a table of one row; only the first describes the columns."""
+        include, version, told = included(call.query), call.accepted.version, []
+
+        def row(obj: Object) -> Any:
+            heading = not told
+            told.append(True)
+            listed = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+            return table([obj], columns_of(kind, self._now()), listed, version, include, heading=heading)
+
+        return row
+
+
+__all__ = ["Answer", "Call", "Resources", "Revision"]

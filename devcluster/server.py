@@ -1,0 +1,290 @@
+"""The HTTP shell: every request through the same steps, every failure as a Status.
+
+Faults, the gate (who, and may they), then discovery, reviews or resources. What the answers are is decided elsewhere.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+import yaml
+from aiohttp import web
+
+from devcluster import discovery, openapi
+from devcluster.access import Access
+from devcluster.catalog import Catalog
+from devcluster.decoding import read_body
+from devcluster.errors import ApiStatus, internal_error
+from devcluster.faults import Fault, Faults
+from devcluster.negotiation import Accepted, negotiate
+from devcluster.options import ListOptions, is_true
+from devcluster.rbac import Attributes
+from devcluster.request_attributes import request_attributes
+from devcluster.resources import Answer, Call, Resources
+from devcluster.review_resources import REVIEW_RESOURCES
+from devcluster.routes import NoSuchPathError, find_route, not_allowed
+from devcluster.store import Store
+from devcluster.users import User
+from devcluster.warning_headers import warning_headers
+from devcluster.watching import Watch
+
+BODY_LIMIT = 3 * 1024 * 1024
+HEALTH = ("/healthz", "/livez", "/readyz")
+CONTROL = "/devcluster"
+NOT_FOUND_TEXT = "404 page not found\n"
+
+
+class Server:
+    """Answers every request of one cluster."""
+
+    def __init__(self, store: Store, catalog: Catalog, resources: Resources, access: Access, faults: Faults) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._resources = resources
+        self._access = access
+        self.faults = faults
+        self._open: set[asyncio.Transport] = set()
+        self._refusing_until = 0.0
+        self._reviews = {(review.group, "v1", review.plural): review for review in REVIEW_RESOURCES}
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        application = web.Application(client_max_size=BODY_LIMIT)
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        return application
+
+    def restart(self, seconds: float = 0.0) -> None:
+        """Drop every connection, and every new one for some seconds."""
+        self._refusing_until = asyncio.get_running_loop().time() + seconds
+        for transport in list(self._open):
+            transport.abort()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        transport = request.transport
+        if transport is None or asyncio.get_running_loop().time() < self._refusing_until:
+            return _hung_up(request)
+        self._open.add(transport)
+        try:
+            return await self._guarded(request)
+        finally:
+            self._open.discard(transport)
+
+    async def _guarded(self, request: web.Request) -> web.StreamResponse:
+        warnings: list[str] = []
+        try:
+            response = await self._serve(request, warnings.append)
+        except ApiStatus as status:
+            response = _status_response(status)
+        except NoSuchPathError:
+            response = web.Response(status=404, text=NOT_FOUND_TEXT)
+        except web.HTTPRequestEntityTooLarge:
+            message = f"Request entity too large: limit is {BODY_LIMIT}"
+            response = _status_response(ApiStatus(413, "RequestEntityTooLarge", message))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            structlog.get_logger("devcluster").exception("a request failed unexpectedly", path=request.path)
+            response = _status_response(internal_error("an unexpected failure of devcluster; its log tells more"))
+        if not response.prepared:
+            for header in warning_headers(warnings):
+                response.headers.add("Warning", header)
+        return response
+
+    async def _serve(self, request: web.Request, warn: Callable[[str], None]) -> web.StreamResponse:
+        attributes = request_attributes(request.method, request.path, request.query)
+        fault = self.faults.strike(attributes, "fail", "delay", "drop")
+        if fault is not None and fault.action == "delay":
+            await asyncio.sleep(fault.seconds)
+        if fault is not None and fault.action == "fail":
+            raise fault.error()
+        user = self._access.gate.admit(request.headers.items(), _certificate(request), attributes)
+        response = await self._dispatch(request, attributes, user, warn)
+        return _hung_up(request) if fault is not None and fault.action == "drop" else response
+
+    async def _dispatch(
+        self, request: web.Request, attributes: Attributes, user: User, warn: Callable[[str], None]
+    ) -> web.StreamResponse:
+        if request.path.startswith(CONTROL + "/"):
+            return await self._control(request)
+        if attributes.path:
+            return self._non_resource(request)
+        review = self._reviews.get((attributes.group, attributes.version, attributes.resource))
+        if review is not None:
+            return await self._review(request, review.kind, user, attributes.namespace)
+        call = await self._call(request, user, warn)
+        if request.method == "GET" and not call.route.name and is_true(request.query.get("watch")):
+            return await self._watch(request, call, attributes)
+        return _response(await self._resources.answer(call))
+
+    async def _call(self, request: web.Request, user: User, warn: Callable[[str], None]) -> Call:
+        route = find_route(request.path, self._catalog)
+        return Call(
+            route=route,
+            method=request.method,
+            query=request.query,
+            content_type=request.headers.get("Content-Type", ""),
+            body=await request.read(),
+            accepted=negotiate(request.headers.get("Accept", "")),
+            user=user,
+            user_agent=request.headers.get("User-Agent", ""),
+            warn=warn,
+        )
+
+    async def _watch(self, request: web.Request, call: Call, attributes: Attributes) -> web.StreamResponse:
+        options = ListOptions.parse(call.query)
+        watch = self._resources.watch(call, options)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        try:
+            await response.prepare(request)
+            await self._stream(watch, response, attributes, silent=call.accepted.form == "metadata list")
+            await response.write_eof()
+        except ConnectionError:
+            pass  # the client has gone; there is nobody to tell
+        finally:
+            watch.close()
+        return response
+
+    async def _stream(
+        self, watch: Watch, response: web.StreamResponse, attributes: Attributes, *, silent: bool
+    ) -> None:
+        """Send lines until the end; a scripted fault holds them back or ends them early. The real server sends nothing at all to one who
+        asks a watch for lists of metadata (`silent`)."""
+        lines = aiter(watch.lines())
+        while True:
+            hold = self.faults.holds(attributes)
+            if hold == "cut":
+                return
+            if hold == "freeze" or silent:
+                await self.faults.changed()
+                continue
+            line = asyncio.ensure_future(anext(lines, None))
+            changed = asyncio.ensure_future(self.faults.changed())
+            try:
+                await asyncio.wait({line, changed}, return_when=asyncio.FIRST_COMPLETED)
+                while not line.done() and self.faults.holds(attributes) != "cut":
+                    await asyncio.wait({line, asyncio.ensure_future(self.faults.changed())}, return_when=asyncio.FIRST_COMPLETED)
+                while self.faults.holds(attributes) == "freeze":
+                    await self.faults.changed()
+            finally:
+                changed.cancel()
+                if not line.done():
+                    line.cancel()
+            if line.cancelled() or not line.done() or (text := line.result()) is None:
+                return
+            await response.write(text)
+
+    async def _review(self, request: web.Request, kind: str, user: User, namespace: str) -> web.Response:
+        if request.method != "POST":
+            raise not_allowed()
+        decoded = read_body(await request.read(), request.headers.get("Content-Type", ""), kind)
+        answer = self._access.reviewer.answer(kind, user, namespace, decoded.document)
+        return _json(answer, status=201)
+
+    def _non_resource(self, request: web.Request) -> web.Response:
+        """Discovery, documents and health: what has no objects."""
+        path = request.path.rstrip("/") or "/"
+        if path.startswith(HEALTH):
+            return web.Response(text="ok")
+        if path.startswith("/openapi/"):
+            return self._openapi(request, path)
+        kinds = discovery.kinds_with_reviews(self._catalog)
+        whole = discovery.wants_aggregated(request.headers.get("Accept", ""))
+        document = self._document(path, kinds, whole=whole)
+        if document is None:
+            raise NoSuchPathError(path)
+        accepted = Accepted() if whole else negotiate(request.headers.get("Accept", ""))
+        if accepted.yaml:
+            return web.Response(body=yaml.safe_dump(document), content_type="application/yaml")
+        return _json(document)
+
+    def _document(self, path: str, kinds: list[Any], *, whole: bool) -> Mapping[str, Any] | None:
+        match [part for part in path.split("/") if part]:
+            case []:
+                return {"paths": ["/api", "/api/v1", "/apis", *HEALTH, "/openapi/v2", "/openapi/v3", "/version"]}
+            case ["version"]:
+                return discovery.VERSION
+            case ["openid", "v1", "jwks"]:
+                return self._access.tokens.json_web_key_set()
+            case ["api"]:
+                return discovery.aggregated(kinds, core=True) if whole else discovery.core_versions()
+            case ["apis"]:
+                return discovery.aggregated(kinds, core=False) if whole else discovery.group_list(kinds)
+            case ["api", version]:
+                return discovery.resource_list(kinds, "", version)
+            case ["apis", group]:
+                return discovery.group(kinds, group)
+            case ["apis", group, version]:
+                return discovery.resource_list(kinds, group, version)
+            case _:
+                return None
+
+    def _openapi(self, request: web.Request, path: str) -> web.Response:
+        kinds = list(self._catalog)
+        if path == "/openapi/v2":
+            return _with_etag(request, openapi.v2_document(kinds), openapi.V2_MEDIA_TYPE)
+        if path == "/openapi/v3":
+            return _with_etag(request, msgspec.json.encode(openapi.v3_index(kinds)), "text/plain")
+        document = openapi.v3_document(path.removeprefix("/openapi/v3/"), kinds)
+        if document is None:
+            raise NoSuchPathError(path)
+        return _with_etag(request, msgspec.json.encode(document), "application/json")
+
+    async def _control(self, request: web.Request) -> web.Response:
+        """Faults from outside; README.md says how."""
+        body = json.loads(await request.read() or b"{}")
+        match (request.method, request.path.removeprefix(CONTROL)):
+            case ("POST", "/faults"):
+                self.faults.add(Fault.parse(body))
+            case ("DELETE", "/faults"):
+                self.faults.clear()
+            case ("POST", "/compact"):
+                self._store.compact()
+                self._resources.lister.forget()
+            case ("POST", "/restart"):
+                asyncio.get_running_loop().call_later(0.01, self.restart, float(body.get("seconds", 0)))
+            case ("GET", "/faults"):
+                pass
+            case _:
+                raise NoSuchPathError(request.path)
+        active = [{"action": fault.action, "hits": fault.hits} for fault in self.faults.active]
+        return _json({"faults": active, "resourceVersion": str(self._store.version)})
+
+
+def _certificate(request: web.Request) -> bytes | None:
+    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+    certificate: bytes | None = tls.getpeercert(binary_form=True) if tls else None
+    return certificate
+
+
+def _hung_up(request: web.Request) -> web.Response:
+    """The connection is closed without an answer."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)
+
+
+def _status_response(status: ApiStatus) -> web.Response:
+    response = _json(status.as_document(), status=status.code)
+    seconds = (status.details or {}).get("retryAfterSeconds")
+    if seconds is not None:
+        response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def _response(answer: Answer) -> web.Response:
+    media = "application/yaml" if answer.yaml else "application/json"
+    return web.Response(status=answer.status, body=answer.body, content_type=media)
+
+
+def _json(document: Mapping[str, Any], status: int = 200) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")
+
+
+def _with_etag(request: web.Request, body: bytes, media: str) -> web.Response:
+    tag = f'"{openapi.fingerprint(body)}"'
+    if request.headers.get("If-None-Match") == tag:
+        return web.Response(status=304, headers={"Etag": tag})
+    return web.Response(body=body, content_type=media, headers={"Etag": tag})

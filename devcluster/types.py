@@ -84,14 +84,17 @@ def struct(name: str, /, **fields: Type) -> Struct:
     return Struct(name, fields)
 
 
-OWNER_REFERENCE = struct(
+OWNER_REFERENCE = Struct(
     "OwnerReference",
-    apiVersion=STRING,
-    kind=STRING,
-    name=STRING,
-    uid=STRING,
-    controller=BOOLEAN,
-    blockOwnerDeletion=BOOLEAN,
+    {
+        "apiVersion": STRING,
+        "kind": STRING,
+        "name": STRING,
+        "uid": STRING,
+        "controller": BOOLEAN,
+        "blockOwnerDeletion": BOOLEAN,
+    },
+    atomic=True,
 )
 MANAGED_FIELDS = struct(
     "ManagedFieldsEntry",

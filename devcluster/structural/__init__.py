@@ -3,7 +3,7 @@
 Start at `schema.py`, which the request pipeline uses. `definition.py` judges the CustomResourceDefinition itself.
 """
 
-from devcluster.structural.definition import accepted_status, definition_problems, with_defaults
+from devcluster.structural.definition import definition_problems
 from devcluster.structural.schema import StructuralSchema
 
-__all__ = ["StructuralSchema", "accepted_status", "definition_problems", "with_defaults"]
+__all__ = ["StructuralSchema", "definition_problems"]

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition itself: what the server fills in, what it refuses, and the status it writes.
+"""What the server refuses of a CustomResourceDefinition itself. `crds.py` fills it in before, and serves it afterwards.
 
 Only conversion strategy None is carried out, so that a definition that asks for a webhook is refused.
 """
@@ -26,20 +26,6 @@ VERSION_SHOWN = {"Name": "name", "Served": "served", "Storage": "storage"}
 VERSION_HIDDEN = ("DeprecationWarning", "Schema", "Subresources", "AdditionalPrinterColumns", "SelectableFields")
 
 
-def with_defaults(definition: Document) -> dict[str, Any]:
-    """Fill in what a definition may leave open."""
-    spec = definition.get("spec") or {}
-    names = dict(spec.get("names") or {})
-    kind = names.get("kind", "")
-    if kind:
-        names.setdefault("singular", kind.lower())
-        names.setdefault("listKind", f"{kind}List")
-    return {
-        **definition,
-        "spec": {**spec, "names": names, "conversion": spec.get("conversion") or {"strategy": "None"}},
-    }
-
-
 def definition_problems(definition: Document, old: Document | None = None) -> list[FieldCause]:
     """List everything wrong with a (defaulted) definition; `old` is what an update replaces."""
     spec = definition.get("spec") or {}
@@ -48,26 +34,6 @@ def definition_problems(definition: Document, old: Document | None = None) -> li
     causes += [*_scope_problems(spec, old), *_names_problems(names), *_conversion_problems(spec)]
     causes += _versions_problems(spec.get("versions") or [])
     return causes
-
-
-def accepted_status(definition: Document, now: str) -> dict[str, Any]:
-    """Build the status of a definition whose names are free.
-
-    Args:
-        definition: defaulted.
-        now: as the API writes times.
-    """
-    spec = definition["spec"]
-    told = (
-        ("NamesAccepted", "NoConflicts", "no conflicts found"),
-        ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-    )
-    conditions = [
-        {"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message}
-        for kind, reason, message in told
-    ]
-    stored = [version["name"] for version in spec["versions"] if version.get("storage")]
-    return {"conditions": conditions, "acceptedNames": spec["names"], "storedVersions": stored}
 
 
 def _name_problems(definition: Document, spec: Document, names: Document) -> Iterator[FieldCause]:

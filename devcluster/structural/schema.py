@@ -3,17 +3,20 @@
 `prune`, then `default`, then `validate`; each takes a whole object and returns something new.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from devcluster.errors import FieldCause
 from devcluster.structural.defaulting import defaulted
+from devcluster.structural.field_types import object_type_of
 from devcluster.structural.listtypes import duplicates
 from devcluster.structural.pruning import ROOT_FIELDS, pruned
 from devcluster.structural.rules import broken_rules, has_rules
 from devcluster.structural.validation import Place, problems
 from devcluster.structural.values import ABSENT, Absent, child
 from devcluster.structural.wording import invalid
+from devcluster.types import Struct
 
 Document = Mapping[str, Any]
 # With one of these the object is not what rules may rely on, so they are not asked.
@@ -37,6 +40,11 @@ class StructuralSchema:
     def __init__(self, openapi_v3_schema: Document) -> None:
         self._schema = openapi_v3_schema
         self._has_rules = has_rules(openapi_v3_schema)
+
+    @functools.cached_property
+    def field_types(self) -> Struct:
+        """The types of its fields, for server-side apply."""
+        return object_type_of(self._schema)
 
     def prune(self, document: Document) -> tuple[dict[str, Any], list[str]]:
         """Drop what is not declared; returns the object and the sorted paths that were dropped."""

@@ -45,10 +45,9 @@ def _list_problem(value: Any, type_: ListOf, path: Path) -> str | None:
     seen = set()
     for index, item in enumerate(value):
         element = f"[{index}]"
-        if type_.kind == "map":
-            if not isinstance(item, dict) or not any(key in item for key in type_.keys):
-                why = f'associative list with keys has an element that omits key field "{type_.keys[0]}"'
-                return f"{spelled(path)}: element {index}: {why} (and doesn't have default value)"
+        if type_.kind == "map" and (not isinstance(item, dict) or not any(key in item for key in type_.keys)):
+            why = f'associative list with keys has an element that omits key field "{type_.keys[0]}"'
+            return f"{spelled(path)}: element {index}: {why} (and doesn't have default value)"
         if type_.kind != "atomic":
             element = item_element(item, type_)
             if element in seen:

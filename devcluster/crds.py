@@ -64,3 +64,31 @@ def kinds_of(definition: Document) -> Iterator[Kind]:
             singular=names.get("singular", ""),
             list_kind=names.get("listKind", ""),
         )
+
+
+def completed(definition: Document) -> dict[str, Any]:
+    """A CRD with everything filled in that it may leave open."""
+    spec = definition.get("spec") or {}
+    names = dict(spec.get("names") or {})
+    if kind := names.get("kind"):
+        names.setdefault("singular", kind.lower())
+        names.setdefault("listKind", f"{kind}List")
+    return {
+        **definition,
+        "spec": {**spec, "names": names, "conversion": spec.get("conversion") or {"strategy": "None"}},
+    }
+
+
+def accepted_status(definition: Document, timestamp: str) -> dict[str, Any]:
+    """The status of a CRD whose names nobody else has."""
+    spec = definition["spec"]
+    stored = [version["name"] for version in spec["versions"] if version.get("storage")]
+    accepted = {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"}
+    ready = {
+        "type": "Established",
+        "status": "True",
+        "reason": "InitialNamesAccepted",
+        "message": "the initial names have been accepted",
+    }
+    conditions = [{**condition, "lastTransitionTime": timestamp} for condition in (accepted, ready)]
+    return {"conditions": conditions, "acceptedNames": spec["names"], "storedVersions": stored}

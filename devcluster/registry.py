@@ -13,6 +13,7 @@ from typing import Any
 from devcluster import fields, metadata
 from devcluster.access import Access
 from devcluster.admission.request import AdmissionRequest, Operation, Resource
+from devcluster.crds import accepted_status
 from devcluster.errors import ApiStatus, FieldCause, bad_request, forbidden, invalid, not_found, qualified
 from devcluster.escalation import check_grant
 from devcluster.kinds import Kind
@@ -21,7 +22,6 @@ from devcluster.rbac import RBAC_GROUP
 from devcluster.representation import stored_form
 from devcluster.store import Object, Store
 from devcluster.strategies import new_event_causes, strategy_of
-from devcluster.structural import accepted_status
 from devcluster.users import User
 
 NAMESPACES = ("", "namespaces")

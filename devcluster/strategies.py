@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster import rbac_validation
+from devcluster import crds, rbac_validation
 from devcluster.admission import configurations
 from devcluster.errors import FieldCause
 from devcluster.field_problems import invalid_value, required
-from devcluster.structural import definition_problems, with_defaults
+from devcluster.structural import definition_problems
 
 CONFIGMAP_LIMIT = 1048576
 KEY_WORDS = (
@@ -156,7 +156,7 @@ _STRATEGIES: Mapping[tuple[str, str], Strategy] = {
     ("", "namespaces"): Strategy(complete=_complete_namespace, begin=_begin_namespace),
     ("", "events"): Strategy(causes=_event_causes),
     ("", "secrets"): Strategy(complete=_secret_complete),
-    ("apiextensions.k8s.io", "customresourcedefinitions"): Strategy(complete=with_defaults, causes=_definition_causes),
+    ("apiextensions.k8s.io", "customresourcedefinitions"): Strategy(complete=crds.completed, causes=_definition_causes),
     ("coordination.k8s.io", "leases"): Strategy(complete=_complete_lease, causes=_lease_causes),
     **{
         ("rbac.authorization.k8s.io", plural): _RBAC

@@ -50,14 +50,20 @@ def generated_name(prefix: str) -> str:
     return prefix[:LONGEST_PREFIX] + "".join(secrets.choice(RANDOM_LETTERS) for _ in range(RANDOM_LENGTH))
 
 
-def for_create(document: Document, *, namespace: str, uid: str, now: str) -> dict[str, Any]:
-    """The document with the metadata that a new object gets."""
-    metadata = {key: value for key, value in document.get("metadata", {}).items() if key not in SERVER_FIELDS}
+def named(document: Document, *, namespace: str) -> dict[str, Any]:
+    """The document under its final name, without what only the server sets: what mutating webhooks get to see."""
+    metadata = {key: value for key, value in (document.get("metadata") or {}).items() if key not in SERVER_FIELDS}
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = generated_name(metadata["generateName"])
     if namespace:
         metadata["namespace"] = namespace
-    return {**document, "metadata": _without_empty(metadata | {"uid": uid, "creationTimestamp": now})}
+    return {**document, "metadata": _without_empty(metadata)}
+
+
+def for_create(document: Document, *, namespace: str, uid: str, now: str) -> dict[str, Any]:
+    """The document with the metadata that a new object gets."""
+    begun = named(document, namespace=namespace)
+    return {**begun, "metadata": begun["metadata"] | {"uid": uid, "creationTimestamp": now}}
 
 
 def for_update(document: Document, old: Document) -> dict[str, Any]:

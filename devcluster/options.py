@@ -1,7 +1,7 @@
 """The query parameters of requests, read and checked as the real server checks them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster.errors import ApiStatus, FieldCause, bad_request, invalid
@@ -16,12 +16,13 @@ Query = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """What a create, update or patch may ask for."""
+    """What a create, update or patch may ask for; `sent` is what was asked for in so many words, for webhooks."""
 
     dry_run: bool
     field_manager: str
     field_validation: str
     force: bool
+    sent: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, query: Query, kind: str, user_agent: str) -> "WriteOptions":
@@ -37,17 +38,20 @@ class WriteOptions:
         if causes:
             raise invalid(META_GROUP, kind, "", causes)
         manager = query.get("fieldManager") or user_agent.partition("/")[0] or "unknown"
-        return cls(is_dry_run(query), manager, validation or "Warn", is_true(query.get("force")))
+        sent: dict[str, Any] = {"dryRun": ["All"]} if is_dry_run(query) else {}
+        sent |= {key: query[key] for key in ("fieldManager", "fieldValidation") if query.get(key)}
+        return cls(is_dry_run(query), manager, validation or "Warn", is_true(query.get("force")), sent)
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
-    """What a delete may ask for, from its query and its body."""
+    """What a delete may ask for, from its query and its body; `sent` is that in so many words, for webhooks."""
 
     dry_run: bool
-    uid: str | None
-    resource_version: str | None
-    propagation: str | None
+    uid: str | None = None
+    resource_version: str | None = None
+    propagation: str | None = None
+    sent: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, query: Query, body: Mapping[str, Any]) -> "DeleteOptions":
@@ -66,7 +70,12 @@ class DeleteOptions:
             raise invalid(META_GROUP, "DeleteOptions", "", causes)
         preconditions = body.get("preconditions") or {}
         dry_run = is_dry_run(query) or body.get("dryRun") == ["All"]
-        return cls(dry_run, preconditions.get("uid"), preconditions.get("resourceVersion"), propagation)
+        sent = {key: value for key, value in body.items() if key not in ("kind", "apiVersion")}
+        if dry_run:
+            sent["dryRun"] = ["All"]
+        if propagation is not None and "orphanDependents" not in sent:
+            sent["propagationPolicy"] = propagation
+        return cls(dry_run, preconditions.get("uid"), preconditions.get("resourceVersion"), propagation, sent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,13 @@ MODIFIED = "the object has been modified; please apply your changes to the lates
 Document = Mapping[str, Any]
 
 
+class OvertakenError(ApiStatus):
+    """A 409 that the writer has no part in: a write that did not insist on a version can be tried again."""
+
+    def __init__(self, conflict: ApiStatus) -> None:
+        super().__init__(conflict.code, conflict.reason, conflict.message, conflict.details)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a request is about, on whose behalf, and how.
@@ -101,21 +108,22 @@ class Registry:
         if given.get("resourceVersion"):
             raise ApiStatus(500, "", "resourceVersion should not be set on objects to be created")
         self._check_namespace_of(target, given)
-        new = metadata.for_create(document, namespace=target.namespace, uid=str(uuid.uuid4()), now=self.timestamp)
+        new = metadata.named(document, namespace=target.namespace)
         target = replace(target, name=new["metadata"].get("name", ""))
+        new = await self._mutated(target, Operation.CREATE, stored_form(new, kind), None, options)
+        new = metadata.for_create(new, namespace=target.namespace, uid=str(uuid.uuid4()), now=self.timestamp)
         if kind.custom is None:
             new = strategy.begin(new)
         if kind.counts_generations:
             new["metadata"]["generation"] = 1
         if "status" in kind.subresources and kind.key != NAMESPACES:
             new.pop("status", None)
-        new = stored_form(new, kind)
-        new = await self._mutated(target, Operation.CREATE, new, None, options)
         new = self._completed(kind, new)
         self._refuse(kind, target.name, [*self._name_causes(target, new), *self._causes(target, new, None)])
         self._check_grant(target, new, None)
         self._check_place(target)
         await self._admit(target, Operation.CREATE, new, None, options)
+        self._check_place(target)  # again: webhooks took their time
         if self._store.get(kind.key, target.namespace, target.name) is not None:
             raise self._already_exists(target)
         if applied is None:
@@ -148,6 +156,7 @@ class Registry:
         self._refuse(kind, target.name, self._causes(target, new, old))
         self._check_grant(target, new, old)
         await self._admit(target, Operation.UPDATE, new, old, options)
+        self._check_not_overtaken(target, old)
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         if not apply:
             new = fields.track(
@@ -175,9 +184,11 @@ class Registry:
         """
         old = self.get(target)
         self._check_delete_preconditions(target, old, options)
-        request = self._request(target, Operation.DELETE, None, old, options.dry_run)
+        request = self._request(target, Operation.DELETE, None, old, options)
         await self._access.admission.mutate(request, target.warn)
         await self._access.admission.validate(request, target.warn)
+        old = self.get(target)  # again: webhooks took their time
+        self._check_delete_preconditions(target, old, options)
         before = old["metadata"]
         if before.get("deletionTimestamp"):
             return old, False
@@ -222,25 +233,32 @@ class Registry:
     async def _mutated(
         self, target: Target, operation: Operation, new: Object, old: Object | None, options: WriteOptions
     ) -> Object:
-        request = self._request(target, operation, new, old, options.dry_run)
+        request = self._request(target, operation, new, old, options)
         mutated = await self._access.admission.mutate(request, target.warn)
         return dict(mutated or {})
 
     async def _admit(
         self, target: Target, operation: Operation, new: Object, old: Object | None, options: WriteOptions
     ) -> None:
-        request = self._request(target, operation, new, old, options.dry_run)
+        request = self._request(target, operation, new, old, options)
         await self._access.admission.validate(request, target.warn)
 
     def _request(
-        self, target: Target, operation: Operation, new: Object | None, old: Object | None, dry_run: bool
+        self,
+        target: Target,
+        operation: Operation,
+        new: Object | None,
+        old: Object | None,
+        options: WriteOptions | DeleteOptions,
     ) -> AdmissionRequest:
         kind = target.kind
         namespace = target.name if kind.key == NAMESPACES else target.namespace
         home = self._store.get(NAMESPACES, "", namespace)
         return AdmissionRequest(
             operation=operation,
-            resource=Resource(kind.group, kind.version, kind.kind, kind.plural, kind.namespaced),
+            resource=Resource(
+                kind.group, kind.version, kind.kind, kind.plural, kind.namespaced, self._other_versions(kind)
+            ),
             name=target.name,
             namespace=namespace,
             user=target.user,
@@ -248,9 +266,13 @@ class Registry:
             old_object=old,
             subresource=target.subresource,
             namespace_labels=(home.object["metadata"].get("labels") or {}) if home else {},
-            options={"dryRun": ["All"]} if dry_run else {},
-            dry_run=dry_run,
+            options=options.sent,
+            dry_run=options.dry_run,
         )
+
+    def _other_versions(self, kind: Kind) -> tuple[str, ...]:
+        served = kind.custom.served if kind.custom is not None else ()
+        return tuple(version for version in served if version != kind.version)
 
     def _completed(self, kind: Kind, new: Object) -> Object:
         if kind.custom is not None:
@@ -321,6 +343,12 @@ class Registry:
             raise invalid(target.kind.group, target.kind.plural, target.name, [cause])
         if version and version != before["resourceVersion"]:
             raise self.conflict(target)
+
+    def _check_not_overtaken(self, target: Target, old: Object) -> None:
+        """Nobody may have written the object while webhooks were asked."""
+        current = self._store.get(target.kind.key, target.namespace, target.name)
+        if current is None or current.object is not old:
+            raise OvertakenError(self.conflict(target))
 
     def conflict(self, target: Target, why: str = MODIFIED) -> ApiStatus:
         """409: the object is not what the writer thinks."""

@@ -3,7 +3,7 @@
 `server.py` is the HTTP around this; `registry.py` the rules of writing behind it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from devcluster.kinds import Kind
 from devcluster.listing import Lister, Page
 from devcluster.negotiation import Accepted
 from devcluster.options import DeleteOptions, ListOptions, WriteOptions
-from devcluster.registry import Registry, Target
+from devcluster.registry import OvertakenError, Registry, Target
 from devcluster.representation import metadata_only, shown, without_type
 from devcluster.routes import Route, not_allowed
 from devcluster.store import Object, Revision, Store
@@ -30,6 +30,7 @@ from devcluster.users import User
 from devcluster.watching import View, Watch
 
 BUILT_IN_PATCHES = (patches.JSON_PATCH, patches.MERGE, patches.STRATEGIC, patches.APPLY)
+OVERTAKEN_TRIES = 5  # as often as kube-apiserver tries a patch again
 CUSTOM_PATCHES = (patches.JSON_PATCH, patches.MERGE, patches.APPLY)
 
 
@@ -92,9 +93,9 @@ class Resources:
             case "GET" if "get" in allowed:
                 return self._object(call, self._registry.get(call.target))
             case "PUT" if "update" in allowed:
-                return await self._replace(call)
+                return await _retried(lambda: self._replace(call))
             case "PATCH" if "patch" in allowed:
-                return await self._patch(call)
+                return await _retried(lambda: self._patch(call))
             case "DELETE" if "delete" in allowed:
                 return await self._delete(call)
             case _:
@@ -345,6 +346,16 @@ class Resources:
             return table([obj], columns_of(kind, self._now()), listed, version, include, heading=heading)
 
         return row
+
+
+async def _retried(write: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Try again what somebody else overtook; a write that insists on a version then gets its conflict."""
+    for _ in range(OVERTAKEN_TRIES):
+        try:
+            return await write()
+        except OvertakenError:
+            continue
+    return await write()
 
 
 __all__ = ["Answer", "Call", "Resources", "Revision"]

@@ -11,10 +11,9 @@ from typing import Any
 
 from configmapsync.defaulting import default_document
 from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
-from configmapsync.names import GROUP, PLURAL, NamespacedName
-from configmapsync.reasons import Reason
+from configmapsync.names import GROUP, PLURAL, SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.resource import ConfigMapSync, ConflictPolicy
-from configmapsync.selection import Namespace, Selector, select
+from configmapsync.selection import Namespace, Selector
 from webhook.review import Document, Request, Review
 from webhook.targets import Targets, each_open_ended
 
@@ -201,9 +200,10 @@ def _idle_selection(candidate: Candidate, view: View) -> Iterator[str]:
 
 
 def _disabled(candidate: Candidate, view: View) -> Iterator[str]:
-    for refusal in select(candidate.sync, view.namespaces, view.protected).refused[:TOLD_AT_MOST]:
-        if refusal.reason is Reason.NAMESPACE_DISABLED:
-            yield f"{candidate.targets.path_to(refusal.namespace)}: {refusal.message}"
+    for name, path in candidate.targets.named.items():
+        namespace = view.namespaces.get(name)
+        if namespace and namespace.disabled:
+            yield f'{path}: the namespace "{name}" is labelled {SYNC_DISABLED_LABEL}: {SYNC_DISABLED_VALUE} and gets nothing'
 
 
 def _in_the_way(sync: ConfigMapSync, view: View) -> Iterator[str]:

@@ -7,7 +7,6 @@ moment ago counts. Whether ConfigMaps are there is only ever asked live, for war
 
 import asyncio
 import random
-from collections import ChainMap
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -86,7 +85,8 @@ class World:
         Raises:
             ApiError: a name that the cache does not hold could not be confirmed, or a right could not be asked for.
         """
-        namespaces = ChainMap(await self._confirmed(candidate), self._known)
+        confirmed = await self._confirmed(candidate)
+        namespaces = self._known | confirmed if confirmed else self._known
         contested = tuple(self._graph.contested(candidate.sync))
         seen, source_missing, in_the_way = await asyncio.gather(
             visible({other for _, other in contested}),
@@ -163,9 +163,9 @@ def _destinations(
     candidate: Candidate, namespaces: Mapping[str, Namespace], protected: frozenset[str]
 ) -> Iterator[NamespacedName]:
     """Yield where copies would be written now, those that are named first."""
-    selector = Selector.of(candidate.sync, protected)
-    others: Iterable[str] = namespaces if candidate.targets.open_ended else ()
-    for name in dict.fromkeys(chain(candidate.targets.named, others)):
+    selector, named = Selector.of(candidate.sync, protected), candidate.targets.named
+    others = (name for name in namespaces if name not in named) if candidate.targets.open_ended else ()
+    for name in chain(named, others):
         namespace = namespaces.get(name)
         if namespace and selector.matches(namespace) and not (namespace.terminating or namespace.disabled):
             yield NamespacedName(name, candidate.sync.destination_name)

@@ -262,7 +262,7 @@ def test_nothing_is_warned_of_where_all_is_well():
         (
             {"destinationNamespace": "off"},
             {},
-            'spec.destinationNamespace: namespace "off" is labelled apps.nishaf.info/sync: disabled',
+            'spec.destinationNamespace: the namespace "off" is labelled apps.nishaf.info/sync: disabled and gets nothing',
         ),
     ],
     ids=str,

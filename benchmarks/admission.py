@@ -1,0 +1,253 @@
+"""Admission with 10,000 syncs in the cluster: how long a review takes, and what memory the webhook needs.
+
+    python -m benchmarks.admission [--syncs 10000] [--namespaces 2000] [--rate 300] [--seconds 20]
+
+Three processes: an API server that is only lists and answers, the real webhook on a core of its own, and this one as the API server's
+side of the webhook, sending at a fixed rate whether or not the last answer has come. Each review is another sync, most of them
+accepted after the graph was asked for loops and contests. The times include the webhook's questions to the API server, so its own time is
+less; its CPU time for each review is printed beside them.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import ssl
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession, TCPConnector, web
+
+from certs.__main__ import main as certs
+from configmapsync.names import API_VERSION, KIND, PLURAL
+from tests.support.processes import LOCAL_ADDRESS, Process, free_port
+from tests.support.users import write_kubeconfig
+
+SEED = 20_261_123
+PAGE_VERSION = "1000000"
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+WARM_UP_SECONDS = 3.0
+VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
+
+
+def a_spec(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
+    """One sync as people write them: seven in ten name their destinations, two use a glob, one a selector."""
+    form = rng.random()
+    spec: dict[str, Any] = {"configMapName": f"config-{number}", "sourceNamespace": f"team-{rng.randrange(namespaces)}"}
+    if form < 0.7:
+        spec["destinationNamespaces"] = sorted(
+            {f"team-{rng.randrange(namespaces)}" for _ in range(rng.randrange(1, 6))}
+        )
+    elif form < 0.9:
+        spec["destinationNamespaces"] = [f"team-{rng.randrange(100)}*"]
+    else:
+        spec["destinationNamespaceSelector"] = {"matchLabels": {"stage": rng.choice(("dev", "test", "live"))}}
+    return spec | {"destinationConfigMapName": f"copy-of-{number}"}
+
+
+def a_sync(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
+    """The whole object, as large as it is in a cluster."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "namespace": f"team-{number % namespaces}",
+            "name": f"sync-{number}",
+            "uid": f"00000000-0000-4000-8000-{number:012d}",
+            "resourceVersion": str(number + 1),
+            "creationTimestamp": "2026-11-23T04:20:25Z",
+            "generation": 1,
+            "managedFields": [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}],
+        },
+        "spec": a_spec(rng, number, namespaces),
+        "status": {
+            "observedGeneration": 1,
+            "summary": "4/4",
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Synced", "message": "4 copies are right"}],
+        },
+    }
+
+
+def a_namespace(number: int) -> dict[str, Any]:
+    """A namespace with a few labels."""
+    labels = {"kubernetes.io/metadata.name": f"team-{number}", "stage": ("dev", "test", "live")[number % 3]}
+    metadata = {"name": f"team-{number}", "uid": f"n-{number}", "resourceVersion": str(number + 1), "labels": labels}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def serve_api(port: int, syncs: int, namespaces: int) -> None:
+    """Be the API server: two collections, quiet watches, and a yes to every access review."""
+    rng = random.Random(SEED)
+    lists = {
+        "/api/v1/namespaces": [a_namespace(number) for number in range(namespaces)],
+        f"/apis/{API_VERSION}/{PLURAL}": [a_sync(rng, number, namespaces) for number in range(syncs)],
+    }
+
+    async def collection(request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            response = web.StreamResponse(headers={"Content-Type": "application/json"})
+            await response.prepare(request)
+            await asyncio.sleep(float(request.query["timeoutSeconds"]))
+            return response
+        items, start = lists[request.path], int(request.query.get("continue", "0"))
+        end = start + int(request.query["limit"])
+        metadata = {"resourceVersion": PAGE_VERSION} | ({"continue": str(end)} if end < len(items) else {})
+        return web.json_response({"metadata": metadata, "items": items[start:end]})
+
+    async def access(_request: web.Request) -> web.Response:
+        return web.json_response({"status": {"allowed": True}}, status=201)
+
+    async def nothing(_request: web.Request) -> web.Response:
+        return web.json_response(
+            {"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}, status=404
+        )
+
+    application = web.Application()
+    for path in lists:
+        application.router.add_get(path, collection)
+    application.router.add_post("/apis/authorization.k8s.io/v1/subjectaccessreviews", access)
+    application.router.add_get("/{anything:.*}", nothing)
+    web.run_app(application, host=LOCAL_ADDRESS, port=port, access_log=None, print=None)
+
+
+def a_review(rng: random.Random, number: int, namespaces: int) -> bytes:
+    """What the API server sends for the creation of a new sync."""
+    document = a_sync(rng, number, namespaces)
+    request = {
+        "uid": document["metadata"]["uid"],
+        "operation": "CREATE",
+        "resource": {"group": API_VERSION.partition("/")[0], "version": "v1", "resource": PLURAL},
+        "namespace": document["metadata"]["namespace"],
+        "name": document["metadata"]["name"],
+        "userInfo": {"username": f"user-{number % 50}", "groups": ["system:authenticated"]},
+        "object": document,
+        "oldObject": None,
+        "dryRun": False,
+    }
+    return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
+
+
+class Load:
+    """Sends at a fixed rate and keeps how long each answer took."""
+
+    def __init__(self, url: str, authority: Path) -> None:
+        self._url = url
+        self._trust = ssl.create_default_context(cafile=str(authority))
+        self.refused = 0
+
+    async def send(self, reviews: Sequence[bytes], rate: float) -> list[float]:
+        """Send every review at its moment; returns the seconds that each took from that moment on."""
+        loop = asyncio.get_running_loop()
+        async with ClientSession(connector=TCPConnector(ssl=self._trust, limit=0)) as session:
+            begin = loop.time() + 0.1
+            moments = (begin + number / rate for number in range(len(reviews)))
+            sent = [self._send(session, review, moment) for review, moment in zip(reviews, moments, strict=False)]
+            return list(await asyncio.gather(*sent))
+
+    async def _send(self, session: ClientSession, review: bytes, moment: float) -> float:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(moment - loop.time())
+        headers = {"Content-Type": "application/json"}
+        async with session.post(self._url, data=review, headers=headers) as answer:
+            response = (await answer.json())["response"]
+        self.refused += not response["allowed"]
+        return loop.time() - moment
+
+
+@contextmanager
+def webhook(folder: Path, api_port: int) -> Iterator[tuple[Process, int]]:
+    """The real webhook, ready, on the first core."""
+    port, health = free_port(), free_port()
+    kubeconfig = write_kubeconfig(folder / "kubeconfig", f"http://{LOCAL_ADDRESS}:{api_port}", None, {"token": "x"})
+    process = Process.python(
+        "webhook",
+        *("--kubeconfig", kubeconfig, "--certificate-dir", folder / "tls", "--drain-seconds", "0"),
+        *("--listen", f"{LOCAL_ADDRESS}:{port}", "--health-address", f"{LOCAL_ADDRESS}:{health}"),
+        *("--log-level", "warning"),
+        log=folder / "webhook.log",
+    )
+    os.sched_setaffinity(process.id, {min(os.sched_getaffinity(0))})
+    try:
+        process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{health}/readyz")
+        yield process, port
+    finally:
+        process.stop()
+
+
+def memory_in_mebibytes(process: Process) -> float:
+    """Its resident memory now."""
+    pages = int(Path(f"/proc/{process.id}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def cpu_seconds(process: Process) -> float:
+    """The CPU time it has used."""
+    fields = Path(f"/proc/{process.id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def report(times: Sequence[float], cpu: float, memory: float, load: Load) -> None:
+    """Print what was measured."""
+    cuts = statistics.quantiles(times, n=1000)
+    print(f"reviews            {len(times)} ({load.refused} refused)")
+    print(
+        f"time of one        p50 {cuts[499] * 1e3:.1f} ms, p90 {cuts[899] * 1e3:.1f} ms, p99 {cuts[989] * 1e3:.1f} ms"
+    )
+    print(f"slowest            {max(times) * 1e3:.1f} ms")
+    print(f"CPU time of one    {cpu / len(times) * 1e3:.2f} ms")
+    print(f"memory             {memory:.0f} MiB")
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--syncs", type=int, default=10_000)
+    parser.add_argument("--namespaces", type=int, default=2_000)
+    parser.add_argument("--rate", type=float, default=300.0, help="reviews a second")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--serve-api", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve_api:
+        serve_api(options.serve_api, options.syncs, options.namespaces)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        measure(options, Path(folder))
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    """Start the other two and send."""
+    if certs(["ensure", "--dir", str(folder / "tls"), "--log-level", "error"]) != 0:
+        sys.exit("no certificate could be made")
+    port = free_port()
+    api = Process.python(
+        "benchmarks.admission",
+        *("--serve-api", str(port), "--syncs", str(options.syncs), "--namespaces", str(options.namespaces)),
+        log=folder / "api.log",
+    )
+    try:
+        api.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/api/v1/namespaces?limit=1")
+        with webhook(folder, port) as (process, webhook_port):
+            load = Load(f"https://{LOCAL_ADDRESS}:{webhook_port}{VALIDATE_PATH}", folder / "tls" / "ca.crt")
+            rng = random.Random(SEED + 1)
+            numbers = range(options.syncs, options.syncs + int((WARM_UP_SECONDS + options.seconds) * options.rate))
+            reviews = [a_review(rng, number, options.namespaces) for number in numbers]
+            warm = int(WARM_UP_SECONDS * options.rate)
+            asyncio.run(load.send(reviews[:warm], options.rate))
+            print(
+                f"cluster            {options.syncs} syncs, {options.namespaces} namespaces; memory {memory_in_mebibytes(process):.0f} MiB"
+            )
+            load.refused, before = 0, cpu_seconds(process)
+            times = asyncio.run(load.send(reviews[warm:], options.rate))
+            report(times, cpu_seconds(process) - before, memory_in_mebibytes(process), load)
+    finally:
+        api.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from devcluster.kinds import Kind
 from devcluster.review_resources import REVIEW_RESOURCES
 
 AGGREGATED = "apidiscovery.k8s.io"
+AGGREGATED_MEDIA_TYPE = f"application/json;g={AGGREGATED};v=v2;as=APIGroupDiscoveryList"
 VERSION = {
     "major": "1",
     "minor": "36",

@@ -19,7 +19,7 @@ from devcluster.catalog import Catalog
 from devcluster.decoding import read_body
 from devcluster.errors import ApiStatus, internal_error
 from devcluster.faults import Fault, Faults
-from devcluster.negotiation import Accepted, negotiate
+from devcluster.negotiation import negotiate
 from devcluster.options import ListOptions, is_true
 from devcluster.rbac import Attributes
 from devcluster.request_attributes import request_attributes
@@ -195,7 +195,10 @@ class Server:
         document = self._document(path, kinds, whole=whole)
         if document is None:
             raise NoSuchPathError(path)
-        accepted = Accepted() if whole else negotiate(request.headers.get("Accept", ""))
+        if whole:  # clients tell the two forms apart by this header alone
+            headers = {"Content-Type": discovery.AGGREGATED_MEDIA_TYPE}
+            return web.Response(body=msgspec.json.encode(document), headers=headers)
+        accepted = negotiate(request.headers.get("Accept", ""))
         if accepted.yaml:
             return web.Response(body=yaml.safe_dump(document), content_type="application/yaml")
         return _json(document)

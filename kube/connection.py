@@ -5,6 +5,7 @@ as classes, and no body ever in a log. It reads no proxy and no password file fr
 """
 
 import asyncio
+import io
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -41,6 +42,7 @@ CONNECT_TIMEOUT = 5.0  # seconds
 REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)  # the whole is bounded by each caller
 LONGEST_LINE = 32 << 20  # bytes of one watch event: 1 MiB of "<" is 6 MiB once the server has escaped it
 READ_AHEAD = 1 << 18  # bytes
+LARGE_BODY = 1 << 19  # bytes
 POOLED_FOR = 60.0  # seconds an idle connection is kept; the server closes it after 90
 KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 35_000))
 
@@ -183,7 +185,7 @@ class Connection:
             outgoing.method,
             self._target.host + outgoing.path,
             params=outgoing.params,
-            data=outgoing.body,
+            data=outgoing.data(),
             headers=outgoing.headers(authorization),
             timeout=limits,
             proxy=self._target.proxy,
@@ -211,6 +213,10 @@ class _Outgoing:
         """What is particular to this request."""
         headers = {"Accept": self.accept, "Content-Type": self.content_type, "Authorization": authorization}
         return {name: value for name, value in headers.items() if value}
+
+    def data(self) -> bytes | io.BytesIO | None:
+        """The body; a large one to be sent piece by piece, so that the event loop is not held up by it."""
+        return io.BytesIO(self.body) if self.body and len(self.body) > LARGE_BODY else self.body
 
 
 async def _lines(response: aiohttp.ClientResponse, outgoing: _Outgoing) -> AsyncGenerator[bytes, None]:

@@ -187,7 +187,7 @@ def _read(body: bytes | msgspec.Raw) -> _Status:
     """The `Status` in an answer; an empty one where there is none, as in what a proxy or a load shedder answers."""
     try:
         return msgspec.json.decode(body, type=_Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Status()
 
 
@@ -198,7 +198,7 @@ def _error(status: int, told: _Status, retry_after: float | None) -> ApiError:
         status=status,
         reason=told.reason or "",
         causes=tuple((each.reason or "", each.field or "", each.message or "") for each in details.causes or ()),
-        retry_after=retry_after or details.retryAfterSeconds or None,
+        retry_after=retry_after or _bounded(details.retryAfterSeconds or 0.0),
     )
 
 
@@ -214,4 +214,9 @@ def _class_of(status: int, told: _Status) -> type[ApiError]:
 
 def _seconds(text: str | None) -> float | None:
     """Retry-After in seconds; the form with a date is not used by API servers."""
-    return min(float(text), LONGEST_WAIT) if text and text.isdecimal() else None
+    return _bounded(float(text)) if text and text.isdecimal() else None
+
+
+def _bounded(seconds: float) -> float | None:
+    """A wait that makes sense; None where there is none."""
+    return min(seconds, LONGEST_WAIT) if seconds > 0 else None

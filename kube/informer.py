@@ -1,7 +1,7 @@
 """A cache of one collection, with indexes and handlers, kept up to date by a reflector.
 
-The cache never goes back in time: an entry or event older than what is held is dropped, so a write's answer that was recorded here is not undone by an
-echo that is still on its way. Handlers are called with the object before and after, and only where something is different.
+The cache never goes back in time, although answers of our own writes overtake the watch and are overtaken by it: an event older than what is held or
+was forgotten is dropped, and so is an answer that the watch has left behind. Handlers are called with the object before and after, and only where something is different.
 """
 
 import asyncio
@@ -75,6 +75,8 @@ class Informer(Generic[R]):
         }
         self._handlers: list[Handler[R]] = []
         self._seen: set[Place] | None = None  # by the list that is on its way; None where none is
+        self._reached = 0  # the version up to which the list and the watch have told everything
+        self._forgotten: dict[Place, int] = {}  # the versions up to which an echo may still come
         self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(connection, path, self, params=params or {}, accept=accept, rng=rng)
         self.synced = asyncio.Event()
@@ -114,18 +116,35 @@ class Informer(Generic[R]):
         self._handlers.append(handler)
 
     def record(self, new: R) -> None:
-        """Put in what a write of ours returned, before the watch brings it. Whoever wrote knows, so no handler is called.
+        """Put in what a request of ours returned, before the watch brings it. Whoever asked knows, so no handler is called.
 
-        A record of version 0 says only that a place is to be watched: everything that comes is newer than it.
+        That is true of what was read, and of a write with a precondition on the version held; after any other write, what somebody else has
+        done in between would stay untold. A record of version 0 says only that a place is to be watched: everything that comes is newer than it.
         """
+        place, version = (new.namespace, new.name), _number(new.resource_version)
+        if place not in self._records and 0 < version <= self._reached:
+            return  # the watch has brought it already, and after it that it is gone
         if self._is_news(new):
             self._put(new)
-            if _number(new.resource_version) == 0:
-                self._note_seen((new.namespace, new.name))  # a list on its way may have passed the place already
+            if version == 0:
+                self._note_seen(place)  # a list on its way may have passed the place already
 
-    def forget(self, namespace: str, name: str) -> None:
-        """Take out what a write of ours removed; no handler is called."""
-        self._remove((namespace, name))
+    def forget(self, namespace: str, name: str, version: str | None = None) -> None:
+        """Take out what a request of ours removed or did not find; no handler is called.
+
+        Args:
+            namespace: where it was.
+            name: what it was called.
+            version: the last one that is gone for certain, so that a namesake made since stays; by default the one held.
+        """
+        place = (namespace, name)
+        held = self._records.get(place)
+        newest = _number(held.resource_version) if held is not None else 0
+        gone = newest if version is None else _number(version)
+        if newest <= gone:
+            self._remove(place)
+        if gone > self._reached:
+            self._forgotten[place] = max(gone, self._forgotten.get(place, 0))
 
     def list_began(self) -> None:
         """Called by the reflector."""
@@ -142,40 +161,47 @@ class Informer(Generic[R]):
             if _number(self._records[place].resource_version) <= _number(version):
                 self._delete(place)
         self._seen = None
+        self._reached = max(self._reached, _number(version))
+        self._forgotten = {place: gone for place, gone in self._forgotten.items() if gone > self._reached}
         self.synced.set()
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """Called by the reflector."""
-        if kind == "DELETED":
-            self._take_out(item)
-        else:
-            self._take(item)
+        version = self._take_out(item) if kind == "DELETED" else self._take(item)
+        self._reached = max(self._reached, version)
 
-    def _take(self, item: msgspec.Raw) -> None:
-        """Put in what came, where it is to be kept. What cannot be read stays as it was: one object must not stop the others."""
+    def _take(self, item: msgspec.Raw) -> int:
+        """Put in what came, where it is to be kept; returns its version.
+
+        What cannot be read stays as it was: one object must not stop the others.
+        """
         try:
             record = self._decode(item)
         except Exception:  # noqa: BLE001 - decoding is the owner's, and may fail in any way
             metadata = decode_partial(item).metadata
             self._log.exception("an object cannot be read", namespace=metadata.namespace, name=metadata.name)
             self._note_seen((metadata.namespace, metadata.name))
-            return
+            return _number(metadata.resource_version)
         if record is None:
-            self._take_out(item)
-            return
+            return self._take_out(item)
         self._note_seen((record.namespace, record.name))
         self._change(record)
+        return _number(record.resource_version)
 
     def _note_seen(self, place: Place) -> None:
         if self._seen is not None:
             self._seen.add(place)
 
-    def _take_out(self, item: msgspec.Raw) -> None:
-        """Delete the record of what is gone or no longer kept, unless a newer one is held."""
+    def _take_out(self, item: msgspec.Raw) -> int:
+        """Delete the record of what is gone or no longer kept, unless a newer one is held; returns the version of what came."""
         metadata = decode_partial(item).metadata
-        held = self._records.get((metadata.namespace, metadata.name))
-        if held is not None and _number(held.resource_version) <= _number(metadata.resource_version):
-            self._delete((metadata.namespace, metadata.name))
+        place, version = (metadata.namespace, metadata.name), _number(metadata.resource_version)
+        if self._forgotten.get(place, 0) <= version:
+            self._forgotten.pop(place, None)
+        held = self._records.get(place)
+        if held is not None and _number(held.resource_version) <= version:
+            self._delete(place)
+        return version
 
     def _change(self, new: R) -> None:
         old = self._records.get((new.namespace, new.name))
@@ -190,12 +216,16 @@ class Informer(Generic[R]):
             self._tell(old, None)
 
     def _is_news(self, new: R) -> bool:
-        held = self._records.get((new.namespace, new.name))
-        return held is None or _number(new.resource_version) >= _number(held.resource_version)
+        place, version = (new.namespace, new.name), _number(new.resource_version)
+        held = self._records.get(place)
+        if held is None:
+            return version == 0 or version > self._forgotten.get(place, 0)
+        return version >= _number(held.resource_version)
 
     def _put(self, new: R) -> None:
         place = (new.namespace, new.name)
         self._remove(place)
+        self._forgotten.pop(place, None)
         self._records[place] = new
         for index, function in self._indexes.items():
             for value in function(new):

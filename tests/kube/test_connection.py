@@ -49,6 +49,25 @@ async def test_a_request_carries_what_it_was_given(server: ApiServer, connection
     assert seen.headers["Accept-Encoding"] == "identity"
 
 
+@pytest.mark.parametrize("mebibytes", [1, 4])
+async def test_a_large_body_arrives_whole(server: ApiServer, mebibytes: int, tmp_path: Path) -> None:
+    """Also when it has to be sent twice."""
+    file = tmp_path / "token"
+    file.write_text("first")
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        fresh = request.headers["Authorization"] == "Bearer second"
+        return web.json_response({}, status=200 if fresh else 401)
+
+    server.answer = answer
+    body = b"x" * (mebibytes << 20)
+    async with server.connection(kubeconfig=server.kubeconfig(tokenFile=str(file))) as connection:
+        file.write_text("second")
+        await connection.request("PUT", "/things/a", body=body)
+    assert [seen.body == body for seen in server.requests] == [True, True]
+    assert [seen.headers["Content-Length"] for seen in server.requests] == [str(len(body))] * 2
+
+
 async def test_parameters_arrive_as_they_are_meant(server: ApiServer, connection: Connection) -> None:
     server.answer = answering()
     params = {"continue": "eyJ2Ijoi+/==", "labelSelector": "a=b,c in (d,e)", "empty": ""}

@@ -1,0 +1,237 @@
+"""Answers of our own writes and what the watch brings overtake each other in every order, and the cache ends right each time.
+
+Here the test plays the reflector and the API server; `test_informer.py` covers the cache behind a running watch.
+"""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kube.informer import Informer
+from kube.wire import decode_partial
+from tests.kube.scripted import chance, configmap
+
+
+class Version(msgspec.Struct, frozen=True):
+    """All that these tests keep of an object: each write makes a new version."""
+
+    namespace: str
+    name: str
+    resource_version: str
+
+
+def read_version(raw: msgspec.Raw) -> Version:
+    metadata = decode_partial(raw).metadata
+    return Version(metadata.namespace, metadata.name, metadata.resource_version)
+
+
+def of(name: str, version: int) -> Version:
+    return Version("team", name, str(version))
+
+
+def raw(name: str, version: int) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(configmap(name, version)).encode())
+
+
+class Bench:
+    """A cache, and what is known to whoever listens to it and makes the writes."""
+
+    def __init__(self) -> None:
+        self.cache: Informer[Version] = Informer(
+            None,  # type: ignore[arg-type] - nothing runs here, so nothing is asked
+            "/things",
+            decode=read_version,
+            rng=chance(),
+        )
+        self.cache.on_change(self._told)
+        self.known: dict[str, int] = {}
+
+    def _told(self, old: Version | None, new: Version | None) -> None:
+        if new is not None:
+            self.known[new.name] = int(new.resource_version)
+        elif old is not None:
+            del self.known[old.name]
+
+    def list(self, version: int, held: dict[str, int]) -> None:
+        self.cache.list_began()
+        for name, each in held.items():
+            self.cache.listed([raw(name, each)])
+        self.cache.list_complete(str(version))
+
+    def wrote(self, name: str, version: int) -> None:
+        self.cache.record(of(name, version))
+        if self.held().get(name) == version:
+            self.known[name] = version
+
+    def removed(self, name: str, version: int) -> None:
+        self.cache.forget("team", name, str(version))
+        if name not in self.held():
+            self.known.pop(name, None)
+
+    def held(self) -> dict[str, int]:
+        return {each.name: int(each.resource_version) for each in self.cache.values()}
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    made = Bench()
+    made.list(5, {"a": 5})
+    return made
+
+
+async def test_an_answer_that_comes_after_the_deletion_leaves_no_ghost(bench: Bench) -> None:
+    bench.cache.changed("MODIFIED", raw("a", 10))  # our own write
+    bench.cache.changed("DELETED", raw("a", 11))  # by somebody else
+    bench.wrote("a", 10)  # only now the writer has its turn
+    assert bench.held() == {}
+
+
+async def test_an_answer_that_comes_after_a_list_without_the_object_leaves_no_ghost(bench: Bench) -> None:
+    bench.list(20, {})
+    bench.wrote("a", 10)
+    assert bench.held() == {}
+
+
+async def test_an_answer_that_comes_before_the_watch_is_held_at_once(bench: Bench) -> None:
+    bench.wrote("b", 10)
+    assert bench.held() == {"a": 5, "b": 10}
+
+
+async def test_a_namesake_made_after_our_deletion_is_not_forgotten_with_it(bench: Bench) -> None:
+    bench.cache.changed("DELETED", raw("a", 11))
+    bench.cache.changed("ADDED", raw("a", 12))
+    bench.removed("a", 5)
+    assert bench.held() == {"a": 12}
+
+
+async def test_what_was_forgotten_is_not_brought_back_by_its_own_echo(bench: Bench) -> None:
+    bench.wrote("a", 10)
+    bench.removed("a", 10)
+    bench.cache.changed("MODIFIED", raw("a", 10))
+    assert bench.held() == {}
+    bench.cache.changed("DELETED", raw("a", 11))
+    bench.cache.changed("ADDED", raw("a", 12))
+    assert bench.held() == {"a": 12}
+
+
+async def test_what_was_forgotten_is_not_brought_back_by_a_list_made_before(bench: Bench) -> None:
+    bench.wrote("a", 10)
+    bench.removed("a", 10)
+    bench.list(10, {"a": 10})
+    assert bench.held() == {}
+
+
+async def test_forgetting_without_a_version_means_the_one_that_is_held(bench: Bench) -> None:
+    bench.wrote("a", 10)
+    bench.cache.forget("team", "a")
+    bench.cache.changed("MODIFIED", raw("a", 10))
+    assert bench.held() == {}
+
+
+async def test_a_deletion_that_a_finalizer_holds_up_shows_the_object_again(bench: Bench) -> None:
+    bench.removed("a", 5)
+    bench.cache.changed("MODIFIED", raw("a", 6))  # with its deletion timestamp
+    assert bench.held() == bench.known == {"a": 6}
+
+
+async def test_a_place_that_was_forgotten_can_be_watched_again(bench: Bench) -> None:
+    bench.wrote("a", 10)
+    bench.removed("a", 10)
+    bench.cache.record(of("a", 0))
+    assert bench.held() == {"a": 0}
+    bench.cache.changed("DELETED", raw("a", 11))
+    assert bench.held() == {}
+
+
+class World(Bench):
+    """With a server whose events and answers wait until they are drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.version = 1
+        self.stored: dict[str, int] = {}
+        self.events: list[tuple[str, str, int]] = []
+        self.answers: list[tuple[bool, str, int]] = []  # whether written, or removed
+        self.newest: dict[str, int] = {}  # ever known of each name
+        self.list(1, {})
+
+    def write(self, name: str) -> None:
+        kind = "MODIFIED" if name in self.stored else "ADDED"
+        self.version += 1
+        self.stored[name] = self.version
+        self.events.append((kind, name, self.version))
+
+    def delete(self, name: str) -> None:
+        if name in self.stored:
+            self.version += 1
+            del self.stored[name]
+            self.events.append(("DELETED", name, self.version))
+
+    def write_as_us(self, name: str) -> None:
+        """With a precondition: what is held must be what is stored."""
+        if self.held().get(name) == self.stored.get(name):
+            self.write(name)
+            self.answers.append((True, name, self.version))
+
+    def delete_as_us(self, name: str) -> None:
+        held = self.held().get(name)
+        if held is not None and held == self.stored.get(name):
+            self.delete(name)
+            self.answers.append((False, name, held))
+
+    def deliver(self) -> None:
+        if self.events:
+            kind, name, version = self.events.pop(0)
+            self.cache.changed(kind, raw(name, version))
+
+    def answer(self, which: int) -> None:
+        if self.answers:
+            written, name, version = self.answers.pop(which % len(self.answers))
+            (self.wrote if written else self.removed)(name, version)
+            self.newest[name] = max(version, self.newest.get(name, 0))
+
+    def list_with_answers_in_between(self, answers: int) -> None:
+        """The list shows one moment, and is read over a while; no event before it comes afterwards."""
+        stored, version = dict(self.stored), self.version
+        self.events.clear()
+        self.cache.list_began()
+        for name, each in stored.items():
+            if answers > 0:
+                self.answer(answers)
+                answers -= 1
+            self.cache.listed([raw(name, each)])
+        self.cache.list_complete(str(version))
+
+    def check(self) -> None:
+        """No name is ever held in a version older than the newest that was known of it."""
+        for name, version in self.held().items():
+            assert version >= self.newest.get(name, 0), name
+            self.newest[name] = version
+
+
+NAMES = st.sampled_from("ab")
+STEPS = st.one_of(
+    st.tuples(st.sampled_from([World.write, World.delete, World.write_as_us, World.delete_as_us]), NAMES),
+    st.tuples(st.just(World.deliver)),
+    st.tuples(st.sampled_from([World.answer, World.list_with_answers_in_between]), st.integers(0, 3)),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(STEPS, max_size=40))
+async def test_in_whatever_order_things_come_the_cache_ends_right_and_nobody_misses_a_change(
+    steps: list[tuple],
+) -> None:  # type: ignore[type-arg] - a step and its arguments
+    world = World()
+    for step, *arguments in steps:
+        step(world, *arguments)
+        world.check()
+    while world.events or world.answers:
+        world.deliver()
+        world.answer(0)
+        world.check()
+    assert world.held() == world.stored
+    assert world.known == world.stored

@@ -11,9 +11,7 @@ from configmapsync.resource import ConfigMapSync, ConfigMapSyncSpec, ConfigMapSy
 
 Schema = dict[str, Any]
 
-_SAME_NAME = (
-    "(!has(self.destinationConfigMapName) || self.destinationConfigMapName == self.configMapName) && has(self.sourceNamespace)"
-)
+_SAME_NAME = "(!has(self.destinationConfigMapName) || self.destinationConfigMapName == self.configMapName) && has(self.sourceNamespace)"
 _DESTINATION_NAME = "(has(self.destinationConfigMapName) ? self.destinationConfigMapName : self.configMapName)"
 _RESERVED = ", ".join(f"'{name}'" for name in sorted(RESERVED_CONFIGMAPS))
 
@@ -154,7 +152,11 @@ def _simplified(schema: Any, definitions: dict[str, Schema]) -> Any:
     if not isinstance(schema, dict):
         return schema
     flat = _without_reference(_without_null(schema), definitions)
-    kept = {key: value for key, value in flat.items() if key not in {"title", "propertyNames"} and not _is_idle_default(key, value)}
+    kept = {
+        key: value
+        for key, value in flat.items()
+        if key not in {"title", "propertyNames"} and not _is_idle_default(key, value)
+    }
     if kept.get("additionalProperties") is False:
         del kept["additionalProperties"]  # the API server prunes, or refuses where the client asks for strictness
     if kept.get("type") == "integer":

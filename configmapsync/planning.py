@@ -99,6 +99,7 @@ class Plan:
         removals: copies that are no longer wanted; tried only after every write was.
         settled: the outcome of each destination that needs no write: right already, or refused with its reason.
         verdict: why the sync as a whole does not go on; None where it does.
+        staged: whether a later plan removes what this one must leave until its successor stands.
         finalizer: whether our finalizer must stand, because something of ours is or will be out there.
         digest: the digest that every copy must have; None without a source.
     """
@@ -107,6 +108,7 @@ class Plan:
     removals: tuple[Write, ...] = ()
     settled: tuple[Outcome, ...] = ()
     verdict: Outcome | None = None
+    staged: bool = False
     finalizer: bool = False
     digest: str | None = None
 
@@ -170,16 +172,16 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
     in_the_making = {write.key.namespace for write in writes}
     removals = _removals(
         observed,
-        tuple(
-            copy for copy in owned if copy.namespace not in in_the_making
-        ),  # a renamed copy goes when its successor stands
+        owned,
         wanted=frozenset(NamespacedName(namespace, wanted_template.name) for namespace in selection.selected),
         why="no longer selected",
     )
+    ready = tuple(removal for removal in removals if removal.key.namespace not in in_the_making)
     return Plan(
         writes=tuple(writes),
-        removals=removals,
+        removals=ready,
         settled=tuple(settled),
+        staged=len(ready) < len(removals),
         finalizer=bool(writes or owned),
         digest=wanted_template.digest,
     )

@@ -26,9 +26,7 @@ METADATA_GLOB = re.compile(r"[-A-Za-z0-9_./*?]+")
 LONGEST_NAME = 63
 LONGEST_PREFIX = 253
 
-NAME_WORDS = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-)
+NAME_WORDS = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 VALUE_WORDS = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
     "with an alphanumeric character"
@@ -49,7 +47,9 @@ def validate(sync: ConfigMapSync) -> list[FieldError]:
 
 
 def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
-    if not (spec.destination_namespace or spec.destination_namespaces or spec.destination_namespace_selector is not None):
+    if not (
+        spec.destination_namespace or spec.destination_namespaces or spec.destination_namespace_selector is not None
+    ):
         yield required(
             "spec.destinationNamespace",
             "at least one of destinationNamespace, destinationNamespaces and destinationNamespaceSelector is required",
@@ -94,11 +94,15 @@ def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     for key in (*spec.metadata.labels, *spec.metadata.annotations):
         if key in MARKS:
             part = "labels" if key in spec.metadata.labels else "annotations"
-            yield forbidden(f"spec.metadata.{part}[{key}]", "is one of the marks by which a copy is known, and is set on every copy")
+            yield forbidden(
+                f"spec.metadata.{part}[{key}]", "is one of the marks by which a copy is known, and is set on every copy"
+            )
     for part, patterns in (("labels", spec.copy_metadata.labels), ("annotations", spec.copy_metadata.annotations)):
         for index, pattern in enumerate(patterns):
             if not METADATA_GLOB.fullmatch(pattern):
-                yield invalid(f"spec.copyMetadata.{part}[{index}]", pattern, "must be a key, or a glob (* and ?) over keys")
+                yield invalid(
+                    f"spec.copyMetadata.{part}[{index}]", pattern, "must be a key, or a glob (* and ?) over keys"
+                )
 
 
 def _selector_errors(selector: LabelSelector | None, path: str) -> Iterator[FieldError]:

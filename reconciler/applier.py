@@ -112,11 +112,13 @@ class Applier:
         if not lanes:
             self._held.pop(sync, None)
 
-    def take_written(self, sync: NamespacedName) -> bool:
-        """Whether a copy of `sync` was written since this was asked last; a slow write may end in a later reconcile than it began."""
-        written = sync in self._written
+    def has_written(self, sync: NamespacedName) -> bool:
+        """Whether a copy of `sync` was written since it was last reported; a slow write may end in a later reconcile than it began."""
+        return sync in self._written
+
+    def reported(self, sync: NamespacedName) -> None:
+        """What was written so far stands in the status."""
         self._written.discard(sync)
-        return written
 
     async def drain(self) -> None:
         """Wait for the writes in flight: a stop leaves none half-way."""

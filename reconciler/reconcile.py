@@ -139,7 +139,6 @@ class Reconciler:
         return Applied(written, await self._applier.apply(key, planned.removals, newer))
 
     async def _report(self, record: SyncRecord, source: SourceObject | None, planned: Plan, applied: Applied) -> None:
-        wrote = self._applier.take_written(record.key)
         if record.deleting and not applied.leftovers:
             return  # nobody reads the status of what is about to go, unless it cannot go
         report = Report(
@@ -150,12 +149,18 @@ class Reconciler:
             outcomes=(*planned.settled, *applied.written),
             leftovers=applied.leftovers,
             verdict=planned.verdict,
-            wrote=wrote,
+            wrote=self._applier.has_written(record.key),
         )
         await self._reporter.report(record, report)
+        self._applier.reported(record.key)
 
     def _result(self, key: NamespacedName, planned: Plan, applied: Applied) -> Result:
-        """Once everything to remove is gone, look again to take the finalizer off; else the first held destination sets the time."""
-        if planned.removals and applied.removed and not applied.leftovers:
+        """Look again at once where this was the first half; otherwise the first held destination sets the time.
+
+        The second half removes what the copies just written replace, or takes the finalizer off once everything is removed.
+        """
+        succeeded = any(outcome.reason is Reason.SYNCED for outcome in applied.written)
+        cleared = planned.removals and applied.removed and not applied.leftovers
+        if cleared or (planned.staged and succeeded):
             return Result(requeue_after=0.0)
         return Result(self._applier.next_retry(key))

@@ -45,6 +45,7 @@ class Reporter:
         """Write the status that `report` deserves if it is not there already, and tell what is new.
 
         Raises:
+            Conflict: someone else changed the object; look again.
             ApiError: the status could not be written.
         """
         new = status(report, self._clock())
@@ -63,11 +64,7 @@ class Reporter:
             Conflict: someone else changed the object; look again.
         """
         others = [finalizer for finalizer in record.metadata.finalizers if finalizer != FINALIZER]
-        metadata = {
-            "uid": record.metadata.uid,
-            "resourceVersion": record.resource_version,
-            "finalizers": [*others, FINALIZER] if present else others,
-        }
+        metadata = {**_precondition(record), "finalizers": [*others, FINALIZER] if present else others}
         try:
             answer = await self._patch(record.key, "", {"metadata": metadata})
         except NotFound:
@@ -125,6 +122,11 @@ class Reporter:
             after.reason,
             after.message,
         )
+
+
+def _precondition(record: SyncRecord) -> dict[str, str]:
+    """Write only to the object that was seen: what somebody else did in between must reach us as an event, not inside our own answer."""
+    return {"uid": record.metadata.uid, "resourceVersion": record.resource_version}
 
 
 def _ready(conditions: Iterable[Condition]) -> Condition | None:

@@ -40,7 +40,7 @@ class Writer:
         except NotFound:
             if write.record is None:
                 raise  # a create: the namespace is not there
-            self._forget(write.key)
+            self._forget(write.key, write.record)
             if write.template is not None:
                 raise
 
@@ -88,7 +88,7 @@ class Writer:
             "preconditions": {"uid": record.uid, "resourceVersion": record.resource_version},
         }
         await self._connection.request("DELETE", _path(key), body=msgspec.json.encode(options), accept=ACCEPT_METADATA)
-        self._forget(key)
+        self._forget(key, record)
 
     async def _release(self, key: NamespacedName, record: CopyRecord) -> None:
         await self._connection.request(
@@ -99,7 +99,7 @@ class Writer:
             content_type=MERGE_PATCH,
             accept=ACCEPT_METADATA,
         )
-        self._forget(key)
+        self._forget(key, record)
 
     async def _look_again(self, sync: NamespacedName, write: Write) -> None:
         """Read what really stands there: one of ours that the cache does not know yet, or somebody else's."""
@@ -112,21 +112,23 @@ class Writer:
         try:
             record = read_copy(await self._connection.request("GET", _path(key)))
         except NotFound:
-            self._forget(key)
+            self._forget(key, write.record)
             self._caches.obstacles.gone(key)
             return
         if record.managed:
             self._caches.copies.record(record)
             self._caches.obstacles.gone(key)
         else:
-            self._forget(key)
+            self._forget(key, record)
             self._caches.obstacles.found(record)
 
     def _record(self, answer: bytes, template: CopyTemplate) -> None:
         self._caches.copies.record(read_written(answer, template.digest, immutable=template.content.immutable))
 
-    def _forget(self, key: NamespacedName) -> None:
-        self._caches.copies.forget(*key)
+    def _forget(self, key: NamespacedName, gone: CopyRecord | None) -> None:
+        """Take out what is gone, up to the version that was seen: a namesake made meanwhile stays."""
+        if gone is not None:
+            self._caches.copies.forget(*key, gone.resource_version)
 
 
 def _path(key: NamespacedName) -> str:

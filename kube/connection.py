@@ -222,6 +222,8 @@ class _Outgoing:
 async def _lines(response: aiohttp.ClientResponse, outgoing: _Outgoing) -> AsyncGenerator[bytes, None]:
     with _as_api_errors(outgoing):
         while line := await response.content.readline(max_line_length=LONGEST_LINE):
+            if not line.endswith(b"\n"):
+                raise Unreachable(f"{outgoing.method} {outgoing.path}: broken off in the middle of a line")
             yield line
 
 

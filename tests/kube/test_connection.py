@@ -174,6 +174,14 @@ async def test_a_watch_gives_its_lines_as_they_come(server: ApiServer, connectio
     assert server.requests[0].query == {"watch": "true"}
 
 
+async def test_half_a_line_is_no_line(server: ApiServer, connection: Connection) -> None:
+    server.answer = lambda request: stream_to(request, b"first\n", b"sec")
+    async with connection.stream("/things", params={}, **LIMITS) as lines:
+        assert await anext(lines) == b"first\n"
+        with pytest.raises(Unreachable, match="broken off"):
+            await anext(lines)
+
+
 @pytest.mark.parametrize("mebibytes", [4, 6, 18])
 async def test_a_long_line_comes_whole(server: ApiServer, connection: Connection, mebibytes: int) -> None:
     """A ConfigMap of one mebibyte of "<" is six on the wire, and nobody who may create one may stop our watches with it."""

@@ -39,7 +39,7 @@ def accepting(*tokens: str) -> Callable[[web.Request], Any]:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") in {f"Bearer {each}" for each in tokens}:
-            return web.Response(body=b"{}")
+            return web.Response(body=b"{}\n")
         return web.json_response(status(401, "Unauthorized"), status=401)
 
     return answer
@@ -193,7 +193,7 @@ async def test_a_token_file_is_read_again_when_the_server_refuses(server: ApiSer
         file.write_text("third\n")
         server.answer = accepting("third")
         async with connection.stream("/things", params={}, idle_timeout=5, total_timeout=5) as lines:
-            assert [line async for line in lines] == [b"{}"]
+            assert [line async for line in lines] == [b"{}\n"]
 
 
 async def test_a_token_file_that_is_briefly_missing_is_no_failure(

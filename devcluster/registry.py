@@ -27,6 +27,7 @@ from devcluster.users import User
 NAMESPACES = ("", "namespaces")
 CLUSTER_ROLES = (RBAC_GROUP, "clusterroles")
 DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
+CUSTOM_RESOURCE_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"  # controllers/definitions.py takes it off
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 Document = Mapping[str, Any]
@@ -193,6 +194,8 @@ class Registry:
         if before.get("deletionTimestamp"):
             return old, False
         finalizers = _finalizers_for(options.propagation, before.get("finalizers") or [])
+        if target.kind.key == DEFINITIONS and CUSTOM_RESOURCE_CLEANUP not in finalizers:
+            finalizers = [*finalizers, CUSTOM_RESOURCE_CLEANUP]
         if not finalizers and target.kind.key != NAMESPACES:
             last = old if options.dry_run else self._store.remove(target.kind.key, target.namespace, target.name).object
             return last, True

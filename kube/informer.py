@@ -225,7 +225,6 @@ class Informer(Generic[R]):
     def _put(self, new: R) -> None:
         place = (new.namespace, new.name)
         self._remove(place)
-        self._forgotten.pop(place, None)
         self._records[place] = new
         for index, function in self._indexes.items():
             for value in function(new):

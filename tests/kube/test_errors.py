@@ -79,6 +79,8 @@ def test_causes_are_kept_whatever_is_missing_in_them() -> None:
         ({"Retry-After": "-1"}, {}, None),
         ({"Retry-After": "99999999999"}, {}, errors.LONGEST_WAIT),
         ({}, {"retryAfterSeconds": None}, None),
+        ({}, {"retryAfterSeconds": 10**12}, errors.LONGEST_WAIT),
+        ({}, {"retryAfterSeconds": -5}, None),
         ({}, {}, None),
     ],
 )
@@ -90,7 +92,16 @@ def test_the_server_says_how_long_to_wait(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"Too many requests, please try again later.", b"<html>", b"[]", b"null", b"\xff"]
+    "body",
+    [
+        b"",
+        b"Too many requests, please try again later.",
+        b"<html>",
+        b"[]",
+        b"null",
+        b"\xff",
+        pytest.param(b'{"x":' + b"[" * 200_000, id="nested deeper than can be read"),
+    ],
 )
 def test_an_answer_without_a_status_still_has_its_class(body: bytes) -> None:
     error = from_response(429, body, {"Retry-After": "1"})

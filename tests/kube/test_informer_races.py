@@ -124,6 +124,31 @@ async def test_what_was_forgotten_is_not_brought_back_by_a_list_made_before(benc
     assert bench.held() == {}
 
 
+async def test_what_was_made_and_removed_once_more_is_not_brought_back_by_the_whole_story(bench: Bench) -> None:
+    bench.removed("a", 5)
+    bench.wrote("a", 7)
+    bench.removed("a", 7)
+    for kind, version in (("DELETED", 6), ("ADDED", 7), ("DELETED", 8)):
+        bench.cache.changed(kind, raw("a", version))
+        assert bench.held() == {}
+
+
+async def test_what_was_made_and_removed_while_a_list_was_read_is_not_brought_back_after_it(bench: Bench) -> None:
+    bench.cache.list_began()
+    bench.wrote("b", 10)
+    bench.removed("b", 10)
+    bench.cache.list_complete("8")
+    bench.cache.changed("ADDED", raw("b", 10))
+    assert "b" not in bench.held()
+
+
+async def test_a_list_made_after_a_deletion_ends_the_waiting_for_its_echo(bench: Bench) -> None:
+    bench.wrote("a", 10)
+    bench.removed("a", 10)
+    bench.list(12, {})
+    assert not bench.cache._forgotten
+
+
 async def test_forgetting_without_a_version_means_the_one_that_is_held(bench: Bench) -> None:
     bench.wrote("a", 10)
     bench.cache.forget("team", "a")
@@ -155,6 +180,8 @@ class World(Bench):
         self.stored: dict[str, int] = {}
         self.events: list[tuple[str, str, int]] = []
         self.answers: list[tuple[bool, str, int]] = []  # whether written, or removed
+        self.on_its_way: list[tuple[str, int]] = []
+        self.listed_version: int | None = None  # while a list is being read
         self.newest: dict[str, int] = {}  # ever known of each name
         self.list(1, {})
 
@@ -183,7 +210,7 @@ class World(Bench):
             self.answers.append((False, name, held))
 
     def deliver(self) -> None:
-        if self.events:
+        if self.events and self.listed_version is None:
             kind, name, version = self.events.pop(0)
             self.cache.changed(kind, raw(name, version))
 
@@ -193,17 +220,24 @@ class World(Bench):
             (self.wrote if written else self.removed)(name, version)
             self.newest[name] = max(version, self.newest.get(name, 0))
 
-    def list_with_answers_in_between(self, answers: int) -> None:
-        """The list shows one moment, and is read over a while; no event before it comes afterwards."""
-        stored, version = dict(self.stored), self.version
+    def list_begins(self) -> None:
+        """The list shows one moment and is read over a while; what was before it does not come as an event any more."""
         self.events.clear()
+        self.on_its_way = sorted(self.stored.items())
+        self.listed_version = self.version
         self.cache.list_began()
-        for name, each in stored.items():
-            if answers > 0:
-                self.answer(answers)
-                answers -= 1
-            self.cache.listed([raw(name, each)])
-        self.cache.list_complete(str(version))
+        self.list_page()
+
+    def list_page(self) -> None:
+        if self.on_its_way:
+            self.cache.listed([raw(*self.on_its_way.pop(0))])
+
+    def list_ends(self) -> None:
+        if self.listed_version is not None:
+            while self.on_its_way:
+                self.list_page()
+            self.cache.list_complete(str(self.listed_version))
+            self.listed_version = None
 
     def check(self) -> None:
         """No name is ever held in a version older than the newest that was known of it."""
@@ -215,8 +249,8 @@ class World(Bench):
 NAMES = st.sampled_from("ab")
 STEPS = st.one_of(
     st.tuples(st.sampled_from([World.write, World.delete, World.write_as_us, World.delete_as_us]), NAMES),
-    st.tuples(st.just(World.deliver)),
-    st.tuples(st.sampled_from([World.answer, World.list_with_answers_in_between]), st.integers(0, 3)),
+    st.tuples(st.sampled_from([World.deliver, World.list_begins, World.list_page, World.list_ends])),
+    st.tuples(st.just(World.answer), st.integers(0, 3)),
 )
 
 
@@ -229,9 +263,11 @@ async def test_in_whatever_order_things_come_the_cache_ends_right_and_nobody_mis
     for step, *arguments in steps:
         step(world, *arguments)
         world.check()
+    world.list_ends()
     while world.events or world.answers:
         world.deliver()
         world.answer(0)
         world.check()
     assert world.held() == world.stored
     assert world.known == world.stored
+    assert not world.cache._forgotten  # what can come no more is not remembered for ever

@@ -10,7 +10,6 @@ from typing import Any
 
 from devcluster.admission.chain import AdmissionChain
 from devcluster.admission.endpoint import WebhookEndpoints
-from devcluster.aggregation import aggregated
 from devcluster.authentication import Authenticator
 from devcluster.default_roles import default_objects
 from devcluster.gate import Gate
@@ -66,10 +65,6 @@ class Access:
         """Return the UID of an object of the core group; tokens depend on it."""
         revision = self._store.get(("", resource), namespace, name)
         return None if revision is None else str(revision.object["metadata"]["uid"])
-
-    def roles_to_update(self) -> list[dict[str, Any]]:
-        """Return the ClusterRoles whose aggregated rules are out of date, as they should be."""
-        return aggregated(revision.object for revision in self._store.items((RBAC_GROUP, "clusterroles")))
 
     def missing_defaults(self) -> list[dict[str, Any]]:
         """Return the default roles and bindings that the store does not have."""

@@ -1,6 +1,6 @@
 """Fill in ClusterRoles that are made of others: `admin`, `edit` and `view`, and whatever a user aggregates.
 
-The server calls `aggregated` after every write of a ClusterRole and stores what comes back; pure otherwise.
+controllers/cluster_roles.py stores what `aggregated` returns; this only computes.
 """
 
 from collections.abc import Iterable, Mapping

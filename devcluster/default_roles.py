@@ -1,7 +1,7 @@
 """The roles and bindings that every new cluster has, as far as they concern people and programs.
 
-The real server also makes some sixty for its own controllers, nodes and scheduler, which do not exist here. The server
-stores these at its first start; a cluster that lacks them can still be repaired by system:masters (rbac.py).
+The real server also makes some sixty for its own controllers, nodes and scheduler; of those there is only the one that a
+controller here needs. The server stores these at its first start; a cluster that lacks them can still be repaired by system:masters (rbac.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,6 +36,7 @@ def default_objects() -> Iterator[dict[str, Any]]:
     """Yield them all, roles before the bindings that refer to them."""
     yield from _user_facing_roles()
     yield from _system_roles()
+    yield from _aggregation_controller()
     yield _binding("cluster-admin", MASTERS_GROUP)
     yield _binding("system:basic-user", AUTHENTICATED_GROUP)
     yield _binding("system:discovery", AUTHENTICATED_GROUP)
@@ -76,6 +77,15 @@ def _system_roles() -> Iterator[dict[str, Any]]:
     )
     issuer = sorted([*ISSUER_PATHS, *(f"{path}/" for path in ISSUER_PATHS)])
     yield _role("system:service-account-issuer-discovery", [_paths(issuer)])
+
+
+def _aggregation_controller() -> Iterator[dict[str, Any]]:
+    """The one controller that needs a right of its own: it writes roles with rights that it does not hold."""
+    name = "clusterrole-aggregation-controller"
+    verbs = ["escalate", "get", "list", "patch", "update", "watch"]
+    yield _role(f"system:controller:{name}", [_resources([RBAC_GROUP], ["clusterroles"], verbs)])
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": "kube-system"}
+    yield {**_binding(f"system:controller:{name}"), "subjects": [subject]}
 
 
 def _admin_rules() -> list[Rule]:

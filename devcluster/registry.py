@@ -25,7 +25,6 @@ from devcluster.strategies import new_event_causes, strategy_of
 from devcluster.users import User
 
 NAMESPACES = ("", "namespaces")
-CLUSTER_ROLES = (RBAC_GROUP, "clusterroles")
 DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 CUSTOM_RESOURCE_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"  # controllers/definitions.py takes it off
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -226,11 +225,6 @@ class Registry:
         stored = self._store.put(target.kind.key, new).object
         if target.kind.key == DEFINITIONS and not (stored.get("status") or {}).get("conditions"):
             return self._store.put(DEFINITIONS, {**stored, "status": accepted_status(stored, self.timestamp)}).object
-        if target.kind.key == CLUSTER_ROLES:
-            for role in self._access.roles_to_update():
-                self._store.put(CLUSTER_ROLES, role)
-            found = self._store.get(CLUSTER_ROLES, "", target.name)
-            return found.object if found else stored
         return stored
 
     async def _mutated(

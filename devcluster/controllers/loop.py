@@ -8,6 +8,7 @@ import structlog
 
 from devcluster.catalog import Catalog
 from devcluster.controllers.actor import Actor
+from devcluster.controllers.cluster_roles import ClusterRoles
 from devcluster.controllers.contents import NamespaceContents
 from devcluster.controllers.definitions import Definitions
 from devcluster.controllers.namespaces import Namespaces
@@ -45,6 +46,7 @@ class Controllers:
             NamespaceContents(actor("root-ca-cert-publisher"), authority),
             Definitions(actor("customresourcedefinition-controller")),
             Owners(actor("generic-garbage-collector")),
+            ClusterRoles(actor("clusterrole-aggregation-controller")),
         )
         self._at_work: dict[tuple[Controller, Hashable], asyncio.Task[None]] = {}
         self._again: set[tuple[Controller, Hashable]] = set()

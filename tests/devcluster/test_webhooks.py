@@ -72,8 +72,9 @@ async def test_causes_are_printed_field_by_field(kubectl, webhook):
     details = {"name": "a", "kind": "ConfigMap", "causes": causes}
     status = {"code": 422, "reason": "Invalid", "message": "no", "details": details}
     webhook.answers["v"] = [{"allowed": False, "status": status}]
-    done = await kubectl("create", "configmap", "a", check=False)
-    assert "data.k" in done.stderr
+    document = yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}})
+    done = await kubectl("apply", "-f", "-", input=document, check=False)
+    assert done.stderr.strip() == 'The ConfigMap "a" is invalid: data.k: Invalid value: bad'
 
 
 async def test_what_a_mutating_webhook_adds_is_stored(kubectl, webhook):

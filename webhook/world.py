@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 import structlog
-from configmapsync.topology import Graph
 
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, SYNC_UID_LABEL, NamespacedName
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
 from configmapsync.selection import Namespace, Selector
+from configmapsync.topology import Graph
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import ApiError, NotFound
 from kube.informer import Informer
@@ -37,7 +37,7 @@ SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
 CONFIRMED_WITHIN_SECONDS = 3.0
 
 # A warning is a courtesy: it is not worth many requests, nor a long wait.
-LOOKED_AT_FOR_WARNINGS = 16
+LOOKED_AT_FOR_WARNINGS = 8
 LOOKED_WITHIN_SECONDS = 1.0
 
 
@@ -55,14 +55,16 @@ class NamespaceRecord:
         return self.facts.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SyncRecord:
-    """A sync as the informer keeps it: None for one that cannot be read, which copies nothing."""
+    """A sync as the informer keeps it: where it is. What it says goes into the graph; 10,000 whole syncs would be 60 MiB."""
 
     namespace: str
     name: str
     resource_version: str
-    sync: ConfigMapSync | None
+    sync: (
+        ConfigMapSync | None
+    )  # until the graph has it; None from the start where it cannot be read, for then it copies nothing
 
 
 class World:
@@ -157,6 +159,7 @@ class World:
             self._graph.remove(NamespacedName(old.namespace, old.name))
         if new is not None and new.sync is not None:
             self._graph.put(new.sync)
+            new.sync = None
 
 
 def _destinations(

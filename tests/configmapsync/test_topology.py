@@ -1,0 +1,229 @@
+"""Loops and contested destinations, held against a slow and obvious reference on random worlds."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise, product
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configmapsync.defaulting import with_defaults
+from configmapsync.names import NamespacedName
+from configmapsync.reasons import Reason
+from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.selection import Namespace, select
+from configmapsync.topology import Graph
+
+SPACES = ("a", "b", "c", "team-x")
+NAMES = ("cfg", "other")
+PROTECTED = frozenset({"c"})
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+Edge = tuple[NamespacedName, NamespacedName]
+
+
+def sync(name: str, source: str, *destinations: str, minutes: int | None = 0, **spec: object) -> ConfigMapSync:
+    """A sync from `namespace/name` to namespaces, made some minutes after the beginning."""
+    namespace, configmap = source.split("/")
+    metadata: dict[str, object] = {"name": name, "namespace": "home", "uid": f"uid-{name}"}
+    if minutes is not None:
+        metadata["creationTimestamp"] = (BEGIN + timedelta(minutes=minutes)).isoformat()
+    document = {
+        "metadata": metadata,
+        "spec": {
+            "sourceNamespace": namespace,
+            "configMapName": configmap,
+            "destinationNamespaces": list(destinations),
+            **spec,
+        },
+    }
+    return with_defaults(parse(document))
+
+
+def graph(*syncs: ConfigMapSync, namespaces: tuple[Namespace, ...] = tuple(map(Namespace, SPACES))) -> Graph:
+    made = Graph(PROTECTED)
+    for namespace in namespaces:
+        made.put_namespace(namespace)
+    for one in syncs:
+        made.put(one)
+    return made
+
+
+def spelled(cycle: tuple[NamespacedName, ...] | None) -> str:
+    return " -> ".join(map(str, cycle or ()))
+
+
+def test_a_loop_of_two_is_spelled_out() -> None:
+    assert (
+        spelled(graph(sync("one", "a/cfg", "b")).cycle_through(sync("two", "b/cfg", "a"))) == "b/cfg -> a/cfg -> b/cfg"
+    )
+
+
+def test_a_loop_through_three_with_a_rename_on_the_way() -> None:
+    known = graph(sync("one", "a/cfg", "b", destinationConfigMapName="other"), sync("two", "b/other", "c"))
+
+    closing = sync("three", "c/other", "a", destinationConfigMapName="cfg")
+
+    assert spelled(known.cycle_through(closing)) == "c/other -> a/cfg -> b/other -> c/other"
+
+
+def test_a_chain_is_no_loop() -> None:
+    known = graph(sync("one", "a/cfg", "b"), sync("two", "b/cfg", "c"))
+
+    assert known.cycle_through(sync("three", "c/cfg", "team-x")) is None
+
+
+def test_an_update_is_judged_without_what_it_replaces() -> None:
+    known = graph(sync("one", "a/cfg", "b"), sync("two", "b/cfg", "a"))
+
+    assert known.cycle_through(sync("two", "b/cfg", "c")) is None
+
+
+def test_a_loop_comes_about_by_a_label_and_goes_with_it() -> None:
+    selector = {"matchLabels": {"wants": "it"}}
+    older = sync("older", "a/cfg", minutes=0, destinationNamespaceSelector=selector)
+    younger = sync("younger", "b/cfg", "a", minutes=1)
+    known = graph(older, younger)
+
+    assert known.refusals(younger) == {}
+    known.put_namespace(Namespace("b", {"wants": "it"}))
+    assert {refusal.reason for refusal in known.refusals(younger).values()} == {Reason.LOOP_DETECTED}
+    assert known.refusals(older) == {}
+    known.put_namespace(Namespace("b"))
+    assert known.refusals(younger) == {}
+
+
+def test_the_older_sync_keeps_a_contested_destination() -> None:
+    older, younger = sync("z", "a/cfg", "b", minutes=0), sync("a", "c/cfg", "b", "team-*", minutes=1)
+    known = graph(older, younger)
+
+    assert known.refusals(older) == {}
+    assert list(known.refusals(younger)) == [NamespacedName("b", "cfg")]
+    assert known.yields(younger.key, NamespacedName("b", "cfg"), older)
+    assert not known.yields(older.key, NamespacedName("b", "cfg"), younger)
+
+
+def test_a_sync_that_is_deleted_contests_nothing() -> None:
+    older, younger = sync("z", "a/cfg", "b", minutes=0), sync("a", "c/cfg", "b", minutes=1)
+    known = graph(older, younger)
+
+    known.remove(older.key)
+
+    assert known.refusals(younger) == {}
+    assert list(known.contested(younger)) == []
+
+
+def test_a_namespace_that_is_not_there_yet_is_contested_by_those_who_would_reach_it() -> None:
+    named, everywhere = sync("named", "a/cfg", "soon", minutes=0), sync("everywhere", "b/cfg", "*", minutes=1)
+    known = graph(named, everywhere)
+    soon = NamespacedName("soon", "cfg")
+
+    assert list(known.contested(named)) == [(soon, everywhere.key)]
+    assert (soon, named.key) in list(known.contested(everywhere))
+    assert list(known.refusals(everywhere)) == [soon]
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]]:
+    patterns = st.sampled_from((*SPACES, "*", "team-*"))
+    places = st.builds("{}/{}".format, st.sampled_from(SPACES), st.sampled_from(NAMES))
+
+    def one(name: str, minutes: int | None) -> ConfigMapSync:
+        more: dict[str, object] = {"destinationConfigMapName": draw(st.sampled_from(NAMES))}
+        if draw(st.booleans()):
+            more["destinationNamespaceSelector"] = {"matchLabels": {"l": "x"}}
+        if draw(st.sampled_from((False, False, True))):
+            more["excludedNamespaces"] = [draw(st.sampled_from(SPACES))]
+        destinations = draw(st.lists(patterns, min_size=1, max_size=2))
+        return sync(name, draw(places), *destinations, minutes=minutes, **more)
+
+    syncs = [one(f"s{number}", draw(st.integers(0, 5))) for number in range(draw(st.integers(0, 5)))]
+    candidate = one("candidate", draw(st.none() | st.integers(0, 5)))
+    labels = st.sampled_from(({}, {"l": "x"}, {"apps.nishaf.info/sync": "disabled"}))
+    namespaces = {name: Namespace(name, draw(labels)) for name in SPACES}
+    return syncs, candidate, namespaces
+
+
+def edges(one: ConfigMapSync, namespaces: dict[str, Namespace]) -> set[Edge]:
+    """Every copy a sync makes."""
+    selected = select(one, namespaces, PROTECTED).selected
+    return {(one.source, NamespacedName(name, one.destination_name)) for name in selected}
+
+
+def reachable(start: NamespacedName, all_edges: set[Edge]) -> set[NamespacedName]:
+    found = {start}
+    for _ in range(len(all_edges) + 1):
+        found |= {after for before, after in all_edges if before in found}
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds())
+def test_loops_agree_with_the_obvious_reference(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
+) -> None:
+    syncs, candidate, namespaces = world
+    known = graph(*syncs, namespaces=tuple(namespaces.values()))
+    others = {edge for one in syncs for edge in edges(one, namespaces)}
+    closes = any(candidate.source in reachable(after, others) for _, after in edges(candidate, namespaces))
+
+    cycle = known.cycle_through(candidate)
+
+    assert (cycle is not None) == closes
+    if cycle is not None:
+        steps = set(pairwise(cycle))
+        assert cycle[0] == cycle[-1] == candidate.source
+        assert steps <= others | edges(candidate, namespaces)
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds())
+def test_contested_destinations_agree_with_the_obvious_reference(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
+) -> None:
+    syncs, candidate, namespaces = world
+    known = graph(*syncs, namespaces=tuple(namespaces.values()))
+    wanted = {after for _, after in edges(candidate, namespaces)}
+    taken = {after for one in syncs for _, after in edges(one, namespaces)}
+
+    assert {destination for destination, _ in known.contested(candidate)} == wanted & taken
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds())
+def test_what_is_carried_out_after_all_refusals_has_no_loop_and_one_writer_each(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
+) -> None:
+    syncs, candidate, namespaces = world
+    everyone = [*syncs, candidate]
+    known = graph(*everyone, namespaces=tuple(namespaces.values()))
+
+    carried_out = [
+        (one, edge) for one in everyone for edge in edges(one, namespaces) if edge[1] not in known.refusals(one)
+    ]
+
+    destinations = [after for _, (_, after) in carried_out]
+    assert len(destinations) == len(set(destinations))
+    all_edges = {edge for _, edge in carried_out}
+    for before, after in all_edges:
+        assert before not in reachable(after, all_edges)
+
+
+@settings(max_examples=80, deadline=None)
+@given(worlds(), st.randoms(use_true_random=False))
+def test_a_graph_that_was_changed_answers_like_one_made_anew(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]], chance: object
+) -> None:
+    syncs, candidate, namespaces = world
+    changed = graph(*syncs, candidate, namespaces=tuple(map(Namespace, SPACES)))
+    for one in syncs:
+        changed.remove(one.key)
+    for namespace in tuple(namespaces.values()):
+        changed.put_namespace(namespace)
+    for one in reversed(syncs):
+        changed.put(one)
+    changed.remove(candidate.key)
+    anew = graph(*syncs, namespaces=tuple(namespaces.values()))
+
+    for one, question in product((candidate, *syncs), ("cycle_through", "refusals")):
+        assert getattr(changed, question)(one) == getattr(anew, question)(one)
+    assert list(changed.contested(candidate)) == list(anew.contested(candidate))

@@ -139,12 +139,14 @@ class Informer(Generic[R]):
         """
         place = (namespace, name)
         held = self._records.get(place)
-        newest = _number(held.resource_version) if held is not None else 0
-        gone = newest if version is None else _number(version)
-        if newest <= gone:
-            self._remove(place)
+        if held is None:
+            return
+        gone = _number(held.resource_version if version is None else version)
+        if _number(held.resource_version) > gone:
+            return
+        self._remove(place)
         if gone > self._reached:
-            self._forgotten[place] = max(gone, self._forgotten.get(place, 0))
+            self._forgotten[place] = gone
 
     def list_began(self) -> None:
         """Called by the reflector."""

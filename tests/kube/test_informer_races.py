@@ -113,6 +113,7 @@ async def test_what_was_forgotten_is_not_brought_back_by_its_own_echo(bench: Ben
     bench.cache.changed("MODIFIED", raw("a", 10))
     assert bench.held() == {}
     bench.cache.changed("DELETED", raw("a", 11))
+    assert not bench.cache._forgotten  # no echo of it can come any more
     bench.cache.changed("ADDED", raw("a", 12))
     assert bench.held() == {"a": 12}
 

@@ -6,6 +6,7 @@ from typing import Any
 from devcluster.errors import ApiStatus
 from devcluster.fields.checking import first_problem
 from devcluster.fields.comparing import differences, fields_of
+from devcluster.fields.last_applied import may_be_taken, with_last_applied
 from devcluster.fields.managers import APPLY, UNOWNED, Manager, Owners, Ownership, owners_of, with_owners
 from devcluster.fields.merging import merged, without
 from devcluster.fields.paths import FieldSet, Path, spelled, with_parents
@@ -31,10 +32,10 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
         live: as it is stored; None where the apply creates it.
         applied: what the manager wants, and nothing else.
         manager: who applies.
+        force: take fields from others instead of failing.
         types: of its fields.
         now: as the API writes times.
         subresource: through which it is applied; of a status only the status counts.
-        force: take fields from others instead of failing.
 
     Raises:
         ApiStatus: 409 with every conflict; 500 where the document does not fit the types.
@@ -53,14 +54,14 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     result = merged(before, applied, types)
     result = without(result, _given_up(formerly, wanted, others), types)
     changes = differences(before, result, types)
-    conflicts = _conflicts(others, frozenset(changes.added | changes.modified))
+    conflicts = _conflicts(others, frozenset(changes.added | changes.modified) - may_be_taken(before, manager, types))
     if conflicts and not force:
         raise _refusal(conflicts)
     if live is not None and not changes and formerly == wanted - UNOWNED:
         return dict(live)
-    owners = released(others, changes) if force or changes else others
+    owners = released(others, changes)
     owners[self] = Ownership(wanted - UNOWNED, now)
-    return with_owners(result, owners)
+    return with_owners(with_last_applied(result, applied, manager), owners)
 
 
 def _given_up(formerly: FieldSet, wanted: FieldSet, others: Owners) -> FieldSet:

@@ -136,7 +136,6 @@ class Reflector:
             if not token:
                 self._sink.list_complete(version)
                 return version
-            await asyncio.sleep(0)
 
     def _take(self, line: bytes) -> str:
         """Hand one event on; returns the version the watch has reached."""

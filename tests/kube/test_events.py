@@ -233,11 +233,25 @@ async def test_an_event_that_has_expired_begins_anew(recorder: EventRecorder, st
     ids=["503", "429", "500", "answer lost"],
 )
 async def test_what_may_pass_is_tried_again_and_told_once(
-    recorder: EventRecorder, store: Store, trouble: web.Response | None
+    recorder: EventRecorder, store: Store, trouble: web.Response | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.trouble = [trouble]
     recorder.emit(THING, "Normal", "Synced", "x")
     await recorder.drain()
+    assert store.told() == [("x", 1)]
+    assert "events are lost" not in "".join(capsys.readouterr())
+    recorder.emit(THING, "Normal", "Synced", "x")
+    await recorder.drain()
+    assert store.told() == [("x", 2)]
+    assert store.writes[-1] == "PATCH"
+
+
+async def test_a_server_that_asks_for_patience_gets_it(recorder: EventRecorder, store: Store) -> None:
+    store.trouble = [web.Response(status=429, headers={"Retry-After": "1"})]
+    recorder.emit(THING, "Normal", "Synced", "x")
+    began = asyncio.get_running_loop().time()
+    await recorder.drain()
+    assert asyncio.get_running_loop().time() - began >= 0.99
     assert store.told() == [("x", 1)]
 
 

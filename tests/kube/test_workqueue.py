@@ -78,6 +78,12 @@ async def test_a_retry_does_not_push_back_what_happened(queue: WorkQueue[str]) -
     assert await now_out(queue) == ["a", "b"]
 
 
+async def test_a_retry_that_is_asked_for_twice_keeps_its_place(queue: WorkQueue[str]) -> None:
+    for name in ("a", "b", "a"):
+        queue.add(name, Priority.LOW)
+    assert await now_out(queue) == ["a", "b"]
+
+
 async def test_a_worker_waits_until_there_is_something(queue: WorkQueue[str]) -> None:
     worker = asyncio.create_task(queue.get())
     asyncio.get_running_loop().call_later(3600, queue.add, "a")
@@ -153,6 +159,27 @@ async def test_a_retry_asked_for_while_working_comes_after_its_delay(queue: Work
     assert len(queue) == 0
     assert await queue.get() == "a"
     assert asyncio.get_running_loop().time() == 10
+
+
+async def test_a_retry_asked_for_while_working_is_not_needed_where_there_is_news(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    queue.add_after("a", 10)
+    queue.done("a")
+    assert await now_out(queue) == ["a"]
+    await asyncio.sleep(60)
+    assert len(queue) == 0
+
+
+async def test_news_while_working_stays_news_although_a_retry_is_asked_for_too(queue: WorkQueue[str]) -> None:
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    queue.add("a", Priority.LOW)
+    queue.add("retry", Priority.LOW)
+    queue.done("a")
+    assert await now_out(queue) == ["a", "retry"]
 
 
 async def test_a_shut_queue_sends_the_workers_home(queue: WorkQueue[str]) -> None:

@@ -86,14 +86,20 @@ class WebhookEndpoints:
             raise CallFailedError(f'failed to call webhook: Post "{url}": service "{client.service[1]}" not found')
         try:
             async with asyncio.timeout(timeout_seconds):
-                try:
-                    return await self._exchange(url, body, context)
-                except aiohttp.ServerDisconnectedError:  # an idle connection that the webhook closed just now
-                    return await self._exchange(url, body, context)
+                return await self._exchange_again_if_hung_up(url, body, context)
         except TimeoutError as error:
             raise CallFailedError(f'failed to call webhook: Post "{url}": context deadline exceeded') from error
         except (aiohttp.ClientError, OSError) as error:
             raise CallFailedError(f'failed to call webhook: Post "{url}": {_cause(error)}') from error
+
+    async def _exchange_again_if_hung_up(self, url: URL, body: bytes, context: ssl.SSLContext) -> bytes:
+        """A kept connection may be closed by a webhook that restarts just as it is used: that is no failure yet."""
+        try:
+            return await self._exchange(url, body, context)
+        except aiohttp.ClientConnectorError:
+            raise  # this was a new connection
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            return await self._exchange(url, body, context)
 
     async def _exchange(self, url: URL, body: bytes, context: ssl.SSLContext) -> bytes:
         if self._session is None:

@@ -184,6 +184,25 @@ async def test_a_webhook_slower_than_its_timeout_has_failed(world):
     assert failure.message.endswith(f'Post "{world.webhook.url}/v?timeout=1s": context deadline exceeded')
 
 
+async def test_a_kept_connection_that_is_closed_just_as_it_is_used_is_no_failure(world):
+    used: list[object] = []
+
+    async def once_a_connection(request: web.Request) -> web.StreamResponse:
+        if request.transport in used:
+            request.transport.abort()
+            return web.Response()
+        used.append(request.transport)
+        review = await request.json()
+        response = {"uid": review["request"]["uid"], "allowed": True}
+        return web.json_response({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response})
+
+    world.add("Validating", "v")
+    world.webhook.answers["v"] = [once_a_connection]
+    for _ in range(3):
+        await world.validate(write())
+    assert len(used) == 3
+
+
 async def test_a_webhook_that_the_bundle_does_not_vouch_for_is_not_trusted(world):
     world.add("Validating", "v", {"clientConfig": {"url": f"{world.webhook.url}/v"}})
     failure = await refusal(world.validate(write()))

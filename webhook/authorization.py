@@ -6,7 +6,7 @@ name, whether or not there is anything of that name. `admission.py` asks before 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,14 +22,12 @@ PATH = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 # The API server gives the webhook 5 s in all; what has not been answered by then is answered with a refusal in time.
 ANSWERED_WITHIN_SECONDS = 3.0
 
-# A right that was taken away works this much longer; one that was given works at once, because a "no" is not remembered.
+# A right that was taken away works this much longer. One that was given works at once: a remembered "no" refuses nobody.
 REMEMBERED_FOR_SECONDS = 5.0
 REMEMBERED_AT_MOST = 10_000
 
 EVERYWHERE = ""
-
-# From here on it is cheaper to ask first whether the right is there for the whole cluster.
-MANY_NAMESPACES = 4
+ANY_NAME = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,10 @@ class Right:
     group: str = ""
     resource: str = "configmaps"
 
-    def everywhere(self) -> "Right":
-        """Return the same right for the whole cluster."""
-        return Right(self.verb, EVERYWHERE, self.name, self.group, self.resource)
+    @property
+    def broad(self) -> "Right":
+        """The same verb on every object of the cluster: who has it has each of them."""
+        return Right(self.verb, EVERYWHERE, ANY_NAME, self.group, self.resource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,13 @@ class Denial:
 
     path: str
     message: str
+
+
+class Memory(NamedTuple):
+    """An answer, and the moment on the event loop's clock until which it is believed."""
+
+    allowed: bool
+    until: float
 
 
 def subject_of(sync: ConfigMapSync, user: User) -> Subject:
@@ -125,7 +131,7 @@ class Authorizer:
     connection: Connection
     now: Callable[[], float]  # the event loop's clock
     on_answer: Callable[[bool], None]
-    _remembered: dict[tuple[Subject, Right], float] = field(default_factory=dict)
+    _remembered: dict[tuple[Subject, Right], Memory] = field(default_factory=dict)
 
     async def denials(self, subject: Subject, sync: ConfigMapSync, needs: Sequence[Need]) -> list[Denial]:
         """Return what `subject` may not do, one sentence for each field and namespace.
@@ -152,29 +158,30 @@ class Authorizer:
         return {right for right, yes in zip(rights, answers, strict=True) if yes}
 
     async def _allowed(self, subject: Subject, wanted: set[Right]) -> set[Right]:
-        """A right for the whole cluster answers for every namespace: many namespaces cost three questions then."""
-        covered: set[Right] = set()
-        if len({right.namespace for right in wanted}) > MANY_NAMESPACES:
-            covered = await self.may(subject, {right.everywhere() for right in wanted})
-        allowed = {right for right in wanted if right.everywhere() in covered}
+        """Ask broadly first: who administers the cluster costs four answers every few seconds, however many namespaces there are."""
+        broad = {right.broad for right in wanted} - wanted
+        answers = await all_of(self._ask(subject, right, believe_no=True) for right in broad)
+        held = {right for right, yes in zip(broad, answers, strict=True) if yes}
+        allowed = {right for right in wanted if right.broad in held}
         return allowed | await self.may(subject, wanted - allowed)
 
-    async def _ask(self, subject: Subject, right: Right) -> bool:
+    async def _ask(self, subject: Subject, right: Right, *, believe_no: bool = False) -> bool:
+        """Return whether `subject` has `right`; a remembered "no" is believed only where it refuses nobody."""
         key = (subject, right)
-        if self._remembered.get(key, 0.0) > self.now():
-            return True
+        memory = self._remembered.get(key)
+        if memory and memory.until > self.now() and (memory.allowed or believe_no):
+            return memory.allowed
         body = msgspec.json.encode(_question(subject, right))
         answer = await self.connection.request("POST", PATH, body=body, timeout=ANSWERED_WITHIN_SECONDS)
         yes = _decoder.decode(answer).status.allowed
         self.on_answer(yes)
-        if yes:
-            self._remember(key)
+        self._remember(key, allowed=yes)
         return yes
 
-    def _remember(self, key: tuple[Subject, Right]) -> None:
+    def _remember(self, key: tuple[Subject, Right], *, allowed: bool) -> None:
         if len(self._remembered) >= REMEMBERED_AT_MOST:
             self._remembered.clear()  # what is asked again is only slower
-        self._remembered[key] = self.now() + REMEMBERED_FOR_SECONDS
+        self._remembered[key] = Memory(allowed, self.now() + REMEMBERED_FOR_SECONDS)
 
 
 class _AccessStatus(msgspec.Struct, frozen=True):

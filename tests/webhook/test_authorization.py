@@ -132,9 +132,12 @@ async def test_the_user_is_handed_on_as_the_api_server_sent_them():
     assert asked["extra"] == sent["extra"]
 
 
-async def test_many_namespaces_cost_few_questions_to_who_has_the_right_everywhere():
+async def test_who_may_do_it_everywhere_costs_few_questions_however_many_namespaces():
     server = ApiServer(lambda _: True)
     assert await denials(server, sync(destinationNamespaces=[f"n-{number}" for number in range(100)])) == []
+    assert {
+        (asked["resourceAttributes"]["namespace"], asked["resourceAttributes"]["name"]) for asked in server.asked
+    } == {("", "")}
     assert len(server.asked) == 4
 
 
@@ -155,6 +158,16 @@ async def test_a_yes_is_remembered_for_some_seconds_and_a_no_is_not():
     clock.now += REMEMBERED_FOR_SECONDS
     await asking.may(subject, rights)
     assert len(server.asked) == 6
+
+
+@pytest.mark.parametrize("spec", [{"destinationNamespace": "dst"}, {"destinationNamespaces": ["x-*"]}], ids=str)
+async def test_a_right_that_was_just_given_counts_at_once(spec: dict[str, object]):
+    given: set[str] = set()
+    asking, of = authorizer(ApiServer(lambda asked: asked["verb"] in given)), sync(**spec, deletionPolicy="Orphan")
+    needs = rights_needed(of, targets(of))
+    for verb, missing in (("nothing", 2), ("get", 1), ("create", 1), ("update", 0)):
+        given.add(verb)
+        assert len(await asking.denials(of_user(ALICE), of, needs)) == missing
 
 
 async def test_a_yes_for_one_is_none_for_another():

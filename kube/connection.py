@@ -229,14 +229,16 @@ async def _lines(response: aiohttp.ClientResponse, outgoing: _Outgoing) -> Async
 
 @contextmanager
 def _as_api_errors(outgoing: _Outgoing) -> Iterator[None]:
-    """Turn whatever aiohttp and the system raise into our classes, the original chained."""
+    """Turn whatever aiohttp and the system raise into our classes, the original chained; their texts may quote what came."""
     what = f"{outgoing.method} {outgoing.path}"
     try:
         yield
     except TimeoutError as error:
         raise Unreachable(f"{what}: no answer in time") from error
-    except HttpProcessingError as error:
-        raise Malformed(f"{what}: {type(error).__name__}") from error  # its text may quote what came
+    except (HttpProcessingError, aiohttp.ClientResponseError) as error:
+        raise Malformed(f"{what}: the answer is no HTTP ({type(error).__name__})") from error
+    except aiohttp.ClientPayloadError as error:
+        raise Unreachable(f"{what}: the answer broke off") from error
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from error
 

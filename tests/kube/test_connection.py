@@ -13,6 +13,7 @@ from kube.connection import LONGEST_LINE, MERGE_PATCH, Connection, ConnectionSet
 from kube.errors import ApiError, Malformed, NotFound, ServerError, TooManyRequests, Unauthorized, Unreachable
 from tests.kube.scripted import ApiServer, answering, api_server, status, stream_to
 from tests.support.eventually import eventually
+from tests.support.users import write_kubeconfig
 
 LIMITS = {"idle_timeout": 10.0, "total_timeout": 20.0}
 
@@ -139,21 +140,41 @@ async def test_a_body_that_breaks_off_is_unreachable(server: ApiServer, connecti
         await connection.request("GET", "/things")
 
 
-async def test_an_answer_that_is_no_http_is_an_error_of_ours(tmp_path: Path) -> None:
-    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+@pytest.mark.parametrize(
+    "babble",
+    [
+        b"SSH-2.0-hunter2\r\n",
+        b"hunter2" * 10_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: hunter2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhunter2\r\n{}\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nhunter2hunter2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhunter2",
+        b"",
+    ],
+)
+async def test_an_answer_that_is_no_http_is_an_error_that_does_not_quote_it(tmp_path: Path, babble: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        writer.write(babble)
         await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
-    listener = await asyncio.start_server(babble, "127.0.0.1", 0)
-    async with listener, api_server(tmp_path) as server:
-        port = listener.sockets[0].getsockname()[1]
-        path = server.kubeconfig()
-        path.write_text(path.read_text().replace(server.url, f"http://127.0.0.1:{port}"))
-        async with await Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
-            with pytest.raises((Unreachable, Malformed)):
-                await connection.request("GET", "/things")
+    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    path = write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{port}", None, {"token": "secret"})
+    async with listener, await Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
+        with pytest.raises((Unreachable, Malformed), match="POST /things: ") as caught:
+            await connection.request("POST", "/things")
+        assert "hunter2" not in str(caught.value) + repr(caught.value)
+        with pytest.raises((Unreachable, Malformed), match="GET /things: ") as caught:
+            await _first_line(connection)
+        assert "hunter2" not in str(caught.value) + repr(caught.value)
+
+
+async def _first_line(connection: Connection) -> bytes:
+    async with connection.stream("/things", params={}, **LIMITS) as lines:
+        return await anext(lines)
 
 
 async def test_a_watch_gives_its_lines_as_they_come(server: ApiServer, connection: Connection) -> None:

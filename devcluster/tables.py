@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+from devcluster.access_columns import ROLE, SUBJECTS, WEBHOOKS
 from devcluster.errors import bad_request
 from devcluster.kinds import Column, Kind
 
@@ -38,12 +39,17 @@ def columns_of(kind: Kind, now: datetime) -> tuple[Column, ...]:
         "roles": (Column("Created At", lambda obj: obj["metadata"]["creationTimestamp"]),),
         "clusterroles": (Column("Created At", lambda obj: obj["metadata"]["creationTimestamp"]),),
         "customresourcedefinitions": (Column("Created At", lambda obj: obj["metadata"]["creationTimestamp"]),),
+        "rolebindings": (ROLE,),
+        "clusterrolebindings": (ROLE,),
+        "mutatingwebhookconfigurations": (WEBHOOKS,),
+        "validatingwebhookconfigurations": (WEBHOOKS,),
     }
     if kind.plural == "events":
         return _event_columns(now)
     middle = special.get(kind.plural, ())
     ends = kind.plural in ("roles", "clusterroles", "customresourcedefinitions")
-    return (name_column(), *middle) if ends else (name_column(), *middle, age_column(now))
+    wide = SUBJECTS if kind.plural in ("rolebindings", "clusterrolebindings") else ()
+    return (name_column(), *middle) if ends else (name_column(), *middle, age_column(now), *wide)
 
 
 def table(

@@ -126,3 +126,16 @@ def test_a_review_is_not_stored_and_answers_for_somebody_else(cluster, namespace
     assert cluster.create(path, review)["status"]["allowed"]
     assert cluster.request("GET", path).status == 405
     assert cluster.request("POST", path, review, user="alice").status == 403
+
+
+def test_a_binding_is_listed_with_its_role_and_whom_it_is_for(cluster, namespace):
+    cluster.kubectl("create", "serviceaccount", "robot", "-n", namespace)
+    cluster.kubectl(
+        "create", "rolebinding", "all", "--clusterrole=view", "-n", namespace,
+        "--user=alice", "--user=bob", "--group=team-a", f"--serviceaccount={namespace}:robot",
+    )  # fmt: skip
+    shown = cluster.kubectl("get", "rolebindings", "all", "-n", namespace, "-o", "wide").stdout.splitlines()
+    assert shown[0].split() == ["NAME", "ROLE", "AGE", "USERS", "GROUPS", "SERVICEACCOUNTS"]
+    cells = [cell.strip() for cell in shown[1].split("  ") if cell.strip()]
+    assert cells[:2] == ["all", "ClusterRole/view"]
+    assert cells[3:] == ["alice, bob", "team-a", f"{namespace}/robot"]

@@ -3,12 +3,14 @@
 Left out: url, ip, cidr, quantity, format and semver. A rule that calls one of them fails like any that cannot be evaluated.
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Callable
 from typing import Any
 
 from celpy.celtypes import BoolType, IntType, ListType, StringType
+from celpy.evaluation import CELEvalError
 
 UNLIMITED = -1
 
@@ -128,7 +130,20 @@ def or_value(holder: list[Any], other: Any) -> Any:
     return holder[0] if holder else other
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn failures into CEL's own error values, which `||` and `&&` can get over."""
+
+    @functools.wraps(function)
+    def guarded(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except (ArithmeticError, LookupError, TypeError, ValueError, re.error) as error:
+            return CELEvalError(str(error), type(error), error.args)
+
+    return guarded
+
+
+NAMED: dict[str, Callable[..., Any]] = {
     "isSorted": is_sorted,
     "sum": total,
     "min": smallest,
@@ -150,3 +165,4 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "value": value_of,
     "orValue": or_value,
 }
+FUNCTIONS = {name: _guarded(function) for name, function in NAMED.items()}

@@ -5,6 +5,7 @@ way round: not ready first, so that the API servers stop coming, then the reques
 """
 
 import asyncio
+import gc
 import random
 from collections.abc import Coroutine
 from functools import partial
@@ -98,6 +99,8 @@ class Webhook:
         for informer in self._world.informers.values():
             await informer.synced.wait()
         await self._watcher.wait_for_first()
+        gc.collect()
+        gc.freeze()  # 10,000 syncs are here to stay: looking through them again and again would cost a pause each time
 
     def _add_checks(self) -> None:
         self._health.ready_when("stopping", lambda: "no new requests, please" if self._draining else None)

@@ -10,13 +10,13 @@ files out in the same way. It is looked at once a second, because a file watch m
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from cryptography import x509
 
 log = structlog.stdlib.get_logger()
 
@@ -113,12 +113,34 @@ def _load(generation: Path, files: tuple[bytes, bytes]) -> ServedPair:
     context = _server_context()
     try:
         context.load_cert_chain(generation / CERTIFICATE, generation / KEY)
-        certificate = x509.load_pem_x509_certificate(files[0])
+        facts = _tried(context, files[0].decode("ascii"))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise UnusablePairError(f"{CERTIFICATE} and {KEY} are no pair: {error}") from error
+        raise UnusablePairError(f"{CERTIFICATE} and {KEY} cannot be served: {error}") from error
     if _read(generation) != files:
         raise UnusablePairError("the files are being written")  # OpenSSL read them itself: what it read is not certain
-    return ServedPair(context, f"{certificate.serial_number:x}", certificate.not_valid_after_utc)
+    expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(facts["notAfter"])), UTC)
+    return ServedPair(context, str(facts["serialNumber"]).lower().lstrip("0"), expires)
+
+
+def _tried(context: ssl.SSLContext, certificate: str) -> Mapping[str, object]:
+    """Shake hands with ourselves in memory; returns what a client learns of the certificate.
+
+    A pair that has expired, or that no client would take for a server's, fails here and not in front of the API server.
+
+    Raises:
+        ssl.SSLError: no client would accept it.
+    """
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted, whoever signed it
+    trusting.load_verify_locations(cadata=certificate)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = trusting.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    for end in (client, server, client):
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return client.getpeercert() or {}
 
 
 def _server_context() -> ssl.SSLContext:

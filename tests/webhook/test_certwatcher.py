@@ -136,11 +136,11 @@ def test_a_torn_pair_is_never_loaded_and_the_former_one_serves_on(tmp_path: Path
     ("spoil", "told"),
     [
         pytest.param(lambda _folder: None, "waiting for tls.crt and tls.key", id="nothing there"),
-        pytest.param(lambda folder: _write(folder, PAIRS[0], PAIRS[1]), "are no pair", id="torn"),
+        pytest.param(lambda folder: _write(folder, PAIRS[0], PAIRS[1]), "cannot be served", id="torn"),
         pytest.param(lambda folder: (folder / "tls.crt").write_text("x"), "waiting for", id="no key"),
         pytest.param(
             lambda folder: [(folder / name).write_text("") for name in ("tls.crt", "tls.key")],
-            "are no pair",
+            "cannot be served",
             id="empty",
         ),
         pytest.param(lambda folder: (folder / "tls.crt").mkdir(), "Is a directory", id="a directory in its place"),
@@ -160,6 +160,21 @@ def _replace(folder: Path) -> None:
     for path in folder.iterdir():
         path.rmdir() if path.is_dir() else path.unlink()
     _write(folder, PAIRS[0], PAIRS[0])
+
+
+def test_a_pair_that_no_client_would_accept_is_not_loaded(tmp_path: Path):
+    long_ago = NOW - timedelta(days=20)
+    expired = new_serving_pair(new_authority(long_ago, timedelta(days=9)), ["x"], long_ago, timedelta(days=9))
+    watcher = CertWatcher(tmp_path, lambda _: None)
+    _write(tmp_path, PAIRS[0], PAIRS[0])
+    watcher.look()
+    _write(tmp_path, expired, expired)
+    watcher.look()
+    assert watcher.served is not None
+    assert watcher.served.serial == _serial(PAIRS[0])
+    other = CertWatcher(tmp_path, lambda _: None)
+    other.look()
+    assert "certificate has expired" in (other.problem() or "")
 
 
 def test_what_is_served_is_told_once_with_its_serial_and_its_end(tmp_path: Path):

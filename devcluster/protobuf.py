@@ -23,7 +23,7 @@ class Field:
 
     Attributes:
         name: in JSON.
-        type: `string`, `bool`, `int`, `bytes`, `time`, `micro-time`, or the name of a message.
+        type: `string`, `bool`, `int`, `count` (where 0 says nothing), `bytes`, `time`, `micro-time`, or the name of a message.
         many: `list` or `map` (with texts as keys).
     """
 
@@ -52,7 +52,7 @@ def _object(**messages: str) -> dict[int, Field]:
 MESSAGES: dict[str, Message] = {
     "ObjectMeta": {
         **_texts("name generateName namespace selfLink uid resourceVersion"),
-        7: Field("generation", "int"),
+        7: Field("generation", "count"),
         8: Field("creationTimestamp", "time"),
         9: Field("deletionTimestamp", "time"),
         10: Field("deletionGracePeriodSeconds", "int"),
@@ -218,6 +218,8 @@ def _value(raw: int | bytes, type_: str) -> Any:
             return bool(raw)
         case "int":
             return _signed(raw)
+        case "count":
+            return _signed(raw) or None
         case "bytes":
             return base64.b64encode(_bytes(raw)).decode()
         case "raw":

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from devcluster.errors import ApiStatus, bad_request
+from devcluster.errors import ApiStatus, bad_request, invalid
+from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
 from devcluster.protobuf import decode as decode_protobuf
 from devcluster.types import AnyValue, ListOf, MapOf, Scalar, Struct, Type
@@ -80,12 +81,15 @@ def check_kind(document: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
     """The document with apiVersion and kind, which must be those of `kind` where they are said.
 
     Raises:
-        ApiStatus: 400.
+        ApiStatus: 400; 422 for another kind of custom resource.
     """
     named, version = document.get("kind", kind.kind), document.get("apiVersion", kind.api_version)
+    if kind.custom is not None and named != kind.kind and version == kind.api_version:
+        name = (document.get("metadata") or {}).get("name", "")
+        raise invalid(kind.group, str(named), name, [invalid_value("kind", named, f"must be {kind.kind}")])
     if (named, version) != (kind.kind, kind.api_version):
         short = str(version).rpartition("/")[2]
-        if version == kind.api_version and not kind.custom:
+        if version == kind.api_version:
             why = f"converting ({short}.{named}) to (core.{kind.kind}): unknown conversion"
         else:
             why = f'no kind "{named}" is registered for version "{version}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'

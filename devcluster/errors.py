@@ -72,8 +72,9 @@ def not_found(group: str, resource: str, name: str) -> ApiStatus:
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[FieldCause]) -> ApiStatus:
     """422: every field that is wrong, at once."""
-    listed = ", ".join(f"{cause.field}: {cause.message}" for cause in causes)
-    message = f'{qualified(group, kind)} "{name}" is invalid: {listed if len(causes) == 1 else f"[{listed}]"}'
+    problems = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))  # each is told once
+    listed = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+    message = f'{qualified(group, kind)} "{name}" is invalid: {listed}'
     details = _details(group, kind, name) | {"causes": [_cause(cause) for cause in causes]}
     return ApiStatus(UNPROCESSABLE, "Invalid", message, details)
 

@@ -25,6 +25,7 @@ from devcluster.strategies import new_event_causes, strategy_of
 from devcluster.users import User
 
 NAMESPACES = ("", "namespaces")
+EVENTS = ("", "events")
 DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 CUSTOM_RESOURCE_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"  # controllers/definitions.py takes it off
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -279,8 +280,8 @@ class Registry:
 
     def _name_causes(self, target: Target, new: Object) -> list[FieldCause]:
         dots = target.kind.key != NAMESPACES
-        if target.kind.group == RBAC_GROUP:
-            return []  # its own rules allow more
+        if target.kind.group == RBAC_GROUP or target.kind.key == EVENTS:
+            return []  # their own rules allow more
         return list(metadata.name_causes(new["metadata"], dots=dots))
 
     def _causes(self, target: Target, new: Object, old: Object | None) -> list[FieldCause]:

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import yaml
 
 from devcluster import fields, patches
 from devcluster.access import Access
@@ -28,6 +27,7 @@ from devcluster.tables import columns_of, included, table
 from devcluster.token_requests import request_token
 from devcluster.users import User
 from devcluster.watching import View, Watch
+from devcluster.yaml_text import yaml_text
 
 BUILT_IN_PATCHES = (patches.JSON_PATCH, patches.MERGE, patches.STRATEGIC, patches.APPLY)
 OVERTAKEN_TRIES = 5  # as often as kube-apiserver tries a patch again
@@ -152,6 +152,9 @@ class Resources:
         options = WriteOptions.parse(call.query, "PatchOptions", call.user_agent)
         if media == patches.APPLY:
             return await self._apply(call, options)
+        if options.force:
+            cause = FieldCause("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
+            raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
         old = self._registry.get(call.target)
         patched = self._patched(shown(old, kind), call, media)
         document = self._checked_patch(call, patched, options)
@@ -190,7 +193,7 @@ class Resources:
         if not call.query.get("fieldManager"):
             cause = FieldCause("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
             raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
-        applied = check_kind(self._read_yaml(call.body), kind)
+        applied = self._read_applied(call)
         stored = self._store.get(kind.key, target.namespace, target.name)
         old = stored.object if stored else None
         if old is None and (target.subresource or (applied.get("metadata") or {}).get("uid")):
@@ -210,8 +213,15 @@ class Resources:
             return self._object(call, created, status=201)
         return self._object(call, await self._registry.update(target, old, merged, options, apply=True))
 
-    def _read_yaml(self, body: bytes) -> dict[str, Any]:
-        return read_body(body, "application/yaml", "object").document
+    def _read_applied(self, call: Call) -> Object:
+        """What is applied: YAML, which JSON is too, and it must say what it is."""
+        document = read_body(call.body, "application/yaml", "object").document
+        if not document.get("kind") or not document.get("apiVersion"):
+            version = document.get("apiVersion") or "/"
+            raise bad_request(f"invalid object type: {version}, Kind={document.get('kind') or ''}")
+        if (document.get("metadata") or {}).get("managedFields"):
+            raise bad_request("metadata.managedFields must be nil")
+        return check_kind(document, call.route.kind)
 
     async def _delete(self, call: Call) -> Answer:
         body = read_body(call.body, call.content_type, "DeleteOptions").document if call.body else {}
@@ -249,6 +259,8 @@ class Resources:
         """The object in a body, checked against its kind."""
         kind = call.route.kind
         decoded = read_body(call.body, call.content_type, kind.kind)
+        if kind.custom is not None:
+            self._check_version(call, decoded.document)
         document = check_kind(decoded.document, kind)
         if kind.custom is not None:
             unknown = kind.custom.schema.prune(document)[1]
@@ -259,6 +271,15 @@ class Resources:
                 raise cannot_be_handled(kind, error) from error
         self._tell_unknown(call, unknown, options, 400, decoded.repeated)
         return document
+
+    def _check_version(self, call: Call, document: Mapping[str, Any]) -> None:
+        """A custom resource of another version is one whose fields nobody knows."""
+        given, wanted = document.get("apiVersion"), call.route.kind.api_version
+        if given in (None, wanted):
+            return
+        for name in sorted(set(document) - {"apiVersion", "kind", "metadata"}):
+            call.warn(f'unknown field "{name}"')
+        raise bad_request(f"the API version in the data ({given}) does not match the expected API version ({wanted})")
 
     def _tell_unknown(
         self, call: Call, unknown: list[str], options: WriteOptions, code: int, repeated: list[str] | None = None
@@ -291,7 +312,7 @@ class Resources:
             case _:
                 document = shown(obj, kind)
                 if accepted.yaml:
-                    return Answer(status, yaml.safe_dump(document).encode(), yaml=True)
+                    return Answer(status, yaml_text(document), yaml=True)
                 return Answer(status, msgspec.json.encode(document))
 
     def _listed(self, call: Call, page: Page) -> Answer:
@@ -310,7 +331,7 @@ class Resources:
             "metadata": page.metadata,
         }
         body = msgspec.json.encode(head)[:-1] + b',"items":[' + items + b"]}"
-        return Answer(200, yaml.safe_dump(msgspec.json.decode(body)).encode() if accepted.yaml else body, accepted.yaml)
+        return Answer(200, yaml_text(msgspec.json.decode(body)) if accepted.yaml else body, accepted.yaml)
 
     def _item_form(self, call: Call) -> tuple[str, Callable[[Object], Any]]:
         kind = call.route.kind

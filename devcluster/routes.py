@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from devcluster.catalog import Catalog
-from devcluster.errors import ApiStatus
+from devcluster.errors import ApiStatus, not_found
 from devcluster.kinds import Kind
 
 NAMESPACE_PARTS = ("status", "finalize")
@@ -56,6 +56,8 @@ def find_route(path: str, catalog: Catalog) -> Route:
         if any((known.group, known.version) == (group, version) for known in catalog):
             raise no_such_resource()
         raise NoSuchPathError(path)
+    if kind.custom is not None and subresource and subresource not in kind.subresources:
+        raise not_found(group, plural, name)
     if len(rest) > 3 or (subresource and subresource not in kind.subresources):
         raise no_such_resource()
     if (namespace is not None) != kind.namespaced and (namespace is not None or name):

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 import structlog
-import yaml
 from aiohttp import web
 
 from devcluster import discovery, openapi
@@ -30,6 +29,7 @@ from devcluster.store import Store
 from devcluster.users import User
 from devcluster.warning_headers import warning_headers
 from devcluster.watching import Watch
+from devcluster.yaml_text import yaml_text
 
 BODY_LIMIT = 3 * 1024 * 1024
 HEALTH = ("/healthz", "/livez", "/readyz")
@@ -200,7 +200,7 @@ class Server:
             return web.Response(body=msgspec.json.encode(document), headers=headers)
         accepted = negotiate(request.headers.get("Accept", ""))
         if accepted.yaml:
-            return web.Response(body=yaml.safe_dump(document), content_type="application/yaml")
+            return web.Response(body=yaml_text(document), content_type="application/yaml")
         return _json(document)
 
     def _document(self, path: str, kinds: list[Any], *, whole: bool) -> Mapping[str, Any] | None:

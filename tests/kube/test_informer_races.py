@@ -4,6 +4,7 @@ Here the test plays the reflector and the API server; `test_informer.py` covers 
 """
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -41,7 +42,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.cache: Informer[Version] = Informer(
-            None,  # type: ignore[arg-type] - nothing runs here, so nothing is asked
+            None,  # type: ignore[arg-type]  # nothing runs here, so nothing is asked
             "/things",
             decode=read_version,
             rng=chance(),
@@ -258,8 +259,8 @@ STEPS = st.one_of(
 @settings(deadline=None, max_examples=300)
 @given(st.lists(STEPS, max_size=40))
 async def test_in_whatever_order_things_come_the_cache_ends_right_and_nobody_misses_a_change(
-    steps: list[tuple],
-) -> None:  # type: ignore[type-arg] - a step and its arguments
+    steps: list[tuple[Any, ...]],
+) -> None:
     world = World()
     for step, *arguments in steps:
         step(world, *arguments)

@@ -1,0 +1,131 @@
+"""What the cache takes for granted of API servers, asked of one: versions only rise in a watch, whatever happens at the same time.
+
+`test_informer_races.py` shows that the cache ends right if that is so.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from kube.connection import ACCEPT_JSON, ACCEPT_METADATA, MERGE_PATCH, Connection, ConnectionSettings
+from kube.errors import AlreadyExists, Conflict, NotFound
+from kube.informer import Informer
+from kube.wire import decode_partial
+from tests.kube.scripted import chance
+from tests.kube.test_informer_races import Version, read_version
+from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
+
+EVERYWHERE = "/api/v1/configmaps"
+OURS = {"labelSelector": "kube-test=race"}
+NAMES = [f"thing-{number}" for number in range(12)]
+ROUNDS = 30
+
+
+class Watched(Informer[Version]):
+    """An informer that notes the kind and the version of each event."""
+
+    def __init__(self, connection: Connection, accept: str) -> None:
+        super().__init__(connection, EVERYWHERE, decode=read_version, params=OURS, accept=accept, rng=chance())
+        self.events: list[tuple[str, int]] = []
+
+    def changed(self, kind: str, item: msgspec.Raw) -> None:
+        self.events.append((kind, int(decode_partial(item).metadata.resource_version)))
+        super().changed(kind, item)
+
+
+class Owner:
+    """Makes, changes, removes and lets go of one object, always with a precondition, and tells the cache at once."""
+
+    def __init__(self, connection: Connection, cache: Watched, namespace: str, name: str, accept: str) -> None:
+        self._connection = connection
+        self._cache = cache
+        self._place = (namespace, name)
+        self._accept = accept
+        self._chance = random.Random(name)  # noqa: S311 - the same in every run
+
+    async def work(self) -> None:
+        for _ in range(ROUNDS):
+            held = self._cache.get(*self._place)
+            try:
+                if held is None:
+                    await self._write("POST", "", {})
+                else:
+                    await self._change(held.resource_version)
+            except (Conflict, AlreadyExists, NotFound):
+                await asyncio.sleep(0)  # the stranger was faster; the watch will tell
+
+    async def _change(self, version: str) -> None:
+        choice = self._chance.random()
+        if choice < 0.6:
+            await self._write("PUT", self._place[1], {"resourceVersion": version})
+        elif choice < 0.85:
+            await self._send("DELETE", {"preconditions": {"resourceVersion": version}})
+            self._cache.forget(*self._place, version)
+        else:
+            await self._send("PATCH", {"metadata": {"resourceVersion": version, "labels": {"kube-test": None}}})
+            self._cache.forget(*self._place, version)
+
+    async def _write(self, method: str, name: str, metadata: dict[str, str]) -> None:
+        document = {
+            "metadata": {"name": self._place[1], "labels": {"kube-test": "race"}, **metadata},
+            "data": {"value": str(self._chance.random())},
+        }
+        path = f"/api/v1/namespaces/{self._place[0]}/configmaps" + (f"/{name}" if name else "")
+        answer = await self._connection.request(method, path, body=json.dumps(document).encode(), accept=self._accept)
+        self._cache.record(read_version(msgspec.Raw(answer)))
+
+    async def _send(self, method: str, document: object) -> None:
+        await send(self._connection, method, *self._place, document)
+
+
+async def send(connection: Connection, method: str, namespace: str, name: str, document: object) -> None:
+    await connection.request(
+        method,
+        f"/api/v1/namespaces/{namespace}/configmaps/{name}",
+        body=json.dumps(document).encode(),
+        content_type=MERGE_PATCH if method == "PATCH" else "application/json",
+    )
+
+
+async def meddle(connection: Connection, namespaces: list[str], seed: int) -> None:
+    """A stranger who removes, edits, marks and un-marks whatever there is."""
+    rng = random.Random(seed)  # noqa: S311 - the same in every run
+    for _ in range(2 * ROUNDS):
+        place = (rng.choice(namespaces), rng.choice(NAMES))
+        labels = {"kube-test": rng.choice([None, "race"])}
+        edit = {"metadata": {"labels": labels}, "data": {"stranger": str(rng.random())}}
+        method, document = rng.choice([("DELETE", {}), ("PATCH", edit)])
+        try:
+            await send(connection, method, *place, document)
+        except NotFound:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("accept", [ACCEPT_JSON, ACCEPT_METADATA], ids=["whole", "metadata"])
+async def test_in_the_thick_of_it_versions_only_rise_and_the_cache_ends_as_the_server_is(
+    cluster: Cluster, new_namespace: Callable[..., str], accept: str
+) -> None:
+    namespaces = [new_namespace(), new_namespace()]
+    async with await Connection.open(ConnectionSettings(kubeconfig=cluster.kubeconfig)) as connection:
+        cache = Watched(connection, accept)
+        watching = asyncio.create_task(cache.run())
+        await asyncio.wait_for(cache.synced.wait(), 20)
+        owners = (Owner(connection, cache, namespace, name, accept) for namespace in namespaces for name in NAMES)
+        strangers = (meddle(connection, namespaces, seed) for seed in range(4))
+        await asyncio.gather(*(owner.work() for owner in owners), *strangers)
+
+        async def agrees() -> bool:
+            stored = json.loads(await connection.request("GET", EVERYWHERE, params=OURS))["items"]
+            return set(cache.values()) == {read_version(msgspec.Raw(json.dumps(each).encode())) for each in stored}
+
+        await eventually(agrees)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    versions = [version for _, version in cache.events]
+    assert versions == sorted(versions)
+    assert {kind for kind, _ in cache.events} == {"ADDED", "MODIFIED", "DELETED"}

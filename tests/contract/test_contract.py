@@ -21,9 +21,13 @@ from tests.support.cluster import Cluster
 
 HERE = Path(__file__).parent
 DEVCLUSTER_README = HERE.parents[1] / "devcluster" / "README.md"
+KNOWN_DIFFERENCES = re.compile(
+    r"^## Scenarios that are knowingly not passed$(?P<list>.*?)^## ", re.MULTILINE | re.DOTALL
+)
 KNOWN_DIFFERENCE = re.compile(r"^- `(?P<scenario>[a-z0-9-]+)`: \S", re.MULTILINE)
 AT_MOST_KNOWN = 1 / 20
 RECORDED_MINOR_VERSION = "36"  # other versions are allowed to word or order things differently
+WITHIN_ONE_SECOND = {"table-configmaps"}  # it records the age "0s", which a turn of the clock's second makes "1s"
 SHOWN_DIFFERENCES = 40  # lines of a step: enough for a whole object
 
 pytestmark = [
@@ -65,7 +69,9 @@ SCENARIOS = _all_scenarios()
 
 def known_differences() -> set[str]:
     """Names of the scenarios that devcluster's README lists as knowingly not passed."""
-    return {match["scenario"] for match in KNOWN_DIFFERENCE.finditer(DEVCLUSTER_README.read_text())}
+    section = KNOWN_DIFFERENCES.search(DEVCLUSTER_README.read_text(encoding="utf-8"))
+    assert section is not None, f"{DEVCLUSTER_README} has no such section any more"
+    return {match["scenario"] for match in KNOWN_DIFFERENCE.finditer(section["list"])}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -90,6 +96,8 @@ async def test_the_cluster_answers_as_recorded(
     if cluster.kind == "devcluster" and scenario.name in known_differences():
         request.applymarker(pytest.mark.xfail(reason="listed in devcluster/README.md", strict=True))
     result = await runner.scenario(dict(scenario.document), record=False)
+    if result["failed"] and scenario.name in WITHIN_ONE_SECOND:
+        result = await runner.scenario(dict(scenario.document), record=False)
     assert result["failed"] == 0, "\n".join(result["lines"])
     assert result["passed"] > 0, "the scenario checks nothing"
 

@@ -19,8 +19,9 @@ from configmapsync.validation import validate
 from kube.errors import ApiError
 from webhook import admit
 from webhook.admit import Candidate
-from webhook.authorization import Authorizer, of_user, right_to_see, rights_needed, subject_of
+from webhook.authorization import Authorizer
 from webhook.review import MalformedReviewError, Review, User, allowed, denied, failure
+from webhook.rights import of_user, right_to_see, rights_needed, subject_of
 from webhook.settings import AuthorizationMode
 from webhook.targets import targets_of
 from webhook.world import Visible, World

@@ -46,7 +46,7 @@ class Webhook:
         self._health = HealthServer(Address.parse(settings.health_address), registry)
         self._watcher = CertWatcher(settings.certificate_dir, self._served)
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
-        self._world = World(connection, frozenset(settings.protected_namespaces), rng)
+        self._world = World(connection, settings.protected(), rng)
         authorizer = Authorizer(connection, self._loop.time, self._metrics.access_review_answered)
         admission = Admission(self._world, authorizer, settings.authorization)
         self._server = WebhookServer(

@@ -8,6 +8,8 @@ from pydantic import Field
 from configmapsync.names import PROTECTED_NAMESPACES
 from runtime.settings import AddressText, ProcessSettings
 
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
 
 class AuthorizationMode(StrEnum):
     """What follows when the user may not do what the sync would do."""
@@ -31,10 +33,15 @@ class Settings(ProcessSettings):
     )
     protected_namespaces: list[str] = Field(
         default=sorted(PROTECTED_NAMESPACES),
-        description="namespaces that are destinations only by exact name, as JSON or repeated",
+        description="namespaces that are destinations only by exact name; the webhook's own is always among them",
     )
     drain_seconds: float = Field(
         default=5.0,
         ge=0,
         description="time between not being ready any more and closing, for the API servers to hear of it",
     )
+
+    def protected(self) -> frozenset[str]:
+        """All protected namespaces, with the one this process lives in where it runs in a cluster."""
+        own = {NAMESPACE_FILE.read_text(encoding="utf-8").strip()} if NAMESPACE_FILE.exists() else set()
+        return frozenset(self.protected_namespaces) | own

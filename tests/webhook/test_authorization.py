@@ -11,17 +11,10 @@ from configmapsync.resource import ConfigMapSync, parse
 from configmapsync.selection import Selector
 from kube.errors import ApiError, Unreachable
 from tests.webhook import recorded
-from webhook.authorization import (
-    REMEMBERED_FOR_SECONDS,
-    Authorizer,
-    Right,
-    of_user,
-    right_to_see,
-    rights_needed,
-    subject_of,
-)
+from webhook.authorization import REMEMBERED_FOR_SECONDS, Authorizer
 from webhook.review import User
 from webhook.review import parse as parse_review
+from webhook.rights import Right, of_user, right_to_see, rights_needed, subject_of
 from webhook.targets import Targets, targets_of
 
 ALICE = User(username="alice", groups=("devs", "system:authenticated"))

@@ -1,0 +1,61 @@
+"""What `config/webhook` tells the API server is what the processes do: the same paths, names and limits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from certs.settings import Settings as CertsSettings
+from configmapsync.names import GROUP, PLURAL, VERSION
+from runtime.settings import load
+from webhook.admission import DECIDED_WITHIN_SECONDS
+from webhook.server import MUTATE_PATH, VALIDATE_PATH
+
+FOLDER = Path(__file__).parents[2] / "config" / "webhook"
+CONFIGURATIONS = {"mutating.yaml": MUTATE_PATH, "validating.yaml": VALIDATE_PATH}
+
+
+def _read(name: str) -> dict[str, Any]:
+    return yaml.safe_load((FOLDER / name).read_text())
+
+
+@pytest.fixture(params=CONFIGURATIONS)
+def configuration(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return _read(request.param) | {"path": CONFIGURATIONS[request.param]}
+
+
+def test_it_is_called_where_it_listens(configuration: dict[str, Any]):
+    [webhook] = configuration["webhooks"]
+    service = _read("service.yaml")
+    assert webhook["clientConfig"]["service"] == {
+        "namespace": service["metadata"]["namespace"],
+        "name": service["metadata"]["name"],
+        "path": configuration["path"],
+    }
+
+
+def test_the_certificate_tool_finds_it_by_its_defaults(configuration: dict[str, Any]):
+    settings = load(CertsSettings, "configmapsync-certs", ["ensure"])
+    service = configuration["webhooks"][0]["clientConfig"]["service"]
+    assert (settings.service, settings.namespace) == (service["name"], service["namespace"])
+    assert configuration["metadata"]["name"] in {settings.mutating_configuration, settings.validating_configuration}
+
+
+def test_nothing_but_our_own_writes_depends_on_it(configuration: dict[str, Any]):
+    [webhook] = configuration["webhooks"]
+    assert webhook["rules"] == [
+        {
+            "apiGroups": [GROUP],
+            "apiVersions": [VERSION],
+            "resources": [PLURAL],
+            "operations": ["CREATE", "UPDATE"],
+            "scope": "Namespaced",
+        }
+    ]
+    assert (webhook["failurePolicy"], webhook["sideEffects"], webhook["matchPolicy"]) == ("Fail", "None", "Equivalent")
+
+
+def test_a_refusal_comes_before_the_api_server_gives_up(configuration: dict[str, Any]):
+    assert configuration["webhooks"][0]["timeoutSeconds"] == 5
+    assert DECIDED_WITHIN_SECONDS < 5

@@ -157,7 +157,10 @@ class Connection:
             response = await self._answer(self._watches, outgoing, limits)
         # Only reading is guarded: what goes wrong in the caller's block is the caller's, and no error of the API server.
         async with response, aclosing(_lines(response, outgoing)) as lines:
-            yield lines
+            try:
+                yield lines
+            finally:
+                _hang_up(response)
 
     async def _answer(
         self, session: aiohttp.ClientSession, outgoing: "_Outgoing", limits: aiohttp.ClientTimeout
@@ -225,6 +228,13 @@ async def _lines(response: aiohttp.ClientResponse, outgoing: _Outgoing) -> Async
             if not line.endswith(b"\n"):
                 raise Unreachable(f"{outgoing.method} {outgoing.path}: broken off in the middle of a line")
             yield line
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """End a watch at once where it has not ended: saying goodbye over TLS would wait for a peer that may be gone."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +133,18 @@ async def stream_to(request: web.Request, *lines: bytes, then_stay: bool = False
     if then_stay:
         await asyncio.Event().wait()
     return response
+
+
+@asynccontextmanager
+async def running(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something that never ends, to the end of the block."""
+    task = asyncio.create_task(coroutine)
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 Step = ApiError | dict[str, Any] | list[Any]

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from kube.informer import Informer
-from tests.kube.scripted import ApiServer, a_list, api_server, chance, configmap, event, line, stream_to
+from tests.kube.scripted import ApiServer, a_list, api_server, chance, configmap, event, line, running, stream_to
 from tests.kube.test_informer import Thing, read_thing
 from tests.support.eventually import eventually
 
@@ -24,10 +24,8 @@ async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 async def informer(server: ApiServer) -> AsyncIterator[Informer[Thing]]:
     async with server.connection() as connection:
         made: Informer[Thing] = Informer(connection, "/things", decode=read_thing, rng=chance())
-        task = asyncio.create_task(made.run())
-        yield made
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        async with running(made.run()):
+            yield made
 
 
 class Trouble:

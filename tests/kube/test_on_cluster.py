@@ -12,7 +12,7 @@ from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection, Connection
 from kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, NotFound, TooLarge, Unauthorized
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
-from tests.kube.scripted import chance
+from tests.kube.scripted import chance, running
 from tests.kube.test_informer import Thing, read_thing
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
@@ -40,11 +40,9 @@ async def things(connection: Connection) -> AsyncIterator[Informer[Thing]]:
     informer: Informer[Thing] = Informer(
         connection, CONFIGMAPS, decode=read_thing, params={"labelSelector": "kube-test=yes"}, rng=chance()
     )
-    task = asyncio.create_task(informer.run())
-    await asyncio.wait_for(informer.synced.wait(), 10)
-    yield informer
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(informer.run()):
+        await asyncio.wait_for(informer.synced.wait(), 10)
+        yield informer
 
 
 async def test_the_cache_follows_every_change(cluster: Cluster, things: Informer[Thing], namespace: str) -> None:
@@ -74,13 +72,12 @@ async def test_a_cache_of_metadata_follows_too_and_gets_no_content(
 
     cluster.create(path(namespace), document("listed"))
     informer: Informer[Thing] = Informer(connection, CONFIGMAPS, decode=read, accept=ACCEPT_METADATA, rng=chance())
-    task = asyncio.create_task(informer.run())
-    await asyncio.wait_for(informer.synced.wait(), 10)
-    assert informer.get(namespace, "listed") is not None
-    cluster.create(path(namespace), document("watched"))
-    await eventually(lambda: informer.get(namespace, "watched") is not None)
+    async with running(informer.run()):
+        await asyncio.wait_for(informer.synced.wait(), 10)
+        assert informer.get(namespace, "listed") is not None
+        cluster.create(path(namespace), document("watched"))
+        await eventually(lambda: informer.get(namespace, "watched") is not None)
     assert not any("data" in each for each in seen)
-    task.cancel()
 
 
 async def test_more_than_a_page_is_listed_whole(cluster: Cluster, connection: Connection, namespace: str) -> None:
@@ -88,10 +85,9 @@ async def test_more_than_a_page_is_listed_whole(cluster: Cluster, connection: Co
     bodies = [msgspec.json.encode(document(name)) for name in names]
     await asyncio.gather(*(connection.request("POST", path(namespace), body=body) for body in bodies))
     informer: Informer[Thing] = Informer(connection, path(namespace), decode=read_thing, rng=chance())
-    task = asyncio.create_task(informer.run())
-    await asyncio.wait_for(informer.synced.wait(), 20)
-    assert {each.name for each in informer.values()} >= set(names)
-    task.cancel()
+    async with running(informer.run()):
+        await asyncio.wait_for(informer.synced.wait(), 20)
+        assert {each.name for each in informer.values()} >= set(names)
 
 
 async def test_our_own_writes_are_told_at_most_once_and_never_undone(
@@ -180,9 +176,8 @@ async def test_a_watch_from_a_version_of_the_future_or_of_old_is_followed_by_a_l
     informer: Informer[Thing] = Informer(connection, path(namespace), decode=read_thing, rng=chance())
     informer._reflector._version = "1"  # as after a night without a connection
     cluster.create(path(namespace), document("a"))
-    task = asyncio.create_task(informer.run())
-    await eventually(lambda: informer.get(namespace, "a") is not None)
-    task.cancel()
+    async with running(informer.run()):
+        await eventually(lambda: informer.get(namespace, "a") is not None)
 
 
 async def test_events_are_accepted_counted_and_shown(cluster: Cluster, connection: Connection, namespace: str) -> None:

@@ -55,12 +55,26 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="devcluster", description="A Kubernetes API server in memory, for demo and tests.")
+    parser = argparse.ArgumentParser(
+        prog="devcluster", description="A Kubernetes API server in memory, for demo and tests."
+    )
     add = parser.add_argument
-    add("--listen", default="127.0.0.1:6443", metavar="HOST:PORT", help="where to listen; port 0 picks one (default: %(default)s)")
+    add(
+        "--listen",
+        default="127.0.0.1:6443",
+        metavar="HOST:PORT",
+        help="where to listen; port 0 picks one (default: %(default)s)",
+    )
     add("--kubeconfig", type=Path, help="written when it serves")
     add("--token-auth-file", type=Path, help='users, a line each: token,user,uid,"group1,group2" (default: one admin)')
-    add("--apply", type=Path, action="append", default=[], metavar="FILE_OR_FOLDER", help="manifests applied at the start; may repeat")
+    add(
+        "--apply",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE_OR_FOLDER",
+        help="manifests applied at the start; may repeat",
+    )
     add("--data", type=Path, metavar="FILE", help="a snapshot, read at the start and kept up to date")
     add("--insecure-http", action="store_true", help="serve without TLS")
     add(

@@ -68,7 +68,13 @@ def documents_in(path: Path) -> Iterator[dict[str, Any]]:
         except (OSError, yaml.YAMLError) as error:
             raise ValueError(f"{file}: {error}") from error
         for document in found:
-            yield from (document.get("items") or []) if document and document.get("kind") == "List" else [document] if document else []
+            yield from (
+                (document.get("items") or [])
+                if document and document.get("kind") == "List"
+                else [document]
+                if document
+                else []
+            )
 
 
 def _namespace(name: str) -> dict[str, Any]:

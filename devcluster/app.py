@@ -20,8 +20,8 @@ import yaml
 from aiohttp import web
 
 from devcluster.access import Access
-from devcluster.admission.endpoint import Address, WebhookEndpoints
 from devcluster.admin import apply_manifests, begin_cluster
+from devcluster.admission.endpoint import Address, WebhookEndpoints
 from devcluster.authentication import parse_token_file
 from devcluster.catalog import Catalog
 from devcluster.controllers import Controllers
@@ -98,7 +98,10 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
         controllers = Controllers(store, catalog, registry, pair.authority.decode())
         await begin_cluster(store, catalog, registry, access)
         await apply_manifests(options.manifests, catalog, registry)
-        async with _listening(server, options, pair) as url, _background(controllers.run(), _saving(store, options.data)):
+        async with (
+            _listening(server, options, pair) as url,
+            _background(controllers.run(), _saving(store, options.data)),
+        ):
             kubeconfig = make_kubeconfig(url, pair.authority if options.tls else None, _admin_token(users))
             if options.kubeconfig is not None:
                 write_atomically(options.kubeconfig, yaml.safe_dump(kubeconfig))

@@ -121,7 +121,9 @@ class Faults:
 
     def holds(self, request: Attributes) -> str:
         """Whether a running watch is to be frozen or cut now."""
-        found = next((fault for fault in self.active if fault.action in ("freeze", "cut") and fault.matches(request)), None)
+        found = next(
+            (fault for fault in self.active if fault.action in ("freeze", "cut") and fault.matches(request)), None
+        )
         return found.action if found else ""
 
     async def changed(self) -> None:

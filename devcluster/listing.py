@@ -43,7 +43,9 @@ class Lister:
             field_predicate(options.field_selector, kind.key, custom=kind.custom is not None),
         )
         version, start, revisions = self._state(kind, namespace, options)
-        selected = revisions if predicate is None else [revision for revision in revisions if predicate(revision.object)]
+        selected = (
+            revisions if predicate is None else [revision for revision in revisions if predicate(revision.object)]
+        )
         end = start + options.limit if options.limit else len(selected)
         metadata: dict[str, Any] = {"resourceVersion": str(version)}
         if end < len(selected):

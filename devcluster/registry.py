@@ -292,7 +292,9 @@ class Registry:
             else metadata.update_causes(new["metadata"], old["metadata"])
         )
         if kind.custom is not None:
-            judge = kind.custom.schema.validate_status if target.subresource == "status" else kind.custom.schema.validate
+            judge = (
+                kind.custom.schema.validate_status if target.subresource == "status" else kind.custom.schema.validate
+            )
             return [*causes, *judge(new, old)]
         causes += strategy_of(kind.key).causes(new, old)
         if kind.group == "events.k8s.io" and old is None:

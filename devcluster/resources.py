@@ -165,7 +165,9 @@ class Resources:
         if media == patches.JSON_PATCH:
             return patches.json_patch(document, patch)
         if not isinstance(patch, dict):
-            raise bad_request("error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}")
+            raise bad_request(
+                "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
+            )
         if media == patches.MERGE:
             return patches.merge_patch(document, patch)
         type_ = call.route.kind.type
@@ -183,7 +185,9 @@ class Resources:
                 return dict(patched)
             document, unknown = typed(patched, kind)
         except WrongTypeError as error:
-            cause = FieldCause("FieldValueInvalid", "patch", f"Invalid value: {msgspec.json.encode(str(patched)).decode()}: {error}")
+            cause = FieldCause(
+                "FieldValueInvalid", "patch", f"Invalid value: {msgspec.json.encode(str(patched)).decode()}: {error}"
+            )
             raise invalid("", "", "", [cause]) from error
         self._tell_unknown(call, unknown, options, 422)
         return document
@@ -285,7 +289,9 @@ class Resources:
         self, call: Call, unknown: list[str], options: WriteOptions, code: int, repeated: list[str] | None = None
     ) -> None:
         """Warn of fields that are dropped, or refuse them."""
-        problems = [f'duplicate field "{path}"' for path in repeated or []] + [f'unknown field "{path}"' for path in unknown]
+        problems = [f'duplicate field "{path}"' for path in repeated or []] + [
+            f'unknown field "{path}"' for path in unknown
+        ]
         if not problems or options.field_validation == "Ignore":
             return
         if options.field_validation != "Strict":
@@ -318,7 +324,9 @@ class Resources:
     def _listed(self, call: Call, page: Page) -> Answer:
         kind, accepted = call.route.kind, call.accepted
         if accepted.form == "metadata":
-            message = f"you requested PartialObjectMetadata, but the requested object is a list (*core.{kind.list_kind_name})"
+            message = (
+                f"you requested PartialObjectMetadata, but the requested object is a list (*core.{kind.list_kind_name})"
+            )
             raise ApiStatus(406, "NotAcceptable", message)
         if accepted.form == "table":
             return self._table(call, [revision.object for revision in page.revisions], page.metadata)
@@ -358,7 +366,8 @@ class Resources:
 
     def _table_rows(self, call: Call, kind: Kind) -> Callable[[Object], Any]:
         """Each event a table of one row; only the first describes the columns."""
-        include, version, told = included(call.query), call.accepted.version, []
+        include, version = included(call.query), call.accepted.version
+        told: list[bool] = []
 
         def row(obj: Object) -> Any:
             heading = not told

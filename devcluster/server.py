@@ -85,7 +85,7 @@ class Server:
             response = _status_response(ApiStatus(413, "RequestEntityTooLarge", message))
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - the outermost guard: one broken request must not end the server
             structlog.get_logger("devcluster").exception("a request failed unexpectedly", path=request.path)
             response = _status_response(internal_error("an unexpected failure of devcluster; its log tells more"))
         if not response.prepared:
@@ -150,31 +150,27 @@ class Server:
     async def _stream(
         self, watch: Watch, response: web.StreamResponse, attributes: Attributes, *, silent: bool
     ) -> None:
-        """Send lines until the end; a scripted fault holds them back or ends them early. The real server sends nothing at all to one who
-        asks a watch for lists of metadata (`silent`)."""
+        """Send lines until the end; a scripted fault holds them back or ends them early.
+
+        The real server sends nothing at all to one who asks a watch for lists of metadata (`silent`).
+        """
         lines = aiter(watch.lines())
-        while True:
-            hold = self.faults.holds(attributes)
-            if hold == "cut":
-                return
-            if hold == "freeze" or silent:
-                await self.faults.changed()
-                continue
-            line = asyncio.ensure_future(anext(lines, None))
-            changed = asyncio.ensure_future(self.faults.changed())
-            try:
-                await asyncio.wait({line, changed}, return_when=asyncio.FIRST_COMPLETED)
-                while not line.done() and self.faults.holds(attributes) != "cut":
-                    await asyncio.wait({line, asyncio.ensure_future(self.faults.changed())}, return_when=asyncio.FIRST_COMPLETED)
-                while self.faults.holds(attributes) == "freeze":
-                    await self.faults.changed()
-            finally:
+        line = asyncio.ensure_future(anext(lines, None))
+        try:
+            while (hold := self.faults.holds(attributes)) != "cut":
+                if line.done() and not hold and not silent:
+                    if (text := line.result()) is None:
+                        return
+                    await response.write(text)
+                    line = asyncio.ensure_future(anext(lines, None))
+                    continue
+                changed = asyncio.ensure_future(self.faults.changed())
+                await asyncio.wait(
+                    {changed} if hold or silent else {line, changed}, return_when=asyncio.FIRST_COMPLETED
+                )
                 changed.cancel()
-                if not line.done():
-                    line.cancel()
-            if line.cancelled() or not line.done() or (text := line.result()) is None:
-                return
-            await response.write(text)
+        finally:
+            line.cancel()
 
     async def _review(self, request: web.Request, kind: str, user: User, namespace: str) -> web.Response:
         if request.method != "POST":

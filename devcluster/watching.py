@@ -64,9 +64,12 @@ class Watch:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """Every event as a line of JSON, until the timeout that was asked for."""
-        for line in self._initial():
-            yield line
-            if line.startswith(b'{"type":"ERROR"'):
+        initial = self._initial()
+        while not self._queue.empty():  # what happened while the answer was prepared is in there already
+            self._queue.get_nowait()
+        for told in initial:
+            yield told
+            if told.startswith(b'{"type":"ERROR"'):
                 return
         loop = asyncio.get_running_loop()
         end = loop.time() + self._options.timeout if self._options.timeout else None
@@ -79,6 +82,8 @@ class Watch:
             except TimeoutError:
                 if end is not None and loop.time() >= end:
                     return
+                if not self._queue.empty():
+                    continue  # a bookmark must not overtake an event
                 yield self._bookmark({})
                 bookmark = loop.time() + BOOKMARK_EVERY if end is None else None
                 continue

@@ -2,14 +2,15 @@
 
     python -m benchmarks.admission [--syncs 10000] [--namespaces 2000] [--rate 300] [--seconds 20]
 
-Three processes: an API server that is only lists and answers, the real webhook on a core of its own, and this one as the API server's
-side of the webhook, sending at a fixed rate whether or not the last answer has come. Each review is another sync, most of them
-accepted after the graph was asked for loops and contests. The times include the webhook's questions to the API server, so its own time is
-less; its CPU time for each review is printed beside them.
+First the webhook's own time: one review after the other in this process, from body to answer, with an API server that answers at once.
+Then the whole way, with three processes: an API server that is only lists and answers, the real webhook on a core of its own, and this one
+as the API server's side of the webhook, sending over TLS at a fixed rate whether or not the last answer has come; these times include the
+webhook's questions to the API server. Each review is another sync, accepted after the graph was asked for loops and contests.
 """
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import random
@@ -17,23 +18,32 @@ import ssl
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from aiohttp import ClientSession, TCPConnector, web
 
 from certs.__main__ import main as certs
 from configmapsync.names import API_VERSION, KIND, PLURAL
+from kube.errors import NotFound
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.users import write_kubeconfig
+from webhook.admission import Admission
+from webhook.authorization import Authorizer
+from webhook.review import parse
+from webhook.server import VALIDATE_PATH
+from webhook.settings import AuthorizationMode
+from webhook.world import NAMESPACES_PATH, SYNCS_PATH, World
 
 SEED = 20_261_123
 PAGE_VERSION = "1000000"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 WARM_UP_SECONDS = 3.0
-VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
+OWN_TIMES = 3_000
 
 
 def a_spec(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
@@ -85,8 +95,8 @@ def serve_api(port: int, syncs: int, namespaces: int) -> None:
     """Be the API server: two collections, quiet watches, and a yes to every access review."""
     rng = random.Random(SEED)  # noqa: S311 - the same cluster every time
     lists = {
-        "/api/v1/namespaces": [a_namespace(number) for number in range(namespaces)],
-        f"/apis/{API_VERSION}/{PLURAL}": [a_sync(rng, number, namespaces) for number in range(syncs)],
+        NAMESPACES_PATH: [a_namespace(number) for number in range(namespaces)],
+        SYNCS_PATH: [a_sync(rng, number, namespaces) for number in range(syncs)],
     }
 
     async def collection(request: web.Request) -> web.StreamResponse:
@@ -114,6 +124,60 @@ def serve_api(port: int, syncs: int, namespaces: int) -> None:
     application.router.add_post("/apis/authorization.k8s.io/v1/subjectaccessreviews", access)
     application.router.add_get("/{anything:.*}", nothing)
     web.run_app(application, host=LOCAL_ADDRESS, port=port, access_log=None, print=None)
+
+
+class Instant:
+    """A connection whose other end answers at once: what is left is the webhook's own time."""
+
+    def __init__(self, syncs: int, namespaces: int) -> None:
+        rng = random.Random(SEED)  # noqa: S311 - the same cluster every time
+        self._lists = {
+            NAMESPACES_PATH: [a_namespace(number) for number in range(namespaces)],
+            SYNCS_PATH: [a_sync(rng, number, namespaces) for number in range(syncs)],
+        }
+
+    async def request(self, method: str, path: str, **_how: object) -> bytes:
+        """Answer a list with everything, an access review with yes, and all else with 404."""
+        if path in self._lists:
+            items = self._lists.pop(path)
+            return json.dumps({"metadata": {"resourceVersion": PAGE_VERSION}, "items": items}).encode()
+        if method == "POST":
+            return b'{"status": {"allowed": true}}'
+        raise NotFound("not found", status=404)
+
+    @asynccontextmanager
+    async def stream(self, _path: str, **_how: object) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a watch on which nothing happens."""
+
+        async def silence() -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        yield silence()
+
+
+async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
+    """Judge `count` reviews one after the other; returns the seconds that each took."""
+    loop = asyncio.get_running_loop()
+    connection: Any = Instant(syncs, namespaces)
+    world = World(connection, frozenset(), random.Random(SEED))  # noqa: S311 - jitter of watches that never end
+    watches = [asyncio.ensure_future(informer.run()) for informer in world.informers.values()]
+    for informer in world.informers.values():
+        await informer.synced.wait()
+    gc.collect()
+    gc.freeze()  # as the process does
+    admission = Admission(world, Authorizer(connection, loop.time, lambda _: None), AuthorizationMode.ENFORCE)
+    rng = random.Random(SEED + 2)  # noqa: S311 - the same load every time
+    times = []
+    for body in [a_review(rng, syncs + number, namespaces) for number in range(count)]:
+        begin = time.perf_counter()
+        await admission.validate(parse(body))
+        times.append(time.perf_counter() - begin)
+    for watch in watches:
+        watch.cancel()
+    await asyncio.gather(*watches, return_exceptions=True)
+    gc.unfreeze()
+    return times
 
 
 def a_review(rng: random.Random, number: int, namespaces: int) -> bytes:
@@ -192,16 +256,11 @@ def cpu_seconds(process: Process) -> float:
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
-def report(times: Sequence[float], cpu: float, memory: float, load: Load) -> None:
-    """Print what was measured."""
+def percentiles(times: Sequence[float]) -> str:
+    """The distribution in one line."""
     cuts = statistics.quantiles(times, n=1000)
-    print(f"reviews            {len(times)} ({load.refused} refused)")
-    print(
-        f"time of one        p50 {cuts[499] * 1e3:.1f} ms, p90 {cuts[899] * 1e3:.1f} ms, p99 {cuts[989] * 1e3:.1f} ms"
-    )
-    print(f"slowest            {max(times) * 1e3:.1f} ms")
-    print(f"CPU time of one    {cpu / len(times) * 1e3:.2f} ms")
-    print(f"memory             {memory:.0f} MiB")
+    named = ", ".join(f"p{percent} {cuts[percent * 10 - 1] * 1e3:.2f} ms" for percent in (50, 90, 99))
+    return f"{named}, slowest {max(times) * 1e3:.2f} ms"
 
 
 def main() -> None:
@@ -216,6 +275,10 @@ def main() -> None:
     if options.serve_api:
         serve_api(options.serve_api, options.syncs, options.namespaces)
         return
+    print(f"cluster            {options.syncs} syncs, {options.namespaces} namespaces")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        own = runner.run(own_times(options.syncs, options.namespaces, OWN_TIMES))
+    print(f"own time           {percentiles(own)}")
     with tempfile.TemporaryDirectory() as folder:
         measure(options, Path(folder))
 
@@ -239,12 +302,13 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             reviews = [a_review(rng, number, options.namespaces) for number in numbers]
             warm = int(WARM_UP_SECONDS * options.rate)
             asyncio.run(load.send(reviews[:warm], options.rate))
-            print(
-                f"cluster            {options.syncs} syncs, {options.namespaces} namespaces; memory {memory_in_mebibytes(process):.0f} MiB"
-            )
             load.refused, before = 0, cpu_seconds(process)
             times = asyncio.run(load.send(reviews[warm:], options.rate))
-            report(times, cpu_seconds(process) - before, memory_in_mebibytes(process), load)
+            cpu = cpu_seconds(process) - before
+            print(f"whole way          {percentiles(times)}")
+            print(f"                   {len(times)} reviews at {options.rate:.0f} a second, {load.refused} refused")
+            print(f"CPU time of one    {cpu / len(times) * 1e3:.2f} ms, TLS and HTTP included")
+            print(f"memory             {memory_in_mebibytes(process):.0f} MiB")
     finally:
         api.stop()
 

@@ -89,7 +89,14 @@ class App:
         self.caches = Caches(connection, settings.protected(), chance)
         self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
         writer = Writer(connection, self.caches)
-        self.applier = Applier(writer, Backoff(chance), self.metrics, self.queue.add, settings.parallel_writes)
+        self.applier = Applier(
+            writer,
+            Backoff(chance),
+            self.metrics,
+            self.queue.add,
+            self.caches.obstacles.waiting,
+            settings.parallel_writes,
+        )
         sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
         reporter = Reporter(connection, self.caches.syncs, self.events, self.metrics, clock)
         reconciler = Reconciler(self.caches, sources, self.applier, reporter)

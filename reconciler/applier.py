@@ -64,12 +64,24 @@ class Applier:
         backoff: Backoff[Lane],
         metrics: Metrics,
         wake: Callable[[NamespacedName], None],
+        waiting: Callable[[NamespacedName], Iterable[NamespacedName]],
         parallel: int,
     ) -> None:
+        """Put the parts together.
+
+        Args:
+            writer: sends single writes.
+            backoff: how long a destination that fails is left alone.
+            metrics: count writes.
+            wake: has a sync reconciled.
+            waiting: the syncs that wait for a place to change.
+            parallel: the most writes in flight.
+        """
         self._writer = writer
         self._backoff = backoff
         self._metrics = metrics
         self._wake = wake
+        self._waiting = waiting
         self._parallel = parallel
         self._slots = asyncio.Semaphore(parallel)
         self._in_flight: set[NamespacedName] = set()
@@ -175,6 +187,9 @@ class Applier:
         self.release(sync, write.key)
         if write.template is not None:
             self._written.add(sync)
+        former = write.record.synced_by if write.record else None
+        for other in {*self._waiting(write.key), *([former] if former else [])} - {sync}:
+            self._wake(other)  # our own writes make no events for us, but they may be news for another sync
         self._metrics.wrote(write.verb, "done")
         self._log.info("wrote", verb=write.verb, why=write.why, **_names(sync, write))
         return Outcome(write.key.namespace, Reason.SYNCED)

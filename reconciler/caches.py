@@ -18,7 +18,9 @@ import msgspec
 
 from configmapsync.content import CopyRecord
 from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
+from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
+from configmapsync.topology import Graph
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.informer import Informer
 from kube.wire import ObjectMeta
@@ -53,6 +55,7 @@ class Caches:
     def __init__(self, connection: Connection, protected: frozenset[str], chance: random.Random) -> None:
         self.protected = protected
         self.obstacles = Obstacles()
+        self.cut: set[NamespacedName] = set()  # syncs that may not write somewhere because of another one
         self.syncs: Informer[SyncRecord] = Informer(
             connection,
             SYNCS_PATH,
@@ -74,6 +77,8 @@ class Caches:
         self.versions: Informer[ConfigMapVersion] = Informer(
             connection, CONFIGMAPS_PATH, decode=self._read_wanted_version, accept=ACCEPT_METADATA, rng=chance
         )
+        self.graph = Graph(protected)
+        self.syncs.on_change(self._keep_graph)
         self._namespace_views: dict[str, Namespace] = {}
         self.namespaces.on_change(self._keep_namespace_view)
 
@@ -123,11 +128,24 @@ class Caches:
         key = NamespacedName(version.namespace, version.name)
         return version if key in self.obstacles or self.syncs_of_source(key) else None
 
+    def yields(self, copy: CopyRecord, sync: ConfigMapSync) -> bool:
+        """Whether the sync that `copy` belongs to has to leave its place to `sync`."""
+        owners = self.syncs.by_index(BY_SYNC_UID, copy.sync_uid)
+        return any(self.graph.yields(owner.key, copy.key, sync) for owner in owners)
+
+    def _keep_graph(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
+        if new is not None and new.sync is not None:
+            self.graph.put(new.sync)
+        elif (gone := new or old) is not None:
+            self.graph.remove(gone.key)
+
     def _keep_namespace_view(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:
             self._namespace_views[new.name] = new.view
+            self.graph.put_namespace(new.view)
         elif old is not None:
             del self._namespace_views[old.name]
+            self.graph.remove_namespace(old.name)
 
 
 class Obstacles:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from configmapsync.conditions import Report
 from configmapsync.content import SourceObject
 from configmapsync.names import FINALIZER, NamespacedName
-from configmapsync.planning import Observed, Outcome, Plan, abandon, plan
+from configmapsync.planning import Observed, Outcome, Plan, Refusal, abandon, plan
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from kube.errors import Forbidden
@@ -84,6 +84,7 @@ class Reconciler:
     def _forget(self, key: NamespacedName) -> None:
         self._applier.release(key)
         self._caches.obstacles.forget(key)
+        self._caches.cut.discard(key)
 
     async def _observe_and_plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
         if record.sync is None:
@@ -94,17 +95,33 @@ class Reconciler:
         except Forbidden as error:
             message = f'source ConfigMap "{record.sync.source}" may not be read: {error}'
             return None, Plan(verdict=Outcome("", Reason.NOT_AUTHORIZED, message), finalizer=bool(copies))
+        sync, refused = record.sync, self._refusals(record.sync)
         observed = Observed(
-            sync=record.sync,
+            sync=sync,
             source=source,
             copies=copies,
             copy_at=self._caches.copy_at,
             namespaces=self._caches.namespace_views,
             is_living=self._caches.is_living,
             foreign_at=self._caches.obstacles.at,
+            refused=refused,
+            yields=lambda copy: self._caches.yields(copy, sync),
             protected=self._caches.protected,
         )
-        return source, plan(observed)
+        planned = plan(observed)
+        for outcome in planned.settled:
+            if outcome.reason is Reason.DESTINATION_CONTESTED:  # its place becomes free without any change of ours
+                self._caches.obstacles.expect(NamespacedName(outcome.namespace, sync.destination_name), record.key)
+        return source, planned
+
+    def _refusals(self, sync: ConfigMapSync) -> dict[NamespacedName, Refusal]:
+        """Where an older sync or a loop is in the way; whoever is kept out anywhere looks again when any sync or namespace changes."""
+        refused = self._caches.graph.refusals(sync)
+        if refused:
+            self._caches.cut.add(sync.key)
+        else:
+            self._caches.cut.discard(sync.key)
+        return refused
 
     async def _read_source(self, sync: ConfigMapSync) -> SourceObject | None:
         """The source, where the plan depends on it."""

@@ -74,9 +74,7 @@ class Reporter:
     async def _write_status(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
         document = new.model_dump(mode="json", by_alias=True)  # with nulls: a merge patch removes what is null
         try:
-            answer = await self._patch(
-                record.key, "/status", {"metadata": {"uid": record.metadata.uid}, "status": document}
-            )
+            answer = await self._patch(record.key, "/status", {"metadata": _precondition(record), "status": document})
         except NotFound:
             return  # it went while we worked; there is nobody to tell
         self._metrics.wrote_status()

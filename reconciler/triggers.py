@@ -37,6 +37,7 @@ class Triggers:
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._applier.release(record.key)  # an edit is a person's wish to see it tried now
         self._queue.add(record.key)
+        self._wake_cut()
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
         """A copy was edited, deleted, un-marked or made: its sync by name and by UID, and whoever wants its place."""
@@ -68,6 +69,12 @@ class Triggers:
         for sync in self._caches.syncs.values():
             if _makes_a_difference(sync, before, after):
                 self._wake_namespace(sync, (after or before))
+        self._wake_cut()
+
+    def _wake_cut(self) -> None:
+        """What keeps a sync out somewhere, an older sync or a loop, may be over with any change of a sync or namespace."""
+        for sync in self._caches.cut:
+            self._queue.add(sync)
 
     def _wake_namespace(self, sync: SyncRecord, namespace: Namespace | None) -> None:
         if sync.sync is not None and namespace is not None:

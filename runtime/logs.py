@@ -26,7 +26,7 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
     renderer: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=(stream or sys.stderr).isatty())]
+        else [_for_people(colors=(stream or sys.stderr).isatty())]
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
@@ -46,3 +46,8 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:
+    """Plain tracebacks: the richer ones print the values of local variables, and those may be a ConfigMap's."""
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)

@@ -4,6 +4,7 @@ import base64
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from configmapsync.names import API_VERSION, KIND, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL
@@ -63,6 +64,12 @@ class Stage:
         self.cluster.create(collection, document)
         self._syncs.append(f"{collection}/{name}")
         return self._syncs[-1]
+
+    def younger_sync(self, than: str, namespace: str, **spec: Any) -> str:
+        """Create a sync that is younger by the API's own clock, which counts whole seconds."""
+        created = datetime.fromisoformat(self.cluster.get(than)["metadata"]["creationTimestamp"])
+        wait_until(lambda: datetime.now(UTC) >= created + timedelta(seconds=1))  # noqa: TID251 - the clock is what is waited for
+        return self.sync(namespace, **spec)
 
     def edit_sync(self, sync: str, **spec: Any) -> None:
         """Merge-patch the spec of a sync."""

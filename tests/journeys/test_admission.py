@@ -316,6 +316,8 @@ def test_a_contested_destination_is_refused_and_the_other_sync_named_to_who_may_
     told = desk.refused(contest, user="alice")
     assert "is already written by another ConfigMapSync" in told
     assert first not in told
+    desk.cluster.kubectl("delete", "-n", first, "configmapsync/older")
+    wait_until(lambda: desk.apply(contest, user="alice")[0] == 0)
 
 
 # --- warnings
@@ -399,7 +401,7 @@ def test_certificates_are_rotated_twenty_times_under_load_and_no_admission_fails
         load = [threads.submit(admissions, number) for number in range(4)]
         try:
             for number in range(20):
-                guard.ensure_certificates("--renew", "all" if number % 5 == 4 else "certificate")
+                guard.rotate("all" if number % 5 == 4 else "certificate")
                 wait_until(lambda: guard.metric("configmapsync_certificate_expiry_timestamp_seconds{") not in served)
                 served.add(guard.metric("configmapsync_certificate_expiry_timestamp_seconds{"))
         finally:

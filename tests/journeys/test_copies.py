@@ -108,11 +108,9 @@ def test_a_damaged_copy_is_repaired_and_a_deleted_one_comes_back(stage: Stage, r
     stage.edit(there, "config", data={"a": "damaged", "foreign": "key"})
     stage.copy_becomes(content, there)
     stage.edit(there, "config", metadata={"annotations": {"apps.nishaf.info/synced-by": None}})
+    mark = "apps.nishaf.info/synced-by"
     wait_until(
-        lambda: (
-            stage.find(there)["metadata"]["annotations"]["apps.nishaf.info/synced-by"]  # type: ignore[index]
-            == copy["metadata"]["annotations"]["apps.nishaf.info/synced-by"]
-        )
+        lambda: (stage.find(there) or {})["metadata"]["annotations"].get(mark) == copy["metadata"]["annotations"][mark]
     )
     stage.delete(there, "config")
     stage.copy_becomes(content, there)

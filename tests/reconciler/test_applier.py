@@ -51,6 +51,7 @@ class Bench:
             Backoff(random.Random(1)),  # noqa: S311
             Metrics(CollectorRegistry()),
             self.woken.append,
+            lambda _place: (),
             parallel,
         )
 

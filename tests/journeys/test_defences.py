@@ -1,0 +1,132 @@
+"""What the webhook would refuse is not carried out when it arrives another way: the reconciler defends the cluster itself."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from tests.journeys.stage import Stage, content_of
+from tests.support.eventually import wait_until
+from tests.support.processes import Process
+
+
+def test_of_two_syncs_for_one_destination_the_older_wins_and_the_other_takes_over_when_it_goes(
+    stage: Stage, reconciler: Process
+) -> None:
+    first, second, there = stage.namespace(), stage.namespace(), stage.namespace()
+    older_content = stage.source(first, data={"from": "older"})
+    younger_content = stage.source(second, data={"from": "younger"})
+    older = stage.sync(first, destinationNamespace=there)
+    stage.ready_becomes(older, "True", "Synced")
+    younger = stage.younger_sync(older, second, destinationNamespace=there)
+
+    ready = stage.ready_becomes(younger, "False", "DestinationContested")
+    assert older.rpartition("/")[2] in ready["message"]
+    stage.copy_becomes(older_content, there)
+    stage.cluster.delete(older)
+
+    stage.copy_becomes(younger_content, there)
+    stage.ready_becomes(younger, "True", "Synced")
+
+
+def test_an_older_sync_takes_a_destination_back_without_a_gap(stage: Stage, reconciler: Process) -> None:
+    first, second, there = stage.namespace(), stage.namespace(), stage.namespace()
+    older_content = stage.source(first, data={"from": "older"})
+    stage.source(second, data={"from": "younger"})
+    older = stage.sync(first, destinationNamespaceSelector={"matchLabels": {"later": stage.tag}})
+    stage.ready_becomes(older, "True", "Synced")
+    younger = stage.younger_sync(older, second, destinationNamespace=there)
+    uid = stage.copy_becomes({"data": {"from": "younger"}}, there)["metadata"]["uid"]
+
+    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"later": stage.tag}}})
+
+    assert stage.copy_becomes(older_content, there)["metadata"]["uid"] == uid
+    stage.ready_becomes(younger, "False", "DestinationContested")
+    stage.ready_becomes(older, "True", "Synced")
+
+
+def test_a_loop_is_cut_at_its_youngest_sync_and_heals(stage: Stage, reconciler: Process) -> None:
+    spaces = [stage.namespace() for _ in range(3)]
+    stage.source(spaces[0], data={"round": "0"})
+    first = stage.sync(spaces[0], destinationNamespace=spaces[1])
+    second = stage.sync(spaces[1], destinationNamespace=spaces[2])
+    stage.ready_becomes(first, "True", "Synced")
+    stage.ready_becomes(second, "True", "Synced")
+    closing = stage.younger_sync(second, spaces[2], destinationNamespaces=[spaces[0]])
+
+    ready = stage.ready_becomes(closing, "False", "LoopDetected")
+    assert " -> ".join(f"{name}/config" for name in (spaces[2], *spaces)) in ready["message"]
+    content = stage.edit(spaces[0], "config", data={"round": "1"})
+    stage.copy_becomes(content, spaces[2])
+    assert "managed-by" not in str((stage.find(spaces[0]) or {})["metadata"].get("labels"))
+    stage.cluster.delete(first)
+
+    stage.ready_becomes(closing, "False", "DestinationConflict")  # no loop any more, but a ConfigMap of somebody else's
+    wait_until(lambda: content_of(stage.find(spaces[0]) or {}) == content)
+
+
+def test_a_chain_carries_an_edit_to_its_end(stage: Stage, reconciler: Process) -> None:
+    spaces = [stage.namespace() for _ in range(4)]
+    stage.source(spaces[0], data={"n": "1"})
+    for before, after in pairwise(spaces):
+        stage.sync(before, destinationNamespace=after)
+    stage.copy_becomes({"data": {"n": "1"}}, spaces[3])
+
+    content = stage.edit(spaces[0], "config", data={"n": "2"})
+
+    stage.copy_becomes(content, spaces[3])
+
+
+def test_a_source_among_its_own_destinations_is_left_alone(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace("own"), stage.namespace("own")
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[f"{home[:3]}-*"], excludedNamespaces=["zzz"])
+
+    stage.copy_becomes(content, there)
+
+    stage.ready_becomes(sync, "True", "Synced")
+    assert "labels" not in (stage.find(home) or {})["metadata"]
+
+
+def test_protected_namespaces_are_reached_by_exact_name_only(stage: Stage, reconciler: Process) -> None:
+    home = stage.namespace()
+    content = stage.source(home, f"cm-{stage.tag}")
+    reaching = stage.sync(home, configMapName=f"cm-{stage.tag}", destinationNamespaces=["kube-p*", "kube-node-lease"])
+
+    stage.copy_becomes(content, "kube-node-lease", f"cm-{stage.tag}")
+
+    stage.ready_becomes(reaching, "True", "Synced")
+    assert stage.find("kube-public", f"cm-{stage.tag}") is None
+
+
+def test_a_copy_whose_sync_was_made_again_is_taken_back(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, "again", destinationNamespace=there)
+    first = start_reconciler()
+    uid = stage.copy_becomes(content, there)["metadata"]["uid"]
+    first.kill()
+    stage.cluster.patch(sync, {"metadata": {"finalizers": None}})
+    stage.cluster.delete(sync)
+    made_again = stage.sync(home, "again", destinationNamespace=there)
+
+    start_reconciler()
+
+    stage.ready_becomes(made_again, "True", "Synced")
+    copy = stage.copy_becomes(content, there)
+    assert copy["metadata"]["uid"] == uid
+    assert copy["metadata"]["labels"]["apps.nishaf.info/sync-uid"] == stage.cluster.get(made_again)["metadata"]["uid"]
+
+
+def test_marks_that_somebody_forged_never_lead_to_a_delete(stage: Stage, reconciler: Process) -> None:
+    home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    copy = stage.copy_becomes(content, there)
+    labels = {**copy["metadata"]["labels"], "apps.nishaf.info/sync-uid": "00000000-0000-0000-0000-000000000000"}
+    forged = stage.put_configmap(elsewhere, "config", labels, data={"theirs": "1"})
+
+    stage.edit(home, "config", data={"key": "newer"})
+    stage.copy_becomes({"data": {"key": "newer"}}, there)
+    stage.cluster.delete(sync)
+    stage.copy_goes(there)
+
+    assert stage.find(elsewhere) == forged

@@ -1,0 +1,173 @@
+"""A server that fails, hangs, forgets or goes away: no edit is lost, and no destination waits for another.
+
+Only an API server that fails on demand can show this, so these stories run on devcluster alone.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.journeys.stage import Stage
+from tests.journeys.test_copies import _assert_silence
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+from tests.support.processes import Process
+
+pytestmark = pytest.mark.only_on("devcluster")
+
+
+@pytest.fixture
+def fault(cluster: Cluster) -> Any:
+    """Set a fault; all are cleared behind the test."""
+    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    cluster.delete("/devcluster/faults")
+
+
+def clear(cluster: Cluster) -> None:
+    cluster.delete("/devcluster/faults")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(403, "WriteFailed"), (500, "WriteFailed"), (413, "TooLarge"), (429, "WriteFailed")]
+)
+def test_one_destination_that_always_fails_delays_no_other(
+    stage: Stage, reconciler: Process, fault: Callable[..., None], status: int, reason: str
+) -> None:
+    home, bad, good = stage.namespace(), stage.namespace("a-bad"), stage.namespace("z-good")
+    stage.source(home)
+    fault("fail", verb="write", resource="configmaps", namespace=bad, status=status)
+    sync = stage.sync(home, destinationNamespaces=[bad, good])
+
+    stage.copy_becomes({"data": {"key": "value"}}, good)
+    assert bad in stage.ready_becomes(sync, "False", reason)["message"]
+    for number in range(3):
+        content = stage.edit(home, "config", data={"key": str(number)})
+        stage.copy_becomes(content, good)
+    clear(stage.cluster)
+    stage.edit_sync(sync, suspend=True)
+    stage.edit_sync(sync, suspend=False)  # an edit is tried at once, whatever the backoff has come to
+
+    stage.copy_becomes(content, bad)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_one_destination_that_hangs_delays_no_other(
+    stage: Stage, reconciler: Process, fault: Callable[..., None]
+) -> None:
+    home, slow, good = stage.namespace(), stage.namespace("a-slow"), stage.namespace("z-good")
+    stage.source(home)
+    fault("delay", verb="write", resource="configmaps", namespace=slow, seconds=6)
+    stage.sync(home, destinationNamespaces=[slow, good])
+    stage.copy_becomes({"data": {"key": "value"}}, good)
+
+    content = stage.edit(home, "config", data={"key": "newer"})
+
+    stage.copy_becomes(content, good, within=4)
+    assert stage.find(slow) is None
+    stage.copy_becomes(content, slow, within=30)
+
+
+def test_retries_back_off(stage: Stage, reconciler: Process, fault: Callable[..., None]) -> None:
+    home, bad = stage.namespace(), stage.namespace()
+    stage.source(home)
+    fault("fail", verb="create", resource="configmaps", namespace=bad, status=500)
+    sync = stage.sync(home, destinationNamespace=bad)
+    stage.ready_becomes(sync, "False", "WriteFailed")
+
+    delays = wait_until(lambda: _delays(reconciler, at_least=5))
+
+    assert delays == sorted(delays)
+    assert delays[-1] >= 8 * delays[0]
+
+
+def _delays(process: Process, at_least: int) -> list[float]:
+    import json  # noqa: PLC0415
+
+    lines = (json.loads(line) for line in process.output().splitlines() if "write failed" in line)
+    delays = [line["retry_in"] for line in lines]
+    assert len(delays) >= at_least
+    return delays
+
+
+def test_a_write_that_was_carried_out_but_never_answered_is_not_done_twice(
+    stage: Stage, reconciler: Process, fault: Callable[..., None]
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    fault("drop", verb="create", resource="configmaps", namespace=there, times=1)
+    sync = stage.sync(home, destinationNamespace=there)
+
+    copy = stage.copy_becomes(content, there)
+
+    stage.ready_becomes(sync, "True", "Synced")
+    assert stage.find(there)["metadata"]["uid"] == copy["metadata"]["uid"]  # type: ignore[index]
+    _assert_silence(stage)
+
+
+def test_watches_that_are_cut_and_history_that_is_forgotten_cost_no_edit(
+    stage: Stage, reconciler: Process, fault: Callable[..., None]
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes({"data": {"key": "value"}}, there)
+
+    fault("cut", verb="watch", times=1)
+    content = stage.edit(home, "config", data={"key": "while cut"})
+    stage.delete(there, "config")
+    stage.cluster.create("/devcluster/compact", {})
+    clear(stage.cluster)
+
+    stage.copy_becomes(content, there)
+
+
+def test_an_api_server_that_restarts_costs_no_edit(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes({"data": {"key": "value"}}, there)
+
+    stage.cluster.create("/devcluster/restart", {"seconds": 1})
+    content = wait_until(lambda: _edit_when_it_answers(stage, home))
+
+    stage.copy_becomes(content, there)
+
+
+def _edit_when_it_answers(stage: Stage, home: str) -> Any:
+    try:
+        return stage.edit(home, "config", data={"key": "after the restart"})
+    except OSError as error:
+        raise AssertionError("not back yet") from error
+
+
+@pytest.mark.parametrize("skip", range(8))
+def test_a_reconciler_killed_between_any_two_writes_leaves_nothing_behind(
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None], skip: int
+) -> None:
+    home, here, there = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    fault("delay", verb="write", skip=skip, seconds=5, times=1)
+    first = start_reconciler("--parallel-writes", "1")
+    sync = stage.sync(home, destinationNamespaces=[here, there])
+    wait_until(lambda: _struck(stage.cluster, skip) or _is_ready(stage, sync))
+    first.kill()
+    clear(stage.cluster)
+    start_reconciler()
+
+    stage.copy_becomes(content, here)
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+    _assert_silence(stage, seconds=0.5)
+    stage.cluster.delete(sync)
+    stage.copy_goes(here)
+    stage.copy_goes(there)
+
+
+def _struck(cluster: Cluster, skip: int) -> bool:
+    """Whether the write after `skip` others hangs now; the test's own writes count too."""
+    return any(fault["hits"] > skip for fault in cluster.get("/devcluster/faults")["faults"])
+
+
+def _is_ready(stage: Stage, sync: str) -> bool:
+    return stage.condition(sync).get("status") == "True"

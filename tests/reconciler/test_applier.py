@@ -29,7 +29,7 @@ class ScriptedWriter:
         self.done: list[str] = []
         self.answers: dict[str, list[ApiError | float]] = {}
 
-    async def write(self, sync: NamespacedName, write: Write) -> None:
+    async def write(self, _sync: NamespacedName, write: Write) -> None:
         namespace = write.key.namespace
         self.begun.append(namespace)
         script = self.answers.get(namespace)

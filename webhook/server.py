@@ -42,6 +42,15 @@ SHUTDOWN_SECONDS = 6.0
 # Two API servers are the usual clients; the queue is for the moment when all of their connections are made anew at once.
 BACKLOG = 1024
 
+# Kubernetes' words for what goes wrong before there is a review; HTTP's own phrases change from one Python to the next.
+REASONS = {
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "Timeout",
+    413: "RequestEntityTooLarge",
+    415: "UnsupportedMediaType",
+}
+
 Decide = Callable[[Review], Awaitable[Answer]]
 
 
@@ -132,7 +141,7 @@ class WebhookServer:
         except MalformedReviewError as error:
             response = _status(failure(400, "BadRequest", str(error)))
         except web.HTTPException as error:
-            reason = error.reason.replace(" ", "")  # "Method Not Allowed" is MethodNotAllowed in a Status
+            reason = REASONS.get(error.status, "Unknown")
             response = _status(failure(error.status, reason, f"{request.method} {request.path}: {error.reason}"))
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]

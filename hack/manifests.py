@@ -24,7 +24,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a file differs")
     check = parser.parse_args().check
-    stale = [path for path, text in manifests().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text]
+    stale = [
+        path for path, text in manifests().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text
+    ]
     for path in stale:
         if check:
             print(f"{path} is not what the code says: run `make manifests`", file=sys.stderr)

@@ -16,6 +16,9 @@ from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
+# The API server must reach a webhook on this machine, and the configurations are those of an installation.
+pytestmark = pytest.mark.only_on("devcluster", "real")
+
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ALL_ON_CONFIGMAPS = ("get", "create", "update", "delete")
 

@@ -191,7 +191,7 @@ class Applier:
         for other in {*self._waiting(write.key), *([former] if former else [])} - {sync}:
             self._wake(other)  # our own writes make no events for us, but they may be news for another sync
         self._metrics.wrote(write.verb, "done")
-        self._log.info("wrote", verb=write.verb, why=write.why, **_names(sync, write))
+        self._log.debug("wrote", verb=write.verb, why=write.why, **_names(sync, write))
         return Outcome(write.key.namespace, Reason.SYNCED)
 
     def _hold(self, sync: NamespacedName, write: Write, error: ApiError) -> Outcome:

@@ -260,3 +260,53 @@ def _assert_silence(stage: Stage, seconds: float = 2.0) -> None:
 
 
 Starter = Callable[..., Process]
+
+
+def test_an_unmanaged_configmap_is_adopted_only_where_that_is_asked_for_and_released_at_the_end(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    uid = stage.put_configmap(there, "config", {"theirs": "1"}, data={"before": "us"})["metadata"]["uid"]
+    sync = stage.sync(home, destinationNamespace=there, conflictPolicy="Adopt")
+
+    copy = stage.copy_becomes(content, there)
+    assert copy["metadata"]["uid"] == uid
+    assert copy["metadata"]["labels"]["theirs"] == "1"
+    assert copy["metadata"]["annotations"]["apps.nishaf.info/adopted"] == "true"
+    content = stage.edit(home, "config", data={"key": "newer"})
+    assert stage.copy_becomes(content, there)["metadata"]["annotations"]["apps.nishaf.info/adopted"] == "true"
+    stage.cluster.delete(sync)
+
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    left = stage.find(there) or {}
+    assert left["metadata"]["uid"] == uid
+    assert content_of(left) == content
+    assert left["metadata"]["labels"] == {"theirs": "1"}
+
+
+def test_metadata_of_the_source_is_taken_over_only_by_name_and_goes_when_it_is_no_longer_asked_for(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    labels = {"grafana_dashboard": "1", "argocd.argoproj.io/instance": "app", "other": "2"}
+    stage.put_configmap(home, "config", labels, data={"key": "value"})
+    sync = stage.sync(
+        home, destinationNamespace=there, copyMetadata={"labels": ["*"]}, metadata={"labels": {"team": "web"}}
+    )
+
+    copied = stage.copy_becomes({"data": {"key": "value"}}, there)["metadata"]["labels"]
+    assert {key: value for key, value in copied.items() if "configmapsync" not in value and "sync-uid" not in key} == {
+        "grafana_dashboard": "1",
+        "other": "2",
+        "team": "web",
+    }
+    stage.edit(there, "config", metadata={"labels": {"theirs": "stays"}})
+    stage.edit_sync(sync, copyMetadata={"labels": ["grafana_*"]}, metadata={"labels": {"team": None}})
+
+    def trimmed() -> bool:
+        labels = (stage.find(there) or {})["metadata"]["labels"]
+        return "other" not in labels and "team" not in labels and labels["grafana_dashboard"] == "1"
+
+    wait_until(trimmed)
+    assert (stage.find(there) or {})["metadata"]["labels"]["theirs"] == "stays"

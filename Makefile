@@ -26,7 +26,7 @@ demo: kubectl ## the whole story on a terminal, no cluster needed; KEEP=1 leaves
 	$(BIN)/python -m demo $(if $(KEEP),--keep)
 
 test: kubectl lint ## what CI runs
-	$(BIN)/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: venv ## style, strict types, import contracts, generated files
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from devcluster.field_problems import invalid_value, required
 from devcluster.structural import definition_problems
 
 CONFIGMAP_LIMIT = 1048576
+CLUSTER_EVENT_NAMESPACES = ("default", "kube-system")  # where events about cluster-scoped objects are kept
 KEY_WORDS = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', "
     "regex used for validation is '[-._a-zA-Z0-9]+')"
@@ -111,8 +112,9 @@ def _lease_causes(document: Document, _old: Document | None) -> Iterator[FieldCa
 
 
 def _event_causes(document: Document, _old: Document | None) -> Iterator[FieldCause]:
-    regarding = document.get("involvedObject") or {}
-    if regarding.get("namespace", "") != document["metadata"].get("namespace", ""):
+    regarding, home = document.get("involvedObject") or {}, document["metadata"].get("namespace", "")
+    about_the_cluster = not regarding.get("namespace") and home in CLUSTER_EVENT_NAMESPACES
+    if regarding.get("namespace", "") != home and not about_the_cluster:
         yield invalid_value(
             "involvedObject.namespace", regarding.get("namespace", ""), "does not match event.namespace"
         )

@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from kube import credentials
-from kube.errors import Malformed, Unauthorized, Unreachable, from_response
+from kube.errors import Malformed, Silent, Unauthorized, Unreachable, from_response
 from kube.target import ConfigurationError, Target
 
 __all__ = [
@@ -149,6 +149,7 @@ class Connection:
             total_timeout: seconds after which the stream is ended in any case.
 
         Raises:
+            Silent: it was open, and nothing came for `idle_timeout`.
             ApiError: it could not be opened, or broke.
         """
         outgoing = _Outgoing("GET", path, params, None, accept, None)
@@ -223,11 +224,15 @@ class _Outgoing:
 
 
 async def _lines(response: aiohttp.ClientResponse, outgoing: _Outgoing) -> AsyncGenerator[bytes, None]:
+    what = f"{outgoing.method} {outgoing.path}"
     with _as_api_errors(outgoing):
-        while line := await response.content.readline(max_line_length=LONGEST_LINE):
-            if not line.endswith(b"\n"):
-                raise Unreachable(f"{outgoing.method} {outgoing.path}: broken off in the middle of a line")
-            yield line
+        try:
+            while line := await response.content.readline(max_line_length=LONGEST_LINE):
+                if not line.endswith(b"\n"):
+                    raise Unreachable(f"{what}: broken off in the middle of a line")
+                yield line
+        except aiohttp.SocketTimeoutError as error:
+            raise Silent(f"{what}: nothing came for too long") from error
 
 
 def _hang_up(response: aiohttp.ClientResponse) -> None:

@@ -113,6 +113,10 @@ class Unreachable(ApiError):
     """No answer: no connection, a broken one, or a timeout. What was asked may have happened."""
 
 
+class Silent(Unreachable):
+    """An open watch brought nothing for long: its peer may be gone, or had nothing to say."""
+
+
 class Malformed(ApiError):
     """An answer that nobody can read."""
 
@@ -144,6 +148,7 @@ _RETRY: Mapping[type[ApiError], Retry] = {
     TooManyRequests: Retry.BACKOFF,
     ServerError: Retry.BACKOFF,
     Unreachable: Retry.BACKOFF,
+    Silent: Retry.SOON,
     Malformed: Retry.BACKOFF,
     ApiError: Retry.BACKOFF,
 }

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from kube.connection import ACCEPT_METADATA, ACCEPT_METADATA_LIST, Connection
-from kube.errors import ApiError, Gone, Malformed, from_status
+from kube.errors import ApiError, Gone, Malformed, Silent, from_status
 from kube.wire import decode_event, decode_list, decode_partial
 
 PAGE = 500
@@ -82,6 +82,8 @@ class Reflector:
         except Gone:
             self._version = None
             self._log.info("the version is too old, listing again")
+        except Silent:
+            self._log.info("nothing was heard for long, watching anew")  # bookmarks are usual, and not promised
         except ApiError as error:
             self._note(error)
             if isinstance(error, Malformed):

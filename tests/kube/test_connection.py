@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from kube.connection import LONGEST_LINE, MERGE_PATCH, Connection, ConnectionSettings
-from kube.errors import ApiError, Malformed, NotFound, ServerError, TooManyRequests, Unauthorized, Unreachable
+from kube.errors import ApiError, Malformed, NotFound, ServerError, Silent, TooManyRequests, Unauthorized, Unreachable
 from tests.kube.scripted import ApiServer, answering, api_server, status, stream_to
 from tests.support.eventually import eventually
 from tests.support.users import write_kubeconfig
@@ -224,7 +224,7 @@ async def test_a_watch_that_falls_silent_ends_after_the_idle_time(server: ApiSer
     server.answer = lambda request: stream_to(request, b"first\n", then_stay=True)
     async with connection.stream("/things", params={}, idle_timeout=0.2, total_timeout=20) as lines:
         assert await anext(lines) == b"first\n"
-        with pytest.raises(Unreachable, match="GET /things: no answer in time"):
+        with pytest.raises(Silent, match="GET /things: nothing came for too long"):
             await asyncio.wait_for(anext(lines), 5)
 
 

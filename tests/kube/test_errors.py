@@ -144,6 +144,7 @@ def test_what_only_another_request_can_mend_is_never_retried() -> None:
         errors.Conflict,
         errors.AlreadyExists,
         errors.Gone,
+        errors.Silent,
     }
 
 

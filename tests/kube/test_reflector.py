@@ -8,7 +8,17 @@ import msgspec
 import pytest
 
 from kube.connection import ACCEPT_JSON, ACCEPT_METADATA, ACCEPT_METADATA_LIST
-from kube.errors import ApiError, Forbidden, Gone, Malformed, NotFound, ServerError, TooManyRequests, Unreachable
+from kube.errors import (
+    ApiError,
+    Forbidden,
+    Gone,
+    Malformed,
+    NotFound,
+    ServerError,
+    Silent,
+    TooManyRequests,
+    Unreachable,
+)
 from kube.reflector import FIRST_DELAY, HEALTHY_AFTER, LONGEST_DELAY, WATCH_SECONDS, Reflector
 from tests.kube.scripted import ScriptedConnection, Step, a_list, bookmark, chance, configmap, event, status
 
@@ -183,10 +193,13 @@ async def test_a_server_that_asks_for_patience_gets_it() -> None:
     assert 120 <= second - first <= 121
 
 
-async def test_a_silent_peer_is_left_and_the_watch_resumed() -> None:
-    silent: list[Any] = [event("ADDED", configmap("a", 6)), 80, Unreachable("no answer in time")]
+async def test_a_silent_peer_is_left_and_the_watch_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be gone, or have nothing to say: bookmarks are not promised, so it is no trouble that people must hear of."""
+    silent: list[Any] = [event("ADDED", configmap("a", 6)), 80, Silent("nothing came for too long")]
     bench = Bench([EMPTY], [silent, QUIET])
     await bench.run_for(200)
+    assert bench.reflector.problem is None
+    assert "warning" not in "".join(capsys.readouterr())
     assert bench.versions() == ["5", "6"]
     assert bench.times("watch")[1] <= 90
     assert bench.connection.count("list") == 1

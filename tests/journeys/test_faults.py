@@ -129,6 +129,7 @@ def test_an_api_server_that_restarts_costs_no_edit(stage: Stage, reconciler: Pro
     stage.copy_becomes({"data": {"key": "value"}}, there)
 
     stage.cluster.create("/devcluster/restart", {"seconds": 1})
+    wait_until(lambda: stage.cluster.request("GET", "/readyz").status == 0)  # it answers first, and goes then
     content = wait_until(lambda: _edit_when_it_answers(stage, home))
 
     stage.copy_becomes(content, there)

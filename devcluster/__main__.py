@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 import uvloop
 
 from devcluster.admission.endpoint import Address, parse_service_address
@@ -19,6 +20,13 @@ EXIT_FAILURE = 1
 def main() -> None:
     """Serve until told to stop; ends the process with its exit code."""
     arguments = _parser().parse_args()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     try:
         options = _options(arguments)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

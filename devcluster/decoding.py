@@ -1,4 +1,4 @@
-"""Request bodies become objects: JSON, YAML or protobuf, checked against the fields of built-in kinds.
+"""Documents become objects: checked against the fields of built-in kinds. How bytes become documents says `parsing.py`.
 
 A field of the wrong type is an error in the words of Go's decoder; an unknown or repeated field is dropped, and told of as the client asked:
 ignored, warned of, or refused. Custom resources are checked by their schema (`structural`), not here.
@@ -6,75 +6,29 @@ ignored, warned of, or refused. Custom resources are checked by their schema (`s
 
 import base64
 import binascii
-import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
-
-import yaml
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 from devcluster.errors import ApiStatus, bad_request, invalid
 from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
-from devcluster.protobuf import decode as decode_protobuf
+from devcluster.parsing import go_kind
 from devcluster.types import AnyValue, ListOf, MapOf, Scalar, Struct, Type
 
-PROTOBUF = "application/vnd.kubernetes.protobuf"
-JSON = "application/json"
-YAML = "application/yaml"
-MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
-GO_KINDS = {str: "string", bool: "bool", int: "number", float: "number", dict: "object", list: "array"}
+SECONDS = "2006-01-02T15:04:05"  # how Go's layouts of times begin
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+TIME_ENDS = {
+    "date-time": re.compile(r"(\.\d+)?(Z|[+-]\d\d:\d\d)"),
+    "micro-time": re.compile(r"\.\d{6}(Z|[+-]\d\d:\d\d)"),
+}
+TIME_LAYOUTS = {"date-time": "Z07:00", "micro-time": ".000000Z07:00"}
 GO_TYPES = {"string": "string", "integer": "int64", "boolean": "bool", "number": "float64"}
-
-
-class Decoded(NamedTuple):
-    """A body, and the paths of what repeats in it."""
-
-    document: dict[str, Any]
-    repeated: list[str]
 
 
 class WrongTypeError(Exception):
     """A field that is not what its kind says; the message is Go's."""
-
-
-def read_body(body: bytes, content_type: str, kind_name: str) -> Decoded:
-    """Read an object.
-
-    Args:
-        body: as sent.
-        content_type: of it; JSON where it is not said.
-        kind_name: what it must be, for messages.
-
-    Raises:
-        ApiStatus: 400 or 415.
-    """
-    media = content_type.partition(";")[0].strip() or JSON
-    if media == PROTOBUF:
-        return Decoded(decode_protobuf(body), [])
-    if media not in (JSON, YAML):
-        accepted = f"{JSON}, {YAML}, {PROTOBUF}"
-        message = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-        raise ApiStatus(415, "UnsupportedMediaType", message)
-    try:
-        decoded = _from_yaml(body) if media == YAML else _from_json(body)
-    except (ValueError, yaml.YAMLError) as error:
-        raise _unrecognized(kind_name, error) from error
-    if not isinstance(decoded.document, dict):
-        raise _unrecognized(kind_name, "cannot unmarshal array into Go value")
-    return decoded
-
-
-def read_json(body: bytes) -> Any:
-    """Any JSON, for patches.
-
-    Raises:
-        ApiStatus: 400.
-    """
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise bad_request(f"error decoding patch: {error}") from error
 
 
 def check_kind(document: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
@@ -92,7 +46,7 @@ def check_kind(document: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
         if version == kind.api_version:
             why = f"converting ({short}.{named}) to (core.{kind.kind}): unknown conversion"
         else:
-            why = f'no kind "{named}" is registered for version "{version}" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"'
+            why = f'no kind "{named}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
         raise bad_request(f'{named} in version "{short}" cannot be handled as a {kind.kind}: {why}')
     return {**document, "apiVersion": kind.api_version, "kind": kind.kind}
 
@@ -123,16 +77,19 @@ def _check(value: Any, wanted: Type, path: str, owner: str, unknown: list[str]) 
             return _scalar(value, wanted, path, owner)
         case MapOf():
             items = _expect(value, dict, _go_type(wanted), path, owner).items()
-            return {
-                key: _check(item, wanted.value, path, owner, unknown)
-                for key, item in items
-                if item is not None or isinstance(wanted.value, AnyValue)
-            }
+            return {key: _map_value(item, wanted, path, owner, unknown) for key, item in items}
         case ListOf():
             items = _expect(value, list, _go_type(wanted), path, owner)
             return [_check(item, wanted.item, f"{path}[{index}]", owner, unknown) for index, item in enumerate(items)]
         case Struct():
             return _struct(value, wanted, path, owner, unknown)
+
+
+def _map_value(value: Any, wanted: MapOf, path: str, owner: str, unknown: list[str]) -> Any:
+    """The value of a key; null is the empty text of Go."""
+    if value is None and isinstance(wanted.value, Scalar):
+        return ""
+    return _check(value, wanted.value, path, owner, unknown)
 
 
 def _struct(value: Any, wanted: Struct, path: str, owner: str, unknown: list[str]) -> dict[str, Any]:
@@ -154,9 +111,28 @@ def _scalar(value: Any, wanted: Scalar, path: str, owner: str) -> Any:
         raise WrongTypeError(_mismatch(value, GO_TYPES[wanted.json], path, owner))
     if wanted.format == "byte":
         _check_base64(value)
-    if wanted.format == "micro-time" and not MICRO_TIME.fullmatch(value):
-        raise WrongTypeError(f'parsing time "{value}" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "{value}"')
-    return value
+    return _time(value, wanted.format) if wanted.format in TIME_ENDS else value
+
+
+def _time(text: str, format_: str) -> str:
+    """A time as it is stored: in UTC, and in whole seconds where the format has no more."""
+    start = TIME.match(text)
+    if start is None:
+        unparsed, wanted = text, "2006"
+    elif TIME_ENDS[format_].fullmatch(text, start.end()) is None:
+        unparsed, wanted = text[start.end() :], TIME_LAYOUTS[format_].removesuffix("Z07:00") or "Z07:00"
+    else:
+        return _in_utc(text, "microseconds" if format_ == "micro-time" else "seconds")
+    layout = f"{SECONDS}{TIME_LAYOUTS[format_]}"
+    raise WrongTypeError(f'parsing time "{text}" as "{layout}": cannot parse "{unparsed}" as "{wanted}"')
+
+
+def _in_utc(text: str, precision: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise WrongTypeError(f'parsing time "{text}": {error}') from error
+    return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
 def _check_base64(text: str) -> None:
@@ -175,71 +151,11 @@ def _expect(value: Any, python: type, go_type: str, path: str, owner: str) -> An
 
 def _mismatch(value: Any, go_type: str, path: str, owner: str) -> str:
     field = re.sub(r"\[\d+\]", "", path)
-    return f"json: cannot unmarshal {GO_KINDS.get(type(value), 'value')} into Go struct field {owner}.{field} of type {go_type}"
+    told = f"number {value}" if isinstance(value, float) else go_kind(value)
+    return f"json: cannot unmarshal {told} into Go struct field {owner}.{field} of type {go_type}"
 
 
 def _go_type(wanted: MapOf | ListOf) -> str:
     inner = wanted.value if isinstance(wanted, MapOf) else wanted.item
-    name = inner.json if isinstance(inner, Scalar) else "object"
+    name = inner.json if isinstance(inner, Scalar) else f"v1.{inner.name}" if isinstance(inner, Struct) else "object"
     return f"map[string]{name}" if isinstance(wanted, MapOf) else f"[]{name}"
-
-
-def _from_json(body: bytes) -> Decoded:
-    text = body.decode("utf-8")
-    seen: list[_Pairs] = []
-
-    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            seen.append(_Pairs(made, pairs))
-        return made
-
-    document = json.loads(text, object_pairs_hook=keep)
-    repeated = [path for entry in seen for path in entry.repeated(document)]
-    return Decoded(document, repeated)
-
-
-class _Pairs(NamedTuple):
-    """An object in which a key stood twice."""
-
-    made: dict[str, Any]
-    pairs: list[tuple[str, Any]]
-
-    def repeated(self, document: Any) -> Iterator[str]:
-        names = [name for name, _ in self.pairs]
-        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-            yield f"{_find(document, self.made)}{name}"
-
-
-def _find(document: Any, wanted: dict[str, Any], path: str = "") -> str:
-    """The path of an object within a document, with a dot behind it."""
-    if document is wanted:
-        return path
-    items = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
-    for name, item in items:
-        below = f"{path.rstrip('.')}[{name}]." if isinstance(document, list) else f"{path}{name}."
-        if isinstance(item, dict | list) and (found := _find(item, wanted, below)):
-            return found
-    return ""
-
-
-def _from_yaml(body: bytes) -> Decoded:
-    return Decoded(yaml.load(body, Loader=_NoTimestamps), [])  # noqa: S506 - derived from the safe loader
-
-
-class _NoTimestamps(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: JSON's types only, times stay text."""
-
-
-_NoTimestamps.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _unrecognized(kind_name: str, error: object) -> ApiStatus:
-    return bad_request(
-        f"the object provided is unrecognized (must be of type {kind_name}): couldn't get version/kind; json parse error: {error}"
-    )

@@ -247,7 +247,7 @@ ADMISSION = "admissionregistration.k8s.io"
 STATUS = {"status": Subresource()}
 
 
-def _workload(group: str, version: str, plural: str, kind: str, *short_names: str) -> Kind:
+def _workload(group: str, version: str, plural: str, kind: str, *short_names: str, namespaced: bool = True) -> Kind:
     """A kind that nothing here runs: stored, with a generation and a status."""
     return Kind(
         group,
@@ -258,7 +258,8 @@ def _workload(group: str, version: str, plural: str, kind: str, *short_names: st
         short_names=short_names,
         categories=("all",) if group in ("apps", "batch") or plural in ("pods", "services") else (),
         subresources=STATUS,
-        counts_generations=plural not in ("pods", "services"),
+        counts_generations=group != "" or plural == "pods",
+        namespaced=namespaced,
     )
 
 
@@ -387,6 +388,13 @@ BUILT_IN: tuple[Kind, ...] = (
     _workload("", "v1", "pods", "Pod", "po"),
     _workload("", "v1", "services", "Service", "svc"),
     _workload("", "v1", "resourcequotas", "ResourceQuota", "quota"),
+    _workload("", "v1", "limitranges", "LimitRange", "limits"),
+    _workload("", "v1", "endpoints", "Endpoints", "ep"),
+    _workload("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", "pvc"),
+    _workload("", "v1", "nodes", "Node", "no", namespaced=False),
+    _workload("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
+    _workload("networking.k8s.io", "v1", "ingresses", "Ingress", "ing"),
+    _workload("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "hpa"),
     _workload("apps", "v1", "deployments", "Deployment", "deploy"),
     _workload("apps", "v1", "daemonsets", "DaemonSet", "ds"),
     _workload("apps", "v1", "statefulsets", "StatefulSet", "sts"),

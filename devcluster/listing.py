@@ -1,7 +1,6 @@
 """Lists: what is selected, in which state, page by page."""
 
 import base64
-import binascii
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -61,7 +60,10 @@ class Lister:
     def _state(self, kind: Kind, namespace: str | None, options: ListOptions) -> tuple[int, int, list[Revision]]:
         """The version a list shows, where it begins, and what it is taken from."""
         if options.continue_token:
-            return self._resumed(options.continue_token)
+            resumed = self._resumed(options.continue_token)
+            if options.version:
+                raise bad_request("specifying resource version is not allowed when using continue")
+            return resumed
         if options.at_version > self._store.version:
             raise too_large(options.at_version, self._store.version)
         if options.match == "Exact" and options.at_version:
@@ -80,9 +82,9 @@ class Lister:
 
     def _resumed(self, token: str) -> tuple[int, int, list[Revision]]:
         try:
-            content = json.loads(base64.urlsafe_b64decode(token))
+            content = json.loads(base64.urlsafe_b64decode(f"{token}=="))
             name, start = content["list"], content["start"]
-        except (ValueError, binascii.Error, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError) as error:
             raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
         known = self._snapshots.get(name)
         if known is None:

@@ -28,6 +28,7 @@ VALUE_WORDS = (
     f"alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '({QUALIFIED})?')"
 )
 STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+LABEL_LIMIT = 63
 ANNOTATIONS_LIMIT = 262144
 RANDOM_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # as Kubernetes: no vowels, nothing that looks like something else
 RANDOM_LENGTH = 5
@@ -40,6 +41,9 @@ SERVER_FIELDS = (
     "deletionGracePeriodSeconds",
     "resourceVersion",
 )
+
+TOLD = 2  # the real server looks at updates of metadata twice, and tells each cause twice
+DELETION = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 Metadata = Mapping[str, Any]
 Document = Mapping[str, Any]
@@ -71,18 +75,13 @@ def for_update(document: Document, old: Document) -> dict[str, Any]:
     metadata = {key: value for key, value in document.get("metadata", {}).items() if key != "selfLink"}
     before = old["metadata"]
     metadata["name"] = before["name"]
-    for key in (
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-    ):
-        if key in before:
-            metadata.setdefault(key, before[key]) if key == "uid" else metadata.__setitem__(key, before[key])
-        elif key != "generation":
-            metadata.pop(key, None)
+    for key in ("namespace", "creationTimestamp", "generation"):
+        metadata[key] = before.get(key)
+    metadata["uid"] = metadata.get("uid") or before["uid"]
+    for key in DELETION:
+        metadata[key] = before.get(key, metadata.get(key))
+    if metadata.get("managedFields") == []:
+        metadata["managedFields"] = [{}]  # said, not left out: whoever owned something owns it no longer
     return {**document, "metadata": _without_empty(metadata)}
 
 
@@ -118,8 +117,7 @@ def metadata_causes(metadata: Metadata) -> Iterator[FieldCause]:
         yield from _label_causes(key, value)
     annotations = metadata.get("annotations") or {}
     for key in annotations:
-        if (problem := _qualified_problem(key.lower())) is not None:
-            yield invalid_value("metadata.annotations", key, problem)
+        yield from (invalid_value("metadata.annotations", key, problem) for problem in key_problems(key.lower()))
     if sum(len(key) + len(value.encode()) for key, value in annotations.items()) > ANNOTATIONS_LIMIT:
         yield FieldCause(
             "FieldValueTooLong", "metadata.annotations", f"Too long: may not be more than {ANNOTATIONS_LIMIT} bytes"
@@ -130,28 +128,39 @@ def metadata_causes(metadata: Metadata) -> Iterator[FieldCause]:
 
 def _label_causes(key: str, value: str) -> Iterator[FieldCause]:
     field = "metadata.labels"
-    if (problem := _qualified_problem(key)) is not None:
-        words = f"a valid label key {QUALIFIED_WORDS} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        yield invalid_value(field, key, words if key.count("/") > 1 else problem)
-    if len(value.encode()) > 63:
-        yield invalid_value(field, value, "must be no more than 63 bytes")
-    elif not re.fullmatch(f"({QUALIFIED})?", value):
-        yield invalid_value(field, value, VALUE_WORDS)
+    yield from (invalid_value(field, key, problem) for problem in key_problems(key))
+    if (problem := value_problem(value)) is not None:
+        yield invalid_value(field, value, problem)
 
 
-def _qualified_problem(key: str) -> str | None:
+def key_problems(key: str) -> Iterator[str]:
+    """What is wrong with the key of a label, or another name that may have a prefix."""
+    if key.count("/") > 1:
+        yield f"a valid label key {QUALIFIED_WORDS} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        return
     prefix, slash, name = key.rpartition("/")
-    if slash and not re.fullmatch(SUBDOMAIN, prefix):
-        return f"prefix part {SUBDOMAIN_WORDS}"
-    if len(name) > 63:
-        return "name part must be no more than 63 bytes"
-    return None if re.fullmatch(QUALIFIED, name) else f"name part {QUALIFIED_WORDS}"
+    if slash and not prefix:
+        yield "prefix part must be non-empty"
+    elif slash and not re.fullmatch(SUBDOMAIN, prefix):
+        yield f"prefix part {SUBDOMAIN_WORDS}"
+    if not name:
+        yield "name part must be non-empty"
+    elif len(name) > LABEL_LIMIT:
+        yield f"name part must be no more than {LABEL_LIMIT} bytes"
+    if not re.fullmatch(QUALIFIED, name):
+        yield f"name part {QUALIFIED_WORDS}"
+
+
+def value_problem(value: str) -> str | None:
+    """What is wrong with the value of a label."""
+    if len(value.encode()) > LABEL_LIMIT:
+        return f"must be no more than {LABEL_LIMIT} bytes"
+    return None if re.fullmatch(f"({QUALIFIED})?", value) else VALUE_WORDS
 
 
 def _finalizer_causes(finalizers: Any) -> Iterator[FieldCause]:
     for finalizer in finalizers:
-        if (problem := _qualified_problem(finalizer)) is not None:
-            yield invalid_value("metadata.finalizers", finalizer, problem)
+        yield from (invalid_value("metadata.finalizers", finalizer, problem) for problem in key_problems(finalizer))
     for index, finalizer in enumerate(finalizers):
         if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
             why = "name is neither a standard finalizer name nor is it fully qualified"
@@ -162,7 +171,10 @@ def _owner_causes(owners: Any) -> Iterator[FieldCause]:
     for owner in owners:
         for key in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(key):
-                yield invalid_value(f"metadata.ownerReferences.{key}", "", "must not be empty")
+                what = "version " if key == "apiVersion" else ""
+                yield invalid_value(f"metadata.ownerReferences.{key}", "", f"{what}must not be empty")
+        if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
+            yield invalid_value("metadata.ownerReferences", owner, "/v1, Kind=Event is disallowed from being an owner")
     controllers = [owner for owner in owners if owner.get("controller")]
     if len(controllers) > 1:
         first, second = (f"{owner['kind']}/{owner['name']}" for owner in controllers[:2])
@@ -174,13 +186,13 @@ def update_causes(metadata: Metadata, before: Metadata) -> Iterator[FieldCause]:
     """What an update may not do to metadata."""
     yield from metadata_causes(metadata)
     if metadata.get("uid") != before["uid"]:
-        yield invalid_value("metadata.uid", metadata.get("uid"), "field is immutable")
-        yield invalid_value("metadata.uid", metadata.get("uid"), "field is immutable")
+        yield from [invalid_value("metadata.uid", metadata.get("uid"), "field is immutable")] * TOLD
+    for key in DELETION:
+        if metadata.get(key) != before.get(key):
+            yield from [invalid_value(f"metadata.{key}", metadata[key], "field is immutable")] * TOLD
     if before.get("deletionTimestamp"):
         new = [name for name in metadata.get("finalizers") or () if name not in (before.get("finalizers") or ())]
         if new:
             listed = ", ".join(f'"{name}"' for name in new)
             why = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
-            cause = FieldCause("FieldValueForbidden", "metadata.finalizers", why)
-            yield cause
-            yield cause
+            yield from [FieldCause("FieldValueForbidden", "metadata.finalizers", why)] * TOLD

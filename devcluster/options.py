@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devcluster.errors import ApiStatus, FieldCause, bad_request, invalid
-from devcluster.field_problems import unsupported
+from devcluster.field_problems import invalid_value, unsupported
 
 META_GROUP = "meta.k8s.io"
 PROPAGATION = ("Foreground", "Background", "Orphan")
+MANAGER_LIMIT = 128
 FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
 
 Query = Mapping[str, str]
@@ -33,6 +34,9 @@ class WriteOptions:
         """
         causes = [*_dry_run_causes(query)]
         validation = query.get("fieldValidation", "")
+        if len(query.get("fieldManager", "")) > MANAGER_LIMIT:
+            why = f"Too long: may not be more than {MANAGER_LIMIT} bytes"
+            causes.append(FieldCause("FieldValueTooLong", "fieldManager", why))
         if validation not in FIELD_VALIDATION:
             causes.append(unsupported("fieldValidation", validation, FIELD_VALIDATION))
         if causes:
@@ -58,12 +62,19 @@ class DeleteOptions:
         """Read them.
 
         Raises:
-            ApiStatus: 422 for an unknown value.
+            ApiStatus: 400 for a body that is something else, 422 for an unknown value.
         """
+        if body.get("kind", "DeleteOptions") != "DeleteOptions":
+            scheme = 'is registered for version "meta.k8s.io/v1" in scheme "pkg/runtime/scheme.go:110"'
+            raise bad_request(f'no kind "{body["kind"]}" {scheme}')
         propagation = body.get("propagationPolicy") or query.get("propagationPolicy")
-        if propagation is None and (body.get("orphanDependents") is True or query.get("orphanDependents") == "true"):
-            propagation = "Orphan"
+        orphan = body.get("orphanDependents", is_true(query.get("orphanDependents")) or None)
         causes = [*_dry_run_causes(query)]
+        if propagation is not None and orphan is not None:
+            why = "orphanDependents and deletionPropagation cannot be both set"
+            causes.append(invalid_value("propagationPolicy", propagation, why))
+        elif orphan:
+            propagation = "Orphan"
         if propagation is not None and propagation not in PROPAGATION:
             causes.append(unsupported("propagationPolicy", propagation, (*PROPAGATION, "nil")))
         if causes:
@@ -126,10 +137,8 @@ class ListOptions:
     def _check_version(self) -> None:
         if self.version is None:
             return
-        if self.continue_token and not self.watch:
-            raise bad_request("specifying resource version is not allowed when using continue")
         if not self.version.isdecimal():
-            problem = f'resourceVersion: Invalid value: "{self.version}": strconv.ParseUint: parsing "{self.version}": invalid syntax'
+            problem = f"resourceVersion: {unreadable_version(self.version)}"
             raise ApiStatus(500, "", problem) if self.watch else bad_request(f"invalid resource version: {problem}")
 
     def _list_causes(self) -> list[FieldCause]:
@@ -154,6 +163,11 @@ class ListOptions:
                 _forbidden(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
             ]
         return []
+
+
+def unreadable_version(text: str) -> str:
+    """What is wrong with a version that is no number."""
+    return f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
 
 
 def is_true(value: str | None) -> bool:

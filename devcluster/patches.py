@@ -4,7 +4,8 @@ Server-side apply is another matter: `fields`.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jsonpatch
@@ -49,9 +50,24 @@ def json_patch(document: Any, operations: Any) -> Any:
     try:
         if any(operation["op"] not in OPERATIONS for operation in operations):
             raise _rejected()
-        return jsonpatch.apply_patch(copy.deepcopy(document), operations)
+        return _JsonPatch(operations).apply(copy.deepcopy(document), in_place=True)
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, LookupError, TypeError) as error:
         raise _rejected() from error
+
+
+class _Replace(jsonpatch.ReplaceOperation):
+    """Of a key that is not there it makes one, as the real server does."""
+
+    def apply(self, obj: Any) -> Any:
+        holder, key = self.pointer.to_last(obj)
+        if not isinstance(holder, dict) or key is None:
+            return super().apply(obj)
+        holder[key] = self.operation["value"]
+        return obj
+
+
+class _JsonPatch(jsonpatch.JsonPatch):
+    operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "replace": _Replace})
 
 
 def strategic_merge_patch(document: Any, patch: Mapping[str, Any], type_: Type) -> Any:
@@ -66,6 +82,8 @@ def _merge_object(document: Mapping[str, Any], patch: Mapping[str, Any], type_: 
         return {key: value for key, value in plain.items() if value is not None}
     if directive == "delete":
         return {}
+    if directive not in (None, "merge"):
+        raise ApiStatus(500, "", f"unknown patch type: {directive} in map: {_go_map(patch)}")
     merged = dict(document)
     if RETAIN_KEYS in patch:
         merged = {key: value for key, value in merged.items() if key in patch[RETAIN_KEYS]}
@@ -78,6 +96,10 @@ def _merge_object(document: Mapping[str, Any], patch: Mapping[str, Any], type_: 
             merged.pop(key, None)
         else:
             merged[key] = _merge_value(merged.get(key), value, _below(type_, key))
+    for key, order in patch.items():
+        name = key.removeprefix(SET_ORDER)
+        if key.startswith(SET_ORDER) and isinstance(below := _below(type_, name), ListOf) and merged.get(name):
+            merged[name] = _ordered(merged[name], document.get(name) or [], order, below)
     return merged
 
 
@@ -93,10 +115,13 @@ def _merge_list(old: list[Any], new: list[Any], type_: ListOf) -> list[Any]:
     if any(isinstance(item, Mapping) and item.get(DIRECTIVE) == "replace" for item in new):
         return [item for item in new if not (isinstance(item, Mapping) and DIRECTIVE in item)]
     if type_.kind == "set":
-        return [*old, *(item for item in new if item not in old)]
+        return _ordered(list(dict.fromkeys([*old, *new])), old, new, type_)
     merged = list(old)
     for item in new:
-        index = next((at for at, known in enumerate(merged) if _same_key(known, item, type_.keys)), None)
+        for key in type_.keys:
+            if key not in item:
+                raise ApiStatus(500, "", f"map: {_go_map(item)} does not contain declared merge key: {key}")
+        index = next((at for at, known in enumerate(merged) if _identity(known, type_) == _identity(item, type_)), None)
         if item.get(DIRECTIVE) == "delete":
             if index is not None:
                 del merged[index]
@@ -104,11 +129,38 @@ def _merge_list(old: list[Any], new: list[Any], type_: ListOf) -> list[Any]:
             merged.append({key: value for key, value in item.items() if not key.startswith("$")})
         else:
             merged[index] = _merge_value(merged[index], item, type_.item)
-    return merged
+    return _ordered(merged, old, new, type_)
 
 
-def _same_key(known: Mapping[str, Any], item: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
-    return all(known.get(key) == item.get(key) for key in keys)
+def _ordered(merged: Iterable[Any], old: Sequence[Any], wanted: Sequence[Any], type_: ListOf) -> list[Any]:
+    """A merged list in the order of the real server.
+
+    What the patch names stands in its order. What it does not name stays in the order it had, and comes before what the patch names
+    only where it stood before that already.
+    """
+    stood = {_identity(item, type_): at for at, item in enumerate(old)}
+    rank = {_identity(item, type_): at for at, item in enumerate(wanted)}
+    by_identity = {_identity(item, type_): item for item in merged}
+    named = sorted((key for key in by_identity if key in rank), key=lambda key: rank[key])
+    others = sorted((key for key in by_identity if key not in rank), key=lambda key: stood.get(key, len(stood)))
+    order: list[Hashable] = []
+    while named and others:
+        first = others[0] in stood and named[0] in stood and stood[others[0]] < stood[named[0]]
+        order.append((others if first else named).pop(0))
+    return [by_identity[key] for key in [*order, *named, *others]]
+
+
+def _identity(item: Any, type_: ListOf) -> Hashable:
+    if type_.kind == "map" and isinstance(item, Mapping):
+        return tuple(str(item.get(key)) for key in type_.keys)
+    return str(item)
+
+
+def _go_map(value: Any) -> str:
+    """A value as Go prints it."""
+    if isinstance(value, Mapping):
+        return f"map[{' '.join(f'{key}:{_go_map(value[key])}' for key in sorted(value))}]"
+    return f"[{' '.join(map(_go_map, value))}]" if isinstance(value, list) else str(value)
 
 
 def _below(type_: Type, key: str) -> Type:
@@ -118,4 +170,4 @@ def _below(type_: Type, key: str) -> Type:
 
 
 def _rejected() -> ApiStatus:
-    return ApiStatus(422, "Invalid", "the server rejected our request due to an error in our request")
+    return ApiStatus(422, "Invalid", "the server rejected our request due to an error in our request", {})

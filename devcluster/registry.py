@@ -16,16 +16,20 @@ from devcluster.admission.request import AdmissionRequest, Operation, Resource
 from devcluster.crds import accepted_status
 from devcluster.errors import ApiStatus, FieldCause, bad_request, forbidden, invalid, not_found, qualified
 from devcluster.escalation import check_grant
+from devcluster.event_rules import event_causes
 from devcluster.kinds import Kind
 from devcluster.options import DeleteOptions, WriteOptions
+from devcluster.quotas import exceeded
 from devcluster.rbac import RBAC_GROUP
 from devcluster.representation import stored_form
 from devcluster.store import Object, Store
-from devcluster.strategies import new_event_causes, strategy_of
+from devcluster.strategies import strategy_of
 from devcluster.users import User
 
 NAMESPACES = ("", "namespaces")
+IMMORTAL = ("default", "kube-system", "kube-public")
 EVENTS = ("", "events")
+QUOTAS = ("", "resourcequotas")
 DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 CUSTOM_RESOURCE_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"  # controllers/definitions.py takes it off
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -105,8 +109,10 @@ class Registry:
             ApiStatus: whatever forbids it.
         """
         kind, strategy = target.kind, strategy_of(target.kind.key)
+        if target.name:
+            check_name(target, document)
         given = document.get("metadata") or {}
-        if given.get("resourceVersion"):
+        if given.get("resourceVersion") not in (None, "", "0") and applied is None:
             raise ApiStatus(500, "", "resourceVersion should not be set on objects to be created")
         self._check_namespace_of(target, given)
         new = metadata.named(document, namespace=target.namespace)
@@ -127,6 +133,7 @@ class Registry:
         self._check_place(target)  # again: webhooks took their time
         if self._store.get(kind.key, target.namespace, target.name) is not None:
             raise self._already_exists(target)
+        self._check_quotas(target)
         if applied is None:
             new = fields.track(
                 None, new, options.field_manager, fields.types_of(kind), self.timestamp, target.subresource
@@ -183,6 +190,8 @@ class Registry:
         Raises:
             ApiStatus: whatever forbids it.
         """
+        if target.kind.key == NAMESPACES and target.name in IMMORTAL:
+            raise forbidden("", "namespaces", target.name, "this namespace may not be deleted")
         old = self.get(target)
         self._check_delete_preconditions(target, old, options)
         request = self._request(target, Operation.DELETE, None, old, options)
@@ -296,14 +305,14 @@ class Registry:
                 kind.custom.schema.validate_status if target.subresource == "status" else kind.custom.schema.validate
             )
             return [*causes, *judge(new, old)]
-        causes += strategy_of(kind.key).causes(new, old)
-        if kind.group == "events.k8s.io" and old is None:
-            causes += new_event_causes(new)
-        return causes
+        if kind.key == EVENTS:
+            return [*causes, *event_causes(new, old, strict=bool(kind.group))]
+        return [*causes, *strategy_of(kind.key).causes(new, old)]
 
     def _refuse(self, kind: Kind, name: str, causes: list[FieldCause]) -> None:
         if causes:
-            raise invalid(kind.group, kind.kind, name, causes)
+            group = "" if kind.key == EVENTS else kind.group  # all events are judged as those of the core group
+            raise invalid(group, kind.kind, name, causes)
 
     def _check_grant(self, target: Target, new: Object, old: Object | None) -> None:
         if target.kind.group == RBAC_GROUP:
@@ -328,10 +337,20 @@ class Registry:
             refusal.details = {**(refusal.details or {}), "causes": [cause]}
             raise refusal
 
+    def _check_quotas(self, target: Target) -> None:
+        found = (
+            [revision.object for revision in self._store.items(QUOTAS, target.namespace)] if target.namespace else []
+        )
+        if not found:
+            return
+        kind = target.kind
+        why = exceeded(found, *kind.key, len(self._store.items(kind.key, target.namespace)))
+        if why is not None:
+            raise forbidden(kind.group, kind.plural, target.name, why)
+
     def _check_preconditions(self, target: Target, old: Object, document: Document) -> None:
         given, before = document.get("metadata") or {}, old["metadata"]
-        if (name := given.get("name", "")) != target.name:
-            raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
+        check_name(target, document)
         self._check_namespace_of(target, given)
         version = given.get("resourceVersion")
         if version and not version.isdecimal():
@@ -421,6 +440,20 @@ class Registry:
         )
         generation = old["metadata"].get("generation", 1) + changed
         return {**new, "metadata": {**new["metadata"], "generation": generation}}
+
+
+def check_name(target: Target, document: Document) -> None:
+    """The name in a body must be that of the path.
+
+    Raises:
+        ApiStatus: 400.
+    """
+    name = (document.get("metadata") or {}).get("name")
+    if not name:
+        why = "was undeterminable: name must be provided"
+        raise bad_request(f"the name of the object ({target.name} based on URL) {why}")
+    if name != target.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
 
 
 def _finalizers_for(propagation: str | None, present: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 `server.py` is the HTTP around this; `registry.py` the rules of writing behind it.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +14,13 @@ import msgspec
 from devcluster import fields, patches
 from devcluster.access import Access
 from devcluster.catalog import Catalog
-from devcluster.decoding import WrongTypeError, cannot_be_handled, check_kind, read_body, read_json, typed
+from devcluster.decoding import WrongTypeError, cannot_be_handled, check_kind, typed
 from devcluster.errors import ApiStatus, FieldCause, bad_request, invalid
 from devcluster.kinds import Kind
-from devcluster.listing import Lister, Page
+from devcluster.listing import Lister, Page, too_large
 from devcluster.negotiation import Accepted
-from devcluster.options import DeleteOptions, ListOptions, WriteOptions
+from devcluster.options import DeleteOptions, ListOptions, WriteOptions, unreadable_version
+from devcluster.parsing import GO_MAP, go_kind, read_applied, read_body, read_patch
 from devcluster.registry import OvertakenError, Registry, Target
 from devcluster.representation import metadata_only, shown, without_type
 from devcluster.routes import Route, not_allowed
@@ -91,6 +93,7 @@ class Resources:
         allowed = route.kind.subresources[route.subresource].verbs if route.subresource else route.kind.verbs
         match call.method:
             case "GET" if "get" in allowed:
+                self._check_reached(call.query.get("resourceVersion") or "0")
                 return self._object(call, self._registry.get(call.target))
             case "PUT" if "update" in allowed:
                 return await _retried(lambda: self._replace(call))
@@ -109,6 +112,13 @@ class Resources:
         """
         return Watch(self._store, call.route.kind, call.route.namespace, options, self._view(call))
 
+    def _check_reached(self, version: str) -> None:
+        """Who asks for a state that is still to come is told so."""
+        if not version.isdecimal():
+            raise ApiStatus(500, "", f"resourceVersion: {unreadable_version(version)}")
+        if int(version) > self._store.version:
+            raise too_large(int(version), self._store.version)
+
     async def _collection(self, call: Call) -> Answer:
         kind = call.route.kind
         match call.method:
@@ -116,7 +126,7 @@ class Resources:
                 return self._list(call)
             case "POST" if "create" in kind.verbs and (call.route.namespace is not None) == kind.namespaced:
                 return await self._create(call)
-            case "DELETE" if "deletecollection" in kind.verbs:
+            case "DELETE" if "deletecollection" in kind.verbs and (call.route.namespace is not None) == kind.namespaced:
                 return await self._delete_collection(call)
             case _:
                 raise not_allowed()
@@ -145,7 +155,7 @@ class Resources:
         kind = call.route.kind
         media = call.content_type.partition(";")[0].strip()
         if media not in BUILT_IN_PATCHES:
-            raise ApiStatus(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+            raise ApiStatus(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         if kind.custom is not None and media not in CUSTOM_PATCHES:
             message = "the body of the request was in an unknown format - accepted media types include: "
             raise ApiStatus(415, "UnsupportedMediaType", message + ", ".join(CUSTOM_PATCHES))
@@ -161,13 +171,13 @@ class Resources:
         return self._object(call, await self._registry.update(call.target, old, document, options))
 
     def _patched(self, document: Object, call: Call, media: str) -> Any:
-        patch = read_json(call.body)
+        problem = "" if media == patches.STRATEGIC else "error decoding patch: "
+        patch = read_patch(call.body, problem)
         if media == patches.JSON_PATCH:
             return patches.json_patch(document, patch)
         if not isinstance(patch, dict):
-            raise bad_request(
-                "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
-            )
+            why = f"{problem}json: cannot unmarshal {go_kind(patch)} into {GO_MAP}"
+            raise bad_request("Invalid JSON Patch" if patch is None else why)
         if media == patches.MERGE:
             return patches.merge_patch(document, patch)
         type_ = call.route.kind.type
@@ -178,16 +188,18 @@ class Resources:
         """The patched object, if it still is one of its kind."""
         kind = call.route.kind
         try:
-            if (patched.get("kind"), patched.get("apiVersion")) != (kind.kind, kind.api_version):
+            if not isinstance(patched, dict):
+                raise WrongTypeError(f"json: cannot unmarshal {go_kind(patched)} into {GO_MAP}")
+            patched = {"kind": kind.kind, "apiVersion": kind.api_version, **patched}
+            if (patched["kind"], patched["apiVersion"]) != (kind.kind, kind.api_version):
                 raise WrongTypeError("illegal base64 data at input byte 0")
             if kind.custom is not None:
                 self._tell_unknown(call, kind.custom.schema.prune(patched)[1], options, 422)
                 return dict(patched)
             document, unknown = typed(patched, kind)
         except WrongTypeError as error:
-            cause = FieldCause(
-                "FieldValueInvalid", "patch", f"Invalid value: {msgspec.json.encode(str(patched)).decode()}: {error}"
-            )
+            text = msgspec.json.encode(patched, order="deterministic").decode()
+            cause = FieldCause("FieldValueInvalid", "patch", f"Invalid value: {json.dumps(text)}: {error}")
             raise invalid("", "", "", [cause]) from error
         self._tell_unknown(call, unknown, options, 422)
         return document
@@ -200,32 +212,39 @@ class Resources:
         applied = self._read_applied(call)
         stored = self._store.get(kind.key, target.namespace, target.name)
         old = stored.object if stored else None
-        if old is None and (target.subresource or (applied.get("metadata") or {}).get("uid")):
+        metadata = applied.get("metadata")
+        if old is None and (target.subresource or (isinstance(metadata, dict) and metadata.get("uid"))):
             self._registry.get(target)
-        given = applied.setdefault("metadata", {})
-        given.setdefault("name", target.name)
-        if target.namespace:
-            given.setdefault("namespace", target.namespace)
         types = fields.types_of(kind)
         merged = fields.apply(
             old, applied, options.field_manager, options.force, types, self._registry.timestamp, target.subresource
         )
-        if kind.custom is not None:
-            self._tell_unknown(call, kind.custom.schema.prune(merged)[1], options, 500)
+        merged = self._checked_apply(call, merged, options)
         if old is None:
             created = await self._registry.create(target, merged, options, applied=merged)
             return self._object(call, created, status=201)
         return self._object(call, await self._registry.update(target, old, merged, options, apply=True))
 
+    def _checked_apply(self, call: Call, merged: Object, options: WriteOptions) -> Object:
+        kind = call.route.kind
+        if kind.custom is not None:
+            self._tell_unknown(call, kind.custom.schema.prune(merged)[1], options, 500)
+            return merged
+        try:
+            return typed(merged, kind)[0]
+        except WrongTypeError as error:
+            raise ApiStatus(500, "", f"failed to convert merged object to last applied version: {error}") from error
+
     def _read_applied(self, call: Call) -> Object:
-        """What is applied: YAML, which JSON is too, and it must say what it is."""
-        document = read_body(call.body, "application/yaml", "object").document
-        if not document.get("kind") or not document.get("apiVersion"):
-            version = document.get("apiVersion") or "/"
-            raise bad_request(f"invalid object type: {version}, Kind={document.get('kind') or ''}")
-        if (document.get("metadata") or {}).get("managedFields"):
+        """What is applied; it must say what it is."""
+        document, kind = read_applied(call.body), call.route.kind
+        metadata = document.get("metadata")
+        if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
             raise bad_request("metadata.managedFields must be nil")
-        return check_kind(document, call.route.kind)
+        named, version = document.get("kind") or "", document.get("apiVersion") or "/"
+        if (named, version) != (kind.kind, kind.api_version):
+            raise bad_request(f"invalid object type: {version if '/' in version else f'/{version}'}, Kind={named}")
+        return document
 
     async def _delete(self, call: Call) -> Answer:
         body = read_body(call.body, call.content_type, "DeleteOptions").document if call.body else {}
@@ -246,7 +265,11 @@ class Resources:
         for revision in page.revisions:
             namespace, name = revision.place
             target = Target(call.route.kind, namespace, name, call.user, call.warn)
-            await self._registry.delete(target, options)
+            try:
+                await self._registry.delete(target, options)
+            except ApiStatus as refusal:
+                if refusal.code != 404:  # else somebody was faster
+                    raise
         return self._listed(call, page)
 
     def _issue_token(self, call: Call) -> Answer:

@@ -39,8 +39,8 @@ def find_route(path: str, catalog: Catalog) -> Route:
     """Read a path below /api/v1 or /apis/GROUP/VERSION.
 
     Raises:
-        NoSuchPathError: the group or version is not served.
-        ApiStatus: 404, the resource is not.
+        NoSuchPathError: the group is not served.
+        ApiStatus: 404, the version or the resource is not.
     """
     parts = [part for part in path.split("/") if part]
     if parts[0] == "api":
@@ -53,7 +53,7 @@ def find_route(path: str, catalog: Catalog) -> Route:
     plural, name, subresource = [*rest, "", ""][:3]
     kind = catalog.find(group, version, plural)
     if kind is None:
-        if any((known.group, known.version) == (group, version) for known in catalog):
+        if any(known.group == group and (known.custom is None or known.version == version) for known in catalog):
             raise no_such_resource()
         raise NoSuchPathError(path)
     if kind.custom is not None and subresource and subresource not in kind.subresources:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from devcluster.errors import ApiStatus, bad_request
+from devcluster.metadata import key_problems, value_problem
 
 Predicate = Callable[[Mapping[str, Any]], bool]
 
 _TOKEN = re.compile(r"\s*(?:(==|!=|=|!|>|<|,|\(|\))|([^\s=!<>,()]+))")
+INTEGER = r"[-+]?[0-9]+"
 END = ""
 COMMON_FIELDS = ("metadata.name", "metadata.namespace")
 MORE_FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -77,12 +79,6 @@ def field_predicate(text: str | None, key: tuple[str, str], *, custom: bool) -> 
     return lambda obj: all(test(obj) for test in tests)
 
 
-def selected_by_name(text: str | None) -> str | None:
-    """The name that a field selector asks for, where it does."""
-    match = re.search(r"(?:^|,)metadata\.name==?([^,]+)", text or "")
-    return match.group(1) if match else None
-
-
 class _Parser:
     """Reads requirements the way apimachinery's does."""
 
@@ -96,6 +92,8 @@ class _Parser:
             if word != ",":
                 raise bad_request(f"found '{word}', expected: ',' or 'end of string'")
             found.append(self._requirement())
+        for requirement in found:
+            _check(requirement)
         return found
 
     def _requirement(self) -> Requirement:
@@ -116,20 +114,20 @@ class _Parser:
             case "in" | "notin":
                 return Requirement(word, operator, self._values())
             case _:
-                raise bad_request(
-                    f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt"
-                )
+                raise _unreadable(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
 
     def _value(self) -> str:
+        if self._peek() in {"=", "==", "!=", "!", "<", ">", "(", ")"}:
+            raise _unreadable(f"found '{self._peek()}', expected: identifier")
         return "" if self._peek() in {END, ","} else self._next()
 
     def _values(self) -> tuple[str, ...]:
         if (opening := self._next()) != "(":
-            raise bad_request(f"unable to parse requirement: found '{opening}' expected: '('")
+            raise _unreadable(f"found '{opening}' expected: '('")
         values: list[str] = []
         while (word := self._next()) != ")":
             if word == END:
-                raise bad_request("unable to parse requirement: found '', expected: ',' or ')'")
+                raise _unreadable("found '', expected: ',' or ')'")
             if word != ",":
                 values.append(word)
         return tuple(values)
@@ -143,13 +141,34 @@ class _Parser:
         return word
 
 
+def _unreadable(why: str) -> ApiStatus:
+    return bad_request(f"unable to parse requirement: {why}")
+
+
+def _check(requirement: Requirement) -> None:
+    """Refuse keys and values that no label can have.
+
+    Raises:
+        ApiStatus: 400.
+    """
+    for flaw in key_problems(requirement.key):
+        raise _unreadable(f'<nil>: Invalid value: "{requirement.key}": {flaw}')
+    for index, value in enumerate(requirement.values):
+        if requirement.operator in "<>":
+            if not re.fullmatch(INTEGER, value):
+                why = "for 'Gt', 'Lt' operators, the value must be an integer"
+                raise _unreadable(f'values[{index}]: Invalid value: "{value}": {why}')
+        elif (problem := value_problem(value)) is not None:
+            raise _unreadable(f'values[{index}][{requirement.key}]: Invalid value: "{value}": {problem}')
+
+
 def _tokens(text: str) -> Iterable[str]:
     for match in _TOKEN.finditer(text):
         yield match.group(1) or match.group(2)
 
 
 def _compares(value: str | None, operator: str, than: str) -> bool:
-    if value is None or not value.lstrip("-").isdecimal() or not than.lstrip("-").isdecimal():
+    if value is None or not re.fullmatch(INTEGER, value):
         return False
     return int(value) > int(than) if operator == ">" else int(value) < int(than)
 

@@ -15,16 +15,16 @@ from aiohttp import web
 from devcluster import discovery, openapi
 from devcluster.access import Access
 from devcluster.catalog import Catalog
-from devcluster.decoding import read_body
 from devcluster.errors import ApiStatus, internal_error
 from devcluster.faults import Fault, Faults
 from devcluster.negotiation import negotiate
 from devcluster.options import ListOptions, is_true
+from devcluster.parsing import read_body
 from devcluster.rbac import Attributes
 from devcluster.request_attributes import request_attributes
 from devcluster.resources import Answer, Call, Resources
 from devcluster.review_resources import REVIEW_RESOURCES
-from devcluster.routes import NoSuchPathError, find_route, not_allowed
+from devcluster.routes import NoSuchPathError, find_route, no_such_resource, not_allowed
 from devcluster.store import Store
 from devcluster.users import User
 from devcluster.warning_headers import warning_headers
@@ -186,11 +186,13 @@ class Server:
             return web.Response(text="ok")
         if path.startswith("/openapi/"):
             return self._openapi(request, path)
+        if path == "/version" and request.method != "GET":
+            raise not_allowed()
         kinds = discovery.kinds_with_reviews(self._catalog)
         whole = discovery.wants_aggregated(request.headers.get("Accept", ""))
         document = self._document(path, kinds, whole=whole)
         if document is None:
-            raise NoSuchPathError(path)
+            raise self._nothing_at(path)
         if whole:  # clients tell the two forms apart by this header alone
             headers = {"Content-Type": discovery.AGGREGATED_MEDIA_TYPE}
             return web.Response(body=msgspec.json.encode(document), headers=headers)
@@ -198,6 +200,15 @@ class Server:
         if accepted.yaml:
             return web.Response(body=yaml_text(document), content_type="application/yaml")
         return _json(document)
+
+    def _nothing_at(self, path: str) -> Exception:
+        """Below a group that is served a Status is answered, elsewhere only text."""
+        parts = path.split("/")
+        group = parts[2] if parts[1] == "apis" and len(parts) > 2 else ""
+        served = parts[1] == "api" or (
+            group and any(kind.group == group and kind.custom is None for kind in self._catalog)
+        )
+        return no_such_resource() if served else NoSuchPathError(path)
 
     def _document(self, path: str, kinds: list[Any], *, whole: bool) -> Mapping[str, Any] | None:
         match [part for part in path.split("/") if part]:

@@ -3,23 +3,20 @@
 The general order of a write is `registry.py`'s; a kind that needs nothing particular has no entry here.
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster import crds, rbac_validation
+from devcluster import crds, quotas, rbac_validation
 from devcluster.admission import configurations
+from devcluster.config_keys import immutable_causes, key_causes
 from devcluster.errors import FieldCause
-from devcluster.field_problems import invalid_value, required
+from devcluster.field_problems import invalid_value
+from devcluster.secret_rules import secret_causes, with_string_data
 from devcluster.structural import definition_problems
 
 CONFIGMAP_LIMIT = 1048576
 CLUSTER_EVENT_NAMESPACES = ("default", "kube-system")  # where events about cluster-scoped objects are kept
-KEY_WORDS = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', "
-    "regex used for validation is '[-._a-zA-Z0-9]+')"
-)
 Document = Mapping[str, Any]
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
@@ -58,45 +55,50 @@ def _configmap_causes(document: Document, old: Document | None) -> Iterator[Fiel
     data, binary = document.get("data") or {}, document.get("binaryData") or {}
     for part, values in (("data", data), ("binaryData", binary)):
         for key in values:
-            yield from _key_causes(key, f"{part}[{key}]")
+            yield from key_causes(key, f"{part}[{key}]")
             if part == "data" and key in binary:
                 yield invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
     size = sum(len(value.encode()) for value in data.values()) + sum(len(value) * 3 // 4 for value in binary.values())
     if size > CONFIGMAP_LIMIT:
         yield FieldCause("FieldValueTooLong", "[]", f"Too long: may not be more than {CONFIGMAP_LIMIT} bytes")
     if old is not None and old.get("immutable"):
-        yield from _immutable_causes(document, old)
-
-
-def _key_causes(key: str, field: str) -> Iterator[FieldCause]:
-    if len(key) > 253:
-        yield invalid_value(field, key, "must be no more than 253 characters")
-    elif not key or not all(letter.isascii() and (letter.isalnum() or letter in "-._") for letter in key):
-        yield invalid_value(field, key, KEY_WORDS)
-    elif key == ".":
-        yield invalid_value(field, key, "must not be '.'")
-    elif key == ".." or key.startswith(".."):
-        yield invalid_value(field, key, "must not be '..'" if key == ".." else "must not start with '..'")
-
-
-def _immutable_causes(document: Document, old: Document) -> Iterator[FieldCause]:
-    why = "Forbidden: field is immutable when `immutable` is set"
-    if not document.get("immutable"):
-        yield FieldCause("FieldValueForbidden", "immutable", why)
-    for part in ("data", "binaryData"):
-        if (document.get(part) or {}) != (old.get(part) or {}):
-            yield FieldCause("FieldValueForbidden", part, why)
+        yield from immutable_causes(document, old, ("data", "binaryData"))
 
 
 def _complete_namespace(document: Document) -> dict[str, Any]:
     metadata = document["metadata"]
     labels = {**(metadata.get("labels") or {}), NAMESPACE_LABEL: metadata["name"]} if metadata.get("name") else {}
-    return {**document, "metadata": {**metadata, "labels": labels} if labels else metadata}
+    finalizers = (document.get("spec") or {}).get("finalizers")
+    return {
+        **document,
+        "metadata": {**metadata, "labels": labels} if labels else metadata,
+        "spec": {"finalizers": finalizers} if finalizers else {},
+    }
 
 
 def _begin_namespace(document: Document) -> dict[str, Any]:
     finalizers = list(dict.fromkeys([*((document.get("spec") or {}).get("finalizers") or ()), "kubernetes"]))
     return {**document, "spec": {"finalizers": finalizers}, "status": {"phase": "Active"}}
+
+
+def _namespace_causes(document: Document, _old: Document | None) -> Iterator[FieldCause]:
+    phase, dying = (document.get("status") or {}).get("phase", ""), "deletionTimestamp" in document["metadata"]
+    if phase not in ("", "Terminating" if dying else "Active"):
+        why = (
+            "'Terminating' if `deletionTimestamp` is not empty" if dying else "'Active' if `deletionTimestamp` is empty"
+        )
+        yield invalid_value("status.Phase", phase, f"may only be {why}")
+
+
+def _complete_quota(document: Document) -> dict[str, Any]:
+    hard = quotas.limits(document)
+    return {**document, "spec": {**(document.get("spec") or {}), "hard": hard} if hard else {}}
+
+
+def _quota_causes(document: Document, _old: Document | None) -> Iterator[FieldCause]:
+    for name, limit in quotas.limits(document).items():
+        if name.startswith("count/") and not limit.isdecimal():
+            yield invalid_value(f"spec.hard[{name}]", limit, "must be an integer")
 
 
 def _complete_lease(document: Document) -> dict[str, Any]:
@@ -109,33 +111,6 @@ def _lease_causes(document: Document, _old: Document | None) -> Iterator[FieldCa
         yield invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0")
     if (transitions := spec.get("leaseTransitions")) is not None and transitions < 0:
         yield invalid_value("spec.leaseTransitions", transitions, "must be greater than or equal to 0")
-
-
-def _event_causes(document: Document, _old: Document | None) -> Iterator[FieldCause]:
-    regarding, home = document.get("involvedObject") or {}, document["metadata"].get("namespace", "")
-    about_the_cluster = not regarding.get("namespace") and home in CLUSTER_EVENT_NAMESPACES
-    if regarding.get("namespace", "") != home and not about_the_cluster:
-        yield invalid_value(
-            "involvedObject.namespace", regarding.get("namespace", ""), "does not match event.namespace"
-        )
-
-
-def new_event_causes(document: Document) -> Iterator[FieldCause]:
-    """What events.k8s.io asks for beyond core/v1."""
-    if not document.get("eventTime"):
-        yield required("eventTime")
-    kind = document.get("type", "")
-    if kind not in ("Normal", "Warning"):
-        yield FieldCause("FieldValueInvalid", "type", f'Invalid value: "": has invalid value: {kind}')
-
-
-def _secret_complete(document: Document) -> dict[str, Any]:
-    """`stringData` becomes `data`."""
-    written = {key: b64encode(value.encode()).decode() for key, value in (document.get("stringData") or {}).items()}
-    completed = {key: value for key, value in document.items() if key != "stringData"}
-    if written or "data" in completed:
-        completed["data"] = {**(completed.get("data") or {}), **written}
-    return {"type": "Opaque", **completed}
 
 
 def _rbac_causes(document: Document, old: Document | None) -> Iterator[FieldCause]:
@@ -155,9 +130,9 @@ _RBAC = Strategy(complete=rbac_validation.with_defaults, causes=_rbac_causes)
 _WEBHOOKS = Strategy(complete=configurations.with_defaults, causes=_webhook_causes)
 _STRATEGIES: Mapping[tuple[str, str], Strategy] = {
     ("", "configmaps"): Strategy(causes=_configmap_causes),
-    ("", "namespaces"): Strategy(complete=_complete_namespace, begin=_begin_namespace),
-    ("", "events"): Strategy(causes=_event_causes),
-    ("", "secrets"): Strategy(complete=_secret_complete),
+    ("", "namespaces"): Strategy(complete=_complete_namespace, causes=_namespace_causes, begin=_begin_namespace),
+    ("", "resourcequotas"): Strategy(complete=_complete_quota, causes=_quota_causes),
+    ("", "secrets"): Strategy(complete=with_string_data, causes=secret_causes),
     ("apiextensions.k8s.io", "customresourcedefinitions"): Strategy(complete=crds.completed, causes=_definition_causes),
     ("coordination.k8s.io", "leases"): Strategy(complete=_complete_lease, causes=_lease_causes),
     **{

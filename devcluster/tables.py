@@ -178,17 +178,35 @@ def compile_path(text: str) -> Any:
 
 def _event_columns(now: datetime) -> tuple[Column, ...]:
     def last_seen(event: Document) -> str:
-        return age(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"], now)
+        series = event.get("series") or {}
+        times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
+        return age(next((time for time in times if time), event["metadata"]["creationTimestamp"]), now)
+
+    def first_seen(event: Document) -> str:
+        return age(event.get("firstTimestamp") or event.get("eventTime"), now)
 
     def about(event: Document) -> str:
-        regarding = event.get("involvedObject") or event.get("regarding") or {}
+        regarding = event.get("involvedObject") or {}
         return f"{regarding.get('kind', '').lower()}/{regarding.get('name', '')}"
+
+    def source(event: Document) -> str:
+        source = event.get("source") or {}
+        words = [source.get("component") or event.get("reportingComponent", "")]
+        words.append(source.get("host") or event.get("reportingInstance", ""))
+        return ", ".join(word for word in words if word)
+
+    def count(event: Document) -> int:
+        return (event.get("series") or {}).get("count") or event.get("count") or 1
 
     return (
         Column("Last Seen", last_seen),
         Column("Type", lambda event: event.get("type", "")),
         Column("Reason", lambda event: event.get("reason", "")),
         Column("Object", about),
-        Column("Message", lambda event: (event.get("message") or event.get("note") or "").strip()),
+        Column("Subobject", lambda event: (event.get("involvedObject") or {}).get("fieldPath", ""), priority=1),
+        Column("Source", source, priority=1),
+        Column("Message", lambda event: (event.get("message") or "").strip()),
+        Column("First Seen", first_seen, priority=1),
+        Column("Count", count, type="integer", priority=1),
         Column("Name", lambda event: event["metadata"]["name"], format="name", priority=1),
     )

@@ -7,13 +7,14 @@ from devcluster.errors import ApiStatus
 from devcluster.fields.checking import first_problem
 from devcluster.fields.comparing import differences, fields_of
 from devcluster.fields.last_applied import may_be_taken, with_last_applied
-from devcluster.fields.managers import APPLY, UNOWNED, Manager, Owners, Ownership, owners_of, with_owners
+from devcluster.fields.managers import APPLY, UNOWNED, UPDATE, Manager, Owners, Ownership, owners_of, with_owners
 from devcluster.fields.merging import merged, without
 from devcluster.fields.paths import FieldSet, Path, spelled, with_parents
 from devcluster.fields.tracking import bare, released
 from devcluster.types import Type
 
 Document = Mapping[str, Any]
+BEFORE_FIRST_APPLY = "before-first-apply"
 IDENTITY = ("apiVersion", "kind", "metadata")
 
 
@@ -46,7 +47,7 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     if subresource:
         applied = {key: value for key, value in applied.items() if key in (*IDENTITY, subresource)}
     before = bare(live) if live is not None else {}
-    owners = owners_of(live or {})
+    owners = owners_of(live or {}) or _before_first_apply(live, types, now)
     self = Manager(manager, APPLY, applied.get("apiVersion", ""), subresource)
     wanted = fields_of(applied, types)
     formerly = owners[self].paths if self in owners else frozenset()
@@ -59,9 +60,18 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
         raise _refusal(conflicts)
     if live is not None and not changes and formerly == wanted - UNOWNED:
         return dict(live)
+    since = now if changes else owners[self].time if self in owners else ""
     owners = released(others, changes)
-    owners[self] = Ownership(wanted - UNOWNED, now)
+    owners[self] = Ownership(wanted - UNOWNED, since)
     return with_owners(with_last_applied(result, applied, manager), owners)
+
+
+def _before_first_apply(live: Document | None, types: Type, now: str) -> Owners:
+    """Nobody followed who wrote the object: whoever that was owns all of it."""
+    if live is None:
+        return {}
+    paths = frozenset(differences({}, bare(live), types).added) - UNOWNED - {()}
+    return {Manager(BEFORE_FIRST_APPLY, UPDATE, live.get("apiVersion", "")): Ownership(paths, now)} if paths else {}
 
 
 def _given_up(formerly: FieldSet, wanted: FieldSet, others: Owners) -> FieldSet:
@@ -93,7 +103,8 @@ def _refusal(conflicts: Mapping[Manager, Sequence[Path]]) -> ApiStatus:
 
 
 def _told(document: Document) -> str:
-    metadata = document.get("metadata") or {}
+    metadata = document.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
     name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
     version = document.get("apiVersion", "")
     return f"{name}; {version if '/' in version else f'/{version}'}, Kind={document.get('kind', '')}"

@@ -1,5 +1,6 @@
 """Whether a document that is applied fits the types; the first thing that does not, in the words of the real server."""
 
+import json
 from typing import Any
 
 from devcluster.fields.paths import Path, spelled
@@ -7,7 +8,7 @@ from devcluster.fields.shapes import item_element, member_type
 from devcluster.structural.values import type_name
 from devcluster.types import AnyValue, ListOf, Scalar, Struct, Type
 
-NAMES = {"boolean": "bool", "integer": "numeric", "number": "numeric", "string": "string"}
+NAMES = {"boolean": "boolean", "integer": "numeric", "number": "numeric", "string": "string"}
 
 
 def first_problem(value: Any, type_: Type, path: Path = ()) -> str | None:
@@ -19,7 +20,7 @@ def first_problem(value: Any, type_: Type, path: Path = ()) -> str | None:
     if isinstance(type_, ListOf):
         return _list_problem(value, type_, path)
     if not isinstance(value, dict):
-        return f"{spelled(path)}: expected map, got {type_name(value)}"
+        return f"{spelled(path)}: expected map, got {_shown(value)}"
     for name, member in value.items():
         below = (*path, f"f:{name}")
         if isinstance(type_, Struct) and name not in type_.fields:
@@ -36,12 +37,31 @@ def _scalar_problem(value: Any, type_: Scalar, path: Path) -> str | None:
         return None
     if NAMES.get(kind) == NAMES[type_.json]:
         return None
-    return f"{spelled(path)}: expected {NAMES[type_.json]}, got {kind}"
+    got = f"&value.valueUnstructured{{Value:{_in_go(value)}}}" if type_.json == "string" else _shown(value)
+    return f"{spelled(path)}: expected {NAMES[type_.json]}, got {got}"
+
+
+def _shown(value: Any) -> str:
+    """A value as the real server's messages print it."""
+    return f"&{{{' '.join(map(str, value)).join('[]') if isinstance(value, list) else _plain(value)}}}"
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def _in_go(value: Any) -> str:
+    """A value as Go code."""
+    if isinstance(value, list):
+        return f"[]interface {{}}{{{', '.join(map(_in_go, value))}}}"
+    if isinstance(value, dict):
+        return f"map[string]interface {{}}{{{', '.join(f'{json.dumps(key)}:{_in_go(value[key])}' for key in sorted(value))}}}"
+    return json.dumps(value)
 
 
 def _list_problem(value: Any, type_: ListOf, path: Path) -> str | None:
     if not isinstance(value, list):
-        return f"{spelled(path)}: expected list, got {type_name(value)}"
+        return f"{spelled(path)}: expected list, got {_shown(value)}"
     seen = set()
     for index, item in enumerate(value):
         element = f"[{index}]"

@@ -26,8 +26,8 @@ def track(
     """
     before = bare(old) if old is not None else {}
     changes = differences(before, bare(new), types)
-    owners = owners_of(new) or owners_of(old or {})
-    if not changes:
+    owners = owners_of(new if (new.get("metadata") or {}).get("managedFields") else old or {})
+    if not changes or (old is not None and not owners):  # what nobody owns is not followed until it is applied
         return with_owners(new, owners)
     taken = frozenset(changes.added | changes.modified) - UNOWNED - {()}
     owners = released(owners, changes)

@@ -185,7 +185,7 @@ def test_owner_references_are_owned_one_by_one_and_each_as_a_whole(writes: Write
     ("document", "problem"),
     [
         ({**configmap(), "nope": 1}, ".nope: field not declared in schema"),
-        (configmap({"a": 5}), ".data.a: expected string, got integer"),
+        (configmap({"a": 5}), ".data.a: expected string, got &value.valueUnstructured{Value:5}"),
     ],
 )
 def test_what_does_not_fit_the_types_is_refused(writes: Writes, document: Document, problem: str) -> None:

@@ -17,6 +17,7 @@ HERE = (
 MANIFESTS = HERE / "manifests"
 COPIES = "-l app.kubernetes.io/managed-by=configmapsync"
 IDLE_SECONDS = 5
+WEBHOOK_SERVICE = "configmapsync-system/configmapsync-webhook"
 
 
 class Story:
@@ -24,6 +25,7 @@ class Story:
 
     def __init__(self, processes: Processes, folder: Path, kubectl: str) -> None:
         self._processes = processes
+        self._folder = folder
         self._kubeconfig = folder / "kubeconfig"
         self._terminal = Terminal(kubectl, self._kubeconfig)
         self._kubectl_program = kubectl
@@ -38,6 +40,7 @@ class Story:
             self._damage_is_repaired()
             self._new_namespaces_are_served()
             self._it_explains_itself()
+            self._harm_is_refused()
             self._idle_means_silent()
             if keep:
                 self._keep()
@@ -54,20 +57,38 @@ class Story:
         return self._observer
 
     def _start(self) -> None:
-        terminal = self._terminal
-        terminal.heading("An API server in memory, and the reconciler as a process beside it")
+        terminal, kubeconfig = self._terminal, str(self._kubeconfig)
+        terminal.heading("An API server in memory; beside it, as real processes, the webhook and the reconciler")
+        webhook = free_port()
         self._processes.start(
-            "devcluster", "devcluster", "--listen", "127.0.0.1:0", "--kubeconfig", str(self._kubeconfig)
+            "devcluster",
+            "devcluster",
+            *("--listen", "127.0.0.1:0", "--kubeconfig", kubeconfig),
+            *("--service-address", f"{WEBHOOK_SERVICE}=127.0.0.1:{webhook}"),
         )
         self._processes.wait_for_file(self._kubeconfig)
         terminal.kubectl("apply -k config/crd")
         terminal.kubectl("wait --for=condition=Established crd/configmapsyncs.apps.nishaf.info")
+        terminal.kubectl("create namespace configmapsync-system")
+        terminal.kubectl("apply -k config/webhook")
+        certificates = str(self._folder / "tls")
+        terminal.command(
+            "certs", "ensure", "--dir", certificates, "--inject", "--kubeconfig", kubeconfig, "--log-format", "console"
+        )
+        self._serve(
+            "webhook",
+            *("--certificate-dir", certificates, "--listen", f"127.0.0.1:{webhook}", "--drain-seconds", "0.2"),
+        )
+        self._serve("reconciler")
+        terminal.say("the webhook and the reconciler are ready")
+
+    def _serve(self, module: str, *arguments: str) -> None:
+        """Start one of our processes and wait until it says that it is ready."""
         port = free_port()
         self._processes.start(
-            "reconciler", "reconciler", "--kubeconfig", str(self._kubeconfig), "--health-address", f"127.0.0.1:{port}"
+            module, module, "--kubeconfig", str(self._kubeconfig), "--health-address", f"127.0.0.1:{port}", *arguments
         )
         self._processes.wait_until_ready(port)
-        terminal.say("the reconciler is ready")
 
     def _copies_appear(self) -> None:
         terminal = self._terminal
@@ -154,6 +175,37 @@ class Story:
         )
         terminal.verify("events tell the same", lambda: "DestinationConflict" in self._events())
         terminal.kubectl("events -n platform --for configmapsync/shared-config")
+
+    def _harm_is_refused(self) -> None:
+        terminal = self._terminal
+        terminal.heading("What could do harm is refused at kubectl apply")
+        refused = MANIFESTS / "refused"
+        terminal.refused(f"apply -f {refused}/missing-namespace.yaml", 'Not found: "chekout"')
+        terminal.refused(f"apply -f {refused}/self-sync.yaml", "the source itself")
+        terminal.warned(f"apply -f {MANIFESTS}/4-chain.yaml", "there is no ConfigMap config-central/limits yet")
+        terminal.refused(
+            f"apply -f {refused}/loop.yaml",
+            "payments/limits -> config-central/limits -> checkout/limits -> payments/limits",
+        )
+        terminal.kubectl(
+            "create role syncs --verb=get,create,patch --resource=configmapsyncs.apps.nishaf.info -n platform"
+        )
+        terminal.kubectl("create rolebinding dana --role=syncs --user=dana -n platform")
+        terminal.refused(
+            f"apply --as=dana -f {refused}/without-rights.yaml", 'user "dana" may not get the ConfigMap "credentials"'
+        )
+        terminal.say("What was left unsaid is filled in:")
+        terminal.kubectl("get cmsync limits-to-payments -n platform -o jsonpath='{.spec}'")
+        terminal.verify(
+            "destinationConfigMapName is filled in",
+            lambda: self._spec("limits-to-payments")["destinationConfigMapName"] == "limits",
+        )
+
+    def _spec(self, name: str) -> dict[str, str]:
+        spec: dict[str, str] = json.loads(self._terminal.kubectl(f"get cmsync {name} -n platform -o json", show=False))[
+            "spec"
+        ]
+        return spec
 
     def _events(self) -> str:
         return self._terminal.kubectl("events -n platform --for configmapsync/shared-config", show=False)

@@ -1,0 +1,58 @@
+"""The README is true: what it names exists, what it runs starts, and every reason word is explained."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configmapsync.defaulting import with_defaults
+from configmapsync.reasons import Reason
+from configmapsync.resource import ConfigMapSyncSpec, parse
+from configmapsync.validation import validate
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = (README, (ROOT / "docs" / "one-change.md").read_text(encoding="utf-8"))
+
+
+def test_the_resource_shown_is_valid_and_shows_every_field_that_works() -> None:
+    sample = yaml.safe_load(README.split("```yaml\n", 1)[1].split("```", 1)[0])
+
+    sync = with_defaults(parse(sample))
+
+    assert validate(sync) == []
+    fields = {info.alias for info in ConfigMapSyncSpec.model_fields.values()}
+    assert set(sample["spec"]) == fields
+
+
+@pytest.mark.parametrize("page", PAGES, ids=["README", "one-change"])
+def test_every_file_that_is_named_exists(page: str) -> None:
+    named = set(re.findall(r"`((?:[a-z_-]+/)+[\w.-]+)`", page)) | set(re.findall(r"\]\(([\w/.-]+)\)", page))
+
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_reason_word_is_explained() -> None:
+    explained = set(re.findall(r"`(\w+)`", README))
+
+    assert {str(reason) for reason in Reason} - {str(Reason.CONTESTED)} <= explained
+
+
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m (reconciler|webhook|certs|devcluster)", README))))
+def test_what_is_run_starts_and_explains_itself(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0
+    assert "usage" in done.stdout
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"(?:^    |`)make ([a-z-]+)", README, re.MULTILINE)) <= targets

@@ -319,7 +319,7 @@ def test_a_contested_destination_is_refused_and_the_other_sync_named_to_who_may_
     told = desk.refused(contest, user="alice")
     assert "is already written by another ConfigMapSync" in told
     assert first not in told
-    desk.cluster.kubectl("delete", "-n", first, "configmapsync/older")
+    desk.cluster.kubectl("delete", "-n", first, "configmapsyncs.apps.nishaf.info/older")
     wait_until(lambda: desk.apply(contest, user="alice")[0] == 0)
 
 
@@ -352,9 +352,9 @@ def test_what_is_no_longer_valid_can_still_be_labelled_and_deleted(desk: Desk) -
     desk.cluster.patch(path, {"metadata": {"finalizers": [FINALIZER]}})
     desk.cluster.delete(f"/api/v1/namespaces/{other}")
     kubectl = desk.cluster.kubectl
-    kubectl("label", "-n", home, "configmapsync/sync", "some=label")
-    kubectl("annotate", "-n", home, "configmapsync/sync", "some=annotation")
-    kubectl("delete", "-n", home, "configmapsync/sync", "--wait=false")
+    kubectl("label", "-n", home, "configmapsyncs.apps.nishaf.info/sync", "some=label")
+    kubectl("annotate", "-n", home, "configmapsyncs.apps.nishaf.info/sync", "some=annotation")
+    kubectl("delete", "-n", home, "configmapsyncs.apps.nishaf.info/sync", "--wait=false")
     assert desk.stored(home, "sync")["metadata"]["deletionTimestamp"]
     desk.cluster.patch(path, {"metadata": {"finalizers": None}})
     wait_until(lambda: desk.stored(home, "sync") is None)
@@ -421,8 +421,8 @@ def test_with_the_webhook_down_only_our_own_writes_are_refused(desk: Desk, guard
     try:
         assert "failed calling webhook" in desk.refused(sync(home, "late", destinationNamespace=other))
         desk.configmap(home)
-        desk.cluster.kubectl("label", "-n", home, "configmapsync/sync", "some=label")
-        desk.cluster.kubectl("delete", "-n", home, "configmapsync/sync")
+        desk.cluster.kubectl("label", "-n", home, "configmapsyncs.apps.nishaf.info/sync", "some=label")
+        desk.cluster.kubectl("delete", "-n", home, "configmapsyncs.apps.nishaf.info/sync")
     finally:
         guard.start()
     wait_until(lambda: desk.apply(sync(home, "late", destinationNamespace=other))[0] == 0)

@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,7 +38,12 @@ class Processes:
     def start(self, name: str, *arguments: str) -> None:
         """Start `python -m ARGUMENTS`; its output goes to NAME.log."""
         log = (self._folder / f"{name}.log").open("wb")
-        process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the story, which ends them in order
+        )
         self._running.append((name, process))
 
     def wait_for_file(self, path: Path) -> None:
@@ -48,7 +54,7 @@ class Processes:
         """Wait until the health server on `port` says the process is ready."""
         self._wait(lambda: _is_ready(port), f"nothing is ready on port {port}")
 
-    def _wait(self, holds, problem: str) -> None:  # type: ignore[no-untyped-def]
+    def _wait(self, holds: Callable[[], bool], problem: str) -> None:
         deadline = time.monotonic() + DEADLINE
         while not holds():
             for name, process in self._running:

@@ -44,6 +44,7 @@ class Story:
             self._idle_means_silent()
             if keep:
                 self._keep()
+                return
             self._deleting_cleans_up()
         finally:
             self.observer.close()
@@ -235,9 +236,12 @@ class Story:
         terminal.verify("the source is untouched", lambda: self._source()["data"]["LOG_LEVEL"] == "debug")
 
     def _keep(self) -> None:
+        """Leave everything running until Ctrl-C."""
+        ending = {signal.SIGINT, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ending)
         self._terminal.say(f"\nIt is left running. In another terminal:\n\n  export KUBECONFIG={self._kubeconfig}")
         self._terminal.say(f"  {self._kubectl_program} get cmsync -A\n\nCtrl-C ends it.")
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.sigwait(ending)
 
     def _version(self) -> int:
         answer = self._terminal.kubectl("get --raw /api/v1/configmaps?limit=1", show=False)

@@ -5,10 +5,6 @@
 
 import asyncio
 import base64
-import json
-import secrets
-import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from aiohttp import web
 
+from devcluster import snapshot
 from devcluster.access import Access
 from devcluster.admin import apply_manifests, begin_cluster
 from devcluster.admission.endpoint import Address, WebhookEndpoints
@@ -26,16 +22,14 @@ from devcluster.authentication import parse_token_file
 from devcluster.catalog import Catalog
 from devcluster.controllers import Controllers
 from devcluster.faults import Faults
-from devcluster.pki import ServingPair, make_serving_pair
+from devcluster.listening import Listener
 from devcluster.registry import Registry
 from devcluster.resources import Resources
 from devcluster.server import Server
 from devcluster.store import Store
-from devcluster.tokens import SigningKey
 from devcluster.users import User, authenticated
 
 MASTERS = "system:masters"
-SAVE_EVERY = 5.0  # seconds between snapshots, where one is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +58,21 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that serves."""
+    """A server that serves.
+
+    Attributes:
+        url: where.
+        kubeconfig: of an administrator.
+        store: what it holds; `store.compact()` forgets the history.
+        faults: what is to go wrong.
+        restart: drops every connection, and refuses new ones for so many seconds.
+    """
 
     url: str
     kubeconfig: dict[str, Any]
-    server: Server
     store: Store
-
-    @property
-    def faults(self) -> Faults:
-        """What is to go wrong."""
-        return self.server.faults
+    faults: Faults
+    restart: Callable[[float], None]
 
 
 @asynccontextmanager
@@ -85,42 +83,28 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
         OSError: it cannot listen there.
         ValueError: a file that is named cannot be read.
     """
-    users = dict(options.users) or {secrets.token_urlsafe(24): authenticated("admin", "admin", (MASTERS,), {})}
     store = Store()
-    if options.data is not None and options.data.exists():
-        store.load(json.loads(options.data.read_text(encoding="utf-8")))
-    pair = make_serving_pair(options.host, now())
+    identity = snapshot.load(options.data, store, now())
+    users = dict(options.users) or {identity.admin_token: authenticated("admin", "admin", (MASTERS,), {})}
+    authority, pair = identity.authority.pem, identity.authority.serving_pair(options.host, now())
     async with WebhookEndpoints(options.services) as endpoints:
-        access = Access(store, users, SigningKey.generate(), endpoints, now)
+        access = Access(store, users, identity.signing_key, endpoints, now)
         catalog = Catalog(store)
         registry = Registry(store, access, now)
-        server = Server(store, catalog, Resources(store, catalog, registry, access, now), access, Faults())
-        controllers = Controllers(store, catalog, registry, pair.authority.decode())
+        listener = Listener(options.host, options.port, pair if options.tls else None)
+        resources = Resources(store, catalog, registry, access, now)
+        server = Server(store, catalog, resources, access, Faults(), listener)
+        controllers = Controllers(store, catalog, registry, authority.decode())
         await begin_cluster(store, catalog, registry, access)
         await apply_manifests(options.manifests, catalog, registry)
         async with (
-            _listening(server, options, pair) as url,
-            _background(controllers.run(), _saving(store, options.data)),
+            listener.serving(server.application()),
+            _background(controllers.run(), snapshot.keep(options.data, store, identity)),
         ):
-            kubeconfig = make_kubeconfig(url, pair.authority if options.tls else None, _admin_token(users))
+            kubeconfig = make_kubeconfig(listener.url, authority if options.tls else None, _admin_token(users))
             if options.kubeconfig is not None:
-                write_atomically(options.kubeconfig, yaml.safe_dump(kubeconfig))
-            yield Running(url, kubeconfig, server, store)
-
-
-@asynccontextmanager
-async def _listening(server: Server, options: Options, pair: ServingPair) -> AsyncIterator[str]:
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    try:
-        context = _tls_context(pair) if options.tls else None
-        await web.TCPSite(runner, options.host, options.port, ssl_context=context, backlog=1024).start()
-        port = runner.addresses[0][1]
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        yield f"{'https' if options.tls else 'http'}://{host}:{port}"
-    finally:
-        server.restart(3600)  # watches have no end of their own
-        await runner.cleanup()
+                snapshot.write_atomically(options.kubeconfig, yaml.safe_dump(kubeconfig))
+            yield Running(listener.url, kubeconfig, store, server.faults, listener.restart)
 
 
 @asynccontextmanager
@@ -131,34 +115,9 @@ async def _background(*work: Any) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _saving(store: Store, path: Path | None) -> None:
-    """Keep a snapshot; the last one is written when the server ends."""
-    if path is None:
-        return
-    saved = -1
-    try:
-        while True:
-            if store.version != saved:
-                saved = store.version
-                write_atomically(path, json.dumps(store.dump()))
-            await asyncio.sleep(SAVE_EVERY)
-    finally:
-        write_atomically(path, json.dumps(store.dump()))
-
-
-def _tls_context(pair: ServingPair) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=pair.authority.decode())
-    context.verify_mode = ssl.CERT_OPTIONAL
-    with tempfile.TemporaryDirectory() as folder:  # the ssl module reads keys from files only
-        certificate, key = Path(folder) / "tls.crt", Path(folder) / "tls.key"
-        certificate.write_bytes(pair.certificate)
-        key.touch(mode=0o600)
-        key.write_bytes(pair.key)
-        context.load_cert_chain(certificate, key)
-    return context
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
 
 
 def make_kubeconfig(url: str, authority: bytes | None, token: str) -> dict[str, Any]:
@@ -174,15 +133,6 @@ def make_kubeconfig(url: str, authority: bytes | None, token: str) -> dict[str, 
         "contexts": [{"name": "devcluster", "context": {"cluster": "devcluster", "user": "admin"}}],
         "current-context": "devcluster",
     }
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a private file so that nobody ever reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def read_users(path: Path | None) -> dict[str, User]:

@@ -4,14 +4,17 @@ A fault is data, so a test in another process can set it over HTTP (see README.m
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import msgspec
 
 from devcluster.errors import ApiStatus, bad_request
 from devcluster.rbac import Attributes
 
 REASONS = {
+    400: "BadRequest",
     401: "Unauthorized",
     403: "Forbidden",
     404: "NotFound",
@@ -24,10 +27,11 @@ REASONS = {
     503: "ServiceUnavailable",
     504: "Timeout",
 }
-ACTIONS = ("fail", "delay", "drop", "freeze", "cut")
+WRITES = ("create", "update", "patch", "delete", "deletecollection")
+OF_WATCHES = ("freeze", "cut")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fault:
     """One thing that goes wrong.
 
@@ -35,19 +39,22 @@ class Fault:
         action: `fail` (answer `status`), `delay` (`seconds`, then as usual), `drop` (carry it out and close the connection without an
             answer), `freeze` (a watch stays open and says nothing), `cut` (a watch ends at once).
         verb, resource, namespace, name: which requests; empty matches all. `write` as verb matches every write.
+        user_agent: how the client's name for itself begins; empty matches all.
         status: of a `fail`.
         message: of a `fail`.
         retry_after: seconds, of a `fail`.
         seconds: of a `delay`.
         skip: how many matching requests pass first.
         times: how many are hit then; 0 is all.
+        hits: how many requests matched, hit or not.
     """
 
-    action: str
+    action: Literal["fail", "delay", "drop", "freeze", "cut"]
     verb: str = ""
     resource: str = ""
     namespace: str = ""
     name: str = ""
+    user_agent: str = ""
     status: int = 500
     message: str = "a scripted fault"
     retry_after: int | None = None
@@ -57,30 +64,31 @@ class Fault:
     hits: int = 0
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any]) -> "Fault":
+    def parse(cls, document: Any) -> "Fault":
         """Read one from JSON.
 
         Raises:
             ApiStatus: 400.
         """
+        unknown = set(document) - {field.name for field in fields(cls)} if isinstance(document, Mapping) else set()
+        if unknown:
+            raise bad_request(f"not a fault: unknown {', '.join(sorted(unknown))}")
         try:
-            fault = cls(**document)
-        except TypeError as error:
+            return msgspec.convert(document, cls)
+        except msgspec.ValidationError as error:
             raise bad_request(f"not a fault: {error}") from error
-        if fault.action not in ACTIONS:
-            raise bad_request(f"not a fault: action must be one of {', '.join(ACTIONS)}")
-        return fault
 
-    def matches(self, request: Attributes) -> bool:
+    def matches(self, request: Attributes, user_agent: str) -> bool:
         """Whether it is meant for such a request."""
-        verbs = ("create", "update", "patch", "delete", "deletecollection") if self.verb == "write" else (self.verb,)
-        if self.action in ("freeze", "cut") and request.verb != "watch":
+        verbs = WRITES if self.verb == "write" else (self.verb,)
+        if self.action in OF_WATCHES and request.verb != "watch":
             return False
         return (
             (not self.verb or request.verb in verbs)
             and (not self.resource or request.resource == self.resource)
             and (not self.namespace or request.namespace == self.namespace)
             and (not self.name or request.name == self.name)
+            and user_agent.startswith(self.user_agent)
         )
 
     def strikes(self) -> bool:
@@ -112,19 +120,27 @@ class Faults:
         self.active.clear()
         self._wake()
 
-    def strike(self, request: Attributes, *actions: str) -> Fault | None:
-        """The first fault with one of `actions` that hits this request."""
+    def strike(self, request: Attributes, user_agent: str) -> Fault | None:
+        """The first fault that hits this request; those of running watches are told by `hold`."""
         for fault in self.active:
-            if fault.action in actions and fault.matches(request) and fault.strikes():
+            if fault.action not in OF_WATCHES and fault.matches(request, user_agent) and fault.strikes():
                 return fault
         return None
 
-    def holds(self, request: Attributes) -> str:
-        """Whether a running watch is to be frozen or cut now."""
-        found = next(
-            (fault for fault in self.active if fault.action in ("freeze", "cut") and fault.matches(request)), None
-        )
-        return found.action if found else ""
+    def hold(self, request: Attributes, user_agent: str) -> Callable[[], str]:
+        """What a running watch asks again and again: `freeze`, `cut` or nothing. Each fault counts it once."""
+        struck: dict[Fault, bool] = {}
+
+        def now() -> str:
+            for fault in self.active:
+                if fault.action in OF_WATCHES and fault.matches(request, user_agent):
+                    if fault not in struck:
+                        struck[fault] = fault.strikes()
+                    if struck[fault]:
+                        return fault.action
+            return ""
+
+        return now
 
     async def changed(self) -> None:
         """Return when faults were set or cleared."""

@@ -1,4 +1,8 @@
-"""The server's own certificate authority, and the certificate it serves with: made anew at each start, kept in memory."""
+"""The server's own certificate authority, and the certificate it serves with.
+
+The certificate is made anew at each start; the authority outlives it where the cluster is kept (`snapshot.py`), so that a kubeconfig
+stays good.
+"""
 
 import ipaddress
 from dataclasses import dataclass
@@ -29,34 +33,72 @@ class ServingPair:
     key: bytes
 
 
-def make_serving_pair(host: str, now: datetime) -> ServingPair:
-    """Make an authority and a certificate for `host`, the loopback addresses and the in-cluster names."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "devcluster")])
-    authority = (
-        _builder(authority_name, authority_name, authority_key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_key_usage(sign_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
-    certificate = (
-        _builder(name, authority_name, key.public_key(), now)
-        .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(sign_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    return ServingPair(
-        authority.public_bytes(pem),
-        certificate.public_bytes(pem),
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+class Authority:
+    """A certificate authority."""
+
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        self._certificate = certificate
+        self._key = key
+
+    @classmethod
+    def make(cls, now: datetime) -> "Authority":
+        """A new one."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "devcluster")])
+        certificate = (
+            _builder(name, name, key.public_key(), now)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_key_usage(sign_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        return cls(certificate, key)
+
+    @classmethod
+    def load(cls, text: str) -> "Authority":
+        """The one that `dump` wrote.
+
+        Raises:
+            ValueError: it is none.
+        """
+        key = serialization.load_pem_private_key(text.encode(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError("the key of an authority must be an EC key")  # noqa: TRY004 - the file is wrong, not the caller
+        return cls(x509.load_pem_x509_certificate(text.encode()), key)
+
+    def dump(self) -> str:
+        """Key and certificate as PEM."""
+        return _private_pem(self._key).decode() + self.pem.decode()
+
+    @property
+    def pem(self) -> bytes:
+        """The certificate, for whoever has to trust it."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it can still sign what lives as long as itself."""
+        return now < self._certificate.not_valid_after_utc - BACKDATED
+
+    def serving_pair(self, host: str, now: datetime) -> ServingPair:
+        """A certificate for `host`, the loopback addresses and the in-cluster names."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
+        certificate = (
+            _builder(name, self._certificate.subject, key.public_key(), now)
+            .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(sign_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return ServingPair(self.pem, certificate.public_bytes(serialization.Encoding.PEM), _private_pem(key))
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 

@@ -4,7 +4,6 @@ Faults, the gate (who, and may they), then discovery, reviews or resources. What
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,8 +14,9 @@ from aiohttp import web
 from devcluster import discovery, openapi
 from devcluster.access import Access
 from devcluster.catalog import Catalog
-from devcluster.errors import ApiStatus, internal_error
+from devcluster.errors import ApiStatus, bad_request, internal_error
 from devcluster.faults import Fault, Faults
+from devcluster.listening import Listener
 from devcluster.negotiation import negotiate
 from devcluster.options import ListOptions, is_true
 from devcluster.parsing import read_body
@@ -34,20 +34,22 @@ from devcluster.yaml_text import yaml_text
 BODY_LIMIT = 3 * 1024 * 1024
 HEALTH = ("/healthz", "/livez", "/readyz")
 CONTROL = "/devcluster"
+ANSWER_FIRST = 0.01  # seconds until a restart, for its own answer
 NOT_FOUND_TEXT = "404 page not found\n"
 
 
 class Server:
     """Answers every request of one cluster."""
 
-    def __init__(self, store: Store, catalog: Catalog, resources: Resources, access: Access, faults: Faults) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, resources: Resources, access: Access, faults: Faults, listener: Listener
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._resources = resources
         self._access = access
         self.faults = faults
-        self._open: set[asyncio.Transport] = set()
-        self._refusing_until = 0.0
+        self._listener = listener
         self._reviews = {(review.group, "v1", review.plural): review for review in REVIEW_RESOURCES}
 
     def application(self) -> web.Application:
@@ -56,23 +58,7 @@ class Server:
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
-    def restart(self, seconds: float = 0.0) -> None:
-        """Drop every connection, and every new one for some seconds."""
-        self._refusing_until = asyncio.get_running_loop().time() + seconds
-        for transport in list(self._open):
-            transport.abort()
-
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        transport = request.transport
-        if transport is None or asyncio.get_running_loop().time() < self._refusing_until:
-            return _hung_up(request)
-        self._open.add(transport)
-        try:
-            return await self._guarded(request)
-        finally:
-            self._open.discard(transport)
-
-    async def _guarded(self, request: web.Request) -> web.StreamResponse:
         warnings: list[str] = []
         try:
             response = await self._serve(request, warnings.append)
@@ -95,7 +81,7 @@ class Server:
 
     async def _serve(self, request: web.Request, warn: Callable[[str], None]) -> web.StreamResponse:
         attributes = request_attributes(request.method, request.path, request.query)
-        fault = self.faults.strike(attributes, "fail", "delay", "drop")
+        fault = self.faults.strike(attributes, request.headers.get("User-Agent", ""))
         if fault is not None and fault.action == "delay":
             await asyncio.sleep(fault.seconds)
         if fault is not None and fault.action == "fail":
@@ -139,7 +125,8 @@ class Server:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         try:
             await response.prepare(request)
-            await self._stream(watch, response, attributes, silent=call.accepted.form == "metadata list")
+            hold = self.faults.hold(attributes, call.user_agent)
+            await self._stream(watch, response, hold, silent=call.accepted.form == "metadata list")
             await response.write_eof()
         except ConnectionError:
             pass  # the client has gone; there is nobody to tell
@@ -148,29 +135,29 @@ class Server:
         return response
 
     async def _stream(
-        self, watch: Watch, response: web.StreamResponse, attributes: Attributes, *, silent: bool
+        self, watch: Watch, response: web.StreamResponse, hold: Callable[[], str], *, silent: bool
     ) -> None:
-        """Send lines until the end; a scripted fault holds them back or ends them early.
+        """Send chunks until the end; a scripted fault holds them back or ends them early.
 
         The real server sends nothing at all to one who asks a watch for lists of metadata (`silent`).
         """
-        lines = aiter(watch.lines())
-        line = asyncio.ensure_future(anext(lines, None))
+        chunks = aiter(watch.chunks())
+        chunk = asyncio.ensure_future(anext(chunks, None))
         try:
-            while (hold := self.faults.holds(attributes)) != "cut":
-                if line.done() and not hold and not silent:
-                    if (text := line.result()) is None:
+            while (held := hold()) != "cut":
+                if chunk.done() and not held and not silent:
+                    if (content := chunk.result()) is None:
                         return
-                    await response.write(text)
-                    line = asyncio.ensure_future(anext(lines, None))
+                    await response.write(content)
+                    chunk = asyncio.ensure_future(anext(chunks, None))
                     continue
                 changed = asyncio.ensure_future(self.faults.changed())
                 await asyncio.wait(
-                    {changed} if hold or silent else {line, changed}, return_when=asyncio.FIRST_COMPLETED
+                    {changed} if held or silent else {chunk, changed}, return_when=asyncio.FIRST_COMPLETED
                 )
                 changed.cancel()
         finally:
-            line.cancel()
+            chunk.cancel()
 
     async def _review(self, request: web.Request, kind: str, user: User, namespace: str) -> web.Response:
         if request.method != "POST":
@@ -244,7 +231,7 @@ class Server:
 
     async def _control(self, request: web.Request) -> web.Response:
         """Faults from outside; README.md says how."""
-        body = json.loads(await request.read() or b"{}")
+        body = read_body(await request.read() or b"{}", "", "Fault").document
         match (request.method, request.path.removeprefix(CONTROL)):
             case ("POST", "/faults"):
                 self.faults.add(Fault.parse(body))
@@ -254,13 +241,20 @@ class Server:
                 self._store.compact()
                 self._resources.lister.forget()
             case ("POST", "/restart"):
-                asyncio.get_running_loop().call_later(0.01, self.restart, float(body.get("seconds", 0)))
+                asyncio.get_running_loop().call_later(ANSWER_FIRST, self._listener.restart, _seconds(body))
             case ("GET", "/faults"):
                 pass
             case _:
                 raise NoSuchPathError(request.path)
-        active = [{"action": fault.action, "hits": fault.hits} for fault in self.faults.active]
+        active = [msgspec.to_builtins(fault) for fault in self.faults.active]
         return _json({"faults": active, "resourceVersion": str(self._store.version)})
+
+
+def _seconds(body: Mapping[str, Any]) -> float:
+    seconds = body.get("seconds", 0)
+    if not isinstance(seconds, int | float):
+        raise bad_request("seconds: not a number")
+    return float(seconds)
 
 
 def _certificate(request: web.Request) -> bytes | None:

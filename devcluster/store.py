@@ -154,6 +154,11 @@ class Store:
         self._history.clear()
         self._compacted = self.version
 
+    def skip(self, versions: int) -> None:
+        """Never give these versions out, and forget what was before."""
+        self.version += versions
+        self.compact()
+
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` for every event from now on; returns what ends that."""
         self._listeners.append(listener)

@@ -5,7 +5,7 @@ it was added, one that goes out of it was deleted.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from devcluster.store import Event, Object, Revision, Store, TooOldError
 
 BOOKMARK_EVERY = 60.0  # seconds, as the real server
 BOOKMARK_BEFORE_END = 2.0
+MOST_LINES = 100  # in one piece, so that neither many small events nor a few large ones hold the others up
+ERROR = b'{"type":"ERROR"'
 Form = Callable[[Object], Any]
 
 
@@ -62,15 +64,15 @@ class Watch:
         """End it."""
         self._stop()
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Every event as a line of JSON, until the timeout that was asked for."""
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Every event as a line of JSON, all that are ready at once, until the timeout that was asked for."""
         initial = self._initial()
         while not self._queue.empty():  # what happened while the answer was prepared is in there already
             self._queue.get_nowait()
-        for told in initial:
-            yield told
-            if told.startswith(b'{"type":"ERROR"'):
-                return
+        for first in range(0, len(initial), MOST_LINES):
+            yield b"".join(initial[first : first + MOST_LINES])
+        if initial and initial[-1].startswith(ERROR):
+            return
         loop = asyncio.get_running_loop()
         end = loop.time() + self._options.timeout if self._options.timeout else None
         bookmark = self._next_bookmark(loop.time(), end)
@@ -87,9 +89,17 @@ class Watch:
                 yield self._bookmark({})
                 bookmark = loop.time() + BOOKMARK_EVERY if end is None else None
                 continue
+            if chunk := b"".join(self._ready_lines(event)):
+                yield chunk
+
+    def _ready_lines(self, first: Event) -> Iterator[bytes]:
+        """The lines of an event and of those that wait behind it."""
+        events = [first]
+        while len(events) < MOST_LINES and not self._queue.empty():
+            events.append(self._queue.get_nowait())
+        for event in events:
             self._reached = event.new.version
-            line = self._line(event)
-            if line is not None:
+            if (line := self._line(event)) is not None:
                 yield line
 
     def _next_bookmark(self, now: float, end: float | None) -> float | None:
@@ -147,7 +157,7 @@ class Watch:
 
 
 def _error(status: ApiStatus) -> bytes:
-    return b'{"type":"ERROR","object":%s}\n' % msgspec.json.encode(status.as_document())
+    return ERROR + b',"object":%s}\n' % msgspec.json.encode(status.as_document())
 
 
 __all__ = ["Predicate", "View", "Watch"]

@@ -160,7 +160,7 @@ async def test_a_restart_ends_every_connection_and_keeps_the_data(
 ) -> None:
     newest = await create(client, "a")
     async with watch(client, resourceVersion=str(newest)) as watching:
-        running.server.restart()
+        running.restart(0.0)
         await eventually(lambda: watching.ended)
 
     async with client.get(f"{PATH}/a") as found:

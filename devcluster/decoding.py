@@ -15,7 +15,7 @@ from devcluster.errors import ApiStatus, bad_request, invalid
 from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
 from devcluster.parsing import go_kind
-from devcluster.types import AnyValue, ListOf, MapOf, Scalar, Struct, Type
+from devcluster.types import OBJECT_META, AnyValue, ListOf, MapOf, Scalar, Struct, Type
 
 SECONDS = "2006-01-02T15:04:05"  # how Go's layouts of times begin
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -62,6 +62,20 @@ def typed(document: Mapping[str, Any], kind: Kind) -> tuple[dict[str, Any], list
     unknown: list[str] = []
     checked = _check(document, kind.type, "", kind.type.name, unknown)
     return checked, unknown
+
+
+def check_metadata(document: Mapping[str, Any]) -> None:
+    """Refuse metadata of the wrong type; all other fields of a custom resource are its schema's to judge.
+
+    Raises:
+        WrongTypeError: there is some.
+    """
+    metadata = document.get("metadata")
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict):
+        raise WrongTypeError(f"json: cannot unmarshal {go_kind(metadata)} into Go value of type v1.ObjectMeta")
+    _check(metadata, OBJECT_META, "", OBJECT_META.name, [])
 
 
 def cannot_be_handled(kind: Kind, why: object) -> ApiStatus:

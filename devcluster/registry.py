@@ -217,6 +217,8 @@ class Registry:
             changed["finalizers"] = finalizers
         if kind.key == NAMESPACES:
             return {**old, "metadata": changed, "status": {**(old.get("status") or {}), "phase": "Terminating"}}
+        if kind.key == DEFINITIONS:
+            return {**old, "metadata": changed}
         changed["deletionGracePeriodSeconds"] = 0
         if changed.get("generation"):
             changed["generation"] += 1

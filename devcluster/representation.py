@@ -52,6 +52,8 @@ def shown(document: Document, kind: Kind) -> dict[str, Any]:
         return _shown_event(document, kind)
     if kind.key == ("", "namespaces"):
         return _with_transition_times(document)
+    if kind.custom is not None:
+        return {**document, "apiVersion": kind.api_version}
     return dict(document)
 
 

@@ -14,8 +14,9 @@ import msgspec
 from devcluster import fields, patches
 from devcluster.access import Access
 from devcluster.catalog import Catalog
-from devcluster.decoding import WrongTypeError, cannot_be_handled, check_kind, typed
+from devcluster.decoding import WrongTypeError, cannot_be_handled, check_kind, check_metadata, typed
 from devcluster.errors import ApiStatus, FieldCause, bad_request, invalid
+from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
 from devcluster.listing import Lister, Page, too_large
 from devcluster.negotiation import Accepted
@@ -191,18 +192,25 @@ class Resources:
             if not isinstance(patched, dict):
                 raise WrongTypeError(f"json: cannot unmarshal {go_kind(patched)} into {GO_MAP}")
             patched = {"kind": kind.kind, "apiVersion": kind.api_version, **patched}
-            if (patched["kind"], patched["apiVersion"]) != (kind.kind, kind.api_version):
-                raise WrongTypeError("illegal base64 data at input byte 0")
             if kind.custom is not None:
-                self._tell_unknown(call, kind.custom.schema.prune(patched)[1], options, 422)
-                return dict(patched)
-            document, unknown = typed(patched, kind)
+                self._check_identity(call, patched)
+            elif (patched["kind"], patched["apiVersion"]) != (kind.kind, kind.api_version):
+                raise WrongTypeError("illegal base64 data at input byte 0")
+            document, unknown = self._known_fields(patched, kind)
         except WrongTypeError as error:
             text = msgspec.json.encode(patched, order="deterministic").decode()
             cause = FieldCause("FieldValueInvalid", "patch", f"Invalid value: {json.dumps(text)}: {error}")
             raise invalid("", "", "", [cause]) from error
         self._tell_unknown(call, unknown, options, 422)
         return document
+
+    def _check_identity(self, call: Call, patched: Object) -> None:
+        """A patch cannot make another kind of a custom resource."""
+        kind = call.route.kind
+        for field, wanted in (("kind", kind.kind), ("apiVersion", kind.api_version)):
+            if patched[field] != wanted:
+                cause = invalid_value(field, patched[field], f"must be {wanted}")
+                raise invalid(kind.group, str(patched["kind"]), call.route.name, [cause])
 
     async def _apply(self, call: Call, options: WriteOptions) -> Answer:
         kind, target = call.route.kind, call.target
@@ -227,13 +235,12 @@ class Resources:
 
     def _checked_apply(self, call: Call, merged: Object, options: WriteOptions) -> Object:
         kind = call.route.kind
-        if kind.custom is not None:
-            self._tell_unknown(call, kind.custom.schema.prune(merged)[1], options, 500)
-            return merged
         try:
-            return typed(merged, kind)[0]
+            merged, unknown = self._known_fields(merged, kind)
         except WrongTypeError as error:
             raise ApiStatus(500, "", f"failed to convert merged object to last applied version: {error}") from error
+        self._tell_unknown(call, unknown, options, 500)
+        return merged
 
     def _read_applied(self, call: Call) -> Object:
         """What is applied; it must say what it is."""
@@ -289,20 +296,31 @@ class Resources:
         if kind.custom is not None:
             self._check_version(call, decoded.document)
         document = check_kind(decoded.document, kind)
-        if kind.custom is not None:
-            unknown = kind.custom.schema.prune(document)[1]
-        else:
-            try:
-                document, unknown = typed(document, kind)
-            except WrongTypeError as error:
-                raise cannot_be_handled(kind, error) from error
+        try:
+            document, unknown = self._known_fields(document, kind)
+        except WrongTypeError as error:
+            raise cannot_be_handled(kind, error) from error
         self._tell_unknown(call, unknown, options, 400, decoded.repeated)
         return document
 
+    def _known_fields(self, document: Object, kind: Kind) -> tuple[Object, list[str]]:
+        """The document as far as its types are known, and the paths of what is not.
+
+        Raises:
+            WrongTypeError: a field is not what the kind says.
+        """
+        if kind.custom is None:
+            return typed(document, kind)
+        check_metadata(document)
+        return document, kind.custom.schema.prune(document)[1]
+
     def _check_version(self, call: Call, document: Mapping[str, Any]) -> None:
         """A custom resource of another version is one whose fields nobody knows."""
-        given, wanted = document.get("apiVersion"), call.route.kind.api_version
-        if given in (None, wanted):
+        given, wanted = document.get("apiVersion") or "", call.route.kind.api_version
+        if not document.get("kind"):
+            why = f"Object 'Kind' is missing in '{call.body.decode(errors='replace')}'"
+            raise bad_request(f"the object provided is unrecognized (must be of type {call.route.kind.kind}): {why}")
+        if given == wanted:
             return
         for name in sorted(set(document) - {"apiVersion", "kind", "metadata"}):
             call.warn(f'unknown field "{name}"')
@@ -369,7 +387,7 @@ class Resources:
         if call.accepted.form == "metadata list":
             return "metadata", metadata_only
         if kind.custom is not None:
-            return f"object {kind.api_version}", lambda obj: {**shown(obj, kind), "apiVersion": kind.api_version}
+            return f"object {kind.api_version}", lambda obj: shown(obj, kind)
         return f"item {kind.api_version}", lambda obj: without_type(shown(obj, kind))
 
     def _table(self, call: Call, objects: list[Object], metadata: Mapping[str, Any]) -> Answer:

@@ -38,6 +38,8 @@ def _scalar_problem(value: Any, type_: Scalar, path: Path) -> str | None:
     if NAMES.get(kind) == NAMES[type_.json]:
         return None
     got = f"&value.valueUnstructured{{Value:{_in_go(value)}}}" if type_.json == "string" else _shown(value)
+    if NAMES[type_.json] == "numeric":
+        return f"{spelled(path)}: expected numeric (int or float), got {kind}"
     return f"{spelled(path)}: expected {NAMES[type_.json]}, got {got}"
 
 

@@ -11,9 +11,16 @@ def is_glob(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern as a regular expression for `fullmatch`; adjacent stars are one, so that no pattern takes long."""
-    parts = re.split(r"(\*+|\?)", pattern)
-    return re.compile("".join(_translate(part) for part in parts), re.DOTALL)
+    """The pattern as a regular expression for `fullmatch`.
+
+    The text between two stars is taken where it is found first, and never elsewhere (an atomic group): where the first does not lead to
+    a match no later one does, and trying them all would let one hostile pattern hold up everybody.
+    """
+    first, *rest = (_translate(part) for part in re.split(r"\*+", pattern))
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    *middle, last = rest
+    return re.compile(first + "".join(f"(?>.*?{part})" for part in middle) + f".*{last}", re.DOTALL)
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -22,6 +29,4 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _translate(part: str) -> str:
-    if part.startswith("*"):
-        return ".*"
-    return "." if part == "?" else re.escape(part)
+    return ".".join(re.escape(text) for text in part.split("?"))

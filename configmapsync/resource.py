@@ -321,7 +321,7 @@ def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
     raw = json.loads(document) if isinstance(document, bytes) else document
     metadata = ObjectMeta.model_validate(_without_nulls(raw.get("metadata") or {}))
     try:
-        spec = ConfigMapSyncSpec.model_validate(_without_nulls(raw.get("spec") or {}))
+        spec = ConfigMapSyncSpec.model_validate(_without_nulls(raw.get("spec") or {}), by_alias=True, by_name=False)
     except ValidationError as error:
         raise InvalidResource(field_errors("spec", error.errors(include_url=False)), metadata) from error
     return ConfigMapSync(metadata=metadata, spec=spec, status=read_status(raw.get("status")))

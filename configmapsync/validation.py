@@ -91,12 +91,13 @@ def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     yield from _labels_errors(spec.metadata.labels, "spec.metadata.labels")
     for key in spec.metadata.annotations:
         yield from _metadata_key_errors(key, f"spec.metadata.annotations[{key}]")
-    for key in (*spec.metadata.labels, *spec.metadata.annotations):
-        if key in MARKS:
-            part = "labels" if key in spec.metadata.labels else "annotations"
-            yield forbidden(
-                f"spec.metadata.{part}[{key}]", "is one of the marks by which a copy is known, and is set on every copy"
-            )
+    for part, keys in (("labels", spec.metadata.labels), ("annotations", spec.metadata.annotations)):
+        for key in keys:
+            if key in MARKS:
+                yield forbidden(
+                    f"spec.metadata.{part}[{key}]",
+                    "is one of the marks by which a copy is known, and is set on every copy",
+                )
     for part, patterns in (("labels", spec.copy_metadata.labels), ("annotations", spec.copy_metadata.annotations)):
         for index, pattern in enumerate(patterns):
             if not METADATA_GLOB.fullmatch(pattern):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from configmapsync.planning import Verb, owns, plan
 from tests.configmapsync.worlds import PROTECTED, World, worlds
 
-quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @quick

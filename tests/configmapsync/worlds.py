@@ -1,7 +1,9 @@
 """Random small worlds for the planner, and an obvious way to carry a plan out on them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import product
 
 from hypothesis import strategies as st
 
@@ -21,6 +23,7 @@ from configmapsync.selection import Namespace
 
 NAMESPACES = ("a", "b", "team-a", "team-b", "kube-system", "home")
 NAMES = ("config", "other")
+SYNC = "home/sync"
 PROTECTED = frozenset({"kube-system"})
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -101,7 +104,7 @@ def worlds(draw: st.DrawFn) -> World:
     source = draw(st.none() | sources(sync))
     living = frozenset({sync.metadata.uid, "uid-of-another"})
     places = st.builds(NamespacedName, st.sampled_from(NAMESPACES), st.sampled_from(NAMES))
-    configmaps = {key: draw(records(key, sync)) for key in draw(st.sets(places, max_size=8)) if key != sync.source}
+    configmaps = {key: draw(records(key)) for key in draw(st.sets(places, max_size=8)) if key != sync.source}
     namespaces = {
         name: draw(namespaces_called(name)) for name in draw(st.sets(st.sampled_from(NAMESPACES), min_size=1))
     }
@@ -154,39 +157,52 @@ def sources(sync: ConfigMapSync) -> st.SearchStrategy[SourceObject]:
     )
 
 
-@st.composite
-def records(draw: st.DrawFn, key: NamespacedName, sync: ConfigMapSync) -> CopyRecord:
-    """A ConfigMap: foreign, ours, of another sync, of a sync that is gone, half marked."""
-    marked = draw(st.booleans())
-    uid = draw(st.sampled_from(("uid-of-this", "uid-of-another", "uid-of-nobody")))
-    owner = draw(st.sampled_from((str(sync.key), "elsewhere/another", None)))
-    labels = {MANAGED_BY_LABEL: MANAGED_BY_VALUE, SYNC_UID_LABEL: uid} if marked else {"app": "theirs"}
-    annotations = {SYNCED_BY: owner} if owner and marked else {}
-    if draw(st.booleans()) and marked:
-        annotations[ADOPTED] = "true"
-    content = Content(
-        data=draw(st.sampled_from(({"k": "1"}, {"k": "x"}))), binary_data={}, immutable=draw(st.booleans())
+def records(key: NamespacedName) -> st.SearchStrategy[CopyRecord]:
+    """A ConfigMap in any of its forms, at that place; one draw, for worlds hold many of them."""
+    return st.sampled_from(FORMS).map(
+        lambda form: replace(form, namespace=key.namespace, name=key.name, uid=f"uid-of-{key}")
     )
+
+
+def _forms() -> Iterator[CopyRecord]:
+    """Foreign ones, ours, those of another sync and of a sync that is gone, and half marked ones."""
+    uids = ("uid-of-this", "uid-of-another", "uid-of-nobody")
+    owners = (SYNC, "elsewhere/another", None)
+    states = list(product(("1", "x"), (False, True), (False, False, False, True)))
+    for value, immutable, deleting in states:
+        yield _form({"app": "theirs"}, {}, value, immutable, deleting)
+    for uid, owner, adopted, (value, immutable, deleting) in product(uids, owners, (False, True), states):
+        labels = {MANAGED_BY_LABEL: MANAGED_BY_VALUE, SYNC_UID_LABEL: uid}
+        annotations = ({SYNCED_BY: owner} if owner else {}) | ({ADOPTED: "true"} if adopted else {})
+        yield _form(labels, annotations, value, immutable, deleting)
+
+
+def _form(
+    labels: dict[str, str], annotations: dict[str, str], value: str, immutable: bool, deleting: bool
+) -> CopyRecord:
+    content = Content(data={"k": value}, binary_data={}, immutable=immutable)
     return CopyRecord(
-        namespace=key.namespace,
-        name=key.name,
-        uid=f"uid-of-{key}",
+        namespace="",
+        name="",
+        uid="",
         resource_version="7",
         digest=digest(content),
         labels=labels,
         annotations=annotations,
-        immutable=content.immutable,
-        deleting=draw(st.sampled_from((False, False, False, True))),
+        immutable=immutable,
+        deleting=deleting,
     )
+
+
+FORMS = tuple(_forms())
 
 
 def namespaces_called(name: str) -> st.SearchStrategy[Namespace]:
     """A namespace in any of its states."""
-    labels = st.sampled_from(({}, {}, {"apps.nishaf.info/sync": "disabled"}))
-    return st.builds(
-        Namespace,
-        name=st.just(name),
-        labels=labels,
-        terminating=st.sampled_from((False, False, False, True)),
-        uid=st.just(name),
+    labels = ({}, {}, {"apps.nishaf.info/sync": "disabled"})
+    return st.sampled_from(
+        [
+            Namespace(name=name, labels=label, terminating=terminating, uid=name)
+            for label, terminating in product(labels, (False, False, False, True))
+        ]
     )

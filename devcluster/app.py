@@ -5,8 +5,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -98,8 +98,9 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
         await begin_cluster(store, catalog, registry, access)
         await apply_manifests(options.manifests, catalog, registry)
         async with (
+            snapshot.kept(options.data, store, identity),
             listener.serving(server.application()),
-            _background(controllers.run(), snapshot.keep(options.data, store, identity)),
+            _background(controllers.run()),
         ):
             kubeconfig = make_kubeconfig(listener.url, authority if options.tls else None, _admin_token(users))
             if options.kubeconfig is not None:
@@ -108,16 +109,14 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _background(*work: Any) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(one) for one in work]
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def make_kubeconfig(url: str, authority: bytes | None, token: str) -> dict[str, Any]:

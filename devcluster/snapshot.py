@@ -7,6 +7,8 @@ and tokens stay good.
 import asyncio
 import json
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -70,19 +72,31 @@ def save(path: Path, store: Store, identity: Identity) -> None:
     write_atomically(path, json.dumps({"identity": known, "store": store.dump()}))
 
 
-async def keep(path: Path | None, store: Store, identity: Identity) -> None:
-    """Save every change, soon; and the last state when cancelled."""
+@asynccontextmanager
+async def kept(path: Path | None, store: Store, identity: Identity) -> AsyncIterator[None]:
+    """Save every change soon, and the last state when the context is left.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     if path is None:
+        yield
         return
-    saved = -1
+    saving = asyncio.create_task(_save_changes(path, store, identity))
     try:
-        while True:
-            if store.version != saved:
-                saved = store.version
-                save(path, store, identity)
-            await asyncio.sleep(SAVE_EVERY)
+        yield
     finally:
+        saving.cancel()
         save(path, store, identity)
+
+
+async def _save_changes(path: Path, store: Store, identity: Identity) -> None:
+    saved = -1
+    while True:
+        if store.version != saved:
+            saved = store.version
+            save(path, store, identity)
+        await asyncio.sleep(SAVE_EVERY)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ def empty_stage(fresh_cluster: Cluster, start_process: Callable[..., Process]) -
     install_crd(fresh_cluster)
     health = f"127.0.0.1:{free_port()}"
     reconciler = start_process("reconciler", "--kubeconfig", fresh_cluster.kubeconfig, "--health-address", health)
+    reconciler.wait_until_answering(f"http://{health}/readyz")
     return Stage(fresh_cluster, fresh_cluster.new_namespace)
 
 

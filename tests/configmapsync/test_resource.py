@@ -1,0 +1,235 @@
+"""A resource off the wire: strict where it is the user's word, lenient where it is not, and complained of in Kubernetes' words."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configmapsync.defaulting import default_document, with_defaults
+from configmapsync.fielderrors import (
+    ErrorKind,
+    FieldError,
+    duplicate,
+    forbidden,
+    invalid,
+    not_found,
+    not_supported,
+    required,
+    to_status,
+)
+from configmapsync.resource import ConfigMapSyncStatus, InvalidResource, parse
+from configmapsync.validation import validate
+from tests.configmapsync.objects import document, sync
+
+
+def complaints(**spec: Any) -> list[str]:
+    """Everything that is said against a spec."""
+    try:
+        return [str(error) for error in validate(with_defaults(parse(document(**spec))))]
+    except InvalidResource as invalid_resource:
+        return [str(error) for error in invalid_resource.errors]
+
+
+LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, "spec.destinationNamespace: Required value: at least one of"),
+        ({"configMapName": None, "destinationNamespace": "a"}, "spec.configMapName: Required value"),
+        ({"destinationNamespace": "A_b"}, f'spec.destinationNamespace: Invalid value: "A_b": {LABEL_WORDS}'),
+        ({"destinationNamespace": "a" * 64}, "spec.destinationNamespace: Too long: may not be more than 63 bytes"),
+        ({"destinationNamespace": ""}, 'spec.destinationNamespace: Invalid value: "": should be at least 1 chars long'),
+        (
+            {"destinationNamespaces": ["ok", "-"]},
+            'spec.destinationNamespaces[1]: Invalid value: "-": a namespace pattern',
+        ),
+        ({"destinationNamespaces": "a"}, 'spec.destinationNamespaces: Invalid value: "a": must be of type array'),
+        ({"destinationNamespaces": ["x"] * 513}, "spec.destinationNamespaces: Too many: must have at most 512 items"),
+        ({"destinationNamespace": "a", "nonsense": 1}, "spec.nonsense: Forbidden: unknown field"),
+        (
+            {"destinationNamespace": "a", "suspend": "yes"},
+            'spec.suspend: Invalid value: "yes": must be of type boolean',
+        ),
+        (
+            {"destinationNamespace": "a", "conflictPolicy": "Foo"},
+            'spec.conflictPolicy: Unsupported value: "Foo": supported values: "Fail", "Adopt"',
+        ),
+        (
+            {"destinationNamespace": "a", "destinationConfigMapName": "kube-root-ca.crt"},
+            'spec.destinationConfigMapName: Forbidden: ConfigMap "kube-root-ca.crt" is written into every namespace',
+        ),
+        (
+            {"destinationNamespace": "a", "keys": [{"key": "*", "as": "b"}]},
+            "spec.keys[0].as: Forbidden: may only be set where key is an exact key",
+        ),
+        (
+            {"destinationNamespace": "a", "keys": [{"key": "x"}, {"key": "y", "as": "x"}]},
+            'spec.keys[1].as: Duplicate value: "x"',
+        ),
+        (
+            {"destinationNamespace": "a", "keys": [{"key": "x", "as": "y"}, {"key": "y"}]},
+            'spec.keys[1].key: Duplicate value: "y"',
+        ),
+        (
+            {"destinationNamespace": "a", "metadata": {"labels": {"bad key": "v"}}},
+            'spec.metadata.labels[bad key]: Invalid value: "bad key": name part must consist of',
+        ),
+        (
+            {"destinationNamespace": "a", "metadata": {"labels": {"k": "bad value"}}},
+            'spec.metadata.labels[k]: Invalid value: "bad value": a valid label must be an empty string or consist of',
+        ),
+        (
+            {"destinationNamespace": "a", "metadata": {"annotations": {"UPPER/x": "v"}}},
+            'spec.metadata.annotations[UPPER/x]: Invalid value: "UPPER/x": prefix part',
+        ),
+        (
+            {"destinationNamespace": "a", "metadata": {"annotations": {"x" * 64: "v"}}},
+            "name part must be no more than 63 bytes",
+        ),
+        (
+            {"destinationNamespace": "a", "metadata": {"labels": {"apps.nishaf.info/sync-uid": "v"}}},
+            "spec.metadata.labels[apps.nishaf.info/sync-uid]: Forbidden: is one of the marks",
+        ),
+        (
+            {"destinationNamespace": "a", "copyMetadata": {"labels": ["a b"]}},
+            'spec.copyMetadata.labels[0]: Invalid value: "a b": must be a key, or a glob',
+        ),
+        (
+            {"destinationNamespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
+            "spec.destinationNamespaceSelector.matchExpressions[0].values: Required value",
+        ),
+        (
+            {
+                "destinationNamespaceSelector": {
+                    "matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]}]
+                }
+            },
+            "spec.destinationNamespaceSelector.matchExpressions[0].values: Forbidden",
+        ),
+        (
+            {"destinationNamespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]}},
+            "spec.destinationNamespaceSelector.matchExpressions[0].values[0]: Invalid value",
+        ),
+        (
+            {"destinationNamespace": "a", "excludedNamespaces": ["a"]},
+            'spec.excludedNamespaces: Invalid value: ["a"]: excludes every destination',
+        ),
+        ({"destinationNamespaces": ["x-*"], "excludedNamespaces": ["*"]}, "excludes every destination"),
+    ],
+)
+def test_each_mistake_is_told_with_its_path_and_kubernetes_words(spec: dict[str, Any], expected: str) -> None:
+    assert any(complaint.startswith(expected) or expected in complaint for complaint in complaints(**spec)), complaints(
+        **spec
+    )
+
+
+def test_every_mistake_is_told_not_the_first() -> None:
+    assert len(complaints(destinationNamespace="A", destinationNamespaces=["-"], conflictPolicy="x", nonsense=1)) == 4
+
+
+def test_exclusion_of_some_is_fine() -> None:
+    assert complaints(destinationNamespaces=["a", "b"], excludedNamespaces=["a"]) == []
+    assert complaints(destinationNamespaces=["x-*"], excludedNamespaces=["x-1"]) == []
+
+
+def test_the_original_three_fields_are_a_whole_resource() -> None:
+    assert complaints(sourceNamespace="config-central", destinationNamespace="my-app-namespace") == []
+
+
+def test_null_means_not_there_as_everywhere_in_kubernetes() -> None:
+    assert parse(document(destinationNamespace="a", keys=None, sourceNamespace=None)).spec.keys == ()
+
+
+def test_unknown_metadata_and_a_broken_status_never_make_a_resource_unreadable() -> None:
+    broken = {**document(destinationNamespace="a"), "status": {"conditions": "none"}}
+    broken["metadata"]["managedFields"] = [{}]
+
+    assert parse(json.dumps(broken).encode()).status is None
+
+
+def test_an_invalid_resource_still_tells_its_metadata() -> None:
+    with pytest.raises(InvalidResource) as caught:
+        parse(document(nonsense=True))
+
+    assert caught.value.metadata.uid == "uid-1"
+    assert "spec.nonsense" in str(caught.value)
+
+
+def test_times_have_whole_seconds_so_that_they_are_equal_when_read_back() -> None:
+    status = ConfigMapSyncStatus(last_sync_time=datetime(2026, 1, 1, 12, 0, 0, 999, tzinfo=UTC))
+
+    assert ConfigMapSyncStatus.model_validate_json(status.model_dump_json(by_alias=True)) == status
+    assert status.model_dump(mode="json", by_alias=True)["lastSyncTime"] == "2026-01-01T12:00:00Z"
+
+
+words = st.sampled_from(("a", "b", "team-*", "web"))
+specs = st.fixed_dictionaries(
+    {"destinationNamespaces": st.lists(words, min_size=1, max_size=5)},
+    optional={
+        "sourceNamespace": st.sampled_from(("x", "y")),
+        "destinationConfigMapName": st.sampled_from(("x", "y")),
+        "excludedNamespaces": st.lists(words, max_size=3),
+        "deletionPolicy": st.sampled_from(("Delete", "Orphan")),
+    },
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(specs)
+def test_a_second_pass_of_defaulting_changes_nothing(spec: dict[str, Any]) -> None:
+    once = with_defaults(parse(document(**spec)))
+
+    assert with_defaults(once) == once
+    written = default_document({"configMapName": "config", **spec}, "home")
+    assert default_document(written, "home") == written
+    assert with_defaults(parse(document(**written))) == once
+
+
+def test_defaulting_leaves_what_it_cannot_read_as_it_is() -> None:
+    assert default_document({"destinationNamespaces": 5}, "home") == {
+        "destinationNamespaces": 5,
+        "sourceNamespace": "home",
+        "conflictPolicy": "Fail",
+        "deletionPolicy": "Delete",
+        "sourceDeletionPolicy": "Retain",
+    }
+
+
+def test_what_is_derived_from_a_spec() -> None:
+    one = sync(sourceNamespace="central", destinationConfigMapName="copy")
+
+    assert (str(one.key), str(one.source), one.destination_name, one.deleting) == (
+        "home/sync",
+        "central/config",
+        "copy",
+        False,
+    )
+    bare = parse(document(destinationNamespace="a"))
+    assert (str(bare.source), bare.destination_name) == ("home/config", "config")
+
+
+def test_field_errors_read_like_kubernetes_own() -> None:
+    assert str(required("spec.a")) == "spec.a: Required value"
+    assert str(invalid("spec.a", ["x"], "why")) == 'spec.a: Invalid value: ["x"]: why'
+    assert str(not_found("spec.a", "x")) == 'spec.a: Not found: "x"'
+    assert str(duplicate("spec.a", "x")) == 'spec.a: Duplicate value: "x"'
+    assert str(forbidden("spec.a", "why")) == "spec.a: Forbidden: why"
+    assert str(not_supported("spec.a", "x", ["y", "z"])) == 'spec.a: Unsupported value: "x": supported values: "y", "z"'
+
+
+def test_a_status_of_several_errors_lists_them_as_the_api_server_does() -> None:
+    status = to_status([required("spec.a"), FieldError("spec.b", ErrorKind.TOO_LONG, detail="x")], "ConfigMapSync", "s")
+
+    assert (
+        status["message"]
+        == 'ConfigMapSync.apps.nishaf.info "s" is invalid: [spec.a: Required value, spec.b: Too long: x]'
+    )
+    assert [cause["field"] for cause in status["details"]["causes"]] == ["spec.a", "spec.b"]
+    assert to_status([required("spec.a")], "ConfigMapSync", "s")["message"].endswith(
+        "is invalid: spec.a: Required value"
+    )

@@ -1,0 +1,117 @@
+"""Which namespaces a spec selects, against an obvious reference and one rule at a time."""
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configmapsync.globs import matches
+from configmapsync.reasons import Reason
+from configmapsync.selection import Namespace, Selection, select
+from tests.configmapsync.objects import sync
+
+PROTECTED = frozenset({"kube-system"})
+
+
+def selected(*namespaces: Namespace, **spec: Any) -> Selection:
+    spec = {"destinationNamespace": None, **spec}
+    return select(sync(**spec), {namespace.name: namespace for namespace in namespaces}, PROTECTED)
+
+
+def names(*names: str) -> list[Namespace]:
+    return [Namespace(name) for name in names]
+
+
+def test_the_three_forms_add_up_and_exclusion_wins() -> None:
+    spaces = [*names("web", "team-a", "team-sandbox", "other"), Namespace("labelled", {"config": "shared"})]
+
+    selection = selected(
+        *spaces,
+        destinationNamespace="web",
+        destinationNamespaces=["team-*"],
+        destinationNamespaceSelector={"matchLabels": {"config": "shared"}},
+        excludedNamespaces=["*-sandbox"],
+    )
+
+    assert selection == Selection(("labelled", "team-a", "web"), ())
+
+
+def test_what_was_named_and_cannot_be_served_is_refused_with_its_reason() -> None:
+    spaces = [Namespace("going", terminating=True), Namespace("closed", {"apps.nishaf.info/sync": "disabled"})]
+
+    selection = selected(*spaces, destinationNamespaces=["going", "closed", "nowhere"])
+
+    assert selection.selected == ()
+    assert [(refused.namespace, refused.reason) for refused in selection.refused] == [
+        ("closed", Reason.NAMESPACE_DISABLED),
+        ("going", Reason.NAMESPACE_TERMINATING),
+        ("nowhere", Reason.NAMESPACE_NOT_FOUND),
+    ]
+
+
+def test_what_a_glob_cannot_serve_is_simply_not_selected() -> None:
+    spaces = [
+        Namespace("going", terminating=True),
+        Namespace("closed", {"apps.nishaf.info/sync": "disabled"}),
+        Namespace("fine"),
+    ]
+
+    assert selected(*spaces, destinationNamespaces=["*"]) == Selection(("fine",), ())
+
+
+def test_a_protected_namespace_is_reached_by_its_exact_name_only() -> None:
+    assert selected(*names("kube-system"), destinationNamespaces=["*", "kube-*"]).selected == ()
+    assert selected(*names("kube-system"), destinationNamespaces=["kube-system"]).selected == ("kube-system",)
+
+
+def test_the_source_is_never_its_own_copy_but_another_name_beside_it_is_fine() -> None:
+    assert selected(*names("home", "b"), destinationNamespaces=["*"]).selected == ("b",)
+    assert selected(*names("home"), destinationNamespaces=["home"]).refused[0].reason is Reason.INVALID_SPEC
+    assert selected(*names("home"), destinationNamespaces=["*"], destinationConfigMapName="twin").selected == ("home",)
+
+
+def test_an_excluded_name_is_no_failure() -> None:
+    assert selected(destinationNamespaces=["gone"], excludedNamespaces=["gone"]) == Selection((), ())
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "labels", "holds"),
+    [
+        ("In", ["a", "b"], {"k": "a"}, True),
+        ("In", ["a"], {"k": "c"}, False),
+        ("In", ["a"], {}, False),
+        ("NotIn", ["a"], {"k": "b"}, True),
+        ("NotIn", ["a"], {"k": "a"}, False),
+        ("NotIn", ["a"], {}, True),
+        ("Exists", [], {"k": ""}, True),
+        ("Exists", [], {}, False),
+        ("DoesNotExist", [], {}, True),
+        ("DoesNotExist", [], {"k": ""}, False),
+    ],
+)
+def test_the_four_operators(operator: str, values: list[str], labels: dict[str, str], holds: bool) -> None:
+    selector = {"matchExpressions": [{"key": "k", "operator": operator, "values": values}]}
+
+    assert bool(selected(Namespace("x", labels), destinationNamespaceSelector=selector).selected) == holds
+
+
+def test_an_empty_selector_selects_every_namespace() -> None:
+    assert selected(*names("x", "y"), destinationNamespaceSelector={}).selected == ("x", "y")
+
+
+letters = st.text(alphabet="ab-", max_size=6)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(alphabet="ab-*?", min_size=1, max_size=6), letters)
+def test_globs_agree_with_the_obvious_reference(pattern: str, name: str) -> None:
+    assert matches(pattern, name) == fnmatchcase(name, pattern)
+
+
+def test_a_glob_is_anchored_and_knows_no_other_signs() -> None:
+    assert not matches("dev", "dev-x")
+    assert not matches("d[ae]v", "dev")
+    assert not matches("d.v", "dev")
+    assert matches("*" * 30 + "x", "a" * 60 + "x")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from devcluster.errors import ApiStatus
-from devcluster.fields.checking import first_problem
+from devcluster.fields.checking import told_problems
 from devcluster.fields.comparing import differences, fields_of
 from devcluster.fields.last_applied import may_be_taken, with_last_applied
 from devcluster.fields.managers import APPLY, UNOWNED, UPDATE, Manager, Owners, Ownership, owners_of, with_owners
@@ -41,7 +41,7 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     Raises:
         ApiStatus: 409 with every conflict; 500 where the document does not fit the types.
     """
-    problem = first_problem(applied, types)
+    problem = told_problems(applied, types)
     if problem is not None:
         raise ApiStatus(500, "", f"failed to create typed patch object ({_told(applied)}): {problem}")
     if subresource:

@@ -235,6 +235,17 @@ async def test_an_apply_must_name_what_it_applies(send: Client) -> None:
     assert "name must be provided" in answer["message"]
 
 
+async def test_everything_that_does_not_fit_is_told_of_an_apply(send: Client) -> None:
+    applied = configmap("misfit", data={"a": 3}, colour="red")
+
+    _, answer = await send("PATCH", f"{CONFIGMAPS}/misfit?fieldManager=m", applied, APPLY)
+
+    assert answer["message"].splitlines()[1:] == [
+        "  .data.a: expected string, got &value.valueUnstructured{Value:3}",
+        "  .colour: field not declared in schema",
+    ]
+
+
 async def test_a_state_that_is_still_to_come_is_not_made_up(send: Client) -> None:
     await send("POST", CONFIGMAPS, configmap("now"))
 

@@ -106,7 +106,8 @@ def _readiness(report: Report) -> Outcome:
 def _failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
     fine = {Reason.SYNCED, Reason.PROGRESSING}
     return sorted(
-        (outcome for outcome in outcomes if outcome.reason not in fine), key=lambda outcome: outcome.namespace
+        (outcome for outcome in outcomes if outcome.reason not in fine),
+        key=lambda outcome: (outcome.namespace, outcome.reason, outcome.message),
     )
 
 

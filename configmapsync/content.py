@@ -243,7 +243,7 @@ def _applied_metadata(record: CopyRecord) -> tuple[frozenset[str], frozenset[str
     try:
         applied = json.loads(record.annotations.get(APPLIED_METADATA, "{}"))
         return frozenset(applied.get("labels", ())), frozenset(applied.get("annotations", ()))
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return frozenset(), frozenset()
 
 

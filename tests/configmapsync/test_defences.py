@@ -1,0 +1,125 @@
+"""What others write on a copy, and the order in which things happen to come back, never stop a sync or make it restless."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configmapsync.conditions import MOST_FAILURES, Report, status
+from configmapsync.content import SourceObject, render, satisfied, template
+from configmapsync.names import APPLIED_METADATA, is_tracking_key
+from configmapsync.planning import Outcome
+from configmapsync.reasons import Reason
+from configmapsync.resource import read_status
+from tests.configmapsync.objects import record, source, sync
+
+NOW = datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
+
+outcomes = st.lists(
+    st.builds(Outcome, st.sampled_from("abcd"), st.sampled_from(Reason), st.sampled_from(("", "why", "x" * 3000))),
+    max_size=30,
+).map(tuple)
+reports = st.builds(
+    Report,
+    generation=st.none() | st.just(3),
+    former=st.none(),
+    source=st.none() | st.just(source({"k": "v"})),
+    digest=st.none() | st.just("sha256:1"),
+    outcomes=outcomes,
+    leftovers=outcomes,
+    verdict=st.none() | st.builds(Outcome, st.just(""), st.sampled_from(Reason), st.just("so it is")),
+    wrote=st.booleans(),
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(reports)
+def test_a_status_read_back_from_the_api_server_is_not_written_again(report: Report) -> None:
+    once = status(report, NOW)
+    stored = read_status(json.loads(json.dumps(once.model_dump(mode="json", by_alias=True, exclude_none=True))))
+
+    assert status(replace(report, former=stored, wrote=False), LATER) == once
+
+
+@settings(max_examples=120, deadline=None)
+@given(reports, st.integers(0, 1000))
+def test_the_order_in_which_destinations_were_served_does_not_show(report: Report, seed: int) -> None:
+    chance = Random(seed)  # noqa: S311 - nothing secret hangs on it
+    shuffled = replace(
+        report,
+        outcomes=tuple(chance.sample(report.outcomes, len(report.outcomes))),
+        leftovers=tuple(chance.sample(report.leftovers, len(report.leftovers))),
+    )
+
+    assert status(shuffled, NOW) == status(report, NOW)
+
+
+@settings(max_examples=120, deadline=None)
+@given(reports)
+def test_a_status_is_bounded_and_says_one_thing_in_the_terms_of_kstatus(report: Report) -> None:
+    made = status(report, NOW)
+    says = {condition.type: condition.status for condition in made.conditions}
+
+    assert len(made.failures) <= MOST_FAILURES
+    assert max(len(text) for text in _messages(made.conditions, made.failures)) <= 1024
+    assert set(says) == {"Ready", "Reconciling", "Stalled"}
+    assert list(says.values()).count("True") <= 1
+
+
+def _messages(*parts: tuple[object, ...]) -> list[str]:
+    return [getattr(item, "message", "") for part in parts for item in part]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["", "{", "null", "7", '{"labels": [["team"]]}', '{"labels": {"x": 1}}', "[" * 100_000],
+    ids=lambda mark: mark[:24],
+)
+def test_no_mark_that_others_can_write_on_a_copy_stops_its_repair(mark: str) -> None:
+    live = record({"theirs": "1"}, {APPLIED_METADATA: mark})
+
+    rendered = render(template(sync(), source()), "there", live)
+
+    assert rendered["metadata"]["labels"]["theirs"] == "1"
+    assert APPLIED_METADATA not in rendered["metadata"]["annotations"]
+
+
+def test_a_value_of_ours_that_others_changed_is_put_back_and_not_taken_for_theirs() -> None:
+    wanted = template(sync(metadata={"labels": {"team": "web"}, "annotations": {"note": "a"}}), source())
+    ours = render(wanted, "there", None)["metadata"]
+    drifted = record(ours["labels"] | {"team": "theirs"}, ours["annotations"] | {"note": "b"})
+
+    repaired = render(wanted, "there", drifted)["metadata"]
+
+    assert not satisfied(drifted, wanted)
+    assert (repaired["labels"], repaired["annotations"]) == (ours["labels"], ours["annotations"])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "app.kubernetes.io/managed-by",
+        "app.kubernetes.io/instance",
+        "applyset.kubernetes.io/part-of",
+        "argocd.argoproj.io/tracking-id",
+        "kustomize.toolkit.fluxcd.io/name",
+        "helm.toolkit.fluxcd.io/name",
+        "meta.helm.sh/release-name",
+        "helm.sh/chart",
+        "apps.nishaf.info/synced-by",
+    ],
+)
+def test_a_key_by_which_a_tool_tracks_its_objects_is_not_taken_over_even_by_name(key: str) -> None:
+    tracked: SourceObject = source(labels={key: "x"}, annotations={key: "x"})
+
+    made = template(sync(copyMetadata={"labels": [key], "annotations": [key]}), tracked)
+
+    assert is_tracking_key(key)
+    assert made.labels.get(key) != "x"
+    assert made.annotations.get(key) != "x"

@@ -1,0 +1,225 @@
+"""The decisions of the planner that a reader asks about first, one by one; what holds for all of them is in `test_planning.py`."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from configmapsync.content import Content, CopyRecord, SourceObject, digest, render, template
+from configmapsync.names import ADOPTED, DELETION_POLICY, MANAGED_BY_LABEL, MANAGED_BY_VALUE, SYNC_UID_LABEL, SYNCED_BY
+from configmapsync.names import NamespacedName as Name
+from configmapsync.planning import Observed, Outcome, Plan, Refusal, Verb, abandon, plan
+from configmapsync.reasons import Reason
+from configmapsync.resource import ConfigMapSync
+from configmapsync.selection import Namespace
+from tests.configmapsync.objects import record, source, sync
+
+PLACE = Name("there", "config")
+SOURCE = source({"k": "v"})
+NAMESPACES = {name: Namespace(name) for name in ("home", "there", "elsewhere")}
+
+
+def observed(
+    asked: ConfigMapSync,
+    *live: CopyRecord,
+    origin: SourceObject | None = SOURCE,
+    living: tuple[str, ...] = (),
+    **more: Any,
+) -> Observed:
+    """A look at a world in which `live` are all the ConfigMaps there are."""
+    marked = {copy.key: copy for copy in live if copy.managed}
+    foreign = {copy.key: copy for copy in live if not copy.managed}
+    return Observed(
+        sync=asked,
+        source=origin,
+        copies=tuple(marked.values()),
+        copy_at=marked.get,
+        namespaces=more.pop("namespaces", NAMESPACES),
+        is_living={asked.metadata.uid, *living}.__contains__,
+        foreign_at=foreign.get,
+        **more,
+    )
+
+
+def copy_of(asked: ConfigMapSync, origin: SourceObject = SOURCE, **more: Any) -> CopyRecord:
+    """The copy as it stands when all is right, but for what is said."""
+    wanted = template(asked, origin)
+    metadata: Mapping[str, Any] = render(wanted, "there", None)["metadata"]
+    made = record(metadata["labels"], metadata["annotations"], name=wanted.name)
+    return replace(made, digest=wanted.digest, immutable=origin.content.immutable, **more)
+
+
+def theirs(uid: str = "uid-of-another", owner: str | None = "home/another") -> CopyRecord:
+    labels = {MANAGED_BY_LABEL: MANAGED_BY_VALUE, SYNC_UID_LABEL: uid}
+    return record(labels, {SYNCED_BY: owner} if owner else {})
+
+
+def verbs(made: Plan) -> list[tuple[Verb, Name]]:
+    return [(write.verb, write.key) for write in (*made.writes, *made.removals)]
+
+
+def reasons(made: Plan) -> list[Reason]:
+    return [outcome.reason for outcome in made.settled]
+
+
+def test_an_empty_place_gets_a_copy() -> None:
+    assert verbs(plan(observed(sync()))) == [(Verb.CREATE, PLACE)]
+
+
+def test_a_right_copy_is_left_alone() -> None:
+    made = plan(observed(sync(), copy_of(sync())))
+
+    assert made.empty
+    assert made.settled == (Outcome("there", Reason.SYNCED),)
+    assert made.finalizer
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"digest": digest(Content({"k": "other"}, {}))}, "the content differs"),
+        ({"annotations": {SYNCED_BY: "home/sync"}}, "labels or annotations differ"),
+        ({"annotations": {}}, "labels or annotations differ"),
+    ],
+)
+def test_a_copy_that_drifted_is_put_right(change: dict[str, Any], why: str) -> None:
+    made = plan(observed(sync(), replace(copy_of(sync()), **change)))
+
+    assert [(write.verb, write.why) for write in made.writes] == [(Verb.UPDATE, why)]
+
+
+def test_an_immutable_copy_with_other_content_is_made_again_and_with_other_labels_updated() -> None:
+    fixed = source({"k": "old"}, immutable=True)
+    relabelled = replace(copy_of(sync(), fixed), annotations={SYNCED_BY: "home/sync"})
+
+    assert verbs(plan(observed(sync(), copy_of(sync(), fixed)))) == [(Verb.RECREATE, PLACE)]
+    assert verbs(plan(observed(sync(), relabelled, origin=fixed))) == [(Verb.UPDATE, PLACE)]
+
+
+def test_a_copy_on_its_way_out_is_waited_for() -> None:
+    made = plan(observed(sync(), copy_of(sync(), deleting=True)))
+
+    assert made.empty
+    assert reasons(made) == [Reason.PROGRESSING]
+
+
+def test_what_stands_in_the_way_is_a_conflict_unless_it_may_be_adopted() -> None:
+    stranger = record({"app": "theirs"}, {})
+
+    assert reasons(plan(observed(sync(), stranger))) == [Reason.DESTINATION_CONFLICT]
+    assert verbs(plan(observed(sync(conflictPolicy="Adopt"), stranger))) == [(Verb.ADOPT, PLACE)]
+
+
+@pytest.mark.parametrize("policy", ["Fail", "Adopt"])
+def test_the_copy_of_a_living_sync_is_never_adopted(policy: str) -> None:
+    made = plan(observed(sync(conflictPolicy=policy), theirs(), living=("uid-of-another",)))
+
+    assert made.empty
+    assert reasons(made) == [Reason.DESTINATION_CONTESTED]
+    assert '"home/another"' in made.settled[0].message
+
+
+def test_a_copy_that_names_no_owner_is_still_another_syncs() -> None:
+    assert "another sync" in plan(observed(sync(), theirs(owner=None))).settled[0].message
+
+
+def test_the_copy_of_a_sync_that_has_to_yield_is_taken_over() -> None:
+    made = plan(observed(sync(), theirs(), yields=lambda _copy: True))
+
+    assert [(write.verb, write.why) for write in made.writes] == [
+        (Verb.UPDATE, "it is taken over from ConfigMapSync home/another")
+    ]
+
+
+def test_a_copy_of_this_sync_before_it_was_made_again_is_taken_back() -> None:
+    orphan = theirs(uid="uid-of-a-former-life", owner="home/sync")
+
+    assert verbs(plan(observed(sync(), orphan))) == [(Verb.UPDATE, PLACE)]
+    assert reasons(plan(observed(sync(), orphan, living=("uid-of-a-former-life",)))) == [Reason.DESTINATION_CONTESTED]
+
+
+def test_a_destination_that_another_rule_forbids_gets_nothing() -> None:
+    forbidden = {PLACE: Refusal(Reason.LOOP_DETECTED, "a -> b -> a")}
+
+    assert plan(observed(sync(), refused=forbidden)).settled == (Outcome("there", Reason.LOOP_DETECTED, "a -> b -> a"),)
+
+
+def test_a_renamed_copy_goes_only_after_its_successor_stands() -> None:
+    former, renamed = copy_of(sync()), sync(destinationConfigMapName="renamed")
+
+    first = plan(observed(renamed, former))
+    second = plan(observed(renamed, former, copy_of(renamed)))
+
+    assert verbs(first) == [(Verb.CREATE, Name("there", "renamed"))]
+    assert first.staged
+    assert verbs(second) == [(Verb.DELETE, PLACE)]
+    assert not second.staged
+
+
+@pytest.mark.parametrize(
+    ("policy", "marks", "verb"),
+    [("Delete", {}, Verb.DELETE), ("Orphan", {}, Verb.RELEASE), ("Delete", {ADOPTED: "true"}, Verb.RELEASE)],
+)
+def test_a_copy_whose_namespace_is_no_longer_selected_goes_as_the_policy_says(
+    policy: str, marks: dict[str, str], verb: Verb
+) -> None:
+    former = copy_of(sync())
+    moved = sync(destinationNamespace="elsewhere", deletionPolicy=policy)
+
+    made = plan(observed(moved, replace(former, annotations={**former.annotations, **marks})))
+
+    assert verbs(made) == [(Verb.CREATE, Name("elsewhere", "config")), (verb, PLACE)]
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("Retain", []), ("Delete", [(Verb.DELETE, PLACE)])])
+def test_without_a_source_copies_stay_or_go_as_the_policy_says(policy: str, expected: list[tuple[Verb, Name]]) -> None:
+    asked = sync(sourceDeletionPolicy=policy, deletionPolicy="Orphan")
+
+    made = plan(observed(asked, copy_of(asked), origin=None))
+
+    assert verbs(made) == expected
+    assert made.verdict is not None
+    assert made.verdict.reason is Reason.SOURCE_NOT_FOUND
+
+
+def test_without_a_source_a_namespace_that_is_no_longer_selected_is_cleaned_all_the_same() -> None:
+    moved = sync(destinationNamespace="elsewhere")
+
+    assert verbs(plan(observed(moved, copy_of(sync()), origin=None))) == [(Verb.DELETE, PLACE)]
+
+
+def test_a_deleted_sync_removes_its_copies_and_then_lets_go() -> None:
+    gone = sync().model_copy(
+        update={"metadata": sync().metadata.model_copy(update={"deletion_timestamp": "2026-01-01T00:00:00Z"})}
+    )
+
+    assert verbs(plan(observed(gone, copy_of(sync()), origin=None))) == [(Verb.DELETE, PLACE)]
+    assert plan(observed(gone, copy_of(sync()))).finalizer
+    assert not plan(observed(gone)).finalizer
+
+
+def test_a_suspended_sync_touches_nothing_and_says_so() -> None:
+    made = plan(observed(sync(suspend=True), origin=None))
+
+    assert made.empty
+    assert made.verdict is not None
+    assert made.verdict.reason is Reason.SUSPENDED
+
+
+def test_a_namespace_on_its_way_out_takes_its_copy_along_without_us() -> None:
+    leaving = {**NAMESPACES, "there": Namespace("there", terminating=True)}
+    closed = {**NAMESPACES, "there": Namespace("there", {"apps.nishaf.info/sync": "disabled"})}
+
+    assert plan(observed(sync(), copy_of(sync()), namespaces=leaving)).empty
+    assert verbs(plan(observed(sync(), copy_of(sync()), namespaces=closed))) == [(Verb.DELETE, PLACE)]
+
+
+@pytest.mark.parametrize(
+    ("mark", "verb"),
+    [("Delete", Verb.DELETE), ("Orphan", Verb.RELEASE), ("nonsense", Verb.RELEASE), (None, Verb.RELEASE)],
+)
+def test_an_abandoned_copy_goes_the_way_its_own_mark_tells(mark: str | None, verb: Verb) -> None:
+    copy = record({}, {DELETION_POLICY: mark} if mark else {})
+
+    assert [write.verb for write in abandon([copy], NAMESPACES, "its sync is gone")] == [verb]

@@ -103,6 +103,8 @@ class Graph:
     ) -> Iterator[tuple[NamespacedName, NamespacedName]]:
         """Destinations of `sync` that other syncs write too, each with one of those others: the oldest."""
         node = Node.of(sync, self._protected)
+        if not self._has_rivals(node):
+            return
         found = 0
         for namespace in sorted(self._selected(node)):
             rivals = self._writers(NamespacedName(namespace, node.destination_name), besides=node.key)

@@ -36,6 +36,7 @@ class Observed:
         namespaces: all namespaces of the cluster.
         is_living: whether a sync of that UID exists.
         foreign_at: the ConfigMap without marks that is known to stand at a place; None where none is known.
+        denied: what a named service account may not do any more; None where it may, or none is named.
         refused: destinations that another rule forbids.
         yields: whether the sync whose copy stands at a wanted place has to leave it to this one.
         protected: namespaces that are destinations only by exact name.
@@ -48,6 +49,7 @@ class Observed:
     namespaces: Mapping[str, Namespace]
     is_living: Callable[[str], bool]
     foreign_at: Callable[[NamespacedName], CopyRecord | None]
+    denied: str | None = None
     refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
     yields: Callable[[CopyRecord], bool] = lambda _copy: False
     protected: frozenset[str] = frozenset()
@@ -130,6 +132,10 @@ def plan(observed: Observed) -> Plan:
     if sync.spec.suspend:
         verdict = Outcome("", Reason.SUSPENDED, "spec.suspend is true: copies stay as they are")
         return Plan(verdict=verdict, finalizer=bool(owned))
+    if observed.denied is not None:
+        removals = _removals(observed, owned, wanted=frozenset(), why="the right to it is gone")
+        verdict = Outcome("", Reason.NOT_AUTHORIZED, observed.denied)
+        return Plan(removals=removals, verdict=verdict, finalizer=bool(owned))
     if observed.source is None:
         return _plan_without_source(observed, owned)
     return _plan_copies(observed, owned, observed.source)

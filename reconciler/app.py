@@ -21,6 +21,7 @@ from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.events import EventRecorder
 from kube.workqueue import WorkQueue
 from reconciler.applier import Applier
+from reconciler.authorization import Authorization
 from reconciler.caches import Caches
 from reconciler.controller import Controller
 from reconciler.metrics import Metrics, WorkQueueMetrics
@@ -99,7 +100,10 @@ class App:
         )
         sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
         reporter = Reporter(connection, self.caches.syncs, self.events, self.metrics, clock)
-        reconciler = Reconciler(self.caches, sources, self.applier, reporter)
+        authorization = Authorization(
+            connection, asyncio.get_running_loop().time, settings.protected(), settings.authorization_interval
+        )
+        reconciler = Reconciler(self.caches, sources, authorization, self.applier, reporter)
         self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self._connect()

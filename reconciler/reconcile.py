@@ -16,6 +16,7 @@ from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from kube.errors import Forbidden
 from reconciler.applier import Applier
+from reconciler.authorization import Authorization
 from reconciler.caches import Caches
 from reconciler.reporter import Reporter
 from reconciler.sources import Sources
@@ -51,9 +52,12 @@ class Applied:
 class Reconciler:
     """Makes the copies of one sync right."""
 
-    def __init__(self, caches: Caches, sources: Sources, applier: Applier, reporter: Reporter) -> None:
+    def __init__(
+        self, caches: Caches, sources: Sources, authorization: Authorization, applier: Applier, reporter: Reporter
+    ) -> None:
         self._caches = caches
         self._sources = sources
+        self._authorization = authorization
         self._applier = applier
         self._reporter = reporter
 
@@ -79,7 +83,7 @@ class Reconciler:
         released = await self._unguard(guarded, planned)
         if released is not None:
             await self._report(released, source, planned, applied)
-        return self._result(key, planned, applied)
+        return self._result(record, planned, applied)
 
     def _forget(self, key: NamespacedName) -> None:
         self._applier.release(key)
@@ -91,9 +95,9 @@ class Reconciler:
             return None, self._plan_unreadable(record)
         copies = self._caches.copies_naming(record)
         try:
-            source = await self._read_source(record.sync)
+            denied, source = await self._read(record.sync)
         except Forbidden as error:
-            message = f'source ConfigMap "{record.sync.source}" may not be read: {error}'
+            message = f'source ConfigMap "{record.sync.source}" or the right to it may not be read: {error}'
             return None, Plan(verdict=Outcome("", Reason.NOT_AUTHORIZED, message), finalizer=bool(copies))
         sync, refused = record.sync, self._refusals(record.sync)
         observed = Observed(
@@ -104,6 +108,7 @@ class Reconciler:
             namespaces=self._caches.namespace_views,
             is_living=self._caches.is_living,
             foreign_at=self._caches.obstacles.at,
+            denied=denied,
             refused=refused,
             yields=lambda copy: self._caches.yields(copy, sync),
             protected=self._caches.protected,
@@ -123,9 +128,12 @@ class Reconciler:
             self._caches.cut.discard(sync.key)
         return refused
 
-    async def _read_source(self, sync: ConfigMapSync) -> SourceObject | None:
-        """The source, where the plan depends on it."""
-        return None if sync.deleting or sync.spec.suspend else await self._sources.read(sync.source)
+    async def _read(self, sync: ConfigMapSync) -> tuple[str | None, SourceObject | None]:
+        """What a named service account lacks, and the source; each where the plan depends on it."""
+        if sync.deleting or sync.spec.suspend:
+            return None, None
+        denied = await self._authorization.denial(sync)
+        return denied, None if denied else await self._sources.read(sync.source)
 
     def _plan_unreadable(self, record: SyncRecord) -> Plan:
         """A spec nobody can read: its copies stay, unless it is being deleted; then each goes as its own mark says."""
@@ -171,7 +179,7 @@ class Reconciler:
         await self._reporter.report(record, report)
         self._applier.reported(record.key)
 
-    def _result(self, key: NamespacedName, planned: Plan, applied: Applied) -> Result:
+    def _result(self, record: SyncRecord, planned: Plan, applied: Applied) -> Result:
         """Look again at once where this was the first half; otherwise the first held destination sets the time.
 
         The second half removes what the copies just written replace, or takes the finalizer off once everything is removed.
@@ -180,4 +188,11 @@ class Reconciler:
         cleared = planned.removals and applied.removed and not applied.leftovers
         if cleared or (planned.staged and succeeded):
             return Result(requeue_after=0.0)
-        return Result(self._applier.next_retry(key))
+        waits = [self._applier.next_retry(record.key), self._next_authorization(record.sync)]
+        return Result(min((wait for wait in waits if wait is not None), default=None))
+
+    def _next_authorization(self, sync: ConfigMapSync | None) -> float | None:
+        """No event tells of a right that goes: whoever lives by one is looked at again and again."""
+        if sync is None or sync.deleting or sync.spec.suspend or sync.spec.service_account_name is None:
+            return None
+        return self._authorization.ask_again_after

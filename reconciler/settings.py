@@ -23,6 +23,12 @@ class ReconcilerSettings(ProcessSettings):
         default=16, ge=0, description="how much content of sources is kept between reconciles; the rest is read again"
     )
 
+    authorization_interval: float = Field(
+        default=60.0,
+        gt=0,
+        description="seconds after which a right taken from a spec.serviceAccountName is noticed at the latest",
+    )
+
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""
         own = {NAMESPACE_FILE.read_text(encoding="utf-8").strip()} if NAMESPACE_FILE.exists() else set()

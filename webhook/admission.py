@@ -14,16 +14,16 @@ from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError, forbidden, to_status
 from configmapsync.names import KIND, NamespacedName
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
+from configmapsync.rights import right_to_see, rights_needed
 from configmapsync.selection import Selector
+from configmapsync.targets import targets_of
 from configmapsync.validation import validate
 from kube.errors import ApiError
 from webhook import admit
 from webhook.admit import Candidate
-from webhook.authorization import Authorizer
+from webhook.authorization import Authorizer, of_user, subject_of
 from webhook.review import MalformedReviewError, Review, User, allowed, denied, failure
-from webhook.rights import of_user, right_to_see, rights_needed, subject_of
 from webhook.settings import AuthorizationMode
-from webhook.targets import targets_of
 from webhook.world import Visible, World
 
 log = structlog.stdlib.get_logger()

@@ -14,8 +14,8 @@ from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid,
 from configmapsync.names import GROUP, PLURAL, SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.resource import ConfigMapSync, ConflictPolicy
 from configmapsync.selection import Namespace, Selector
+from configmapsync.targets import Targets, each_open_ended
 from webhook.review import Document, Request, Review
-from webhook.targets import Targets, each_open_ended
 
 JUDGED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
 

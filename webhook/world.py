@@ -23,9 +23,9 @@ from configmapsync.topology import Graph
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import ApiError, NotFound
 from kube.informer import Informer
+from kube.parallel import all_of
 from kube.wire import PartialObject, decode_partial
 from webhook.admit import Candidate, View
-from webhook.parallel import all_of
 
 log = structlog.stdlib.get_logger()
 

@@ -11,10 +11,10 @@ from configmapsync.names import NamespacedName
 from configmapsync.resource import ConfigMapSync
 from configmapsync.resource import parse as parse_sync
 from configmapsync.selection import Namespace, Selector
+from configmapsync.targets import targets_of
 from tests.webhook import recorded
 from webhook.admit import Candidate, View, exempt, judge, mutation, warnings
 from webhook.review import Review, parse
-from webhook.targets import targets_of
 
 PROTECTED = frozenset({"kube-system"})
 

@@ -8,14 +8,14 @@ import pytest
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
 from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.rights import Right, right_to_see, rights_needed
 from configmapsync.selection import Selector
+from configmapsync.targets import Targets, targets_of
 from kube.errors import ApiError, Unreachable
 from tests.webhook import recorded
-from webhook.authorization import REMEMBERED_FOR_SECONDS, Authorizer
+from webhook.authorization import REMEMBERED_FOR_SECONDS, Authorizer, of_user, subject_of
 from webhook.review import User
 from webhook.review import parse as parse_review
-from webhook.rights import Right, of_user, right_to_see, rights_needed, subject_of
-from webhook.targets import Targets, targets_of
 
 ALICE = User(username="alice", groups=("devs", "system:authenticated"))
 

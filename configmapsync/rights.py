@@ -1,16 +1,15 @@
 """Which rights a sync makes use of, and whose rights count: pure questions, asked of nobody here.
 
 The rights follow from the spec alone, whether or not there is anything of those names: so neither they nor the sentence for what is
-missing can give away what exists. `authorization.py` asks the API server for the answers.
+missing can give away what exists. Webhook and reconciler ask the API server for the answers (`kube/access.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from configmapsync.names import GROUP, PLURAL, NamespacedName
 from configmapsync.resource import ConfigMapSync, DeletionPolicy
-from webhook.review import User
-from webhook.targets import Targets
+from configmapsync.targets import Targets
 
 EVERYWHERE = ""
 ANY_NAME = ""
@@ -61,18 +60,6 @@ class Denial:
     message: str
 
 
-def subject_of(sync: ConfigMapSync, user: User) -> Subject:
-    """Return who is judged: the named service account where there is one, else the user who sent the request."""
-    account = sync.spec.service_account_name
-    return of_service_account(sync.metadata.namespace, account) if account else of_user(user)
-
-
-def of_user(user: User) -> Subject:
-    """Return the user as the API server sent them: groups, uid and extra count for its authorizers."""
-    extra = tuple(sorted(user.extra.items()))
-    return Subject(f'user "{user.username}"', user.username, user.uid, user.groups, extra)
-
-
 def of_service_account(namespace: str, name: str) -> Subject:
     """Return a service account as the API server would authenticate it."""
     return Subject(
@@ -95,6 +82,15 @@ def rights_needed(sync: ConfigMapSync, targets: Targets) -> tuple[Need, ...]:
 def right_to_see(sync: NamespacedName) -> Right:
     """Return the right that is needed to be told of another sync."""
     return Right("get", sync.namespace, sync.name, GROUP, PLURAL)
+
+
+def denials_of(subject: Subject, sync: ConfigMapSync, needs: Sequence[Need], held: Collection[Right]) -> list[Denial]:
+    """Return what is missing where `subject` holds the rights `held`: one sentence for each field and namespace."""
+    return [
+        Denial(need.path, denial_sentence(subject, sync, need, missing))
+        for need in needs
+        if (missing := [right for right in need.rights if right not in held])
+    ]
 
 
 def _writing(sync: ConfigMapSync, namespace: str) -> tuple[Right, ...]:

@@ -15,7 +15,7 @@ from devcluster.errors import ApiStatus, bad_request, invalid
 from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
 from devcluster.parsing import go_kind
-from devcluster.types import OBJECT_META, AnyValue, ListOf, MapOf, Scalar, Struct, Type
+from devcluster.types import OBJECT_META, REVIEW_SPEC, AnyValue, ListOf, MapOf, Scalar, Struct, Type
 
 SECONDS = "2006-01-02T15:04:05"  # how Go's layouts of times begin
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -76,6 +76,19 @@ def check_metadata(document: Mapping[str, Any]) -> None:
     if not isinstance(metadata, dict):
         raise WrongTypeError(f"json: cannot unmarshal {go_kind(metadata)} into Go value of type v1.ObjectMeta")
     _check(metadata, OBJECT_META, "", OBJECT_META.name, [])
+
+
+def check_review(document: Mapping[str, Any], kind_name: str) -> None:
+    """Refuse a review or token request that asks in the wrong types.
+
+    Raises:
+        ApiStatus: 400.
+    """
+    try:
+        check_metadata(document)
+        _check(document.get("spec") or {}, REVIEW_SPEC, "spec", kind_name, [])
+    except WrongTypeError as error:
+        raise bad_request(f'{kind_name} in version "v1" cannot be handled as a {kind_name}: {error}') from error
 
 
 def cannot_be_handled(kind: Kind, why: object) -> ApiStatus:

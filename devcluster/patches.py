@@ -118,6 +118,8 @@ def _merge_list(old: list[Any], new: list[Any], type_: ListOf) -> list[Any]:
         return _ordered(list(dict.fromkeys([*old, *new])), old, new, type_)
     merged = list(old)
     for item in new:
+        if not isinstance(item, Mapping):
+            raise _rejected()
         for key in type_.keys:
             if key not in item:
                 raise ApiStatus(500, "", f"map: {_go_map(item)} does not contain declared merge key: {key}")

@@ -291,7 +291,7 @@ class Registry:
 
     def _name_causes(self, target: Target, new: Object) -> list[FieldCause]:
         dots = target.kind.key != NAMESPACES
-        if target.kind.group == RBAC_GROUP or target.kind.key == EVENTS:
+        if new["metadata"].get("name") and (target.kind.group == RBAC_GROUP or target.kind.key == EVENTS):
             return []  # their own rules allow more
         return list(metadata.name_causes(new["metadata"], dots=dots))
 

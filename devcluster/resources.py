@@ -14,7 +14,7 @@ import msgspec
 from devcluster import fields, patches
 from devcluster.access import Access
 from devcluster.catalog import Catalog
-from devcluster.decoding import WrongTypeError, cannot_be_handled, check_kind, check_metadata, typed
+from devcluster.decoding import WrongTypeError, cannot_be_handled, check_kind, check_metadata, check_review, typed
 from devcluster.errors import ApiStatus, FieldCause, bad_request, invalid
 from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
@@ -248,7 +248,7 @@ class Resources:
         metadata = document.get("metadata")
         if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
             raise bad_request("metadata.managedFields must be nil")
-        named, version = document.get("kind") or "", document.get("apiVersion") or "/"
+        named, version = str(document.get("kind") or ""), str(document.get("apiVersion") or "/")
         if (named, version) != (kind.kind, kind.api_version):
             raise bad_request(f"invalid object type: {version if '/' in version else f'/{version}'}, Kind={named}")
         return document
@@ -284,6 +284,7 @@ class Resources:
             raise not_allowed()
         account = self._registry.get(call.target)
         document = read_body(call.body, call.content_type, "TokenRequest").document
+        check_review(document, "TokenRequest")
         answer = request_token(
             self._access.tokens, self._access.uid_of, account, document, lambda: self._registry.timestamp
         )

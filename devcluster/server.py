@@ -14,6 +14,7 @@ from aiohttp import web
 from devcluster import discovery, openapi
 from devcluster.access import Access
 from devcluster.catalog import Catalog
+from devcluster.decoding import check_review
 from devcluster.errors import ApiStatus, bad_request, internal_error
 from devcluster.faults import Fault, Faults
 from devcluster.listening import Listener
@@ -163,6 +164,7 @@ class Server:
         if request.method != "POST":
             raise not_allowed()
         decoded = read_body(await request.read(), request.headers.get("Content-Type", ""), kind)
+        check_review(decoded.document, kind)
         answer = self._access.reviewer.answer(kind, user, namespace, decoded.document)
         return _json(answer, status=201)
 

@@ -151,3 +151,19 @@ OBJECT_REFERENCE = struct(
 def object_type(kind: str, /, **fields: Type) -> Struct:
     """The type of a whole object."""
     return Struct(kind, {"apiVersion": STRING, "kind": STRING, "metadata": OBJECT_META, **fields})
+
+
+REVIEW_SPEC = struct(  # what any of the reviews and token requests may ask
+    "ReviewSpec",
+    namespace=STRING,
+    user=STRING,
+    uid=STRING,
+    groups=STRING_LIST,
+    extra=MapOf(STRING_LIST),
+    resourceAttributes=MapOf(ANY),
+    nonResourceAttributes=MapOf(ANY),
+    token=STRING,
+    audiences=STRING_LIST,
+    expirationSeconds=INT64,
+    boundObjectRef=MapOf(ANY),
+)

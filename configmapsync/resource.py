@@ -6,12 +6,13 @@ means is `defaulting.py`'s; rules over several fields are `validation.py`'s.
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -39,10 +40,10 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=317)]  # 253 of pref
 LabelValue = Annotated[str, Field(max_length=63)]
 AnnotationValue = Annotated[str, Field(max_length=65536)]
 
-# Times have whole seconds, as the API server keeps them: a time read back must be equal to the one written.
+# Times have whole seconds and are UTC, as the API server keeps them: a time read back must be equal to the one written.
 Timestamp = Annotated[
-    datetime,
-    AfterValidator(lambda moment: moment.replace(microsecond=0)),
+    AwareDatetime,
+    AfterValidator(lambda moment: moment.astimezone(UTC).replace(microsecond=0)),
     PlainSerializer(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"), when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

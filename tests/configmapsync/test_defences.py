@@ -123,3 +123,11 @@ def test_a_key_by_which_a_tool_tracks_its_objects_is_not_taken_over_even_by_name
     assert is_tracking_key(key)
     assert made.labels.get(key) != "x"
     assert made.annotations.get(key) != "x"
+
+
+def test_a_time_in_another_zone_is_the_same_moment_and_one_without_a_zone_is_no_time() -> None:
+    elsewhere = read_status({"lastSyncTime": "2026-01-01T14:00:00+02:00"})
+
+    assert elsewhere is not None
+    assert elsewhere.model_dump(mode="json", by_alias=True)["lastSyncTime"] == "2026-01-01T12:00:00Z"
+    assert read_status({"lastSyncTime": "2026-01-01T14:00:00"}) is None

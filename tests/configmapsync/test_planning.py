@@ -104,3 +104,24 @@ def test_the_finalizer_stands_whenever_something_of_ours_is_or_will_be_out_there
 def test_a_suspended_sync_writes_nothing_until_it_is_deleted(world: World) -> None:
     if world.sync.spec.suspend and not world.sync.deleting:
         assert plan(world.observe()).empty
+
+
+@quick
+@given(worlds())
+def test_whose_right_is_gone_withdraws_every_copy_and_writes_none(world: World) -> None:
+    observed = replace(world.observe(), denied="robot may not get it")
+    planned = plan(observed)
+
+    assert plan(replace(observed, source=None)) == planned
+    if world.sync.spec.suspend and not world.sync.deleting:
+        assert planned.empty
+        return
+    assert not planned.writes
+    for copy in observed.copies:
+        namespace = world.namespaces.get(copy.namespace)
+        there = namespace is not None and not namespace.terminating and not copy.deleting
+        removed = copy.key in {removal.key for removal in planned.removals}
+        assert removed == (there and owns(world.sync, copy, world.living.__contains__))
+    if not world.sync.deleting:
+        assert planned.verdict is not None
+        assert planned.verdict.reason == "NotAuthorized"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.stage import Stage
+from tests.journeys.test_authorization import grant
 from tests.journeys.test_copies import _assert_silence
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
@@ -172,3 +173,26 @@ def _struck(cluster: Cluster, skip: int) -> bool:
 
 def _is_ready(stage: Stage, sync: str) -> bool:
     return stage.condition(sync).get("status") == "True"
+
+
+def test_copies_stay_while_nobody_says_what_a_service_account_may_do(
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None]
+) -> None:
+    process = start_reconciler("--authorization-interval", "1")
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    grant(stage.cluster, home, home, "get")
+    grant(stage.cluster, home, there, "create", "update", "delete")
+    sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
+    uid = stage.copy_becomes(content, there)["metadata"]["uid"]
+    stage.ready_becomes(sync, "True", "Synced")
+    fault("fail", verb="create", resource="subjectaccessreviews", status=500)
+    process.wait_for_line("reconcile failed")
+    wait_until(lambda: process.output().count("reconcile failed") > 3)
+
+    assert (stage.find(there) or {})["metadata"]["uid"] == uid
+    clear(stage.cluster)
+    content = stage.edit(home, "config", data={"key": "after"})
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")

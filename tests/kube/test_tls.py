@@ -122,9 +122,9 @@ async def test_certificates_that_cannot_be_used_are_said_in_one_line(
 
 async def test_an_old_fashioned_authority_is_trusted_where_that_is_asked_for(tmp_path: Path) -> None:
     """Many clusters have a CA without key identifiers, which Python 3.13 and later refuse unless told otherwise."""
-    pair = _old_fashioned(tmp_path)
+    authority, pair = _old_fashioned(tmp_path)
     async with api_server(tmp_path, _listener(pair)) as server:
-        server.authority = pair.certificate
+        server.authority = authority
         server.answer = answering()
         async with server.connection(disable_strict_tls=True) as connection:
             await connection.request("GET", "/things")
@@ -136,24 +136,33 @@ async def test_an_old_fashioned_authority_is_trusted_where_that_is_asked_for(tmp
                     await connection.request("GET", "/things")
 
 
-def _old_fashioned(folder: Path) -> KeyPair:
-    """One self-signed certificate, with as little in it as tools of old wrote."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "old")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - dt.timedelta(hours=1))
-        .not_valid_after(NOW + dt.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-    ).sign(key, hashes.SHA256())
+def _old_fashioned(folder: Path) -> tuple[Path, KeyPair]:
+    """An authority and what it signed, with as little in them as tools of old wrote: no key identifiers."""
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    authority = _certificate(
+        "old authority", authority_key, x509.BasicConstraints(ca=True, path_length=None), authority_key
+    )
+    certificate = _certificate("old", key, address, authority_key)
+    (folder / "old-ca.crt").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     pair = KeyPair(folder / "old.crt", folder / "old.key")
     pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     pair.key.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    return pair
+    return folder / "old-ca.crt", pair
+
+
+def _certificate(
+    name: str, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType, signer: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "old authority")]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - dt.timedelta(hours=1))
+        .not_valid_after(NOW + dt.timedelta(hours=1))
+        .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+    ).sign(signer, hashes.SHA256())

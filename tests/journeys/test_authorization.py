@@ -25,7 +25,9 @@ def grant(cluster: Cluster, account_namespace: str, namespace: str, *verbs: str)
     api = {"apiVersion": "rbac.authorization.k8s.io/v1"}
     metadata = {"name": "robot"}
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": list(verbs)}]
-    cluster.create(f"{RBAC}/namespaces/{namespace}/roles", {**api, "kind": "Role", "metadata": metadata, "rules": rules})
+    cluster.create(
+        f"{RBAC}/namespaces/{namespace}/roles", {**api, "kind": "Role", "metadata": metadata, "rules": rules}
+    )
     binding: dict[str, Any] = {
         **api,
         "kind": "RoleBinding",
@@ -47,7 +49,9 @@ def test_copies_come_with_the_right_go_with_it_and_come_back(stage: Stage, recon
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
     ready = stage.ready_becomes(sync, "False", "NotAuthorized")
-    assert f'service account "{home}/robot" may not get the ConfigMap "config" in namespace "{home}"' in ready["message"]
+    assert (
+        f'service account "{home}/robot" may not get the ConfigMap "config" in namespace "{home}"' in ready["message"]
+    )
     assert f'may not create, update, delete the ConfigMap "config" in namespace "{there}"' in ready["message"]
     assert stage.find(there) is None
 

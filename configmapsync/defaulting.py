@@ -9,6 +9,9 @@ from typing import Any
 
 from configmapsync.resource import ConfigMapSync, ConfigMapSyncSpec
 
+# Not False, 0 and the like: YAML makes False of a namespace called `no`, and that must be refused, not replaced by a default.
+_UNSET = (None, "")
+
 
 def with_defaults(sync: ConfigMapSync) -> ConfigMapSync:
     """The same resource with everything said that it leaves unsaid."""
@@ -40,9 +43,9 @@ def default_document(spec: dict[str, Any], namespace: str) -> dict[str, Any]:
         namespace: of the resource.
     """
     defaulted = dict(spec)
-    if not defaulted.get("sourceNamespace"):
+    if defaulted.get("sourceNamespace") in _UNSET:
         defaulted["sourceNamespace"] = namespace
-    if not defaulted.get("destinationConfigMapName") and defaulted.get("configMapName"):
+    if defaulted.get("destinationConfigMapName") in _UNSET and defaulted.get("configMapName"):
         defaulted["destinationConfigMapName"] = defaulted["configMapName"]
     for field in ("conflictPolicy", "deletionPolicy", "sourceDeletionPolicy"):
         if defaulted.get(field) is None:

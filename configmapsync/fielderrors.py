@@ -38,7 +38,7 @@ _WORDS = {
     ErrorKind.TOO_MANY: "Too many",
     ErrorKind.TYPE_INVALID: "Invalid value",
 }
-_WITHOUT_VALUE = frozenset({ErrorKind.REQUIRED, ErrorKind.FORBIDDEN, ErrorKind.TOO_LONG, ErrorKind.TOO_MANY})
+_WITHOUT_VALUE = frozenset({ErrorKind.REQUIRED, ErrorKind.FORBIDDEN, ErrorKind.TOO_LONG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class FieldError:
     Attributes:
         path: where, as `spec.keys[0].as`.
         kind: what is wrong.
-        value: the offending value; not shown for kinds that do not quote it.
+        value: the offending value (of too many, how many); not shown for kinds that do not quote it.
         detail: the rest of the sentence.
     """
 

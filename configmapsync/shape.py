@@ -12,7 +12,7 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 LABEL = rf"^{_LABEL}$"
 LABEL_GLOB = r"^[a-z0-9*?]([-a-z0-9*?]*[a-z0-9*?])?$"
 SUBDOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
-DATA_KEY = r"^[-._a-zA-Z0-9]+$"
+DATA_KEY = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"  # a volume has no file of the name ".", and keeps "..data" for itself
 DATA_KEY_GLOB = r"^[-._a-zA-Z0-9*?]+$"
 
 _WORDS = {
@@ -28,7 +28,9 @@ _WORDS = {
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
         "and end with an alphanumeric character"
     ),
-    DATA_KEY: "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+    DATA_KEY: (
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.', and must not be '.' or start with '..'"
+    ),
     DATA_KEY_GLOB: "a key pattern must consist of alphanumeric characters, '-', '_', '.', '*' or '?'",
 }
 _TYPES = {
@@ -68,7 +70,9 @@ def _field_error(path: str, problem: Mapping[str, Any]) -> FieldError:
         case "string_too_long":
             return FieldError(path, ErrorKind.TOO_LONG, detail=f"may not be more than {context['max_length']} bytes")
         case "too_long":
-            return FieldError(path, ErrorKind.TOO_MANY, detail=f"must have at most {context['max_length']} items")
+            return FieldError(
+                path, ErrorKind.TOO_MANY, context["actual_length"], f"must have at most {context['max_length']} items"
+            )
         case "enum":
             return not_supported(path, value, _supported(context["expected"]))
         case kind:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from configmapsync import globs
-from configmapsync.fielderrors import FieldError, duplicate, forbidden, invalid, required
+from configmapsync.fielderrors import ErrorKind, FieldError, duplicate, forbidden, invalid, required
 from configmapsync.names import MARKS, RESERVED_CONFIGMAPS
 from configmapsync.resource import (
     ConfigMapSync,
@@ -25,6 +25,7 @@ LABEL_VALUE = re.compile(rf"({_NAME})?")
 METADATA_GLOB = re.compile(r"[-A-Za-z0-9_./*?]+")
 LONGEST_NAME = 63
 LONGEST_PREFIX = 253
+MOST_ANNOTATION_BYTES = 256 * 1024  # of all keys and values of one object together: the API server's own limit
 
 NAME_WORDS = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 VALUE_WORDS = (
@@ -91,6 +92,9 @@ def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     yield from _labels_errors(spec.metadata.labels, "spec.metadata.labels")
     for key in spec.metadata.annotations:
         yield from _metadata_key_errors(key, f"spec.metadata.annotations[{key}]")
+    if sum(len(text.encode()) for entry in spec.metadata.annotations.items() for text in entry) > MOST_ANNOTATION_BYTES:
+        detail = f"may not be more than {MOST_ANNOTATION_BYTES} bytes"
+        yield FieldError("spec.metadata.annotations", ErrorKind.TOO_LONG, detail=detail)
     for part, keys in (("labels", spec.metadata.labels), ("annotations", spec.metadata.annotations)):
         for key in keys:
             if key in MARKS:

@@ -49,7 +49,10 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
             'spec.destinationNamespaces[1]: Invalid value: "-": a namespace pattern',
         ),
         ({"destinationNamespaces": "a"}, 'spec.destinationNamespaces: Invalid value: "a": must be of type array'),
-        ({"destinationNamespaces": ["x"] * 513}, "spec.destinationNamespaces: Too many: must have at most 512 items"),
+        (
+            {"destinationNamespaces": ["x"] * 513},
+            "spec.destinationNamespaces: Too many: 513: must have at most 512 items",
+        ),
         ({"destinationNamespace": "a", "nonsense": 1}, "spec.nonsense: Forbidden: unknown field"),
         (
             {"destinationNamespace": "a", "suspend": "yes"},

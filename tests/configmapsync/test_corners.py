@@ -1,0 +1,57 @@
+"""Corners where a wrong answer would be a silent one: each was measured on a real API server."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configmapsync.defaulting import default_document, with_defaults
+from configmapsync.resource import InvalidResource, parse
+from configmapsync.validation import validate
+from tests.configmapsync.objects import document
+
+
+def complaints(**spec: Any) -> list[str]:
+    try:
+        return [str(error) for error in validate(with_defaults(parse(document(destinationNamespace="a", **spec))))]
+    except InvalidResource as refusal:
+        return [str(error) for error in refusal.errors]
+
+
+@pytest.mark.parametrize("field", ["sourceNamespace", "destinationConfigMapName"])
+@pytest.mark.parametrize("value", [False, 0, [], {}])
+def test_a_value_of_the_wrong_type_is_refused_and_never_replaced_by_a_default(field: str, value: Any) -> None:
+    defaulted = default_document({"configMapName": "config", field: value}, "home")
+
+    assert defaulted[field] == value
+    assert complaints(**{field: value})
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_field_that_says_nothing_gets_its_default(value: str | None) -> None:
+    assert default_document({"configMapName": "config", "sourceNamespace": value}, "home")["sourceNamespace"] == "home"
+
+
+def is_config_map_key(key: str) -> bool:
+    """What an API server takes as a key of `data`."""
+    letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
+    return 0 < len(key) <= 253 and set(key) <= letters and key != "." and not key.startswith("..")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet=".a-_*\n/", max_size=5))
+def test_a_key_is_renamed_only_to_what_an_api_server_takes(key: str) -> None:
+    refused = [text for text in complaints(keys=[{"key": "a", "as": key}]) if text.startswith("spec.keys[0].as: ")]
+
+    assert bool(refused) != is_config_map_key(key)
+
+
+def test_annotations_that_no_object_can_hold_are_refused() -> None:
+    def annotations(last: int) -> dict[str, Any]:
+        return {"annotations": {f"k{number}": "x" * 65534 for number in range(3)} | {"k3": "x" * last}}
+
+    assert complaints(metadata=annotations(65534)) == []
+    assert complaints(metadata=annotations(65535)) == [
+        "spec.metadata.annotations: Too long: may not be more than 262144 bytes"
+    ]

@@ -1,0 +1,118 @@
+"""Which rights a sync makes use of, field by field; and that a denial tells nothing but what the spec says."""
+
+from typing import Any
+
+from configmapsync.names import NamespacedName
+from configmapsync.rights import Right, denials_of, of_service_account, right_to_see, rights_needed
+from configmapsync.selection import Namespace, Selector
+from configmapsync.targets import SELECTOR_PATH, Targets, each_open_ended, targets_of
+from tests.configmapsync.objects import sync
+
+ACCOUNT = of_service_account("home", "syncer")
+WHOLE: dict[str, Any] = {
+    "destinationNamespace": "web",
+    "destinationNamespaces": ["shop", "team-*"],
+    "destinationNamespaceSelector": {"matchLabels": {"config": "shared"}},
+}
+
+
+def targets(**spec: Any) -> Targets:
+    one = sync(**spec)
+    return targets_of(one, Selector.of(one, frozenset()))
+
+
+def test_every_destination_is_known_by_the_field_that_asks_for_it() -> None:
+    found = targets(**WHOLE)
+
+    assert found.named == {"web": "spec.destinationNamespace", "shop": "spec.destinationNamespaces[0]"}
+    assert found.open_ended == ("spec.destinationNamespaces[1]", SELECTOR_PATH)
+    assert found.path_to("shop") == "spec.destinationNamespaces[0]"
+    assert found.path_to("team-a") == "spec.destinationNamespaces[1]"
+    assert found.path_to("labelled") == SELECTOR_PATH
+
+
+def test_an_excluded_name_is_no_target() -> None:
+    found = targets(destinationNamespace="web", destinationNamespaces=["shop"], excludedNamespaces=["w*"])
+
+    assert list(found.named) == ["shop"]
+    assert found.open_ended == ()
+
+
+def test_each_open_form_is_asked_about_alone() -> None:
+    forms = {(path, value): Selector.of(alone, frozenset()) for path, value, alone in each_open_ended(sync(**WHOLE))}
+
+    by_glob = forms[("spec.destinationNamespaces[1]", '"team-*"')]
+    by_label = forms[(SELECTOR_PATH, "the selector")]
+    assert len(forms) == 2
+    assert (by_glob.matches(Namespace("team-a")), by_glob.matches(Namespace("web"))) == (True, False)
+    assert (by_label.matches(Namespace("x", {"config": "shared"})), by_label.matches(Namespace("team-a"))) == (
+        True,
+        False,
+    )
+    assert list(each_open_ended(sync(destinationNamespace="web"))) == []
+
+
+def test_the_source_is_read_and_each_destination_written_by_name_where_it_is_named_and_everywhere_where_it_is_not() -> (
+    None
+):
+    one = sync(**WHOLE)
+
+    needs = rights_needed(one, targets(**WHOLE))
+
+    assert [(need.path, need.namespace) for need in needs] == [
+        ("spec.configMapName", "home"),
+        ("spec.destinationNamespace", "web"),
+        ("spec.destinationNamespaces[0]", "shop"),
+        ("spec.destinationNamespaces[1]", ""),
+        (SELECTOR_PATH, ""),
+    ]
+    assert needs[0].rights == (Right("get", "home", "config"),)
+    assert needs[1].rights == (
+        Right("create", "web"),
+        Right("update", "web", "config"),
+        Right("delete", "web", "config"),
+    )
+
+
+def test_copies_that_are_never_deleted_need_no_right_to_delete() -> None:
+    spec = {"destinationNamespace": "web", "deletionPolicy": "Orphan"}
+
+    assert [right.verb for right in rights_needed(sync(**spec), targets(**spec))[1].rights] == ["create", "update"]
+
+
+def test_a_denial_names_what_is_missing_once_for_each_field() -> None:
+    spec = {"destinationNamespace": "shop", "destinationNamespaces": ["team-*"]}
+    needs = rights_needed(sync(**spec), targets(**spec))
+    held = {Right("get", "home", "config"), Right("create", "shop")}
+
+    assert [(denial.path, denial.message) for denial in denials_of(ACCOUNT, sync(**spec), needs, held)] == [
+        (
+            "spec.destinationNamespace",
+            'service account "home/syncer" may not update, delete the ConfigMap "config" in namespace "shop"',
+        ),
+        (
+            "spec.destinationNamespaces[0]",
+            'service account "home/syncer" may not create, update, delete the ConfigMap "config" in every namespace',
+        ),
+    ]
+    everything = {right for need in needs for right in need.rights}
+    assert denials_of(ACCOUNT, sync(**spec), needs, everything) == []
+
+
+def test_a_denied_source_is_told_by_the_name_of_the_source() -> None:
+    spec = {"sourceNamespace": "central", "destinationConfigMapName": "copy"}
+    first = denials_of(ACCOUNT, sync(**spec), rights_needed(sync(**spec), targets(**spec)), set())[0]
+
+    assert first.message == 'service account "home/syncer" may not get the ConfigMap "config" in namespace "central"'
+
+
+def test_a_service_account_is_who_the_api_server_would_say_it_is() -> None:
+    assert ACCOUNT.username == "system:serviceaccount:home:syncer"
+    assert ACCOUNT.groups == ("system:serviceaccounts", "system:serviceaccounts:home", "system:authenticated")
+
+
+def test_a_right_held_everywhere_covers_each_object() -> None:
+    assert Right("update", "web", "config").broad == Right("update", "")
+    assert right_to_see(NamespacedName("home", "sync")).broad == Right(
+        "get", "", group="apps.nishaf.info", resource="configmapsyncs"
+    )

@@ -171,6 +171,10 @@ def _joined(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
+# At an end, Go's "$" is the end of the text; Python's is also the place before a last newline.
+END = re.compile(r"(?<!\\)\$(?=$|[)|])")
+
+
 @lru_cache(maxsize=1024)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+    return re.compile(END.sub(r"\\Z", pattern))

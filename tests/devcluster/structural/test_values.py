@@ -102,6 +102,7 @@ def told(spec: Any) -> list[str]:
         ),
         ({"text": "b"}, 'spec.text: Invalid value: "b": spec.text in body should be at least 2 chars long'),
         ({"text": "ab"}, "spec.text: Invalid value: \"ab\": spec.text in body should match '^a+$'"),
+        ({"text": "aa\n"}, "spec.text: Invalid value: \"aa\\n\": spec.text in body should match '^a+$'"),
         ({"date": "x"}, 'spec.date: Invalid value: "x": spec.date in body must be of type date-time: "x"'),
         (
             {"date": "2020-01-02"},

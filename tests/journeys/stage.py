@@ -123,10 +123,16 @@ class Stage:
         return wait_until(so, within)
 
     def versions(self) -> dict[str, str]:
-        """The version of every ConfigMap and sync there is: what must not move while all is idle."""
+        """The version of every ConfigMap and sync there is, but for those that go with their namespace: what must not move while all is idle."""
+        namespaces = self.cluster.get("/api/v1/namespaces")["items"]
+        leaving = {item["metadata"]["name"] for item in namespaces if "deletionTimestamp" in item["metadata"]}
         paths = ("/api/v1/configmaps", f"/apis/{API_VERSION}/{PLURAL}")
         items = [item["metadata"] for path in paths for item in self.cluster.get(path)["items"]]
-        return {f"{item['namespace']}/{item['name']}/{item['uid']}": item["resourceVersion"] for item in items}
+        return {
+            f"{item['namespace']}/{item['name']}/{item['uid']}": item["resourceVersion"]
+            for item in items
+            if item["namespace"] not in leaving
+        }
 
 
 def encoded(raw: bytes) -> str:

@@ -111,16 +111,22 @@ class Applier:
         return tuple(batch.outcomes.values())
 
     def next_retry(self, sync: NamespacedName) -> float | None:
-        """Seconds until the first held destination of `sync` may be tried again; None where none is held."""
+        """Seconds until the first held destination of `sync` may be tried again; None where none is held.
+
+        One whose time came since it was kept back is due at once, and is told only once: it may not be wanted any more.
+        """
         now = asyncio.get_running_loop().time()
-        return min((held.until - now for held in self._held.get(sync, {}).values() if held.until > now), default=None)
+        lanes = self._held.pop(sync, {})
+        if later := {key: held for key, held in lanes.items() if held.until > now}:
+            self._held[sync] = later
+        return min((max(held.until - now, 0.0) for held in lanes.values()), default=None)
 
     def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:
         """Stop holding one destination back, or all of a sync: what kept them may have changed."""
         lanes = self._held.get(sync, {})
         for key in [destination] if destination else list(lanes):
-            if lanes.pop(key, None):
-                self._backoff.forget((sync, key))
+            lanes.pop(key, None)
+            self._backoff.forget((sync, key))
         if not lanes:
             self._held.pop(sync, None)
 

@@ -215,3 +215,17 @@ async def test_draining_waits_for_what_is_in_flight() -> None:
     await bench.applier.drain()
 
     assert bench.writer.done == ["slow"]
+
+
+async def test_one_whose_time_comes_while_the_rest_is_reported_is_due_at_once_and_told_once() -> None:
+    """Else nothing would bring the sync back: its timer was the one that brought it, a moment too early."""
+    bench = Bench()
+    bench.writer.answers["a"] = [error(TooManyRequests, 429, retry_after=1.0)]
+    await bench.apply(write("a"))
+    await asyncio.sleep(0.9999)
+    assert (await bench.apply(write("a")))["a"] is Reason.WRITE_FAILED
+    await asyncio.sleep(0.001)
+
+    assert bench.applier.next_retry(SYNC) == 0.0
+    assert bench.applier.next_retry(SYNC) is None
+    assert (await bench.apply(write("a")))["a"] is Reason.SYNCED

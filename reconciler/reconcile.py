@@ -188,11 +188,12 @@ class Reconciler:
         cleared = planned.removals and applied.removed and not applied.leftovers
         if cleared or (planned.staged and succeeded):
             return Result(requeue_after=0.0)
-        waits = [self._applier.next_retry(record.key), self._next_authorization(record.sync)]
+        waits = [self._applier.next_retry(record.key), self._next_authorization(record.sync, planned)]
         return Result(min((wait for wait in waits if wait is not None), default=None))
 
-    def _next_authorization(self, sync: ConfigMapSync | None) -> float | None:
-        """No event tells of a right that goes: whoever lives by one is looked at again and again."""
-        if sync is None or sync.deleting or sync.spec.suspend or sync.spec.service_account_name is None:
+    def _next_authorization(self, sync: ConfigMapSync | None, planned: Plan) -> float | None:
+        """No event tells of a right that comes or goes: whoever lives by one, or waits for one, is looked at again and again."""
+        if sync is None or sync.deleting or sync.spec.suspend:
             return None
-        return self._authorization.ask_again_after
+        waiting = planned.verdict is not None and planned.verdict.reason is Reason.NOT_AUTHORIZED
+        return self._authorization.ask_again_after if waiting or sync.spec.service_account_name else None

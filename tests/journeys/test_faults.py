@@ -196,3 +196,19 @@ def test_copies_stay_while_nobody_says_what_a_service_account_may_do(
 
     stage.copy_becomes(content, there)
     stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_source_that_may_not_be_read_is_copied_once_it_may(
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None]
+) -> None:
+    start_reconciler("--authorization-interval", "1")
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    fault("fail", verb="get", resource="configmaps", namespace=home, status=403)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.ready_becomes(sync, "False", "NotAuthorized")
+
+    clear(stage.cluster)
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")

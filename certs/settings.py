@@ -39,15 +39,16 @@ class Settings(ProcessSettings):
     command: CliPositionalArg[Literal["ensure", "inspect"]] = Field(description="ensure or inspect")
     health_address: CliSuppress[AddressText] = Field(default=":0", description="unused: a script answers no probes")
     namespace: str = Field(default="configmapsync-system", description="namespace of the Secret and of the service")
-    secret: str = Field(default="configmapsync-webhook-tls", description="name of the kubernetes.io/tls Secret")
+    secret: str = Field(default="configmapsync-webhook", description="name of the kubernetes.io/tls Secret")
     service: str = Field(default="configmapsync-webhook", description="service that the API server calls")
     cluster_domain: str = Field(default="cluster.local", description="domain of the cluster's own names")
     extra_names: list[str] = Field(default=[], description="further DNS names or addresses in the certificate")
     mutating_configuration: str = Field(
-        default="configmapsync", description="MutatingWebhookConfiguration that must trust the CA; empty: none"
+        default="configmapsync-webhook", description="MutatingWebhookConfiguration that must trust the CA; empty: none"
     )
     validating_configuration: str = Field(
-        default="configmapsync", description="ValidatingWebhookConfiguration that must trust the CA; empty: none"
+        default="configmapsync-webhook",
+        description="ValidatingWebhookConfiguration that must trust the CA; empty: none",
     )
     dir: Path | None = Field(default=None, description="keep everything in this directory instead of a Secret")
     inject: bool | None = Field(

@@ -68,10 +68,8 @@ class Story:
             *("--service-address", f"{WEBHOOK_SERVICE}=127.0.0.1:{webhook}"),
         )
         self._processes.wait_for_file(self._kubeconfig)
-        terminal.kubectl("apply -k config/crd")
+        terminal.kubectl("apply -k config/default")
         terminal.kubectl("wait --for=condition=Established crd/configmapsyncs.apps.nishaf.info")
-        terminal.kubectl("create namespace configmapsync-system")
-        terminal.kubectl("apply -k config/webhook")
         certificates = str(self._folder / "tls")
         terminal.command(
             "certs", "ensure", "--dir", certificates, "--inject", "--kubeconfig", kubeconfig, "--log-format", "console"

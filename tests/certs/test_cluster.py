@@ -48,7 +48,7 @@ class Installed:
 
     @property
     def secret_path(self) -> str:
-        return f"/api/v1/namespaces/{self.namespace}/secrets/configmapsync-webhook-tls"
+        return f"/api/v1/namespaces/{self.namespace}/secrets/configmapsync-webhook"
 
     def secret(self) -> dict[str, Any]:
         return self.cluster.get(self.secret_path)
@@ -147,7 +147,7 @@ def test_a_secret_of_somebody_else_is_refused_and_left_alone(installed: Installe
     theirs = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "configmapsync-webhook-tls"},
+        "metadata": {"name": "configmapsync-webhook"},
         "type": "kubernetes.io/tls",
         "stringData": {"tls.crt": "theirs", "tls.key": "theirs"},
     }

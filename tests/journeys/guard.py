@@ -1,4 +1,4 @@
-"""The webhook as a real process in front of a cluster: certificates made by the real tool, registered as `config/webhook` says.
+"""The webhook as a real process in front of a cluster: certificates made by the real tool, registered as `config/default` says.
 
 Only the address differs from an installation: the API server is told a URL on this machine instead of a service.
 """
@@ -10,16 +10,18 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import structlog
-import yaml
 
 from certs.__main__ import main as certificate_tool
 from tests.support.cluster import Cluster
+from tests.support.manifests import build, of_kind
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 
-MANIFESTS = Path(__file__).parents[2] / "config" / "webhook"
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1"
-NAME = "configmapsync"
-RESOURCES = {"mutating.yaml": "mutatingwebhookconfigurations", "validating.yaml": "validatingwebhookconfigurations"}
+NAME = "configmapsync-webhook"
+RESOURCES = {
+    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
+}
 QUICKLY = "0.2"
 
 
@@ -48,12 +50,11 @@ class Guard:
 
     def register(self) -> None:
         """Create both configurations as they are shipped, with our address."""
-        for file, resource in RESOURCES.items():
-            document = yaml.safe_load((MANIFESTS / file).read_text())
+        for document in of_kind(build(), *RESOURCES):
             for webhook in document["webhooks"]:
                 path = webhook["clientConfig"].pop("service")["path"]
                 webhook["clientConfig"]["url"] = f"https://{LOCAL_ADDRESS}:{self.port}{path}"
-            self.cluster.create(f"{CONFIGURATIONS}/{resource}", document)
+            self.cluster.create(f"{CONFIGURATIONS}/{RESOURCES[document['kind']]}", document)
 
     def unregister(self) -> None:
         """Remove both."""

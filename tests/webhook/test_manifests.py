@@ -1,37 +1,32 @@
-"""What `config/webhook` tells the API server is what the processes do: the same paths, names and limits."""
+"""What `config/default` tells the API server is what the processes do: the same paths, names and limits."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from certs.settings import Settings as CertsSettings
 from configmapsync.names import GROUP, PLURAL, VERSION
 from runtime.settings import load
+from tests.support.manifests import build, named
 from webhook.admission import DECIDED_WITHIN_SECONDS
 from webhook.server import MUTATE_PATH, VALIDATE_PATH
 
-FOLDER = Path(__file__).parents[2] / "config" / "webhook"
-CONFIGURATIONS = {"mutating.yaml": MUTATE_PATH, "validating.yaml": VALIDATE_PATH}
+NAME = "configmapsync-webhook"
+PATHS = {"MutatingWebhookConfiguration": MUTATE_PATH, "ValidatingWebhookConfiguration": VALIDATE_PATH}
 
 
-def _read(name: str) -> dict[str, Any]:
-    return yaml.safe_load((FOLDER / name).read_text())
-
-
-@pytest.fixture(params=CONFIGURATIONS)
+@pytest.fixture(params=PATHS)
 def configuration(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return _read(request.param) | {"path": CONFIGURATIONS[request.param]}
+    return named(build(), request.param, NAME)
 
 
 def test_it_is_called_where_it_listens(configuration: dict[str, Any]):
     [webhook] = configuration["webhooks"]
-    service = _read("service.yaml")
+    service = named(build(), "Service", NAME)
     assert webhook["clientConfig"]["service"] == {
         "namespace": service["metadata"]["namespace"],
         "name": service["metadata"]["name"],
-        "path": configuration["path"],
+        "path": PATHS[configuration["kind"]],
     }
 
 

@@ -23,6 +23,10 @@ class Backoff(Generic[Key]):
         self._longest = longest
         self._failures: dict[Key, int] = {}
 
+    def __len__(self) -> int:
+        """How many keys failed when they were tried last."""
+        return len(self._failures)
+
     def next(self, key: Key, retry_after: float | None = None) -> float:
         """Count a failure of `key`; returns the seconds to wait, never less than the server's own `retry_after`."""
         failures = self._failures.get(key, 0)

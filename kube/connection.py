@@ -13,7 +13,8 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -30,6 +31,7 @@ __all__ = [
     "ConfigurationError",
     "Connection",
     "ConnectionSettings",
+    "RequestMetrics",
 ]
 
 ACCEPT_JSON = "application/json"
@@ -43,6 +45,7 @@ REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)  # the whol
 LONGEST_LINE = 32 << 20  # bytes of one watch event: 1 MiB of "<" is 6 MiB once the server has escaped it
 READ_AHEAD = 1 << 18  # bytes
 LARGE_BODY = 1 << 19  # bytes
+NO_ANSWER = "<error>"  # client-go's word in place of a code
 POOLED_FOR = 60.0  # seconds an idle connection is kept; the server closes it after 90
 KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 35_000))
 
@@ -68,25 +71,38 @@ class ConnectionSettings:
     service_account: Path = credentials.SERVICE_ACCOUNT
 
 
+class RequestMetrics(Protocol):
+    """Where a connection tells of its requests."""
+
+    def answered(self, method: str, host: str, code: str, seconds: float) -> None:
+        """A request was sent, and its answer began after so many seconds; `<error>` stands for the code where none came."""
+
+
 class Connection:
     """Requests and watches to one API server, as one user."""
 
-    def __init__(self, target: Target, settings: ConnectionSettings) -> None:
+    def __init__(self, target: Target, settings: ConnectionSettings, metrics: RequestMetrics | None = None) -> None:
         self._target = target
+        self._metrics = metrics
+        self._authority = urlsplit(target.host).netloc.rpartition("@")[2]
         context = _tls_context(target, strict=not settings.disable_strict_tls)
         self._requests = _session(context, settings.write_limit, settings.user_agent)
         self._watches = _session(context, 0, settings.user_agent)
 
     @classmethod
-    async def open(cls, settings: ConnectionSettings) -> Self:
+    async def open(cls, settings: ConnectionSettings, metrics: RequestMetrics | None = None) -> Self:
         """Find the API server and make ready to talk to it; nothing is sent yet.
+
+        Args:
+            settings: how to connect.
+            metrics: is told of every request; by default nobody is.
 
         Raises:
             ConfigurationError: it cannot be found, or its certificates cannot be read; one line for people.
         """
         target = await credentials.find(settings.kubeconfig, settings.context, settings.service_account)
         try:
-            return cls(target, settings)
+            return cls(target, settings, metrics)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(f"the certificates for {target.host} cannot be used: {error}") from error
 
@@ -185,17 +201,24 @@ class Connection:
         limits: aiohttp.ClientTimeout,
         authorization: str | None,
     ) -> aiohttp.ClientResponse:
-        response = await session.request(
-            outgoing.method,
-            self._target.host + outgoing.path,
-            params=outgoing.params,
-            data=outgoing.data(),
-            headers=outgoing.headers(authorization),
-            timeout=limits,
-            proxy=self._target.proxy,
-            server_hostname=self._target.server_name,
-            allow_redirects=False,
-        )
+        code, began = NO_ANSWER, asyncio.get_running_loop().time()
+        try:
+            response = await session.request(
+                outgoing.method,
+                self._target.host + outgoing.path,
+                params=outgoing.params,
+                data=outgoing.data(),
+                headers=outgoing.headers(authorization),
+                timeout=limits,
+                proxy=self._target.proxy,
+                server_hostname=self._target.server_name,
+                allow_redirects=False,
+            )
+            code = str(response.status)
+        finally:
+            if self._metrics is not None:
+                seconds = asyncio.get_running_loop().time() - began
+                self._metrics.answered(outgoing.method, self._authority, code, seconds)
         if 200 <= response.status < 300:
             return response
         async with response:

@@ -91,6 +91,16 @@ class Informer(Generic[R]):
         """When the API server was last heard, on the event loop's clock."""
         return self._reflector.last_heard
 
+    @property
+    def lists(self) -> int:
+        """How often the whole collection was read: once, and again whenever the watch could not be resumed."""
+        return self._reflector.lists
+
+    @property
+    def watches(self) -> int:
+        """How often a watch was opened; a healthy one is renewed every five to ten minutes."""
+        return self._reflector.watches
+
     async def run(self) -> None:
         """Keep up until cancelled."""
         await self._reflector.run()

@@ -64,6 +64,8 @@ class Reflector:
         self._log = structlog.get_logger("reflector").bind(path=path)
         self.problem: ApiError | None = None
         self.last_heard = asyncio.get_running_loop().time()
+        self.lists = 0  # that came whole
+        self.watches = 0  # that were opened
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -114,6 +116,7 @@ class Reflector:
             total_timeout=seconds + GRACE_SECONDS,
         )
         async with stream as lines:
+            self.watches += 1
             self._heard()
             async for line in lines:
                 self._version = self._take(line)
@@ -137,6 +140,7 @@ class Reflector:
             token = page.metadata.continue_
             if not token:
                 self._sink.list_complete(version)
+                self.lists += 1
                 return version
 
     def _take(self, line: bytes) -> str:

@@ -52,6 +52,11 @@ class WorkQueue(Generic[Key]):
     def __len__(self) -> int:
         return sum(len(waiting) for waiting in self._ready.values())
 
+    def working_for(self) -> tuple[float, ...]:
+        """For how many seconds each name that a worker has now has been worked on."""
+        now = asyncio.get_running_loop().time()
+        return tuple(now - since for since in self._working.values())
+
     def add(self, key: Key, priority: Priority = Priority.HIGH) -> None:
         """Have `key` worked on as soon as a worker is free."""
         if self._closed:

@@ -7,7 +7,6 @@ is whole. The order of the stop: no new work, writes in flight finished, then th
 import asyncio
 import gc
 import random
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -28,10 +27,13 @@ from reconciler.metrics import Metrics, WorkQueueMetrics
 from reconciler.reconcile import Reconciler
 from reconciler.reporter import Reporter
 from reconciler.settings import ReconcilerSettings
+from reconciler.snapshots import observe
 from reconciler.sources import Sources
+from reconciler.standing import Standing
 from reconciler.triggers import Triggers
 from reconciler.writer import Writer
 from runtime.health import HealthServer
+from runtime.metrics import RequestMetrics, new_registry, observe_watches
 from runtime.settings import Address
 
 EXIT_OK = 0
@@ -47,13 +49,14 @@ Clock = Callable[[], datetime]
 async def run(settings: ReconcilerSettings, clock: Clock, chance: random.Random, stop: asyncio.Event) -> int:
     """Run the reconciler until `stop` is set; returns the exit code."""
     log = structlog.get_logger("app")
+    registry = new_registry()
     try:
-        connection = await Connection.open(_connection_settings(settings))
+        connection = await Connection.open(_connection_settings(settings), RequestMetrics(registry))
     except ConfigurationError as error:
         log.error("no way to the API server", error=str(error))  # noqa: TRY400 - one line for people, no traceback
         return EXIT_FAILURE
     async with connection:
-        app = App(settings, connection, clock, chance)
+        app = App(settings, connection, registry, clock, chance)
         try:
             address = await app.health.start()
         except OSError as error:
@@ -82,10 +85,16 @@ class App:
     """All parts of one reconciler, each built here and nowhere else."""
 
     def __init__(
-        self, settings: ReconcilerSettings, connection: Connection, clock: Clock, chance: random.Random
+        self,
+        settings: ReconcilerSettings,
+        connection: Connection,
+        registry: CollectorRegistry,
+        clock: Clock,
+        chance: random.Random,
     ) -> None:
-        registry = CollectorRegistry()
+        self._now = asyncio.get_running_loop().time
         self.metrics = Metrics(registry)
+        self.standing = Standing(self._now, self.metrics.propagated)
         self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
         self.caches = Caches(connection, settings.protected(), chance)
         self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
@@ -99,19 +108,19 @@ class App:
             settings.parallel_writes,
         )
         sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
-        reporter = Reporter(connection, self.caches.syncs, self.events, self.metrics, clock)
+        reporter = Reporter(connection, self.caches.syncs, self.events, self.metrics, self.standing, clock)
         authorization = Authorization(
             connection, asyncio.get_running_loop().time, settings.protected(), settings.authorization_interval
         )
         reconciler = Reconciler(self.caches, sources, authorization, self.applier, reporter)
         self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
-        self._connect()
+        self._connect(registry)
 
-    def _connect(self) -> None:
-        Triggers(self.caches, self.queue, self.applier).connect()
-        self.metrics.observe_syncs(self._syncs_by_reason)
-        self.metrics.observe_watches(self._watch_ages)
+    def _connect(self, registry: CollectorRegistry) -> None:
+        Triggers(self.caches, self.queue, self.applier, self.standing).connect()
+        observe_watches(registry, self.caches.all, self._now)
+        observe(registry, self.queue, self.controller, self.applier, self.standing)
         for name in self.caches.all:
             self.health.ready_when(name, partial(self._unready, name))
             self.health.alive_when(name, partial(self._deaf, name))
@@ -134,6 +143,7 @@ class App:
         structlog.get_logger("app").info(
             "caches are in sync", **{name: len(informer) for name, informer in self.caches.all.items()}
         )
+        self.standing.begin()
         await self.controller.run()
 
     async def _drain(self) -> None:
@@ -155,11 +165,4 @@ class App:
         return f"the watch of {name} has heard nothing for {age:.0f} s" if age > DEAF_LIMIT else None
 
     def _watch_ages(self) -> dict[str, float]:
-        now = asyncio.get_running_loop().time()
-        return {name: now - informer.last_heard for name, informer in self.caches.all.items()}
-
-    def _syncs_by_reason(self) -> Counter[str]:
-        conditions = (
-            condition for sync in self.caches.syncs.values() if sync.status for condition in sync.status.conditions
-        )
-        return Counter(condition.reason for condition in conditions if condition.type == "Ready")
+        return {name: self._now() - informer.last_heard for name, informer in self.caches.all.items()}

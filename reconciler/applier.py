@@ -19,7 +19,7 @@ from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.errors import ApiError, Retry, retry_of
 from reconciler.failures import is_stale, outcome_of
-from reconciler.metrics import Metrics
+from reconciler.metrics import DONE, FAILED, Metrics
 from reconciler.writer import Writer
 
 LONGEST_HOLD = 300.0  # seconds; for what only an edit can mend
@@ -130,6 +130,10 @@ class Applier:
         if not lanes:
             self._held.pop(sync, None)
 
+    def held(self) -> int:
+        """How many destinations failed and wait for their next try."""
+        return sum(len(lanes) for lanes in self._held.values())
+
     def has_written(self, sync: NamespacedName) -> bool:
         """Whether a copy of `sync` was written since it was last reported; a slow write may end in a later reconcile than it began."""
         return sync in self._written
@@ -196,7 +200,7 @@ class Applier:
         former = write.record.synced_by if write.record else None
         for other in {*self._waiting(write.key), *([former] if former else [])} - {sync}:
             self._wake(other)  # our own writes make no events for us, but they may be news for another sync
-        self._metrics.wrote(write.verb, "done")
+        self._metrics.wrote(write.verb, DONE)
         self._log.debug("wrote", verb=write.verb, why=write.why, **_names(sync, write))
         return Outcome(write.key.namespace, Reason.SYNCED)
 
@@ -207,7 +211,7 @@ class Applier:
         digest = write.template.digest if write.template else None
         held = Held(asyncio.get_running_loop().time() + delay, outcome, digest, final)
         self._held.setdefault(sync, {})[write.key] = held
-        self._metrics.wrote(write.verb, "failed")
+        self._metrics.wrote(write.verb, FAILED)
         if stale:
             self._wake(sync)  # the world was not as planned; the caches know better now
         self._log.warning(

@@ -33,6 +33,11 @@ class Controller:
         self._metrics = metrics
         self._workers = workers
         self._log = structlog.get_logger("controller")
+        metrics.working(workers)
+
+    def failing(self) -> int:
+        """How many syncs could not be reconciled and wait for their next try."""
+        return len(self._backoff)
 
     async def run(self) -> None:
         """Work until the queue is shut down."""
@@ -65,13 +70,14 @@ class Controller:
             )
             return "error"
         except Exception:  # noqa: BLE001 - a mistake of ours on one object must not stop the others; it is logged whole and retried
+            self._metrics.panicked()
             self._log.exception("reconcile failed unexpectedly", sync=str(key), retry_in=self._retry(key))
             return "error"
         self._backoff.forget(key)
         if result.requeue_after is None:
             return "success"
         self._queue.add_after(key, result.requeue_after)
-        return "requeue"
+        return "requeue_after"
 
     def _retry(self, key: NamespacedName, retry_after: float | None = None) -> float:
         delay = self._backoff.next(key, retry_after)

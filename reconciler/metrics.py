@@ -1,47 +1,97 @@
-"""What is counted, in Prometheus' conventions; names of controller-runtime where it has the same thing.
+"""What the reconciler counts, in Prometheus' conventions; names of controller-runtime and client-go where they have the same thing.
 
-Labels are verbs, results, reasons and names of watches: sets that never grow with the cluster.
+Labels are verbs, results, reasons and names of watches: sets that never grow with the cluster, and whose members are there from the
+start, at 0, so that the first failure is an increase. What is a state and no event is in `snapshots.py`, what every process counts in
+`runtime/metrics.py`; `docs/metrics.md` lists all.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+
+from configmapsync.planning import Verb
 
 CONTROLLER = "configmapsync"
 SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+RESULTS = ("success", "requeue", "requeue_after", "error")
+DONE, FAILED = "done", "failed"
 
 
 class Metrics:
     """The metrics of one reconciler, in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
         self._reconciles = Counter(
-            "controller_runtime_reconcile", "Reconciles by result", ["controller", "result"], registry=registry
+            "controller_runtime_reconcile", "Reconciles by result.", ["controller", "result"], registry=registry
         )
+        self._errors = Counter(
+            "controller_runtime_reconcile_errors", "Reconciles that failed.", ["controller"], registry=registry
+        ).labels(CONTROLLER)
+        self._panics = Counter(
+            "controller_runtime_reconcile_panics",
+            "Reconciles that failed by a mistake of the program; the log has its traceback.",
+            ["controller"],
+            registry=registry,
+        ).labels(CONTROLLER)
         self._reconcile_seconds = Histogram(
             "controller_runtime_reconcile_time_seconds",
-            "Time of a reconcile",
+            "Time of a reconcile.",
             ["controller"],
+            buckets=SECONDS,
+            registry=registry,
+        ).labels(CONTROLLER)
+        self._workers = Gauge(
+            "controller_runtime_max_concurrent_reconciles",
+            "Syncs that may be reconciled at the same time.",
+            ["controller"],
+            registry=registry,
+        ).labels(CONTROLLER)
+        self._propagation = Histogram(
+            "configmapsync_propagation_seconds",
+            "From the event of an edited source to its last copy written.",
             buckets=SECONDS,
             registry=registry,
         )
         self._writes = Counter(
             "configmapsync_writes",
-            "Writes to copies by verb and result (done, failed)",
+            "Writes to copies by verb and result (done, failed).",
             ["verb", "result"],
             registry=registry,
         )
         self._status_writes = Counter(
-            "configmapsync_status_writes", "Writes of a status that changed", registry=registry
+            "configmapsync_status_writes", "Writes of a status that changed.", registry=registry
         )
+        self._contested = Counter(
+            "configmapsync_contested", "Times that a copy was found to be fought over.", registry=registry
+        )
+        self._leading = Gauge(
+            "leader_election_master_status",
+            "1 while this process is the leader, else 0; by the name of the Lease.",
+            ["name"],
+            registry=registry,
+        )
+        for result in RESULTS:
+            self._reconciles.labels(CONTROLLER, result)
+        for verb in Verb:
+            for result in (DONE, FAILED):
+                self._writes.labels(verb, result)
+
+    def working(self, workers: int) -> None:
+        """Tell how many syncs may be reconciled at the same time."""
+        self._workers.set(workers)
 
     def reconciled(self, result: str, seconds: float) -> None:
-        """Count one reconcile: `success`, `requeue` or `error`."""
+        """Count one reconcile: `success`, `requeue`, `requeue_after` or `error`."""
         self._reconciles.labels(CONTROLLER, result).inc()
-        self._reconcile_seconds.labels(CONTROLLER).observe(seconds)
+        self._reconcile_seconds.observe(seconds)
+        if result == "error":
+            self._errors.inc()
+
+    def panicked(self) -> None:
+        """Count a reconcile that failed by a mistake of ours."""
+        self._panics.inc()
+
+    def propagated(self, seconds: float) -> None:
+        """Every copy of a source has followed an edit that was heard of so many seconds ago."""
+        self._propagation.observe(seconds)
 
     def wrote(self, verb: str, result: str) -> None:
         """Count one write of a copy."""
@@ -51,50 +101,30 @@ class Metrics:
         """Count one write of a status."""
         self._status_writes.inc()
 
-    def observe_syncs(self, by_reason: Callable[[], Mapping[str, int]]) -> None:
-        """Have every scrape ask how many syncs stand at which reason of Ready."""
-        self._registry.register(
-            _Snapshot("configmapsync_syncs", "Syncs by the reason of their Ready condition", "reason", by_reason)
-        )
+    def contested(self) -> None:
+        """Count a copy that is found to be fought over."""
+        self._contested.inc()
 
-    def observe_watches(self, ages: Callable[[], Mapping[str, float]]) -> None:
-        """Have every scrape ask how long each watch has heard nothing."""
-        self._registry.register(
-            _Snapshot("configmapsync_watch_age_seconds", "Seconds since a watch last heard", "watch", ages)
-        )
-
-
-class _Snapshot(Collector):
-    """A gauge with one label that is read when it is asked for: no copy of the state can go stale."""
-
-    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        self._name = name
-        self._text = text
-        self._label = label
-        self._read = read
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
-        for value, number in self._read().items():
-            family.add_metric([value], number)
-        yield family
+    def leading(self, lease: str, leads: bool) -> None:
+        """Tell whether this process holds the Lease of that name."""
+        self._leading.labels(lease).set(leads)
 
 
 class WorkQueueMetrics:
-    """What controller-runtime tells of its work queues."""
+    """What a work queue tells of itself, as client-go has it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._depth = Gauge("workqueue_depth", "Items that wait", ["name"], registry=registry).labels(CONTROLLER)
-        self._adds = Counter("workqueue_adds", "Items added", ["name"], registry=registry).labels(CONTROLLER)
-        self._retries = Counter("workqueue_retries", "Items added for later", ["name"], registry=registry).labels(
+        self._depth = Gauge("workqueue_depth", "Syncs that wait.", ["name"], registry=registry).labels(CONTROLLER)
+        self._adds = Counter("workqueue_adds", "Syncs added.", ["name"], registry=registry).labels(CONTROLLER)
+        self._retries = Counter("workqueue_retries", "Syncs added for later.", ["name"], registry=registry).labels(
             CONTROLLER
         )
         self._waited = Histogram(
-            "workqueue_queue_duration_seconds", "How long items waited", ["name"], buckets=SECONDS, registry=registry
+            "workqueue_queue_duration_seconds", "How long syncs waited.", ["name"], buckets=SECONDS, registry=registry
         ).labels(CONTROLLER)
         self._worked = Histogram(
             "workqueue_work_duration_seconds",
-            "How long items were worked on",
+            "How long syncs were worked on.",
             ["name"],
             buckets=SECONDS,
             registry=registry,

@@ -87,6 +87,7 @@ class Reconciler:
 
     def _forget(self, key: NamespacedName) -> None:
         self._applier.release(key)
+        self._reporter.forget(key)
         self._caches.obstacles.forget(key)
         self._caches.cut.discard(key)
 

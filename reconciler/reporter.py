@@ -18,6 +18,7 @@ from kube.errors import NotFound
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
 from reconciler.metrics import Metrics
+from reconciler.standing import Standing
 from reconciler.syncs import SyncRecord, read_sync
 
 FIELD_MANAGER = {"fieldManager": "configmapsync"}
@@ -32,12 +33,14 @@ class Reporter:
         syncs: Informer[SyncRecord],
         events: EventRecorder,
         metrics: Metrics,
+        standing: Standing,
         clock: Callable[[], datetime],
     ) -> None:
         self._connection = connection
         self._syncs = syncs
         self._events = events
         self._metrics = metrics
+        self._standing = standing
         self._clock = clock
         self._log = structlog.get_logger("reporter")
 
@@ -49,10 +52,15 @@ class Reporter:
             ApiError: the status could not be written.
         """
         new = status(report, self._clock())
+        self._standing.note(record.key, report, new)
         if new == record.status:
             return
         await self._write_status(record, new)
         self._tell(record, record.status, new)
+
+    def forget(self, sync: NamespacedName) -> None:
+        """There is nothing to say of a sync that is gone."""
+        self._standing.forget(sync)
 
     async def set_finalizer(self, record: SyncRecord, *, present: bool) -> SyncRecord | None:
         """Put our finalizer on, or take it off; nobody else's is touched.

@@ -11,16 +11,18 @@ from kube.workqueue import WorkQueue
 from reconciler.applier import Applier
 from reconciler.caches import BY_SYNC_UID, Caches, NamespaceRecord
 from reconciler.configmaps import ConfigMapVersion
+from reconciler.standing import Standing
 from reconciler.syncs import SyncRecord
 
 
 class Triggers:
     """Connects the caches to the queue."""
 
-    def __init__(self, caches: Caches, queue: WorkQueue[NamespacedName], applier: Applier) -> None:
+    def __init__(self, caches: Caches, queue: WorkQueue[NamespacedName], applier: Applier, standing: Standing) -> None:
         self._caches = caches
         self._queue = queue
         self._applier = applier
+        self._standing = standing
 
     def connect(self) -> None:
         """From now on, changes become work."""
@@ -58,6 +60,7 @@ class Triggers:
             return
         key = NamespacedName(version.namespace, version.name)
         for sync in self._caches.syncs_of_source(key):
+            self._standing.edited(sync.key)
             self._queue.add(sync.key)
         if new is None:
             for waiting in self._caches.obstacles.gone(key):

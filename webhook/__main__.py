@@ -10,6 +10,7 @@ from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from runtime import logs
 from runtime import settings as runtime_settings
 from runtime.lifecycle import run
+from runtime.metrics import RequestMetrics, new_registry
 from webhook.app import Webhook
 from webhook.settings import Settings
 
@@ -34,9 +35,10 @@ async def _run(settings: Settings, stop: asyncio.Event) -> int:
         disable_strict_tls=settings.relaxed_tls,
         user_agent=PROGRAM,
     )
+    registry = new_registry()
     try:
-        async with await Connection.open(connecting) as connection:
-            return await Webhook(settings, connection).run(stop)
+        async with await Connection.open(connecting, RequestMetrics(registry)) as connection:
+            return await Webhook(settings, connection, registry).run(stop)
     except (ConfigurationError, OSError) as error:
         log.error("cannot start", problem=str(error))  # noqa: TRY400 - the traceback says nothing more
         return EXIT_CANNOT_START

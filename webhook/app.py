@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from kube.connection import Connection
 from kube.informer import Informer
 from runtime.health import HealthServer
+from runtime.metrics import observe_watches
 from runtime.settings import Address
 from webhook.admission import Admission
 from webhook.authorization import Authorizer
@@ -37,11 +38,10 @@ DEAF_AFTER_SECONDS = 300.0
 class Webhook:
     """The process: what it is made of, and in which order that starts and stops."""
 
-    def __init__(self, settings: Settings, connection: Connection) -> None:
+    def __init__(self, settings: Settings, connection: Connection, registry: CollectorRegistry) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._draining = False
-        registry = CollectorRegistry()
         self._metrics = Metrics(registry)
         self._health = HealthServer(Address.parse(settings.health_address), registry)
         self._watcher = CertWatcher(settings.certificate_dir, self._served)
@@ -55,6 +55,7 @@ class Webhook:
             Decisions(mutate=admission.mutate, validate=admission.validate),
             self._metrics,
         )
+        observe_watches(registry, self._world.informers, self._loop.time)
         self._add_checks()
 
     async def run(self, stop: asyncio.Event) -> int:

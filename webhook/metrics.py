@@ -1,5 +1,10 @@
-"""What the webhook counts, on its own registry; `/metrics` of the health server prints it."""
+"""What the webhook counts, in controller-runtime's names where it has the same thing.
 
+What every process counts is in `runtime/metrics.py`; `docs/metrics.md` lists all. Labels are words of ours, of Kubernetes and of HTTP.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -14,18 +19,30 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.reviews = Counter(
             "configmapsync_admission_reviews",
-            "Admission reviews answered, by path, operation and outcome.",
+            "Admission reviews judged, by path, operation and outcome.",
             ["path", "operation", "outcome"],
             registry=registry,
         )
-        self.seconds = Histogram(
-            "configmapsync_admission_seconds",
-            "Time to answer an admission review, waiting for the API server included.",
-            ["path"],
+        self._requests = Counter(
+            "controller_runtime_webhook_requests",
+            "Admission requests by webhook and status code; what is judged is a 200, allowed or not.",
+            ["webhook", "code"],
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "controller_runtime_webhook_requests_in_flight",
+            "Admission requests that are being answered now.",
+            ["webhook"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "controller_runtime_webhook_latency_seconds",
+            "Time to answer an admission request, waiting for the API server included.",
+            ["webhook"],
             buckets=SECONDS,
             registry=registry,
         )
-        self.access_reviews = Counter(
+        self._access_reviews = Counter(
             "configmapsync_access_reviews",
             "Questions to the API server on what a user may do, by answer.",
             ["answer"],
@@ -38,6 +55,23 @@ class Metrics:
             registry=registry,
         )
 
+    def serves(self, webhook: str) -> None:
+        """Have the series of a webhook there from the start: its first failure must be an increase."""
+        self._seconds.labels(webhook)
+        self._in_flight.labels(webhook)
+        for code in (200, 500):
+            self._requests.labels(webhook, str(code))
+
+    @contextmanager
+    def answering(self, webhook: str) -> Iterator[None]:
+        """Measure a request while it is answered."""
+        with self._seconds.labels(webhook).time(), self._in_flight.labels(webhook).track_inprogress():
+            yield
+
+    def answered(self, webhook: str, code: int) -> None:
+        """Count a request that was answered."""
+        self._requests.labels(webhook, str(code)).inc()
+
     def certificate_served(self, serial: str, expires: datetime) -> None:
         """Tell which certificate new connections get; there is one at a time."""
         self._expiry.clear()
@@ -45,4 +79,4 @@ class Metrics:
 
     def access_review_answered(self, allowed: bool) -> None:
         """Count an answer on what somebody may do."""
-        self.access_reviews.labels("allowed" if allowed else "denied").inc()
+        self._access_reviews.labels("allowed" if allowed else "denied").inc()

@@ -36,10 +36,10 @@ def stage(cluster: Cluster, crd: None, new_namespace: Callable[..., str]) -> Ite
 
 @pytest.fixture
 def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Callable[..., Process]:
-    """Start the reconciler as a process and wait until it is ready."""
+    """Start the reconciler as a process and wait until it is ready; `port` is that of its health server."""
 
-    def start(*arguments: str) -> Process:
-        port = free_port()
+    def start(*arguments: str, port: int | None = None) -> Process:
+        port = port or free_port()
         process = start_process(
             "reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", f"127.0.0.1:{port}", *arguments
         )

@@ -371,3 +371,37 @@ async def test_a_closed_connection_sends_nothing(server: ApiServer) -> None:
     with pytest.raises(RuntimeError):
         await connection.request("GET", "/things")
     assert len(server.requests) == 1
+
+
+class Told:
+    """Remembers what a connection tells of its requests."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[str, str, str]] = []
+
+    def answered(self, method: str, host: str, code: str, seconds: float) -> None:
+        assert 0 <= seconds < 60
+        self.answers.append((method, host, code))
+
+
+async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_an_error(server: ApiServer) -> None:
+    told, host = Told(), server.url.split("//")[1]
+    settings = ConnectionSettings(kubeconfig=server.kubeconfig())
+    async with await Connection.open(settings, told) as connection:
+        server.answer = answering({})
+        await connection.request("GET", "/things")
+        server.answer = answering(status(409, "Conflict"), 409)
+        with pytest.raises(ApiError):
+            await connection.request("PUT", "/things/a", body=b"{}")
+        server.answer = stream_to
+        async with connection.stream("/things", params={}, **LIMITS):
+            pass
+        await server.server.close()
+        with pytest.raises(Unreachable):
+            await connection.request("DELETE", "/things/a")
+    assert told.answers == [
+        ("GET", host, "200"),
+        ("PUT", host, "409"),
+        ("GET", host, "200"),
+        ("DELETE", host, "<error>"),
+    ]

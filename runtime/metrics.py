@@ -1,0 +1,144 @@
+"""What every process counts: itself, what it was built from, and its requests to the API server in the names of client-go.
+
+Each process has one registry, made here and passed on; `health.py` prints it at `/metrics`. What is particular to a process stands in
+its own `metrics.py`. Labels are words of ours or of HTTP: no name that a user can choose ever becomes one, so nothing here grows with
+the cluster. `docs/metrics.md` lists every metric.
+"""
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+DISTRIBUTION = "configmapsync"
+UNKNOWN_VERSION = "unknown"  # run from a folder that was never installed
+REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
+Read = Callable[[], Mapping[str, float]]
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry that tells of the process itself already: `process_*`, `python_gc_*` and `configmapsync_build_info`."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` would double every series, and the library has one switch
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    build = Info("configmapsync_build", "What runs: its version and that of Python.", registry=registry)
+    build.info({"version": version(), "python_version": platform.python_version()})
+    return registry
+
+
+def version() -> str:
+    """The version that was installed."""
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return UNKNOWN_VERSION
+
+
+class RequestMetrics:
+    """What `kube/connection.py` tells, in client-go's names."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "rest_client_requests",
+            "Requests to the API server by status code (<error>: no answer), method and host.",
+            ["code", "method", "host"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "rest_client_request_duration_seconds",
+            "Time until the answer to a request began, by method and host.",
+            ["verb", "host"],
+            buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
+
+    def answered(self, method: str, host: str, code: str, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(code, method, host).inc()
+        self._seconds.labels(method, host).observe(seconds)
+
+
+class Snapshot(Collector):
+    """A metric that is read when it is asked for: no copy of the state can go stale."""
+
+    def __init__(self, family: Family, name: str, text: str, label: str, read: Read) -> None:
+        """Prepare; register it to have it read at every scrape.
+
+        Args:
+            family: whether it is a gauge or a counter.
+            name: of the metric.
+            text: what it tells.
+            label: the name of its label.
+            read: the number for each value of the label.
+        """
+        self._family = family
+        self._name = name
+        self._text = text
+        self._label = label
+        self._read = read
+
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        """What Prometheus' client calls for a scrape."""
+        family = self._family(self._name, self._text, labels=[self._label])
+        for value, number in self._read().items():
+            family.add_metric([value], number)
+        yield family
+
+
+class Watch(Protocol):
+    """What a watch tells of itself; `kube/informer.py` has such ones."""
+
+    @property
+    def last_heard(self) -> float:
+        """When the API server was last heard, on the event loop's clock."""
+
+    @property
+    def lists(self) -> int:
+        """How often the whole collection was read."""
+
+    @property
+    def watches(self) -> int:
+        """How often a watch was opened."""
+
+
+def observe_watches(registry: CollectorRegistry, watches: Mapping[str, Watch], now: Callable[[], float]) -> None:
+    """Have every scrape read how the watches are, by name."""
+    for snapshot in (
+        Snapshot(
+            GaugeMetricFamily,
+            "configmapsync_watch_age_seconds",
+            "Seconds since a watch last heard anything; bookmarks come every minute.",
+            "name",
+            lambda: {name: now() - watch.last_heard for name, watch in watches.items()},
+        ),
+        Snapshot(
+            CounterMetricFamily,
+            "reflector_lists",
+            "How often a whole collection was read: at the start, and when a watch could not be resumed.",
+            "name",
+            lambda: {name: watch.lists for name, watch in watches.items()},
+        ),
+        Snapshot(
+            CounterMetricFamily,
+            "reflector_watches",
+            "How often a watch was opened; a healthy one is renewed every five to ten minutes.",
+            "name",
+            lambda: {name: watch.watches for name, watch in watches.items()},
+        ),
+    ):
+        registry.register(snapshot)

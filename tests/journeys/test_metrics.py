@@ -1,0 +1,148 @@
+"""What the processes tell of themselves is true, is all written down, and does not grow with the cluster."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from configmapsync.reasons import Reason
+from tests.journeys.conftest import install_crd
+from tests.journeys.guard import Guard, guarding
+from tests.journeys.scrape import Scrape, scrape
+from tests.journeys.stage import Stage
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+from tests.support.processes import Process, free_port
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+MANY = 500
+
+
+@pytest.fixture
+def health_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def reconciler(health_port: int, start_reconciler: Callable[..., Process], stage: Stage) -> Process:
+    return start_reconciler(port=health_port)
+
+
+@pytest.fixture
+def told(reconciler: Process, health_port: int) -> Callable[[], Scrape]:
+    """Scrapes the reconciler."""
+    return lambda: scrape(health_port)
+
+
+@pytest.fixture(scope="module")
+def guard(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
+    """A webhook that has judged something."""
+    install_crd(cluster)
+    with guarding(cluster, tmp_path_factory.mktemp("guard")) as guard:
+        yield guard
+
+
+def test_an_edit_is_measured_once_from_its_event_to_the_last_copy(stage: Stage, told: Callable[[], Scrape]) -> None:
+    home, one, two = stage.namespace("home"), stage.namespace("one"), stage.namespace("two")
+    stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[one, two])
+    stage.ready_becomes(sync, "True", Reason.SYNCED)
+    before = told()
+
+    content = stage.edit(home, "config", data={"key": "edited"})
+    stage.copy_becomes(content, one)
+    stage.copy_becomes(content, two)
+
+    def measured() -> None:
+        after = told()
+        name = "configmapsync_propagation_seconds_count"
+        assert after.value(name) == before.value(name) + 1
+        assert after.value("configmapsync_propagation_lag_seconds") == 0
+        written = {"verb": "update", "result": "done"}
+        name = "configmapsync_writes_total"
+        assert after.value(name, **written) == before.value(name, **written) + 2
+
+    wait_until(measured)
+
+
+def test_copies_are_counted_by_state_and_failures_by_reason(stage: Stage, told: Callable[[], Scrape]) -> None:
+    home, good, taken = stage.namespace("home"), stage.namespace("good"), stage.namespace("taken")
+    stage.source(home)
+    stage.put_configmap(taken, "config", data={"somebody": "else"})
+    before = told()
+    conflict = stage.sync(home, destinationNamespaces=[good, taken])
+    stage.ready_becomes(conflict, "False", Reason.DESTINATION_CONFLICT)
+    missing = stage.sync(home, configMapName="missing", destinationNamespace=good)
+    stage.ready_becomes(missing, "False", Reason.SOURCE_NOT_FOUND)
+
+    after = told()
+
+    def grown(name: str, label: str) -> dict[str, float]:
+        former, now = before.by(label, name), after.by(label, name)
+        return {word: now[word] - former.get(word, 0) for word in now if now[word] != former.get(word, 0)}
+
+    assert grown("configmapsync_copies", "state") == {"synced": 1, "failed": 1}
+    assert grown("configmapsync_failures", "reason") == {"DestinationConflict": 1, "SourceNotFound": 1}
+    assert grown("configmapsync_syncs", "reason") == {"DestinationConflict": 1, "SourceNotFound": 1}
+
+    stage.delete(taken, "config")
+    stage.remove_syncs()
+    wait_until(lambda: told().by("reason", "configmapsync_failures") == before.by("reason", "configmapsync_failures"))
+
+
+def test_every_reason_has_its_series_before_anything_fails(told: Callable[[], Scrape]) -> None:
+    """An alert on an increase, or on a series that is not there yet, would miss the first failure."""
+    reasons = {sample.labels["reason"] for sample in told().samples() if sample.name == "configmapsync_failures"}
+
+    assert reasons == {str(reason) for reason in Reason} - {"Synced", "Progressing", "Suspended"}
+
+
+@pytest.mark.only_on("devcluster")
+def test_no_name_that_a_user_chooses_makes_a_series(stage: Stage, told: Callable[[], Scrape]) -> None:
+    home = stage.namespace("home")
+    stage.source(home)
+    first = stage.sync(home, destinationNamespaces=["x-*"])
+    stage.ready_becomes(first, "True", Reason.SYNCED)
+    series = {(sample.name, tuple(sample.labels.items())) for sample in told().samples()}
+
+    odd = [f"x-{number}.{'y' * (number % 40 + 1)}.sync" for number in range(MANY)]
+    for name in odd:
+        stage.sync(home, name, configMapName=name if len(name) % 3 else "config", destinationNamespace=f"n-{len(name)}")
+    wait_until(lambda: told().value("configmapsync_syncs") >= MANY, 60)
+
+    grown = {(sample.name, tuple(sample.labels.items())) for sample in told().samples()} - series
+    assert {name for name, _ in grown} <= {"rest_client_requests_total", *durations()}
+    assert len(grown) < 40
+    assert not [name for name in odd if name in told().text]
+
+
+def durations() -> set[str]:
+    """A method that was not used before brings its histogram."""
+    return {f"rest_client_request_duration_seconds_{part}" for part in ("bucket", "count", "sum")}
+
+
+def test_the_page_lists_exactly_what_is_told(
+    stage: Stage, told: Callable[[], Scrape], guard: Guard, cluster: Cluster
+) -> None:
+    judged = stage.namespace()
+    stage.sync(judged, destinationNamespaces=["nowhere-*"])
+    wait_until(lambda: told().value("configmapsync_status_writes_total") >= 1)
+    processes = {"reconciler": told(), "webhook": scrape(guard.health_port)}
+    page = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+
+    assert "process_open_fds" in processes["reconciler"].families, "the page is written for Linux"
+    wanted = told_by(processes)
+    assert page == wanted, "docs/metrics.md must list:\n" + "\n".join(wanted)
+
+
+def told_by(processes: dict[str, Scrape]) -> list[str]:
+    """The rows that the page must have, in order."""
+    rows: dict[str, str] = {}
+    for scraped in processes.values():
+        for family in scraped.families.values():
+            where = ", ".join(name for name, other in processes.items() if family.name in other.families)
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            named = ", ".join(f"`{label}`" for label in sorted(labels))
+            name = family.name + ("_total" if family.type == "counter" else "")
+            rows[name] = f"| `{name}` | {family.type} | {named} | {where} | {family.documentation} |"
+    return [rows[name] for name in sorted(rows)]

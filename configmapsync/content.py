@@ -14,6 +14,7 @@ from configmapsync.names import (
     ADOPTED,
     APPLIED_METADATA,
     DELETION_POLICY,
+    DESTINATION,
     DIGEST,
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
@@ -83,6 +84,16 @@ class CopyRecord:
         return NamespacedName.parse(self.annotations.get(SYNCED_BY))
 
     @property
+    def destination(self) -> NamespacedName | None:
+        """The place it was written to; None where it does not say: an older version wrote it, or somebody took the mark off."""
+        return NamespacedName.parse(self.annotations.get(DESTINATION))
+
+    @property
+    def cloned(self) -> bool:
+        """Whether its marks name another place: somebody took a copy of ours to here, marks and all, and it is theirs."""
+        return self.destination not in {None, self.key}
+
+    @property
     def adopted(self) -> bool:
         """Whether it existed before us."""
         return self.annotations.get(ADOPTED) == "true"
@@ -96,7 +107,7 @@ class CopyRecord:
 
 @dataclass(frozen=True, slots=True)
 class CopyTemplate:
-    """What every copy of one sync must look like now."""
+    """What every copy of one sync must look like now; the one mark that differs, its own place, is put on by `render`."""
 
     name: str
     content: Content
@@ -183,6 +194,7 @@ def satisfied(record: CopyRecord, wanted: CopyTemplate) -> bool:
     return (
         record.labels.items() >= wanted.labels.items()
         and record.annotations.items() >= wanted.annotations.items()
+        and record.destination == record.key
         and (APPLIED_METADATA in wanted.annotations or APPLIED_METADATA not in record.annotations)
     )
 
@@ -200,7 +212,7 @@ def render(wanted: CopyTemplate, namespace: str, record: CopyRecord | None) -> d
         "name": wanted.name,
         "namespace": namespace,
         "labels": {**labels, **wanted.labels},
-        "annotations": {**annotations, **wanted.annotations},
+        "annotations": {**annotations, **wanted.annotations, DESTINATION: f"{namespace}/{wanted.name}"},
     }
     if record is not None:
         metadata |= {"uid": record.uid, "resourceVersion": record.resource_version}

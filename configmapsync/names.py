@@ -21,6 +21,7 @@ MANAGED_BY_VALUE = "configmapsync"
 SYNC_UID_LABEL = f"{GROUP}/sync-uid"
 SYNCED_BY = f"{GROUP}/synced-by"
 SOURCE = f"{GROUP}/source"
+DESTINATION = f"{GROUP}/destination"  # the copy's own place: a clone of a copy, marks and all, is known by it
 DIGEST = f"{GROUP}/digest"
 DELETION_POLICY = f"{GROUP}/deletion-policy"
 ADOPTED = f"{GROUP}/adopted"
@@ -28,7 +29,17 @@ APPLIED_METADATA = (
     f"{GROUP}/applied-metadata"  # which other keys we put on a copy: what is no longer asked for goes again
 )
 MARKS = frozenset(
-    {MANAGED_BY_LABEL, SYNC_UID_LABEL, SYNCED_BY, SOURCE, DIGEST, DELETION_POLICY, ADOPTED, APPLIED_METADATA}
+    {
+        MANAGED_BY_LABEL,
+        SYNC_UID_LABEL,
+        SYNCED_BY,
+        SOURCE,
+        DESTINATION,
+        DIGEST,
+        DELETION_POLICY,
+        ADOPTED,
+        APPLIED_METADATA,
+    }
 )
 
 # On a namespace: receives nothing new and keeps nothing of ours.

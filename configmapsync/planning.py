@@ -102,6 +102,7 @@ class Plan:
         writes: copies to make or to put right; each stands alone.
         removals: copies that are no longer wanted; tried only after every write was.
         settled: the outcome of each destination that needs no write: right already, or refused with its reason.
+        leftovers: what should go and is left alone for now (`fights.py`).
         verdict: why the sync as a whole does not go on; None where it does.
         staged: whether a later plan removes what this one must leave until its successor stands.
         finalizer: whether our finalizer must stand, because something of ours is or will be out there.
@@ -111,6 +112,7 @@ class Plan:
     writes: tuple[Write, ...] = ()
     removals: tuple[Write, ...] = ()
     settled: tuple[Outcome, ...] = ()
+    leftovers: tuple[Outcome, ...] = ()
     verdict: Outcome | None = None
     staged: bool = False
     finalizer: bool = False
@@ -145,9 +147,10 @@ def owns(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]
     """Whether `copy` is ours to change and to remove.
 
     The marks must name this sync, and the UID must be its own, or that of a sync which no longer exists: the sync was made
-    again under its name, or the cluster came back from a backup, and its copies are taken back rather than fought.
+    again under its name, or the cluster came back from a backup, and its copies are taken back rather than fought. What names
+    another place than its own was brought there by somebody, marks and all: no mark on it gives us a right.
     """
-    if not copy.managed or copy.synced_by != sync.key:
+    if not copy.managed or copy.cloned or copy.synced_by != sync.key:
         return False
     return copy.sync_uid == sync.metadata.uid or not is_living(copy.sync_uid)
 
@@ -169,26 +172,29 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
     sync = observed.sync
     selection = select(sync, observed.namespaces, observed.protected)
     wanted_template = template(sync, source)
+    refused = [Outcome(refusal.namespace, refusal.reason, refusal.message) for refusal in selection.refused]
     writes: list[Write] = []
-    settled = [Outcome(refusal.namespace, refusal.reason, refusal.message) for refusal in selection.refused]
+    settled: list[Outcome] = []
     for namespace in selection.selected:
         decision = _plan_destination(observed, NamespacedName(namespace, wanted_template.name), wanted_template)
         if isinstance(decision, Write):
             writes.append(decision)
         else:
             settled.append(decision)
-    in_the_making = {write.key.namespace for write in writes}
+    # A copy under a former name stays until its successor stands, also where that cannot be made at all.
+    without_successor = {write.key.namespace for write in writes}
+    without_successor |= {outcome.namespace for outcome in settled if outcome.reason is not Reason.SYNCED}
     removals = _removals(
         observed,
         owned,
         wanted=frozenset(NamespacedName(namespace, wanted_template.name) for namespace in selection.selected),
         why="no longer selected",
     )
-    ready = tuple(removal for removal in removals if removal.key.namespace not in in_the_making)
+    ready = tuple(removal for removal in removals if removal.key.namespace not in without_successor)
     return Plan(
         writes=tuple(writes),
         removals=ready,
-        settled=tuple(settled),
+        settled=(*refused, *settled),
         staged=len(ready) < len(removals),
         finalizer=bool(writes or owned),
         digest=wanted_template.digest,
@@ -207,6 +213,8 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
         return Outcome(
             key.namespace, Reason.PROGRESSING, f'ConfigMap "{key}" is being deleted; it is made again afterwards'
         )
+    if copy.cloned:
+        return _plan_taken_place(observed, key, wanted, copy)
     if not _ours_at_its_place(sync, copy, observed.is_living):
         if observed.yields(copy):
             return Write(Verb.UPDATE, key, f"it is taken over from ConfigMapSync {copy.synced_by}", copy, wanted)
@@ -216,6 +224,11 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
     if satisfied(copy, wanted):
         return Outcome(key.namespace, Reason.SYNCED)
     if copy.immutable and copy.digest != wanted.digest:
+        if copy.adopted:
+            message = (
+                f'ConfigMap "{key}" was adopted and is immutable: delete it, and it is made again with the new content'
+            )
+            return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
         return Write(Verb.RECREATE, key, "an immutable copy has other content", copy, wanted)
     why = "the content differs" if copy.digest != wanted.digest else "labels or annotations differ"
     return Write(Verb.UPDATE, key, why, copy, wanted)
@@ -227,14 +240,29 @@ def _ours_at_its_place(sync: ConfigMapSync, copy: CopyRecord, is_living: Callabl
 
 
 def _plan_empty_place(observed: Observed, key: NamespacedName, wanted: CopyTemplate) -> Write | Outcome:
+    """A place without a copy, which need not be empty."""
     foreign = observed.foreign_at(key)
     if foreign is None:
         return Write(Verb.CREATE, key, "there is no copy", template=wanted)
-    if observed.sync.spec.conflict_policy is ConflictPolicy.ADOPT:
+    return _plan_taken_place(observed, key, wanted, foreign)
+
+
+def _plan_taken_place(
+    observed: Observed, key: NamespacedName, wanted: CopyTemplate, foreign: CopyRecord
+) -> Write | Outcome:
+    """Somebody else's ConfigMap stands there: it is adopted where that is asked for and possible, else left alone."""
+    what = "is not managed by ConfigMapSync"
+    if foreign.cloned:
+        what = f'is a clone of the copy "{foreign.destination}" that somebody made'
+    adopting = observed.sync.spec.conflict_policy is ConflictPolicy.ADOPT
+    if adopting and foreign.immutable and foreign.digest != wanted.digest:
+        message = f'ConfigMap "{key}" {what}, and being immutable it cannot be adopted; delete it'
+        return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
+    if adopting:
         return Write(Verb.ADOPT, key, "an unmanaged ConfigMap is adopted", foreign, wanted)
     message = (
-        f'ConfigMap "{key}" exists and is not managed by ConfigMapSync; delete it, choose another '
-        "destinationConfigMapName, or set conflictPolicy: Adopt"
+        f'ConfigMap "{key}" exists and {what}; delete it, choose another destinationConfigMapName, '
+        "or set conflictPolicy: Adopt"
     )
     return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
 
@@ -244,6 +272,7 @@ def abandon(copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace], w
     return tuple(
         _removal(copy, why, orphan=copy.deletion_policy is DeletionPolicy.ORPHAN)
         for copy in _removable(copies, namespaces)
+        if not copy.cloned
     )
 
 
@@ -261,8 +290,9 @@ def _removals(
 
 
 def _removal(copy: CopyRecord, why: str, *, orphan: bool) -> Write:
-    """An adopted copy is released whatever the policy, for it was there before us."""
-    return Write(Verb.RELEASE if orphan or copy.adopted else Verb.DELETE, copy.key, why, copy)
+    """Released whatever the policy: what was there before us, and what does not name its own place, for it may be a clone."""
+    release = orphan or copy.adopted or copy.destination is None
+    return Write(Verb.RELEASE if release else Verb.DELETE, copy.key, why, copy)
 
 
 def _removable(copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace]) -> Iterator[CopyRecord]:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from configmapsync.content import Content, CopyRecord, SourceObject, digest, render, template
-from configmapsync.names import ADOPTED, DELETION_POLICY, MANAGED_BY_LABEL, MANAGED_BY_VALUE, SYNC_UID_LABEL, SYNCED_BY
+from configmapsync.names import (
+    ADOPTED,
+    DELETION_POLICY,
+    DESTINATION,
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    SYNC_UID_LABEL,
+    SYNCED_BY,
+)
 from configmapsync.names import NamespacedName as Name
 from configmapsync.planning import Observed, Outcome, Plan, Refusal, Verb, abandon, plan
 from configmapsync.reasons import Reason
@@ -220,6 +228,6 @@ def test_a_namespace_on_its_way_out_takes_its_copy_along_without_us() -> None:
     [("Delete", Verb.DELETE), ("Orphan", Verb.RELEASE), ("nonsense", Verb.RELEASE), (None, Verb.RELEASE)],
 )
 def test_an_abandoned_copy_goes_the_way_its_own_mark_tells(mark: str | None, verb: Verb) -> None:
-    copy = record({}, {DELETION_POLICY: mark} if mark else {})
+    copy = record({}, {DESTINATION: "there/config"} | ({DELETION_POLICY: mark} if mark else {}))
 
     assert [write.verb for write in abandon([copy], NAMESPACES, "its sync is gone")] == [verb]

@@ -40,20 +40,24 @@ def test_no_plan_changes_a_foreign_object_unless_it_may_adopt(world: World) -> N
         if write.verb is Verb.ADOPT:
             assert world.sync.spec.conflict_policy == "Adopt"
             assert there is not None
-            assert not there.managed
+            assert not there.managed or there.cloned
         elif there is not None:
             ours = there.sync_uid == world.sync.metadata.uid
             assert there.managed
+            assert not there.cloned
             assert ours or owns(world.sync, there, world.living.__contains__)
 
 
 @quick
 @given(worlds())
-def test_every_removal_is_of_a_copy_that_names_this_sync_and_adopted_ones_are_only_released(world: World) -> None:
+def test_a_removal_is_of_a_copy_that_names_this_sync_and_only_one_that_names_its_own_place_is_deleted(
+    world: World,
+) -> None:
     for removal in plan(world.observe()).removals:
         assert removal.record is not None
         assert removal.record.synced_by == world.sync.key
-        if removal.record.adopted:
+        assert removal.record.destination in {None, removal.key}
+        if removal.record.adopted or removal.record.destination is None:
             assert removal.verb is Verb.RELEASE
 
 

@@ -11,6 +11,7 @@ from configmapsync.content import Content, CopyRecord, SourceObject, digest, ren
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import (
     ADOPTED,
+    DESTINATION,
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
     SYNC_UID_LABEL,
@@ -24,6 +25,7 @@ from configmapsync.selection import Namespace
 NAMESPACES = ("a", "b", "team-a", "team-b", "kube-system", "home")
 NAMES = ("config", "other")
 SYNC = "home/sync"
+ITS_OWN = "wherever it stands"
 PROTECTED = frozenset({"kube-system"})
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -159,9 +161,14 @@ def sources(sync: ConfigMapSync) -> st.SearchStrategy[SourceObject]:
 
 def records(key: NamespacedName) -> st.SearchStrategy[CopyRecord]:
     """A ConfigMap in any of its forms, at that place; one draw, for worlds hold many of them."""
-    return st.sampled_from(FORMS).map(
-        lambda form: replace(form, namespace=key.namespace, name=key.name, uid=f"uid-of-{key}")
-    )
+    return st.sampled_from(FORMS).map(lambda form: _placed(form, key))
+
+
+def _placed(form: CopyRecord, key: NamespacedName) -> CopyRecord:
+    annotations = dict(form.annotations)
+    if annotations.get(DESTINATION) == ITS_OWN:
+        annotations[DESTINATION] = str(key)
+    return replace(form, namespace=key.namespace, name=key.name, uid=f"uid-of-{key}", annotations=annotations)
 
 
 def _forms() -> Iterator[CopyRecord]:
@@ -171,9 +178,13 @@ def _forms() -> Iterator[CopyRecord]:
     states = list(product(("1", "x"), (False, True), (False, False, False, True)))
     for value, immutable, deleting in states:
         yield _form({"app": "theirs"}, {}, value, immutable, deleting)
-    for uid, owner, adopted, (value, immutable, deleting) in product(uids, owners, (False, True), states):
+    places = (ITS_OWN, ITS_OWN, "b/elsewhere", None)
+    for uid, owner, place, adopted, (value, immutable, deleting) in product(
+        uids, owners, places, (False, True), states
+    ):
         labels = {MANAGED_BY_LABEL: MANAGED_BY_VALUE, SYNC_UID_LABEL: uid}
         annotations = ({SYNCED_BY: owner} if owner else {}) | ({ADOPTED: "true"} if adopted else {})
+        annotations |= {DESTINATION: place} if place else {}
         yield _form(labels, annotations, value, immutable, deleting)
 
 

@@ -1,0 +1,142 @@
+"""Copies of copies: somebody takes a copy elsewhere, marks and all (`kubectl get -o yaml | sed | kubectl apply`, a restore into another namespace).
+
+Our marks on it give us no right. What its marks lack, because an older version wrote it or somebody took it off, is repaired where a copy
+is wanted, and elsewhere makes us let go rather than delete.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from configmapsync.content import CopyRecord
+from configmapsync.names import DESTINATION, SYNC_UID_LABEL, SYNCED_BY
+from configmapsync.names import NamespacedName as Name
+from configmapsync.planning import Verb, abandon, plan
+from configmapsync.reasons import Reason
+from configmapsync.resource import ConfigMapSync
+from tests.configmapsync.objects import source, sync
+from tests.configmapsync.test_decisions import NAMESPACES, copy_of, observed, reasons, verbs
+
+ELSEWHERE = Name("elsewhere", "config")
+
+
+def clone(namespace: str = "elsewhere", of: ConfigMapSync | None = None) -> CopyRecord:
+    """The copy of `there`, brought to another namespace as it is."""
+    return replace(copy_of(of or sync()), namespace=namespace, uid="uid-of-clone")
+
+
+def without_place(copy: CopyRecord) -> CopyRecord:
+    return replace(copy, annotations={key: value for key, value in copy.annotations.items() if key != DESTINATION})
+
+
+def deleted(asked: ConfigMapSync) -> ConfigMapSync:
+    metadata = asked.metadata.model_copy(update={"deletion_timestamp": "2026-01-01T00:00:00Z"})
+    return asked.model_copy(update={"metadata": metadata})
+
+
+def test_a_clone_in_a_namespace_that_is_not_selected_is_left_alone() -> None:
+    made = plan(observed(sync(), copy_of(sync()), clone()))
+
+    assert made.empty
+    assert reasons(made) == [Reason.SYNCED]
+
+
+def test_a_clone_outlives_the_sync() -> None:
+    gone = deleted(sync())
+
+    assert verbs(plan(observed(gone, copy_of(sync()), clone()))) == [(Verb.DELETE, Name("there", "config"))]
+    assert not plan(observed(gone, clone())).finalizer
+
+
+def test_a_clone_is_nothing_to_go_on_without_its_sync_either() -> None:
+    assert abandon([clone()], NAMESPACES, "its sync is gone") == ()
+
+
+def test_a_clone_where_a_copy_becomes_wanted_is_foreign_and_the_message_says_what_it_is() -> None:
+    wider = sync(destinationNamespaces=["there", "elsewhere"])
+
+    made = plan(observed(wider, copy_of(wider), clone(of=wider)))
+
+    assert made.empty
+    conflict = next(outcome for outcome in made.settled if outcome.reason is Reason.DESTINATION_CONFLICT)
+    assert conflict.message.startswith(
+        'ConfigMap "elsewhere/config" exists and is a clone of the copy "there/config" that somebody made; delete it'
+    )
+
+
+def test_a_clone_where_a_copy_becomes_wanted_is_adopted_where_that_is_asked_for() -> None:
+    wider = sync(destinationNamespaces=["there", "elsewhere"], conflictPolicy="Adopt")
+
+    assert verbs(plan(observed(wider, copy_of(wider), clone(of=wider)))) == [(Verb.ADOPT, ELSEWHERE)]
+
+
+@pytest.mark.parametrize("living", [(), ("uid-of-another",)])
+def test_a_clone_of_another_syncs_copy_is_foreign_whether_that_sync_lives_or_not(living: tuple[str, ...]) -> None:
+    theirs = clone("there")
+    theirs = replace(theirs, labels={**theirs.labels, SYNC_UID_LABEL: "uid-of-another"})
+    theirs = replace(theirs, annotations={**theirs.annotations, SYNCED_BY: "home/another", DESTINATION: "far/config"})
+
+    made = plan(observed(sync(), theirs, living=living, yields=lambda _copy: True))
+
+    assert made.empty
+    assert reasons(made) == [Reason.DESTINATION_CONFLICT]
+
+
+def test_a_copy_under_another_name_beside_the_original_is_a_clone_too() -> None:
+    renamed = replace(copy_of(sync()), name="backup", uid="uid-of-clone")
+
+    assert plan(observed(sync(), copy_of(sync()), renamed)).empty
+
+
+def test_the_mark_of_its_place_is_put_back_where_a_copy_is_wanted() -> None:
+    assert verbs(plan(observed(sync(), without_place(copy_of(sync()))))) == [(Verb.UPDATE, Name("there", "config"))]
+
+
+@pytest.mark.parametrize("garbage", ["", "there", "a/b/c"])
+def test_an_unreadable_place_is_as_good_as_none(garbage: str) -> None:
+    copy = copy_of(sync())
+    unreadable = replace(copy, annotations={**copy.annotations, DESTINATION: garbage})
+
+    assert verbs(plan(observed(sync(), unreadable))) == [(Verb.UPDATE, Name("there", "config"))]
+
+
+def test_what_does_not_name_its_place_is_released_and_never_deleted() -> None:
+    unmarked = without_place(copy_of(sync()))
+    moved = sync(destinationNamespace="home", destinationConfigMapName="other")
+
+    assert (Verb.RELEASE, Name("there", "config")) in verbs(plan(observed(moved, unmarked)))
+    assert verbs(plan(observed(deleted(sync()), unmarked))) == [(Verb.RELEASE, Name("there", "config"))]
+    assert [write.verb for write in abandon([unmarked], NAMESPACES, "its sync is gone")] == [Verb.RELEASE]
+
+
+def test_an_immutable_foreign_configmap_is_not_adopted_where_that_would_need_a_delete() -> None:
+    asked = sync(conflictPolicy="Adopt")
+    fixed = replace(copy_of(asked, source({"k": "theirs"}, immutable=True)), labels={}, annotations={})
+
+    made = plan(observed(asked, fixed))
+
+    assert made.empty
+    assert reasons(made) == [Reason.DESTINATION_CONFLICT]
+    assert "being immutable it cannot be adopted" in made.settled[0].message
+
+
+def test_an_adopted_copy_that_became_immutable_is_never_deleted_to_be_made_again() -> None:
+    asked = sync(conflictPolicy="Adopt")
+    adopted = copy_of(asked, source({"k": "old"}, immutable=True))
+    adopted = replace(adopted, annotations={**adopted.annotations, "apps.nishaf.info/adopted": "true"})
+
+    made = plan(observed(asked, adopted, origin=source({"k": "new"}, immutable=True)))
+
+    assert made.empty
+    assert reasons(made) == [Reason.DESTINATION_CONFLICT]
+
+
+def test_a_copy_under_its_former_name_stays_while_its_successor_cannot_be_made() -> None:
+    former, renamed = copy_of(sync()), sync(destinationConfigMapName="renamed")
+    stranger = replace(copy_of(renamed), labels={}, annotations={})
+
+    made = plan(observed(renamed, former, stranger))
+
+    assert made.empty
+    assert made.staged
+    assert reasons(made) == [Reason.DESTINATION_CONFLICT]

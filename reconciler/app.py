@@ -15,6 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from configmapsync.names import MANAGED_BY_VALUE, NamespacedName
+from configmapsync.planning import Write
 from kube.backoff import Backoff
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.events import EventRecorder
@@ -23,6 +24,7 @@ from reconciler.applier import Applier
 from reconciler.authorization import Authorization
 from reconciler.caches import Caches
 from reconciler.controller import Controller
+from reconciler.fights import Fights
 from reconciler.metrics import Metrics, WorkQueueMetrics
 from reconciler.reconcile import Reconciler
 from reconciler.reporter import Reporter
@@ -98,21 +100,21 @@ class App:
         self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
         self.caches = Caches(connection, settings.protected(), chance)
         self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
+        self.fights = Fights(connection, self.caches.copy_at, self.metrics, self._now, settings.contested_interval)
         writer = Writer(connection, self.caches)
         self.applier = Applier(
             writer,
             Backoff(chance),
             self.metrics,
-            self.queue.add,
-            self.caches.obstacles.waiting,
-            settings.parallel_writes,
+            wake=self.queue.add,
+            wrote=self._wrote,
+            waiting=self.caches.obstacles.waiting,
+            parallel=settings.parallel_writes,
         )
         sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
         reporter = Reporter(connection, self.caches.syncs, self.events, self.metrics, self.standing, clock)
-        authorization = Authorization(
-            connection, asyncio.get_running_loop().time, settings.protected(), settings.authorization_interval
-        )
-        reconciler = Reconciler(self.caches, sources, authorization, self.applier, reporter)
+        authorization = Authorization(connection, self._now, settings.protected(), settings.authorization_interval)
+        reconciler = Reconciler(self.caches, sources, authorization, self.fights, self.applier, reporter)
         self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self._connect(registry)
@@ -124,6 +126,9 @@ class App:
         for name in self.caches.all:
             self.health.ready_when(name, partial(self._unready, name))
             self.health.alive_when(name, partial(self._deaf, name))
+
+    def _wrote(self, sync: NamespacedName, write: Write) -> None:
+        self.fights.wrote(sync, write)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch and work until `stop`."""

@@ -63,7 +63,9 @@ class Applier:
         writer: Writer,
         backoff: Backoff[Lane],
         metrics: Metrics,
+        *,
         wake: Callable[[NamespacedName], None],
+        wrote: Callable[[NamespacedName, Write], None],
         waiting: Callable[[NamespacedName], Iterable[NamespacedName]],
         parallel: int,
     ) -> None:
@@ -74,6 +76,7 @@ class Applier:
             backoff: how long a destination that fails is left alone.
             metrics: count writes.
             wake: has a sync reconciled.
+            wrote: is told of every write that succeeded.
             waiting: the syncs that wait for a place to change.
             parallel: the most writes in flight.
         """
@@ -81,6 +84,7 @@ class Applier:
         self._backoff = backoff
         self._metrics = metrics
         self._wake = wake
+        self._wrote = wrote
         self._waiting = waiting
         self._parallel = parallel
         self._slots = asyncio.Semaphore(parallel)
@@ -183,25 +187,33 @@ class Applier:
     async def _carry_out(self, batch: Batch, write: Write) -> None:
         self._in_flight.add(write.key)
         try:
-            await self._writer.write(batch.sync, write)
+            stands = await self._writer.write(batch.sync, write)
         except ApiError as error:
             batch.outcomes[write.key] = self._hold(batch.sync, write, error)
         else:
-            batch.outcomes[write.key] = self._done(batch.sync, write)
+            batch.outcomes[write.key] = self._done(batch.sync, write, stands=stands)
         finally:
             self._in_flight.discard(write.key)
             if batch.closed:
                 self._wake(batch.sync)
 
-    def _done(self, sync: NamespacedName, write: Write) -> Outcome:
+    def _done(self, sync: NamespacedName, write: Write, *, stands: bool) -> Outcome:
         self.release(sync, write.key)
-        if write.template is not None:
-            self._written.add(sync)
+        self._wrote(sync, write)
         former = write.record.synced_by if write.record else None
         for other in {*self._waiting(write.key), *([former] if former else [])} - {sync}:
             self._wake(other)  # our own writes make no events for us, but they may be news for another sync
         self._metrics.wrote(write.verb, DONE)
         self._log.debug("wrote", verb=write.verb, why=write.why, **_names(sync, write))
+        if not stands:
+            self._wake(
+                sync
+            )  # no event tells of it; how often it is worth trying is for `configmapsync/fights.py` to say
+            return Outcome(
+                write.key.namespace, Reason.PROGRESSING, f"{write.verb} {write.key}: something else was stored"
+            )
+        if write.template is not None:
+            self._written.add(sync)
         return Outcome(write.key.namespace, Reason.SYNCED)
 
     def _hold(self, sync: NamespacedName, write: Write, error: ApiError) -> Outcome:

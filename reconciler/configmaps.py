@@ -33,6 +33,19 @@ class _OnlyMetadata(msgspec.Struct):
     metadata: ObjectMeta
 
 
+class _ManagedFields(msgspec.Struct):
+    manager: str = ""
+    time: str = ""
+
+
+class _TracedMetadata(msgspec.Struct, rename="camel"):
+    managed_fields: list[_ManagedFields] | None = None
+
+
+class _Traced(msgspec.Struct):
+    metadata: _TracedMetadata
+
+
 _decode_configmap = msgspec.json.Decoder(_ConfigMap).decode
 _decode_metadata = msgspec.json.Decoder(_OnlyMetadata).decode
 
@@ -67,6 +80,13 @@ def read_version(raw: bytes | msgspec.Raw) -> ConfigMapVersion:
     """Only the name and the version."""
     metadata = _decode_metadata(raw).metadata
     return ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
+
+
+def read_last_manager(raw: bytes, ours: str) -> str | None:
+    """The field manager that wrote an object last, other than `ours`; None where the object shows none."""
+    entries = msgspec.json.decode(raw, type=_Traced).metadata.managed_fields or []
+    others = [entry for entry in entries if entry.manager and entry.manager != ours]
+    return max(others, key=lambda entry: entry.time).manager if others else None
 
 
 def copy_record(metadata: ObjectMeta, content_digest: str, *, immutable: bool) -> CopyRecord:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from configmapsync.conditions import Report
 from configmapsync.content import SourceObject
+from configmapsync.fights import hold_off
 from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.planning import Observed, Outcome, Plan, Refusal, abandon, plan
 from configmapsync.reasons import Reason
@@ -18,9 +19,12 @@ from kube.errors import Forbidden
 from reconciler.applier import Applier
 from reconciler.authorization import Authorization
 from reconciler.caches import Caches
+from reconciler.fights import Fights
 from reconciler.reporter import Reporter
 from reconciler.sources import Sources
 from reconciler.syncs import SyncRecord
+
+TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT})
 
 Newer = Callable[[], Coroutine[None, None, None]]
 
@@ -53,11 +57,18 @@ class Reconciler:
     """Makes the copies of one sync right."""
 
     def __init__(
-        self, caches: Caches, sources: Sources, authorization: Authorization, applier: Applier, reporter: Reporter
+        self,
+        caches: Caches,
+        sources: Sources,
+        authorization: Authorization,
+        fights: Fights,
+        applier: Applier,
+        reporter: Reporter,
     ) -> None:
         self._caches = caches
         self._sources = sources
         self._authorization = authorization
+        self._fights = fights
         self._applier = applier
         self._reporter = reporter
 
@@ -88,6 +99,7 @@ class Reconciler:
     def _forget(self, key: NamespacedName) -> None:
         self._applier.release(key)
         self._reporter.forget(key)
+        self._fights.forget(key)
         self._caches.obstacles.forget(key)
         self._caches.cut.discard(key)
 
@@ -100,6 +112,7 @@ class Reconciler:
         except Forbidden as error:
             message = f'source ConfigMap "{record.sync.source}" or the right to it may not be read: {error}'
             return None, Plan(verdict=Outcome("", Reason.NOT_AUTHORIZED, message), finalizer=bool(copies))
+        contested = await self._fights.contested(record.key)
         sync, refused = record.sync, self._refusals(record.sync)
         observed = Observed(
             sync=sync,
@@ -114,9 +127,9 @@ class Reconciler:
             yields=lambda copy: self._caches.yields(copy, sync),
             protected=self._caches.protected,
         )
-        planned = plan(observed)
+        planned = hold_off(plan(observed), sync.destination_name, contested)
         for outcome in planned.settled:
-            if outcome.reason is Reason.DESTINATION_CONTESTED:  # its place becomes free without any change of ours
+            if outcome.reason in TAKEN:  # its place becomes free without any change of ours
                 self._caches.obstacles.expect(NamespacedName(outcome.namespace, sync.destination_name), record.key)
         return source, planned
 
@@ -138,7 +151,8 @@ class Reconciler:
 
     def _plan_unreadable(self, record: SyncRecord) -> Plan:
         """A spec nobody can read: its copies stay, unless it is being deleted; then each goes as its own mark says."""
-        own = [copy for copy in self._caches.copies_naming(record) if copy.sync_uid == record.metadata.uid]
+        copies = self._caches.copies_naming(record)
+        own = [copy for copy in copies if copy.sync_uid == record.metadata.uid and not copy.cloned]
         if record.deleting:
             removals = abandon(own, self._caches.namespace_views, "the sync is being deleted")
             return Plan(removals=removals, finalizer=bool(removals))
@@ -161,8 +175,9 @@ class Reconciler:
         """Write first, remove afterwards: what replaces a copy stands before the copy goes."""
         written = await self._applier.apply(key, planned.writes, newer)
         if any(outcome.reason is Reason.PROGRESSING for outcome in written):
-            return Applied(written, ())
-        return Applied(written, await self._applier.apply(key, planned.removals, newer))
+            return Applied(written, planned.leftovers)
+        removed = await self._applier.apply(key, planned.removals, newer)
+        return Applied(written, (*removed, *planned.leftovers))
 
     async def _report(self, record: SyncRecord, source: SourceObject | None, planned: Plan, applied: Applied) -> None:
         if record.deleting and not applied.leftovers:
@@ -189,7 +204,11 @@ class Reconciler:
         cleared = planned.removals and applied.removed and not applied.leftovers
         if cleared or (planned.staged and succeeded):
             return Result(requeue_after=0.0)
-        waits = [self._applier.next_retry(record.key), self._next_authorization(record.sync, planned)]
+        waits = [
+            self._applier.next_retry(record.key),
+            self._fights.next_look(record.key),
+            self._next_authorization(record.sync, planned),
+        ]
         return Result(min((wait for wait in waits if wait is not None), default=None))
 
     def _next_authorization(self, sync: ConfigMapSync | None, planned: Plan) -> float | None:

@@ -29,6 +29,10 @@ class ReconcilerSettings(ProcessSettings):
         description="seconds after which a right taken from a spec.serviceAccountName is noticed at the latest",
     )
 
+    contested_interval: float = Field(
+        default=60.0, gt=0, description="seconds between two writes to a copy that something else keeps rewriting"
+    )
+
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""
         own = {NAMESPACE_FILE.read_text(encoding="utf-8").strip()} if NAMESPACE_FILE.exists() else set()

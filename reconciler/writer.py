@@ -7,7 +7,7 @@ from it even while a watch lags. `applier.py` calls this and decides about retry
 
 import msgspec
 
-from configmapsync.content import CopyRecord, CopyTemplate, released, render
+from configmapsync.content import CopyRecord, CopyTemplate, released, render, satisfied
 from configmapsync.names import ADOPTED, NamespacedName
 from configmapsync.planning import Verb, Write
 from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection
@@ -16,7 +16,8 @@ from reconciler.caches import Caches
 from reconciler.configmaps import ConfigMapVersion, read_copy, read_written
 from reconciler.sources import UNREAD
 
-FIELD_MANAGER = {"fieldManager": "configmapsync"}
+MANAGER = "configmapsync"
+FIELD_MANAGER = {"fieldManager": MANAGER}
 
 
 class Writer:
@@ -26,14 +27,18 @@ class Writer:
         self._connection = connection
         self._caches = caches
 
-    async def write(self, sync: NamespacedName, write: Write) -> None:
+    async def write(self, sync: NamespacedName, write: Write) -> bool:
         """Carry `write` out on behalf of `sync`.
+
+        Returns:
+            Whether what was asked for stands now. It does not where the API server stored something else: an admission webhook changes
+            what is written.
 
         Raises:
             ApiError: it was refused, or may not have happened. The caches hold the newest truth where it was out of date.
         """
         try:
-            await self._write(write)
+            answer = await self._write(write)
         except (AlreadyExists, Conflict):
             await self._look_again(sync, write)
             raise
@@ -43,43 +48,48 @@ class Writer:
             self._forget(write.key, write.record)
             if write.template is not None:
                 raise
+            return True
+        if write.template is None or answer is None:
+            return True
+        return await self._keep(sync, write, write.template, answer)
 
-    async def _write(self, write: Write) -> None:
+    async def _write(self, write: Write) -> bytes | None:
+        """Send it; returns the answer where it tells of a copy."""
         match write:
             case Write(verb=Verb.CREATE, key=key, template=CopyTemplate() as template):
-                await self._create(key, template)
+                return await self._create(key, template)
             case Write(
                 verb=Verb.UPDATE | Verb.ADOPT,
                 key=key,
                 record=CopyRecord() as record,
                 template=CopyTemplate() as template,
             ):
-                await self._update(key, record, template, adopt=write.verb is Verb.ADOPT)
+                return await self._update(key, record, template, adopt=write.verb is Verb.ADOPT)
             case Write(verb=Verb.RECREATE, key=key, record=CopyRecord() as record, template=CopyTemplate() as template):
                 await self._delete(key, record)
-                await self._create(key, template)
+                return await self._create(key, template)
             case Write(verb=Verb.DELETE, key=key, record=CopyRecord() as record):
                 await self._delete(key, record)
             case Write(verb=Verb.RELEASE, key=key, record=CopyRecord() as record):
                 await self._release(key, record)
             case _:
                 raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")
+        return None
 
-    async def _create(self, key: NamespacedName, template: CopyTemplate) -> None:
+    async def _create(self, key: NamespacedName, template: CopyTemplate) -> bytes:
         body = msgspec.json.encode(render(template, key.namespace, None))
         path = f"/api/v1/namespaces/{key.namespace}/configmaps"
-        answer = await self._connection.request("POST", path, params=FIELD_MANAGER, body=body, accept=ACCEPT_METADATA)
-        self._record(answer, template)
+        return await self._connection.request("POST", path, params=FIELD_MANAGER, body=body, accept=ACCEPT_METADATA)
 
-    async def _update(self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool) -> None:
+    async def _update(self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool) -> bytes:
         configmap = render(template, key.namespace, record)
         if adopt:
             configmap["metadata"]["annotations"][ADOPTED] = "true"
         answer = await self._connection.request(
             "PUT", _path(key), params=FIELD_MANAGER, body=msgspec.json.encode(configmap), accept=ACCEPT_METADATA
         )
-        self._record(answer, template)
         self._caches.obstacles.gone(key)
+        return answer
 
     async def _delete(self, key: NamespacedName, record: CopyRecord) -> None:
         options = {
@@ -122,8 +132,21 @@ class Writer:
             self._forget(key, record)
             self._caches.obstacles.found(record)
 
-    def _record(self, answer: bytes, template: CopyTemplate) -> None:
-        self._caches.copies.record(read_written(answer, template.digest, immutable=template.content.immutable))
+    async def _keep(self, sync: NamespacedName, write: Write, template: CopyTemplate, answer: bytes) -> bool:
+        """Put into the cache what was stored; returns whether it is what was sent.
+
+        The answer does not hold the content. That of a version which the cache holds already is known: the watch was faster, or the write
+        changed nothing, for a webhook made of it what was there before. Of any other it is taken to be ours until the watch shows it.
+        """
+        stored = read_written(answer, template.digest, immutable=template.content.immutable)
+        held = self._caches.copy_at(write.key)
+        if held is not None and held.resource_version == stored.resource_version:
+            return satisfied(held, template)
+        if not stored.managed:
+            await self._look_again(sync, write)  # our labels were taken off on the way
+            return False
+        self._caches.copies.record(stored)
+        return satisfied(stored, template)
 
     def _forget(self, key: NamespacedName, gone: CopyRecord | None) -> None:
         """Take out what is gone, up to the version that was seen: a namesake made meanwhile stays."""

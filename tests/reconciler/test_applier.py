@@ -29,7 +29,7 @@ class ScriptedWriter:
         self.done: list[str] = []
         self.answers: dict[str, list[ApiError | float]] = {}
 
-    async def write(self, _sync: NamespacedName, write: Write) -> None:
+    async def write(self, _sync: NamespacedName, write: Write) -> bool:
         namespace = write.key.namespace
         self.begun.append(namespace)
         script = self.answers.get(namespace)
@@ -38,6 +38,7 @@ class ScriptedWriter:
             raise answer
         await asyncio.sleep(answer)
         self.done.append(namespace)
+        return True
 
 
 class Bench:
@@ -50,9 +51,10 @@ class Bench:
             self.writer,  # type: ignore[arg-type]
             Backoff(random.Random(1)),  # noqa: S311
             Metrics(CollectorRegistry()),
-            self.woken.append,
-            lambda _place: (),
-            parallel,
+            wake=self.woken.append,
+            wrote=lambda _sync, _write: None,
+            waiting=lambda _place: (),
+            parallel=parallel,
         )
 
     async def apply(

@@ -1,0 +1,149 @@
+"""Something else keeps rewriting a copy: when that is a fight, and how we keep out of it. Pure; times are seconds on any clock.
+
+A write that says the same as our last one at that place is a repair. What a source's or a sync's own edit brings is none, and a person who
+changes a copy now and then makes no fight. From the fifth repair in ten minutes on we write at most once a minute, and whoever wins in
+between is named. It is over when a copy has stayed as we wrote it for as long. `reconciler/fights.py` remembers the histories.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from configmapsync.content import CopyTemplate
+from configmapsync.names import NamespacedName
+from configmapsync.planning import Outcome, Plan, Write
+from configmapsync.reasons import Reason
+
+REPAIRS = 5  # that make a fight
+WITHIN = 600.0  # seconds
+NOTHING = 0  # what a delete or a release says
+
+
+class Opponent(StrEnum):
+    """What undoes our writes, as far as the copy itself shows it."""
+
+    WRITER = "writer"  # somebody writes it after us
+    REMOVER = "remover"  # somebody deletes it, or brings back what we removed
+    ADMISSION = "admission"  # what is stored is not what we sent: a mutating webhook is in between
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One write of ours that the API server took.
+
+    Attributes:
+        says: what it says (`saying`).
+        at: when, in seconds.
+        found: the version it replaced; None where it made the object.
+        left: the version it made; None where it took the object away.
+    """
+
+    says: int
+    at: float
+    found: str | None
+    left: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What there is to remember of our writes to one copy.
+
+    Attributes:
+        last: the newest of them.
+        repairs: when we had to say the same again, the last few times within ten minutes.
+        opponent: what made the last repair necessary.
+    """
+
+    last: Done
+    repairs: tuple[float, ...] = ()
+    opponent: Opponent = Opponent.WRITER
+
+    @property
+    def contested(self) -> bool:
+        """Whether something keeps rewriting the copy."""
+        return len(self.repairs) >= REPAIRS
+
+
+def saying(template: CopyTemplate | None) -> int:
+    """What a write says, to be compared within one process: content and metadata, but not where."""
+    if template is None:
+        return NOTHING
+    return hash((template.digest, frozenset(template.labels.items()), frozenset(template.annotations.items())))
+
+
+def after(history: History | None, done: Done, *, drifted: bool = False) -> History:
+    """The history with one more write.
+
+    Args:
+        history: what was remembered; None where nothing is.
+        done: the write.
+        drifted: whether the copy itself showed that it said the same before; asked only where nothing is remembered.
+    """
+    if history is None:
+        return History(done, (done.at,) if drifted else ())
+    recent = tuple(at for at in history.repairs if done.at - at < WITHIN)
+    if history.last.says != done.says:
+        return replace(history, last=done, repairs=recent)
+    return History(done, (*recent, done.at)[-REPAIRS:], _opponent(history.last, done))
+
+
+def _opponent(before: Done, now: Done) -> Opponent:
+    if before.left is None or now.found is None:
+        return Opponent.REMOVER
+    return Opponent.ADMISSION if before.left == now.found else Opponent.WRITER
+
+
+def hold_off(planned: Plan, name: str, contested: Mapping[NamespacedName, str]) -> Plan:
+    """The plan without what is to be left alone for now.
+
+    No copy counts as right there either before it has stayed so for a while: a status that changes its mind every minute helps nobody.
+
+    Args:
+        planned: what would make everything right.
+        name: what the copies of the sync are called.
+        contested: the places, each with a sentence for people.
+    """
+    if not contested:
+        return planned
+    left_alone = [write for write in planned.writes if write.key in contested]
+    return replace(
+        planned,
+        writes=tuple(write for write in planned.writes if write.key not in contested),
+        removals=tuple(removal for removal in planned.removals if removal.key not in contested),
+        settled=(
+            *(_not_yet(outcome, name, contested) for outcome in planned.settled),
+            *(_outcome(write, contested) for write in left_alone),
+        ),
+        leftovers=tuple(_outcome(removal, contested) for removal in planned.removals if removal.key in contested),
+    )
+
+
+def _outcome(write: Write, contested: Mapping[NamespacedName, str]) -> Outcome:
+    return Outcome(write.key.namespace, Reason.CONTESTED, contested[write.key])
+
+
+def _not_yet(outcome: Outcome, name: str, contested: Mapping[NamespacedName, str]) -> Outcome:
+    place = NamespacedName(outcome.namespace, name)
+    if outcome.reason is not Reason.SYNCED or place not in contested:
+        return outcome
+    return Outcome(outcome.namespace, Reason.CONTESTED, contested[place])
+
+
+def sentence(place: NamespacedName, opponent: Opponent, manager: str | None, seconds: float) -> str:
+    """What is going on, for people; it does not change while the fight goes on.
+
+    Args:
+        place: of the copy.
+        opponent: what undoes our writes.
+        manager: the field manager that wrote last, where it is known.
+        seconds: how often we still write.
+    """
+    match opponent:
+        case Opponent.REMOVER:
+            what = f'something keeps deleting ConfigMap "{place}", or bringing it back'
+        case Opponent.ADMISSION:
+            what = f'an admission webhook changes what is written to ConfigMap "{place}"'
+        case _:
+            who = f'field manager "{manager}"' if manager else "something"
+            what = f'{who} keeps rewriting ConfigMap "{place}"'
+    return f"{what}; until that stops, it is written at most every {seconds:g} s"

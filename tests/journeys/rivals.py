@@ -1,0 +1,148 @@
+"""Who else writes to a copy: tools that put it back or take it away whenever they see it, and a webhook that changes what is written."""
+
+import base64
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.journeys.stage import Stage
+from tests.support.pki import Authority
+from tests.support.processes import LOCAL_ADDRESS
+
+EVERY_SECONDS = 0.02
+MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+
+class Rival:
+    """Looks at a copy again and again, and undoes what we wrote."""
+
+    def __init__(self, look: Callable[[], bool]) -> None:
+        """Begin; `look` returns whether there was something to undo."""
+        self._look = look
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self.undone = 0
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._stopped.wait(EVERY_SECONDS):
+            self.undone += self._look()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self._thread.join()
+
+
+@contextmanager
+def resetting(stage: Stage, namespace: str, data: dict[str, str], manager: str) -> Iterator[Rival]:
+    """A tool that has its own idea of the copy's data, as a GitOps controller or another operator with the same rule."""
+    path = stage.configmap_path(namespace, "config")
+
+    def look() -> bool:
+        copy = stage.cluster.find(path)
+        if copy is None or copy.get("data") == data:
+            return False
+        stale = {"data": dict.fromkeys(copy.get("data", {})) | data}
+        version = {"metadata": {"resourceVersion": copy["metadata"]["resourceVersion"]}}
+        content_type = "application/merge-patch+json"
+        place = f"{path}?fieldManager={manager}"
+        return stage.cluster.request("PATCH", place, stale | version, content_type=content_type).status == 200
+
+    yield from _while_at_it(Rival(look))
+
+
+@contextmanager
+def pruning(stage: Stage, namespace: str) -> Iterator[Rival]:
+    """A tool that removes what it does not know."""
+    path = stage.configmap_path(namespace, "config")
+    yield from _while_at_it(Rival(lambda: stage.cluster.request("DELETE", path).status == 200))
+
+
+def _while_at_it(rival: Rival) -> Iterator[Rival]:
+    try:
+        yield rival
+    finally:
+        rival.stop()
+
+
+@contextmanager
+def defaulting(stage: Stage, namespace: str, folder: Path, now: datetime) -> Iterator[list[str]]:
+    """A mutating webhook that adds a key to every ConfigMap of a namespace; gives the operations it was asked about."""
+    authority = Authority(folder, now)
+    pair = authority.server("webhook", ["localhost"], [LOCAL_ADDRESS])
+    asked: list[str] = []
+    server = ThreadingHTTPServer((LOCAL_ADDRESS, 0), _handler(asked))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    name = f"defaulting-{stage.tag}"
+    bundle = base64.b64encode(authority.pair.certificate.read_bytes()).decode()
+    stage.cluster.create(
+        MUTATING, _registration(name, namespace, f"https://{LOCAL_ADDRESS}:{server.server_port}/", bundle)
+    )
+    try:
+        yield asked
+    finally:
+        stage.cluster.delete(f"{MUTATING}/{name}")
+        server.shutdown()
+        server.server_close()
+
+
+def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str, Any]:
+    rules = [
+        {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE", "UPDATE"]}
+    ]
+    webhook = {
+        "name": "defaulting.example.com",
+        "clientConfig": {"url": url, "caBundle": bundle},
+        "rules": rules,
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "matchConditions": [
+            {"name": "ours", "expression": 'request.name == "config" || object.metadata.name == "config"'}
+        ],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    api = "admissionregistration.k8s.io/v1"
+    return {
+        "apiVersion": api,
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [webhook],
+    }
+
+
+def _handler(asked: list[str]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            request = review["request"]
+            asked.append(request["operation"])
+            patch = [{"op": "add", "path": "/data", "value": (request["object"].get("data") or {}) | {"policy": "on"}}]
+            response = {
+                "uid": request["uid"],
+                "allowed": True,
+                "patchType": "JSONPatch",
+                "patch": base64.b64encode(json.dumps(patch).encode()).decode(),
+            }
+            body = json.dumps(
+                {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}
+            ).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing: the test looks at what was asked."""
+
+    return Handler

@@ -26,6 +26,7 @@ from reconciler.caches import Caches
 from reconciler.controller import Controller
 from reconciler.fights import Fights
 from reconciler.metrics import Metrics, WorkQueueMetrics
+from reconciler.orphans import Orphans
 from reconciler.reconcile import Reconciler
 from reconciler.reporter import Reporter
 from reconciler.settings import ReconcilerSettings
@@ -114,7 +115,16 @@ class App:
         sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
         reporter = Reporter(connection, self.caches.syncs, self.events, self.metrics, self.standing, clock)
         authorization = Authorization(connection, self._now, settings.protected(), settings.authorization_interval)
-        reconciler = Reconciler(self.caches, sources, authorization, self.fights, self.applier, reporter)
+        orphans = Orphans(connection, self.caches, self._now, settings.orphan_grace)
+        reconciler = Reconciler(
+            caches=self.caches,
+            sources=sources,
+            authorization=authorization,
+            fights=self.fights,
+            orphans=orphans,
+            applier=self.applier,
+            reporter=reporter,
+        )
         self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self._connect(registry)

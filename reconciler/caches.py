@@ -101,6 +101,11 @@ class Caches:
         await asyncio.gather(*(informer.synced.wait() for informer in self.all.values()))
 
     @property
+    def whole(self) -> bool:
+        """Whether every list has arrived and every watch works, as far as we know."""
+        return all(informer.synced.is_set() and informer.problem is None for informer in self.all.values())
+
+    @property
     def namespace_views(self) -> Mapping[str, Namespace]:
         """All namespaces by name, as the planner reads them."""
         return MappingProxyType(self._namespace_views)
@@ -110,6 +115,11 @@ class Caches:
         by_uid = self.copies.by_index(BY_SYNC_UID, sync.metadata.uid)
         by_name = self.copies.by_index(BY_SYNC_NAME, str(sync.key))
         return tuple({copy.key: copy for copy in (*by_uid, *by_name)}.values())
+
+    def orphans_of(self, sync: NamespacedName) -> tuple[CopyRecord, ...]:
+        """Every copy that names `sync` and was written by no sync that is there."""
+        naming = self.copies.by_index(BY_SYNC_NAME, str(sync))
+        return tuple(copy for copy in naming if copy.managed and not copy.cloned and not self.is_living(copy.sync_uid))
 
     def copy_at(self, key: NamespacedName) -> CopyRecord | None:
         """The copy at a place, whoever's it is."""

@@ -20,6 +20,7 @@ from reconciler.applier import Applier
 from reconciler.authorization import Authorization
 from reconciler.caches import Caches
 from reconciler.fights import Fights
+from reconciler.orphans import Orphans
 from reconciler.reporter import Reporter
 from reconciler.sources import Sources
 from reconciler.syncs import SyncRecord
@@ -58,10 +59,12 @@ class Reconciler:
 
     def __init__(
         self,
+        *,
         caches: Caches,
         sources: Sources,
         authorization: Authorization,
         fights: Fights,
+        orphans: Orphans,
         applier: Applier,
         reporter: Reporter,
     ) -> None:
@@ -69,6 +72,7 @@ class Reconciler:
         self._sources = sources
         self._authorization = authorization
         self._fights = fights
+        self._orphans = orphans
         self._applier = applier
         self._reporter = reporter
 
@@ -84,8 +88,8 @@ class Reconciler:
         """
         record = self._caches.syncs.get(*key)
         if record is None:
-            self._forget(key)
-            return Result()
+            return await self._clean_up_after(key, newer)
+        self._orphans.forget(key)
         source, planned = await self._observe_and_plan(record)
         guarded = await self._guard(record, planned)
         if guarded is None:
@@ -96,12 +100,25 @@ class Reconciler:
             await self._report(released, source, planned, applied)
         return self._result(record, planned, applied)
 
-    def _forget(self, key: NamespacedName) -> None:
-        self._applier.release(key)
+    async def _clean_up_after(self, key: NamespacedName, newer: Newer) -> Result:
+        """The sync is gone. Its finalizer has seen to its copies; where that was removed by force, they are handled in time."""
         self._reporter.forget(key)
-        self._fights.forget(key)
         self._caches.obstacles.forget(key)
         self._caches.cut.discard(key)
+        orphans = self._caches.orphans_of(key)
+        if not orphans:
+            self._applier.release(key)
+            self._fights.forget(key)
+            self._orphans.forget(key)
+            return Result()
+        if wait := await self._orphans.wait(key):
+            return Result(wait)
+        removals = abandon(orphans, self._caches.namespace_views, "its sync is gone")
+        planned = hold_off(Plan(removals=removals), "", await self._fights.contested(key))
+        removed = await self._applier.apply(key, planned.removals, newer)
+        if any(outcome.reason is Reason.SYNCED for outcome in removed):
+            return Result(requeue_after=0.0)
+        return Result(_soonest(self._applier.next_retry(key), self._fights.next_look(key)))
 
     async def _observe_and_plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
         if record.sync is None:
@@ -204,12 +221,13 @@ class Reconciler:
         cleared = planned.removals and applied.removed and not applied.leftovers
         if cleared or (planned.staged and succeeded):
             return Result(requeue_after=0.0)
-        waits = [
-            self._applier.next_retry(record.key),
-            self._fights.next_look(record.key),
-            self._next_authorization(record.sync, planned),
-        ]
-        return Result(min((wait for wait in waits if wait is not None), default=None))
+        return Result(
+            _soonest(
+                self._applier.next_retry(record.key),
+                self._fights.next_look(record.key),
+                self._next_authorization(record.sync, planned),
+            )
+        )
 
     def _next_authorization(self, sync: ConfigMapSync | None, planned: Plan) -> float | None:
         """No event tells of a right that comes or goes: whoever lives by one, or waits for one, is looked at again and again."""
@@ -217,3 +235,8 @@ class Reconciler:
             return None
         waiting = planned.verdict is not None and planned.verdict.reason is Reason.NOT_AUTHORIZED
         return self._authorization.ask_again_after if waiting or sync.spec.service_account_name else None
+
+
+def _soonest(*waits: float | None) -> float | None:
+    """The shortest of several waits; None where nothing is waited for."""
+    return min((wait for wait in waits if wait is not None), default=None)

@@ -33,6 +33,12 @@ class ReconcilerSettings(ProcessSettings):
         default=60.0, gt=0, description="seconds between two writes to a copy that something else keeps rewriting"
     )
 
+    orphan_grace: float = Field(
+        default=600.0,
+        ge=0,
+        description="seconds that a sync must have been missing before its copies are handled by their own deletion-policy mark",
+    )
+
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""
         own = {NAMESPACE_FILE.read_text(encoding="utf-8").strip()} if NAMESPACE_FILE.exists() else set()

@@ -1,0 +1,90 @@
+"""Ten minutes without a sync, with every watch at work and the API server's own word in the end: then, and not before."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from configmapsync.names import NamespacedName
+from kube.errors import ApiError, NotFound, ServerError
+from reconciler.orphans import Orphans
+
+pytestmark = pytest.mark.looptime(start=0)
+SYNC = NamespacedName("home", "sync")
+GRACE = 600.0
+
+
+@dataclass
+class World:
+    """What the API server answers, and how the watches are."""
+
+    answer: ApiError | bytes = field(default_factory=lambda: NotFound(status=404, reason="NotFound", message="gone"))
+    whole: bool = True
+    asked: int = 0
+
+    async def request(self, *_arguments: Any, **_options: Any) -> bytes:
+        self.asked += 1
+        if isinstance(self.answer, ApiError):
+            raise self.answer
+        return self.answer
+
+
+def orphans(world: World) -> Orphans:
+    return Orphans(world, world, asyncio.get_running_loop().time, GRACE)  # type: ignore[arg-type]
+
+
+async def seconds_until_handled(waiting: Orphans, at_most: float = 10 * GRACE) -> float:
+    """How long it takes, looking as often as we are told to."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while wait := await waiting.wait(SYNC):
+        assert loop.time() - began < at_most
+        await asyncio.sleep(wait)
+    return loop.time() - began
+
+
+async def test_copies_without_a_sync_are_handled_after_ten_minutes() -> None:
+    world = World()
+
+    assert await seconds_until_handled(orphans(world)) == pytest.approx(GRACE)
+    assert world.asked == 1
+
+
+async def test_the_time_begins_again_when_a_watch_did_not_work() -> None:
+    world = World()
+    waiting = orphans(world)
+    await waiting.wait(SYNC)
+    await asyncio.sleep(GRACE / 2)
+    world.whole = False
+    await waiting.wait(SYNC)
+    world.whole = True
+
+    assert await seconds_until_handled(waiting) == pytest.approx(GRACE)
+
+
+async def test_nothing_is_handled_while_a_watch_does_not_work() -> None:
+    waiting = orphans(World(whole=False))
+
+    with pytest.raises(AssertionError):
+        await seconds_until_handled(waiting)
+
+
+async def test_the_api_servers_own_word_counts() -> None:
+    world = World(answer=b"{}")
+    waiting = orphans(world)
+
+    with pytest.raises(AssertionError):
+        await seconds_until_handled(waiting)
+    world.answer = ServerError(status=500, reason="InternalError", message="down")
+    with pytest.raises(ServerError):
+        await seconds_until_handled(waiting)
+
+
+async def test_a_sync_that_was_there_in_between_begins_anew() -> None:
+    waiting = orphans(World())
+    await waiting.wait(SYNC)
+    await asyncio.sleep(GRACE - 1)
+    waiting.forget(SYNC)
+
+    assert await seconds_until_handled(waiting) == pytest.approx(GRACE)

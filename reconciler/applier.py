@@ -19,7 +19,7 @@ from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.errors import ApiError, Retry, retry_of
 from reconciler.failures import is_stale, outcome_of
-from reconciler.metrics import DONE, FAILED, Metrics
+from reconciler.metrics import DONE, FAILED, STALE, Metrics
 from reconciler.writer import Writer
 
 LONGEST_HOLD = 300.0  # seconds; for what only an edit can mend
@@ -223,7 +223,7 @@ class Applier:
         digest = write.template.digest if write.template else None
         held = Held(asyncio.get_running_loop().time() + delay, outcome, digest, final)
         self._held.setdefault(sync, {})[write.key] = held
-        self._metrics.wrote(write.verb, FAILED)
+        self._metrics.wrote(write.verb, STALE if stale else FAILED)
         if stale:
             self._wake(sync)  # the world was not as planned; the caches know better now
         self._log.warning(

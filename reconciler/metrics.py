@@ -12,7 +12,11 @@ from configmapsync.planning import Verb
 CONTROLLER = "configmapsync"
 SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESULTS = ("success", "requeue", "requeue_after", "error")
-DONE, FAILED = "done", "failed"
+DONE, STALE, FAILED = WRITE_RESULTS = (
+    "done",
+    "stale",  # somebody else was faster; the world is looked at again
+    "failed",
+)
 
 
 class Metrics:
@@ -52,7 +56,7 @@ class Metrics:
         )
         self._writes = Counter(
             "configmapsync_writes",
-            "Writes to copies by verb and result (done, failed).",
+            "Writes to copies by verb and result; stale: somebody else was faster, and it is planned again.",
             ["verb", "result"],
             registry=registry,
         )
@@ -71,7 +75,7 @@ class Metrics:
         for result in RESULTS:
             self._reconciles.labels(CONTROLLER, result)
         for verb in Verb:
-            for result in (DONE, FAILED):
+            for result in WRITE_RESULTS:
                 self._writes.labels(verb, result)
 
     def working(self, workers: int) -> None:

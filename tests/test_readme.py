@@ -15,7 +15,7 @@ from configmapsync.validation import validate
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = (README, (ROOT / "docs" / "one-change.md").read_text(encoding="utf-8"))
+PAGES = {"README": README, **{page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}}
 
 
 def test_the_resource_shown_is_valid_and_shows_every_field_that_works() -> None:
@@ -28,12 +28,15 @@ def test_the_resource_shown_is_valid_and_shows_every_field_that_works() -> None:
     assert set(sample["spec"]) == fields
 
 
-@pytest.mark.parametrize("page", PAGES, ids=["README", "one-change"])
-def test_every_file_that_is_named_exists(page: str) -> None:
-    named = set(re.findall(r"`((?:[a-z_-]+/)+[\w.-]+)`", page)) | set(re.findall(r"\]\(([\w/.-]+)\)", page))
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_every_file_that_is_named_exists(name: str) -> None:
+    page, folder = PAGES[name], ROOT if name == "README" else ROOT / "docs"
+    named = set(re.findall(r"`((?:[a-z_-]+/)+[\w.-]+)`", page))
+    linked = set(re.findall(r"\]\(([\w/.-]+)(?:#[\w-]+)?\)", page))
 
-    assert named
+    assert named | linked
     assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [path for path in linked if not (folder / path).exists()] == []
 
 
 def test_every_reason_word_is_explained() -> None:

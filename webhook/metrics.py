@@ -6,21 +6,25 @@ What every process counts is in `runtime/metrics.py`; `docs/metrics.md` lists al
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # The bar is 10 ms of own time; the API server gives up after 5 s.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
+OPERATIONS = ("CREATE", "UPDATE")  # those that we are registered for
+OUTCOMES = ("allowed", "patched", "exempt", "refused", "undecided")  # the words of `admission.py`
+
 
 class Metrics:
     """One object for one process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.reviews = Counter(
+        self._reviews = Counter(
             "configmapsync_admission_reviews",
-            "Admission reviews judged, by path, operation and outcome.",
-            ["path", "operation", "outcome"],
+            "Admission reviews judged, by webhook, operation and outcome.",
+            ["webhook", "operation", "outcome"],
             registry=registry,
         )
         self._requests = Counter(
@@ -61,6 +65,8 @@ class Metrics:
         self._in_flight.labels(webhook)
         for code in (200, 500):
             self._requests.labels(webhook, str(code))
+        for operation, outcome in product(OPERATIONS, OUTCOMES):
+            self._reviews.labels(webhook, operation, outcome)
 
     @contextmanager
     def answering(self, webhook: str) -> Iterator[None]:
@@ -71,6 +77,10 @@ class Metrics:
     def answered(self, webhook: str, code: int) -> None:
         """Count a request that was answered."""
         self._requests.labels(webhook, str(code)).inc()
+
+    def judged(self, webhook: str, operation: str, outcome: str) -> None:
+        """Count a review that got its answer."""
+        self._reviews.labels(webhook, operation, outcome).inc()
 
     def certificate_served(self, serial: str, expires: datetime) -> None:
         """Tell which certificate new connections get; there is one at a time."""

@@ -82,8 +82,8 @@ class WebhookServer:
         for path in PATHS:
             metrics.serves(path)
         application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._counted, self._with_status])
-        application.router.add_post(MUTATE_PATH, self._handler("mutate", decisions.mutate))
-        application.router.add_post(VALIDATE_PATH, self._handler("validate", decisions.validate))
+        application.router.add_post(MUTATE_PATH, self._handler(decisions.mutate))
+        application.router.add_post(VALIDATE_PATH, self._handler(decisions.validate))
         self._runner = web.AppRunner(
             application,
             access_log=None,
@@ -114,11 +114,11 @@ class WebhookServer:
         """Stop listening, let requests in flight finish, close."""
         await self._runner.cleanup()
 
-    def _handler(self, path: str, decide: Decide) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _handler(self, decide: Decide) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             review = parse(await self._body(request))
             answer = await decide(review)
-            self._metrics.reviews.labels(path, review.request.operation, answer.outcome).inc()
+            self._metrics.judged(request.path, review.request.operation, answer.outcome)
             return web.Response(body=answer.body, content_type="application/json")
 
         return handle

@@ -187,10 +187,10 @@ async def test_connections_are_closed_after_the_answer_once_draining(tmp_path: P
             assert answer.headers["Connection"] == "close"
 
 
-async def test_reviews_are_counted_by_path_operation_and_outcome(tmp_path: Path):
+async def test_reviews_are_counted_by_webhook_operation_and_outcome(tmp_path: Path):
     async with running(tmp_path) as it:
         await it.send(recorded.body("create.json"))
         await it.send(recorded.body("update-spec.json"), MUTATE_PATH)
-    for path, operation in (("validate", "CREATE"), ("mutate", "UPDATE")):
-        labels = {"path": path, "operation": operation, "outcome": "allowed"}
+    for path, operation in ((VALIDATE_PATH, "CREATE"), (MUTATE_PATH, "UPDATE")):
+        labels = {"webhook": path, "operation": operation, "outcome": "allowed"}
         assert it.registry.get_sample_value("configmapsync_admission_reviews_total", labels) == 1

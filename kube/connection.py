@@ -6,7 +6,6 @@ as classes, and no body ever in a log. It reads no proxy and no password file fr
 
 import asyncio
 import io
-import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -21,6 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from kube import credentials
 from kube.errors import Malformed, Silent, Unauthorized, Unreachable, from_response
+from kube.sessions import Fence, open_session, tls_context
 from kube.target import ConfigurationError, Target
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "ConfigurationError",
     "Connection",
     "ConnectionSettings",
+    "Fence",
     "RequestMetrics",
 ]
 
@@ -43,11 +44,8 @@ MERGE_PATCH = "application/merge-patch+json"
 CONNECT_TIMEOUT = 5.0  # seconds
 REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)  # the whole is bounded by each caller
 LONGEST_LINE = 32 << 20  # bytes of one watch event: 1 MiB of "<" is 6 MiB once the server has escaped it
-READ_AHEAD = 1 << 18  # bytes
 LARGE_BODY = 1 << 19  # bytes
 NO_ANSWER = "<error>"  # client-go's word in place of a code
-POOLED_FOR = 60.0  # seconds an idle connection is kept; the server closes it after 90
-KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 35_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +79,38 @@ class RequestMetrics(Protocol):
 class Connection:
     """Requests and watches to one API server, as one user."""
 
-    def __init__(self, target: Target, settings: ConnectionSettings, metrics: RequestMetrics | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        settings: ConnectionSettings,
+        metrics: RequestMetrics | None = None,
+        fence: Fence | None = None,
+    ) -> None:
         self._target = target
         self._metrics = metrics
         self._authority = urlsplit(target.host).netloc.rpartition("@")[2]
-        context = _tls_context(target, strict=not settings.disable_strict_tls)
-        self._requests = _session(context, settings.write_limit, settings.user_agent)
-        self._watches = _session(context, 0, settings.user_agent)
+        context = tls_context(target, strict=not settings.disable_strict_tls)
+        self._requests = open_session(context, settings.write_limit, settings.user_agent, fence)
+        self._watches = open_session(context, 0, settings.user_agent)
 
     @classmethod
-    async def open(cls, settings: ConnectionSettings, metrics: RequestMetrics | None = None) -> Self:
+    async def open(
+        cls, settings: ConnectionSettings, metrics: RequestMetrics | None = None, fence: Fence | None = None
+    ) -> Self:
         """Find the API server and make ready to talk to it; nothing is sent yet.
 
         Args:
             settings: how to connect.
             metrics: is told of every request; by default nobody is.
+            fence: asked before each request that may change something, at the last moment before it is sent, and again when it is sent once
+                more; what it raises goes to whoever wanted to send.
 
         Raises:
             ConfigurationError: it cannot be found, or its certificates cannot be read; one line for people.
         """
         target = await credentials.find(settings.kubeconfig, settings.context, settings.service_account)
         try:
-            return cls(target, settings, metrics)
+            return cls(target, settings, metrics, fence)
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(f"the certificates for {target.host} cannot be used: {error}") from error
 
@@ -279,39 +287,3 @@ def _as_api_errors(outgoing: _Outgoing) -> Iterator[None]:
         raise Unreachable(f"{what}: the answer broke off") from error
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from error
-
-
-def _session(context: ssl.SSLContext, limit: int, user_agent: str) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=limit, ssl=context, socket_factory=_keepalive_socket, keepalive_timeout=POOLED_FOR, ttl_dns_cache=60
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        trust_env=False,  # netrc and proxy variables cost two thread hops a request, and may break our Authorization
-        cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=READ_AHEAD,
-        headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},  # unpacking costs more than reading
-    )
-
-
-def _tls_context(target: Target, *, strict: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=target.authority)
-    if not strict:
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if target.certificate:
-        context.load_cert_chain(*target.certificate)
-    if not target.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that notices within 35 seconds that nobody is there any more."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE:
-        if hasattr(socket, name):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made

@@ -121,6 +121,10 @@ class Malformed(ApiError):
     """An answer that nobody can read."""
 
 
+class Fenced(ApiError):
+    """Not sent: whoever guards the connection says that we may not write now, as when the Lease is not ours any more."""
+
+
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -150,6 +154,7 @@ _RETRY: Mapping[type[ApiError], Retry] = {
     Unreachable: Retry.BACKOFF,
     Silent: Retry.SOON,
     Malformed: Retry.BACKOFF,
+    Fenced: Retry.BACKOFF,
     ApiError: Retry.BACKOFF,
 }
 

@@ -1,13 +1,15 @@
 """Builds the reconciler once, from the settings, and runs it until it is told to stop.
 
 The order of the start: the health server first, so that probes tell what is waited for; then the watches; and work only when every cache
-is whole. The order of the stop: no new work, writes in flight finished, then the connections.
+is whole and, of several replicas, this one leads. The order of the stop: no new work, writes in flight finished, then the Lease, then the
+connections. A Lease that is lost is another end: nothing more is written, and the process ends at once.
 """
 
 import asyncio
 import gc
 import random
 from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import partial
 
@@ -19,12 +21,14 @@ from configmapsync.planning import Write
 from kube.backoff import Backoff
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.events import EventRecorder
+from kube.lease import LeaseLost
 from kube.workqueue import WorkQueue
 from reconciler.applier import Applier
 from reconciler.authorization import Authorization
 from reconciler.caches import Caches
 from reconciler.controller import Controller
 from reconciler.fights import Fights
+from reconciler.leadership import Leadership, candidacy
 from reconciler.metrics import Metrics, WorkQueueMetrics
 from reconciler.orphans import Orphans
 from reconciler.reconcile import Reconciler
@@ -43,6 +47,7 @@ EXIT_OK = 0
 EXIT_FAILURE = 1
 DEAF_LIMIT = 900.0  # seconds; a watch is renewed at least every 600, so one that heard nothing for longer is broken
 DRAIN_LIMIT = 10.0  # seconds that a stop waits for writes in flight
+EVENTS_LIMIT = 2.0  # seconds of them for events
 MEBIBYTE = 1 << 20
 USER_AGENT = "configmapsync-reconciler"
 
@@ -53,25 +58,33 @@ async def run(settings: ReconcilerSettings, clock: Clock, chance: random.Random,
     """Run the reconciler until `stop` is set; returns the exit code."""
     log = structlog.get_logger("app")
     registry = new_registry()
-    try:
-        connection = await Connection.open(_connection_settings(settings), RequestMetrics(registry))
-    except ConfigurationError as error:
-        log.error("no way to the API server", error=str(error))  # noqa: TRY400 - one line for people, no traceback
-        return EXIT_FAILURE
-    async with connection:
-        app = App(settings, connection, registry, clock, chance)
+    metrics = RequestMetrics(registry)
+    async with AsyncExitStack() as connections:
+        connecting = _connection_settings(settings)
+        try:
+            leadership = await connections.enter_async_context(candidacy(settings, connecting, metrics, clock, chance))
+            connection = await connections.enter_async_context(
+                await Connection.open(connecting, metrics, leadership.check)
+            )
+        except ConfigurationError as error:
+            log.error("no way to the API server", error=str(error))  # noqa: TRY400 - one line for people, no traceback
+            return EXIT_FAILURE
+        app = App(settings, connection, leadership, registry, clock, chance)
         try:
             address = await app.health.start()
         except OSError as error:
             log.error("the health server cannot listen", address=settings.health_address, error=str(error))  # noqa: TRY400
             return EXIT_FAILURE
         log.info("started", health_address=str(address))
+        code = EXIT_OK
         try:
             await app.run(stop)
+        except* LeaseLost:
+            code = EXIT_FAILURE
         finally:
             await app.health.close()
     log.info("stopped")
-    return EXIT_OK
+    return code
 
 
 def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:
@@ -91,12 +104,17 @@ class App:
         self,
         settings: ReconcilerSettings,
         connection: Connection,
+        leadership: Leadership,
         registry: CollectorRegistry,
         clock: Clock,
         chance: random.Random,
     ) -> None:
         self._now = asyncio.get_running_loop().time
+        self._leadership = leadership
+        self._working = False
         self.metrics = Metrics(registry)
+        self._lease = settings.leader_election_name if settings.leader_elect else None
+        self._tell_leading(leads=False)
         self.standing = Standing(self._now, self.metrics.propagated)
         self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
         self.caches = Caches(connection, settings.protected(), chance)
@@ -136,6 +154,7 @@ class App:
         for name in self.caches.all:
             self.health.ready_when(name, partial(self._unready, name))
             self.health.alive_when(name, partial(self._deaf, name))
+        self.health.ready_when("lease", self._unelectable)
 
     def _wrote(self, sync: NamespacedName, write: Write) -> None:
         self.fights.wrote(sync, write)
@@ -145,11 +164,12 @@ class App:
         async with asyncio.TaskGroup() as background:
             tasks = [background.create_task(informer.run(), name=name) for name, informer in self.caches.all.items()]
             tasks.append(background.create_task(self.events.run(), name="events"))
-            tasks.append(background.create_task(self._work(), name="work"))
+            work = background.create_task(self._work(), name="work")
             await stop.wait()
             self.queue.shutdown()
-            await self._drain()
-            for task in tasks:
+            if self._working:
+                await self._finish(work)
+            for task in (work, *tasks):
                 task.cancel()
 
     async def _work(self) -> None:
@@ -158,16 +178,29 @@ class App:
         structlog.get_logger("app").info(
             "caches are in sync", **{name: len(informer) for name, informer in self.caches.all.items()}
         )
-        self.standing.begin()
-        await self.controller.run()
+        async with self._leadership.leadership():  # everything that writes is in this block
+            self._working = True
+            self._tell_leading(leads=True)
+            self.standing.begin()
+            await self.controller.run()
+            await self.applier.drain()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVENTS_LIMIT):
+                    await self.events.drain()
 
-    async def _drain(self) -> None:
-        try:
-            async with asyncio.timeout(DRAIN_LIMIT):
-                await self.applier.drain()
-                await self.events.drain()
-        except TimeoutError:
+    async def _finish(self, work: asyncio.Task[None]) -> None:
+        """Let what is begun be finished."""
+        _, unfinished = await asyncio.wait({work}, timeout=DRAIN_LIMIT)
+        if unfinished:
             structlog.get_logger("app").warning("writes in flight were given up", seconds=DRAIN_LIMIT)
+
+    def _tell_leading(self, *, leads: bool) -> None:
+        if self._lease is not None:
+            self.metrics.leading(self._lease, leads)
+
+    def _unelectable(self) -> str | None:
+        problem = self._leadership.problem
+        return None if problem is None else f"cannot read or write the Lease: {problem}"
 
     def _unready(self, name: str) -> str | None:
         informer = self.caches.all[name]

@@ -1,10 +1,12 @@
 """What an operator may set: flags and `CONFIGMAPSYNC_...` variables, read once by `__main__.py`."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from configmapsync.names import PROTECTED_NAMESPACES
+from kube.lease import Timing
 from runtime.settings import ProcessSettings
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -39,7 +41,49 @@ class ReconcilerSettings(ProcessSettings):
         description="seconds that a sync must have been missing before its copies are handled by their own deletion-policy mark",
     )
 
+    leader_elect: bool = Field(
+        default=False, description="work only while holding a Lease: for several replicas, of which one works"
+    )
+    leader_election_namespace: str = Field(
+        default="", description="namespace of the Lease; default: the one this process runs in, where it is a pod"
+    )
+    leader_election_name: str = Field(default="configmapsync-reconciler", description="name of the Lease")
+    leader_election_lease_duration: int = Field(
+        default=15, description="seconds after which a leader that says nothing is replaced"
+    )
+    leader_election_renew_deadline: float = Field(
+        default=10.0,
+        description="seconds after which a leader that cannot renew its Lease ends; less than the duration",
+    )
+    leader_election_retry_period: float = Field(
+        default=2.0, description="seconds between two renewals; less than the deadline"
+    )
+
+    @model_validator(mode="after")
+    def _electable(self) -> Self:
+        """Refuse an election that cannot go well."""
+        self.lease_timing()
+        if self.leader_elect and not self.lease_namespace():
+            raise ValueError("--leader-election-namespace must say where the Lease is to be: this is no pod")
+        return self
+
+    def lease_timing(self) -> Timing:
+        """How patient the candidates are."""
+        return Timing(
+            self.leader_election_lease_duration,
+            self.leader_election_renew_deadline,
+            self.leader_election_retry_period,
+        )
+
+    def lease_namespace(self) -> str:
+        """Where the Lease is; empty where nobody knows."""
+        return self.leader_election_namespace or _own_namespace()
+
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""
-        own = {NAMESPACE_FILE.read_text(encoding="utf-8").strip()} if NAMESPACE_FILE.exists() else set()
-        return frozenset(self.protected_namespaces) | own
+        return frozenset(self.protected_namespaces) | {name for name in [_own_namespace()] if name}
+
+
+def _own_namespace() -> str:
+    """Where this process runs; empty where it is no pod."""
+    return NAMESPACE_FILE.read_text(encoding="utf-8").strip() if NAMESPACE_FILE.exists() else ""

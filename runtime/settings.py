@@ -94,13 +94,15 @@ def load(settings: type[SettingsType], program: str, arguments: Sequence[str] | 
     try:
         return CliApp.run(settings, cli_args=given)
     except ValidationError as error:
-        _refuse(program, "; ".join(f"{_flag(problem['loc'])}: {problem['msg']}" for problem in error.errors()))
+        _refuse(program, "; ".join(_problem(details["loc"], details["msg"]) for details in error.errors()))
     except SettingsError as error:
         _refuse(program, str(error).removeprefix("error parsing CLI: "))
 
 
-def _flag(location: tuple[int | str, ...]) -> str:
-    return "--" + ".".join(str(part) for part in location).replace("_", "-")
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    """A sentence; what is wrong with several flags together names them itself."""
+    flag = ".".join(str(part) for part in location).replace("_", "-")
+    return f"--{flag}: {message}" if flag else message.removeprefix("Value error, ")
 
 
 def _refuse(program: str, problem: str) -> NoReturn:

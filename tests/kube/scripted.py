@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from kube.connection import Connection, ConnectionSettings
+from kube.connection import Connection, ConnectionSettings, Fence
 from kube.errors import ApiError
 from tests.support.users import write_kubeconfig
 
@@ -88,10 +88,10 @@ class ApiServer:
         )
 
     @asynccontextmanager
-    async def connection(self, **settings: Any) -> AsyncIterator[Connection]:
+    async def connection(self, fence: Fence | None = None, **settings: Any) -> AsyncIterator[Connection]:
         if "kubeconfig" not in settings:
             settings["kubeconfig"] = self.kubeconfig()
-        async with await Connection.open(ConnectionSettings(**settings)) as connection:
+        async with await Connection.open(ConnectionSettings(**settings), fence=fence) as connection:
             yield connection
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

@@ -1,0 +1,333 @@
+"""Two replicas: one works, the other is ready. However the first one ends, the work goes on, nothing is lost and nothing is done twice."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configmapsync.names import API_VERSION, PLURAL
+from tests.journeys.scrape import scrape
+from tests.journeys.stage import Stage
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+from tests.support.processes import LOCAL_ADDRESS, Process, free_port
+from tests.support.users import ADMIN
+
+LEASE = "configmapsync-reconciler"
+AT_ONCE = 2.0  # seconds: what the design promises for a clean exit, and beyond the duration for any other
+SHORT = ("4", "3", "0.5")  # duration, deadline and retry period, in seconds
+LONG = ("60", "40", "0.5")  # nobody is replaced because of silence while a test looks
+BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+
+
+@dataclass
+class Replica:
+    """A reconciler that stands for election."""
+
+    process: Process
+    port: int
+
+    @property
+    def leads(self) -> bool:
+        """As its metric says."""
+        return scrape(self.port).value("leader_election_master_status") == 1
+
+    @property
+    def waiting(self) -> float:
+        """How many syncs it has heard of and not worked on."""
+        return scrape(self.port).value("workqueue_depth")
+
+    def stop(self) -> None:
+        """Freeze it, as a node that swaps or a debugger would."""
+        self.process.send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it wake."""
+        self.process.send(signal.SIGCONT)
+
+
+class Replicas:
+    """Starts replicas that contend for one Lease."""
+
+    def __init__(self, stage: Stage, start_process: Callable[..., Process]) -> None:
+        self.stage = stage
+        self.cluster = stage.cluster
+        self.namespace = stage.namespace("leader")
+        self._start_process = start_process
+
+    def start(self, times: tuple[str, str, str] = LONG, user: str = ADMIN) -> Replica:
+        """Start one and wait until it is ready, which a standby is as well."""
+        port = free_port()
+        duration, deadline, retry = times
+        process = self._start_process(
+            *("reconciler", "--leader-elect", "--health-address", f"{LOCAL_ADDRESS}:{port}"),
+            *("--kubeconfig", self.kubeconfig(user), "--leader-election-namespace", self.namespace),
+            *("--leader-election-lease-duration", duration, "--leader-election-renew-deadline", deadline),
+            *("--leader-election-retry-period", retry),
+        )
+        process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/readyz")
+        return Replica(process, port)
+
+    def leader(self, times: tuple[str, str, str] = LONG, user: str = ADMIN) -> Replica:
+        """Start one that leads."""
+        replica = self.start(times, user)
+        wait_until(lambda: replica.leads)
+        return replica
+
+    def standby(self, times: tuple[str, str, str] = LONG) -> Replica:
+        """Start one that waits."""
+        replica = self.start(times)
+        replica.process.wait_for_line("somebody else leads")
+        assert not replica.leads
+        return replica
+
+    def kubeconfig(self, user: str) -> Path:
+        return self.cluster.kubeconfig if user == ADMIN else self.cluster.kubeconfig_for(user)
+
+    @property
+    def lease(self) -> Any:
+        """The Lease as it is now."""
+        return self.cluster.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{LEASE}")
+
+    def version(self) -> str:
+        """The version that the cluster has reached."""
+        return str(self.cluster.get(f"/api/v1/namespaces/{self.namespace}/configmaps")["metadata"]["resourceVersion"])
+
+    def history(self, path: str, since: str) -> list[Any]:
+        """Every event of a collection after version `since`, as the API server tells it."""
+        answer = self.cluster.request("GET", f"{path}?watch=true&resourceVersion={since}&timeoutSeconds=1")
+        events = [json.loads(line) for line in answer.text.splitlines()]
+        assert all(event["type"] != "ERROR" for event in events)
+        return events
+
+
+@pytest.fixture
+def replicas(stage: Stage, start_process: Callable[..., Process]) -> Replicas:
+    return Replicas(stage, start_process)
+
+
+@dataclass
+class Work:
+    """A source, its sync and where the copy has to be."""
+
+    stage: Stage
+    home: str
+    there: str
+    sync: str
+
+    def edit(self, value: str) -> dict[str, Any]:
+        """Change the source; returns what the copy has to become."""
+        return self.stage.edit(self.home, "config", data={"key": value})
+
+    def copied(self, value: str, within: float = 10.0) -> None:
+        """Wait until the copy says so, and the sync is at rest."""
+        self.stage.copy_becomes({"data": {"key": value}}, self.there, within=within)
+        self.stage.ready_becomes(self.sync, "True", "Synced", within=within)
+
+
+def work_for(stage: Stage) -> Work:
+    home, there = stage.namespace("home"), stage.namespace("there")
+    stage.source(home)
+    return Work(stage, home, there, stage.sync(home, destinationNamespace=there))
+
+
+@pytest.fixture
+def fault(cluster: Cluster) -> Iterator[Callable[..., Any]]:
+    """Set a fault; all are cleared behind the test."""
+    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    cluster.delete("/devcluster/faults")
+
+
+def test_the_standby_knows_everything_and_writes_nothing(replicas: Replicas) -> None:
+    leader, standby = replicas.leader(), replicas.standby()
+    leader.stop()
+    heard = standby.waiting
+
+    work = work_for(replicas.stage)
+    wait_until(lambda: standby.waiting > heard)
+    sync = replicas.cluster.get(work.sync)
+    events = replicas.cluster.get(f"/api/v1/namespaces/{work.home}/events")["items"]
+    copy = replicas.stage.find(work.there)
+
+    assert ("status" in sync, sync["metadata"].get("finalizers"), events, copy) == (False, None, [], None)
+    standby.process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{standby.port}/readyz")
+    leader.go_on()
+    work.copied("value")
+
+
+def test_after_a_clean_exit_the_standby_takes_over_at_once(replicas: Replicas) -> None:
+    leader, standby = replicas.leader(), replicas.standby()
+    work = work_for(replicas.stage)
+    work.copied("value")
+
+    assert leader.process.terminate() == 0
+
+    wait_until(lambda: standby.leads, within=AT_ONCE)
+    assert replicas.lease["spec"]["leaseTransitions"] == 1
+    work.edit("after")
+    work.copied("after")
+
+
+def test_a_standby_that_ends_leaves_the_lease_alone(replicas: Replicas) -> None:
+    leader, standby = replicas.leader(), replicas.standby()
+    holder = replicas.lease["spec"]["holderIdentity"]
+
+    assert standby.process.terminate() == 0
+
+    assert leader.leads
+    assert replicas.lease["spec"]["holderIdentity"] == holder
+
+
+def test_edits_during_a_takeover_are_neither_lost_nor_carried_out_twice(replicas: Replicas) -> None:
+    leader, standby = replicas.leader(), replicas.standby()
+    work = work_for(replicas.stage)
+    work.copied("value")
+    since = replicas.version()
+
+    for number in range(30):
+        if number == 10:
+            leader.process.send(signal.SIGTERM)
+        work.edit(str(number))
+    assert leader.process.wait() == 0
+    wait_until(lambda: standby.leads)
+    work.copied("29")
+
+    events = replicas.history(f"/api/v1/namespaces/{work.there}/configmaps", since)
+    written = [
+        int(event["object"]["data"]["key"]) for event in events if event["object"]["metadata"]["name"] == "config"
+    ]
+    assert {event["type"] for event in events} == {"MODIFIED"}
+    assert written == sorted(set(written)), "each content once, never an older one after a newer"
+    assert written[-1] == 29
+
+
+def test_after_a_kill_the_standby_takes_over_when_the_lease_has_run_out(replicas: Replicas) -> None:
+    leader, standby = replicas.leader(SHORT), replicas.standby(SHORT)
+    work = work_for(replicas.stage)
+    work.copied("value")
+
+    leader.process.kill()
+    work.edit("orphaned")
+
+    wait_until(lambda: standby.leads, within=float(SHORT[0]) + AT_ONCE)
+    work.copied("orphaned")
+
+
+def test_a_leader_that_was_frozen_for_too_long_wakes_up_writes_nothing_and_ends(replicas: Replicas) -> None:
+    leader, standby = replicas.leader(SHORT), replicas.standby(LONG)
+    work = work_for(replicas.stage)
+    work.copied("value")
+    leader.stop()
+    wait_until(lambda: standby.leads, within=20)
+    since = replicas.version()
+
+    standby.stop()  # so that only the old one could write now
+    work.edit("news")
+    leader.go_on()
+
+    assert leader.process.wait() == 1
+    assert "the Lease is lost" in leader.process.output()
+    assert replicas.history(f"/api/v1/namespaces/{work.there}/configmaps", since) == []
+    assert replicas.history(f"/apis/{API_VERSION}/namespaces/{work.home}/{PLURAL}", since) == []
+    standby.go_on()
+    work.copied("news")
+    assert standby.leads
+
+
+def test_a_leader_that_may_not_renew_ends_in_time_and_says_why(replicas: Replicas) -> None:
+    binding = _bind_to_everything(replicas.cluster, "alice")
+    try:
+        leader, standby = replicas.leader(SHORT, user="alice"), replicas.standby(SHORT)
+    finally:
+        replicas.cluster.delete(binding)
+
+    assert leader.process.wait(within=float(SHORT[1]) + AT_ONCE) == 1
+
+    assert 'cannot patch resource \\"leases\\"' in leader.process.wait_for_line("the Lease is lost")
+    wait_until(lambda: standby.leads, within=float(SHORT[0]) + AT_ONCE)
+
+
+def _bind_to_everything(cluster: Cluster, user: str) -> str:
+    rbac = "rbac.authorization.k8s.io"
+    name = cluster.create(
+        BINDINGS,
+        {
+            "metadata": {"generateName": "leader-"},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"apiGroup": rbac, "kind": "User", "name": user}],
+        },
+    )["metadata"]["name"]
+    return f"{BINDINGS}/{name}"
+
+
+@pytest.mark.only_on("devcluster")
+def test_without_an_api_server_for_longer_than_the_deadline_the_leader_ends(replicas: Replicas) -> None:
+    leader = replicas.leader(SHORT)
+
+    replicas.cluster.create("/devcluster/restart", {"seconds": float(SHORT[1]) + AT_ONCE})
+
+    assert leader.process.wait(within=float(SHORT[1]) + AT_ONCE) == 1
+    assert "not renewed for 3 s" in leader.process.wait_for_line("the Lease is lost")
+    wait_until(lambda: replicas.cluster.request("GET", "/readyz").status == 200, within=30)
+
+
+@pytest.mark.only_on("devcluster")
+def test_an_api_server_that_is_away_for_a_moment_costs_nobody_the_lease(replicas: Replicas) -> None:
+    leader = replicas.leader()
+    work = work_for(replicas.stage)
+    work.copied("value")
+
+    replicas.cluster.create("/devcluster/restart", {"seconds": 1})
+    wait_until(lambda: replicas.cluster.request("GET", "/readyz").status == 0)
+    wait_until(lambda: replicas.cluster.request("GET", "/readyz").status == 200)
+    work.edit("after")
+
+    work.copied("after")
+    assert leader.leads
+    assert replicas.lease["spec"]["leaseTransitions"] == 0
+
+
+@pytest.mark.only_on("devcluster")
+def test_writes_in_flight_are_finished_before_the_lease_is_given_back(
+    replicas: Replicas, fault: Callable[..., Any]
+) -> None:
+    leader, standby = replicas.leader(), replicas.standby()
+    stage = replicas.stage
+    home, slow = stage.namespace("home"), stage.namespace("slow")
+    stage.source(home)
+    fault("delay", verb="create", resource="configmaps", namespace=slow, seconds=3)
+    stage.sync(home, destinationNamespace=slow)
+    wait_until(lambda: _hits(replicas.cluster) == 1)
+
+    assert leader.process.terminate() == 0
+
+    copy, lease = stage.find(slow), replicas.lease
+    assert copy is not None
+    assert int(copy["metadata"]["resourceVersion"]) < int(lease["metadata"]["resourceVersion"])
+    assert "gave the Lease back" in leader.process.output()
+    wait_until(lambda: standby.leads, within=AT_ONCE)
+    assert _hits(replicas.cluster) == 1
+
+
+def _hits(cluster: Cluster) -> int:
+    return sum(fault["hits"] for fault in cluster.get("/devcluster/faults")["faults"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--leader-elect"], "--leader-election-namespace must say where the Lease is to be"),
+        (["--leader-election-renew-deadline", "15"], "the lease duration must be more than the renew deadline"),
+    ],
+)
+def test_an_election_that_cannot_go_well_is_refused_at_the_start(
+    start_process: Callable[..., Process], flags: list[str], problem: str
+) -> None:
+    process = start_process("reconciler", *flags)
+
+    assert process.wait() == 2
+    assert problem in process.output()

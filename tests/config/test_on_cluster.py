@@ -1,0 +1,209 @@
+"""A cluster takes what is in `config/`, an upgrade leaves syncs and copies alone, and whatever is removed first, nothing is left hanging."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from configmapsync.names import API_VERSION, FINALIZER, PLURAL
+from tests.journeys.stage import Stage
+from tests.support.cluster import Cluster
+from tests.support.clusters import started
+from tests.support.eventually import wait_until
+from tests.support.manifests import CONFIG, DEFAULT, build, of_kind, pod_specs
+from tests.support.processes import Process, free_port
+
+ROOT = CONFIG.parent
+NAMESPACE = "configmapsync-system"
+NOT_THE_CRD = "app.kubernetes.io/component!=crd"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+OUT_OF_PATIENCE = "0.5"
+
+
+@pytest.fixture(scope="module")
+def own_cluster(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster for this module alone."""
+    if cluster.kind == "existing":
+        pytest.skip("an existing cluster is not ours to install on")
+    with started(cluster.kind, tmp_path_factory.mktemp("own")) as own:
+        yield own
+
+
+@pytest.fixture
+def empty(own_cluster: Cluster) -> Iterator[Cluster]:
+    """A cluster on which nothing of ours is installed."""
+    yield own_cluster
+    uninstall(own_cluster)
+    undeploy(own_cluster)
+    nothing_is_left(own_cluster)
+
+
+@pytest.fixture
+def stage(empty: Cluster) -> Stage:
+    return Stage(empty, empty.new_namespace)
+
+
+def deploy(cluster: Cluster) -> None:
+    cluster.kubectl("apply", "-k", DEFAULT)
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{PLURAL}.apps.nishaf.info", "--timeout=30s")
+
+
+def undeploy(cluster: Cluster) -> None:
+    cluster.kubectl("delete", "--ignore-not-found", "--selector", NOT_THE_CRD, "-k", DEFAULT)
+
+
+def uninstall(cluster: Cluster) -> str:
+    """`make uninstall`, with little patience; returns what it says."""
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "KUBERC": "off"}
+    command = [sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", OUT_OF_PATIENCE]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def let_syncs_in(cluster: Cluster) -> None:
+    """No webhook process runs here: what is tested needs none."""
+    for resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
+        cluster.delete(f"{ADMISSION}/{resource}/configmapsync-webhook")
+
+
+def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Process:
+    health = f"127.0.0.1:{free_port()}"
+    process = start_process("reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", health)
+    process.wait_until_answering(f"http://{health}/readyz")
+    return process
+
+
+def nothing_is_left(cluster: Cluster) -> None:
+    """None of our objects is there any more, nor is one on its way out for ever."""
+    wait_until(
+        lambda: cluster.kubectl("get", "-k", DEFAULT, "--ignore-not-found", "-o", "name").stdout == "", within=30
+    )
+
+
+@pytest.mark.parametrize("how", ["--server-side=false", "--server-side=true"])
+def test_the_api_server_takes_every_object_and_applying_it_again_changes_nothing(empty: Cluster, how: str) -> None:
+    empty.kubectl("apply", how, "-f", "-", input=json.dumps(of_kind(build(), "Namespace")[0]))  # a dry run makes none
+    rehearsed = empty.kubectl("apply", how, "--dry-run=server", "-k", DEFAULT)
+    applied = empty.kubectl("apply", how, "-k", DEFAULT)
+    before = versions(empty)
+    again = empty.kubectl("apply", how, "-k", DEFAULT)
+
+    assert len(rehearsed.stdout.splitlines()) == len(build())
+    assert "Warning" not in rehearsed.stderr + applied.stderr + again.stderr
+    assert versions(empty) == before
+
+
+def versions(cluster: Cluster) -> dict[str, str]:
+    """The generation, or where there is none the version, of every object; controllers may write the status."""
+    items = json.loads(cluster.kubectl("get", "-k", DEFAULT, "-o", "json").stdout)["items"]
+    return {
+        f"{item['kind']}/{item['metadata']['name']}": str(
+            item["metadata"].get("generation", item["metadata"]["resourceVersion"])
+        )
+        for item in items
+    }
+
+
+@pytest.mark.only_on("real")
+def test_the_real_pod_security_admission_lets_every_pod_in_and_no_other(empty: Cluster) -> None:
+    deploy(empty)
+
+    def create(spec: dict[str, object]) -> str:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", "namespace": NAMESPACE}, "spec": spec}
+        done = empty.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod), check=False)
+        return done.stdout + done.stderr
+
+    wait_until(lambda: "created" in create(next(pod for _, pod in pod_specs(build()))))  # its priority class is known
+    for _, pod in pod_specs(build()):
+        assert "pod/pod created" in create(pod)
+        assert 'violates PodSecurity "restricted:' in create({**pod, "hostNetwork": True})
+
+
+def test_uninstall_then_undeploy_leaves_nothing(stage: Stage, start_process: Callable[..., Process]) -> None:
+    """The order that cleans up: the reconciler is there to the end of the syncs."""
+    deploy(stage.cluster)
+    let_syncs_in(stage.cluster)
+    start_reconciler(stage.cluster, start_process)
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    said = uninstall(stage.cluster)
+
+    assert "No reconciler" not in said
+    assert stage.find(there) is None
+    assert stage.find(home) is not None
+    undeploy(stage.cluster)
+    nothing_is_left(stage.cluster)
+
+
+def test_undeploy_then_uninstall_leaves_nothing_but_the_copies(
+    stage: Stage, start_process: Callable[..., Process]
+) -> None:
+    deploy(stage.cluster)
+    let_syncs_in(stage.cluster)
+    reconciler = start_reconciler(stage.cluster, start_process)
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    assert reconciler.terminate() == 0
+
+    undeploy(stage.cluster)
+    assert FINALIZER in stage.cluster.get(sync)["metadata"]["finalizers"]
+    said = uninstall(stage.cluster)
+
+    assert home in said
+    stage.copy_becomes(content, there)
+    nothing_is_left(stage.cluster)
+
+
+def test_everything_at_once_can_be_brought_to_its_end(stage: Stage) -> None:
+    """`kubectl delete -k config/default` takes the reconciler away while it is needed: the CRD hangs, until `make uninstall`."""
+    deploy(stage.cluster)
+    let_syncs_in(stage.cluster)
+    home = stage.namespace()
+    sync = stage.sync(home, destinationNamespace=home)
+    stage.cluster.patch(sync, {"metadata": {"finalizers": [FINALIZER, "example.com/another"]}})
+
+    stage.cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-k", DEFAULT)
+    wait_until(lambda: "deletionTimestamp" in stage.cluster.get(sync)["metadata"])
+    stage.cluster.patch(sync, {"metadata": {"finalizers": [FINALIZER]}})
+
+    assert home in uninstall(stage.cluster)
+    nothing_is_left(stage.cluster)
+
+
+def test_a_webhook_that_is_gone_holds_up_no_end(stage: Stage) -> None:
+    """With the namespace deleted, both configurations stay and refuse new syncs; they let deletions pass, and `make undeploy` takes them."""
+    deploy(stage.cluster)
+    let_syncs_in(stage.cluster)
+    home = stage.namespace()
+    sync = stage.sync(home, destinationNamespace=home)
+    stage.cluster.patch(sync, {"metadata": {"finalizers": [FINALIZER]}})
+    deploy(stage.cluster)
+
+    stage.cluster.kubectl("delete", "namespace", NAMESPACE)
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": "ConfigMapSync",
+        "metadata": {"name": "new"},
+        "spec": {"configMapName": "a"},
+    }
+    refused = stage.cluster.request("POST", sync.rpartition("/")[0], document)
+    assert refused.status == 500
+    assert "failed calling webhook" in refused.text
+
+    assert home in uninstall(stage.cluster)
+    undeploy(stage.cluster)
+    nothing_is_left(stage.cluster)
+
+
+def test_uninstalling_what_is_not_there_is_no_error(empty: Cluster) -> None:
+    assert "There is no ConfigMapSync" in uninstall(empty)
+    undeploy(empty)

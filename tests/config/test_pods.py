@@ -1,0 +1,158 @@
+"""Each pod of `config/` asks for nothing it does not need, says what it needs, and ends in time.
+
+The Pod Security Standard is spelt out here field by field, so that it holds without a cluster; `test_on_cluster.py` asks the real one.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from reconciler.app import DRAIN_LIMIT
+from tests.support.manifests import Manifest, build, named, of_kind, pod_specs
+from webhook.settings import Settings as WebhookSettings
+
+PODS = dict(pod_specs(build()))
+RUNNING_ALWAYS = [name for name in PODS if name.startswith("Deployment/")]
+RESTRICTED_VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
+
+
+@pytest.fixture(params=PODS)
+def pod(request: pytest.FixtureRequest) -> Manifest:
+    return PODS[request.param]
+
+
+def violations(pod: Manifest) -> Iterator[str]:
+    """What the restricted Pod Security Standard forbids, https://kubernetes.io/docs/concepts/security/pod-security-standards/."""
+    yield from (f"spec.{field}" for field in ("hostNetwork", "hostPID", "hostIPC") if pod.get(field))
+    for volume in pod.get("volumes", ()):
+        yield from (f"volume {kind}" for kind in volume.keys() - {"name"} - RESTRICTED_VOLUMES)
+    whole = pod.get("securityContext", {})
+    yield from (
+        f"spec.securityContext.{field}" for field in ("sysctls", "windowsOptions", "seLinuxOptions") if field in whole
+    )
+    for container in [*pod["containers"], *pod.get("initContainers", ())]:
+        own = container.get("securityContext", {})
+        yield from (f"container {field}" for field in _forbidden_in(container, {**whole, **own}, own))
+
+
+def _forbidden_in(container: Manifest, effective: Manifest, own: Manifest) -> Iterator[str]:
+    if own.get("privileged") or own.get("procMount", "Default") != "Default":
+        yield "privileged"
+    if own.get("allowPrivilegeEscalation") is not False:
+        yield "allowPrivilegeEscalation"
+    if "ALL" not in own.get("capabilities", {}).get("drop", ()) or own["capabilities"].get("add"):
+        yield "capabilities"
+    if effective.get("runAsNonRoot") is not True or effective.get("runAsUser") == 0:
+        yield "runAsNonRoot"
+    if effective.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+        yield "seccompProfile"
+    if any("hostPort" in port for port in container.get("ports", ())):
+        yield "hostPort"
+
+
+def test_the_restricted_pod_security_standard_is_kept(pod: Manifest) -> None:
+    assert list(violations(pod)) == []
+
+
+def test_the_namespace_holds_every_pod_to_it() -> None:
+    [namespace] = of_kind(build(), "Namespace")
+    for mode in ("enforce", "audit", "warn"):
+        assert namespace["metadata"]["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
+
+
+def test_it_runs_as_a_numeric_user_on_a_root_file_system_that_nobody_writes(pod: Manifest) -> None:
+    assert pod["securityContext"]["runAsUser"] >= 10000  # beyond the users of the host
+    assert pod["securityContext"]["runAsGroup"] >= 10000
+    assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in pod["containers"])
+
+
+def test_it_says_what_it_needs_and_has_a_limit(pod: Manifest) -> None:
+    for container in pod["containers"]:
+        resources = container["resources"]
+        assert set(resources["requests"]) == set(resources["limits"]) == {"cpu", "memory"}
+
+
+def test_its_token_is_mounted_because_the_pod_asks_for_it_not_because_of_its_account(pod: Manifest) -> None:
+    assert pod["automountServiceAccountToken"] is True
+    assert pod["serviceAccountName"].startswith("configmapsync-")
+    for account in of_kind(build(), "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False
+
+
+def test_other_services_are_no_settings_of_ours(pod: Manifest) -> None:
+    """Kubernetes would put CONFIGMAPSYNC_WEBHOOK_PORT=tcp://... into the environment, which reads like a flag of ours."""
+    assert pod["enableServiceLinks"] is False
+
+
+def test_its_priority_class_is_part_of_the_installation(pod: Manifest) -> None:
+    assert (
+        named(build(), "PriorityClass", pod["priorityClassName"])["value"] < 1_000_000_000
+    )  # the system's begin there
+
+
+@pytest.mark.parametrize("name", RUNNING_ALWAYS)
+def test_it_is_asked_whether_it_lives_and_whether_it_is_ready(name: str) -> None:
+    [container] = PODS[name]["containers"]
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+@pytest.mark.parametrize("name", RUNNING_ALWAYS)
+def test_two_replicas_are_spread_and_a_drain_takes_one_of_them(name: str) -> None:
+    name = name.partition("/")[2]
+    assert named(build(), "Deployment", name)["spec"]["replicas"] == 2
+    assert named(build(), "PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
+    keys = {constraint["topologyKey"] for constraint in PODS[f"Deployment/{name}"]["topologySpreadConstraints"]}
+    assert keys == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+
+
+def test_the_kubelet_waits_longer_than_a_stop_takes() -> None:
+    requests_in_flight = 5.0  # the API server waits no longer for an answer
+    lease_given_back = 5.0
+    drained = WebhookSettings.model_fields["drain_seconds"].default
+    assert grace("configmapsync-webhook") > drained + requests_in_flight
+    assert grace("configmapsync-reconciler") > DRAIN_LIMIT + lease_given_back
+
+
+def grace(deployment: str) -> float:
+    return float(PODS[f"Deployment/{deployment}"]["terminationGracePeriodSeconds"])
+
+
+def test_a_run_of_the_certificate_tool_is_over_before_the_next() -> None:
+    renewal = named(build(), "CronJob", "configmapsync-certs")["spec"]
+    assert renewal["concurrencyPolicy"] == "Forbid"
+    assert renewal["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 3600
+
+
+def test_the_install_job_is_out_of_the_way_of_an_upgrade() -> None:
+    """The pods of a Job cannot be changed: one that is still there would refuse another image."""
+    assert named(build(), "Job", "configmapsync-certs-install")["spec"]["ttlSecondsAfterFinished"] <= 60
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"hostNetwork": True}, "spec.hostNetwork"),
+        ({"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}, "volume hostPath"),
+        ({"securityContext": {"runAsNonRoot": True}}, "container seccompProfile"),
+        ({"containers": [{"name": "bare"}]}, "container allowPrivilegeEscalation"),
+    ],
+)
+def test_a_pod_that_breaks_the_standard_is_found(change: Manifest, found: str) -> None:
+    pod = next(iter(PODS.values()))
+    assert found in list(violations({**pod, **change}))
+
+
+def test_no_role_has_a_wildcard() -> None:
+    for role in of_kind(build(), "Role", "ClusterRole"):
+        for rule in role.get("rules", ()):
+            assert "*" not in {*rule.get("apiGroups", ()), *rule.get("resources", ()), *rule["verbs"]}, role["metadata"]

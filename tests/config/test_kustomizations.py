@@ -115,6 +115,11 @@ def test_the_certificate_is_for_the_service_and_trusted_by_both_configurations(i
         assert named_to_the_tool == {"configmapsync-webhook"}
 
 
+def test_the_lease_bears_the_name_of_the_reconciler(installation: list[Manifest]) -> None:
+    told = {env["name"]: env.get("value") for env in _environment(installation)}
+    assert told["CONFIGMAPSYNC_LEADER_ELECTION_NAME"] == "configmapsync-reconciler"
+
+
 def test_the_job_and_the_cron_job_run_the_same_pod() -> None:
     pods = [pod for name, pod in pod_specs(build()) if "certs" in name]
     assert len(pods) == 2
@@ -201,8 +206,11 @@ def test_two_lines_give_it_another_namespace_and_another_prefix(copied_config: P
 def test_an_overlay_gives_it_another_namespace_and_another_prefix(copied_config: Path) -> None:
     text = build_text(overlaid(copied_config))
     assert_follows(text, "acme-configmapsync-")
-    tool = {env["value"] for env in _environment(list(yaml.safe_load_all(text))) if NAMES_TOLD.match(env["name"])}
+    built = list(yaml.safe_load_all(text))
+    tool = {env["value"] for env in _environment(built) if NAMES_TOLD.match(env["name"])}
     assert tool == {"acme-configmapsync-webhook"}
+    lease = [env["value"] for env in _environment(built) if env["name"] == "CONFIGMAPSYNC_LEADER_ELECTION_NAME"]
+    assert lease == ["acme-configmapsync-reconciler"]
 
 
 def test_cert_manager_follows_another_namespace_and_another_prefix(copied_config: Path) -> None:

@@ -1,26 +1,20 @@
 """A cluster takes what is in `config/`, an upgrade leaves syncs and copies alone, and whatever is removed first, nothing is left hanging."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from configmapsync.names import API_VERSION, FINALIZER, PLURAL
+from configmapsync.names import API_VERSION, FINALIZER
+from tests.config.installation import deploy, let_syncs_in, start_reconciler, undeploy, uninstall
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.clusters import started
 from tests.support.eventually import wait_until
-from tests.support.manifests import CONFIG, DEFAULT, build, of_kind, pod_specs
-from tests.support.processes import Process, free_port
+from tests.support.manifests import DEFAULT, build, of_kind, pod_specs
+from tests.support.processes import Process
 
-ROOT = CONFIG.parent
 NAMESPACE = "configmapsync-system"
-NOT_THE_CRD = "app.kubernetes.io/component!=crd"
-ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-OUT_OF_PATIENCE = "0.5"
 
 
 @pytest.fixture(scope="module")
@@ -44,37 +38,6 @@ def empty(own_cluster: Cluster) -> Iterator[Cluster]:
 @pytest.fixture
 def stage(empty: Cluster) -> Stage:
     return Stage(empty, empty.new_namespace)
-
-
-def deploy(cluster: Cluster) -> None:
-    cluster.kubectl("apply", "-k", DEFAULT)
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{PLURAL}.apps.nishaf.info", "--timeout=30s")
-
-
-def undeploy(cluster: Cluster) -> None:
-    cluster.kubectl("delete", "--ignore-not-found", "--selector", NOT_THE_CRD, "-k", DEFAULT)
-
-
-def uninstall(cluster: Cluster) -> str:
-    """`make uninstall`, with little patience; returns what it says."""
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "KUBERC": "off"}
-    command = [sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", OUT_OF_PATIENCE]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def let_syncs_in(cluster: Cluster) -> None:
-    """No webhook process runs here: what is tested needs none."""
-    for resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
-        cluster.delete(f"{ADMISSION}/{resource}/configmapsync-webhook")
-
-
-def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Process:
-    health = f"127.0.0.1:{free_port()}"
-    process = start_process("reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", health)
-    process.wait_until_answering(f"http://{health}/readyz")
-    return process
 
 
 def nothing_is_left(cluster: Cluster) -> None:

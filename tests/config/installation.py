@@ -1,0 +1,58 @@
+"""What people do with an installation, as the Makefile does it: deploy, undeploy, uninstall; and the little that stands in for a kubelet."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from configmapsync.names import PLURAL
+from tests.support.cluster import Cluster
+from tests.support.manifests import CONFIG
+from tests.support.processes import Process, free_port
+
+ROOT = CONFIG.parent
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+LITTLE_PATIENCE = "0.5"
+
+
+def make(cluster: Cluster, target: str) -> str:
+    """Run `make TARGET` on the cluster, with this Python in place of .venv; returns what it printed."""
+    tools = f"BIN={Path(sys.executable).parent}"
+    return _run(cluster, "make", "--silent", "--directory", str(ROOT), "--old-file=kubectl", tools, target)
+
+
+def deploy(cluster: Cluster) -> None:
+    make(cluster, "deploy")
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{PLURAL}.apps.nishaf.info", "--timeout=30s")
+
+
+def undeploy(cluster: Cluster) -> None:
+    make(cluster, "undeploy")
+
+
+def uninstall(cluster: Cluster) -> str:
+    """`make uninstall`, with little patience; returns what it says."""
+    return _run(cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", LITTLE_PATIENCE)
+
+
+def let_syncs_in(cluster: Cluster) -> None:
+    """No webhook process runs here: what is tested needs none."""
+    for resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
+        cluster.delete(f"{ADMISSION}/{resource}/configmapsync-webhook")
+
+
+def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Process:
+    """Start one as the admin, and wait until it is ready."""
+    health = f"127.0.0.1:{free_port()}"
+    process = start_process("reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", health)
+    process.wait_until_answering(f"http://{health}/readyz")
+    return process
+
+
+def _run(cluster: Cluster, *command: str) -> str:
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "KUBERC": "off"}
+    environment.pop("MAKEFLAGS", None)  # those of the make that runs the tests
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

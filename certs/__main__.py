@@ -34,8 +34,8 @@ def clock() -> datetime:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code."""
     settings = runtime_settings.load(Settings, PROGRAM, arguments)
-    logs.configure(settings.log_format, settings.log_level)
-    return run(lambda _stop: _guarded(settings))
+    verbosity = logs.configure(settings.log_format, settings.log_level)
+    return run(lambda _stop: _guarded(settings), verbosity)
 
 
 async def _guarded(settings: Settings) -> int:

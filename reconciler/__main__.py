@@ -13,8 +13,9 @@ from runtime.settings import load
 def main() -> None:
     """Run the reconciler until SIGTERM; ends the process with its exit code."""
     settings = load(ReconcilerSettings, "configmapsync-reconciler")
-    logs.configure(settings.log_format, settings.log_level)
-    sys.exit(lifecycle.run(lambda stop: run(settings, _clock, random.Random(), stop)))  # noqa: S311 - jitter, made here once
+    verbosity = logs.configure(settings.log_format, settings.log_level)
+    chance = random.Random()  # noqa: S311 - jitter, made here once
+    sys.exit(lifecycle.run(lambda stop: run(settings, _clock, chance, stop), verbosity))
 
 
 def _clock() -> datetime:

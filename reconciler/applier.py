@@ -230,7 +230,7 @@ class Applier:
             "write failed",
             verb=write.verb,
             reason=outcome.reason,
-            error=str(error),
+            error=outcome.message,
             retry_in=delay,
             **_names(sync, write),
         )

@@ -5,6 +5,7 @@ even a mistake of ours, stops the work on other syncs.
 """
 
 import asyncio
+import itertools
 
 import structlog
 
@@ -32,6 +33,7 @@ class Controller:
         self._backoff = backoff
         self._metrics = metrics
         self._workers = workers
+        self._numbers = itertools.count(1)
         self._log = structlog.get_logger("controller")
         metrics.working(workers)
 
@@ -53,9 +55,13 @@ class Controller:
                 self._queue.done(key)
 
     async def _reconcile(self, key: NamespacedName) -> None:
+        """One reconcile, under a number that all of its log lines carry, also those of the writes that it begins."""
         started = asyncio.get_running_loop().time()
-        result = await self._reconcile_guarded(key)
-        self._metrics.reconciled(result, asyncio.get_running_loop().time() - started)
+        with structlog.contextvars.bound_contextvars(reconcile=next(self._numbers), sync=str(key)):
+            result = await self._reconcile_guarded(key)
+            seconds = asyncio.get_running_loop().time() - started
+            self._log.debug("reconciled", result=result, seconds=round(seconds, 6))
+        self._metrics.reconciled(result, seconds)
 
     async def _reconcile_guarded(self, key: NamespacedName) -> str:
         """One reconcile; returns the word for the metric."""

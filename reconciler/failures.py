@@ -5,6 +5,7 @@
 
 from configmapsync.planning import Outcome, Verb, Write
 from configmapsync.reasons import Reason
+from configmapsync.redaction import without_values
 from kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, TooLarge
 
 SIZE_COMPLAINTS = (
@@ -16,7 +17,14 @@ SIZE_COMPLAINTS = (
 
 def outcome_of(write: Write, error: ApiError) -> Outcome:
     """The outcome of a destination whose write was refused with `error`."""
-    return Outcome(write.key.namespace, _reason(write, error), f"{write.verb} {write.key}: {error}")
+    return Outcome(write.key.namespace, _reason(write, error), f"{write.verb} {write.key}: {_told(write, error)}")
+
+
+def _told(write: Write, error: ApiError) -> str:
+    """The server's words, without what they quote of the content that was sent."""
+    if write.template is None:
+        return str(error)
+    return str(error).replace(error.message, without_values(error.message, write.template.content))
 
 
 def is_stale(write: Write, error: ApiError) -> bool:

@@ -4,6 +4,8 @@ A handler gets the object before and after, and adds names to the queue; it neve
 syncs whose plan may depend on it, or the cluster's noise would become our load.
 """
 
+import structlog
+
 from configmapsync.content import CopyRecord
 from configmapsync.names import SYNC_DISABLED_LABEL, NamespacedName
 from configmapsync.selection import Namespace
@@ -23,6 +25,7 @@ class Triggers:
         self._queue = queue
         self._applier = applier
         self._standing = standing
+        self._log = structlog.get_logger("triggers").bind()
 
     def connect(self) -> None:
         """From now on, changes become work."""
@@ -38,8 +41,8 @@ class Triggers:
             return
         if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._applier.release(record.key)  # an edit is a person's wish to see it tried now
-        self._queue.add(record.key)
-        self._wake_cut()
+        self._wake(record.key, "sync", record.key)
+        self._wake_cut(record.key)
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
         """A copy was edited, deleted, un-marked or made: its sync by name and by UID, and whoever wants its place."""
@@ -47,11 +50,11 @@ class Triggers:
             if copy is None:
                 continue
             if copy.synced_by is not None:
-                self._wake_for(copy.synced_by, copy.key)
+                self._wake_for(copy.synced_by, "copy", copy.key)
             for sync in self._caches.syncs.by_index(BY_SYNC_UID, copy.sync_uid or ""):
-                self._wake_for(sync.key, copy.key)
+                self._wake_for(sync.key, "copy", copy.key)
             for waiting in self._caches.obstacles.waiting(copy.key):
-                self._wake_for(waiting, copy.key)
+                self._wake_for(waiting, "obstacle", copy.key)
 
     def version_changed(self, old: ConfigMapVersion | None, new: ConfigMapVersion | None) -> None:
         """A source was created, edited, deleted or recreated; or something that stood in the way went."""
@@ -61,10 +64,10 @@ class Triggers:
         key = NamespacedName(version.namespace, version.name)
         for sync in self._caches.syncs_of_source(key):
             self._standing.edited(sync.key)
-            self._queue.add(sync.key)
+            self._wake(sync.key, "source", key)
         if new is None:
             for waiting in self._caches.obstacles.gone(key):
-                self._wake_for(waiting, key)
+                self._wake_for(waiting, "obstacle", key)
 
     def namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         """A namespace came, went or was relabelled: every sync that selects it before or after, if that makes a difference."""
@@ -72,20 +75,25 @@ class Triggers:
         for sync in self._caches.syncs.values():
             if _makes_a_difference(sync, before, after):
                 self._wake_namespace(sync, (after or before))
-        self._wake_cut()
+        if gone_or_come := after or before:
+            self._wake_cut(NamespacedName("", gone_or_come.name))
 
-    def _wake_cut(self) -> None:
+    def _wake_cut(self, changed: NamespacedName) -> None:
         """What keeps a sync out somewhere, an older sync or a loop, may be over with any change of a sync or namespace."""
         for sync in self._caches.cut:
-            self._queue.add(sync)
+            self._wake(sync, "rival", changed)
 
     def _wake_namespace(self, sync: SyncRecord, namespace: Namespace | None) -> None:
         if sync.sync is not None and namespace is not None:
-            self._wake_for(sync.key, NamespacedName(namespace.name, sync.sync.destination_name))
+            self._wake_for(sync.key, "namespace", NamespacedName(namespace.name, sync.sync.destination_name))
 
-    def _wake_for(self, sync: NamespacedName, destination: NamespacedName) -> None:
+    def _wake_for(self, sync: NamespacedName, trigger: str, destination: NamespacedName) -> None:
         """Wake a sync because of one destination: whatever held it back may be over."""
         self._applier.release(sync, destination)
+        self._wake(sync, trigger, destination)
+
+    def _wake(self, sync: NamespacedName, trigger: str, changed: NamespacedName) -> None:
+        self._log.debug("woken", sync=str(sync), trigger=trigger, namespace=changed.namespace, name=changed.name)
         self._queue.add(sync)
 
 

@@ -1,7 +1,7 @@
 """From start to exit code: the event loop, the signals, the last line.
 
 A process is a coroutine that gets an event and returns its exit code after the event is set. The first SIGTERM or SIGINT
-sets it; a second one ends the process at once, for whoever has lost patience.
+sets it; a second one ends the process at once, for whoever has lost patience. SIGUSR1 changes how much is logged.
 """
 
 import asyncio
@@ -11,18 +11,20 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
+from runtime.logs import Verbosity
+
 EXIT_KILLED = 130
 
 Process = Callable[[asyncio.Event], Awaitable[int]]
 
 
-def run(process: Process) -> int:
+def run(process: Process, verbosity: Verbosity) -> int:
     """Run `process` on a fast event loop until it returns; returns its exit code."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_signalled(process))
+        return runner.run(_until_signalled(process, verbosity))
 
 
-async def _until_signalled(process: Process) -> int:
+async def _until_signalled(process: Process, verbosity: Verbosity) -> int:
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -33,4 +35,5 @@ async def _until_signalled(process: Process) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGUSR1, verbosity.toggle)
     return await process(stop)

@@ -1,6 +1,7 @@
 """Structured logs: a constant message with named values, one line an event, on standard error.
 
-The standard library's loggers (aiohttp, asyncio) go through the same door. Values of a ConfigMap never come here.
+The standard library's loggers (aiohttp, asyncio) go through the same door. Values of a ConfigMap never come here. The level can be changed
+while the process runs: `lifecycle.py` calls `Verbosity.toggle` for SIGUSR1.
 """
 
 import logging
@@ -15,9 +16,29 @@ from runtime.settings import LogFormat, LogLevel
 CHATTY_LIBRARIES = ("aiohttp.access", "asyncio", "kubernetes_asyncio")  # at DEBUG they print whole request bodies
 
 
-def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
+class Verbosity:
+    """How much is written: what was asked for at the start, or everything."""
+
+    def __init__(self, level: int) -> None:
+        self._usual = level
+        self._level = level
+        self._set(level)
+
+    def toggle(self) -> None:
+        """Write debug lines from now on; the next time, what was asked for at the start again."""
+        self._set(self._usual if self._level == logging.DEBUG else logging.DEBUG)
+        log = structlog.get_logger("logs")
+        log.warning("the log level has changed", log_level=logging.getLevelName(self._level).lower())
+
+    def _set(self, level: int) -> None:
+        self._level = level
+        logging.getLogger().setLevel(level)
+        for library in CHATTY_LIBRARIES:
+            logging.getLogger(library).setLevel(max(level, logging.WARNING))
+
+
+def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> Verbosity:
     """Route every line of the process to `stream` (standard error by default). Called once, by `__main__`."""
-    number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -35,17 +56,18 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(number)
-    for library in CHATTY_LIBRARIES:
-        logging.getLogger(library).setLevel(max(number, logging.WARNING))
+    logging.getLogger().handlers[:] = [handler]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        processors=[
+            structlog.stdlib.filter_by_level,  # asked at each line, so that the level can change
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+    return Verbosity(logging.getLevelNamesMapping()[level.upper()])
 
 
 def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:

@@ -72,7 +72,9 @@ class ProcessSettings(BaseSettings):
         description="accept a cluster CA without key identifiers, which Python 3.13 and later refuse by default",
     )
     log_format: LogFormat = Field(default="json", description="json for machines, console for people")
-    log_level: LogLevel = Field(default="info", description="the least severe line that is written")
+    log_level: LogLevel = Field(
+        default="info", description="the least severe line that is written; SIGUSR1 raises it to debug, and again back"
+    )
     health_address: AddressText = Field(
         default=":8081", description="HOST:PORT of /healthz, /readyz and /metrics; port 0 picks one"
     )

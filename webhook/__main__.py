@@ -23,8 +23,8 @@ EXIT_CANNOT_START = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the webhook; returns its exit code."""
     settings = runtime_settings.load(Settings, PROGRAM, arguments)
-    logs.configure(settings.log_format, settings.log_level)
-    return run(lambda stop: _run(settings, stop))
+    verbosity = logs.configure(settings.log_format, settings.log_level)
+    return run(lambda stop: _run(settings, stop), verbosity)
 
 
 async def _run(settings: Settings, stop: asyncio.Event) -> int:

@@ -17,6 +17,7 @@ from tests.journeys.scrape import Scrape, scrape
 from tests.journeys.stage import Stage
 from tests.prometheus.promtool import ALERTS, evaluate, needs_promtool
 from tests.support.cluster import Cluster
+from tests.support.clusters import started
 from tests.support.eventually import wait_until
 from tests.support.processes import Process, free_port
 
@@ -24,6 +25,13 @@ pytestmark = [needs_promtool, pytest.mark.only_on("devcluster")]
 
 MINUTES = 60
 AT = "50m"
+
+
+@pytest.fixture(scope="module")
+def cluster(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One of its own: what other tests have left behind would be told as well."""
+    with started(cluster.kind, tmp_path_factory.mktemp("alone")) as own:
+        yield own
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,8 @@ def test_what_is_run_starts_and_explains_itself(module: str) -> None:
     assert "usage" in done.stdout
 
 
-def test_every_make_target_that_is_named_exists() -> None:
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_every_make_target_that_is_named_exists(name: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
-    assert set(re.findall(r"(?:^    |`)make ([a-z-]+)", README, re.MULTILINE)) <= targets
+    assert set(re.findall(r"(?:^    |^\$ |`)make ([a-z-]+)", PAGES[name], re.MULTILINE)) <= targets

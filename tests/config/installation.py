@@ -1,6 +1,7 @@
 """What people do with an installation, as the Makefile does it: deploy, undeploy, uninstall; and the little that stands in for a kubelet."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,11 +9,11 @@ from pathlib import Path
 
 from configmapsync.names import PLURAL
 from tests.support.cluster import Cluster
+from tests.support.kubectl import kubectl_program
 from tests.support.manifests import CONFIG
 from tests.support.processes import Process, free_port
 
 ROOT = CONFIG.parent
-ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 LITTLE_PATIENCE = "0.5"
 
 
@@ -36,10 +37,20 @@ def uninstall(cluster: Cluster) -> str:
     return _run(cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", LITTLE_PATIENCE)
 
 
+def by_hand(comment: str) -> Callable[[Cluster], str]:
+    """Return what runs the commands of docs/installation.md that stand under a comment with these words."""
+    page = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    [commands] = [block for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if comment in block]
+
+    def run(cluster: Cluster) -> str:
+        return _run(cluster, "bash", "-euo", "pipefail", "-c", commands)
+
+    return run
+
+
 def let_syncs_in(cluster: Cluster) -> None:
     """No webhook process runs here: what is tested needs none."""
-    for resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
-        cluster.delete(f"{ADMISSION}/{resource}/configmapsync-webhook")
+    by_hand("the webhook is gone")(cluster)
 
 
 def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Process:
@@ -51,7 +62,8 @@ def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) ->
 
 
 def _run(cluster: Cluster, *command: str) -> str:
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "KUBERC": "off"}
+    path = f"{os.environ['PATH']}{os.pathsep}{kubectl_program().parent}"
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "KUBERC": "off", "PATH": path}
     environment.pop("MAKEFLAGS", None)  # those of the make that runs the tests
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from configmapsync.names import API_VERSION, FINALIZER
-from tests.config.installation import deploy, let_syncs_in, start_reconciler, undeploy, uninstall
+from tests.config.installation import by_hand, deploy, let_syncs_in, start_reconciler, undeploy, uninstall
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.clusters import started
@@ -126,24 +126,24 @@ def test_undeploy_then_uninstall_leaves_nothing_but_the_copies(
     nothing_is_left(stage.cluster)
 
 
-def test_everything_at_once_can_be_brought_to_its_end(stage: Stage) -> None:
-    """`kubectl delete -k config/default` takes the reconciler away while it is needed: the CRD hangs, until `make uninstall`."""
+@pytest.mark.parametrize("way_out", [uninstall, by_hand("nothing cleans up any more")], ids=["make", "by-hand"])
+def test_everything_at_once_can_be_brought_to_its_end(stage: Stage, way_out: Callable[[Cluster], str]) -> None:
+    """`kubectl delete -k config/default` takes the reconciler away while it is needed: the CRD hangs, until somebody lets go."""
     deploy(stage.cluster)
     let_syncs_in(stage.cluster)
     home = stage.namespace()
     sync = stage.sync(home, destinationNamespace=home)
-    stage.cluster.patch(sync, {"metadata": {"finalizers": [FINALIZER, "example.com/another"]}})
+    stage.cluster.patch(sync, {"metadata": {"finalizers": [FINALIZER]}})
 
     stage.cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-k", DEFAULT)
     wait_until(lambda: "deletionTimestamp" in stage.cluster.get(sync)["metadata"])
-    stage.cluster.patch(sync, {"metadata": {"finalizers": [FINALIZER]}})
 
-    assert home in uninstall(stage.cluster)
+    assert sync.rpartition("/")[2] in way_out(stage.cluster)
     nothing_is_left(stage.cluster)
 
 
 def test_a_webhook_that_is_gone_holds_up_no_end(stage: Stage) -> None:
-    """With the namespace deleted, both configurations stay and refuse new syncs; they let deletions pass, and `make undeploy` takes them."""
+    """With the namespace deleted, both configurations stay and refuse new syncs, until they are removed as the page says."""
     deploy(stage.cluster)
     let_syncs_in(stage.cluster)
     home = stage.namespace()
@@ -156,12 +156,14 @@ def test_a_webhook_that_is_gone_holds_up_no_end(stage: Stage) -> None:
         "apiVersion": API_VERSION,
         "kind": "ConfigMapSync",
         "metadata": {"name": "new"},
-        "spec": {"configMapName": "a"},
+        "spec": {"configMapName": "a", "destinationNamespace": home},
     }
     refused = stage.cluster.request("POST", sync.rpartition("/")[0], document)
     assert refused.status == 500
     assert "failed calling webhook" in refused.text
 
+    by_hand("the webhook is gone")(stage.cluster)
+    stage.cluster.create(sync.rpartition("/")[0], document)
     assert home in uninstall(stage.cluster)
     undeploy(stage.cluster)
     nothing_is_left(stage.cluster)

@@ -142,6 +142,7 @@ class App:
             orphans=orphans,
             applier=self.applier,
             reporter=reporter,
+            wake=self.queue.add,
         )
         self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
         self.health = HealthServer(Address.parse(settings.health_address), registry)

@@ -18,7 +18,6 @@ import msgspec
 
 from configmapsync.content import CopyRecord
 from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
-from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
 from configmapsync.topology import Graph
 from kube.connection import ACCEPT_METADATA, Connection
@@ -55,7 +54,7 @@ class Caches:
     def __init__(self, connection: Connection, protected: frozenset[str], chance: random.Random) -> None:
         self.protected = protected
         self.obstacles = Obstacles()
-        self.cut: set[NamespacedName] = set()  # syncs that may not write somewhere because of another one
+        self.entangled: set[NamespacedName] = set()  # syncs whose right to write a place depends on other syncs
         self.syncs: Informer[SyncRecord] = Informer(
             connection,
             SYNCS_PATH,
@@ -138,10 +137,10 @@ class Caches:
         key = NamespacedName(version.namespace, version.name)
         return version if key in self.obstacles or self.syncs_of_source(key) else None
 
-    def yields(self, copy: CopyRecord, sync: ConfigMapSync) -> bool:
-        """Whether the sync that `copy` belongs to has to leave its place to `sync`."""
+    def yields(self, copy: CopyRecord) -> bool:
+        """Whether the sync that `copy` belongs to has to leave its place."""
         owners = self.syncs.by_index(BY_SYNC_UID, copy.sync_uid)
-        return any(self.graph.yields(owner.key, copy.key, sync) for owner in owners)
+        return any(self.graph.yields(owner.key, copy.key) for owner in owners)
 
     def _keep_graph(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
         if new is not None and new.sync is not None:

@@ -67,6 +67,7 @@ class Reconciler:
         orphans: Orphans,
         applier: Applier,
         reporter: Reporter,
+        wake: Callable[[NamespacedName], None],
     ) -> None:
         self._caches = caches
         self._sources = sources
@@ -75,6 +76,7 @@ class Reconciler:
         self._orphans = orphans
         self._applier = applier
         self._reporter = reporter
+        self._wake = wake
 
     async def reconcile(self, key: NamespacedName, newer: Newer) -> Result:
         """Bring one sync to rest, or as near to it as the world allows.
@@ -104,7 +106,7 @@ class Reconciler:
         """The sync is gone. Its finalizer has seen to its copies; where that was removed by force, they are handled in time."""
         self._reporter.forget(key)
         self._caches.obstacles.forget(key)
-        self._caches.cut.discard(key)
+        self._caches.entangled.discard(key)
         orphans = self._caches.orphans_of(key)
         if not orphans:
             self._applier.release(key)
@@ -141,7 +143,7 @@ class Reconciler:
             foreign_at=self._caches.obstacles.at,
             denied=denied,
             refused=refused,
-            yields=lambda copy: self._caches.yields(copy, sync),
+            yields=self._caches.yields,
             protected=self._caches.protected,
         )
         planned = hold_off(plan(observed), sync.destination_name, contested)
@@ -151,13 +153,15 @@ class Reconciler:
         return source, planned
 
     def _refusals(self, sync: ConfigMapSync) -> dict[NamespacedName, Refusal]:
-        """Where an older sync or a loop is in the way; whoever is kept out anywhere looks again when any sync or namespace changes."""
-        refused = self._caches.graph.refusals(sync)
-        if refused:
-            self._caches.cut.add(sync.key)
-        else:
-            self._caches.cut.discard(sync.key)
-        return refused
+        """Where an older sync or a loop is in the way. Who is entangled with others looks again when any sync or namespace changes."""
+        entangled = self._caches.graph.entangled_with(sync)
+        if not entangled:
+            self._caches.entangled.discard(sync.key)
+            return {}
+        for other in entangled - self._caches.entangled:
+            self._wake(other)  # it does not know of this one yet
+        self._caches.entangled |= entangled | {sync.key}
+        return self._caches.graph.refusals(sync)
 
     async def _read(self, sync: ConfigMapSync) -> tuple[str | None, SourceObject | None]:
         """What a named service account lacks, and the source; each where the plan depends on it."""

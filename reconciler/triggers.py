@@ -39,10 +39,10 @@ class Triggers:
         record = new or old
         if record is None:
             return
-        if old is None or new is None or old.metadata.generation != new.metadata.generation:
-            self._applier.release(record.key)  # an edit is a person's wish to see it tried now
         self._wake(record.key, "sync", record.key)
-        self._wake_cut(record.key)
+        if old is None or new is None or _intent(old) != _intent(new):
+            self._applier.release(record.key)  # an edit is a person's wish to see it tried now
+            self._wake_entangled(record.key)
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
         """A copy was edited, deleted, un-marked or made: its sync by name and by UID, and whoever wants its place."""
@@ -76,11 +76,11 @@ class Triggers:
             if _makes_a_difference(sync, before, after):
                 self._wake_namespace(sync, (after or before))
         if gone_or_come := after or before:
-            self._wake_cut(NamespacedName("", gone_or_come.name))
+            self._wake_entangled(NamespacedName("", gone_or_come.name))
 
-    def _wake_cut(self, changed: NamespacedName) -> None:
-        """What keeps a sync out somewhere, an older sync or a loop, may be over with any change of a sync or namespace."""
-        for sync in self._caches.cut:
+    def _wake_entangled(self, changed: NamespacedName) -> None:
+        """What keeps a sync out somewhere, an older sync or a loop, may begin or be over with any change of a sync or namespace."""
+        for sync in self._caches.entangled:
             self._wake(sync, "rival", changed)
 
     def _wake_namespace(self, sync: SyncRecord, namespace: Namespace | None) -> None:
@@ -95,6 +95,11 @@ class Triggers:
     def _wake(self, sync: NamespacedName, trigger: str, changed: NamespacedName) -> None:
         self._log.debug("woken", sync=str(sync), trigger=trigger, namespace=changed.namespace, name=changed.name)
         self._queue.add(sync)
+
+
+def _intent(sync: SyncRecord) -> tuple[int | None, bool]:
+    """What changes when a person changes a sync, and not when somebody touches its status or labels."""
+    return sync.metadata.generation, sync.deleting
 
 
 def _makes_a_difference(sync: SyncRecord, before: Namespace | None, after: Namespace | None) -> bool:

@@ -6,12 +6,13 @@ from itertools import pairwise, product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configmapsync.claims import Node
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync, parse
 from configmapsync.selection import Namespace, select
-from configmapsync.topology import Graph
+from configmapsync.topology import MOST_LOOKS, Graph
 
 SPACES = ("a", "b", "c", "team-x")
 NAMES = ("cfg", "other")
@@ -98,8 +99,8 @@ def test_the_older_sync_keeps_a_contested_destination() -> None:
 
     assert known.refusals(older) == {}
     assert list(known.refusals(younger)) == [NamespacedName("b", "cfg")]
-    assert known.yields(younger.key, NamespacedName("b", "cfg"), older)
-    assert not known.yields(older.key, NamespacedName("b", "cfg"), younger)
+    assert known.yields(younger.key, NamespacedName("b", "cfg"))
+    assert not known.yields(older.key, NamespacedName("b", "cfg"))
 
 
 def test_a_sync_that_is_deleted_contests_nothing() -> None:
@@ -120,6 +121,69 @@ def test_a_namespace_that_is_not_there_yet_is_contested_by_those_who_would_reach
     assert list(known.contested(named)) == [(soon, everywhere.key)]
     assert (soon, named.key) in list(known.contested(everywhere))
     assert list(known.refusals(everywhere)) == [soon]
+
+
+def test_a_claim_that_is_refused_stands_in_nobodys_way() -> None:
+    oldest = sync("oldest", "b/cfg", "a", minutes=0)
+    cut = sync("cut", "a/cfg", "b", minutes=1)
+    youngest = sync("youngest", "c/cfg", "b", minutes=2)
+    known = graph(oldest, cut, youngest)
+    place = NamespacedName("b", "cfg")
+
+    assert {refusal.reason for refusal in known.refusals(cut).values()} == {Reason.LOOP_DETECTED}
+    assert known.refusals(youngest) == {}
+    assert known.yields(cut.key, place)
+    assert list(graph(oldest, cut).contested(youngest)) == []
+
+    known.remove(oldest.key)
+
+    assert known.refusals(cut) == {}
+    assert list(known.refusals(youngest)) == [place]
+    assert list(graph(cut).contested(youngest)) == [(place, cut.key)]
+
+
+def test_a_loop_over_a_step_that_nobody_takes_is_none() -> None:
+    first = sync("first", "a/cfg", "b", minutes=0)
+    kept_out = sync("kept-out", "c/cfg", "b", minutes=1)
+    closing = sync("closing", "b/cfg", "c", minutes=2)
+
+    assert graph(first, kept_out, closing).refusals(closing) == {}
+    assert list(graph(kept_out, closing).refusals(closing)) == [NamespacedName("c", "cfg")]
+
+
+def test_a_sync_without_rivals_and_loops_depends_on_nobody() -> None:
+    alone, chained = sync("alone", "a/cfg", "b", "team-*"), sync("chained", "b/cfg", "c", minutes=1)
+
+    assert graph(alone, chained).entangled_with(alone) == frozenset()
+
+
+def crowd(size: int, *destinations: str) -> list[ConfigMapSync]:
+    """Many syncs whose copies have the same name."""
+    return [
+        sync(f"s{number:04}", f"a/from-{number}", *destinations, minutes=number, destinationConfigMapName="cfg")
+        for number in range(size)
+    ]
+
+
+def test_many_syncs_that_want_the_same_places_are_told_apart_without_a_look_at_each() -> None:
+    many = crowd(200, "space-*")
+    known = graph(*many, namespaces=tuple(Namespace(f"space-{number}") for number in range(200)))
+
+    refused = [len(known.refusals(one)) for one in many]
+
+    assert refused == [0] + [200] * 199
+    assert known._claims.looks <= 2 * 200 * 200
+
+
+def test_a_webhook_waits_for_no_more_than_some_looks_and_the_reconciler_is_told_everything() -> None:
+    many = [*crowd(300, "no-such-*"), sync("last", "a/cfg", "space-199", minutes=301)]
+    known = graph(*many, namespaces=tuple(Namespace(f"space-{number:03}") for number in range(200)))
+    new = sync("new", "b/cfg", "space-*", minutes=302)
+
+    assert list(known.contested(new)) == []
+    assert known._claims.looks <= MOST_LOOKS + 301
+    known.put(new)
+    assert list(known.refusals(new)) == [NamespacedName("space-199", "cfg")]
 
 
 @st.composite
@@ -147,6 +211,20 @@ def edges(one: ConfigMapSync, namespaces: dict[str, Namespace]) -> set[Edge]:
     """Every copy a sync makes."""
     selected = select(one, namespaces, PROTECTED).selected
     return {(one.source, NamespacedName(name, one.destination_name)) for name in selected}
+
+
+def granted(syncs: list[ConfigMapSync], namespaces: dict[str, Namespace]) -> dict[str, set[Edge]]:
+    """What each sync may carry out: decided from the oldest to the youngest."""
+    taken: set[Edge] = set()
+    mine: dict[str, set[Edge]] = {}
+    for one in sorted(syncs, key=lambda one: Node.of(one, PROTECTED).age):
+        mine[one.metadata.name] = {
+            (before, after)
+            for before, after in edges(one, namespaces)
+            if after not in {place for _, place in taken} and before not in reachable(after, taken)
+        }
+        taken |= mine[one.metadata.name]
+    return mine
 
 
 def reachable(start: NamespacedName, all_edges: set[Edge]) -> set[NamespacedName]:
@@ -183,9 +261,11 @@ def test_contested_destinations_agree_with_the_obvious_reference(
     syncs, candidate, namespaces = world
     known = graph(*syncs, namespaces=tuple(namespaces.values()))
     wanted = {after for _, after in edges(candidate, namespaces)}
-    taken = {after for one in syncs for _, after in edges(one, namespaces)}
+    writers = {after: name for name, carried in granted(syncs, namespaces).items() for _, after in carried}
 
-    assert {destination for destination, _ in known.contested(candidate)} == wanted & taken
+    told = {destination: other.name for destination, other in known.contested(candidate)}
+
+    assert told == {destination: writers[destination] for destination in wanted & writers.keys()}
 
 
 @settings(max_examples=150, deadline=None)
@@ -206,6 +286,40 @@ def test_what_is_carried_out_after_all_refusals_has_no_loop_and_one_writer_each(
     all_edges = {edge for _, edge in carried_out}
     for before, after in all_edges:
         assert before not in reachable(after, all_edges)
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds())
+def test_refusals_agree_with_the_obvious_reference_from_the_oldest_to_the_youngest(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
+) -> None:
+    syncs, candidate, namespaces = world
+    everyone = [*syncs, candidate]
+    known = graph(*everyone, namespaces=tuple(namespaces.values()))
+    carried_out = granted(everyone, namespaces)
+
+    for one in everyone:
+        mine = {after for _, after in edges(one, namespaces)}
+        refused = known.refusals(one).keys() & mine
+        assert mine - refused == {after for _, after in carried_out[one.metadata.name]}
+        for place in mine:
+            assert known.yields(one.key, place) == (place in refused)
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds())
+def test_whose_refusals_change_with_a_sync_was_entangled_with_it_or_with_somebody(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
+) -> None:
+    """So that waking those finds everyone: the new sync wakes who is entangled with it, and all who were entangled before."""
+    syncs, candidate, namespaces = world
+    before = graph(*syncs, namespaces=tuple(namespaces.values()))
+    after = graph(*syncs, candidate, namespaces=tuple(namespaces.values()))
+    woken = after.entangled_with(candidate) | {one.key for one in syncs if before.entangled_with(one)}
+
+    for one in syncs:
+        if one.key not in woken:
+            assert before.refusals(one) == after.refusals(one)
 
 
 @settings(max_examples=80, deadline=None)

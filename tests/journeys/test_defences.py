@@ -130,3 +130,51 @@ def test_marks_that_somebody_forged_never_lead_to_a_delete(stage: Stage, reconci
     stage.copy_goes(there)
 
     assert stage.find(elsewhere) == forged
+
+
+def test_a_sync_that_is_kept_out_as_part_of_a_loop_keeps_nobody_else_out(stage: Stage, reconciler: Process) -> None:
+    front, back, third = stage.namespace(), stage.namespace(), stage.namespace()
+    stage.source(back, data={"from": "back"})
+    content = stage.source(third, data={"from": "third"})
+    oldest = stage.sync(back, destinationNamespace=front)
+    stage.copy_becomes({"data": {"from": "back"}}, front)
+    cut = stage.younger_sync(oldest, front, destinationNamespace=back, destinationConfigMapName="config")
+    stage.ready_becomes(cut, "False", "LoopDetected")
+    youngest = stage.younger_sync(cut, third, destinationNamespace=back)
+
+    stage.ready_becomes(
+        youngest, "False", "DestinationConflict"
+    )  # with the source that stands there, and no longer with a sync
+    stage.edit_sync(youngest, conflictPolicy="Adopt")
+
+    stage.copy_becomes(content, back)
+    stage.copy_becomes(content, front)
+    stage.ready_becomes(youngest, "True", "Synced")
+    stage.ready_becomes(cut, "False", "LoopDetected")
+    stage.cluster.delete(oldest)
+
+    stage.ready_becomes(youngest, "False", "DestinationContested")
+    assert cut.rpartition("/")[2] in stage.condition(youngest)["message"]
+
+
+def test_a_loop_that_a_label_closes_is_cut_at_the_youngest_and_heals_when_the_label_goes(
+    stage: Stage, reconciler: Process
+) -> None:
+    front, back = stage.namespace(), stage.namespace()
+    selector = {"matchLabels": {"loop": stage.tag}}
+    older = stage.sync(front, destinationNamespaceSelector=selector)
+    stage.source(back)
+    younger = stage.younger_sync(older, back, destinationNamespace=front)
+    stage.ready_becomes(younger, "True", "Synced")
+    stage.ready_becomes(older, "True", "Synced")
+
+    stage.cluster.patch(f"/api/v1/namespaces/{back}", {"metadata": {"labels": {"loop": stage.tag}}})
+
+    message = stage.ready_becomes(younger, "False", "LoopDetected")["message"]
+    assert f"{back}/config -> {front}/config -> {back}/config" in message
+    content = stage.edit(back, "config", data={"key": "newer"})
+    stage.cluster.patch(f"/api/v1/namespaces/{back}", {"metadata": {"labels": {"loop": None}}})
+
+    stage.copy_becomes(content, front)
+    stage.ready_becomes(younger, "True", "Synced")
+    stage.ready_becomes(older, "True", "Synced")

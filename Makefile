@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 PACKAGES := configmapsync kube runtime reconciler webhook certs devcluster
 # Tests run side by side on the cores there are.
 WORKERS ?= auto
-# The image that is deployed, and the kustomization it is deployed with.
-IMG ?= configmapsync:0.1.0
+# The image that is built and deployed, and the kustomization it is deployed with.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMG ?= configmapsync:$(VERSION)
+# docker, podman or buildah; BUILD_FLAGS are for it: --platform, --build-arg PYTHON=..., --secret
+CONTAINER_TOOL ?= docker
 OVERLAY ?= config/default
 KUBECTL = "$$($(BIN)/python hack/kubectl.py)"
 BUNDLE = $(BIN)/python hack/bundle.py --overlay $(OVERLAY) --image $(IMG)
@@ -47,6 +50,12 @@ format: venv ## let ruff format
 manifests: venv ## write config/crd from the models
 	$(BIN)/python hack/manifests.py
 
+docker-build: ## the image IMG, with CONTAINER_TOOL (docker, podman, buildah)
+	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_FLAGS) --tag $(IMG) .
+
+docker-push: ## the image to its registry
+	$(CONTAINER_TOOL) push $(IMG)
+
 install: kubectl ## the CRD alone, on the cluster of your kubeconfig
 	$(KUBECTL) apply -k config/crd
 	$(KUBECTL) wait --for=condition=Established --timeout=30s crd/configmapsyncs.apps.nishaf.info
@@ -69,8 +78,9 @@ lock: venv ## resolve again and write the hashed locks
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	echo setuptools | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet - -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist *.egg-info .demo
 
-.PHONY: help venv kubectl demo test lint format manifests install uninstall deploy undeploy build-installer lock clean
+.PHONY: help venv kubectl demo test lint format manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean

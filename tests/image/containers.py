@@ -1,0 +1,107 @@
+"""Builds images with buildah and runs them as a kubelet does: no engine, no registry, no daemon.
+
+buildah comes as a Debian package and works by itself. A container here is a mount namespace whose root is the image, read-only, and a process in it
+with the image's user, environment and command: what those are is read from the image's own configuration.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BUILD_TIMEOUT = 300.0
+BUILD_FLAGS = (
+    "--quiet",
+    "--isolation=chroot",
+    "--layers=false",
+)  # chroot needs no engine; the network is this machine's
+# As the kubelet does: volumes first, then nothing of the root can be written any more. $1: root; then pairs of volumes up to "--"; then the command.
+START = """
+root=$1; shift
+mount --bind "$root" "$root"
+mount --rbind --make-rslave /proc "$root/proc"
+while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done; shift
+mount -o remount,bind,ro "$root"
+exec "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built image whose file system is mounted here."""
+
+    root: Path
+    configuration: Mapping[str, Any]
+
+    def command(
+        self,
+        *command: str | Path,
+        volumes: Mapping[str, Path] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """The command line of this machine that runs `command` in a container; the image's own entry point is not asked.
+
+        Args:
+            command: as `command` and `args` of a pod are.
+            volumes: folders of this machine, by where the container sees them.
+            environment: as `env` of a pod: added to the image's.
+        """
+        mounts: list[str] = []
+        for inside, outside in (volumes or {}).items():
+            (self.root / inside.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            mounts += [str(outside), inside]
+        (self.root / "proc").mkdir(exist_ok=True)
+        given = [*self.configuration["Env"], *(f"{name}={value}" for name, value in (environment or {}).items())]
+        become = [shutil.which("chroot") or "/usr/sbin/chroot", f"--userspec={self.configuration['User']}", self.root]
+        enter = ["env", "--ignore-environment", *given, *become]
+        arguments = ["unshare", "--mount", "sh", "-euc", START, "sh", self.root, *mounts, "--", *enter, *command]
+        return [str(argument) for argument in arguments]
+
+    def run(self, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run to its end; returns what it printed."""
+        line = self.command(*command, **options)
+        return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+
+
+class Buildah:
+    """A store of images in a folder of its own, which goes with the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep everything in `folder`."""
+        places = [f"--root={folder / 'root'}", f"--runroot={folder / 'runroot'}"]
+        layered = subprocess.run(
+            ["buildah", *places, "--storage-driver=overlay", "info"], capture_output=True, check=False
+        )
+        driver = "overlay" if layered.returncode == 0 else "vfs"  # vfs copies every layer whole, and works everywhere
+        self._command = ["buildah", *places, f"--storage-driver={driver}"]
+
+    def __call__(self, *arguments: str | Path) -> str:
+        """Run it; returns what it printed.
+
+        Raises:
+            AssertionError: it failed; the message is what it said.
+        """
+        command = [*self._command, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT, check=False)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    @property
+    def program(self) -> str:
+        """How a Makefile calls it."""
+        return " ".join(self._command)
+
+    def from_folder(self, root: Path, name: str) -> None:
+        """Make an image of one layer, which holds what is in the folder."""
+        file = root.with_suffix(".Containerfile")
+        file.write_text("FROM scratch\nCOPY . /\n")
+        self("build", *BUILD_FLAGS, f"--tag={name}", f"--file={file}", root)
+
+    def mount(self, name: str) -> Image:
+        """Make a container of an image and mount it."""
+        container = self("from", "--pull-never", name)
+        configuration = json.loads(self("inspect", "--type=image", name))["OCIv1"]["config"]
+        return Image(Path(self("mount", container)), configuration)

@@ -27,6 +27,7 @@ from reconciler.applier import Applier
 from reconciler.authorization import Authorization
 from reconciler.caches import Caches
 from reconciler.controller import Controller
+from reconciler.copy_events import CopyEvents
 from reconciler.fights import Fights
 from reconciler.leadership import Leadership, candidacy
 from reconciler.metrics import Metrics, WorkQueueMetrics
@@ -119,6 +120,7 @@ class App:
         self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
         self.caches = Caches(connection, settings.protected(), chance)
         self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
+        self.copy_events = CopyEvents(self.events, self.caches.standing_at, self._now)
         self.fights = Fights(connection, self.caches.copy_at, self.metrics, self._now, settings.contested_interval)
         writer = Writer(connection, self.caches)
         self.applier = Applier(
@@ -131,7 +133,15 @@ class App:
             parallel=settings.parallel_writes,
         )
         sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
-        reporter = Reporter(connection, self.caches.syncs, self.events, self.metrics, self.standing, clock)
+        reporter = Reporter(
+            connection,
+            self.caches.syncs,
+            events=self.events,
+            copy_events=self.copy_events,
+            metrics=self.metrics,
+            standing=self.standing,
+            clock=clock,
+        )
         authorization = Authorization(connection, self._now, settings.protected(), settings.authorization_interval)
         orphans = Orphans(connection, self.caches, self._now, settings.orphan_grace)
         reconciler = Reconciler(
@@ -158,7 +168,7 @@ class App:
         self.health.ready_when("lease", self._unelectable)
 
     def _wrote(self, sync: NamespacedName, write: Write) -> None:
-        self.fights.wrote(sync, write)
+        self.copy_events.wrote(sync, write, repaired=self.fights.wrote(sync, write))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch and work until `stop`."""

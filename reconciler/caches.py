@@ -124,6 +124,10 @@ class Caches:
         """The copy at a place, whoever's it is."""
         return self.copies.get(key.namespace, key.name)
 
+    def standing_at(self, key: NamespacedName) -> CopyRecord | None:
+        """The ConfigMap at a place, a copy or not, as far as it is known."""
+        return self.copy_at(key) or self.obstacles.at(key)
+
     def syncs_of_source(self, key: NamespacedName) -> tuple[SyncRecord, ...]:
         """The syncs that copy from `key`."""
         return self.syncs.by_index(BY_SOURCE, str(key))

@@ -17,6 +17,7 @@ from kube.connection import MERGE_PATCH, Connection
 from kube.errors import NotFound
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
+from reconciler.copy_events import CopyEvents
 from reconciler.metrics import Metrics
 from reconciler.standing import Standing
 from reconciler.syncs import SyncRecord, read_sync
@@ -31,7 +32,9 @@ class Reporter:
         self,
         connection: Connection,
         syncs: Informer[SyncRecord],
+        *,
         events: EventRecorder,
+        copy_events: CopyEvents,
         metrics: Metrics,
         standing: Standing,
         clock: Callable[[], datetime],
@@ -39,6 +42,7 @@ class Reporter:
         self._connection = connection
         self._syncs = syncs
         self._events = events
+        self._copy_events = copy_events
         self._metrics = metrics
         self._standing = standing
         self._clock = clock
@@ -61,6 +65,7 @@ class Reporter:
     def forget(self, sync: NamespacedName) -> None:
         """There is nothing to say of a sync that is gone."""
         self._standing.forget(sync)
+        self._copy_events.forget(sync)
 
     async def set_finalizer(self, record: SyncRecord, *, present: bool) -> SyncRecord | None:
         """Put our finalizer on, or take it off; nobody else's is touched.
@@ -101,7 +106,10 @@ class Reporter:
         return record
 
     def _tell(self, record: SyncRecord, former: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus) -> None:
-        """Log and send an event where the readiness changed or copies were written."""
+        """Log and send an event where the readiness changed or copies were written, and one on each copy that fails anew."""
+        if record.sync is not None:
+            failures = former.failures if former else ()
+            self._copy_events.failing(record.key, record.sync.destination_name, failures, new.failures)
         before = _ready(former.conditions if former else ())
         after = _ready(new.conditions)
         if after is None:

@@ -1,0 +1,122 @@
+"""What a person and a tool read: conditions that kstatus knows, a list of failures with an end, events where they are looked for."""
+
+from typing import Any
+
+from tests.journeys.rivals import resetting
+from tests.journeys.stage import Stage
+from tests.journeys.test_copies import _assert_silence
+from tests.support.eventually import wait_until
+from tests.support.processes import Process
+
+MOST_FAILURES = 20
+MANY = MOST_FAILURES + 5
+
+
+def events_in(stage: Stage, namespace: str, kind: str) -> list[dict[str, Any]]:
+    """The events on objects of a kind in a namespace."""
+    items = stage.cluster.get(f"/api/v1/namespaces/{namespace}/events")["items"]
+    return [item for item in items if item["involvedObject"]["kind"] == kind]
+
+
+def has_event(stage: Stage, namespace: str, kind: str, *words: str) -> None:
+    """Wait until one event on such an object says all the words, in its reason or its message."""
+
+    def told() -> bool:
+        texts = [f"{event['type']} {event['reason']} {event['message']}" for event in events_in(stage, namespace, kind)]
+        return any(all(word in text for word in words) for text in texts)
+
+    wait_until(told)
+
+
+def test_kubectl_waits_for_a_sync_and_describes_what_happened(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.sync(home, "shown", destinationNamespace=there)
+
+    stage.cluster.kubectl("wait", "-n", home, "cmsync/shown", "--for=condition=Ready", "--timeout=10s")
+
+    has_event(stage, home, "ConfigMapSync", "Normal Synced", "1 copy is up to date")
+    assert "1 copy is up to date" in stage.cluster.kubectl("describe", "cmsync", "-n", home, "shown").stdout
+
+
+def test_who_looks_after_a_namespace_is_told_there_what_is_in_the_way(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.put_configmap(there, "config", data={"theirs": "1"})
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.ready_becomes(sync, "False", "DestinationConflict")
+
+    has_event(stage, there, "ConfigMap", "Warning DestinationConflict", sync.rpartition("/")[2])
+    shown = stage.cluster.kubectl("describe", "configmap", "-n", there, "config").stdout
+    assert "DestinationConflict" in shown
+
+
+def test_who_changes_a_copy_is_told_on_it_that_it_was_put_right(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    stage.edit(there, "config", data={"by-hand": "1"})
+
+    stage.copy_becomes(content, there)
+    has_event(stage, there, "ConfigMap", "Normal Synced", "it was put right", "the content differs")
+
+
+def test_who_is_left_a_configmap_is_told_on_it(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there, deletionPolicy="Orphan")
+    stage.copy_becomes(content, there)
+
+    stage.cluster.delete(sync)
+
+    has_event(stage, there, "ConfigMap", "Normal Released", "its data stays: the sync is being deleted")
+
+
+def test_a_fight_is_told_on_the_sync_and_on_the_copy(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+
+    with resetting(stage, there, {"from": "git"}, "argocd-controller"):
+        stage.ready_becomes(sync, "False", "Contested")
+        has_event(stage, home, "ConfigMapSync", "Warning Contested", "argocd-controller")
+        has_event(stage, there, "ConfigMap", "Warning Contested")
+
+
+def test_many_failures_make_a_list_with_an_end_and_few_events(stage: Stage, reconciler: Process) -> None:
+    home = stage.namespace()
+    stage.source(home)
+    prefix = f"many-{stage.tag}"
+    spaces = sorted(stage.namespace(prefix) for _ in range(MANY))
+    for namespace in spaces:
+        stage.put_configmap(namespace, "config", data={"theirs": "1"})
+    sync = stage.sync(home, destinationNamespaces=[f"{prefix}-*"])
+    message = f"{MANY} of {MANY} destinations failed"
+    wait_until(lambda: message in stage.ready_becomes(sync, "False", "DestinationConflict")["message"])
+    _assert_silence(stage, 0.5)
+
+    status = stage.cluster.get(sync)["status"]
+    assert [failure["namespace"] for failure in status["failures"]] == spaces[:MOST_FAILURES]
+    assert status["destinations"] == {"desired": MANY, "synced": 0, "failed": MANY}
+    assert sum(len(events_in(stage, namespace, "ConfigMap")) for namespace in spaces) <= MOST_FAILURES
+    assert len(events_in(stage, home, "ConfigMapSync")) <= MOST_FAILURES
+
+
+def test_no_time_in_a_status_changes_by_itself(stage: Stage, reconciler: Process) -> None:
+    home, there, taken = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    stage.put_configmap(taken, "config", data={"theirs": "1"})
+    sync = stage.sync(home, destinationNamespaces=[there, taken, "nowhere"])
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "False", "DestinationConflict")
+    before = stage.cluster.get(sync)
+
+    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"irrelevant": "1"}}})
+    stage.edit(home, "config", metadata={"annotations": {"irrelevant": "1"}})
+    wait_until(lambda: stage.cluster.get(sync)["status"]["source"] != before["status"]["source"])
+    _assert_silence(stage, 0.5)
+
+    after = stage.cluster.get(sync)["status"]
+    assert after == before["status"] | {"source": after["source"]}

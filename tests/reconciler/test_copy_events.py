@@ -1,0 +1,87 @@
+"""What is told on a copy: news for who looks after its namespace, and never a flood."""
+
+from dataclasses import dataclass, field
+
+from configmapsync.content import CopyRecord, template
+from configmapsync.names import NamespacedName
+from configmapsync.planning import Verb, Write
+from configmapsync.resource import DestinationFailure
+from kube.events import ObjectReference
+from reconciler.copy_events import MOST, PERIOD, CopyEvents
+from tests.configmapsync.objects import record, source, sync
+
+SYNC = NamespacedName("home", "sync")
+TEMPLATE = template(sync(), source())
+
+
+@dataclass
+class Bench:
+    """Remembers what is told; the clock goes when it is told to."""
+
+    now: float = 0.0
+    told: list[tuple[ObjectReference, str, str, str]] = field(default_factory=list)
+
+    def emit(self, regarding: ObjectReference, kind: str, reason: str, _message: str, action: str) -> None:
+        self.told.append((regarding, kind, reason, action))
+
+    def standing_at(self, place: NamespacedName) -> CopyRecord:
+        return record(namespace=place.namespace, name=place.name, uid=f"uid-in-{place.namespace}")
+
+    def events(self) -> CopyEvents:
+        return CopyEvents(self, self.standing_at, lambda: self.now)  # type: ignore[arg-type]
+
+
+def failures(*namespaces: str, reason: str = "DestinationConflict") -> list[DestinationFailure]:
+    return [DestinationFailure(namespace=namespace, reason=reason, message="why") for namespace in namespaces]
+
+
+def update(namespace: str = "there", verb: Verb = Verb.UPDATE) -> Write:
+    kept = None if verb is Verb.RELEASE else TEMPLATE
+    return Write(verb, NamespacedName(namespace, "config"), "the content differs", record(), kept)
+
+
+def test_a_destination_that_begins_to_fail_is_told_on_the_configmap_in_its_namespace() -> None:
+    bench = Bench()
+
+    bench.events().failing(SYNC, "config", failures("known"), failures("known", "there"))
+
+    place = ObjectReference("v1", "ConfigMap", "there", "config", "uid-in-there")
+    assert bench.told == [(place, "Warning", "DestinationConflict", "Sync")]
+
+
+def test_what_concerns_the_namespace_or_the_sync_is_not_told_on_a_configmap() -> None:
+    bench = Bench()
+
+    for reason in ("NamespaceNotFound", "NamespaceTerminating", "NamespaceDisabled", "InvalidSpec", "LoopDetected"):
+        bench.events().failing(SYNC, "config", [], failures("there", reason=reason))
+
+    assert bench.told == []
+
+
+def test_a_repair_and_a_release_are_told_and_a_write_that_follows_its_source_is_not() -> None:
+    bench = Bench()
+    events = bench.events()
+
+    events.wrote(SYNC, update(), repaired=False)
+    events.wrote(SYNC, update("repaired"), repaired=True)
+    events.wrote(SYNC, update("released", Verb.RELEASE), repaired=False)
+
+    assert [(regarding.namespace, reason, action) for regarding, _, reason, action in bench.told] == [
+        ("repaired", "Synced", "Repair"),
+        ("released", "Released", "Release"),
+    ]
+
+
+def test_a_thousand_copies_are_not_a_thousand_events() -> None:
+    bench = Bench()
+    events = bench.events()
+
+    for number in range(1000):
+        events.wrote(SYNC, update(f"ns-{number}"), repaired=True)
+    assert len(bench.told) == MOST
+    events.wrote(NamespacedName("home", "other"), update(), repaired=True)
+    assert len(bench.told) == MOST + 1
+    bench.now = PERIOD
+    events.wrote(SYNC, update(), repaired=True)
+
+    assert len(bench.told) == MOST + 2

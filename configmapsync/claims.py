@@ -36,11 +36,6 @@ class Node:
         age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, sync.key)
         return cls(sync.key, sync.source, sync.destination_name, Selector.of(sync, protected), age)
 
-    @property
-    def open_ended(self) -> bool:
-        """Whether it may select namespaces that it does not name."""
-        return bool(self.selector.globs) or self.selector.labels is not None
-
 
 Nodes = dict[NamespacedName, Node]
 Index = defaultdict[str, defaultdict[str, Nodes]]  # name of a ConfigMap -> namespace -> syncs
@@ -83,7 +78,7 @@ class Claims:
         """Add a sync that is not there."""
         for name in node.selector.exact_names:
             self._by_name[node.destination_name][name][node.key] = node
-        if node.open_ended:
+        if node.selector.open_ended:
             insort(self._anywhere[node.destination_name], node, key=_age)
         for name, claimants in self._known.get(node.destination_name, {}).items():
             if self.reaches(node, name):
@@ -94,7 +89,7 @@ class Claims:
         for name in node.selector.exact_names:
             take_out(self._by_name, NamespacedName(name, node.destination_name), node.key)
         name = node.destination_name
-        if node.open_ended:
+        if node.selector.open_ended:
             _take_from(self._anywhere[name], node)
             if not self._anywhere[name]:
                 del self._anywhere[name]
@@ -121,7 +116,7 @@ class Claims:
     def namespaces_of(self, node: Node) -> Iterator[str]:
         """The namespaces a sync reaches: those it names, and what it matches of those that are there or others name."""
         names = set(node.selector.exact_names)
-        if node.open_ended:
+        if node.selector.open_ended:
             names |= self._namespaces.keys() | self._by_name.get(node.destination_name, {}).keys()
         return (name for name in names if self.reaches(node, name))
 
@@ -154,7 +149,7 @@ class Claims:
         namespace = self._namespaces.get(place.namespace) or Namespace(place.namespace)
         if namespace.terminating or namespace.disabled:
             return
-        named = (node for node in found(self._by_name, place).values() if not node.open_ended)
+        named = (node for node in found(self._by_name, place).values() if not node.selector.open_ended)
         for node in merge(sorted(named, key=_age), self._anywhere.get(place.name, []), key=_age):
             self.looks += 1
             if node.selector.matches(namespace):

@@ -3,7 +3,7 @@
 What a user named exactly and cannot have is refused with a reason; what a glob or a selector does not reach is simply not selected.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -80,6 +80,16 @@ class Selector:
             source_namespace=sync.source.namespace if onto_itself else None,
         )
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether it may select namespaces that it does not name."""
+        return bool(self.globs) or self.labels is not None
+
+    def among(self, namespaces: Mapping[str, Namespace]) -> Iterable[Namespace]:
+        """Those that it matches; asked of all only where it may match any, for most syncs name their few."""
+        names = namespaces if self.open_ended else (name for name in self.exact_names if name in namespaces)
+        return (view for name in names if self.matches(view := namespaces[name]))
+
     def matches(self, namespace: Namespace) -> bool:
         """Whether `namespace` should have a copy as far as the spec goes, be it able to take one or not."""
         name = namespace.name
@@ -100,11 +110,7 @@ class Selector:
 def select(sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: frozenset[str]) -> Selection:
     """Every namespace that gets a copy of `sync`, and every one that was named and cannot."""
     selector = Selector.of(sync, protected)
-    able = (
-        name
-        for name, view in namespaces.items()
-        if not view.terminating and not view.disabled and selector.matches(view)
-    )
+    able = (view.name for view in selector.among(namespaces) if not view.terminating and not view.disabled)
     refused = (_refusal(selector, name, namespaces.get(name)) for name in selector.exact_names)
     return Selection(
         selected=tuple(sorted(able)),

@@ -177,7 +177,7 @@ class Graph:
     def _leading_on(self, node: Node, target: Place) -> Iterator[Place]:
         """The copies of a sync that lead on: the target of the search first, then those that are sources themselves."""
         spaces: Collection[str] = self._from.get(node.destination_name, {}).keys()
-        candidates = sorted(set(spaces) if node.open_ended else node.selector.exact_names & set(spaces))
+        candidates = sorted(set(spaces) if node.selector.open_ended else node.selector.exact_names & set(spaces))
         if node.destination_name == target.name:
             candidates.insert(0, target.namespace)
         for name in dict.fromkeys(candidates):

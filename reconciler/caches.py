@@ -33,6 +33,8 @@ NAMESPACES_PATH = "/api/v1/namespaces"
 BY_SYNC_NAME = "sync name"
 BY_SYNC_UID = "sync uid"
 BY_SOURCE = "source"
+BY_NAMESPACE = "namespace that may be served"
+ANY_NAMESPACE = "*"
 
 
 class NamespaceRecord(msgspec.Struct, frozen=True):
@@ -59,7 +61,11 @@ class Caches:
             connection,
             SYNCS_PATH,
             decode=lambda raw: read_sync(raw, protected),
-            indexes={BY_SOURCE: _sources, BY_SYNC_UID: lambda sync: (sync.metadata.uid,)},
+            indexes={
+                BY_SOURCE: _sources,
+                BY_NAMESPACE: _destination_namespaces,
+                BY_SYNC_UID: lambda sync: (sync.metadata.uid,),
+            },
             rng=chance,
         )
         self.copies: Informer[CopyRecord] = Informer(
@@ -131,6 +137,10 @@ class Caches:
     def syncs_of_source(self, key: NamespacedName) -> tuple[SyncRecord, ...]:
         """The syncs that copy from `key`."""
         return self.syncs.by_index(BY_SOURCE, str(key))
+
+    def syncs_that_may_serve(self, namespace: str) -> tuple[SyncRecord, ...]:
+        """The syncs that name a namespace, and those that may select it without naming it."""
+        return self.syncs.by_index(BY_NAMESPACE, namespace) + self.syncs.by_index(BY_NAMESPACE, ANY_NAMESPACE)
 
     def is_living(self, uid: str) -> bool:
         """Whether a sync of that UID exists."""
@@ -217,6 +227,13 @@ class _NamespaceObject(msgspec.Struct):
 
 def _sources(sync: SyncRecord) -> Iterable[str]:
     return (str(sync.sync.source),) if sync.sync else ()
+
+
+def _destination_namespaces(sync: SyncRecord) -> Iterable[str]:
+    """Where it may write; a sync that selects what it does not name stands under one sign only, so that it is found once."""
+    if sync.selector is None:
+        return ()
+    return (ANY_NAMESPACE,) if sync.selector.open_ended else sync.selector.exact_names
 
 
 def _sync_names(copy: CopyRecord) -> Iterable[str]:

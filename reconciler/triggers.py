@@ -72,19 +72,21 @@ class Triggers:
     def namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         """A namespace came, went or was relabelled: every sync that selects it before or after, if that makes a difference."""
         before, after = old.view if old else None, new.view if new else None
-        for sync in self._caches.syncs.values():
+        namespace = after or before
+        if namespace is None:
+            return
+        for sync in self._caches.syncs_that_may_serve(namespace.name):
             if _makes_a_difference(sync, before, after):
-                self._wake_namespace(sync, (after or before))
-        if gone_or_come := after or before:
-            self._wake_entangled(NamespacedName("", gone_or_come.name))
+                self._wake_namespace(sync, namespace)
+        self._wake_entangled(NamespacedName("", namespace.name))
 
     def _wake_entangled(self, changed: NamespacedName) -> None:
         """What keeps a sync out somewhere, an older sync or a loop, may begin or be over with any change of a sync or namespace."""
         for sync in self._caches.entangled:
             self._wake(sync, "rival", changed)
 
-    def _wake_namespace(self, sync: SyncRecord, namespace: Namespace | None) -> None:
-        if sync.sync is not None and namespace is not None:
+    def _wake_namespace(self, sync: SyncRecord, namespace: Namespace) -> None:
+        if sync.sync is not None:
             self._wake_for(sync.key, "namespace", NamespacedName(namespace.name, sync.sync.destination_name))
 
     def _wake_for(self, sync: NamespacedName, trigger: str, destination: NamespacedName) -> None:

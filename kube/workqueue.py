@@ -47,6 +47,8 @@ class WorkQueue(Generic[Key]):
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._newer: dict[Key, asyncio.Event] = {}
         self._wakeup = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._closed = False
 
     def __len__(self) -> int:
@@ -93,6 +95,8 @@ class WorkQueue(Generic[Key]):
                     now = asyncio.get_running_loop().time()
                     self._working[key] = now
                     self._metrics.got(len(self), now - since)
+                    if not len(self):
+                        self._empty.set()
                     return key
             self._wakeup.clear()
             await self._wakeup.wait()
@@ -111,12 +115,17 @@ class WorkQueue(Generic[Key]):
         if key not in self._dirty:
             await self._newer.setdefault(key, asyncio.Event()).wait()
 
+    async def wait_empty(self) -> None:
+        """Return once no name waits: every one is in a worker's hands or done, or the queue is shut down."""
+        await self._empty.wait()
+
     def shutdown(self) -> None:
         """Give out nothing more; workers get None."""
         self._closed = True
         for key in list(self._timers):
             self._cancel_timer(key)
         self._wakeup.set()
+        self._empty.set()
 
     def _enqueue(self, key: Key, priority: Priority) -> None:
         high, low = self._ready[Priority.HIGH], self._ready[Priority.LOW]
@@ -126,6 +135,7 @@ class WorkQueue(Generic[Key]):
         self._ready[priority][key] = asyncio.get_running_loop().time() if promoted is None else promoted
         if promoted is None:
             self._metrics.added(len(self))
+        self._empty.clear()
         self._wakeup.set()
 
     def _cancel_timer(self, key: Key) -> None:

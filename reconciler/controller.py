@@ -5,7 +5,10 @@ even a mistake of ours, stops the work on other syncs.
 """
 
 import asyncio
+import contextlib
 import itertools
+from collections.abc import Coroutine
+from functools import partial
 
 import structlog
 
@@ -14,7 +17,12 @@ from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict
 from kube.workqueue import WorkQueue
 from reconciler.metrics import Metrics
-from reconciler.reconcile import Reconciler
+from reconciler.reconcile import Reconciler, ReportStep, Result
+
+REPORT_LANES = 4  # statuses written at the same time: few beside the copies, more than enough once those are written
+REPORT_PATIENCE = 1.0  # seconds that a report waits while other syncs wait for their copies
+
+Word = str  # what became of a reconcile, for the metric
 
 
 class Controller:
@@ -34,6 +42,7 @@ class Controller:
         self._metrics = metrics
         self._workers = workers
         self._numbers = itertools.count(1)
+        self._report_lanes = asyncio.Semaphore(REPORT_LANES)
         self._log = structlog.get_logger("controller")
         metrics.working(workers)
 
@@ -43,30 +52,62 @@ class Controller:
 
     async def run(self) -> None:
         """Work until the queue is shut down."""
-        async with asyncio.TaskGroup() as workers:
+        async with asyncio.TaskGroup() as tasks:
             for _ in range(self._workers):
-                workers.create_task(self._work())
+                tasks.create_task(self._work(tasks))
 
-    async def _work(self) -> None:
+    async def _work(self, tasks: asyncio.TaskGroup) -> None:
+        """Reconcile one sync after the other; none is in two hands, for each stays taken until it is reported.
+
+        Every reconcile has a number that all of its log lines carry, also those of the writes that it begins.
+        """
         while (key := await self._queue.get()) is not None:
-            try:
-                await self._reconcile(key)
-            finally:
-                self._queue.done(key)
+            with structlog.contextvars.bound_contextvars(reconcile=next(self._numbers), sync=str(key)):
+                started = asyncio.get_running_loop().time()
+                done = await self._guarded(key, self._reconciler.reconcile(key, partial(self._queue.wait_dirty, key)))
+                tasks.create_task(self._finish(key, done, started))
 
-    async def _reconcile(self, key: NamespacedName) -> None:
-        """One reconcile, under a number that all of its log lines carry, also those of the writes that it begins."""
-        started = asyncio.get_running_loop().time()
-        with structlog.contextvars.bound_contextvars(reconcile=next(self._numbers), sync=str(key)):
-            result = await self._reconcile_guarded(key)
-            seconds = asyncio.get_running_loop().time() - started
-            self._log.debug("reconciled", result=result, seconds=round(seconds, 6))
-        self._metrics.reconciled(result, seconds)
-
-    async def _reconcile_guarded(self, key: NamespacedName) -> str:
-        """One reconcile; returns the word for the metric."""
+    async def _finish(self, key: NamespacedName, done: Result | Word, started: float) -> None:
+        """Report beside the work: the copies of other syncs come before what is said about this one."""
         try:
-            result = await self._reconciler.reconcile(key, lambda: self._queue.wait_dirty(key))
+            if isinstance(done, Result) and done.report is not None:
+                done = await self._guarded(key, self._report(key, done, done.report))
+            word = self._succeeded(key, done) if isinstance(done, Result) else done
+            seconds = asyncio.get_running_loop().time() - started
+            self._log.debug("reconciled", result=word, seconds=round(seconds, 6))
+            self._metrics.reconciled(word, seconds)
+        finally:
+            self._queue.done(key)
+
+    async def _report(self, key: NamespacedName, result: Result, report: ReportStep) -> Result:
+        if await self._report_lane(key):
+            try:
+                await report()
+            finally:
+                self._report_lanes.release()
+        return result
+
+    async def _report_lane(self, key: NamespacedName) -> bool:
+        """Wait for a lane; False where there is newer work for the same sync first, whose report will say it all."""
+        lane = asyncio.create_task(self._calm_lane())
+        newer = asyncio.create_task(self._queue.wait_dirty(key))
+        try:
+            await asyncio.wait({lane, newer}, return_when=asyncio.FIRST_COMPLETED)
+            return lane.done()
+        finally:
+            newer.cancel()
+            lane.cancel()
+
+    async def _calm_lane(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REPORT_PATIENCE):
+                await self._queue.wait_empty()
+        await self._report_lanes.acquire()
+
+    async def _guarded(self, key: NamespacedName, step: Coroutine[None, None, Result]) -> Result | Word:
+        """Carry out a step of one reconcile; where it fails, see to the retry and return the word for the metric."""
+        try:
+            return await step
         except Conflict:
             self._retry(key)  # someone changed the sync meanwhile; its event is on the way
             return "requeue"
@@ -79,6 +120,8 @@ class Controller:
             self._metrics.panicked()
             self._log.exception("reconcile failed unexpectedly", sync=str(key), retry_in=self._retry(key))
             return "error"
+
+    def _succeeded(self, key: NamespacedName, result: Result) -> Word:
         self._backoff.forget(key)
         if result.requeue_after is None:
             return "success"

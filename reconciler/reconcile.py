@@ -7,6 +7,7 @@ running it on a world that is right writes nothing. `controller.py` decides when
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 
 from configmapsync.conditions import Report
 from configmapsync.content import SourceObject
@@ -14,7 +15,7 @@ from configmapsync.fights import hold_off
 from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.planning import Observed, Outcome, Plan, Refusal, abandon, plan
 from configmapsync.reasons import Reason
-from configmapsync.resource import ConfigMapSync
+from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus
 from kube.errors import Forbidden
 from reconciler.applier import Applier
 from reconciler.authorization import Authorization
@@ -28,6 +29,7 @@ from reconciler.syncs import SyncRecord
 TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT})
 
 Newer = Callable[[], Coroutine[None, None, None]]
+ReportStep = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,11 @@ class Result:
 
     Attributes:
         requeue_after: seconds until the next look; None where only an event can bring news.
+        report: the fifth step, which needs no worker; None where there is nobody to report to.
     """
 
     requeue_after: float | None = None
+    report: ReportStep | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Reconciler:
         self._wake = wake
 
     async def reconcile(self, key: NamespacedName, newer: Newer) -> Result:
-        """Bring one sync to rest, or as near to it as the world allows.
+        """Bring one sync to rest, or as near to it as the world allows; the last step, the report, is handed back to be taken.
 
         Args:
             key: the sync.
@@ -98,9 +102,8 @@ class Reconciler:
             return Result()
         applied = await self._apply(key, planned, newer)
         released = await self._unguard(guarded, planned)
-        if released is not None:
-            await self._report(released, source, planned, applied)
-        return self._result(record, planned, applied)
+        report = self._report(released, source, planned, applied) if released is not None else None
+        return Result(self._requeue_after(record, planned, applied), report)
 
     async def _clean_up_after(self, key: NamespacedName, newer: Newer) -> Result:
         """The sync is gone. Its finalizer has seen to its copies; where that was removed by force, they are handled in time."""
@@ -200,9 +203,12 @@ class Reconciler:
         removed = await self._applier.apply(key, planned.removals, newer)
         return Applied(written, (*removed, *planned.leftovers))
 
-    async def _report(self, record: SyncRecord, source: SourceObject | None, planned: Plan, applied: Applied) -> None:
+    def _report(
+        self, record: SyncRecord, source: SourceObject | None, planned: Plan, applied: Applied
+    ) -> ReportStep | None:
+        """Decide what is to be said; None where the status says it already."""
         if record.deleting and not applied.leftovers:
-            return  # nobody reads the status of what is about to go, unless it cannot go
+            return None  # nobody reads the status of what is about to go, unless it cannot go
         report = Report(
             generation=record.metadata.generation,
             former=record.status,
@@ -213,10 +219,14 @@ class Reconciler:
             verdict=planned.verdict,
             wrote=self._applier.has_written(record.key),
         )
-        await self._reporter.report(record, report)
+        new = self._reporter.compose(record, report)
+        return None if new == record.status else partial(self._say, record, new)
+
+    async def _say(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
+        await self._reporter.report(record, new)
         self._applier.reported(record.key)
 
-    def _result(self, record: SyncRecord, planned: Plan, applied: Applied) -> Result:
+    def _requeue_after(self, record: SyncRecord, planned: Plan, applied: Applied) -> float | None:
         """Look again at once where this was the first half; otherwise the first held destination sets the time.
 
         The second half removes what the copies just written replace, or takes the finalizer off once everything is removed.
@@ -224,13 +234,11 @@ class Reconciler:
         succeeded = any(outcome.reason is Reason.SYNCED for outcome in applied.written)
         cleared = planned.removals and applied.removed and not applied.leftovers
         if cleared or (planned.staged and succeeded):
-            return Result(requeue_after=0.0)
-        return Result(
-            _soonest(
-                self._applier.next_retry(record.key),
-                self._fights.next_look(record.key),
-                self._next_authorization(record.sync, planned),
-            )
+            return 0.0
+        return _soonest(
+            self._applier.next_retry(record.key),
+            self._fights.next_look(record.key),
+            self._next_authorization(record.sync, planned),
         )
 
     def _next_authorization(self, sync: ConfigMapSync | None, planned: Plan) -> float | None:

@@ -48,17 +48,19 @@ class Reporter:
         self._clock = clock
         self._log = structlog.get_logger("reporter")
 
-    async def report(self, record: SyncRecord, report: Report) -> None:
-        """Write the status that `report` deserves if it is not there already, and tell what is new.
+    def compose(self, record: SyncRecord, report: Report) -> ConfigMapSyncStatus:
+        """Put what is to be said into a status, and count it: what the metrics tell need not wait for the writing."""
+        new = status(report, self._clock())
+        self._standing.note(record.key, report, new)
+        return new
+
+    async def report(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
+        """Write a status, and tell what is new in it.
 
         Raises:
             Conflict: someone else changed the object; look again.
             ApiError: the status could not be written.
         """
-        new = status(report, self._clock())
-        self._standing.note(record.key, report, new)
-        if new == record.status:
-            return
         await self._write_status(record, new)
         self._tell(record, record.status, new)
 

@@ -274,3 +274,15 @@ async def test_nothing_added_is_lost_and_nothing_is_in_two_hands(script: list[tu
     assert all(begun[name] >= when for name, when in added.items())
     queue.shutdown()
     await asyncio.gather(*workers)
+
+
+async def test_one_can_wait_until_no_name_waits(queue: WorkQueue[str]) -> None:
+    await queue.wait_empty()
+    queue.add("a")
+    queue.add("b")
+    empty = asyncio.create_task(queue.wait_empty())
+    assert await queue.get() == "a"
+    await asyncio.sleep(1)
+    assert not empty.done()
+    assert await queue.get() == "b"
+    await empty

@@ -1,0 +1,63 @@
+"""The yardstick: a program that only writes ConfigMaps, 32 at a time, and knows beforehand what to write.
+
+    python -m benchmarks.plain_client URL AUTHORITY TOKEN
+
+It reads orders from standard input, one JSON object a line, and answers each with an empty line when it is carried out. It watches nothing,
+compares nothing and keeps nothing: no operator can be faster in the same language, and how near one comes is what `propagation.py` measures.
+"""
+
+import asyncio
+import ssl
+import sys
+from typing import Literal
+
+import msgspec
+import uvloop
+from aiohttp import ClientSession, TCPConnector
+
+PARALLEL = 32
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class Order(msgspec.Struct):
+    """ConfigMaps to write, all with the same data."""
+
+    verb: Literal["POST", "PUT", "PATCH"]
+    places: list[tuple[str, str]]
+    data: dict[str, str]
+
+
+async def carry_out(session: ClientSession, order: Order) -> None:
+    """Write them all."""
+    waiting = iter(order.places)
+
+    async def work() -> None:
+        for namespace, name in waiting:
+            metadata = {"namespace": namespace, "name": name}
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": order.data}
+            path = f"/api/v1/namespaces/{namespace}/configmaps" + ("" if order.verb == "POST" else f"/{name}")
+            headers = {"Content-Type": MERGE_PATCH if order.verb == "PATCH" else "application/json"}
+            async with session.request(order.verb, path, data=msgspec.json.encode(body), headers=headers) as response:
+                await response.read()
+                response.raise_for_status()
+
+    await asyncio.gather(*(work() for _ in range(min(PARALLEL, len(order.places)))))
+
+
+async def main(url: str, authority: str, token: str) -> None:
+    """Carry out orders until standard input ends."""
+    orders = asyncio.StreamReader(limit=1 << 26)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    trust = ssl.create_default_context(cafile=authority)
+    headers = {"Authorization": f"Bearer {token}", "Accept": METADATA_ONLY}
+    async with ClientSession(url, headers=headers, connector=TCPConnector(ssl=trust, limit=PARALLEL)) as session:
+        async for line in orders:
+            await carry_out(session, msgspec.json.decode(line, type=Order))
+            print(flush=True)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(*sys.argv[1:]))

@@ -36,8 +36,11 @@ def chosen(named: Kind | None) -> tuple[Kind, ...]:
 
 
 @contextlib.contextmanager
-def started(kind: Kind, folder: Path) -> Iterator[Cluster]:
-    """Start a cluster of that kind in an empty folder, and end it afterwards."""
+def started(kind: Kind, folder: Path, *devcluster_arguments: str) -> Iterator[Cluster]:
+    """Start a cluster of that kind in an empty folder, and end it afterwards.
+
+    Further flags are for devcluster alone: what they are for, a test asks of a real server in its own way.
+    """
     if kind == "existing":
         yield from _existing(folder)
         return
@@ -49,7 +52,7 @@ def started(kind: Kind, folder: Path) -> Iterator[Cluster]:
         server: ControlPlane | DevCluster = ControlPlane(programs, folder, users, dt.datetime.now(dt.UTC))  # noqa: TID251 - certificates of this very moment
         has_controllers = programs.has_controllers
     else:
-        server, has_controllers = DevCluster(folder, users), True
+        server, has_controllers = DevCluster(folder, users, *devcluster_arguments), True
     try:
         yield _ours(kind, server, folder, users, has_controllers=has_controllers)
     finally:

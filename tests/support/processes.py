@@ -49,6 +49,7 @@ class Process:
         log: Path,
         *,
         environment: Mapping[str, str] | None = None,
+        inherited: Mapping[str, str] | None = None,
         directory: Path | None = None,
     ) -> None:
         """Start it.
@@ -56,7 +57,8 @@ class Process:
         Args:
             arguments: the command line; `python -m ...` is written `[sys.executable, "-m", ...]`.
             log: gets standard output and standard error in the order they were written; appended to.
-            environment: added to our own.
+            environment: added to what it inherits.
+            inherited: our own environment by default.
             directory: where it runs; our own folder by default.
         """
         self.arguments = [str(argument) for argument in arguments]
@@ -67,7 +69,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
+                env={**(os.environ if inherited is None else inherited), **(environment or {})},
                 cwd=directory,
                 start_new_session=True,  # Ctrl-C in the terminal ends the tests, and they end their processes in order
             )

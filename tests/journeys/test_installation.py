@@ -1,0 +1,240 @@
+"""The whole demo with what `config/default` says, and nothing else: these ServiceAccounts, roles, arguments, variables and mounts.
+
+The API server enforces RBAC and calls the webhook as the Service, with the CA that the certificate tool has put into the configurations.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from configmapsync.names import MANAGED_BY_LABEL
+from tests.config.installation import deploy, uninstall
+from tests.journeys.stage import Stage
+from tests.support.cluster import Cluster
+from tests.support.clusters import started
+from tests.support.eventually import wait_until
+from tests.support.kubelet import Kubelet, Pod
+from tests.support.processes import LOCAL_ADDRESS, free_port
+
+NAMESPACE = "configmapsync-system"
+SERVICE = f"/api/v1/namespaces/{NAMESPACE}/services/configmapsync-webhook"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/configmapsync-reconciler"
+
+
+class Installation:
+    """What `make deploy` has applied, running."""
+
+    def __init__(self, cluster: Cluster, folder: Path, webhook_port: int) -> None:
+        self.cluster = cluster
+        self.kubelet = Kubelet(cluster, folder)
+        self._webhook_port = webhook_port
+        self.reconcilers: list[Pod] = []
+        self.webhooks: list[Pod] = []
+
+    def start(self) -> None:
+        """Do what the controllers and the kubelet of a cluster would do now."""
+        self._route()
+        assert self.run_certificates("jobs/configmapsync-certs-install").process.wait() == 0
+        webhook, reconciler = (
+            self._get("apps", "deployments/configmapsync-webhook"),
+            self._get("apps", "deployments/configmapsync-reconciler"),
+        )
+        self.webhooks = [self.kubelet.run(webhook, {"webhook": self._webhook_port}), self.kubelet.run(webhook)]
+        self.reconcilers = [self.kubelet.run(reconciler) for _ in range(reconciler["spec"]["replicas"])]
+        for pod in (*self.webhooks, *self.reconcilers):
+            pod.wait_until_ready()
+
+    def run_certificates(self, owner: str) -> Pod:
+        """Start the certificate tool as the Job or the CronJob says."""
+        return self.kubelet.run(self._get("batch", owner))
+
+    def leader(self) -> Pod:
+        """The reconciler that holds the Lease. Both have the host name of this machine, so it is told by its log."""
+        [leading] = [
+            pod for pod in self.reconcilers if "leading" in pod.process.output() and pod.process.exit_code is None
+        ]
+        return leading
+
+    def _route(self) -> None:
+        """Lead the Service here: devcluster was told at its start, a real API server follows an external name."""
+        if self.cluster.is_real:
+            ports = [{"name": "webhook", "port": self._webhook_port}]
+            self.cluster.patch(SERVICE, {"spec": {"type": "ExternalName", "externalName": "localhost", "ports": ports}})
+            for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
+                path = f"/apis/admissionregistration.k8s.io/v1/{kind}/configmapsync-webhook"
+                change = [{"op": "add", "path": "/webhooks/0/clientConfig/service/port", "value": self._webhook_port}]
+                self.cluster.patch(path, change, "application/json-patch+json")
+
+    def _get(self, group: str, name: str) -> Any:
+        found = self.cluster.get(f"/apis/{group}/v1/namespaces/{NAMESPACE}/{name}")
+        return {"kind": "CronJob" if name.startswith("cronjobs") else "", **found}
+
+
+@pytest.fixture(scope="module")
+def installation(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One for all tests of this module: it is nothing that a test could not leave as it was."""
+    if cluster.kind == "existing":
+        pytest.skip("an existing cluster is not ours to install on")
+    folder, port = tmp_path_factory.mktemp("installation"), free_port()
+    address = f"{NAMESPACE}/configmapsync-webhook={LOCAL_ADDRESS}:{port}"
+    with started(cluster.kind, tmp_path_factory.mktemp("cluster"), "--service-address", address) as own:
+        deploy(own)
+        made = Installation(own, folder, port)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.kubelet.stop()
+
+
+@pytest.fixture
+def stage(installation: Installation) -> Stage:
+    return Stage(installation.cluster, installation.cluster.new_namespace)
+
+
+def nobody_was_refused(installation: Installation) -> None:
+    """No process asked the API server for what its roles do not allow."""
+    for pod in installation.kubelet.pods:
+        assert "system:serviceaccount:configmapsync-system" not in pod.process.output(), pod.process.explain("refused")
+        if pod.process.exit_code is None and "health" in pod.ports:
+            with urlopen(f"http://{LOCAL_ADDRESS}:{pod.ports['health']}/metrics", timeout=10) as answer:
+                requests = [
+                    line for line in answer.read().decode().splitlines() if "rest_client_requests_total{" in line
+                ]
+            assert requests
+            assert [line for line in requests if 'code="403"' in line] == []
+
+
+def test_copies_appear_follow_heal_and_go(installation: Installation, stage: Stage) -> None:
+    home, team, later = stage.namespace(), f"team-{stage.tag}", f"team-{stage.tag}-later"
+    stage.cluster.add_namespace(team)
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[f"team-{stage.tag}*"])
+    stage.copy_becomes(content, team)
+    stage.ready_becomes(sync, "True", "Synced")
+
+    content = stage.edit(home, "config", data={"key": "newer"})
+    stage.copy_becomes(content, team)
+    stage.edit(team, "config", data={"key": "damaged"})
+    stage.copy_becomes(content, team)
+    stage.delete(team, "config")
+    stage.copy_becomes(content, team)
+    stage.cluster.add_namespace(later)
+    stage.copy_becomes(content, later)
+    reasons = {event["reason"] for event in stage.cluster.get(f"/api/v1/namespaces/{home}/events")["items"]}
+    assert "Synced" in reasons
+
+    stage.cluster.delete(sync)
+    stage.copy_goes(team)
+    stage.copy_goes(later)
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    nobody_was_refused(installation)
+
+
+def test_what_was_there_before_is_adopted_and_released(installation: Installation, stage: Stage) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.put_configmap(there, "config", data={"theirs": "1"})
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there, conflictPolicy="Adopt")
+    stage.copy_becomes(content, there)
+
+    stage.cluster.delete(sync)
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    assert MANAGED_BY_LABEL not in stage.find(there)["metadata"].get("labels", {})
+    nobody_was_refused(installation)
+
+
+def test_an_immutable_copy_is_made_again(installation: Installation, stage: Stage) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home, immutable=True, data={"a": "1"})
+    stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    stage.delete(home, "config")
+    stage.copy_becomes(stage.source(home, data={"a": "2"}), there)
+    nobody_was_refused(installation)
+
+
+def test_harm_is_refused(installation: Installation, stage: Stage) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.sync(home, destinationNamespace=there)
+    back = {"configMapName": "config", "sourceNamespace": there, "destinationNamespace": home}
+    assert "would close a loop" in applied(stage, home, "back", back)
+    nowhere = {"configMapName": "config", "destinationNamespace": f"gone-{stage.tag}"}
+    assert "not found" in applied(stage, home, "nowhere", nowhere).lower()
+    stage.cluster.kubectl("create", "rolebinding", "alice", "--clusterrole=edit", "--user=alice", "-n", there)
+    theirs = {"configMapName": "config", "sourceNamespace": home, "destinationNamespace": there}
+    assert 'user "alice" may not get the ConfigMap "config"' in applied(stage, there, "theirs", theirs, user="alice")
+    missing = {"configMapName": "missing", "destinationNamespace": there, "destinationConfigMapName": "other"}
+    assert "Warning" in applied(stage, home, "early", missing)
+    nobody_was_refused(installation)
+
+
+def test_people_have_the_rights_that_their_role_in_a_namespace_gives(stage: Stage) -> None:
+    home = stage.namespace()
+    stage.cluster.kubectl("create", "rolebinding", "bob", "--clusterrole=view", "--user=bob", "-n", home)
+    stage.cluster.kubectl("create", "rolebinding", "alice", "--clusterrole=edit", "--user=alice", "-n", home)
+
+    def may(user: str, verb: str) -> bool:
+        resource = "configmapsyncs.apps.nishaf.info"
+        done = stage.cluster.kubectl_as(user)("auth", "can-i", verb, resource, "-n", home, check=False)
+        return done.stdout.strip() == "yes"
+
+    wait_until(lambda: may("bob", "list"))
+    wait_until(lambda: may("alice", "create"))
+    assert not may("bob", "create")
+    assert not may("bob", "delete")
+
+
+def test_a_named_service_account_counts_in_place_of_the_user(installation: Installation, stage: Stage) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    for namespace in (home, there):
+        account = f"--serviceaccount={home}:robot"
+        stage.cluster.kubectl("create", "rolebinding", "robot", "--clusterrole=edit", account, "-n", namespace)
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
+    stage.copy_becomes(content, there)
+    stage.cluster.delete(sync)
+    stage.copy_goes(there)
+    nobody_was_refused(installation)
+
+
+def test_a_renewal_finds_nothing_to_do(installation: Installation) -> None:
+    renewal = installation.run_certificates("cronjobs/configmapsync-certs")
+    assert renewal.process.wait() == 0
+    assert "certificate kept" in renewal.process.output()
+    assert "authority kept" in renewal.process.output()
+    nobody_was_refused(installation)
+
+
+def test_the_other_replica_goes_on_and_every_pod_ends_in_time(installation: Installation, stage: Stage) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    assert installation.leader().end() == 0
+    stage.copy_becomes(stage.edit(home, "config", data={"key": "after the first"}), there)
+    assert LEASE.endswith(stage.cluster.get(LEASE)["metadata"]["name"])
+    uninstall(stage.cluster)
+    stage.copy_goes(there)
+    assert installation.leader().end() == 0
+    assert [webhook.end() for webhook in installation.webhooks] == [0, 0]
+    nobody_was_refused(installation)
+
+
+def applied(stage: Stage, namespace: str, name: str, spec: dict[str, Any], user: str = "admin") -> str:
+    """What kubectl prints when a user applies a sync."""
+    document = {
+        "apiVersion": "apps.nishaf.info/v1",
+        "kind": "ConfigMapSync",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+    kubectl = stage.cluster.kubectl if user == "admin" else stage.cluster.kubectl_as(user)
+    done = kubectl("apply", "-f", "-", input=json.dumps(document), check=False)
+    return done.stdout + done.stderr

@@ -1,0 +1,141 @@
+"""What a kubelet does with a pod, on this machine.
+
+The process gets the container's command, arguments and environment, the token of its ServiceAccount, its Secrets as files, and its probes.
+Nothing else is given to it: what the manifest forgets is missing.
+
+Where a pod has things of its own, they are mapped: each container port is a free port here, each mount path a folder, in the arguments
+as well. What it cannot show is what only a kernel enforces: the user, the read-only root, the limits.
+"""
+
+import base64
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+from tests.support.processes import LOCAL_ADDRESS, Process, free_port
+from tests.support.users import write_kubeconfig
+
+PROGRAMS = Path(sys.executable).parent  # where an image has the console scripts on its PATH
+KUBECONFIG = "KUBECONFIG"
+MOUNTED_WITHIN = 60.0
+INHERITED = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass
+class Pod:
+    """A pod whose one container runs."""
+
+    name: str
+    spec: Manifest
+    process: Process
+    ports: Mapping[str, int]
+
+    def wait_until_ready(self) -> None:
+        """Wait for its readiness probe, and hold it to its liveness probe."""
+        [container] = self.spec["containers"]
+        for probe in ("readinessProbe", "livenessProbe"):
+            request = container[probe]["httpGet"]
+            self.process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{self.ports[request['port']]}{request['path']}")
+
+    def end(self) -> int:
+        """SIGTERM, and no more patience than the manifest has; returns the exit code."""
+        return self.process.terminate(within=self.spec.get("terminationGracePeriodSeconds", 30))
+
+
+@dataclass
+class Kubelet:
+    """Runs pods against one cluster; `stop` ends those that are left."""
+
+    cluster: Cluster
+    folder: Path
+    pods: list[Pod] = field(default_factory=list)
+
+    def run(self, owner: Manifest, ports: Mapping[str, int] | None = None) -> Pod:
+        """Start a pod of a Deployment, Job or CronJob.
+
+        Args:
+            owner: the object as it is in the cluster.
+            ports: where named container ports are to be found; free ones by default.
+        """
+        spec = _pod_template(owner)["spec"]
+        [container] = spec["containers"]
+        name, namespace = f"{owner['metadata']['name']}-{secrets.token_hex(3)}", owner["metadata"]["namespace"]
+        folder = Path(tempfile.mkdtemp(dir=self.folder, prefix=name))
+        found = {port["name"]: (ports or {}).get(port["name"]) or free_port() for port in container.get("ports", ())}
+        mapped = {
+            f":{port['containerPort']}": f"{LOCAL_ADDRESS}:{found[port['name']]}" for port in container.get("ports", ())
+        }
+        mapped |= dict(self._mounts(spec, namespace, folder))
+        process = Process(
+            [
+                PROGRAMS / container["command"][0],
+                *(_mapped(argument, mapped) for argument in container.get("args", ())),
+            ],
+            folder / "log",
+            environment=self._environment(container, namespace, name)
+            | {KUBECONFIG: str(self._identity(spec, namespace, folder))},
+            inherited=INHERITED,
+        )
+        self.pods.append(Pod(name, spec, process, found))
+        return self.pods[-1]
+
+    def stop(self) -> None:
+        """End every pod that is left, and show what all have printed under a test that failed."""
+        for pod in reversed(self.pods):
+            pod.process.stop()
+            print(pod.process.explain(f"the log of {pod.name}")[-20_000:])  # noqa: T201 - pytest shows it under a failure only
+
+    def _identity(self, spec: Manifest, namespace: str, folder: Path) -> Path:
+        """Ask for a token as the kubelet does; a pod that does not want one has no way to the API server."""
+        assert spec["automountServiceAccountToken"] is True
+        account = f"/api/v1/namespaces/{namespace}/serviceaccounts/{spec['serviceAccountName']}"
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token = self.cluster.create(f"{account}/token", request)["status"]["token"]
+        return write_kubeconfig(folder / "kubeconfig", self.cluster.url, self.cluster.authority_file, {"token": token})
+
+    def _mounts(self, spec: Manifest, namespace: str, folder: Path) -> Iterator[tuple[str, str]]:
+        """Write each mounted Secret, once it is there; yields its path in the container and the one here."""
+        secret_of = {volume["name"]: volume["secret"]["secretName"] for volume in spec.get("volumes", ())}
+        for mount in spec["containers"][0].get("volumeMounts", ()):
+            here = folder / mount["name"]
+            here.mkdir()
+            self._write_secret(f"/api/v1/namespaces/{namespace}/secrets/{secret_of[mount['name']]}", here)
+            yield mount["mountPath"], str(here)
+
+    def _write_secret(self, path: str, folder: Path) -> None:
+        def data() -> dict[str, str]:
+            secret = self.cluster.find(path)
+            assert secret is not None, f"{path} is not there, and so the pod does not start"
+            return dict(secret["data"])
+
+        for name, content in wait_until(data, MOUNTED_WITHIN).items():
+            (folder / name).write_bytes(base64.b64decode(content))
+
+    @staticmethod
+    def _environment(container: Manifest, namespace: str, name: str) -> dict[str, str]:
+        fields = {"metadata.namespace": namespace, "metadata.name": name}
+        return {
+            entry["name"]: entry["value"] if "value" in entry else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+            for entry in container.get("env", ())
+        }
+
+
+def _pod_template(owner: Manifest) -> Manifest:
+    spec = owner["spec"]
+    template: Manifest = (spec["jobTemplate"]["spec"] if owner["kind"] == "CronJob" else spec)["template"]
+    return template
+
+
+def _mapped(argument: str, mapped: Mapping[str, str]) -> str:
+    """Put what is here in place of what is in the container, where a whole value names it."""
+    flag, equals, value = argument.partition("=")
+    return f"{flag}{equals}{mapped.get(value, value)}"

@@ -10,21 +10,21 @@ from pathlib import Path
 from configmapsync.names import PLURAL
 from tests.support.cluster import Cluster
 from tests.support.kubectl import kubectl_program
-from tests.support.manifests import CONFIG
+from tests.support.manifests import CONFIG, DEFAULT
 from tests.support.processes import Process, free_port
 
 ROOT = CONFIG.parent
 LITTLE_PATIENCE = "0.5"
 
 
-def make(cluster: Cluster, target: str) -> str:
-    """Run `make TARGET` on the cluster, with this Python in place of .venv; returns what it printed."""
+def make(cluster: Cluster, *arguments: str) -> str:
+    """Run `make ARGUMENTS` on the cluster, with this Python in place of .venv; returns what it printed."""
     tools = f"BIN={Path(sys.executable).parent}"
-    return _run(cluster, "make", "--silent", "--directory", str(ROOT), "--old-file=kubectl", tools, target)
+    return _run(cluster, "make", "--silent", "--directory", str(ROOT), "--old-file=kubectl", tools, *arguments)
 
 
-def deploy(cluster: Cluster) -> None:
-    make(cluster, "deploy")
+def deploy(cluster: Cluster, overlay: Path = DEFAULT) -> None:
+    make(cluster, "deploy", f"OVERLAY={overlay}")
     cluster.kubectl("wait", "--for=condition=Established", f"crd/{PLURAL}.apps.nishaf.info", "--timeout=30s")
 
 

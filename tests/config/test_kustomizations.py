@@ -18,6 +18,9 @@ CLUSTER_SCOPED = {
     "Namespace", "CustomResourceDefinition", "PriorityClass", "ClusterRole", "ClusterRoleBinding",
     "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
 }  # fmt: skip
+WHERE_COPIES_GO = (
+    "configmapsync-reconciler-copies"  # bound in namespaces of other people, where config/overlays/namespaces says so
+)
 OPTIONS = ("../prometheus", "../network-policy")
 NAMES_TOLD = re.compile(r"^CONFIGMAPSYNC_(SERVICE|SECRET|MUTATING_CONFIGURATION|VALIDATING_CONFIGURATION)$")
 
@@ -48,7 +51,8 @@ def test_every_object_is_in_the_one_namespace_and_says_what_it_belongs_to(instal
     for manifest in installation:
         kind, metadata = manifest["kind"], manifest["metadata"]
         expected = None if kind in CLUSTER_SCOPED else "configmapsync-system"
-        assert metadata.get("namespace") == expected, (kind, metadata["name"])
+        if metadata["name"] != WHERE_COPIES_GO:
+            assert metadata.get("namespace") == expected, (kind, metadata["name"])
         assert metadata["labels"]["app.kubernetes.io/name"] == "configmapsync", (kind, metadata["name"])
 
 
@@ -133,6 +137,15 @@ def test_cert_manager_takes_the_place_of_our_own_tool() -> None:
         "Deployment/configmapsync-webhook",
     ]
     assert "certs" not in {m["metadata"]["labels"].get("app.kubernetes.io/component") for m in overlay}
+
+
+def test_with_a_set_of_namespaces_nothing_is_written_in_the_others() -> None:
+    overlay = build(CONFIG / "overlays" / "namespaces")
+    assert WHERE_COPIES_GO not in {m["metadata"]["name"] for m in of_kind(overlay, "ClusterRoleBinding")}
+    bindings = [m for m in of_kind(overlay, "RoleBinding") if m["metadata"]["name"] == WHERE_COPIES_GO]
+    assert {m["metadata"]["namespace"] for m in bindings} == {"web", "checkout"}
+    account = {"kind": "ServiceAccount", "name": "configmapsync-reconciler", "namespace": "configmapsync-system"}
+    assert all(m["roleRef"]["name"] == WHERE_COPIES_GO and m["subjects"] == [account] for m in bindings)
 
 
 @pytest.fixture
@@ -225,6 +238,19 @@ def test_cert_manager_follows_another_namespace_and_another_prefix(copied_config
     assert {m["metadata"]["namespace"] for m in of_kind(built, "Certificate", "Issuer")} == {"elsewhere"}
     pod = named(built, "Deployment", "acme-webhook")["spec"]["template"]["spec"]
     assert pod["volumes"][0]["secret"]["secretName"] == certificate["spec"]["secretName"] == "acme-webhook"
+
+
+def test_a_set_of_namespaces_follows_another_namespace_and_another_prefix(copied_config: Path) -> None:
+    edit_default(
+        copied_config,
+        ("namespace: configmapsync-system", "namespace: elsewhere"),
+        ("namePrefix: configmapsync-", "namePrefix: acme-"),
+    )
+    built = list(yaml.safe_load_all(build_text(copied_config / "overlays" / "namespaces")))
+    assert "acme-reconciler-copies" not in {m["metadata"]["name"] for m in of_kind(built, "ClusterRoleBinding")}
+    bindings = [m for m in of_kind(built, "RoleBinding") if m["metadata"]["name"] == WHERE_COPIES_GO]
+    account = {"kind": "ServiceAccount", "name": "acme-reconciler", "namespace": "elsewhere"}
+    assert all(m["roleRef"]["name"] == "acme-reconciler-copies" and m["subjects"] == [account] for m in bindings)
 
 
 @pytest.mark.parametrize("options", [o for n in (1, 2) for o in itertools.combinations(OPTIONS, n)])

@@ -1,0 +1,50 @@
+"""`config/overlays/namespaces` on a cluster: copies are written where a binding allows it, and the status says where none does."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.config.installation import deploy, let_syncs_in
+from tests.journeys.stage import Stage
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+from tests.support.kubelet import Kubelet
+from tests.support.manifests import CONFIG
+
+NAMESPACE = "configmapsync-system"
+
+
+@pytest.fixture
+def kubelet(fresh_cluster: Cluster, tmp_path: Path) -> Iterator[Kubelet]:
+    running = Kubelet(fresh_cluster, tmp_path)
+    yield running
+    running.stop()
+
+
+def overlay_for(namespace: str, folder: Path) -> Path:
+    """The overlay as somebody would copy and edit it."""
+    overlay = shutil.copytree(CONFIG, folder / "config") / "overlays" / "namespaces"
+    bindings = overlay / "bindings.yaml"
+    bindings.write_text(bindings.read_text().replace("namespace: web\n", f"namespace: {namespace}\n"))
+    return overlay
+
+
+def test_copies_are_written_in_the_set_alone_and_the_status_says_so(kubelet: Kubelet, tmp_path: Path) -> None:
+    stage = Stage(kubelet.cluster, kubelet.cluster.new_namespace)
+    home, inside, outside = stage.namespace(), stage.namespace(), stage.namespace()
+    stage.cluster.add_namespace("checkout")
+    deploy(stage.cluster, overlay_for(inside, tmp_path))
+    let_syncs_in(stage.cluster)
+    kubelet.run(stage.cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/configmapsync-reconciler"))
+    content = stage.source(home)
+
+    sync = stage.sync(home, destinationNamespaces=[inside, outside])
+
+    stage.copy_becomes(content, inside, within=30)
+    wait_until(lambda: stage.cluster.get(sync)["status"]["destinations"] == {"desired": 2, "synced": 1, "failed": 1})
+    [failure] = stage.cluster.get(sync)["status"]["failures"]
+    assert failure["namespace"] == outside
+    assert "is forbidden" in failure["message"]
+    assert stage.find(outside) is None

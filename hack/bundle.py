@@ -21,7 +21,9 @@ PLACEHOLDER = "configmapsync"  # what the manifests call the image
 def main() -> int:
     """Build and print; returns the exit code of kubectl."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image", default="", help="NAME, NAME:TAG or NAME@DIGEST; default: what the manifests say")
+    parser.add_argument(
+        "--image", type=parts_of, default={}, help="NAME:TAG or NAME@DIGEST; default: what the manifests say"
+    )
     parser.add_argument("--overlay", type=Path, default=ROOT / "config" / "default", help="the kustomization to build")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -30,11 +32,11 @@ def main() -> int:
         return subprocess.run([find(), "kustomize", folder], check=False).returncode
 
 
-def kustomization(base: Path, image: str, folder: Path) -> dict[str, object]:
-    """Lay `image` over `base`, for a kustomization that lies in `folder`: it takes no absolute paths."""
+def kustomization(base: Path, image: dict[str, str], folder: Path) -> dict[str, object]:
+    """Lay the parts of an image over `base`, for a kustomization that lies in `folder`: it takes no absolute paths."""
     document: dict[str, object] = {"resources": [os.path.relpath(base.resolve(), folder.resolve())]}
     if image:
-        document["images"] = [{"name": PLACEHOLDER, **parts_of(image)}]
+        document["images"] = [{"name": PLACEHOLDER, **image}]
     return document
 
 
@@ -43,6 +45,8 @@ def parts_of(image: str) -> dict[str, str]:
     name, _, digest = image.partition("@")
     folder, slash, last = name.rpartition("/")
     last, _, tag = last.partition(":")
+    if not (tag or digest):
+        raise argparse.ArgumentTypeError(f"{image!r} has no tag and no digest: nobody could tell what runs")
     parts = {"newName": folder + slash + last, "newTag": tag, "digest": digest}
     return {part: value for part, value in parts.items() if value}
 

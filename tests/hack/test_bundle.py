@@ -1,0 +1,61 @@
+"""The installation with an image of one's own, without any program but kubectl."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.manifests import CONFIG, build, pod_specs
+
+SCRIPT = CONFIG.parent / "hack" / "bundle.py"
+DIGEST = "sha256:" + "0" * 64
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "configmapsync:0.1.0",
+        "registry.example.com/team/sync:1.2",
+        "localhost:5000/sync:1.2",
+        f"localhost:5000/sync@{DIGEST}",
+        f"registry.example.com/sync:1.2@{DIGEST}",
+    ],
+)
+def test_every_container_gets_the_image_and_nothing_else_changes(image: str) -> None:
+    done = run("--image", image)
+
+    assert done.returncode == 0, done.stderr
+    documents = list(yaml.safe_load_all(done.stdout))
+    containers = [container for _, pod in pod_specs(documents) for container in pod["containers"]]
+    assert Counter(container.pop("image") for container in containers) == {image: 4}
+    expected = build()
+    for _, pod in pod_specs(expected):
+        del pod["containers"][0]["image"]
+    assert documents == expected
+
+
+def test_without_an_image_it_is_what_the_manifests_say() -> None:
+    assert list(yaml.safe_load_all(run().stdout)) == build()
+
+
+def test_another_kustomization_is_built_in_its_place() -> None:
+    overlay = CONFIG / "overlays" / "cert-manager"
+    assert list(yaml.safe_load_all(run("--overlay", overlay).stdout)) == build(overlay)
+
+
+@pytest.mark.parametrize("image", ["sync", "localhost:5000/sync"])
+def test_an_image_that_floats_is_refused(image: str) -> None:
+    done = run("--image", image)
+    assert done.returncode == 2
+    assert "has no tag and no digest" in done.stderr
+
+
+def test_what_cannot_be_built_is_an_error(tmp_path: Path) -> None:
+    assert run("--overlay", tmp_path).returncode != 0

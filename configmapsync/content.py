@@ -115,6 +115,11 @@ class CopyTemplate:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
 
+    @property
+    def saying(self) -> int:
+        """All that a copy says, content and metadata, as a number to compare within one process."""
+        return hash((self.digest, frozenset(self.labels.items()), frozenset(self.annotations.items())))
+
 
 def digest(content: Content) -> str:
     """A fingerprint of the content: the same for equal content whatever the order of its keys, different for different content.

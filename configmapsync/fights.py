@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from configmapsync.content import CopyTemplate
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Outcome, Plan, Write
 from configmapsync.reasons import Reason
@@ -32,7 +31,7 @@ class Done:
     """One write of ours that the API server took.
 
     Attributes:
-        says: what it says (`saying`).
+        says: all it says (`CopyTemplate.saying`), or `NOTHING`.
         at: when, in seconds.
         found: the version it replaced; None where it made the object.
         left: the version it made; None where it took the object away.
@@ -62,13 +61,6 @@ class History:
     def contested(self) -> bool:
         """Whether something keeps rewriting the copy."""
         return len(self.repairs) >= REPAIRS
-
-
-def saying(template: CopyTemplate | None) -> int:
-    """What a write says, to be compared within one process: content and metadata, but not where."""
-    if template is None:
-        return NOTHING
-    return hash((template.digest, frozenset(template.labels.items()), frozenset(template.annotations.items())))
 
 
 def after(history: History | None, done: Done, *, drifted: bool = False) -> History:

@@ -34,13 +34,14 @@ class Held:
 
     until: float  # on the event loop's clock
     outcome: Outcome
-    digest: str | None  # what was to be written; other content may succeed where this cannot
-    final: bool  # only other content can succeed
+    says: int | None  # what was to be written; something else may succeed where this cannot
+    final: bool  # only something else can succeed
 
     def keeps_back(self, write: Write, now: float) -> bool:
         """Whether `write` has to wait."""
-        other_content = write.template is not None and write.template.digest != self.digest
-        return now < self.until and not (self.final and other_content)
+        if self.final and write.template is not None and write.template.saying != self.says:
+            return False
+        return now < self.until
 
 
 @dataclass(slots=True)
@@ -220,8 +221,8 @@ class Applier:
         outcome = outcome_of(write, error)
         stale, final = is_stale(write, error), retry_of(error) is Retry.NEVER
         delay = self._backoff.next((sync, write.key), LONGEST_HOLD if final and not stale else error.retry_after)
-        digest = write.template.digest if write.template else None
-        held = Held(asyncio.get_running_loop().time() + delay, outcome, digest, final)
+        says = write.template.saying if write.template else None
+        held = Held(asyncio.get_running_loop().time() + delay, outcome, says, final)
         self._held.setdefault(sync, {})[write.key] = held
         self._metrics.wrote(write.verb, STALE if stale else FAILED)
         if stale:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from configmapsync.content import CopyRecord
-from configmapsync.fights import WITHIN, Done, History, Opponent, after, saying, sentence
+from configmapsync.fights import NOTHING, WITHIN, Done, History, Opponent, after, sentence
 from configmapsync.names import DIGEST, NamespacedName
 from configmapsync.planning import Write
 from kube.connection import Connection
@@ -103,7 +103,8 @@ class Fights:
     def _done(self, write: Write) -> Done:
         found = write.record.resource_version if write.record else None
         copy = self._copy_at(write.key) if write.template else None
-        return Done(saying(write.template), self._now(), found, copy.resource_version if copy else None)
+        says = write.template.saying if write.template else NOTHING
+        return Done(says, self._now(), found, copy.resource_version if copy else None)
 
     def _contest(self, sync: NamespacedName, place: Place, history: History) -> None:
         contests = self._contests.setdefault(sync, {})

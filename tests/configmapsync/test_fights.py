@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from configmapsync.content import template
-from configmapsync.fights import NOTHING, REPAIRS, WITHIN, Done, History, Opponent, after, hold_off, saying, sentence
+from configmapsync.fights import REPAIRS, WITHIN, Done, History, Opponent, after, hold_off, sentence
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Outcome, Plan, Verb, Write
 from configmapsync.reasons import Reason
@@ -83,12 +83,11 @@ def test_the_versions_show_who_undoes_our_writes(found: str | None, left: str | 
 
 
 def test_a_write_says_its_content_and_its_metadata() -> None:
-    said = saying(template(sync(), source({"k": "1"})))
+    said = template(sync(), source({"k": "1"})).saying
 
-    assert said == saying(template(sync(), source({"k": "1"})))
-    assert said != saying(template(sync(), source({"k": "2"})))
-    assert said != saying(template(sync(metadata={"labels": {"team": "web"}}), source({"k": "1"})))
-    assert saying(None) == NOTHING
+    assert said == template(sync(), source({"k": "1"})).saying
+    assert said != template(sync(), source({"k": "2"})).saying
+    assert said != template(sync(metadata={"labels": {"team": "web"}}), source({"k": "1"})).saying
 
 
 def test_a_plan_outside_of_every_fight_is_carried_out_whole() -> None:

@@ -96,7 +96,7 @@ class Stage:
             copy = self.find(namespace, name)
             assert copy is not None, f"there is no {namespace}/{name}"
             assert content_of(copy) == content, f"{namespace}/{name} differs"
-            assert copy["metadata"]["labels"][MANAGED_BY_LABEL] == MANAGED_BY_VALUE
+            assert copy["metadata"].get("labels", {}).get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
             return copy
 
         return wait_until(right, within)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -184,6 +185,17 @@ async def test_what_only_other_content_can_mend_waits_for_other_content() -> Non
     assert await bench.apply(write("full", "sha256:big")) == {"full": Reason.TOO_LARGE}
     assert await bench.apply(write("full", "sha256:big")) == {"full": Reason.TOO_LARGE}
     assert await bench.apply(write("full", "sha256:small")) == {"full": Reason.SYNCED}
+
+
+async def test_what_only_other_metadata_can_mend_waits_for_other_metadata() -> None:
+    bench = Bench()
+    bench.writer.answers["full"] = [error(TooLarge, 413)]
+    large = write("full")
+    assert large.template is not None
+    small = replace(large, template=replace(large.template, annotations={"notes": "short"}))
+
+    assert await bench.apply(large) == {"full": Reason.TOO_LARGE}
+    assert await bench.apply(small) == {"full": Reason.SYNCED}
 
 
 async def test_a_released_destination_is_tried_at_once() -> None:

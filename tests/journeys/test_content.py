@@ -1,0 +1,217 @@
+"""Content of every kind: what cannot be changed is replaced, what is too large is said, and what cannot be is refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.journeys.stage import Stage, content_of, encoded
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+from tests.support.processes import Process
+
+FIXED = {"data": {"a": "1"}, "immutable": True}
+
+
+@pytest.fixture
+def fault(cluster: Cluster) -> Any:
+    """Set a fault; all are cleared behind the test."""
+    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    cluster.delete("/devcluster/faults")
+
+
+def replace_source(stage: Stage, home: str, **parts: Any) -> dict[str, Any]:
+    """An immutable source changes only by being made again."""
+    stage.delete(home, "config")
+    return stage.source(home, **parts)
+
+
+def test_a_copy_follows_its_source_into_immutability_and_out_of_it(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, data={"a": "1"})
+    sync = stage.sync(home, destinationNamespace=there)
+    mutable = stage.copy_becomes({"data": {"a": "1"}}, there)["metadata"]["uid"]
+
+    stage.edit(home, "config", immutable=True)
+    assert stage.copy_becomes(FIXED, there)["metadata"]["uid"] == mutable
+    replace_source(stage, home, data={"a": "1"})
+
+    stage.copy_becomes({"data": {"a": "1"}}, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_copy_that_somebody_made_immutable_is_replaced(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    stage.edit(there, "config", data={"key": "frozen by hand"}, immutable=True)
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_an_adopted_copy_that_cannot_be_changed_is_not_deleted_but_told_of(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.put_configmap(there, "config", data={"before": "us"})
+    stage.source(home, **FIXED)
+    sync = stage.sync(home, destinationNamespace=there, conflictPolicy="Adopt")
+    uid = stage.copy_becomes(FIXED, there)["metadata"]["uid"]
+
+    newer = replace_source(stage, home, data={"a": "2"}, immutable=True)
+
+    ready = stage.ready_becomes(sync, "False", "DestinationConflict")
+    assert "was adopted and is immutable" in ready["message"]
+    assert (stage.find(there) or {})["metadata"]["uid"] == uid
+    stage.delete(there, "config")
+    stage.copy_becomes(newer, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_an_immutable_configmap_in_the_way_is_not_adopted(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    foreign = stage.put_configmap(there, "config", data={"theirs": "1"}, immutable=True)
+    sync = stage.sync(home, destinationNamespace=there, conflictPolicy="Adopt")
+
+    ready = stage.ready_becomes(sync, "False", "DestinationConflict")
+
+    assert "being immutable it cannot be adopted" in ready["message"]
+    assert stage.find(there) == foreign
+
+
+@pytest.mark.only_on("devcluster")
+def test_a_reconciler_killed_between_deleting_and_making_an_immutable_copy_heals(
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None]
+) -> None:
+    first = start_reconciler()
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, **FIXED)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(FIXED, there)
+    stage.ready_becomes(sync, "True", "Synced")
+    fault("delay", verb="create", resource="configmaps", namespace=there, seconds=5)
+    newer = replace_source(stage, home, data={"a": "2"}, immutable=True)
+    wait_until(lambda: stage.find(there) is None)
+
+    first.kill()
+    stage.cluster.delete("/devcluster/faults")
+    start_reconciler()
+
+    stage.copy_becomes(newer, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+@pytest.mark.only_on("devcluster")
+def test_what_somebody_puts_into_the_gap_of_an_immutable_copy_is_theirs(
+    stage: Stage, reconciler: Process, fault: Callable[..., None]
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, **FIXED)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(FIXED, there)
+    fault("fail", verb="create", resource="configmaps", namespace=there, status=500, times=1)
+    replace_source(stage, home, data={"a": "2"}, immutable=True)
+    wait_until(lambda: stage.find(there) is None)
+    stage.edit_sync(sync, suspend=True)
+    stage.ready_becomes(sync, "False", "Suspended")
+
+    stage.cluster.delete("/devcluster/faults")
+    if stage.find(there) is not None:
+        stage.delete(there, "config")  # the retry was faster
+    foreign = stage.put_configmap(there, "config", data={"theirs": "1"})
+    stage.edit_sync(sync, suspend=False)
+
+    stage.ready_becomes(sync, "False", "DestinationConflict")
+    assert stage.find(there) == foreign
+
+
+def test_text_and_binary_data_change_places(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, data={"key": "text"}, binaryData={"blob": encoded(b"\x00\xff")})
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes({"data": {"key": "text"}, "binaryData": {"blob": encoded(b"\x00\xff")}}, there)
+
+    content = stage.edit(
+        home, "config", data={"key": None, "blob": "now text"}, binaryData={"blob": None, "key": encoded(b"\x01\xfe")}
+    )
+
+    assert stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_keys_that_come_and_go_at_the_source_come_and_go_in_the_copy(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, data={"app.yaml": "1", "other": "2"}, binaryData={"app.bin": encoded(b"\xff")})
+    keys = [{"key": "app.*"}, {"key": "other", "as": "renamed"}]
+    sync = stage.sync(home, destinationNamespace=there, keys=keys)
+    blob = {"binaryData": {"app.bin": encoded(b"\xff")}}
+    stage.copy_becomes({"data": {"app.yaml": "1", "renamed": "2"}, **blob}, there)
+
+    stage.edit(home, "config", data={"app.json": "3", "app.yaml": None, "other": None, "unwanted": "4"})
+
+    stage.copy_becomes({"data": {"app.json": "3"}, **blob}, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ([{"key": "a", "as": "z"}, {"key": "b", "as": "z"}], "z"),
+        ([{"key": "a"}, {"key": "b", "as": "a"}], "a"),
+        ([{"key": "*.yaml", "as": "z"}], "glob"),
+    ],
+)
+def test_renames_that_must_collide_are_refused_clearly(
+    stage: Stage, reconciler: Process, keys: list[dict[str, str]], said: str
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, data={"a": "1", "b": "2"})
+    document = {
+        "apiVersion": "apps.nishaf.info/v1",
+        "kind": "ConfigMapSync",
+        "metadata": {"name": "colliding", "namespace": home},
+        "spec": {"configMapName": "config", "destinationNamespace": there, "keys": keys},
+    }
+    path = f"/apis/apps.nishaf.info/v1/namespaces/{home}/configmapsyncs"
+    answer = stage.cluster.request("POST", path, document)
+    if answer.status == 422:  # the schema knows already
+        assert "spec.keys" in answer.text
+        return
+
+    ready = stage.ready_becomes(f"{path}/colliding", "False", "InvalidSpec")
+    assert "spec.keys" in ready["message"]
+    assert said in ready["message"]
+    assert stage.find(there) is None
+    stage.cluster.delete(f"{path}/colliding")
+
+
+def test_a_copy_that_would_be_too_large_is_said_and_heals_when_it_shrinks(stage: Stage, reconciler: Process) -> None:
+    """The source is within every limit; with our marks beside its annotations the copy is not."""
+    home, there, plain = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    stage.edit(home, "config", metadata={"annotations": {"notes": "x" * 262_000}})
+    sync = stage.sync(home, destinationNamespace=there, copyMetadata={"annotations": ["notes"]})
+    stage.sync(home, destinationNamespace=plain)
+
+    ready = stage.ready_becomes(sync, "False", "TooLarge")
+    assert stage.condition(sync, "Stalled")["status"] == "True"
+    assert len(ready["message"]) <= 1024
+    stage.copy_becomes(content, plain)
+    stage.edit(home, "config", metadata={"annotations": {"notes": "short"}})
+
+    assert stage.copy_becomes(content, there)["metadata"]["annotations"]["notes"] == "short"
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_copy_that_outgrows_the_limits_keeps_its_last_content(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there, copyMetadata={"annotations": ["notes"]})
+    stage.copy_becomes(content, there)
+
+    stage.edit(home, "config", data={"key": "newer"}, metadata={"annotations": {"notes": "x" * 262_000}})
+
+    stage.ready_becomes(sync, "False", "TooLarge")
+    assert content_of(stage.find(there) or {}) == content

@@ -1,0 +1,253 @@
+"""What a sync asks for changes while its copies stand: nothing is missing in between, nothing is left behind, and nothing blocks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.journeys.stage import Stage, content_of
+from tests.journeys.test_copies import _assert_silence
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+from tests.support.processes import Process
+
+POLICY = "apps.nishaf.info/deletion-policy"
+DISABLED = {"metadata": {"labels": {"apps.nishaf.info/sync": "disabled"}}}
+ENABLED = {"metadata": {"labels": {"apps.nishaf.info/sync": None}}}
+
+
+def annotations(stage: Stage, namespace: str, name: str = "config") -> dict[str, str]:
+    """The annotations of a ConfigMap; none where it is not there."""
+    found: dict[str, str] = (stage.find(namespace, name) or {"metadata": {}})["metadata"].get("annotations", {})
+    return found
+
+
+def test_a_copy_under_a_new_name_stands_before_the_former_goes(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    for former, name in (("config", "renamed"), ("renamed", "again"), ("again", "config")):
+        stage.edit_sync(sync, destinationConfigMapName=name)
+        stage.copy_goes(there, former)
+        assert content_of(stage.find(there, name) or {}) == content
+
+
+def test_a_copy_stays_under_its_former_name_while_something_is_in_the_way_of_the_new_one(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    foreign = stage.put_configmap(there, "taken", data={"theirs": "1"})
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes({"data": {"key": "value"}}, there)
+
+    stage.edit_sync(sync, destinationConfigMapName="taken")
+    stage.ready_becomes(sync, "False", "DestinationConflict")
+    assert stage.find(there) is not None
+    assert stage.find(there, "taken") == foreign
+    stage.delete(there, "taken")
+
+    stage.copy_becomes({"data": {"key": "value"}}, there, "taken")
+    stage.copy_goes(there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_namespace_that_is_excluded_loses_its_copy_and_gets_it_back(stage: Stage, reconciler: Process) -> None:
+    home, there, also_there = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[there, also_there])
+    stage.copy_becomes(content, there)
+
+    stage.edit_sync(sync, excludedNamespaces=[there])
+    stage.copy_goes(there)
+    assert stage.ready_becomes(sync, "True", "Synced")["message"] == "1 copy is up to date"
+    stage.edit_sync(sync, excludedNamespaces=[])
+
+    stage.copy_becomes(content, there)
+    stage.copy_becomes(content, also_there)
+
+
+def test_another_source_is_taken_over_in_place(stage: Stage, reconciler: Process) -> None:
+    home, other, there = stage.namespace(), stage.namespace(), stage.namespace()
+    content, other_content = stage.source(home), stage.source(other, "another", data={"from": "another"})
+    sync = stage.sync(home, destinationNamespace=there, destinationConfigMapName="copy")
+    uid = stage.copy_becomes(content, there, "copy")["metadata"]["uid"]
+
+    stage.edit_sync(sync, sourceNamespace=other, configMapName="another")
+
+    copy = stage.copy_becomes(other_content, there, "copy")
+    assert copy["metadata"]["uid"] == uid
+    assert copy["metadata"]["annotations"]["apps.nishaf.info/source"] == f"{other}/another"
+
+
+def test_a_deletion_policy_that_changes_is_marked_on_the_copies_and_the_newest_counts(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    assert stage.copy_becomes(content, there)["metadata"]["annotations"][POLICY] == "Delete"
+
+    stage.edit_sync(sync, deletionPolicy="Orphan")
+    wait_until(lambda: annotations(stage, there).get(POLICY) == "Orphan")
+    stage.cluster.delete(sync)
+
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    assert content_of(stage.find(there) or {}) == content
+    assert POLICY not in annotations(stage, there)
+
+
+def test_what_happened_during_a_suspension_is_made_good_at_its_end(stage: Stage, reconciler: Process) -> None:
+    home, there, later = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    stage.edit_sync(sync, suspend=True)
+    stage.ready_becomes(sync, "False", "Suspended")
+
+    stage.edit(there, "config", data={"by-hand": "1"})
+    stage.edit_sync(sync, destinationNamespaces=[later])
+    newer = stage.edit(home, "config", data={"key": "newer"})
+    stage.ready_becomes(sync, "False", "Suspended")
+    _assert_silence(stage, 0.5)
+    assert (stage.find(there) or {})["data"] == {"by-hand": "1", "key": "value"}
+    assert stage.find(later) is None
+    stage.edit_sync(sync, suspend=False)
+
+    stage.copy_becomes(newer, there)
+    stage.copy_becomes(newer, later)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_suspended_sync_that_is_deleted_cleans_up(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(stage.source(home), there)
+    stage.edit_sync(sync, suspend=True)
+    stage.ready_becomes(sync, "False", "Suspended")
+
+    stage.cluster.delete(sync)
+
+    stage.copy_goes(there)
+    wait_until(lambda: stage.cluster.find(sync) is None)
+
+
+def test_a_namespace_that_wants_nothing_of_us_keeps_what_was_its_own_and_is_served_again_when_it_does(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there, taken = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    uid = stage.put_configmap(taken, "config", data={"before": "us"})["metadata"]["uid"]
+    sync = stage.sync(home, destinationNamespaces=[there, taken], conflictPolicy="Adopt")
+    stage.copy_becomes(content, there)
+    stage.copy_becomes(content, taken)
+
+    for namespace in (there, taken):
+        stage.cluster.patch(f"/api/v1/namespaces/{namespace}", DISABLED)
+    stage.copy_goes(there)
+    wait_until(lambda: not annotations(stage, taken))
+    assert (stage.find(taken) or {})["metadata"]["uid"] == uid
+    stage.ready_becomes(sync, "False", "NamespaceDisabled")
+    for namespace in (there, taken):
+        stage.cluster.patch(f"/api/v1/namespaces/{namespace}", ENABLED)
+
+    stage.copy_becomes(content, there)
+    stage.copy_becomes(content, taken)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+@pytest.mark.controllers
+def test_a_sync_and_the_namespaces_of_its_copies_can_go_together(stage: Stage, reconciler: Process) -> None:
+    home, spaces = stage.namespace(), [stage.namespace() for _ in range(5)]
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=spaces)
+    for namespace in spaces:
+        stage.copy_becomes(content, namespace)
+
+    for namespace in spaces:
+        stage.cluster.delete(f"/api/v1/namespaces/{namespace}")
+    stage.cluster.delete(sync)
+
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    for namespace in spaces:
+        wait_until(lambda path=f"/api/v1/namespaces/{namespace}": stage.cluster.find(path) is None, 60)  # type: ignore[misc]
+
+
+@pytest.mark.controllers
+def test_a_namespace_that_does_not_go_holds_no_sync_up(stage: Stage, reconciler: Process) -> None:
+    home, stuck = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=stuck)
+    stage.copy_becomes(content, stuck)
+    held = stage.put_configmap(stuck, "held", data={})["metadata"]["name"]
+    stage.edit(stuck, held, metadata={"finalizers": ["example.com/held"]})
+    stage.cluster.delete(f"/api/v1/namespaces/{stuck}")
+    stage.ready_becomes(sync, "False", "NamespaceTerminating")
+
+    stage.cluster.delete(sync)
+
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    stage.edit(stuck, held, metadata={"finalizers": None})
+
+
+def test_a_copy_that_another_finalizer_keeps_holds_no_sync_up(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    stage.edit(there, "config", metadata={"finalizers": ["example.com/held"]})
+
+    stage.cluster.delete(sync)
+
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    assert "deletionTimestamp" in (stage.find(there) or {})["metadata"]
+    stage.edit(there, "config", metadata={"finalizers": None})
+
+
+def test_a_sync_without_a_copy_can_be_deleted_while_no_reconciler_runs(stage: Stage, start_reconciler: Any) -> None:
+    home = stage.namespace()
+    first = start_reconciler()
+    sync = stage.sync(home, destinationNamespace="nowhere")
+    stage.ready_becomes(sync, "False", "SourceNotFound")
+    first.kill()
+
+    stage.cluster.delete(sync)
+
+    assert stage.cluster.find(sync) is None
+
+
+@pytest.fixture
+def fault(cluster: Cluster) -> Any:
+    """Set a fault; all are cleared behind the test."""
+    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    cluster.delete("/devcluster/faults")
+
+
+@pytest.mark.only_on("devcluster")
+def test_a_copy_that_may_not_be_removed_keeps_its_sync_which_says_so_and_goes_when_it_may(
+    stage: Stage, reconciler: Process, fault: Callable[..., None]
+) -> None:
+    home, there, closed = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[there, closed])
+    stage.copy_becomes(content, there)
+    stage.copy_becomes(content, closed)
+    fault("fail", verb="delete", resource="configmaps", namespace=closed, status=403)
+
+    stage.cluster.delete(sync)
+
+    stage.copy_goes(there)
+    ready = wait_until(lambda: _ready_because(stage, sync, "WriteFailed"))
+    assert closed in ready["message"]
+    assert stage.find(closed) is not None
+    stage.cluster.delete("/devcluster/faults")
+    wait_until(lambda: stage.cluster.find(sync) is None, within=30)
+    assert stage.find(closed) is None
+
+
+def _ready_because(stage: Stage, sync: str, reason: str) -> Any:
+    ready = stage.condition(sync)
+    assert ready.get("reason") == reason
+    return ready

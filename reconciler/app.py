@@ -31,6 +31,7 @@ from reconciler.copy_events import CopyEvents
 from reconciler.fights import Fights
 from reconciler.leadership import Leadership, candidacy
 from reconciler.metrics import Metrics, WorkQueueMetrics
+from reconciler.observing import Observer
 from reconciler.orphans import Orphans
 from reconciler.reconcile import Reconciler
 from reconciler.reporter import Reporter
@@ -146,13 +147,12 @@ class App:
         orphans = Orphans(connection, self.caches, self._now, settings.orphan_grace)
         reconciler = Reconciler(
             caches=self.caches,
-            sources=sources,
+            observer=Observer(self.caches, sources, authorization, self.queue.add),
             authorization=authorization,
             fights=self.fights,
             orphans=orphans,
             applier=self.applier,
             reporter=reporter,
-            wake=self.queue.add,
         )
         self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
         self.health = HealthServer(Address.parse(settings.health_address), registry)

@@ -1,7 +1,7 @@
 """One reconcile, in five steps: fetch, observe, plan, apply, report.
 
 A reconcile is given a name and nothing else; it reads the world as it is now and makes it right. Running it twice does no harm, and
-running it on a world that is right writes nothing. `controller.py` decides when it runs; what to do is decided in
+running it on a world that is right writes nothing. `controller.py` decides when it runs; `observing.py` looks, and what to do is decided in
 `configmapsync/planning.py`.
 """
 
@@ -13,7 +13,7 @@ from configmapsync.conditions import Report
 from configmapsync.content import SourceObject
 from configmapsync.fights import hold_off
 from configmapsync.names import FINALIZER, NamespacedName
-from configmapsync.planning import Observed, Outcome, Plan, Refusal, abandon, plan
+from configmapsync.planning import Outcome, Plan
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus
 from kube.errors import Forbidden
@@ -21,9 +21,9 @@ from reconciler.applier import Applier
 from reconciler.authorization import Authorization
 from reconciler.caches import Caches
 from reconciler.fights import Fights
+from reconciler.observing import Observer
 from reconciler.orphans import Orphans
 from reconciler.reporter import Reporter
-from reconciler.sources import Sources
 from reconciler.syncs import SyncRecord
 
 TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT})
@@ -65,22 +65,20 @@ class Reconciler:
         self,
         *,
         caches: Caches,
-        sources: Sources,
+        observer: Observer,
         authorization: Authorization,
         fights: Fights,
         orphans: Orphans,
         applier: Applier,
         reporter: Reporter,
-        wake: Callable[[NamespacedName], None],
     ) -> None:
         self._caches = caches
-        self._sources = sources
+        self._observer = observer
         self._authorization = authorization
         self._fights = fights
         self._orphans = orphans
         self._applier = applier
         self._reporter = reporter
-        self._wake = wake
 
     async def reconcile(self, key: NamespacedName, newer: Newer) -> Result:
         """Bring one sync to rest, or as near to it as the world allows; the last step, the report, is handed back to be taken.
@@ -110,16 +108,15 @@ class Reconciler:
         self._reporter.forget(key)
         self._caches.obstacles.forget(key)
         self._caches.entangled.discard(key)
-        orphans = self._caches.orphans_of(key)
-        if not orphans:
+        if not self._caches.orphans_of(key):
             self._applier.release(key)
             self._fights.forget(key)
             self._orphans.forget(key)
             return Result()
         if wait := await self._orphans.wait(key):
             return Result(wait)
-        removals = abandon(orphans, self._caches.namespace_views, "its sync is gone")
-        planned = hold_off(Plan(removals=removals), "", await self._fights.contested(key))
+        contested = await self._fights.contested(key)
+        planned = hold_off(self._observer.plan_without(key), "", contested)
         removed = await self._applier.apply(key, planned.removals, newer)
         if any(outcome.reason is Reason.SYNCED for outcome in removed):
             return Result(requeue_after=0.0)
@@ -127,61 +124,19 @@ class Reconciler:
 
     async def _observe_and_plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
         if record.sync is None:
-            return None, self._plan_unreadable(record)
-        copies = self._caches.copies_naming(record)
+            return await self._observer.plan(record)
+        name, contested = record.sync.destination_name, await self._fights.contested(record.key)
         try:
-            denied, source = await self._read(record.sync)
-        except Forbidden as error:
+            source, planned = await self._observer.plan(record)
+        except Forbidden as error:  # nobody can tell what the copies should be: they stay
             message = f'source ConfigMap "{record.sync.source}" or the right to it may not be read: {error}'
-            return None, Plan(verdict=Outcome("", Reason.NOT_AUTHORIZED, message), finalizer=bool(copies))
-        contested = await self._fights.contested(record.key)
-        sync, refused = record.sync, self._refusals(record.sync)
-        observed = Observed(
-            sync=sync,
-            source=source,
-            copies=copies,
-            copy_at=self._caches.copy_at,
-            namespaces=self._caches.namespace_views,
-            is_living=self._caches.is_living,
-            foreign_at=self._caches.obstacles.at,
-            denied=denied,
-            refused=refused,
-            yields=self._caches.yields,
-            protected=self._caches.protected,
-        )
-        planned = hold_off(plan(observed), sync.destination_name, contested)
+            verdict = Outcome("", Reason.NOT_AUTHORIZED, message)
+            return None, Plan(verdict=verdict, finalizer=bool(self._caches.copies_naming(record)))
+        planned = hold_off(planned, name, contested)
         for outcome in planned.settled:
             if outcome.reason in TAKEN:  # its place becomes free without any change of ours
-                self._caches.obstacles.expect(NamespacedName(outcome.namespace, sync.destination_name), record.key)
+                self._caches.obstacles.expect(NamespacedName(outcome.namespace, name), record.key)
         return source, planned
-
-    def _refusals(self, sync: ConfigMapSync) -> dict[NamespacedName, Refusal]:
-        """Where an older sync or a loop is in the way. Who is entangled with others looks again when any sync or namespace changes."""
-        entangled = self._caches.graph.entangled_with(sync)
-        if not entangled:
-            self._caches.entangled.discard(sync.key)
-            return {}
-        for other in entangled - self._caches.entangled:
-            self._wake(other)  # it does not know of this one yet
-        self._caches.entangled |= entangled | {sync.key}
-        return self._caches.graph.refusals(sync)
-
-    async def _read(self, sync: ConfigMapSync) -> tuple[str | None, SourceObject | None]:
-        """What a named service account lacks, and the source; each where the plan depends on it."""
-        if sync.deleting or sync.spec.suspend:
-            return None, None
-        denied = await self._authorization.denial(sync)
-        return denied, None if denied else await self._sources.read(sync.source)
-
-    def _plan_unreadable(self, record: SyncRecord) -> Plan:
-        """A spec nobody can read: its copies stay, unless it is being deleted; then each goes as its own mark says."""
-        copies = self._caches.copies_naming(record)
-        own = [copy for copy in copies if copy.sync_uid == record.metadata.uid and not copy.cloned]
-        if record.deleting:
-            removals = abandon(own, self._caches.namespace_views, "the sync is being deleted")
-            return Plan(removals=removals, finalizer=bool(removals))
-        errors = "; ".join(str(error) for error in record.errors)
-        return Plan(verdict=Outcome("", Reason.INVALID_SPEC, errors), finalizer=bool(own))
 
     async def _guard(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
         """Our finalizer stands before the first copy does: a crash in between leaves no orphan. None where the sync is gone."""

@@ -17,7 +17,7 @@ BUNDLE = $(BIN)/python hack/bundle.py --overlay $(OVERLAY) --image $(IMG)
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 venv: $(VENV)/.ready ## the virtual environment, from the hashed locks
 
@@ -42,6 +42,18 @@ lint: venv ## style, strict types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python hack/manifests.py --check
+
+lint-manifests: kubectl $(VENV)/checkov/.ready ## checkov on all that config/ installs
+	@rm -rf build/manifests && mkdir -p build/manifests
+	@for overlay in config/default config/overlays/*; do \
+		$(BIN)/python hack/bundle.py --overlay $$overlay > build/manifests/$$(basename $$overlay).yaml || exit 1; done
+	$(VENV)/checkov/bin/checkov --directory build/manifests
+
+# Apart, because its hundred dependencies are pinned to versions of its own.
+$(VENV)/checkov/.ready: requirements-checkov.lock
+	$(PYTHON) -m venv $(VENV)/checkov
+	$(VENV)/checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-checkov.lock
+	@touch $@
 
 format: venv ## let ruff format
 	$(BIN)/ruff check --fix .
@@ -78,9 +90,10 @@ lock: venv ## resolve again and write the hashed locks
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	echo "checkov>=3.2" | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet - -o requirements-checkov.lock
 	echo setuptools | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet - -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist *.egg-info .demo
 
-.PHONY: help venv kubectl demo test lint format manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean
+.PHONY: help venv kubectl demo test lint format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean

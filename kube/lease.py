@@ -98,7 +98,6 @@ class Elector:
         self._version: str | None = None  # None where there is no record
         self._free_at = NEVER  # when the holder in the record may be believed no longer
         self._held_until = NEVER
-        self._renewing = asyncio.Lock()
         self._log = structlog.get_logger("lease").bind(lease=record.path, identity=identity)
         self.problem: ApiError | None = None
 
@@ -136,8 +135,7 @@ class Elector:
             async with asyncio.TaskGroup() as group:
                 renewing = group.create_task(self._renew_until_lost())
                 yield
-                async with self._renewing:  # cut short, a renewal might be carried out after the release
-                    renewing.cancel()
+                renewing.cancel()
         finally:
             self._held_until = NEVER  # before anybody else may write, we do not
         await self._release()
@@ -169,11 +167,10 @@ class Elector:
         pause = self._pause()
         while True:
             await asyncio.sleep(min(pause, self._left))
-            async with self._renewing:
-                if not self.leading:
-                    cause = self.problem or "the process was held up"
-                    raise self._lost(f"not renewed for {self._timing.renew_deadline:g} s: {cause}")
-                pause = await self._renew()
+            if not self.leading:
+                cause = self.problem or "the process was held up"
+                raise self._lost(f"not renewed for {self._timing.renew_deadline:g} s: {cause}")
+            pause = await self._renew()
 
     async def _renew(self) -> float:
         """Try to renew, for as long as we hold the Lease; returns the seconds until the next try."""
@@ -222,7 +219,7 @@ class Elector:
     async def _as_holder(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write. Where the record is not as we left it and yet ours, write once more.
 
-        It was edited by a third party, or deleted, or the answer to our last write was lost.
+        It was edited by a third party, or deleted, or a write of ours was carried out whose answer we have not heard.
         """
         try:
             await write()

@@ -1,10 +1,12 @@
 """An API server that holds one Lease, without sockets, in virtual time; and the lines over which candidates talk to it, each with its troubles."""
 
 import asyncio
+import contextvars
+import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,6 +38,26 @@ class Board:
         self.history: list[tuple[float, str, Document]] = []  # when, in which kind of event, what it was then
         self._version = 100
         self._changed = asyncio.Condition()
+        self._serving: set[asyncio.Task[Document]] = set()
+
+    async def serve(self, request: Coroutine[Any, Any, Document]) -> Document:
+        """Carry out a request, also where whoever sent it does not wait for it any more."""
+        serving = asyncio.create_task(request, context=contextvars.Context())
+        self._serving.add(serving)
+        serving.add_done_callback(self._served)
+        await asyncio.wait({serving})
+        return serving.result()
+
+    def _served(self, serving: asyncio.Task[Document]) -> None:
+        self._serving.discard(serving)
+        if not serving.cancelled():
+            serving.exception()  # nobody may be there to hear it
+
+    async def close(self) -> None:
+        """Carry out nothing more."""
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     @property
     def spec(self) -> Document:
@@ -116,6 +138,7 @@ class Line:
     board: Board
     trouble: Callable[[str], Trouble] = lambda _method: None
     delay: Callable[[], float] = lambda: 0.01  # seconds, each way
+    answered: Callable[[], object] = lambda: None
     watches_end: bool = False
     asked: list[tuple[float, str]] = field(default_factory=list)
 
@@ -133,26 +156,29 @@ class Line:
         self.asked.append((now(), method))
         try:
             async with asyncio.timeout(timeout):
-                return json.dumps(await self._answer(method, json.loads(body))).encode()
+                answer = json.dumps(await self._answer(method, json.loads(body))).encode()
+                self.answered()
+                return answer
         except TimeoutError as error:
             raise Unreachable("no answer in time") from error
 
     async def _answer(self, method: str, document: Document) -> Document:
         trouble = self.trouble(method)
-        await asyncio.sleep(self.delay())
-        if isinstance(trouble, ApiError):
-            raise trouble
         if trouble == "hangs":
             await asyncio.Event().wait()
-        done = await {
-            "GET": self.board.get,
-            "POST": lambda: self.board.post(document),
-            "PATCH": lambda: self.board.patch(document),
-        }[method]()
+        done = await self.board.serve(self._carry_out(method, document, trouble))
         await asyncio.sleep(self.delay())
         if trouble == "answer lost":
             raise Unreachable("broken off")
         return done
+
+    async def _carry_out(self, method: str, document: Document, trouble: Trouble) -> Document:
+        await asyncio.sleep(self.delay())
+        if isinstance(trouble, ApiError):
+            raise trouble
+        if method == "GET":
+            return await self.board.get()
+        return await (self.board.post(document) if method == "POST" else self.board.patch(document))
 
     @asynccontextmanager
     async def stream(
@@ -192,14 +218,17 @@ class Candidate:
         *,
         wall_clock: Callable[[], datetime] | None = None,
         seed: int = 1,
+        tick: float = 0.0,
     ) -> None:
+        """Prepare; `tick` is what its clock gains whenever it is read: real ones never stand still."""
+        ticks = itertools.count()
         self.line = Line(board)
         self.stopped_for = 0.0  # seconds that its own clock has gone on while nothing of it ran
         self.elector = Elector(
             LeaseRecord(self.line, "system", "leader"),  # type: ignore[arg-type]
             identity,
             timing or Timing(),
-            now=lambda: now() + self.stopped_for,
+            now=lambda: now() + self.stopped_for + next(ticks) * tick,
             clock=wall_clock or (lambda: EPOCH + timedelta(seconds=now())),
             chance=random.Random(seed),  # noqa: S311 - jitter, not secrets
         )

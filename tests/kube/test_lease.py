@@ -56,6 +56,7 @@ async def scene() -> AsyncIterator[Scene]:
     for task in made.running:
         task.cancel()
     await asyncio.gather(*made.running, return_exceptions=True)
+    await made.board.close()
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def board(scene: Scene) -> Board:
 async def lost(candidate: Candidate) -> str:
     """Why it lost its Lease, once it has."""
     with pytest.raises(ExceptionGroup) as raised:
-        await candidate.task
+        await asyncio.wait_for(candidate.task, 600)
     (error,) = raised.value.exceptions
     assert isinstance(error, LeaseLost)
     assert not candidate.elector.leading
@@ -384,7 +385,7 @@ async def test_a_claim_whose_answer_is_lost_is_a_claim(scene: Scene, board: Boar
 
 
 async def test_the_lease_is_given_back_although_a_renewal_is_under_way(scene: Scene) -> None:
-    """Cut short, it might be carried out after all, and the release be refused."""
+    """It is cut short and carried out all the same, so the release finds another version."""
     first = await scene.leader()
     second = await scene.standby()
     first.line.delay = lambda: 1.0

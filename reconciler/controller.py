@@ -64,7 +64,9 @@ class Controller:
         while (key := await self._queue.get()) is not None:
             with structlog.contextvars.bound_contextvars(reconcile=next(self._numbers), sync=str(key)):
                 started = asyncio.get_running_loop().time()
-                done = await self._guarded(key, self._reconciler.reconcile(key, partial(self._queue.wait_dirty, key)))
+                with self._metrics.worker_active():
+                    newer = partial(self._queue.wait_dirty, key)
+                    done = await self._guarded(key, self._reconciler.reconcile(key, newer))
                 tasks.create_task(self._finish(key, done, started))
 
     async def _finish(self, key: NamespacedName, done: Result | Word, started: float) -> None:

@@ -5,6 +5,8 @@ start, at 0, so that the first failure is an increase. What is a state and no ev
 `runtime/metrics.py`; `docs/metrics.md` lists all.
 """
 
+from contextlib import AbstractContextManager
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from configmapsync.planning import Verb
@@ -48,6 +50,9 @@ class Metrics:
             ["controller"],
             registry=registry,
         ).labels(CONTROLLER)
+        self._active = Gauge(
+            "controller_runtime_active_workers", "Syncs that are reconciled now.", ["controller"], registry=registry
+        ).labels(CONTROLLER)
         self._propagation = Histogram(
             "configmapsync_propagation_seconds",
             "From the event of an edited source to its last copy written.",
@@ -81,6 +86,10 @@ class Metrics:
     def working(self, workers: int) -> None:
         """Tell how many syncs may be reconciled at the same time."""
         self._workers.set(workers)
+
+    def worker_active(self) -> AbstractContextManager[object]:
+        """Count a worker that is at work, to the end of the block."""
+        return self._active.track_inprogress()
 
     def reconciled(self, result: str, seconds: float) -> None:
         """Count one reconcile: `success`, `requeue`, `requeue_after` or `error`."""

@@ -34,22 +34,18 @@ def observe(
 
 
 def _observe_queue(registry: CollectorRegistry, queue: WorkQueue[NamespacedName]) -> None:
-    active = Gauge(
-        "controller_runtime_active_workers", "Syncs that are reconciled now.", ["controller"], registry=registry
-    )
     unfinished = Gauge(
         "workqueue_unfinished_work_seconds",
-        "Time that the syncs which are worked on now have taken together.",
+        "Time that the syncs in hand, reconciled or waiting to be reported, have taken together.",
         ["name"],
         registry=registry,
     )
     longest = Gauge(
         "workqueue_longest_running_processor_seconds",
-        "Time that the longest running reconcile has taken.",
+        "Time that the sync which is in hand for longest has taken.",
         ["name"],
         registry=registry,
     )
-    active.labels(CONTROLLER).set_function(lambda: len(queue.working_for()))
     unfinished.labels(CONTROLLER).set_function(lambda: sum(queue.working_for()))
     longest.labels(CONTROLLER).set_function(lambda: max(queue.working_for(), default=0.0))
 

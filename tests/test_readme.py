@@ -62,3 +62,12 @@ def test_every_make_target_that_is_named_exists(name: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
     assert set(re.findall(r"(?:^    |^\$ |`)make ([a-z-]+)", PAGES[name], re.MULTILINE)) <= targets
+
+
+def test_the_glossary_explains_words_that_the_code_uses_and_each_once() -> None:
+    words = re.findall(r"^\| \*\*(.+?)\*\* \|", PAGES["glossary"], re.MULTILINE)
+    packages = ("configmapsync", "kube", "runtime", "reconciler", "webhook", "certs")
+    code = "\n".join(file.read_text() for package in packages for file in (ROOT / package).rglob("*.py")).lower()
+
+    assert len(words) == len(set(words)) > 40
+    assert [word for entry in words for word in entry.split(", ") if word.lower() not in code] == []

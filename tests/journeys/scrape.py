@@ -22,7 +22,7 @@ class Scrape:
         for family in self.families.values():
             yield from family.samples
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         """The sum of the series of that name that carry these labels; 0.0 where there is none."""
         return sum(
             sample.value for sample in self.samples() if sample.name == name and labels.items() <= sample.labels.items()

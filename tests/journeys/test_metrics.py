@@ -10,6 +10,7 @@ from tests.journeys.conftest import install_crd
 from tests.journeys.guard import Guard, guarding
 from tests.journeys.scrape import Scrape, scrape
 from tests.journeys.stage import Stage
+from tests.prometheus.promtool import needs_promtool, promtool
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import Process, free_port
@@ -121,13 +122,38 @@ def durations() -> set[str]:
     return {f"rest_client_request_duration_seconds_{part}" for part in ("bucket", "count", "sum")}
 
 
-def test_the_page_lists_exactly_what_is_told(
-    stage: Stage, told: Callable[[], Scrape], guard: Guard, cluster: Cluster
-) -> None:
-    judged = stage.namespace()
-    stage.sync(judged, destinationNamespaces=["nowhere-*"])
-    wait_until(lambda: told().value("configmapsync_status_writes_total") >= 1)
-    processes = {"reconciler": told(), "webhook": scrape(guard.health_port)}
+@pytest.fixture
+def processes(
+    stage: Stage, start_reconciler: Callable[..., Process], health_port: int, guard: Guard
+) -> dict[str, Scrape]:
+    """Both processes after a day's work, the reconciler as one that is elected."""
+    home = stage.namespace()
+    start_reconciler("--leader-elect", "--leader-election-namespace", home, port=health_port)
+    wait_until(lambda: worked(health_port))
+    stage.sync(home, destinationNamespaces=["nowhere-*"])
+    wait_until(lambda: reported(health_port))
+    return {"reconciler": scrape(health_port), "webhook": scrape(guard.health_port)}
+
+
+def worked(port: int) -> None:
+    assert scrape(port).value("leader_election_master_status", name="configmapsync-reconciler") == 1
+
+
+def reported(port: int) -> None:
+    assert scrape(port).value("configmapsync_status_writes_total") >= 1
+
+
+@needs_promtool
+@pytest.mark.only_on("devcluster", "real")
+@pytest.mark.parametrize("process", ["reconciler", "webhook"])
+def test_names_and_texts_are_as_prometheus_wants_them(processes: dict[str, Scrape], process: str) -> None:
+    done = promtool("check", "metrics", stdin=processes[process].text)
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.only_on("devcluster", "real")
+def test_the_page_lists_exactly_what_is_told(processes: dict[str, Scrape]) -> None:
     page = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
 
     assert "process_open_fds" in processes["reconciler"].families, "the page is written for Linux"

@@ -1,0 +1,189 @@
+"""Draws docs/dashboard.png: `python -m tests.prometheus.picture`, by hand, when the dashboard has changed.
+
+Nothing in the picture is made up. The real processes run a story of some minutes on devcluster, a real Prometheus scrapes them, and each
+panel shows what that Prometheus answers to the panel's own queries. Only the drawing is not Grafana's but the few lines of `drawing.py`, since no
+package index has Grafana; Chromium makes a PNG of it. Needs the programs `prometheus` and `chromium` (Debian has both).
+"""
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configmapsync.names import API_VERSION, KIND, PLURAL
+from tests.journeys.conftest import install_crd
+from tests.journeys.guard import guarding
+from tests.journeys.stage import Stage
+from tests.prometheus.drawing import draw
+from tests.prometheus.promtool import ROOT
+from tests.support.cluster import Cluster
+from tests.support.clusters import started
+from tests.support.processes import LOCAL_ADDRESS, Process, free_port
+
+PICTURE = ROOT / "docs" / "dashboard.png"
+DASHBOARD = ROOT / "config" / "prometheus" / "dashboard.json"
+SECONDS = 240  # of the story
+STEP = 2  # seconds between the points that are drawn
+RATE_INTERVAL = "15s"
+WIDTH = 1200  # pixels
+TEAMS = 40
+SOURCES = ("config", "limits", "flags")
+
+
+def main() -> None:
+    """Tell the story, ask, draw."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as until_the_end:
+        folder = Path(name)
+        (folder / "cluster").mkdir()
+        cluster = until_the_end.enter_context(started("devcluster", folder / "cluster"))
+        targets = until_the_end.enter_context(operator(cluster, folder))
+        prometheus = until_the_end.enter_context(scraping(targets, folder))
+        began = now()
+        tell(cluster, began + SECONDS)
+        page = folder / "dashboard.html"
+        page.write_text(
+            draw(json.loads(DASHBOARD.read_text()), lambda query: ask(prometheus, query, began, now()), WIDTH)
+        )
+        photograph(page, PICTURE)
+    sys.stdout.write(f"{PICTURE} {PICTURE.stat().st_size} bytes\n")
+
+
+@contextmanager
+def operator(cluster: Cluster, folder: Path) -> Iterator[dict[str, int]]:
+    """Two reconcilers and a webhook; yields the port at which each is scraped."""
+    install_crd(cluster)
+    cluster.kubectl("create", "namespace", "configmapsync-system")
+    with guarding(cluster, folder) as guard:
+        ports = {"reconciler-0": free_port(), "reconciler-1": free_port()}
+        processes = [
+            Process.python(
+                "reconciler",
+                *("--kubeconfig", cluster.kubeconfig, "--health-address", f"{LOCAL_ADDRESS}:{port}"),
+                *("--leader-elect", "--leader-election-namespace", "configmapsync-system"),
+                log=folder / f"{name}.log",
+            )
+            for name, port in ports.items()
+        ]
+        try:
+            for process, port in zip(processes, ports.values(), strict=True):
+                process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/healthz")
+            yield {**ports, "webhook-0": guard.health_port}
+        finally:
+            for process in processes:
+                process.stop()
+
+
+@contextmanager
+def scraping(targets: dict[str, int], folder: Path) -> Iterator[str]:
+    """A Prometheus that labels its targets as the ServiceMonitor would; yields its URL."""
+    jobs = [
+        {
+            "job_name": name,
+            "static_configs": [
+                {
+                    "targets": [f"{LOCAL_ADDRESS}:{port}"],
+                    "labels": {
+                        "job": f"configmapsync-{name.split('-')[0]}",
+                        "namespace": "configmapsync-system",
+                        "pod": name,
+                    },
+                }
+            ],
+        }
+        for name, port in targets.items()
+    ]
+    configuration = folder / "prometheus.yaml"
+    configuration.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+    port = free_port()
+    program = shutil.which("prometheus")
+    assert program, "needs prometheus: apt-get install prometheus"
+    process = Process(
+        [
+            program,
+            f"--config.file={configuration}",
+            f"--storage.tsdb.path={folder / 'series'}",
+            f"--web.listen-address={LOCAL_ADDRESS}:{port}",
+        ],
+        folder / "prometheus.log",
+    )
+    try:
+        process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/-/ready")
+        yield f"http://{LOCAL_ADDRESS}:{port}"
+    finally:
+        process.stop()
+
+
+def tell(cluster: Cluster, until: float) -> None:
+    """Good days with edits and drift; a place that is taken, then writes that fail for a while; refusals at the webhook all the time."""
+    stage = Stage(cluster, cluster.new_namespace)
+    home, taken = stage.namespace("central"), stage.namespace("taken")
+    teams = [stage.namespace(f"team-{number}", {"config": "shared"}) for number in range(TEAMS)]
+    for name in SOURCES:
+        stage.source(home, name)
+        stage.sync(home, configMapName=name, destinationNamespaceSelector={"matchLabels": {"config": "shared"}})
+    stage.put_configmap(taken, "config", data={"somebody": "else"})
+    quarter = (until - now()) / 4
+    edit(stage, home, teams, until - 3 * quarter)
+    stage.sync(home, destinationNamespace=taken)
+    edit(stage, home, teams, until - 2 * quarter)
+    where = {"verb": "write", "resource": "configmaps", "namespace": teams[0]}
+    cluster.create("/devcluster/faults", {"action": "fail", "status": 500, **where})
+    edit(stage, home, teams, until - quarter)
+    cluster.delete("/devcluster/faults")
+    edit(stage, home, teams, until)
+
+
+def edit(stage: Stage, home: str, teams: list[str], until: float) -> None:
+    """Edit sources, damage a copy now and then, and try what the webhook refuses."""
+    for number in itertools.count():
+        if now() >= until:
+            return
+        stage.edit(home, SOURCES[number % len(SOURCES)], data={"edit": f"{now()}"})
+        if number % 4 == 0:
+            stage.edit(teams[1 + number % (TEAMS - 1)], "config", data={"edit": "drift"})
+        itself = {"configMapName": "config", "destinationNamespace": home if number % 3 else teams[1]}
+        document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "tried"}, "spec": itself}
+        stage.cluster.request("POST", f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}?dryRun=All", document)
+        time.sleep(0.5)  # noqa: TID251 - a script that lets time pass
+
+
+def ask(prometheus: str, query: str, start: float, end: float) -> list[dict[str, Any]]:
+    """What Prometheus answers to a query of the dashboard over that time."""
+    expression = query.replace("$__rate_interval", RATE_INTERVAL).replace("$namespace", ".*")
+    parameters = urllib.parse.urlencode({"query": expression, "start": start, "end": end, "step": STEP})
+    with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{parameters}", timeout=30) as answer:  # noqa: S310 - our own http URL
+        result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    return result
+
+
+def photograph(page: Path, picture: Path) -> None:
+    """Have Chromium take a picture of a page, as large as the page says it is."""
+    program = shutil.which("chromium")
+    assert program, "needs chromium: apt-get install chromium"
+    height = int(page.read_text().split("height='", 1)[1].split("'", 1)[0])
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{height}"]
+    subprocess.run(
+        [program, *options, f"--screenshot={picture}", page.as_uri()], check=True, capture_output=True, timeout=120
+    )
+    if smaller := shutil.which("pngquant"):
+        subprocess.run([smaller, "--force", "--output", picture, "64", picture], check=True, timeout=60)
+
+
+def now() -> float:
+    """The time of day, in which Prometheus counts."""
+    return time.time()  # noqa: TID251 - a script of its own
+
+
+if __name__ == "__main__":
+    main()

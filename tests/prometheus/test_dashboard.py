@@ -1,0 +1,77 @@
+"""The dashboard asks for what there is, in queries that Prometheus understands, and its panels lie side by side."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.prometheus.promtool import ROOT, needs_promtool, promtool
+
+DASHBOARD = json.loads((ROOT / "config" / "prometheus" / "dashboard.json").read_text())
+PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
+DRAWN = [panel for panel in PANELS if panel["type"] != "row"]
+QUERIES = [pytest.param(target["expr"], id=panel["title"]) for panel in DRAWN for target in panel["targets"]]
+LISTED = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
+NOT_OURS = {"up"}  # what Prometheus itself knows of a target
+WIDTH = 24  # columns of Grafana's grid
+
+
+def plain(query: str) -> str:
+    """A query as Grafana sends it, with its variables filled in."""
+    return query.replace("$__rate_interval", "1m").replace("$namespace", ".*")
+
+
+def test_it_has_a_row_for_each_question() -> None:
+    rows = [panel["title"] for panel in PANELS if panel["type"] == "row"]
+
+    assert rows == ["Is it alive", "Propagation", "Copies", "Failures", "API client", "Webhook", "Certificates"]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_every_metric_it_asks_for_is_one_that_we_tell(query: str) -> None:
+    asked = {re.sub(r"_(bucket|count|sum)$", "", metric) for metric in re.findall(r"([a-z_]{2,})\{", query)}
+
+    assert asked
+    assert asked - NOT_OURS <= LISTED
+
+
+def test_every_metric_of_ours_is_looked_at_somewhere() -> None:
+    rules = (ROOT / "config" / "prometheus" / "rules.yaml").read_text()
+    shown = json.dumps(DASHBOARD) + rules
+    ours = {metric for metric in LISTED if metric.startswith("configmapsync_")}
+
+    assert {metric for metric in ours if metric not in shown} == {"configmapsync_build_info"}
+
+
+@needs_promtool
+def test_prometheus_understands_every_query(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"panel:{number}", "expr": plain(query.values[0])}  # type: ignore[arg-type]
+        for number, query in enumerate(QUERIES)
+    ]
+    file = tmp_path / "queries.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+
+    done = promtool("check", "rules", file)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_panels_have_names_explanations_and_units() -> None:
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    assert [panel["title"] for panel in DRAWN if not panel["description"]] == []
+    assert [panel["title"] for panel in DRAWN if not panel["fieldConfig"]["defaults"]["unit"]] == []
+
+
+def test_panels_lie_side_by_side() -> None:
+    cells: dict[tuple[int, int], str] = {}
+    for panel in PANELS:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= WIDTH
+        for x, y in itertools.product(range(place["w"]), range(place["h"])):
+            other = cells.setdefault((place["x"] + x, place["y"] + y), panel["title"])
+            assert other == panel["title"], f"{panel['title']} lies on {other}"

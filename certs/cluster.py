@@ -14,6 +14,7 @@ from certs import bundle
 from certs.material import Material, NotOursError, OutdatedError, Stored
 from kube.connection import Connection
 from kube.errors import AlreadyExists, Conflict, NotFound
+from kube.rbac import Rule
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "configmapsync-certs"
@@ -25,6 +26,20 @@ VALIDATING = "validatingwebhookconfigurations"
 PUBLISHING_ATTEMPTS = 10
 
 Document = dict[str, Any]
+
+
+def secret_rules(name: str) -> tuple[Rule, ...]:
+    """What is needed for the Secret of that name, in its namespace."""
+    return (
+        Rule("secrets", ("create",), why="a right to create cannot name what there is not yet"),
+        Rule("secrets", ("get", "update"), names=(name,)),
+    )
+
+
+def trust_rules(name: str) -> tuple[Rule, ...]:
+    """What is needed for the two webhook configurations of that name."""
+    group = "admissionregistration.k8s.io"
+    return tuple(Rule(kind, ("get", "update"), group=group, names=(name,)) for kind in (MUTATING, VALIDATING))
 
 
 class SecretStore:

@@ -7,7 +7,11 @@ import msgspec
 
 from kube.connection import Connection
 from kube.parallel import all_of
+from kube.rbac import Rule
 
+RULES = (
+    Rule("subjectaccessreviews", ("create",), group="authorization.k8s.io", why="may somebody do what is asked for?"),
+)
 PATH = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 # An API server gives a webhook 10 s at most; what has not been answered by then is answered with a refusal in time.

@@ -15,9 +15,11 @@ import structlog
 from kube.connection import MERGE_PATCH, Connection
 from kube.errors import AlreadyExists, ApiError, NotFound, ServerError, TooManyRequests, Unauthorized, Unreachable
 from kube.event_correlator import Correlator, ObjectReference, Occurrence, Series
+from kube.rbac import Rule
 
 __all__ = ["EventRecorder", "ObjectReference"]
 
+RULES = (Rule("events", ("create", "patch")),)
 WAITING_LIMIT = 1000  # events; who has more than that to tell is not listened to anyway
 MESSAGE_LIMIT = 1024  # characters, as events.k8s.io has it
 CLUSTER_SCOPED = "default"  # where the API server wants the events of objects without a namespace

@@ -13,9 +13,19 @@ from msgspec import structs
 
 from kube.connection import MERGE_PATCH, Connection
 from kube.errors import Malformed, NotFound, from_status
+from kube.rbac import Rule
 from kube.wire import ObjectMeta, decode_event
 
+GROUP = "coordination.k8s.io"
 GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
+
+
+def rules(name: str) -> tuple[Rule, ...]:
+    """What is needed for the Lease of that name, in its namespace."""
+    return (
+        Rule("leases", ("create",), group=GROUP, why="a right to create cannot name what there is not yet"),
+        Rule("leases", ("get", "watch", "patch"), group=GROUP, names=(name,)),
+    )
 
 
 class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):

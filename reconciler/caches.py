@@ -17,11 +17,12 @@ from types import MappingProxyType
 import msgspec
 
 from configmapsync.content import CopyRecord
-from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
+from configmapsync.names import API_VERSION, GROUP, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
 from configmapsync.selection import Namespace
 from configmapsync.topology import Graph
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.informer import Informer
+from kube.rbac import Rule
 from kube.wire import ObjectMeta
 from reconciler.configmaps import ConfigMapVersion, read_copy, read_version
 from reconciler.syncs import SyncRecord, read_sync
@@ -29,6 +30,12 @@ from reconciler.syncs import SyncRecord, read_sync
 SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
 CONFIGMAPS_PATH = "/api/v1/configmaps"
 NAMESPACES_PATH = "/api/v1/namespaces"
+
+RULES = (
+    Rule(PLURAL, ("list", "watch"), group=GROUP),
+    Rule("configmaps", ("list", "watch")),
+    Rule("namespaces", ("list", "watch")),
+)
 
 BY_SYNC_NAME = "sync name"
 BY_SYNC_UID = "sync uid"

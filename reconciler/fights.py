@@ -14,9 +14,12 @@ from configmapsync.names import DIGEST, NamespacedName
 from configmapsync.planning import Write
 from kube.connection import Connection
 from kube.errors import ApiError
+from kube.rbac import Rule
 from reconciler.configmaps import read_last_manager
 from reconciler.metrics import Metrics
 from reconciler.writer import MANAGER
+
+RULES = (Rule("configmaps", ("get",), why="who keeps rewriting a copy"),)
 
 Place = NamespacedName
 CopyAt = Callable[[Place], CopyRecord | None]

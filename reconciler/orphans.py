@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 import structlog
 
-from configmapsync.names import API_VERSION, PLURAL, NamespacedName
+from configmapsync.names import API_VERSION, GROUP, PLURAL, NamespacedName
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import NotFound
+from kube.rbac import Rule
 from reconciler.caches import Caches
 
+RULES = (Rule(PLURAL, ("get",), group=GROUP, why="is a sync whose copies are left really gone?"),)
 LOOKS = 10  # while the time runs, to notice a watch that does not work
 
 

@@ -10,18 +10,23 @@ import msgspec
 import structlog
 
 from configmapsync.conditions import Report, status
-from configmapsync.names import API_VERSION, FINALIZER, KIND, PLURAL, NamespacedName
+from configmapsync.names import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.resource import Condition, ConfigMapSyncStatus
 from kube.connection import MERGE_PATCH, Connection
 from kube.errors import NotFound
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
+from kube.rbac import Rule
 from reconciler.copy_events import CopyEvents
 from reconciler.metrics import Metrics
 from reconciler.standing import Standing
 from reconciler.syncs import SyncRecord, read_sync
 
+RULES = (
+    Rule(PLURAL, ("patch",), group=GROUP, why="our finalizer"),
+    Rule(f"{PLURAL}/status", ("patch",), group=GROUP),
+)
 FIELD_MANAGER = {"fieldManager": "configmapsync"}
 
 

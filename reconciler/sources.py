@@ -11,8 +11,10 @@ from configmapsync.names import NamespacedName
 from kube.connection import Connection
 from kube.errors import NotFound
 from kube.informer import Informer
+from kube.rbac import Rule
 from reconciler.configmaps import ConfigMapVersion, read_source
 
+RULES = (Rule("configmaps", ("get",), why="the content of sources"),)
 UNREAD = "0"  # older than every version there is
 
 

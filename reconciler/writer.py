@@ -12,10 +12,13 @@ from configmapsync.names import ADOPTED, NamespacedName
 from configmapsync.planning import Verb, Write
 from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection
 from kube.errors import AlreadyExists, Conflict, NotFound
+from kube.rbac import Rule
 from reconciler.caches import Caches
 from reconciler.configmaps import ConfigMapVersion, read_copy, read_written
 from reconciler.sources import UNREAD
 
+WRITES = (Rule("configmaps", ("create", "update", "patch", "delete"), why="copies"),)
+READS = (Rule("configmaps", ("get",), why="what stands in the way of a copy"),)
 MANAGER = "configmapsync"
 FIELD_MANAGER = {"fieldManager": MANAGER}
 

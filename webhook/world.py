@@ -16,7 +16,15 @@ import msgspec
 import structlog
 
 from configmapsync.defaulting import with_defaults
-from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, SYNC_UID_LABEL, NamespacedName
+from configmapsync.names import (
+    API_VERSION,
+    GROUP,
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    PLURAL,
+    SYNC_UID_LABEL,
+    NamespacedName,
+)
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
 from configmapsync.selection import Namespace, Selector
 from configmapsync.topology import Graph
@@ -24,6 +32,7 @@ from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import ApiError, NotFound
 from kube.informer import Informer
 from kube.parallel import all_of
+from kube.rbac import Rule
 from kube.wire import PartialObject, decode_partial
 from webhook.admit import Candidate, View
 
@@ -33,6 +42,12 @@ Visible = Callable[[Iterable[NamespacedName]], Awaitable[frozenset[NamespacedNam
 
 NAMESPACES_PATH = "/api/v1/namespaces"
 SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
+RULES = (
+    Rule(PLURAL, ("list", "watch"), group=GROUP),
+    Rule("namespaces", ("list", "watch")),
+    Rule("namespaces", ("get",), why="one that was created a moment ago"),
+    Rule("configmaps", ("get",), why="for warnings: is the source there, is anything in the way?"),
+)
 
 CONFIRMED_WITHIN_SECONDS = 3.0
 

@@ -6,6 +6,7 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 import msgspec
 
 from kube.connection import Connection
+from kube.errors import Malformed
 from kube.parallel import all_of
 from kube.rbac import Rule
 
@@ -107,7 +108,7 @@ class AccessReviews(Generic[RightT]):
         Raises:
             ApiError: the API server refused to answer, or did not in time.
         """
-        rights = list(rights)
+        rights = list(dict.fromkeys(rights))
         answers = await all_of(self._ask(subject, right) for right in rights)
         return {right for right, yes in zip(rights, answers, strict=True) if yes}
 
@@ -132,7 +133,7 @@ class AccessReviews(Generic[RightT]):
             return memory.allowed
         body = msgspec.json.encode(_question(subject, right))
         answer = await self._connection.request("POST", PATH, body=body, timeout=ANSWERED_WITHIN_SECONDS)
-        yes = _decoder.decode(answer).status.allowed
+        yes = _is_allowed(answer)
         self._on_answer(yes)
         self._remember(key, allowed=yes)
         return yes
@@ -152,6 +153,13 @@ class _AccessReview(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(_AccessReview)
+
+
+def _is_allowed(answer: bytes) -> bool:
+    try:
+        return _decoder.decode(answer).status.allowed
+    except msgspec.DecodeError as error:
+        raise Malformed(f"POST {PATH}: the answer is no review") from error
 
 
 def _question(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:

@@ -117,7 +117,8 @@ class WebhookServer:
     def _handler(self, decide: Decide) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             review = parse(await self._body(request))
-            answer = await decide(review)
+            with structlog.contextvars.bound_contextvars(review=review.request.uid):
+                answer = await decide(review)
             self._metrics.judged(request.path, review.request.operation, answer.outcome)
             return web.Response(body=answer.body, content_type="application/json")
 

@@ -93,6 +93,19 @@ def test_a_signal_turns_debug_lines_on_and_the_next_one_off_again(
 
 
 @pytest.mark.only_on("devcluster", "real")
+def test_what_the_webhook_says_of_a_review_carries_the_reviews_own_number(guard: Guard, stage: Stage) -> None:
+    home, one = stage.namespace(), stage.namespace()
+    stage.sync(home, destinationNamespace=one)
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="already written"):
+            stage.sync(home, destinationNamespace=one)
+
+    assert guard.process is not None
+    refused = [line for line in lines(guard.process) if line["event"] == "refused"]
+    assert len({line["review"] for line in refused}) == len(refused) == 2
+
+
+@pytest.mark.only_on("devcluster", "real")
 def test_the_webhook_hears_the_signal_too(guard: Guard) -> None:
     assert guard.process is not None
     for level in ("debug", "info"):

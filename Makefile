@@ -30,18 +30,22 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 kubectl: venv
 	@$(BIN)/python hack/kubectl.py
 
+helm: venv
+	@$(BIN)/python hack/kubectl.py helm
+
 demo: kubectl ## the whole story on a terminal, no cluster needed; KEEP=1 leaves it running
 	$(BIN)/python -m demo $(if $(KEEP),--keep)
 
-test: kubectl lint ## what CI runs
+test: kubectl helm lint ## what CI runs
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
-lint: venv ## style, strict types, import contracts, generated files
+lint: kubectl ## style, strict types, import contracts, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python hack/manifests.py --check
+	$(BIN)/python hack/chart.py --check
 
 lint-manifests: kubectl $(VENV)/checkov/.ready ## checkov on all that config/ installs
 	@rm -rf build/manifests && mkdir -p build/manifests
@@ -59,8 +63,9 @@ format: venv ## let ruff format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-manifests: venv ## write config/crd from the models
+manifests: kubectl ## write what is generated: config/crd from the models, the chart's templates from config/
 	$(BIN)/python hack/manifests.py
+	$(BIN)/python hack/chart.py
 
 docker-build: ## the image IMG, with CONTAINER_TOOL (docker, podman, buildah)
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_FLAGS) --tag $(IMG) .
@@ -96,4 +101,4 @@ lock: venv ## resolve again and write the hashed locks
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist *.egg-info .demo
 
-.PHONY: help venv kubectl demo test lint format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean
+.PHONY: help venv kubectl helm demo test lint format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean

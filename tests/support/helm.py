@@ -1,0 +1,62 @@
+"""The real helm on the project's chart: what it renders, and what it refuses."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.manifests import CONFIG, Manifest
+
+CHART = CONFIG.parent / "charts" / "configmapsync"
+RELEASE, NAMESPACE = "configmapsync", "configmapsync-system"
+TIMEOUT = 120.0
+
+Values = dict[str, Any]
+
+
+def helm_program() -> str | None:
+    """The helm of the path, else the one `make` has unpacked beside the interpreter, else None."""
+    return shutil.which("helm") or shutil.which(Path(sys.executable).parent / "helm")
+
+
+def helm(
+    *arguments: str | Path, home: Path, values: Values | None = None, kubeconfig: Path = Path(os.devnull)
+) -> subprocess.CompletedProcess[str]:
+    """Run it, cut off from what the person at this machine has configured; whatever the exit code.
+
+    Args:
+        arguments: after `helm`.
+        home: a folder for what it keeps.
+        values: what `--values` gives.
+        kubeconfig: of the cluster it talks to; none by default.
+    """
+    command = [str(helm_program()), *map(str, arguments)]
+    if values is not None:
+        command += ["--values", "-"]
+    places = {f"HELM_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
+    return subprocess.run(
+        command,
+        input=yaml.safe_dump(values or {}),
+        env={**os.environ, **places, "KUBECONFIG": str(kubeconfig)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+def render(
+    home: Path, values: Values | None = None, release: str = RELEASE, namespace: str = NAMESPACE
+) -> list[Manifest]:
+    """Every object of a release.
+
+    Raises:
+        AssertionError: it is refused; the message is helm's.
+    """
+    done = helm("template", release, CHART, "--namespace", namespace, home=home, values=values or {})
+    assert done.returncode == 0, done.stderr
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]

@@ -119,6 +119,21 @@ def test_the_certificate_is_for_the_service_and_trusted_by_both_configurations(i
         assert named_to_the_tool == {"configmapsync-webhook"}
 
 
+def test_a_right_to_one_object_names_it_as_the_processes_call_it(installation: list[Manifest]) -> None:
+    narrowed = {name for rule in rules_of(installation) for name in rule.get("resourceNames", ())}
+    assert narrowed == {"configmapsync-reconciler", "configmapsync-webhook"} - missing_in(installation)
+
+
+def rules_of(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
+    for role in of_kind(manifests, "Role", "ClusterRole"):
+        yield from role.get("rules", ())
+
+
+def missing_in(installation: list[Manifest]) -> set[str]:
+    """With cert-manager nobody of ours has a right to the Secret or to a webhook configuration."""
+    return {"configmapsync-webhook"} if of_kind(installation, "Certificate") else set()
+
+
 def test_the_lease_bears_the_name_of_the_reconciler(installation: list[Manifest]) -> None:
     told = {env["name"]: env.get("value") for env in _environment(installation)}
     assert told["CONFIGMAPSYNC_LEADER_ELECTION_NAME"] == "configmapsync-reconciler"
@@ -183,7 +198,9 @@ def assert_follows(text: str, prefix: str) -> None:
         for command in c["command"]
     }
     assert programs <= allowed
-    for manifest in yaml.safe_load_all(text):
+    built = list(yaml.safe_load_all(text))
+    assert all(name.startswith(prefix) for rule in rules_of(built) for name in rule.get("resourceNames", ()))
+    for manifest in built:
         for path, value in strings_in(manifest):
             if path.endswith(".command.0"):
                 continue

@@ -4,74 +4,23 @@ The API server enforces RBAC and calls the webhook as the Service, with the CA t
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
+import yaml
 
 from configmapsync.names import MANAGED_BY_LABEL
-from tests.config.installation import deploy, uninstall
+from tests.config.installation import uninstall
+from tests.journeys.installation import Installation, Names, installed
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
-from tests.support.clusters import started
 from tests.support.eventually import wait_until
-from tests.support.kubelet import Kubelet, Pod
-from tests.support.processes import LOCAL_ADDRESS, free_port
-
-NAMESPACE = "configmapsync-system"
-SERVICE = f"/api/v1/namespaces/{NAMESPACE}/services/configmapsync-webhook"
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/configmapsync-reconciler"
-
-
-class Installation:
-    """What `make deploy` has applied, running."""
-
-    def __init__(self, cluster: Cluster, folder: Path, webhook_port: int) -> None:
-        self.cluster = cluster
-        self.kubelet = Kubelet(cluster, folder)
-        self._webhook_port = webhook_port
-        self.reconcilers: list[Pod] = []
-        self.webhooks: list[Pod] = []
-
-    def start(self) -> None:
-        """Do what the controllers and the kubelet of a cluster would do now."""
-        self._route()
-        assert self.run_certificates("jobs/configmapsync-certs-install").process.wait() == 0
-        webhook, reconciler = (
-            self._get("apps", "deployments/configmapsync-webhook"),
-            self._get("apps", "deployments/configmapsync-reconciler"),
-        )
-        self.webhooks = [self.kubelet.run(webhook, {"webhook": self._webhook_port}), self.kubelet.run(webhook)]
-        self.reconcilers = [self.kubelet.run(reconciler) for _ in range(reconciler["spec"]["replicas"])]
-        for pod in (*self.webhooks, *self.reconcilers):
-            pod.wait_until_ready()
-
-    def run_certificates(self, owner: str) -> Pod:
-        """Start the certificate tool as the Job or the CronJob says."""
-        return self.kubelet.run(self._get("batch", owner))
-
-    def leader(self) -> Pod:
-        """The reconciler that holds the Lease. Both have the host name of this machine, so it is told by its log."""
-        [leading] = [
-            pod for pod in self.reconcilers if "leading" in pod.process.output() and pod.process.exit_code is None
-        ]
-        return leading
-
-    def _route(self) -> None:
-        """Lead the Service here: devcluster was told at its start, a real API server follows an external name."""
-        if self.cluster.is_real:
-            ports = [{"name": "webhook", "port": self._webhook_port}]
-            self.cluster.patch(SERVICE, {"spec": {"type": "ExternalName", "externalName": "localhost", "ports": ports}})
-            for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
-                path = f"/apis/admissionregistration.k8s.io/v1/{kind}/configmapsync-webhook"
-                change = [{"op": "add", "path": "/webhooks/0/clientConfig/service/port", "value": self._webhook_port}]
-                self.cluster.patch(path, change, "application/json-patch+json")
-
-    def _get(self, group: str, name: str) -> Any:
-        found = self.cluster.get(f"/apis/{group}/v1/namespaces/{NAMESPACE}/{name}")
-        return {"kind": "CronJob" if name.startswith("cronjobs") else "", **found}
+from tests.support.manifests import CONFIG
+from tests.support.processes import LOCAL_ADDRESS
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +28,8 @@ def installation(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
     """One for all tests of this module: it is nothing that a test could not leave as it was."""
     if cluster.kind == "existing":
         pytest.skip("an existing cluster is not ours to install on")
-    folder, port = tmp_path_factory.mktemp("installation"), free_port()
-    address = f"{NAMESPACE}/configmapsync-webhook={LOCAL_ADDRESS}:{port}"
-    with started(cluster.kind, tmp_path_factory.mktemp("cluster"), "--service-address", address) as own:
-        deploy(own)
-        made = Installation(own, folder, port)
-        try:
-            made.start()
-            yield made
-        finally:
-            made.kubelet.stop()
+    with installed(cluster.kind, tmp_path_factory.mktemp("installation")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -99,7 +40,9 @@ def stage(installation: Installation) -> Stage:
 def nobody_was_refused(installation: Installation) -> None:
     """No process asked the API server for what its roles do not allow."""
     for pod in installation.kubelet.pods:
-        assert "system:serviceaccount:configmapsync-system" not in pod.process.output(), pod.process.explain("refused")
+        assert f"system:serviceaccount:{installation.names.namespace}" not in pod.process.output(), pod.process.explain(
+            "refused"
+        )
         if pod.process.exit_code is None and "health" in pod.ports:
             with urlopen(f"http://{LOCAL_ADDRESS}:{pod.ports['health']}/metrics", timeout=10) as answer:
                 requests = [
@@ -204,7 +147,7 @@ def test_a_named_service_account_counts_in_place_of_the_user(installation: Insta
 
 
 def test_a_renewal_finds_nothing_to_do(installation: Installation) -> None:
-    renewal = installation.run_certificates("cronjobs/configmapsync-certs")
+    renewal = installation.run_certificates("cronjobs", "certs")
     assert renewal.process.wait() == 0
     assert "certificate kept" in renewal.process.output()
     assert "authority kept" in renewal.process.output()
@@ -219,12 +162,35 @@ def test_the_other_replica_goes_on_and_every_pod_ends_in_time(installation: Inst
 
     assert installation.leader().end() == 0
     stage.copy_becomes(stage.edit(home, "config", data={"key": "after the first"}), there)
-    assert LEASE.endswith(stage.cluster.get(LEASE)["metadata"]["name"])
+    assert installation.lease()["spec"]["leaseTransitions"] >= 1
     uninstall(stage.cluster)
     stage.copy_goes(there)
     assert installation.leader().end() == 0
     assert [webhook.end() for webhook in installation.webhooks] == [0, 0]
     nobody_was_refused(installation)
+
+
+def test_under_other_names_it_works_the_same(cluster: Cluster, tmp_path: Path) -> None:
+    config = shutil.copytree(CONFIG, tmp_path / "config")
+    theirs = {"namespace": "elsewhere", "namePrefix": "acme-", "resources": ["../default"]}
+    (config / "theirs").mkdir()
+    (config / "theirs" / "kustomization.yaml").write_text(yaml.safe_dump(theirs))
+    if cluster.kind == "existing":
+        pytest.skip("an existing cluster is not ours to install on")
+
+    with installed(
+        cluster.kind, tmp_path, config / "theirs", Names("elsewhere", "acme-configmapsync-")
+    ) as installation:
+        stage = Stage(installation.cluster, installation.cluster.new_namespace)
+        home, there = stage.namespace(), stage.namespace()
+        content = stage.source(home)
+        stage.sync(home, destinationNamespace=there)
+        stage.copy_becomes(content, there)
+        nowhere = {"configMapName": "config", "destinationNamespace": f"gone-{stage.tag}"}
+        assert "Not found" in applied(stage, home, "nowhere", nowhere)
+        assert installation.lease()["spec"]["holderIdentity"]
+        assert installation.run_certificates("cronjobs", "certs").process.wait() == 0
+        nobody_was_refused(installation)
 
 
 def applied(stage: Stage, namespace: str, name: str, spec: dict[str, Any], user: str = "admin") -> str:

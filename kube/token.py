@@ -25,6 +25,7 @@ class Token:
         self._load = load
         self._loaded_at = asyncio.get_running_loop().time()
         self._loading = asyncio.Lock()
+        self._loads = 0  # because of a refusal, and ended
         self._log = structlog.get_logger("token")
 
     async def value(self) -> str:
@@ -36,10 +37,12 @@ class Token:
         return self._value
 
     async def after_refusal_of(self, refused: str) -> str:
-        """What to send instead of `refused`; the same, where there is no other. However many ask, it is loaded once."""
+        """What to send instead of `refused`; the same, where there is no other. However many ask at a time, it is loaded once."""
+        loads = self._loads  # one that others wait for now is as good as one of our own
         async with self._loading:
-            if self._value == refused:
+            if self._value == refused and self._loads == loads:
                 await self._reload(refused=True)
+                self._loads += 1
         return self._value
 
     def _age(self) -> float:

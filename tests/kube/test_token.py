@@ -70,6 +70,21 @@ async def test_a_refusal_has_it_loaded_at_once_and_once_for_all_who_were_refused
     assert await token.value() == "second"
 
 
+@pytest.mark.parametrize("trouble", [None, "first", ValueError("plugin said no")])
+async def test_who_was_refused_together_waits_for_one_load_also_where_it_brings_nothing_new(
+    trouble: str | Exception | None,
+) -> None:
+    """A plugin may take long to fail: one run after the other would outlast every request."""
+    source = Source()
+    token = Token("first", source.load)
+    source.next = trouble
+    source.seconds = 1.0
+    assert await asyncio.gather(*(token.after_refusal_of("first") for _ in range(20))) == ["first"] * 20
+    assert source.asked == [True]
+    source.next = "second"
+    assert await token.after_refusal_of("first") == "second"
+
+
 async def test_one_that_grew_old_is_loaded_once_however_many_ask() -> None:
     source = Source()
     token = Token("first", source.load)

@@ -5,6 +5,7 @@ growing as fast for an hour: then promtool says which alerts fire.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from configmapsync.names import API_VERSION, KIND, PLURAL
 from tests.journeys.conftest import install_crd
 from tests.journeys.guard import Guard, guarding
+from tests.journeys.rivals import Rival
 from tests.journeys.scrape import Scrape, scrape
 from tests.journeys.stage import Stage
 from tests.prometheus.promtool import ALERTS, evaluate, needs_promtool
@@ -25,6 +27,7 @@ pytestmark = [needs_promtool, pytest.mark.only_on("devcluster")]
 
 MINUTES = 60
 AT = "50m"
+LEASE = "configmapsync-reconciler"
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +64,39 @@ def fault(cluster: Cluster) -> Iterator[Callable[..., object]]:
 @pytest.fixture
 def look(reconciler: Process, health_port: int, guard: Guard) -> Callable[[], dict[str, Scrape]]:
     """Scrapes both processes."""
-    return lambda: {"reconciler": scrape(health_port), "webhook": scrape(guard.health_port)}
+    return lambda: {"reconciler-0": scrape(health_port), "webhook-0": scrape(guard.health_port)}
+
+
+@pytest.fixture
+def electorate(stage: Stage) -> str:
+    """The namespace of the Lease."""
+    return stage.namespace("electorate")
+
+
+@pytest.fixture
+def start_replica(
+    electorate: str, start_reconciler: Callable[..., Process], guard: Guard
+) -> Callable[[], Callable[[], dict[str, Scrape]]]:
+    """Start one more reconciler that stands for election; returns what scrapes all there are."""
+    ports: dict[str, int] = {}
+
+    def start() -> Callable[[], dict[str, Scrape]]:
+        port = free_port()
+        start_reconciler("--leader-elect", "--leader-election-namespace", electorate, port=port)
+        ports[f"reconciler-{len(ports)}"] = port
+        pods = {**ports, "webhook-0": guard.health_port}
+        return lambda: {pod: scrape(port) for pod, port in pods.items()}
+
+    return start
 
 
 def hour(first: dict[str, Scrape], second: dict[str, Scrape]) -> dict[str, str]:
-    """Both processes for an hour, as promtool reads series: counters grow as they did between two scrapes, gauges stand still."""
+    """All processes for an hour, as promtool reads series: counters grow as they did between two scrapes, gauges stand still."""
     series: dict[str, str] = {}
-    for process, scraped in second.items():
-        target = {"job": f"configmapsync-{process}", "namespace": "system", "pod": f"{process}-0"}
+    for pod, scraped in second.items():
+        target = {"job": f"configmapsync-{pod.split('-')[0]}", "namespace": "system", "pod": pod}
         series[named("up", target)] = f"1x{MINUTES}"
-        former = {named(sample.name, sample.labels): sample.value for sample in first[process].samples()}
+        former = {named(sample.name, sample.labels): sample.value for sample in first[pod].samples()}
         for family in scraped.families.values():
             for sample in family.samples:
                 grown = sample.value - former.get(named(sample.name, sample.labels), 0)
@@ -96,9 +122,54 @@ def test_nothing_fires_while_all_is_well(stage: Stage, look: Callable[[], dict[s
     sync = stage.sync(home, destinationNamespaces=[one])
     stage.ready_becomes(sync, "True", "Synced")
     stage.copy_becomes(stage.edit(home, "config", data={"key": "edited"}), one)
-    wait_until(lambda: look()["reconciler"].value("configmapsync_propagation_seconds_count") == 1)
+    wait_until(lambda: look()["reconciler-0"].value("configmapsync_propagation_seconds_count") == 1)
 
     judge(tmp_path, hour(first, look()))
+
+
+def test_nothing_fires_while_one_of_two_leads_and_the_other_stands_by_with_work_in_its_queue(
+    stage: Stage, start_replica: Callable[[], Callable[[], dict[str, Scrape]]], tmp_path: Path
+) -> None:
+    first_alone = start_replica()
+    wait_until(lambda: leaders(first_alone()) == 1)
+    look = start_replica()
+    first = look()
+    home = stage.namespace()
+    stage.source(home)
+    stage.ready_becomes(stage.sync(home, destinationNamespace=stage.namespace()), "True", "Synced")
+    wait_until(lambda: look()["reconciler-1"].value("workqueue_depth") > 0)
+
+    judge(tmp_path, hour(first, look()))
+
+
+def test_a_lease_that_nobody_alive_holds_is_told(
+    stage: Stage, electorate: str, start_replica: Callable[[], Callable[[], dict[str, Scrape]]], tmp_path: Path
+) -> None:
+    renewed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: TID251 - as if it had just been renewed
+    spec = {"holderIdentity": "ghost", "leaseDurationSeconds": 3600, "renewTime": renewed, "acquireTime": renewed}
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE}, "spec": spec}
+    stage.cluster.create(f"/apis/coordination.k8s.io/v1/namespaces/{electorate}/leases", lease)
+    look = start_replica()
+    first = look()
+    stage.sync(stage.namespace(), destinationNamespace=stage.namespace())
+    wait_until(lambda: look()["reconciler-0"].value("workqueue_depth") > 0)
+
+    judge(tmp_path, hour(first, look()), ConfigMapSyncNoLeader=[told(severity="critical", name=LEASE)])
+
+
+def test_a_copy_that_is_fought_over_is_told(
+    stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path
+) -> None:
+    home, one = stage.namespace(), stage.namespace()
+    stage.source(home)
+    sync = stage.sync(home, destinationNamespace=one)
+    stage.ready_becomes(sync, "True", "Synced")
+    first = look()
+    rival = Rival(lambda: undone(stage, one))
+    stage.ready_becomes(sync, "False", "Contested", within=30)
+    rival.stop()
+
+    judge(tmp_path, hour(first, look()), ConfigMapSyncContested=[told()])
 
 
 def test_a_place_that_is_taken_is_told_by_its_reason(
@@ -124,7 +195,7 @@ def test_writes_that_the_api_server_refuses_are_told_by_reason_and_by_rate_and_a
     fault("fail", verb="write", resource="configmaps", namespace=bad, status=500)
     stage.edit(home, "config", data={"key": "edited"})
     stage.ready_becomes(sync, "False", "WriteFailed")
-    wait_until(lambda: look()["reconciler"].value("configmapsync_propagation_lag_seconds") > 0)
+    wait_until(lambda: look()["reconciler-0"].value("configmapsync_propagation_lag_seconds") > 0)
 
     series = hour(first, look())
     lag = next(name for name in series if name.startswith("configmapsync_propagation_lag_seconds"))
@@ -155,6 +226,19 @@ def test_a_webhook_that_cannot_ask_for_rights_is_told(
         ConfigMapSyncWebhookErrors=[told()],
         ConfigMapSyncApiErrors=[told(job="configmapsync-webhook")],
     )
+
+
+def leaders(scraped: dict[str, Scrape]) -> int:
+    return sum(int(each.value("leader_election_master_status")) for each in scraped.values())
+
+
+def undone(stage: Stage, namespace: str) -> bool:
+    """Put back what we have put right."""
+    copy = stage.find(namespace)
+    if copy is None or copy["data"] != {"key": "value"}:
+        return False
+    stage.edit(namespace, "config", data={"key": "rival"})
+    return True
 
 
 def refused(stage: Stage, namespace: str) -> None:

@@ -37,5 +37,6 @@ def test_kubectl_does_what_is_asked(installed: Cluster, command: str) -> None:
     done = installed.kubectl(*words, check=False)
 
     missing = "NotFound" in done.stderr and words[1] in MADE_LATER
-    answered_no = words[:2] == ["auth", "can-i"] and done.stdout.strip() == "no"
-    assert done.returncode == 0 or missing or answered_no, done.stderr
+    assert done.returncode == 0 or missing, (
+        done.stdout + done.stderr
+    )  # `auth can-i` that answers no fails: rights are as the runbook supposes

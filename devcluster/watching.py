@@ -75,19 +75,19 @@ class Watch:
             return
         loop = asyncio.get_running_loop()
         end = loop.time() + self._options.timeout if self._options.timeout else None
-        bookmark = self._next_bookmark(loop.time(), end)
+        bookmark = self._next_bookmark(loop.time(), end, at_least_one=True)
         while True:
             wait = min((at for at in (end, bookmark) if at is not None), default=None)
             try:
                 async with asyncio.timeout_at(wait):
                     event = await self._queue.get()
             except TimeoutError:
-                if end is not None and loop.time() >= end:
+                if wait == end:
                     return
                 if not self._queue.empty():
                     continue  # a bookmark must not overtake an event
                 yield self._bookmark({})
-                bookmark = loop.time() + BOOKMARK_EVERY if end is None else None
+                bookmark = self._next_bookmark(loop.time(), end)
                 continue
             if chunk := b"".join(self._ready_lines(event)):
                 yield chunk
@@ -102,11 +102,17 @@ class Watch:
             if (line := self._line(event)) is not None:
                 yield line
 
-    def _next_bookmark(self, now: float, end: float | None) -> float | None:
+    def _next_bookmark(self, now: float, end: float | None, *, at_least_one: bool = False) -> float | None:
+        """When it is due: about every minute, and once more shortly before the end."""
         if not self._options.bookmarks:
             return None
         regular = now + BOOKMARK_EVERY
-        return regular if end is None else min(regular, max(now + 1, end - BOOKMARK_BEFORE_END))
+        if end is None:
+            return regular
+        last = end - BOOKMARK_BEFORE_END
+        if last - now >= 1:
+            return min(regular, last)
+        return now + 1 if at_least_one else None
 
     def _take(self, event: Event) -> None:
         if event.key != self._kind.key:

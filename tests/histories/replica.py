@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from kube.connection import Connection
 from reconciler.app import App
+from reconciler.leadership import Alone
 from reconciler.settings import ReconcilerSettings
 from tests.histories.door import Door
 
@@ -26,7 +27,8 @@ class Replica:
             clock: the time of day.
         """
         self.door = door
-        app = App(_settings(), cast("Connection", door), CollectorRegistry(), clock, random.Random(1))  # noqa: S311 - jitter
+        chance = random.Random(1)  # noqa: S311 - jitter
+        app = App(_settings(), cast("Connection", door), Alone(), CollectorRegistry(), clock, chance)
         self._running = asyncio.create_task(app.run(asyncio.Event()))
 
     @property

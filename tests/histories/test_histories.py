@@ -2,7 +2,7 @@
 
 import celpy
 import pytest
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.histories.machine import Histories
@@ -28,6 +28,7 @@ def test_whatever_happened_every_copy_is_right_in_the_end(book: int) -> None:
         database=None,
         suppress_health_check=list(HealthCheck),
         print_blob=False,
+        phases=[Phase.generate],
     )
     machine = seed(book)(type("Histories", (Histories,), {}))
     run_state_machine_as_test(machine, settings=bound)

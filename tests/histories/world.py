@@ -72,6 +72,13 @@ class Sync:
         short = {self.spec["destinationNamespace"]} if self.spec.get("destinationNamespace") else set()
         return short | {name for name in self.spec.get("destinationNamespaces", ()) if not is_glob(name)}
 
+    @property
+    def valid(self) -> bool:
+        """Whether anything is left that it could mean."""
+        asked = [*self.spec.get("destinationNamespaces", ()), self.spec.get("destinationNamespace") or ""]
+        open_ended = "destinationNamespaceSelector" in self.spec or any(map(is_glob, asked))
+        return open_ended or not all(map(self.excludes, self.named))
+
     def excludes(self, namespace: str) -> bool:
         return any(fnmatchcase(namespace, pattern) for pattern in self.spec.get("excludedNamespaces", ()))
 
@@ -154,11 +161,10 @@ class World:
         if is_disabled(namespace):
             return "NamespaceDisabled"
         place = (namespace["metadata"]["name"], sync.name)
-        if self._closes_a_loop(sync, place):
-            return "LoopDetected"
-        if any(other.age < sync.age for other in self._claimants(place, namespace) if other.key != sync.key):
-            return "DestinationContested"
-        return self._outcome_at(sync, place)
+        winner = self._granted().get(place)
+        if winner is not None and winner.key == sync.key:
+            return self._outcome_at(sync, place)
+        return "DestinationContested" if winner is not None and winner.age < sync.age else "LoopDetected"
 
     def _outcome_at(self, sync: Sync, place: Place) -> str:
         standing, source = self._cluster.find(CONFIGMAPS, *place), self._cluster.find(CONFIGMAPS, *sync.source)
@@ -175,36 +181,23 @@ class World:
         not_made_by_us = not ours or is_adopted(standing)
         return "DestinationConflict" if fixed and not_made_by_us else SYNCED
 
-    def _claimants(self, place: Place, namespace: Document) -> list[Sync]:
-        return [
-            sync
-            for sync in self.syncs
-            if not sync.deleting and sync.name == place[1] and sync.reaches(place[0], labels_of(namespace))
-        ]
-
-    def _closes_a_loop(self, sync: Sync, place: Place) -> bool:
-        """Whether older syncs lead from `place` back to the source."""
-        older = [other for other in self.syncs if other.age < sync.age and not other.deleting]
-        waiting, seen = [place], {place}
-        while waiting:
-            here = waiting.pop()
-            if here == sync.source:
-                return True
-            steps = {step for other in older if other.source == here for step in self._steps(other)} - seen
-            waiting.extend(steps)
-            seen |= steps
-        return False
+    def _granted(self) -> dict[Place, Sync]:
+        """Who may write what: from the oldest sync to the youngest, whatever is free and closes no loop."""
+        granted: dict[Place, Sync] = {}
+        for sync in sorted(self.syncs, key=lambda sync: sync.age):
+            if sync.valid and not sync.deleting:
+                steps = [place for place in self._steps(sync) if place not in granted]
+                granted |= {place: sync for place in steps if not _leads_back(place, sync.source, granted)}
+        return granted
 
     def _steps(self, sync: Sync) -> set[Place]:
-        """Where a sync leads, be its source there or not."""
-        open_to_all = {
-            document["metadata"]["name"]
-            for document in self._cluster.all(NAMESPACES)
-            if sync.reaches(document["metadata"]["name"], labels_of(document))
-            and not is_disabled(document)
-            and "deletionTimestamp" not in document["metadata"]
+        """Where a sync would lead, be its source there or not."""
+        homes = {document["metadata"]["name"]: document for document in self._cluster.all(NAMESPACES)}
+        closed = {name for name, home in homes.items() if is_disabled(home) or "deletionTimestamp" in home["metadata"]}
+        asked = (sync.named | set(homes)) - closed
+        return {
+            (name, sync.name) for name in asked if sync.reaches(name, labels_of(homes[name]) if name in homes else {})
         }
-        return {(name, sync.name) for name in open_to_all}
 
     def owns(self, sync: Sync, configmap: Document) -> bool:
         """Whether a copy is this sync's, by its marks."""
@@ -217,6 +210,8 @@ class World:
         return any(self.owns(sync, configmap) for configmap in self._cluster.all(CONFIGMAPS))
 
     def _verdict(self, sync: Sync) -> str | None:
+        if not sync.valid:
+            return "InvalidSpec"
         if sync.spec.get("suspend"):
             return "Suspended"
         return None if self._cluster.find(CONFIGMAPS, *sync.source) else "SourceNotFound"
@@ -259,7 +254,7 @@ class World:
             return None
         if sync is None:
             return None if self.is_living(sync_uid(configmap)) else f"its sync {owner} is not there"
-        if not self.owns(sync, configmap) or sync.spec.get("suspend"):
+        if not self.owns(sync, configmap) or not sync.valid or sync.spec.get("suspend"):
             return None
         if self._cluster.find(CONFIGMAPS, *sync.source) is None and sync.spec.get("sourceDeletionPolicy") == "Delete":
             return "its source is gone"
@@ -284,6 +279,14 @@ class World:
             counts = {"desired": len(outcomes), "synced": synced, "failed": len(outcomes) - synced}
             if status.get("destinations") != counts:
                 yield f"{sync.key}: the status counts {status.get('destinations')}, not {counts}"
+
+
+def _leads_back(place: Place, source: Place, granted: Mapping[Place, Sync]) -> bool:
+    """Whether what was granted leads from `place` to `source`."""
+    reached = {place}
+    while more := {step for step, sync in granted.items() if sync.source in reached} - reached:
+        reached |= more
+    return source in reached
 
 
 def spoken_for(outcomes: Mapping[str, str]) -> str:

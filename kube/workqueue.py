@@ -119,6 +119,12 @@ class WorkQueue(Generic[Key]):
         """Return once no name waits: every one is in a worker's hands or done, or the queue is shut down."""
         await self._empty.wait()
 
+    def begin(self) -> None:
+        """Count what waits as waiting from now on: until now nobody was there to take it, as in a replica that stands by."""
+        now = asyncio.get_running_loop().time()
+        for waiting in self._ready.values():
+            waiting.update(dict.fromkeys(waiting, now))
+
     def shutdown(self) -> None:
         """Give out nothing more; workers get None."""
         self._closed = True

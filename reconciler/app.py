@@ -193,6 +193,7 @@ class App:
             self._working = True
             self._tell_leading(leads=True)
             self.standing.begin()
+            self.queue.begin()
             await self.controller.run()
             await self.applier.drain()
             with suppress(TimeoutError):

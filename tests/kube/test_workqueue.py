@@ -230,6 +230,20 @@ async def test_it_tells_how_deep_it_is_and_how_long_things_take(queue: WorkQueue
     assert told.counts["retried"] == 1
 
 
+async def test_what_came_before_the_work_began_waits_from_then_on_in_the_same_order(
+    queue: WorkQueue[str], told: Told
+) -> None:
+    queue.add("b")
+    queue.add("a")
+    queue.add("later", Priority.LOW)
+    await asyncio.sleep(3600)
+    queue.begin()
+    await asyncio.sleep(1)
+
+    assert await now_out(queue) == ["b", "a", "later"]
+    assert told.waited == [1, 1, 1]
+
+
 names = st.sampled_from("abc")
 steps = st.one_of(
     st.tuples(st.just("add"), names, st.sampled_from(Priority)),

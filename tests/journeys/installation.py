@@ -65,8 +65,7 @@ class Installation:
     def _route(self) -> None:
         """Lead the Service here: devcluster was told at its start, a real API server follows an external name."""
         name = f"{self.names.prefix}webhook"
-        ports = [{"name": "webhook", "port": self._webhook_port}]
-        service = {"spec": {"type": "ExternalName", "externalName": "localhost", "ports": ports}}
+        service = {"spec": {"type": "ExternalName", "externalName": "localhost"}}
         self.cluster.patch(f"/api/v1/namespaces/{self.names.namespace}/services/{name}", service)
         change = [{"op": "add", "path": "/webhooks/0/clientConfig/service/port", "value": self._webhook_port}]
         for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):

@@ -15,11 +15,11 @@ import yaml
 
 from configmapsync.names import MANAGED_BY_LABEL
 from tests.config.installation import uninstall
-from tests.journeys.installation import Installation, Names, installed
+from tests.journeys.installation import ADMISSION, Installation, Names, installed
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
-from tests.support.manifests import CONFIG
+from tests.support.manifests import CONFIG, DEFAULT
 from tests.support.processes import LOCAL_ADDRESS
 
 
@@ -152,6 +152,23 @@ def test_a_renewal_finds_nothing_to_do(installation: Installation) -> None:
     assert "certificate kept" in renewal.process.output()
     assert "authority kept" in renewal.process.output()
     nobody_was_refused(installation)
+
+
+@pytest.mark.parametrize("how", ["--server-side=false", "--server-side=true"])
+def test_applying_it_again_leaves_the_trust_in_the_webhook(installation: Installation, stage: Stage, how: str) -> None:
+    before = bundles(stage)
+    stage.cluster.kubectl("apply", how, "--force-conflicts" if how.endswith("true") else "--wait=true", "-k", DEFAULT)
+    assert bundles(stage) == before
+    home = stage.namespace()
+    nowhere = {"configMapName": "config", "destinationNamespace": f"gone-{stage.tag}"}
+    assert "Not found" in applied(stage, home, "nowhere", nowhere)
+
+
+def bundles(stage: Stage) -> set[str]:
+    """What the API server trusts, by both configurations."""
+    kinds = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+    found = [stage.cluster.get(f"{ADMISSION}/{kind}/configmapsync-webhook")["webhooks"] for kind in kinds]
+    return {webhook["clientConfig"]["caBundle"] for webhooks in found for webhook in webhooks}
 
 
 def test_the_other_replica_goes_on_and_every_pod_ends_in_time(installation: Installation, stage: Stage) -> None:

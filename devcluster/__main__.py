@@ -59,6 +59,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         data=arguments.data,
         manifests=arguments.apply,
         services=dict(arguments.service_address),
+        audit_log=arguments.audit_log_path,
     )
 
 
@@ -84,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         help="manifests applied at the start; may repeat",
     )
     add("--data", type=Path, metavar="FILE", help="a snapshot, read at the start and kept up to date")
+    add(
+        "--audit-log-path",
+        type=Path,
+        metavar="FILE",
+        help="gets a line for each request: who asked for what, and whether they may",
+    )
     add("--insecure-http", action="store_true", help="serve without TLS")
     add(
         "--service-address",

@@ -10,6 +10,7 @@ from typing import Any
 
 from devcluster.admission.chain import AdmissionChain
 from devcluster.admission.endpoint import WebhookEndpoints
+from devcluster.audit import AuditLog
 from devcluster.authentication import Authenticator
 from devcluster.default_roles import default_objects
 from devcluster.gate import Gate
@@ -48,12 +49,13 @@ class Access:
         key: SigningKey,
         endpoints: WebhookEndpoints,
         now: Callable[[], datetime],
+        audit: AuditLog,
     ) -> None:
         self._store = store
         self.tokens = ServiceAccountTokens(key, self.uid_of, now)
         authenticator = Authenticator(static_tokens, self.tokens)
         self.authorizer = Authorizer(StoredRbac(store))
-        self.gate = Gate(authenticator, self.authorizer)
+        self.gate = Gate(authenticator, self.authorizer, audit)
         self.reviewer = Reviewer(self.authorizer, authenticator, now)
         self.admission = AdmissionChain(
             lambda: self._configurations("mutatingwebhookconfigurations"),

@@ -6,7 +6,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from devcluster import snapshot
 from devcluster.access import Access
 from devcluster.admin import apply_manifests, begin_cluster
 from devcluster.admission.endpoint import Address, WebhookEndpoints
+from devcluster.audit import AuditLog
 from devcluster.authentication import parse_token_file
 from devcluster.catalog import Catalog
 from devcluster.controllers import Controllers
@@ -44,6 +45,7 @@ class Options:
         data: a snapshot that is read at the start and kept up to date; None for none.
         manifests: files and folders that are applied at the start.
         services: where webhooks that are named as services are found.
+        audit_log: gets a line for each request; None for none.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +56,7 @@ class Options:
     data: Path | None = None
     manifests: Sequence[Path] = ()
     services: Mapping[tuple[str, str], Address] = field(default_factory=dict)
+    audit_log: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +90,26 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
     identity = snapshot.load(options.data, store, now())
     users = dict(options.users) or {identity.admin_token: authenticated("admin", "admin", (MASTERS,), {})}
     authority, pair = identity.authority.pem, identity.authority.serving_pair(options.host, now())
-    async with WebhookEndpoints(options.services) as endpoints:
-        access = Access(store, users, identity.signing_key, endpoints, now)
-        catalog = Catalog(store)
-        registry = Registry(store, access, now)
-        listener = Listener(options.host, options.port, pair if options.tls else None)
-        resources = Resources(store, catalog, registry, access, now)
-        server = Server(store, catalog, resources, access, Faults(), listener)
-        controllers = Controllers(store, catalog, registry, authority.decode())
-        await begin_cluster(store, catalog, registry, access)
-        await apply_manifests(options.manifests, catalog, registry)
-        async with (
-            snapshot.kept(options.data, store, identity),
-            listener.serving(server.application()),
-            _background(controllers.run()),
-        ):
-            kubeconfig = make_kubeconfig(listener.url, authority if options.tls else None, _admin_token(users))
-            if options.kubeconfig is not None:
-                snapshot.write_atomically(options.kubeconfig, yaml.safe_dump(kubeconfig))
-            yield Running(listener.url, kubeconfig, store, server.faults, listener.restart)
+    with closing(AuditLog(options.audit_log)) as audit:
+        async with WebhookEndpoints(options.services) as endpoints:
+            access = Access(store, users, identity.signing_key, endpoints, now, audit)
+            catalog = Catalog(store)
+            registry = Registry(store, access, now)
+            listener = Listener(options.host, options.port, pair if options.tls else None)
+            resources = Resources(store, catalog, registry, access, now)
+            server = Server(store, catalog, resources, access, Faults(), listener)
+            controllers = Controllers(store, catalog, registry, authority.decode())
+            await begin_cluster(store, catalog, registry, access)
+            await apply_manifests(options.manifests, catalog, registry)
+            async with (
+                snapshot.kept(options.data, store, identity),
+                listener.serving(server.application()),
+                _background(controllers.run()),
+            ):
+                kubeconfig = make_kubeconfig(listener.url, authority if options.tls else None, _admin_token(users))
+                if options.kubeconfig is not None:
+                    snapshot.write_atomically(options.kubeconfig, yaml.safe_dump(kubeconfig))
+                yield Running(listener.url, kubeconfig, store, server.faults, listener.restart)
 
 
 @asynccontextmanager

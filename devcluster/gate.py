@@ -5,6 +5,7 @@ One call for the HTTP shell, over authentication.py, impersonation.py and rbac.p
 
 from collections.abc import Iterable
 
+from devcluster.audit import AuditLog
 from devcluster.authentication import Authenticator
 from devcluster.errors import unauthorized
 from devcluster.forbidden import forbidden_request
@@ -16,8 +17,9 @@ from devcluster.users import User
 class Gate:
     """Lets requests in or raises the reason why not."""
 
-    def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
+    def __init__(self, authenticator: Authenticator, authorizer: Authorizer, audit: AuditLog) -> None:
         self._authenticator = authenticator
+        self._audit = audit
         self.authorizer = authorizer
 
     def admit(self, headers: Iterable[tuple[str, str]], certificate: bytes | None, attributes: Attributes) -> User:
@@ -39,6 +41,8 @@ class Gate:
         wanted = requested_identity(listed)
         if wanted is not None:
             user = impersonate(self.authorizer, user, wanted, attributes)
-        if not self.authorizer.authorize(user, attributes).allowed:
+        allowed = self.authorizer.authorize(user, attributes).allowed
+        self._audit.note(user.name, attributes, allowed=allowed)
+        if not allowed:
             raise forbidden_request(user, attributes)
         return user

@@ -45,14 +45,19 @@ class Role:
     account: str
 
 
+Place = tuple[str, str, tuple[str, ...]]
+
+
 def merged(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """The same rights in as few rules as there are resources, sorted by group and resource; reasons are told once."""
-    by_resource: dict[tuple[str, str, tuple[str, ...]], Rule] = {}
+    by_resource: dict[Place, Rule] = {}
+    reasons: dict[Place, dict[str, None]] = {}
     for rule in rules:
         place = (rule.group, rule.resource, rule.names)
         known = by_resource.get(place, replace(rule, verbs=(), why=""))
-        reasons = [why for why in (known.why, rule.why) if why]
-        by_resource[place] = replace(
-            known, verbs=tuple(dict.fromkeys(known.verbs + rule.verbs)), why="; ".join(dict.fromkeys(reasons))
-        )
-    return tuple(by_resource[place] for place in sorted(by_resource))
+        by_resource[place] = replace(known, verbs=tuple(dict.fromkeys(known.verbs + rule.verbs)))
+        reasons.setdefault(place, {})[rule.why] = None
+    return tuple(
+        replace(by_resource[place], why="; ".join(why for why in reasons[place] if why))
+        for place in sorted(by_resource)
+    )

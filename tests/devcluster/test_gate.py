@@ -2,6 +2,7 @@ import datetime as dt
 
 import pytest
 
+from devcluster.audit import AuditLog
 from devcluster.authentication import Authenticator, parse_token_file
 from devcluster.errors import ApiStatus
 from devcluster.gate import Gate
@@ -19,7 +20,7 @@ LIST = Attributes("list", "", "v1", "configmaps", namespace="ns")
 
 
 def admit(attributes: Attributes, *headers: tuple[str, str]) -> User:
-    gate = Gate(Authenticator(PEOPLE, NO_ACCOUNTS), Authorizer(StoredRbac.with_defaults()))
+    gate = Gate(Authenticator(PEOPLE, NO_ACCOUNTS), Authorizer(StoredRbac.with_defaults()), AuditLog(None))
     return gate.admit(headers, None, attributes)
 
 

@@ -3,8 +3,10 @@
 The API server enforces RBAC and calls the webhook as the Service, with the CA that the certificate tool has put into the configurations.
 """
 
+import base64
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,20 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
+import certs.roles
+import reconciler.roles
+import webhook.roles
 from configmapsync.names import MANAGED_BY_LABEL
 from tests.config.installation import uninstall
 from tests.journeys.installation import ADMISSION, Installation, Names, installed
 from tests.journeys.stage import Stage
+from tests.support.audit import Used, rights_used
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.manifests import CONFIG, DEFAULT
 from tests.support.processes import LOCAL_ADDRESS
+
+ROLES = {"reconciler": reconciler.roles.ROLES, "webhook": webhook.roles.ROLES, "certs": certs.roles.ROLES}
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +177,43 @@ def bundles(stage: Stage) -> set[str]:
     kinds = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
     found = [stage.cluster.get(f"{ADMISSION}/{kind}/configmapsync-webhook")["webhooks"] for kind in kinds]
     return {webhook["clientConfig"]["caBundle"] for webhooks in found for webhook in webhooks}
+
+
+def test_the_copies_of_a_sync_that_was_removed_by_force_go_in_time(installation: Installation, stage: Stage) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    leader = installation.leader().process
+    leader.send(signal.SIGSTOP)
+    stage.cluster.patch(sync, {"metadata": {"finalizers": None}})
+    stage.cluster.delete(sync)
+    leader.send(signal.SIGCONT)
+    stage.copy_goes(there)
+    nobody_was_refused(installation)
+
+
+def test_a_damaged_certificate_is_made_again(installation: Installation) -> None:
+    secret = f"/api/v1/namespaces/{installation.names.namespace}/secrets/configmapsync-webhook"
+    garbage = base64.b64encode(b"garbage").decode()
+    installation.cluster.patch(secret, {"data": {"tls.crt": garbage}})
+    assert installation.run_certificates("cronjobs", "certs").process.wait() == 0
+    assert installation.cluster.get(secret)["data"]["tls.crt"] != garbage
+    nobody_was_refused(installation)
+
+
+@pytest.mark.parametrize("process", ROLES)
+def test_every_right_was_used_and_there_is_no_other(installation: Installation, process: str) -> None:
+    """Without one verb of one rule a story above would have been refused something; one more would give what nothing needs."""
+    granted = {
+        Used(rule.group, rule.resource, verb) for role in ROLES[process] for rule in role.rules for verb in rule.verbs
+    }
+    account = f"system:serviceaccount:{installation.names.namespace}:configmapsync-{process}"
+    wait_until(lambda: same(rights_used(installation.audit_log, account), granted))
+
+
+def same(used: set[Used], granted: set[Used]) -> None:
+    assert used == granted, f"never used: {sorted(granted - used)}; used by another role: {sorted(used - granted)}"
 
 
 def test_the_other_replica_goes_on_and_every_pod_ends_in_time(installation: Installation, stage: Stage) -> None:

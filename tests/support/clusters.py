@@ -36,10 +36,10 @@ def chosen(named: Kind | None) -> tuple[Kind, ...]:
 
 
 @contextlib.contextmanager
-def started(kind: Kind, folder: Path, *devcluster_arguments: str) -> Iterator[Cluster]:
+def started(kind: Kind, folder: Path, *devcluster_arguments: str, audit_log: Path | None = None) -> Iterator[Cluster]:
     """Start a cluster of that kind in an empty folder, and end it afterwards.
 
-    Further flags are for devcluster alone: what they are for, a test asks of a real server in its own way.
+    Further flags are for devcluster alone: what they are for, a test asks of a real server in its own way. An audit log gets a line for each request.
     """
     if kind == "existing":
         yield from _existing(folder)
@@ -49,10 +49,11 @@ def started(kind: Kind, folder: Path, *devcluster_arguments: str) -> Iterator[Cl
         programs = Programs.find()
         if programs is None:
             raise NoSuchClusterError(PROGRAMS_MISSING)
-        server: ControlPlane | DevCluster = ControlPlane(programs, folder, users, dt.datetime.now(dt.UTC))  # noqa: TID251 - certificates of this very moment
+        server: ControlPlane | DevCluster = ControlPlane(programs, folder, users, dt.datetime.now(dt.UTC), audit_log)  # noqa: TID251 - certificates of this very moment
         has_controllers = programs.has_controllers
     else:
-        server, has_controllers = DevCluster(folder, users, *devcluster_arguments), True
+        audit = [f"--audit-log-path={audit_log}"] if audit_log else []
+        server, has_controllers = DevCluster(folder, users, *audit, *devcluster_arguments), True
     try:
         yield _ours(kind, server, folder, users, has_controllers=has_controllers)
     finally:

@@ -32,6 +32,12 @@ CONTROLLER_NAMES = (
     "clusterrole-aggregation-controller",
     "resourcequota-controller",
 )
+AUDIT_POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]  # then nobody has said yet whether it may be
+rules: [{level: Metadata}]
+"""
 MISSING = f"{API_SERVER} and {STORAGE} are not there: set {ASSETS_VARIABLE} to the folder that holds them"
 
 
@@ -59,7 +65,9 @@ class Programs:
 class ControlPlane:
     """Starts when built; `stop()` ends it."""
 
-    def __init__(self, programs: Programs, folder: Path, users: Sequence[User], now: dt.datetime) -> None:
+    def __init__(
+        self, programs: Programs, folder: Path, users: Sequence[User], now: dt.datetime, audit_log: Path | None = None
+    ) -> None:
         """Start all of it and wait until it serves.
 
         Args:
@@ -67,6 +75,7 @@ class ControlPlane:
             folder: an empty one, for keys, logs and data.
             users: who can talk to it; one of them is the admin.
             now: from when on its certificates are valid.
+            audit_log: gets a line for each request.
         """
         self._programs = programs
         self._folder = folder
@@ -79,6 +88,7 @@ class ControlPlane:
         self._controller_identity = self._authority.client("controllers", CONTROLLER_USER)
         self._service_account_key = signing_key(folder / "service-accounts.key")
         self._tokens = write_token_file(folder / "tokens.csv", users)
+        self._auditing = _audit_into(audit_log, folder / "audit-policy.yaml") if audit_log else []
         self._storage_port, self._port = free_port(), free_port()
         self.url = f"https://{LOCAL_ADDRESS}:{self._port}"
         self._web = Web(self.url, self.authority_file)
@@ -140,6 +150,7 @@ class ControlPlane:
             f"--service-account-signing-key-file={self._service_account_key}",
             f"--service-cluster-ip-range={SERVICE_RANGE}",
             "--endpoint-reconciler-type=none",  # a loopback address is no valid endpoint
+            *self._auditing,
         )
 
     def _start_controllers(self) -> Process:
@@ -187,3 +198,8 @@ class ControlPlane:
 
 def _certificate_entry(pair: KeyPair) -> dict[str, str]:
     return {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
+
+
+def _audit_into(log: Path, policy: Path) -> list[str]:
+    policy.write_text(AUDIT_POLICY)
+    return [f"--audit-log-path={log}", f"--audit-policy-file={policy}"]

@@ -142,6 +142,19 @@ def test_a_claim_that_is_refused_stands_in_nobodys_way() -> None:
     assert list(graph(cut).contested(youngest)) == [(place, cut.key)]
 
 
+def test_a_label_that_keeps_one_sync_out_lets_the_next_one_in() -> None:
+    older = sync("older", "b/cfg", minutes=0, destinationNamespaceSelector={"matchLabels": {"wants": "it"}})
+    cut = sync("cut", "a/cfg", "b", minutes=1)
+    youngest = sync("youngest", "c/cfg", "b", minutes=2)
+    known = graph(older, cut, youngest)
+
+    assert list(known.refusals(youngest)) == [NamespacedName("b", "cfg")]
+    known.put_namespace(Namespace("a", {"wants": "it"}))
+    assert known.refusals(youngest) == {}
+    known.put_namespace(Namespace("a"))
+    assert list(known.refusals(youngest)) == [NamespacedName("b", "cfg")]
+
+
 def test_a_loop_over_a_step_that_nobody_takes_is_none() -> None:
     first = sync("first", "a/cfg", "b", minutes=0)
     kept_out = sync("kept-out", "c/cfg", "b", minutes=1)
@@ -322,22 +335,67 @@ def test_whose_refusals_change_with_a_sync_was_entangled_with_it_or_with_somebod
             assert before.refusals(one) == after.refusals(one)
 
 
-@settings(max_examples=80, deadline=None)
-@given(worlds(), st.randoms(use_true_random=False))
-def test_a_graph_that_was_changed_answers_like_one_made_anew(
-    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]], chance: object
+def test_an_update_is_judged_as_if_its_former_self_had_never_kept_anybody_out() -> None:
+    former = sync("edited", "b/cfg", "a", minutes=0)
+    kept_out = sync("kept-out", "a/cfg", "b", minutes=1)
+    edited = sync("edited", "c/cfg", "b", minutes=0)
+
+    assert list(graph(former, kept_out).contested(edited)) == [(NamespacedName("b", "cfg"), kept_out.key)]
+
+
+def test_an_update_is_judged_as_if_its_former_self_had_never_let_anybody_in() -> None:
+    former = sync("edited", "c/cfg", "b", minutes=0)
+    kept_out = sync("kept-out", "a/cfg", "b", minutes=1)
+    let_in = sync("let-in", "b/cfg", "a", minutes=2)
+    edited = sync("edited", "c/cfg", "a", minutes=0)
+
+    assert list(graph(former, kept_out, let_in).contested(edited)) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds())
+def test_an_update_is_contested_by_what_would_be_without_its_former_self(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
 ) -> None:
     syncs, candidate, namespaces = world
-    changed = graph(*syncs, candidate, namespaces=tuple(map(Namespace, SPACES)))
-    for one in syncs:
-        changed.remove(one.key)
-    for namespace in tuple(namespaces.values()):
-        changed.put_namespace(namespace)
-    for one in reversed(syncs):
-        changed.put(one)
-    changed.remove(candidate.key)
-    anew = graph(*syncs, namespaces=tuple(namespaces.values()))
+    without = graph(*syncs, namespaces=tuple(namespaces.values()))
 
-    for one, question in product((candidate, *syncs), ("cycle_through", "refusals")):
-        assert getattr(changed, question)(one) == getattr(anew, question)(one)
-    assert list(changed.contested(candidate)) == list(anew.contested(candidate))
+    for former in (candidate, sync("candidate", "a/cfg", "*", minutes=0)):
+        known = graph(*syncs, former, namespaces=tuple(namespaces.values()))
+        assert list(known.contested(candidate)) == list(without.contested(candidate))
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds())
+def test_a_graph_that_was_changed_answers_like_one_made_anew(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
+) -> None:
+    """Asked all the time, so that whatever it remembers of earlier answers would show."""
+    syncs, candidate, namespaces = world
+    living = {one.key: one for one in (candidate, *syncs)}
+    spaces = {name: Namespace(name) for name in SPACES}
+    changed = graph(*living.values(), namespaces=tuple(spaces.values()))
+
+    def holds() -> None:
+        anew = graph(*living.values(), namespaces=tuple(spaces.values()))
+        for one, question in product((candidate, *syncs), ("cycle_through", "refusals", "entangled_with")):
+            assert getattr(changed, question)(one) == getattr(anew, question)(one)
+        assert list(changed.contested(candidate)) == list(anew.contested(candidate))
+
+    holds()
+    for namespace in namespaces.values():
+        spaces[namespace.name] = namespace
+        changed.put_namespace(namespace)
+        holds()
+    for one in syncs:
+        del living[one.key]
+        changed.remove(one.key)
+        holds()
+    for one in reversed(syncs):
+        living[one.key] = one
+        changed.put(one)
+        holds()
+    for name in SPACES[:2]:
+        del spaces[name]
+        changed.remove_namespace(name)
+        holds()

@@ -16,6 +16,7 @@ from reconciler.configmaps import ConfigMapVersion, read_source
 
 RULES = (Rule("configmaps", ("get",), why="the content of sources"),)
 UNREAD = "0"  # older than every version there is
+READS = 3  # until one is current; more are needed only where the cluster's own history went back, and then none will be
 
 
 class Sources:
@@ -34,16 +35,19 @@ class Sources:
         Raises:
             ApiError: the API server did not say.
         """
-        kept = self._kept.get(key)
-        version = self._versions.get(*key)
-        if kept is not None and version is not None and version.resource_version == kept.resource_version:
-            self._kept.move_to_end(key)
-            return kept
-        self._drop(key)
-        if version is None:  # held from before the read on, so that a deletion during it is not missed
-            self._versions.record(ConfigMapVersion(*key, UNREAD))
-        source = await self._get(key)
-        self._note_version(key, source)
+        source = None
+        for _ in range(READS):
+            kept = self._kept.get(key)
+            version = self._versions.get(*key)
+            if kept is not None and version is not None and version.resource_version == kept.resource_version:
+                self._kept.move_to_end(key)
+                return kept
+            self._drop(key)
+            if version is None:  # held from before the read on, so that a deletion during it is not missed
+                self._versions.record(ConfigMapVersion(*key, UNREAD))
+            source = await self._get(key)
+            if self._is_current(key, source):
+                break
         if source is not None:
             self._keep(source)
         return source
@@ -55,15 +59,21 @@ class Sources:
         except NotFound:
             return None
 
-    def _note_version(self, key: NamespacedName, source: SourceObject | None) -> None:
-        """Tell the cache of versions what was read, unless the watch was faster: then its event has already made new work."""
+    def _is_current(self, key: NamespacedName, source: SourceObject | None) -> bool:
+        """Whether the watch will tell of everything that is newer than what was read; it is told what a first read has found.
+
+        No other read is told to it: whoever reads ahead of the watch must not take the news from the other syncs of the source.
+        """
         held = self._versions.get(*key)
+        if source is None:
+            if held is not None and held.resource_version == UNREAD:
+                self._versions.forget(*key)
+            return True
         if held is None:
-            return
-        if source is not None:
+            return False  # it went, or another read has found it gone
+        if held.resource_version == UNREAD:
             self._versions.record(ConfigMapVersion(*key, source.resource_version))
-        elif held.resource_version == UNREAD:
-            self._versions.forget(*key)
+        return int(source.resource_version) >= int(held.resource_version)
 
     def _keep(self, source: SourceObject) -> None:
         self._drop(source.key)

@@ -1,0 +1,162 @@
+"""Several syncs may read one source at a time, while it is edited: none of them is left with content that nobody will tell it is old."""
+
+import asyncio
+import json
+import random
+from typing import Any
+
+import msgspec
+import pytest
+
+from configmapsync.names import NamespacedName
+from kube.errors import NotFound
+from kube.informer import Informer
+from reconciler.configmaps import ConfigMapVersion, read_version
+from reconciler.sources import Sources
+
+pytestmark = pytest.mark.looptime(start=0)
+KEY = NamespacedName("home", "config")
+MEBIBYTE = 1 << 20
+
+
+class World:
+    """One ConfigMap, its watch, and those who read it."""
+
+    def __init__(self, limit: int = MEBIBYTE) -> None:
+        self.version = 0  # 0 where there is none
+        self.reads = 0
+        self.seconds = [0.01]  # that the answers of the next reads are on their way; the last one for all others
+        self.told: list[str | None] = []
+        self.versions: Informer[ConfigMapVersion] = Informer(
+            self,  # type: ignore[arg-type]
+            "/api/v1/configmaps",
+            decode=read_version,
+            rng=random.Random(1),  # noqa: S311 - jitter, not secrets
+        )
+        self.versions.list_began()
+        self.versions.list_complete("1")
+        self.versions.on_change(lambda _, new: self.told.append(new.resource_version if new else None))
+        self.sources = Sources(self, self.versions, limit)  # type: ignore[arg-type]
+
+    async def request(self, method: str, path: str) -> bytes:
+        assert (method, path) == ("GET", "/api/v1/namespaces/home/configmaps/config")
+        self.reads += 1
+        served = self.document(self.version) if self.version else None
+        await asyncio.sleep(self.seconds.pop(0) if len(self.seconds) > 1 else self.seconds[0])
+        if served is None:
+            raise NotFound("there is none")
+        return json.dumps(served).encode()
+
+    @staticmethod
+    def document(version: int) -> dict[str, Any]:
+        metadata = {"namespace": "home", "name": "config", "resourceVersion": str(version)}
+        return {"metadata": metadata, "data": {"version": str(version)}}
+
+    def change(self, version: int) -> None:
+        """Edit it, or create it; the watch does not know yet."""
+        self.version = version
+
+    def event(self, kind: str, version: int) -> None:
+        """The watch hears of it."""
+        self.versions.changed(kind, msgspec.Raw(json.dumps(self.document(version)).encode()))
+
+    async def read(self) -> str | None:
+        """The version that a sync sees now."""
+        source = await self.sources.read(KEY)
+        return source.content.data["version"] if source else None
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+async def test_what_did_not_change_is_read_once(world: World) -> None:
+    world.change(10)
+
+    assert [await world.read() for _ in range(5)] == ["10"] * 5
+    assert world.reads == 1
+
+
+async def test_a_change_is_read_once_for_all(world: World) -> None:
+    world.change(10)
+    await world.read()
+    world.change(11)
+    world.event("MODIFIED", 11)
+
+    assert [await world.read() for _ in range(5)] == ["11"] * 5
+    assert world.reads == 2
+    assert world.told == ["11"]
+
+
+async def test_who_reads_ahead_of_the_watch_takes_no_news_from_the_others(world: World) -> None:
+    world.change(10)
+    await world.read()
+    world.change(11)
+    world.event("MODIFIED", 11)
+    world.seconds = [0.5, 0.1]
+    slow = asyncio.create_task(world.read())
+    await asyncio.sleep(0)
+    world.change(12)
+
+    assert await world.read() == "12"
+    assert await slow == "11"
+    world.event("MODIFIED", 12)
+
+    assert world.told == ["11", "12"], "the slow one has to hear of it"
+    assert await world.read() == "12"
+
+
+async def test_of_two_first_readings_the_older_is_not_believed(world: World) -> None:
+    world.change(10)
+    world.seconds = [0.5, 0.1]
+    slow = asyncio.create_task(world.read())
+    await asyncio.sleep(0)
+    world.change(11)
+
+    assert await world.read() == "11"
+    assert await slow == "11"
+
+
+async def test_a_reading_whose_source_went_meanwhile_is_not_believed(world: World) -> None:
+    world.change(10)
+    world.seconds = [0.5, 0.1]
+    slow = asyncio.create_task(world.read())
+    await asyncio.sleep(0)
+    world.change(0)
+
+    assert await world.read() is None
+    world.event("DELETED", 11)
+
+    assert await slow is None
+
+
+async def test_a_source_that_appears_after_all_is_told(world: World) -> None:
+    assert await world.read() is None
+    world.seconds = [0.5, 0.1]
+    slow = asyncio.create_task(world.read())
+    await asyncio.sleep(0)
+    world.change(10)
+    world.event("ADDED", 10)
+
+    assert await slow is None
+    assert world.told == ["10"]
+    assert await world.read() == "10"
+
+
+async def test_a_cluster_whose_history_went_back_is_believed(world: World) -> None:
+    """As after a restore of its storage: what was heard before is newer than everything there is."""
+    world.change(10)
+    await world.read()
+    world.event("MODIFIED", 99)
+
+    assert await world.read() == "10"
+    assert world.reads < 6
+
+
+async def test_what_there_is_no_room_for_is_read_again(world: World) -> None:
+    small = World(limit=0)
+    small.change(10)
+
+    assert [await small.read() for _ in range(3)] == ["10"] * 3
+    assert small.reads == 3

@@ -204,15 +204,18 @@ def satisfied(record: CopyRecord, wanted: CopyTemplate) -> bool:
     )
 
 
-def render(wanted: CopyTemplate, namespace: str, record: CopyRecord | None) -> dict[str, Any]:
+def render(wanted: CopyTemplate, namespace: str, record: CopyRecord | None, *, adopted: bool = False) -> dict[str, Any]:
     """The whole ConfigMap to write.
 
     Args:
         wanted: what it must look like.
         namespace: where.
         record: the live object it replaces: its UID and resourceVersion become the precondition, and what others put on it stays.
+        adopted: mark it as one that existed before us.
     """
     labels, annotations = _foreign_metadata(record) if record else ({}, {})
+    if adopted:
+        annotations[ADOPTED] = "true"
     metadata: dict[str, Any] = {
         "name": wanted.name,
         "namespace": namespace,

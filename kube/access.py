@@ -5,7 +5,7 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
-from kube.connection import Connection
+from kube.api_server import ApiServer
 from kube.errors import Malformed
 from kube.parallel import all_of
 from kube.rbac import Rule
@@ -91,7 +91,7 @@ class AccessReviews(Generic[RightT]):
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ApiServer,
         now: Callable[[], float],
         on_answer: Callable[[bool], None],
         remembered_for: float,

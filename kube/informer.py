@@ -13,7 +13,8 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 import structlog
 
-from kube.connection import ACCEPT_JSON, Connection
+from kube.api_server import ApiServer
+from kube.connection import ACCEPT_JSON
 from kube.errors import ApiError
 from kube.reflector import Reflector
 from kube.wire import decode_partial
@@ -47,7 +48,7 @@ class Informer(Generic[R]):
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ApiServer,
         path: str,
         *,
         decode: Callable[[msgspec.Raw], R | None],
@@ -104,6 +105,14 @@ class Informer(Generic[R]):
     async def run(self) -> None:
         """Keep up until cancelled."""
         await self._reflector.run()
+
+    async def read_once(self) -> None:
+        """Read the collection as it is, and watch nothing: for whoever looks only once.
+
+        Raises:
+            ApiError: it did not come whole.
+        """
+        await self._reflector.list()
 
     def get(self, namespace: str, name: str) -> R | None:
         """The record of one object."""

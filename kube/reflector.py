@@ -12,7 +12,8 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from kube.connection import ACCEPT_METADATA, ACCEPT_METADATA_LIST, Connection
+from kube.api_server import ApiServer
+from kube.connection import ACCEPT_METADATA, ACCEPT_METADATA_LIST
 from kube.errors import ApiError, Gone, Malformed, Silent, from_status
 from kube.wire import decode_event, decode_list, decode_partial
 
@@ -46,7 +47,7 @@ class Reflector:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: ApiServer,
         path: str,
         sink: Sink,
         *,
@@ -99,7 +100,7 @@ class Reflector:
     async def _follow(self) -> None:
         """One list where one is needed, and one watch to its end."""
         if self._version is None:
-            self._version = await self._list()
+            self._version = await self.list()
         seconds = self._rng.randint(*WATCH_SECONDS)
         params = {
             **self._params,
@@ -122,8 +123,12 @@ class Reflector:
                 self._version = self._take(line)
                 self._heard()
 
-    async def _list(self) -> str:
-        """Every page of the collection; returns the version it shows."""
+    async def list(self) -> str:
+        """Read every page of the collection; returns the version it shows.
+
+        Raises:
+            ApiError: it did not come whole.
+        """
         self._sink.list_began()
         accept = ACCEPT_METADATA_LIST if self._accept == ACCEPT_METADATA else self._accept
         token, version = "", ""

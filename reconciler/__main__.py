@@ -1,17 +1,20 @@
-"""`python -m reconciler`: settings, logs, and the loop. Everything else is `app.py`'s."""
+"""`python -m reconciler`: settings, logs, and the loop. Everything else is `app.py`'s, or, for `plan`, `preview/command.py`'s."""
 
 import random
 import sys
 from datetime import UTC, datetime
 
 from reconciler.app import run
+from reconciler.preview import command
 from reconciler.settings import ReconcilerSettings
 from runtime import lifecycle, logs
 from runtime.settings import load
 
 
 def main() -> None:
-    """Run the reconciler until SIGTERM; ends the process with its exit code."""
+    """Run the reconciler until SIGTERM, or tell a plan; ends the process with its exit code."""
+    if sys.argv[1:2] == ["plan"]:
+        sys.exit(command.main(sys.argv[2:]))
     settings = load(ReconcilerSettings, "configmapsync-reconciler")
     verbosity = logs.configure(settings.log_format, settings.log_level)
     chance = random.Random()  # noqa: S311 - jitter, made here once

@@ -10,7 +10,7 @@ from configmapsync.rights import Right, denials_of, of_service_account, rights_n
 from configmapsync.selection import Selector
 from configmapsync.targets import targets_of
 from kube.access import AccessReviews
-from kube.connection import Connection
+from kube.api_server import ApiServer
 
 
 class Authorization:
@@ -24,7 +24,7 @@ class Authorization:
     """
 
     def __init__(
-        self, connection: Connection, now: Callable[[], float], protected: frozenset[str], interval: float
+        self, connection: ApiServer, now: Callable[[], float], protected: frozenset[str], interval: float
     ) -> None:
         # An answer is as old as this when it is used last, and the next look comes as much later: together the interval.
         self.ask_again_after = interval / 2

@@ -20,7 +20,8 @@ from configmapsync.content import CopyRecord
 from configmapsync.names import API_VERSION, GROUP, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
 from configmapsync.selection import Namespace
 from configmapsync.topology import Graph
-from kube.connection import ACCEPT_METADATA, Connection
+from kube.api_server import ApiServer
+from kube.connection import ACCEPT_METADATA
 from kube.informer import Informer
 from kube.rbac import Rule
 from kube.wire import ObjectMeta
@@ -60,7 +61,7 @@ class NamespaceRecord(msgspec.Struct, frozen=True):
 class Caches:
     """The four informers and the views the planner asks for."""
 
-    def __init__(self, connection: Connection, protected: frozenset[str], chance: random.Random) -> None:
+    def __init__(self, connection: ApiServer, protected: frozenset[str], chance: random.Random) -> None:
         self.protected = protected
         self.obstacles = Obstacles()
         self.entangled: set[NamespacedName] = set()  # syncs whose right to write a place depends on other syncs

@@ -13,7 +13,10 @@ NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class ReconcilerSettings(ProcessSettings):
-    """Keeps copies of ConfigMaps right, in every namespace that should have them and in none that should not."""
+    """Keeps copies of ConfigMaps right, in every namespace that should have them and in none that should not.
+
+    With `plan` in place of all flags it tells what it would do, and does nothing: `plan --help`.
+    """
 
     protected_namespaces: list[str] = Field(
         default=sorted(PROTECTED_NAMESPACES),

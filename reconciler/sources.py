@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from configmapsync.content import SourceObject
 from configmapsync.names import NamespacedName
-from kube.connection import Connection
+from kube.api_server import ApiServer
 from kube.errors import NotFound
 from kube.informer import Informer
 from kube.rbac import Rule
@@ -22,7 +22,7 @@ READS = 3  # until one is current; more are needed only where the cluster's own 
 class Sources:
     """Reads sources, and remembers the latest used up to a number of bytes."""
 
-    def __init__(self, connection: Connection, versions: Informer[ConfigMapVersion], limit_bytes: int) -> None:
+    def __init__(self, connection: ApiServer, versions: Informer[ConfigMapVersion], limit_bytes: int) -> None:
         self._connection = connection
         self._versions = versions
         self._limit = limit_bytes

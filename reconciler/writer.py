@@ -8,7 +8,7 @@ from it even while a watch lags. `applier.py` calls this and decides about retry
 import msgspec
 
 from configmapsync.content import CopyRecord, CopyTemplate, released, render, satisfied
-from configmapsync.names import ADOPTED, NamespacedName
+from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection
 from kube.errors import AlreadyExists, Conflict, NotFound
@@ -85,9 +85,7 @@ class Writer:
         return await self._connection.request("POST", path, params=FIELD_MANAGER, body=body, accept=ACCEPT_METADATA)
 
     async def _update(self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool) -> bytes:
-        configmap = render(template, key.namespace, record)
-        if adopt:
-            configmap["metadata"]["annotations"][ADOPTED] = "true"
+        configmap = render(template, key.namespace, record, adopted=adopt)
         answer = await self._connection.request(
             "PUT", _path(key), params=FIELD_MANAGER, body=msgspec.json.encode(configmap), accept=ACCEPT_METADATA
         )

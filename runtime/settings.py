@@ -51,8 +51,8 @@ def _readable_address(text: str) -> str:
 AddressText = Annotated[str, AfterValidator(_readable_address)]
 
 
-class ProcessSettings(BaseSettings):
-    """What all our processes understand."""
+class ClusterSettings(BaseSettings):
+    """Which cluster, and as whom."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX,
@@ -71,6 +71,11 @@ class ProcessSettings(BaseSettings):
         default=False,
         description="accept a cluster CA without key identifiers, which Python 3.13 and later refuse by default",
     )
+
+
+class ProcessSettings(ClusterSettings):
+    """What all our processes understand."""
+
     log_format: LogFormat = Field(default="json", description="json for machines, console for people")
     log_level: LogLevel = Field(
         default="info", description="the least severe line that is written; SIGUSR1 raises it to debug, and again back"

@@ -12,6 +12,7 @@ from configmapsync.defaulting import with_defaults
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSyncSpec, parse
 from configmapsync.validation import validate
+from tests.support.plans import CHANGES, plan
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +56,15 @@ def test_what_is_run_starts_and_explains_itself(module: str) -> None:
 
     assert done.returncode == 0
     assert "usage" in done.stdout
+
+
+def test_the_plan_that_is_shown_is_the_plan_that_is_told() -> None:
+    command, _, shown = README.split("$ python -m reconciler plan ", 1)[1].split("```", 1)[0].partition("\n")
+
+    told = plan(*command.split())
+
+    assert told.text == shown
+    assert told.code == CHANGES
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))

@@ -1,0 +1,200 @@
+"""A plan says what the reconciler then does, no more and no less, and does nothing itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE
+from tests.journeys.stage import Stage
+from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
+from tests.support.plans import CHANGES, NOTHING, Told, plan, writes
+from tests.support.processes import Process
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+def planned(cluster: Cluster, *arguments: str, user: str | None = None) -> Told:
+    """The plan of the whole cluster, or of what `arguments` ask for."""
+    kubeconfig = cluster.kubeconfig_for(user) if user else cluster.kubeconfig
+    return plan("--kubeconfig", kubeconfig, *arguments)
+
+
+def configmaps(stage: Stage, namespaces: list[str]) -> dict[str, Any]:
+    """Every ConfigMap of some namespaces, by place."""
+    items = stage.cluster.get("/api/v1/configmaps")["items"]
+    return {
+        f"{item['metadata']['namespace']}/{item['metadata']['name']}": item["metadata"]
+        for item in items
+        if item["metadata"]["namespace"] in namespaces
+    }
+
+
+def is_copy(metadata: dict[str, Any]) -> bool:
+    return metadata.get("labels", {}).get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
+
+
+def verb(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+    """What was done to a ConfigMap, by what it was before and is after."""
+    if before is None:
+        return "create"
+    if after is None:
+        return "delete"
+    if before["uid"] != after["uid"]:
+        return "recreate"
+    return {(True, True): "update", (False, True): "adopt", (True, False): "release"}[is_copy(before), is_copy(after)]
+
+
+def test_the_reconciler_does_exactly_what_the_plan_says(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+    home, chain = stage.namespace("home"), stage.namespace("chain")
+    kept, edited, gone, taken, fresh, left = (stage.namespace(name) for name in ("k", "e", "g", "t", "f", "l"))
+    namespaces = [home, chain, kept, edited, gone, taken, fresh, left]
+    stage.source(home)
+    stage.source(home, "frozen", data={"a": "1"}, immutable=True)
+    main = stage.sync(home, destinationNamespaces=[kept, edited, gone, left])
+    renamed = stage.sync(home, destinationNamespace=chain, destinationConfigMapName="former")
+    stage.sync(chain, configMapName="next", sourceNamespace=chain, destinationNamespace=fresh)
+    frozen = stage.sync(home, configMapName="frozen", destinationNamespace=kept)
+    orphaned = stage.sync(home, destinationNamespace=left, destinationConfigMapName="stays", deletionPolicy="Orphan")
+    adopting = stage.sync(home, destinationNamespace=taken, suspend=True, conflictPolicy="Adopt")
+    refused = stage.sync(home, destinationNamespace=taken, destinationConfigMapName="foreign")
+    stage.put_configmap(taken, "config", data={"old": "1"})
+    stage.put_configmap(taken, "foreign", data={"old": "1"})
+    reconciler = start_reconciler()
+    for sync in (main, renamed, frozen, orphaned):
+        stage.ready_becomes(sync, "True", "Synced")
+    stage.ready_becomes(refused, "False", "DestinationConflict")
+    reconciler.terminate()
+
+    stage.edit(edited, "config", data={"key": "drifted"})
+    stage.delete(gone, "config")
+    stage.edit_sync(main, destinationNamespaces=[kept, edited, gone])
+    stage.edit_sync(renamed, destinationConfigMapName="next")
+    stage.edit_sync(orphaned, destinationNamespace=home)
+    stage.edit_sync(adopting, suspend=False)
+    stage.delete(home, "frozen")
+    stage.source(home, "frozen", data={"a": "2"}, immutable=True)
+    before, versions = configmaps(stage, namespaces), stage.versions()
+    told = planned(stage.cluster, "--output", "json")
+    assert stage.versions() == versions
+    assert told.code == CHANGES
+
+    start_reconciler()
+    wait_until(lambda: planned(stage.cluster).code == NOTHING)
+    after = configmaps(stage, namespaces)
+    done = {
+        (verb(before.get(place), after.get(place)), place)
+        for place in before.keys() | after.keys()
+        if before.get(place, {}).get("resourceVersion") != after.get(place, {}).get("resourceVersion")
+    }
+
+    assert {write for write in writes(told) if write[1].partition("/")[0] in namespaces} == done
+    assert {kind for kind, _ in done} == {"create", "update", "recreate", "adopt", "release", "delete"}
+    assert ("create", f"{fresh}/next") in done  # whose source was only to be made
+
+
+def test_a_settled_cluster_has_no_plan(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+    name = f"{home}/{sync.rpartition('/')[2]}"
+
+    told = planned(stage.cluster, name)
+
+    assert told.text == (
+        f"ConfigMapSync {name}: from {home}/config, 1 key\n  = 1 copy is right already\n\n"
+        "Plan: no changes, 1 right already.\n"
+    )
+    assert told.code == NOTHING
+    assert planned(stage.cluster, name, "--output", "diff").text == ""
+
+
+def test_the_diff_shows_what_would_change_in_a_copy(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home, data={"kept": "1", "changed": "old"})
+    sync = stage.sync(home, destinationNamespace=there)
+    reconciler = start_reconciler()
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+    reconciler.terminate()
+    stage.edit(home, "config", data={"changed": "new", "added": "1"})
+    name = f"{home}/{sync.rpartition('/')[2]}"
+
+    told = planned(stage.cluster, name, "--output", "diff")
+
+    lines = told.text.splitlines()
+    assert lines[:2] == [f"--- live/{there}/config", f"+++ planned/{there}/config"]
+    changed = {line for line in lines[2:] if line.startswith(("+", "-")) and "digest" not in line}
+    assert changed == {"-  changed: old", "+  added: '1'", "+  changed: new"}
+    assert "update" in (text := planned(stage.cluster, name).text)
+    assert "the content differs: +added, ~changed\n" in text
+    start_reconciler()
+
+
+def test_files_are_told_as_if_they_had_been_applied(stage: Stage, tmp_path: Any) -> None:
+    home, there, taken = stage.namespace(), stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.put_configmap(taken, "config", data={"old": "1"})
+    versions = stage.versions()
+    file = tmp_path / "sync.yaml"
+    file.write_text(
+        f"""
+apiVersion: apps.nishaf.info/v1
+kind: ConfigMapSync
+metadata: {{name: new, namespace: {home}}}
+spec: {{configMapName: config, destinationNamespaces: [{there}, {taken}]}}
+"""
+    )
+
+    told = planned(stage.cluster, "-f", str(file), "--with-cluster", "--output", "json")
+
+    assert writes(told) == {("create", f"{there}/config")}
+    (refused,) = told.document["syncs"][0]["refused"]
+    assert (refused["namespace"], refused["reason"]) == (taken, "DestinationConflict")
+    assert stage.versions() == versions
+
+
+@pytest.fixture
+def reader(cluster: Cluster) -> Any:
+    """Bob may read what a plan needs, and nothing else."""
+    api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "plan-reader"}}
+    rules = [
+        {"apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": ["get", "list"]},
+        {"apiGroups": ["apps.nishaf.info"], "resources": ["configmapsyncs"], "verbs": ["get", "list"]},
+    ]
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "plan-reader"}
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}]
+    cluster.create(f"{RBAC}/clusterroles", {**api, "kind": "ClusterRole", "rules": rules})
+    binding = {**api, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": subjects}
+    cluster.create(f"{RBAC}/clusterrolebindings", binding)
+    yield "bob"
+    cluster.delete(f"{RBAC}/clusterrolebindings/plan-reader")
+    cluster.delete(f"{RBAC}/clusterroles/plan-reader")
+
+
+def test_the_right_to_read_suffices_and_what_it_cannot_tell_is_said(stage: Stage, reader: str) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
+    name = f"{home}/{sync.rpartition('/')[2]}"
+    versions = stage.versions()
+
+    told = wait_until(lambda: (told := planned(stage.cluster, name, user=reader)).code == CHANGES and told)
+
+    assert f"+ create   {there}/config" in told.text
+    assert f"you may not ask for the rights of service account {home}/robot" in told.text
+    asked = planned(stage.cluster, name)  # by somebody who may ask
+    assert "NotAuthorized" in asked.text
+    assert asked.code == NOTHING
+    assert stage.versions() == versions
+
+
+def test_who_may_not_read_is_told_so_in_one_line(stage: Stage) -> None:
+    told = planned(stage.cluster, user="alice")
+
+    assert told.code == 1
+    assert told.text == ""
+    assert 'User "alice" cannot list resource' in told.aside

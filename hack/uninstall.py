@@ -17,14 +17,17 @@ from kubectl import find
 CRD = "customresourcedefinition/configmapsyncs.apps.nishaf.info"
 SYNCS = "configmapsyncs.apps.nishaf.info"
 FINALIZER = "apps.nishaf.info/cleanup"
-COPIES = "kubectl get configmaps --all-namespaces --selector app.kubernetes.io/managed-by=configmapsync"
+COPIES_SELECTOR = "--selector=app.kubernetes.io/managed-by=configmapsync"
 
 
 def main() -> int:
     """Remove everything, telling what is done; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--patience", type=float, default=30.0, help="seconds without any sync going after which nobody cleans up"
+        "--patience",
+        type=float,
+        default=30.0,
+        help="seconds without a sync or a copy going after which nobody cleans up",
     )
     patience = parser.parse_args().patience
     if not kubectl("get", CRD, "--ignore-not-found", "--output=name"):
@@ -35,21 +38,25 @@ def main() -> int:
     kubectl("delete", CRD, "--ignore-not-found", "--timeout=60s")
     print("The ConfigMapSync CRD is gone.")
     if released:
-        print(
-            f"No reconciler cleaned up after {', '.join(sorted(released))}. Their copies are still there:\n  {COPIES}"
-        )
+        print(f"No reconciler cleaned up after {', '.join(sorted(released))}. Their copies are still there:")
+        print(f"  kubectl get configmaps --all-namespaces {COPIES_SELECTOR}")
     return 0
 
 
 def left_after(patience: float) -> list[dict[str, Any]]:
-    """Wait while the syncs go; return those that are left when none has gone for `patience` seconds."""
-    left, deadline = syncs(), time.monotonic() + patience
+    """Wait while syncs or copies go; return the syncs that are left when nothing has gone for `patience` seconds."""
+    left, fewest, deadline = syncs(), copies(), time.monotonic() + patience
     while left and time.monotonic() < deadline:
         time.sleep(0.2)  # noqa: TID251 - a script that waits for another process
-        before, left = len(left), syncs()
-        if len(left) < before:
-            deadline = time.monotonic() + patience
+        before, left, now = len(left), syncs(), copies()
+        if len(left) < before or now < fewest:
+            fewest, deadline = now, time.monotonic() + patience
     return left
+
+
+def copies() -> int:
+    """Count the copies there are: their rows, not their contents."""
+    return len(kubectl("get", "configmaps", "--all-namespaces", COPIES_SELECTOR, "--no-headers").splitlines())
 
 
 def syncs() -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from configmapsync.conditions import Report
 from configmapsync.content import SourceObject
 from configmapsync.fights import hold_off
 from configmapsync.names import FINALIZER, NamespacedName
-from configmapsync.planning import Outcome, Plan
+from configmapsync.planning import Outcome, Plan, owns
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus
 from kube.errors import Forbidden
@@ -131,7 +131,9 @@ class Reconciler:
         except Forbidden as error:  # nobody can tell what the copies should be: they stay
             message = f'source ConfigMap "{record.sync.source}" or the right to it may not be read: {error}'
             verdict = Outcome("", Reason.NOT_AUTHORIZED, message)
-            return None, Plan(verdict=verdict, finalizer=bool(self._caches.copies_naming(record)))
+            copies = self._caches.copies_naming(record)
+            ours = any(owns(record.sync, copy, self._caches.is_living) for copy in copies)
+            return None, Plan(verdict=verdict, finalizer=ours)
         planned = hold_off(planned, name, contested)
         for outcome in planned.settled:
             if outcome.reason in TAKEN:  # its place becomes free without any change of ours

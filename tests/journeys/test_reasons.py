@@ -1,0 +1,201 @@
+"""One word for one thing: every reason is reached, and stands in the condition, in the event, in the metric and in the log line alike."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from configmapsync.reasons import Reason
+from tests.journeys.rivals import resetting
+from tests.journeys.scrape import scrape
+from tests.journeys.stage import Stage
+from tests.support.eventually import wait_until
+from tests.support.processes import Process, free_port
+
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+HELD = {"finalizers": ["example.com/held"]}
+NO_FAILURES = frozenset({Reason.SYNCED, Reason.PROGRESSING, Reason.SUSPENDED})
+
+Situation = Callable[[Stage], AbstractContextManager[str]]  # yields the path of the sync whose reason it is
+SITUATIONS: dict[Reason, Situation] = {}
+
+
+def leads_to(reason: Reason) -> Callable[[Callable[[Stage], Iterator[str]]], None]:
+    """The decorated story ends with that reason; behind its `yield` it cleans up."""
+
+    def remember(story: Callable[[Stage], Iterator[str]]) -> None:
+        SITUATIONS[reason] = contextmanager(story)
+
+    return remember
+
+
+def served(stage: Stage) -> tuple[str, str, str]:
+    """A sync at rest: its own namespace, its destination, its path."""
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+    return home, there, sync
+
+
+@leads_to(Reason.SYNCED)
+def _(stage: Stage) -> Iterator[str]:
+    yield served(stage)[2]
+
+
+@leads_to(Reason.SUSPENDED)
+def _(stage: Stage) -> Iterator[str]:
+    yield stage.sync(stage.namespace(), destinationNamespaces=["x-*"], suspend=True)
+
+
+@leads_to(Reason.PROGRESSING)
+def _(stage: Stage) -> Iterator[str]:
+    _, there, sync = served(stage)
+    stage.edit(there, "config", metadata=HELD)
+    stage.delete(there, "config")
+    yield sync
+    stage.edit(there, "config", metadata={"finalizers": None})
+
+
+@leads_to(Reason.SOURCE_NOT_FOUND)
+def _(stage: Stage) -> Iterator[str]:
+    yield stage.sync(stage.namespace(), destinationNamespace=stage.namespace())
+
+
+@leads_to(Reason.NAMESPACE_NOT_FOUND)
+def _(stage: Stage) -> Iterator[str]:
+    home = stage.namespace()
+    stage.source(home)
+    yield stage.sync(home, destinationNamespace="there-is-none")
+
+
+@leads_to(Reason.NAMESPACE_TERMINATING)
+def _(stage: Stage) -> Iterator[str]:
+    _, there, sync = served(stage)
+    stage.put_configmap(there, "held")
+    stage.edit(there, "held", metadata=HELD)
+    stage.cluster.delete(f"/api/v1/namespaces/{there}")
+    yield sync
+    stage.edit(there, "held", metadata={"finalizers": None})
+
+
+@leads_to(Reason.NAMESPACE_DISABLED)
+def _(stage: Stage) -> Iterator[str]:
+    home = stage.namespace()
+    stage.source(home)
+    yield stage.sync(home, destinationNamespace=stage.namespace(labels={"apps.nishaf.info/sync": "disabled"}))
+
+
+@leads_to(Reason.DESTINATION_CONFLICT)
+def _(stage: Stage) -> Iterator[str]:
+    home, taken = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.put_configmap(taken, "config", data={"somebody": "else"})
+    yield stage.sync(home, destinationNamespace=taken)
+
+
+@leads_to(Reason.DESTINATION_CONTESTED)
+def _(stage: Stage) -> Iterator[str]:
+    _, there, older = served(stage)
+    home = stage.namespace()
+    stage.source(home)
+    yield stage.younger_sync(older, home, destinationNamespace=there)
+
+
+@leads_to(Reason.CONTESTED)
+def _(stage: Stage) -> Iterator[str]:
+    _, there, sync = served(stage)
+    with resetting(stage, there, {"from": "git"}, "argocd-controller"):
+        yield sync
+
+
+@leads_to(Reason.LOOP_DETECTED)
+def _(stage: Stage) -> Iterator[str]:
+    home, there, older = served(stage)
+    yield stage.younger_sync(older, there, destinationNamespace=home)
+
+
+@leads_to(Reason.NOT_AUTHORIZED)
+def _(stage: Stage) -> Iterator[str]:
+    home = stage.namespace()
+    stage.source(home)
+    yield stage.sync(home, destinationNamespace=stage.namespace(), serviceAccountName="has-no-rights")
+
+
+@leads_to(Reason.TOO_LARGE)
+def _(stage: Stage) -> Iterator[str]:
+    home = stage.namespace()
+    stage.source(home)
+    stage.edit(home, "config", metadata={"annotations": {"notes": "x" * 262_000}})
+    yield stage.sync(home, destinationNamespace=stage.namespace(), copyMetadata={"annotations": ["notes"]})
+
+
+@leads_to(Reason.WRITE_FAILED)
+def _(stage: Stage) -> Iterator[str]:
+    home, there = stage.namespace(), stage.namespace(labels={"refuses": stage.tag})
+    stage.source(home)
+    name = f"refuses-{stage.tag}"
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["*"]}]
+    webhook = {
+        "name": "nobody.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1/nobody-answers"},
+        "rules": rules,
+        "namespaceSelector": {"matchLabels": {"refuses": stage.tag}},
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    stage.cluster.create(WEBHOOKS, {**kind, "metadata": {"name": name}, "webhooks": [webhook]})
+    try:
+        trial = f"/api/v1/namespaces/{there}/configmaps?dryRun=All"
+        wait_until(lambda: stage.cluster.request("POST", trial, SMALL).status != 201)
+        yield stage.sync(home, destinationNamespace=there)
+    finally:
+        stage.cluster.delete(f"{WEBHOOKS}/{name}")
+
+
+@leads_to(Reason.INVALID_SPEC)
+def _(stage: Stage) -> Iterator[str]:
+    home = stage.namespace()
+    yield stage.sync(home, destinationNamespace=home, metadata={"labels": {"-no label-": "x"}})
+
+
+SMALL = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "small"}}
+
+
+def test_there_is_a_story_for_every_reason() -> None:
+    assert set(SITUATIONS) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_condition_event_metric_and_log_line_say_the_same_word(
+    stage: Stage, start_reconciler: Callable[..., Process], reason: Reason
+) -> None:
+    port = free_port()
+    reconciler = start_reconciler(port=port)
+
+    with SITUATIONS[reason](stage) as sync:
+        wait_until(lambda: stage.condition(sync).get("reason") == reason, 20)
+        namespace, name = sync.split("/")[-3::2]
+
+        wait_until(lambda: reason in events_about(stage, namespace, name))
+        assert reason in words_logged(reconciler, f"{namespace}/{name}")
+        told = scrape(port)
+        assert told.value("configmapsync_syncs", reason=reason) >= 1
+        assert bool(told.value("configmapsync_failures", reason=reason)) == (reason not in NO_FAILURES)
+
+
+def events_about(stage: Stage, namespace: str, name: str) -> set[str]:
+    """The reasons of all events on a sync."""
+    events = stage.cluster.get(f"/api/v1/namespaces/{namespace}/events")["items"]
+    return {event["reason"] for event in events if event["involvedObject"].get("name") == name}
+
+
+def words_logged(reconciler: Process, sync: str) -> set[str]:
+    """The reasons under which a sync was reported in the log."""
+    lines = [json.loads(line) for line in reconciler.output().splitlines() if line.endswith("}")]
+    return {line["reason"] for line in lines if line["event"] == "reported" and line["sync"] == sync}

@@ -59,3 +59,11 @@ def test_an_image_that_floats_is_refused(image: str) -> None:
 
 def test_what_cannot_be_built_is_an_error(tmp_path: Path) -> None:
     assert run("--overlay", tmp_path).returncode != 0
+
+
+def test_the_installer_is_the_same_in_one_file() -> None:
+    root, tools = CONFIG.parent, f"BIN={Path(sys.executable).parent}"
+    command = ["make", "--directory", root, "--old-file=kubectl", "build-installer", tools, "IMG=example.com/sync:7"]
+    subprocess.run(command, capture_output=True, timeout=60, check=True)
+
+    assert (root / "dist" / "install.yaml").read_text() == run("--image", "example.com/sync:7").stdout

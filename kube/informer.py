@@ -148,6 +148,14 @@ class Informer(Generic[R]):
             if version == 0:
                 self._note_seen(place)  # a list on its way may have passed the place already
 
+    def learn(self, new: R) -> None:
+        """Put in what was read, and tell the handlers as if the watch had brought it: for news that concern others than who has read it.
+
+        The watch will not tell of it any more.
+        """
+        if (new.namespace, new.name) in self._records or _number(new.resource_version) > self._reached:
+            self._change(new)
+
     def forget(self, namespace: str, name: str, version: str | None = None) -> None:
         """Take out what a request of ours removed or did not find; no handler is called.
 

@@ -127,7 +127,7 @@ class Writer:
             self._caches.obstacles.gone(key)
             return
         if record.managed:
-            self._caches.copies.record(record)
+            self._caches.copies.learn(record)  # it may be another sync's
             self._caches.obstacles.gone(key)
         else:
             self._forget(key, record)

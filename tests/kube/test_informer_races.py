@@ -108,6 +108,26 @@ async def test_a_namesake_made_after_our_deletion_is_not_forgotten_with_it(bench
     assert bench.held() == {"a": 12}
 
 
+async def test_what_one_reads_and_others_have_to_know_is_told_once(bench: Bench) -> None:
+    bench.list(5, {"a": 5})
+    bench.cache.learn(of("a", 7))
+    assert bench.known == {"a": 7}
+    bench.known["a"] = 0
+    bench.cache.changed("MODIFIED", raw("a", 7))
+    assert bench.known == {"a": 0}
+    bench.cache.changed("MODIFIED", raw("a", 8))
+    assert bench.known == bench.held() == {"a": 8}
+
+
+async def test_what_is_read_too_late_is_told_to_nobody(bench: Bench) -> None:
+    bench.list(5, {"a": 5, "b": 5})
+    bench.cache.changed("MODIFIED", raw("a", 8))
+    bench.cache.changed("DELETED", raw("b", 9))
+    bench.cache.learn(of("a", 7))
+    bench.cache.learn(of("b", 6))
+    assert bench.known == bench.held() == {"a": 8}
+
+
 async def test_what_was_forgotten_is_not_brought_back_by_its_own_echo(bench: Bench) -> None:
     bench.wrote("a", 10)
     bench.removed("a", 10)

@@ -15,6 +15,7 @@ import yaml
 from devcluster.access import Access
 from devcluster.admin import put_object
 from devcluster.admission.endpoint import WebhookEndpoints
+from devcluster.audit import AuditLog
 from devcluster.catalog import Catalog
 from devcluster.controllers.actor import Actor
 from devcluster.controllers.namespaces import Namespaces
@@ -49,7 +50,7 @@ class InMemoryCluster:
         """
         self._seconds = seconds
         self.store = Store()
-        access = Access(self.store, {}, _signing_key(), WebhookEndpoints({}), self.now)
+        access = Access(self.store, {}, _signing_key(), WebhookEndpoints({}), self.now, AuditLog(None))
         self._catalog = Catalog(self.store)
         self._registry = Registry(self.store, access, self.now)
         self._resources = Resources(self.store, self._catalog, self._registry, access, self.now)

@@ -130,6 +130,7 @@ class App:
             self.metrics,
             wake=self.queue.add,
             wrote=self._wrote,
+            overtaken=self.fights.overtaken,
             waiting=self.caches.obstacles.waiting,
             parallel=settings.parallel_writes,
         )

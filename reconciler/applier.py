@@ -17,7 +17,7 @@ from configmapsync.names import NamespacedName
 from configmapsync.planning import Outcome, Write
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
-from kube.errors import ApiError, Retry, retry_of
+from kube.errors import ApiError, Conflict, Retry, retry_of
 from reconciler.failures import is_stale, outcome_of
 from reconciler.metrics import DONE, FAILED, STALE, Metrics
 from reconciler.writer import Writer
@@ -67,6 +67,7 @@ class Applier:
         *,
         wake: Callable[[NamespacedName], None],
         wrote: Callable[[NamespacedName, Write], None],
+        overtaken: Callable[[NamespacedName, Write], None],
         waiting: Callable[[NamespacedName], Iterable[NamespacedName]],
         parallel: int,
     ) -> None:
@@ -78,6 +79,7 @@ class Applier:
             metrics: count writes.
             wake: has a sync reconciled.
             wrote: is told of every write that succeeded.
+            overtaken: is told of every write that came too late, for somebody else had written the copy.
             waiting: the syncs that wait for a place to change.
             parallel: the most writes in flight.
         """
@@ -86,6 +88,7 @@ class Applier:
         self._metrics = metrics
         self._wake = wake
         self._wrote = wrote
+        self._overtaken = overtaken
         self._waiting = waiting
         self._parallel = parallel
         self._slots = asyncio.Semaphore(parallel)
@@ -206,13 +209,10 @@ class Applier:
             self._wake(other)  # our own writes make no events for us, but they may be news for another sync
         self._metrics.wrote(write.verb, DONE)
         self._log.debug("wrote", verb=write.verb, why=write.why, **_names(sync, write))
-        if not stands:
-            self._wake(
-                sync
-            )  # no event tells of it; how often it is worth trying is for `configmapsync/fights.py` to say
-            return Outcome(
-                write.key.namespace, Reason.PROGRESSING, f"{write.verb} {write.key}: something else was stored"
-            )
+        if not stands:  # no event tells of it; how often it is worth trying is for `configmapsync/fights.py` to say
+            self._wake(sync)
+            message = f"{write.verb} {write.key}: something else was stored"
+            return Outcome(write.key.namespace, Reason.PROGRESSING, message)
         if write.template is not None:
             self._written.add(sync)
         return Outcome(write.key.namespace, Reason.SYNCED)
@@ -225,6 +225,8 @@ class Applier:
         held = Held(asyncio.get_running_loop().time() + delay, outcome, says, final)
         self._held.setdefault(sync, {})[write.key] = held
         self._metrics.wrote(write.verb, STALE if stale else FAILED)
+        if isinstance(error, Conflict):
+            self._overtaken(sync, write)
         if stale:
             self._wake(sync)  # the world was not as planned; the caches know better now
         self._log.warning(

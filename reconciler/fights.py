@@ -6,7 +6,7 @@ shows itself again, after five more writes.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configmapsync.content import CopyRecord
 from configmapsync.fights import NOTHING, WITHIN, Done, History, Opponent, after, sentence
@@ -20,6 +20,8 @@ from reconciler.metrics import Metrics
 from reconciler.writer import MANAGER
 
 RULES = (Rule("configmaps", ("get",), why="who keeps rewriting a copy"),)
+
+SOMEBODY_ELSES = ""  # no version of ours
 
 Place = NamespacedName
 CopyAt = Callable[[Place], CopyRecord | None]
@@ -71,13 +73,13 @@ class Fights:
 
     def wrote(self, sync: NamespacedName, write: Write) -> bool:
         """Remember a write that the API server took; returns whether it only repaired what something else had changed."""
-        lane = (sync, write.key)
-        former = self._histories.pop(lane, None)
-        history = self._histories[lane] = after(former, self._done(write), drifted=_drifted(write))
-        self._forget_old()
-        if history.contested:
-            self._contest(sync, write.key, history)
+        history = self._remember(sync, write, self._done(write))
         return bool(history.repairs) and history.repairs[-1] == history.last.at
+
+    def overtaken(self, sync: NamespacedName, write: Write) -> None:
+        """Remember a write that came too late: somebody else had written the copy. Who does so all the time would keep us trying for ever."""
+        if write.template is not None:
+            self._remember(sync, write, replace(self._done(write), left=SOMEBODY_ELSES))
 
     async def contested(self, sync: NamespacedName) -> dict[Place, str]:
         """What is to be left alone now, each place with a sentence that names who is in the way, where that can be told."""
@@ -102,6 +104,14 @@ class Fights:
     def forget(self, sync: NamespacedName) -> None:
         """A sync is gone, and its fights with it."""
         self._contests.pop(sync, None)
+
+    def _remember(self, sync: NamespacedName, write: Write, done: Done) -> History:
+        former = self._histories.pop((sync, write.key), None)
+        history = self._histories[sync, write.key] = after(former, done, drifted=_drifted(write))
+        self._forget_old()
+        if history.contested:
+            self._contest(sync, write.key, history)
+        return history
 
     def _done(self, write: Write) -> Done:
         found = write.record.resource_version if write.record else None

@@ -1,6 +1,7 @@
 """Who else writes to a copy: tools that put it back or take it away whenever they see it, and a webhook that changes what is written."""
 
 import base64
+import itertools
 import json
 import ssl
 import threading
@@ -22,16 +23,17 @@ MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 class Rival:
     """Looks at a copy again and again, and undoes what we wrote."""
 
-    def __init__(self, look: Callable[[], bool]) -> None:
+    def __init__(self, look: Callable[[], bool], every: float = EVERY_SECONDS) -> None:
         """Begin; `look` returns whether there was something to undo."""
         self._look = look
+        self._every = every
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self.undone = 0
         self._thread.start()
 
     def _work(self) -> None:
-        while not self._stopped.wait(EVERY_SECONDS):
+        while not self._stopped.wait(self._every):
             self.undone += self._look()
 
     def stop(self) -> None:
@@ -59,6 +61,19 @@ def resetting(stage: Stage, namespace: str, data: dict[str, str], manager: str) 
 
 
 @contextmanager
+def hammering(stage: Stage, namespace: str, manager: str) -> Iterator[Rival]:
+    """A program that keeps its own heartbeat in a copy, faster than anybody could answer."""
+    path = f"{stage.configmap_path(namespace, 'config')}?fieldManager={manager}"
+    beats = itertools.count()
+
+    def look() -> bool:
+        beat = {"data": {"heartbeat": str(next(beats))}}
+        return stage.cluster.request("PATCH", path, beat, content_type="application/merge-patch+json").status == 200
+
+    yield from _while_at_it(Rival(look, every=0.0))
+
+
+@contextmanager
 def pruning(stage: Stage, namespace: str) -> Iterator[Rival]:
     """A tool that removes what it does not know."""
     path = stage.configmap_path(namespace, "config")
@@ -70,6 +85,15 @@ def _while_at_it(rival: Rival) -> Iterator[Rival]:
         yield rival
     finally:
         rival.stop()
+
+
+@contextmanager
+def bringing_back(stage: Stage, copy: Any) -> Iterator[Rival]:
+    """A tool that has the copy in its repository, marks and all, and makes it again whenever it is gone."""
+    metadata = {part: copy["metadata"][part] for part in ("name", "namespace", "labels", "annotations")}
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": copy["data"]}
+    path = f"/api/v1/namespaces/{metadata['namespace']}/configmaps"
+    yield from _while_at_it(Rival(lambda: stage.cluster.request("POST", path, document).status == 201))
 
 
 @contextmanager

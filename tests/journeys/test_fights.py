@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from configmapsync.fights import REPAIRS
-from tests.journeys.rivals import defaulting, pruning, resetting
+from tests.journeys.rivals import bringing_back, defaulting, hammering, pruning, resetting
 from tests.journeys.stage import Stage, content_of
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
@@ -76,6 +76,37 @@ def test_a_tool_that_prunes_a_copy_is_answered_once_a_minute(stage: Stage, recon
         undone_no_more(stage, lambda: rival.undone)
 
         assert REPAIRS <= rival.undone <= REPAIRS + 2
+
+
+def test_a_program_that_writes_faster_than_anybody_could_answer_is_named_and_left_alone(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    with hammering(stage, there, "heartbeat"):
+        said = f'field manager "heartbeat" keeps rewriting ConfigMap "{there}/config"'
+        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+
+        undone_no_more(stage, lambda: reconciler.output().count("write failed"))
+
+
+def test_a_tool_that_brings_back_what_we_remove_is_answered_once_a_minute(stage: Stage, reconciler: Process) -> None:
+    home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[there, elsewhere])
+    copy = stage.copy_becomes(content, elsewhere)
+
+    with bringing_back(stage, copy) as rival:
+        stage.edit_sync(sync, destinationNamespaces=[there])
+        said = f'something keeps deleting ConfigMap "{elsewhere}/config", or bringing it back'
+        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+        undone_no_more(stage, lambda: rival.undone)
+
+        assert REPAIRS <= rival.undone <= REPAIRS + 2
+        stage.copy_becomes(content, there)
 
 
 def test_a_webhook_that_changes_what_is_written_is_said_to_be_there_and_copies_heal_without_it(

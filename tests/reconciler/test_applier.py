@@ -48,12 +48,15 @@ class Bench:
     def __init__(self, parallel: int = 4) -> None:
         self.writer = ScriptedWriter()
         self.woken: list[NamespacedName] = []
+        self.wrote: list[str] = []
+        self.overtaken: list[str] = []
         self.applier = Applier(
             self.writer,  # type: ignore[arg-type]
             Backoff(random.Random(1)),  # noqa: S311
             Metrics(CollectorRegistry()),
             wake=self.woken.append,
-            wrote=lambda _sync, _write: None,
+            wrote=lambda _sync, write: self.wrote.append(write.key.namespace),
+            overtaken=lambda _sync, write: self.overtaken.append(write.key.namespace),
             waiting=lambda _place: (),
             parallel=parallel,
         )
@@ -176,6 +179,7 @@ async def test_a_conflict_is_no_failure_but_wakes_the_sync_to_look_again() -> No
 
     assert await bench.apply(write("moved", version="1")) == {"moved": Reason.PROGRESSING}
     assert bench.woken == [SYNC]
+    assert (bench.overtaken, bench.wrote) == (["moved"], [])
 
 
 async def test_what_only_other_content_can_mend_waits_for_other_content() -> None:

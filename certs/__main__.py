@@ -43,7 +43,7 @@ async def _guarded(settings: Settings) -> int:
     try:
         await (_inspect if settings.command == "inspect" else _ensure)(settings)
     except (ApiError, ConfigurationError, NotOursError, UnsettledError, OSError) as error:
-        log.error("not done", command=settings.command, problem=str(error))  # noqa: TRY400 - the traceback says nothing more
+        log.error("not done", command=settings.command, error=str(error))  # noqa: TRY400 - the traceback says nothing more
         return 1
     return 0
 

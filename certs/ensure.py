@@ -72,14 +72,14 @@ class Ensurer:
         now = self.clock()
         decision = self._asked(Renewal.ALL) or rotation.authority_due(stored.material, now)
         if not decision.renew:
-            log.info("authority kept", reason=decision.reason)
+            log.info("authority kept", why=decision.reason)
             return stored
         renewed = rotation.with_new_authority(stored.material, self.order, now)
         saved = await self.store.save(renewed, stored.version)
         log.info(
             "authority made",
             place=self.store.place,
-            reason=decision.reason,
+            why=decision.reason,
             **_told(renewed.authorities, renewed.authority_key),
         )
         return saved
@@ -88,7 +88,7 @@ class Ensurer:
         asked = self._asked(Renewal.CERTIFICATE)
         decision = asked or rotation.serving_due(stored.material, self.order, self.clock())
         if not decision.renew:
-            log.info("certificate kept", reason=decision.reason)
+            log.info("certificate kept", why=decision.reason)
             return stored
         if rotation.trust_is_new(stored.material):
             await asyncio.sleep(self.settling.total_seconds())
@@ -97,7 +97,7 @@ class Ensurer:
         log.info(
             "certificate made",
             place=self.store.place,
-            reason=decision.reason,
+            why=decision.reason,
             **_told(renewed.certificate, renewed.key),
         )
         return saved

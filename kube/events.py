@@ -150,7 +150,7 @@ class EventRecorder:
     def _complain(self, what: str) -> None:
         """Say it once, until an event is written again or the complaint is another one."""
         if what != self._complaint:
-            self._log.warning("events are lost", problem=what)
+            self._log.warning("events are lost", error=what)
         self._complaint = what
 
 

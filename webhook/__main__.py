@@ -40,7 +40,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> int:
         async with await Connection.open(connecting, RequestMetrics(registry)) as connection:
             return await Webhook(settings, connection, registry).run(stop)
     except (ConfigurationError, OSError) as error:
-        log.error("cannot start", problem=str(error))  # noqa: TRY400 - the traceback says nothing more
+        log.error("cannot start", error=str(error))  # noqa: TRY400 - the traceback says nothing more
         return EXIT_CANNOT_START
 
 

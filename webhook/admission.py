@@ -140,7 +140,7 @@ def _refused(review: Review, errors: Sequence[FieldError], warnings: Sequence[st
 
 def _undecided(review: Review, error: ApiError | TimeoutError) -> Answer:
     """Refuse what could not be judged: a webhook that guesses would be none."""
-    problem = str(error) or "no answer in time"
-    log.warning("not judged", sync=f"{review.request.namespace}/{review.request.name}", problem=problem)
+    told = str(error) or "no answer in time"
+    log.warning("not judged", sync=f"{review.request.namespace}/{review.request.name}", error=told)
     message = "the API server did not tell the webhook what it must know to judge this; try again"
     return Answer(denied(review.request.uid, failure(503, "ServiceUnavailable", message)), "undecided")

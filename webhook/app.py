@@ -63,7 +63,7 @@ class Webhook:
         if self._settings.authorization is not AuthorizationMode.ENFORCE:
             log.warning("rights of users are not enforced", authorization=self._settings.authorization)
         health = await self._health.start()
-        log.info("started", health=str(health))
+        log.info("started", health_address=str(health))
         try:
             return await self._serve_beside(stop)
         finally:

@@ -85,7 +85,7 @@ class CertWatcher:
     def _tell(self, problem: str) -> None:
         """Log a problem once, not at every look."""
         if problem != self._problem:
-            log.warning("certificate not loaded", problem=problem, serving_on=self.served is not None)
+            log.warning("certificate not loaded", error=problem, serving_on=self.served is not None)
         self._problem = problem
 
     def _hand_out(self, connection: ssl.SSLObject, _name: str | None, _listener: ssl.SSLContext) -> None:

@@ -20,7 +20,7 @@ from reconciler.metrics import Metrics
 from reconciler.reconcile import Reconciler, ReportStep, Result
 
 REPORT_LANES = 4  # statuses written at the same time: few beside the copies, more than enough once those are written
-REPORT_PATIENCE = 1.0  # seconds that a report waits while other syncs wait for their copies
+REPORT_PATIENCE = 5.0  # seconds that a report waits, at most, while other syncs wait for their copies
 
 Word = str  # what became of a reconcile, for the metric
 

@@ -1,0 +1,63 @@
+"""The configuration page is true: every variable and flag it names is heard, and the defaults can be written as they stand there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from certs.settings import Settings as CertsSettings
+from reconciler.preview.settings import PlanSettings
+from reconciler.settings import ReconcilerSettings
+from runtime.settings import load
+from webhook.settings import Settings as WebhookSettings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+SECTIONS = {section.partition("\n")[0]: section for section in PAGE.split("\n## ")}
+ROW = re.compile(r"^\| (?:`-\w`, )?`--([\w-]+)` \| `(\w+)` \| (?:`(.*?)`)? \|", re.MULTILINE)
+PROCESSES: list[tuple[str, type[BaseSettings], list[str]]] = [
+    ("The reconciler", ReconcilerSettings, []),
+    ("The plan", PlanSettings, []),
+    ("The webhook", WebhookSettings, []),
+    ("The certificate tool", CertsSettings, ["inspect"]),
+]
+
+
+@pytest.mark.parametrize(("title", "settings", "arguments"), PROCESSES)
+def test_every_default_can_be_said_by_flag_and_by_variable(
+    monkeypatch: pytest.MonkeyPatch, title: str, settings: type[BaseSettings], arguments: list[str]
+) -> None:
+    rows = ROW.findall(SECTIONS[title])
+    untouched = load(settings, "test", arguments)
+    said = [(flag, variable, default) for flag, variable, default in rows if default]
+    assert len(rows) >= 5
+
+    flags = [
+        f"--{'no-' if default == 'false' else ''}{flag}" + ("" if default == "false" else f"={default}")
+        for flag, _, default in said
+    ]
+    assert load(settings, "test", [*arguments, *flags]) == untouched
+    for _, variable, default in said:
+        monkeypatch.setenv(variable, default)
+    assert load(settings, "test", arguments) == untouched
+
+
+@pytest.mark.parametrize(("title", "settings", "arguments"), PROCESSES)
+def test_every_variable_is_heard(
+    monkeypatch: pytest.MonkeyPatch, title: str, settings: type[BaseSettings], arguments: list[str]
+) -> None:
+    """What no setting takes, such as a list that is no JSON, is refused by every one that is not a text."""
+    texts = {
+        name
+        for name, field in settings.model_fields.items()
+        if field.annotation in {str, str | None, Path, Path | None}
+    }
+    for flag, variable, _ in ROW.findall(SECTIONS[title]):
+        monkeypatch.setenv(variable, "x{")
+        name = flag.replace("-", "_")
+        if name in texts and name not in {"listen", "health_address"}:
+            assert str(getattr(load(settings, "test", arguments), name)) == "x{"
+        else:
+            with pytest.raises(SystemExit):
+                load(settings, "test", arguments)
+        monkeypatch.delenv(variable)

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from configmapsync.names import API_VERSION, PLURAL
+from tests.journeys.conftest import install_crd
 from tests.journeys.scrape import scrape
 from tests.journeys.stage import Stage
+from tests.support.audit import Used, writes
 from tests.support.cluster import Cluster
+from tests.support.clusters import started
 from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.users import ADMIN
@@ -21,6 +23,7 @@ LEASE = "configmapsync-reconciler"
 AT_ONCE = 2.0  # seconds: what the design promises for a clean exit, and beyond the duration for any other
 SHORT = ("4", "3", "0.5")  # duration, deadline and retry period, in seconds
 LONG = ("60", "40", "0.5")  # nobody is replaced because of silence while a test looks
+CREATED = Used("", "configmaps", "create")
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
 
@@ -78,9 +81,9 @@ class Replicas:
         wait_until(lambda: replica.leads)
         return replica
 
-    def standby(self, times: tuple[str, str, str] = LONG) -> Replica:
+    def standby(self, times: tuple[str, str, str] = LONG, user: str = ADMIN) -> Replica:
         """Start one that waits."""
-        replica = self.start(times)
+        replica = self.start(times, user)
         replica.process.wait_for_line("somebody else leads")
         assert not replica.leads
         return replica
@@ -217,25 +220,37 @@ def test_after_a_kill_the_standby_takes_over_when_the_lease_has_run_out(replicas
     work.copied("orphaned")
 
 
-def test_a_leader_that_was_frozen_for_too_long_wakes_up_writes_nothing_and_ends(replicas: Replicas) -> None:
-    leader, standby = replicas.leader(SHORT), replicas.standby(LONG)
-    work = work_for(replicas.stage)
-    work.copied("value")
-    leader.stop()
-    wait_until(lambda: standby.leads, within=20)
-    since = replicas.version()
+@pytest.mark.only_on("devcluster", "real")
+def test_a_leader_that_was_frozen_for_too_long_wakes_up_writes_nothing_and_ends(
+    cluster: Cluster, start_process: Callable[..., Process], tmp_path: Path
+) -> None:
+    """Told by the API server's own log: one replica is alice, the other bob."""
+    log, folder = tmp_path / "audit.log", tmp_path / "audited"
+    folder.mkdir()
+    with started(cluster.kind, folder, audit_log=log) as own:
+        install_crd(own)
+        for user in ("alice", "bob"):
+            _bind_to_everything(own, user)
+        replicas = Replicas(Stage(own, own.new_namespace), start_process)
+        leader, standby = replicas.leader(SHORT, user="alice"), replicas.standby(LONG, user="bob")
+        work = work_for(replicas.stage)
+        work.copied("value")
+        assert writes(log, "bob") == []
+        assert CREATED in writes(log, "alice")
+        leader.stop()
+        wait_until(lambda: standby.leads, within=20)
+        written = writes(log, "alice")
 
-    standby.stop()  # so that only the old one could write now
-    work.edit("news")
-    leader.go_on()
+        standby.stop()  # so that only the old one could write now
+        work.edit("news")
+        leader.go_on()
 
-    assert leader.process.wait() == 1
-    assert "the Lease is lost" in leader.process.output()
-    assert replicas.history(f"/api/v1/namespaces/{work.there}/configmaps", since) == []
-    assert replicas.history(f"/apis/{API_VERSION}/namespaces/{work.home}/{PLURAL}", since) == []
-    standby.go_on()
-    work.copied("news")
-    assert standby.leads
+        assert leader.process.wait() == 1
+        assert "the Lease is lost" in leader.process.output()
+        assert writes(log, "alice") == written
+        standby.go_on()
+        work.copied("news")
+        assert standby.leads
 
 
 def test_a_leader_that_may_not_renew_ends_in_time_and_says_why(replicas: Replicas) -> None:

@@ -1,6 +1,7 @@
-"""What an API server's audit log tells of one user: every right that was used. Both kinds of cluster write the same form."""
+"""What an API server's audit log tells of one user: every right that was used, and how often. Both kinds of cluster write the same form."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +16,20 @@ class Used(NamedTuple):
     verb: str
 
 
+READING = frozenset({"get", "list", "watch"})
+
+
 def rights_used(log: Path, user: str) -> set[Used]:
     """The rights that `user` has used so far."""
-    used: set[Used] = set()
+    return set(_allowed(log, user))
+
+
+def writes(log: Path, user: str) -> list[Used]:
+    """Every request of `user` so far that may have changed something."""
+    return [used for used in _allowed(log, user) if used.verb not in READING]
+
+
+def _allowed(log: Path, user: str) -> Iterator[Used]:
     for line in log.read_text().splitlines():
         event = json.loads(line)
         reference = event.get("objectRef")
@@ -25,5 +37,4 @@ def rights_used(log: Path, user: str) -> set[Used]:
             continue
         if event.get("annotations", {}).get("authorization.k8s.io/decision") == ALLOWED:
             resource = "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
-            used.add(Used(reference.get("apiGroup", ""), resource, event["verb"]))
-    return used
+            yield Used(reference.get("apiGroup", ""), resource, event["verb"])

@@ -23,7 +23,7 @@ from tests.support.clusters import started
 from tests.support.eventually import wait_until
 from tests.support.processes import Process, free_port
 
-pytestmark = [needs_promtool, pytest.mark.only_on("devcluster")]
+pytestmark = [needs_promtool, pytest.mark.only_on("devcluster", "real")]
 
 MINUTES = 60
 AT = "50m"
@@ -184,6 +184,7 @@ def test_a_place_that_is_taken_is_told_by_its_reason(
     judge(tmp_path, hour(first, look()), ConfigMapSyncFailing=[told(reason="DestinationConflict")])
 
 
+@pytest.mark.only_on("devcluster")
 def test_writes_that_the_api_server_refuses_are_told_by_reason_and_by_rate_and_as_an_edit_that_is_stuck(
     stage: Stage, look: Callable[[], dict[str, Scrape]], fault: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_writes_that_the_api_server_refuses_are_told_by_reason_and_by_rate_and_a
     )
 
 
+@pytest.mark.only_on("devcluster")
 def test_a_webhook_that_cannot_ask_for_rights_is_told(
     stage: Stage, look: Callable[[], dict[str, Scrape]], fault: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -5,10 +5,12 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
 
+from tests.prometheus.drawing import draw
 from tests.prometheus.promtool import ROOT, needs_promtool, promtool
 
 DASHBOARD = json.loads((ROOT / "config" / "prometheus" / "dashboard.json").read_text())
@@ -75,3 +77,18 @@ def test_panels_lie_side_by_side() -> None:
         for x, y in itertools.product(range(place["w"]), range(place["h"])):
             other = cells.setdefault((place["x"] + x, place["y"] + y), panel["title"])
             assert other == panel["title"], f"{panel['title']} lies on {other}"
+
+
+def test_the_picture_shows_every_panel_and_no_line_where_nothing_was_answered() -> None:
+    def answer(query: str) -> list[dict[str, Any]]:
+        times = (0, 2, 4, 60, 62)
+        return [{"metric": {"name": "<copies>"}, "values": [(time, "1.5") for time in times]}] if "age" in query else []
+
+    page = draw(DASHBOARD, answer, 1200)
+
+    drawing = ET.fromstring(page)  # noqa: S314 - drawn by us
+    texts = {element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
+    assert {panel["title"] for panel in DRAWN} <= texts
+    assert {"No data", "<copies>"} <= texts
+    lines = [element.get("d") or "" for element in drawing.iter("{http://www.w3.org/2000/svg}path")]
+    assert len([line for line in lines if "L" in line]) == 2

@@ -63,7 +63,7 @@ format: venv ## let ruff format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-manifests: kubectl ## write what is generated: config/crd from the models, the chart's templates from config/
+manifests: kubectl ## write what is generated: CRD, roles, reference pages from the code, the chart from config/
 	$(BIN)/python hack/manifests.py
 	$(BIN)/python hack/chart.py
 

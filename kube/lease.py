@@ -150,9 +150,9 @@ class Elector:
                 elif self._version is not None:
                     await self._follow()
                 self.problem = None
-                pause = min(self._pause(), self._free_in)
+                pause = min(self._pause() / 2, self._free_in)  # between two watches as well a release is seen soon
             except (Conflict, AlreadyExists):
-                pause = self._pause()  # somebody was faster
+                pause = self._pause() / 2  # somebody was faster
             except ApiError as error:
                 self._note(error)
                 pause = max(self._pause(), min(error.retry_after or 0.0, self._timing.duration))

@@ -478,7 +478,24 @@ async def test_watches_that_end_at_once_are_not_opened_all_the_time(scene: Scene
 
     await asyncio.sleep(60)
 
-    assert second.line.count()["WATCH"] <= 60 / RETRY + 1
+    assert second.line.count()["WATCH"] <= 60 / (RETRY / 2) + 1
+
+
+@pytest.mark.parametrize("after", [10 + step / 4 for step in range(8)])
+async def test_a_release_between_two_watches_is_noticed_within_two_seconds(scene: Scene, after: float) -> None:
+    first = await scene.leader()
+    second = Candidate(scene.board, "second")
+    second.line.watches_end = True
+    scene.start(second)
+    await asyncio.sleep(after)
+
+    first.done.set()
+    await first.task
+    given_back = now()
+    await asyncio.sleep(2)
+
+    assert second.elector.leading
+    assert second.terms[0] - given_back < 2
 
 
 # The fence

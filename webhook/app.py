@@ -44,7 +44,7 @@ class Webhook:
         self._draining = False
         self._metrics = Metrics(registry)
         self._health = HealthServer(Address.parse(settings.health_address), registry)
-        self._watcher = CertWatcher(settings.certificate_dir, self._served)
+        self._watcher = CertWatcher(settings.certificate_dir, self._served, self._metrics.certificate_unusable)
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
         self._world = World(connection, settings.protected(), rng)
         authorizer = Authorizer(connection, self._loop.time, self._metrics.access_review_answered)

@@ -42,9 +42,22 @@ class ServedPair:
 class CertWatcher:
     """Follows the pair in a directory; `listener_context` is what a server listens with, for its whole life."""
 
-    def __init__(self, directory: Path, on_served: Callable[[ServedPair], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        on_served: Callable[[ServedPair], None],
+        on_failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; nothing is read before `look` or `run`.
+
+        Args:
+            directory: with the pair.
+            on_served: told of each pair that is served from now on.
+            on_failed: told at each look that finds no pair which can be served.
+        """
         self._directory = directory
         self._on_served = on_served
+        self._on_failed = on_failed
         self._seen: tuple[bytes, bytes] | None = None
         self._problem: str | None = None
         self._first = asyncio.Event()
@@ -76,6 +89,7 @@ class CertWatcher:
             pair = _load(generation, files)
         except UnusablePairError as error:
             self._tell(f"{self._directory}: {error}")
+            self._on_failed()
             return
         self._seen, self._problem, self.served = files, None, pair
         self._first.set()

@@ -52,6 +52,14 @@ class Metrics:
             ["answer"],
             registry=registry,
         )
+        self._certificates = Counter(
+            "certwatcher_read_certificate", "Certificates that were read and are served since.", registry=registry
+        )
+        self._certificate_errors = Counter(
+            "certwatcher_read_certificate_errors",
+            "Looks, four a second, that found no certificate which can be served; an older one may be served on.",
+            registry=registry,
+        )
         self._expiry = Gauge(
             "configmapsync_certificate_expiry_timestamp_seconds",
             "End of the serving certificate's life, by the serial that is served.",
@@ -84,8 +92,13 @@ class Metrics:
 
     def certificate_served(self, serial: str, expires: datetime) -> None:
         """Tell which certificate new connections get; there is one at a time."""
+        self._certificates.inc()
         self._expiry.clear()
         self._expiry.labels(serial).set(expires.timestamp())
+
+    def certificate_unusable(self) -> None:
+        """Count a look that found nothing to serve."""
+        self._certificate_errors.inc()
 
     def access_review_answered(self, allowed: bool) -> None:
         """Count an answer on what somebody may do."""

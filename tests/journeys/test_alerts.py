@@ -230,6 +230,26 @@ def test_a_webhook_that_cannot_ask_for_rights_is_told(
     )
 
 
+@pytest.mark.only_on("devcluster")
+def test_a_certificate_without_its_key_is_told_while_the_old_one_is_served(
+    look: Callable[[], dict[str, Scrape]], guard: Guard, tmp_path: Path
+) -> None:
+    first = look()
+    generation = (guard.folder / "tls" / "..data").resolve()
+    key = (generation / "tls.key").read_bytes()
+    (generation / "tls.key").unlink()
+    errors = first["webhook-0"].value("certwatcher_read_certificate_errors_total")
+    wait_until(lambda: grown(look, errors))
+    second = look()
+    (generation / "tls.key").write_bytes(key)
+
+    judge(tmp_path, hour(first, second), ConfigMapSyncCertificateUnusable=[told(pod="webhook-0")])
+
+
+def grown(look: Callable[[], dict[str, Scrape]], errors: float) -> None:
+    assert look()["webhook-0"].value("certwatcher_read_certificate_errors_total") > errors
+
+
 def leaders(scraped: dict[str, Scrape]) -> int:
     return sum(int(each.value("leader_election_master_status")) for each in scraped.values())
 

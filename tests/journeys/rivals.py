@@ -96,18 +96,30 @@ def bringing_back(stage: Stage, copy: Any) -> Iterator[Rival]:
     yield from _while_at_it(Rival(lambda: stage.cluster.request("POST", path, document).status == 201))
 
 
+def adds_a_key(configmap: dict[str, Any]) -> dict[str, Any]:
+    """Data as a policy wants it."""
+    return {"op": "add", "path": "/data", "value": (configmap.get("data") or {}) | {"policy": "on"}}
+
+
+def takes_the_labels_off(_configmap: dict[str, Any]) -> dict[str, Any]:
+    """Labels as a policy wants them."""
+    return {"op": "add", "path": "/metadata/labels", "value": {"app.kubernetes.io/managed-by": "policy"}}
+
+
 @contextmanager
-def defaulting(stage: Stage, namespace: str, folder: Path, now: datetime) -> Iterator[list[str]]:
-    """A mutating webhook that adds a key to every ConfigMap of a namespace; gives the operations it was asked about."""
+def changing(
+    stage: Stage, namespace: str, change: Callable[[dict[str, Any]], dict[str, Any]], folder: Path, now: datetime
+) -> Iterator[list[str]]:
+    """A mutating webhook that changes every ConfigMap `config` of a namespace; gives the operations it was asked about."""
     authority = Authority(folder, now)
     pair = authority.server("webhook", ["localhost"], [LOCAL_ADDRESS])
     asked: list[str] = []
-    server = ThreadingHTTPServer((LOCAL_ADDRESS, 0), _handler(asked))
+    server = ThreadingHTTPServer((LOCAL_ADDRESS, 0), _handler(asked, change))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    name = f"defaulting-{stage.tag}"
+    name = f"changing-{stage.tag}"
     bundle = base64.b64encode(authority.pair.certificate.read_bytes()).decode()
     stage.cluster.create(
         MUTATING, _registration(name, namespace, f"https://{LOCAL_ADDRESS}:{server.server_port}/", bundle)
@@ -125,7 +137,7 @@ def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str,
         {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE", "UPDATE"]}
     ]
     webhook = {
-        "name": "defaulting.example.com",
+        "name": "changing.example.com",
         "clientConfig": {"url": url, "caBundle": bundle},
         "rules": rules,
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
@@ -144,13 +156,13 @@ def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str,
     }
 
 
-def _handler(asked: list[str]) -> type[BaseHTTPRequestHandler]:
+def _handler(asked: list[str], change: Callable[[dict[str, Any]], dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             request = review["request"]
             asked.append(request["operation"])
-            patch = [{"op": "add", "path": "/data", "value": (request["object"].get("data") or {}) | {"policy": "on"}}]
+            patch = [change(request["object"])]
             response = {
                 "uid": request["uid"],
                 "allowed": True,

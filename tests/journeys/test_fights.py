@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from configmapsync.fights import REPAIRS
-from tests.journeys.rivals import bringing_back, defaulting, hammering, pruning, resetting
+from tests.journeys.rivals import (
+    adds_a_key,
+    bringing_back,
+    changing,
+    hammering,
+    pruning,
+    resetting,
+    takes_the_labels_off,
+)
 from tests.journeys.stage import Stage, content_of
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
@@ -117,7 +125,7 @@ def test_a_webhook_that_changes_what_is_written_is_said_to_be_there_and_copies_h
     content = stage.source(home)
     now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on
 
-    with defaulting(stage, there, tmp_path, now):
+    with changing(stage, there, adds_a_key, tmp_path, now):
         sync = stage.sync(home, destinationNamespace=there)
         said = f'an admission webhook changes what is written to ConfigMap "{there}/config"'
         wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
@@ -134,9 +142,25 @@ def test_a_webhook_that_changes_what_is_written_makes_no_hot_loop(
     stage.source(home)
     now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on
 
-    with defaulting(stage, there, tmp_path, now) as asked:
+    with changing(stage, there, adds_a_key, tmp_path, now) as asked:
         sync = stage.sync(home, destinationNamespace=there)
         stage.ready_becomes(sync, "False", "Contested")
+        undone_no_more(stage, lambda: len(asked))
+
+        assert len(asked) <= REPAIRS + 2
+
+
+@pytest.mark.parametrize(("policy", "reason"), [("Fail", "DestinationConflict"), ("Adopt", "Contested")])
+def test_a_webhook_that_takes_our_labels_off_takes_the_copy_from_us(
+    stage: Stage, reconciler: Process, tmp_path: Path, policy: str, reason: str
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on
+
+    with changing(stage, there, takes_the_labels_off, tmp_path, now) as asked:
+        sync = stage.sync(home, destinationNamespace=there, conflictPolicy=policy)
+        stage.ready_becomes(sync, "False", reason)
         undone_no_more(stage, lambda: len(asked))
 
         assert len(asked) <= REPAIRS + 2

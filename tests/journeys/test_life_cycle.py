@@ -251,3 +251,23 @@ def _ready_because(stage: Stage, sync: str, reason: str) -> Any:
     ready = stage.condition(sync)
     assert ready.get("reason") == reason
     return ready
+
+
+@pytest.mark.controllers
+@pytest.mark.only_on("devcluster")
+def test_a_namespace_that_goes_in_the_middle_of_a_write_is_served_when_it_is_back(
+    stage: Stage, reconciler: Process, fault: Callable[..., None]
+) -> None:
+    home, there, other = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    fault("delay", verb="create", resource="configmaps", namespace=there, seconds=1, times=1)
+    sync = stage.sync(home, destinationNamespaces=[there, other])
+    stage.copy_becomes(content, other)
+
+    stage.cluster.delete(f"/api/v1/namespaces/{there}")
+
+    wait_until(lambda: stage.cluster.find(f"/api/v1/namespaces/{there}") is None)
+    stage.ready_becomes(sync, "False", "NamespaceNotFound")
+    stage.cluster.add_namespace(there)
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")

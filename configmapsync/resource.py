@@ -317,9 +317,11 @@ def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
 
     Raises:
         InvalidResource: the spec is not of the right shape.
-        ValueError: the text is not JSON.
+        ValueError: the text is not JSON, or no object.
     """
     raw = json.loads(document) if isinstance(document, bytes) else document
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"a resource is an object, not a {type(raw).__name__}")  # noqa: TRY004 - as for text that is no JSON
     metadata = ObjectMeta.model_validate(_without_nulls(raw.get("metadata") or {}))
     try:
         spec = ConfigMapSyncSpec.model_validate(_without_nulls(raw.get("spec") or {}), by_alias=True, by_name=False)

@@ -1,19 +1,27 @@
 """The objects of YAML and JSON files, as far as they concern a plan: ConfigMapSyncs, ConfigMaps and Namespaces."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from configmapsync.names import API_VERSION, KIND
+from kube.wire import decode_partial
+from reconciler.configmaps import read_source
+from reconciler.syncs import read_sync
 
 Document = dict[str, Any]
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STANDARD_INPUT = "-"
-KINDS = frozenset({("v1", "ConfigMap"), ("v1", "Namespace"), (API_VERSION, KIND)})
+READERS: Mapping[tuple[str, str], Callable[[bytes], object]] = {
+    ("v1", "ConfigMap"): read_source,
+    ("v1", "Namespace"): decode_partial,
+    (API_VERSION, KIND): lambda raw: read_sync(raw, frozenset()),
+}
 
 
 class UnreadableFile(Exception):
@@ -63,12 +71,19 @@ def _objects(document: Any, told: str) -> Iterator[Document]:
     if document["kind"].endswith("List") and isinstance(document.get("items"), list):
         for item in document["items"]:
             yield from _objects(item, told)
-    elif (document.get("apiVersion"), document["kind"]) in KINDS:
-        yield _checked(document, told)
+    elif (reader := READERS.get((str(document.get("apiVersion")), document["kind"]))) is not None:
+        yield _checked(document, told, reader)
 
 
-def _checked(document: Document, told: str) -> Document:
-    metadata = document.get("metadata")
+def _checked(document: Document, told: str, reader: Callable[[bytes], object]) -> Document:
+    """The document, if the reconciler could read it; a spec with errors is readable, a number as a value of a ConfigMap is not."""
+    kind, metadata = document["kind"], document.get("metadata")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-        raise UnreadableFile(f"{told} holds a {document['kind']} without a name")
+        raise UnreadableFile(f"{told} holds a {kind} without a name")
+    try:
+        reader(msgspec.json.encode(document))
+    except msgspec.MsgspecError as error:  # says where, and what type was expected
+        raise UnreadableFile(f"{told}: {kind} {metadata['name']}: {error}") from error
+    except (ValueError, TypeError) as error:  # may quote what it found
+        raise UnreadableFile(f"{told}: {kind} {metadata['name']} is not of the right shape") from error
     return document

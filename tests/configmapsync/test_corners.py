@@ -55,3 +55,9 @@ def test_annotations_that_no_object_can_hold_are_refused() -> None:
     assert complaints(metadata=annotations(65535)) == [
         "spec.metadata.annotations: Too long: may not be more than 262144 bytes"
     ]
+
+
+@pytest.mark.parametrize("text", [b"[]", b'"text"', b"null", b"1", b"{"])
+def test_what_is_no_object_is_a_value_error_whatever_else_it_is(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"a resource is an object|Expecting"):
+        parse(text)

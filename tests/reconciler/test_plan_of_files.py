@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from configmapsync.names import API_VERSION, KIND
@@ -170,3 +171,25 @@ def sync_with_uid() -> dict[str, Any]:
     document = sync("a/s", configMapName="config", destinationNamespace="b")
     document["metadata"]["uid"] = "11111111-2222-3333-4444-555555555555"
     return document
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (configmap("a/config", {"PORT": 80}), "ConfigMap config: Expected `str`, got `int` - at `$.data[...]`"),  # type: ignore[dict-item]
+        (sync("a/s") | {"metadata": {"name": "s", "labels": [SECRETIVE]}}, "ConfigMapSync s is not of the right shape"),
+        (sync("a/s") | {"metadata": {"name": "s", "labels": {1: SECRETIVE, "a": {1}}}}, "ConfigMapSync s is not of"),
+        (
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"a": 1}}},
+            "Namespace n: Expected",
+        ),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}, "holds a ConfigMap without a name"),
+    ],
+)
+def test_what_no_api_server_would_take_is_told_in_one_line(document: dict[str, Any], said: str) -> None:
+    told = plan("-f", "-", given=text(document))
+
+    assert told.code == FAILURE
+    assert said in told.aside
+    assert SECRETIVE not in told.aside
+    assert told.aside.count("\n") == 1

@@ -92,9 +92,13 @@ class Replicas:
         return self.cluster.kubeconfig if user == ADMIN else self.cluster.kubeconfig_for(user)
 
     @property
+    def lease_path(self) -> str:
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{LEASE}"
+
+    @property
     def lease(self) -> Any:
         """The Lease as it is now."""
-        return self.cluster.get(f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/{LEASE}")
+        return self.cluster.get(self.lease_path)
 
     def version(self) -> str:
         """The version that the cluster has reached."""
@@ -251,6 +255,20 @@ def test_a_leader_that_was_frozen_for_too_long_wakes_up_writes_nothing_and_ends(
         standby.go_on()
         work.copied("news")
         assert standby.leads
+
+
+def test_a_lease_that_somebody_deletes_is_made_again_by_its_holder(replicas: Replicas) -> None:
+    leader, standby = replicas.leader(), replicas.standby()
+    before = replicas.lease
+
+    replicas.cluster.delete(replicas.lease_path)
+    wait_until(lambda: replicas.cluster.find(replicas.lease_path) is not None)
+
+    after = replicas.lease
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    for part in ("holderIdentity", "acquireTime", "leaseTransitions"):
+        assert after["spec"][part] == before["spec"][part]
+    assert (leader.leads, standby.leads) == (True, False)
 
 
 def test_a_leader_that_may_not_renew_ends_in_time_and_says_why(replicas: Replicas) -> None:

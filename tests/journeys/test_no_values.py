@@ -16,6 +16,7 @@ from tests.journeys.scrape import scrape
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
+from tests.support.plans import CHANGES, plan
 from tests.support.processes import Process, free_port
 
 pytestmark = pytest.mark.only_on("devcluster", "real")
@@ -142,7 +143,7 @@ def applied_and_refused(stage: Stage, home: str, sync: str, text: str) -> None:
 
 
 def everything_said(stage: Stage, reconciler: Process, guard: Guard, port: int) -> dict[str, str]:
-    """Logs, statuses, events and metrics."""
+    """Logs, statuses, events, metrics and plans."""
     assert guard.process is not None
     wait_until(lambda: "[value]" in json.dumps(stage.cluster.get("/api/v1/events")["items"]) or fail())
     return {
@@ -151,7 +152,15 @@ def everything_said(stage: Stage, reconciler: Process, guard: Guard, port: int) 
         "syncs": json.dumps(stage.cluster.get(f"/apis/{API_VERSION}/{PLURAL}")["items"]),
         "events": json.dumps(stage.cluster.get("/api/v1/events")["items"]),
         "metrics": scrape(port).text + scrape(guard.health_port).text,
+        "plans": "".join(planned(stage, output) for output in ("text", "json")),
     }
+
+
+def planned(stage: Stage, output: str) -> str:
+    """What would be done, as it may go into the log of a pipeline; a diff is for a person's own terminal."""
+    told = plan("--kubeconfig", stage.cluster.kubeconfig, "--relaxed-tls", "--output", output)
+    assert told.code == CHANGES, told.aside
+    return told.text + told.aside
 
 
 def fail() -> None:

@@ -75,6 +75,8 @@ docker-push: ## the image to its registry
 
 install: kubectl ## the CRD alone, on the cluster of your kubeconfig
 	$(KUBECTL) apply -k config/crd
+# a definition that is a moment old has no conditions yet, and kubectl will not wait for one of null
+	$(KUBECTL) wait --for=jsonpath='{.status.acceptedNames.kind}'=ConfigMapSync --timeout=30s crd/configmapsyncs.apps.nishaf.info
 	$(KUBECTL) wait --for=condition=Established --timeout=30s crd/configmapsyncs.apps.nishaf.info
 
 uninstall: kubectl ## the CRD and every sync; copies go or stay by their deletionPolicy. Before undeploy, while somebody can clean up

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from configmapsync.names import PLURAL
+from configmapsync.names import GROUP, PLURAL
 from tests.support.cluster import Cluster
+from tests.support.eventually import wait_until
 from tests.support.kubectl import kubectl_program
 from tests.support.manifests import CONFIG, DEFAULT
 from tests.support.processes import Process, free_port
 
 ROOT = CONFIG.parent
+CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
 LITTLE_PATIENCE = "0.5"
 
 
@@ -25,7 +27,20 @@ def make(cluster: Cluster, *arguments: str) -> str:
 
 def deploy(cluster: Cluster, overlay: Path = DEFAULT) -> None:
     make(cluster, "deploy", f"OVERLAY={overlay}")
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{PLURAL}.apps.nishaf.info", "--timeout=30s")
+    wait_until_served(cluster)
+
+
+def wait_until_served(cluster: Cluster) -> None:
+    """Wait for the CRD. Not by `kubectl wait`, which gives up where a definition is so young that its conditions are null."""
+
+    def established() -> bool:
+        status = cluster.get(CRD).get("status", {})
+        return any(
+            (condition["type"], condition["status"]) == ("Established", "True")
+            for condition in status.get("conditions") or ()
+        )
+
+    wait_until(established, within=30)
 
 
 def undeploy(cluster: Cluster) -> None:

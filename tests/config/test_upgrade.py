@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.config.installation import deploy, let_syncs_in, start_reconciler
+from tests.config.installation import deploy, let_syncs_in, start_reconciler, wait_until_served
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.manifests import build, of_kind
@@ -23,7 +23,7 @@ def stage(fresh_cluster: Cluster) -> Stage:
 def test_syncs_and_copies_live_on(stage: Stage, start_process: Callable[..., Process]) -> None:
     cluster = stage.cluster
     cluster.kubectl("apply", "-f", OLDER)
-    cluster.kubectl("wait", "--for=condition=Established", "crd/configmapsyncs.apps.nishaf.info", "--timeout=30s")
+    wait_until_served(cluster)
     let_syncs_in(cluster)
     older = start_reconciler(cluster, start_process)
     home, edited, left_alone = stage.namespace(), stage.namespace(), stage.namespace()

@@ -1,10 +1,12 @@
-"""The stage of the journeys: the CRD as `make install` would install it, and the reconciler as a real process."""
+"""The stage of the journeys: the CRD as `make install` would install it, and the reconciler as a real process with its own rights."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.config.installation import wait_until_served
+from tests.journeys.accounts import kubeconfig_of
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.processes import Process, free_port
@@ -23,7 +25,7 @@ def install_crd(cluster: Cluster) -> None:
     """Install it once for each cluster."""
     if cluster.find(CRD) is None:
         cluster.kubectl("apply", "-k", ROOT / "config" / "crd")
-        cluster.kubectl("wait", "--for=condition=Established", "crd/configmapsyncs.apps.nishaf.info", "--timeout=30s")
+        wait_until_served(cluster)
 
 
 @pytest.fixture
@@ -41,7 +43,8 @@ def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) ->
     def start(*arguments: str, port: int | None = None) -> Process:
         port = port or free_port()
         process = start_process(
-            "reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", f"127.0.0.1:{port}", *arguments
+            *("reconciler", "--kubeconfig", kubeconfig_of(cluster, "reconciler")),
+            *("--health-address", f"127.0.0.1:{port}", *arguments),
         )
         process.wait_until_answering(f"http://127.0.0.1:{port}/readyz")
         return process

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import structlog
 
 from certs.__main__ import main as certificate_tool
+from tests.journeys.accounts import kubeconfig_of
 from tests.support.cluster import Cluster
 from tests.support.manifests import build, of_kind
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
@@ -39,7 +40,8 @@ class Guard:
         """Start the webhook and wait until it is ready."""
         self.process = Process.python(
             "webhook",
-            *("--kubeconfig", self.cluster.kubeconfig, "--relaxed-tls", "--certificate-dir", self.folder / "tls"),
+            *("--kubeconfig", kubeconfig_of(self.cluster, "webhook"), "--relaxed-tls"),
+            *("--certificate-dir", self.folder / "tls"),
             *("--listen", f"{LOCAL_ADDRESS}:{self.port}", "--health-address", f"{LOCAL_ADDRESS}:{self.health_port}"),
             *("--drain-seconds", QUICKLY),
             *self._arguments,
@@ -70,7 +72,7 @@ class Guard:
     def _certificate_arguments(self) -> list[str]:
         return [
             *("--dir", str(self.folder / "tls"), "--inject", "--settling", "1s"),
-            *("--kubeconfig", str(self.cluster.kubeconfig), "--relaxed-tls"),
+            *("--kubeconfig", str(kubeconfig_of(self.cluster, "certs")), "--relaxed-tls"),
         ]
 
     def rotate(self, renewal: str) -> None:

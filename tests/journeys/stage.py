@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from configmapsync.names import API_VERSION, KIND, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL
+from tests.journeys.accounts import let_elect
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 
@@ -31,6 +32,12 @@ class Stage:
     def namespace(self, prefix: str = "test", labels: Mapping[str, str] | None = None) -> str:
         """A namespace of this test."""
         return self.new_namespace(prefix, labels)
+
+    def electorate(self) -> str:
+        """A namespace of this test where reconcilers may stand for election, by the Role that they have in their own."""
+        namespace = self.namespace("electorate")
+        let_elect(self.cluster, namespace)
+        return namespace
 
     def source(self, namespace: str, name: str = "config", **parts: Any) -> Content:
         """Create a ConfigMap; `data={"a": "b"}` unless other parts are given. Returns its content."""

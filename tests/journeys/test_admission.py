@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from configmapsync.names import API_VERSION, FINALIZER, KIND, PLURAL
+from tests.journeys.accounts import kubeconfig_of
 from tests.journeys.conftest import install_crd
 from tests.journeys.guard import Guard, guarding
 from tests.support.cluster import Cluster
@@ -461,7 +462,13 @@ def test_it_is_not_ready_without_a_certificate_and_says_so(
 ) -> None:
     process = start_process(
         "webhook",
-        *("--kubeconfig", cluster.kubeconfig, "--relaxed-tls", "--certificate-dir", tmp_path / "nothing"),
+        *(
+            "--kubeconfig",
+            kubeconfig_of(cluster, "webhook"),
+            "--relaxed-tls",
+            "--certificate-dir",
+            tmp_path / "nothing",
+        ),
         *("--listen", "127.0.0.1:0", "--health-address", "127.0.0.1:0", "--drain-seconds", "0"),
     )
     assert "waiting for tls.crt and tls.key" in process.wait_for_line("certificate not loaded")

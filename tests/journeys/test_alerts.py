@@ -70,7 +70,7 @@ def look(reconciler: Process, health_port: int, guard: Guard) -> Callable[[], di
 @pytest.fixture
 def electorate(stage: Stage) -> str:
     """The namespace of the Lease."""
-    return stage.namespace("electorate")
+    return stage.electorate()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.journeys.accounts import kubeconfig_of
 from tests.journeys.conftest import CRD, install_crd
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
@@ -76,10 +77,12 @@ def test_the_environment_says_the_same_as_flags() -> None:
 
 def test_a_taken_port_is_one_line_and_exit_code_1(cluster: Cluster, start_process: Callable[..., Process]) -> None:
     port = free_port()
-    first = start_process("reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", f"127.0.0.1:{port}")
+    first = start_process(
+        "reconciler", "--kubeconfig", kubeconfig_of(cluster, "reconciler"), "--health-address", f"127.0.0.1:{port}"
+    )
     first.wait_for_line("started")
 
-    done = run("--kubeconfig", str(cluster.kubeconfig), "--health-address", f"127.0.0.1:{port}")
+    done = run("--kubeconfig", str(kubeconfig_of(cluster, "reconciler")), "--health-address", f"127.0.0.1:{port}")
 
     assert done.returncode == 1
     assert "cannot listen" in done.stderr
@@ -89,7 +92,7 @@ def test_a_taken_port_is_one_line_and_exit_code_1(cluster: Cluster, start_proces
 def test_an_api_server_that_is_away_at_the_start_is_waited_for(
     tmp_path: Path, cluster: Cluster, start_process: Callable[..., Process]
 ) -> None:
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    config = yaml.safe_load(kubeconfig_of(cluster, "reconciler").read_text())
     config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_port()}"
     path = tmp_path / "away"
     path.write_text(yaml.safe_dump(config))
@@ -106,7 +109,11 @@ def test_a_missing_crd_is_said_and_waited_for(fresh_cluster: Cluster, start_proc
     assert fresh_cluster.find(CRD) is None
     port = free_port()
     process = start_process(
-        "reconciler", "--kubeconfig", fresh_cluster.kubeconfig, "--health-address", f"127.0.0.1:{port}"
+        "reconciler",
+        "--kubeconfig",
+        kubeconfig_of(fresh_cluster, "reconciler"),
+        "--health-address",
+        f"127.0.0.1:{port}",
     )
     process.wait_for_line("configmapsyncs")
 
@@ -144,7 +151,9 @@ def test_objects_written_with_a_relaxed_schema_get_a_condition_and_stop_nobody(
     ]
     content = stage.source(home)
     good = stage.sync(home, "good", destinationNamespace=there)
-    start_process("reconciler", "--kubeconfig", fresh_cluster.kubeconfig, "--health-address", "127.0.0.1:0")
+    start_process(
+        "reconciler", "--kubeconfig", kubeconfig_of(fresh_cluster, "reconciler"), "--health-address", "127.0.0.1:0"
+    )
 
     stage.copy_becomes(content, there)
     stage.ready_becomes(good, "True", "Synced")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.journeys.accounts import kubeconfig_of
 from tests.journeys.conftest import install_crd
 from tests.journeys.scrape import scrape
 from tests.journeys.stage import Stage
@@ -17,7 +18,6 @@ from tests.support.cluster import Cluster
 from tests.support.clusters import started
 from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
-from tests.support.users import ADMIN
 
 LEASE = "configmapsync-reconciler"
 AT_ONCE = 2.0  # seconds: what the design promises for a clean exit, and beyond the duration for any other
@@ -59,10 +59,10 @@ class Replicas:
     def __init__(self, stage: Stage, start_process: Callable[..., Process]) -> None:
         self.stage = stage
         self.cluster = stage.cluster
-        self.namespace = stage.namespace("leader")
+        self.namespace = stage.electorate()
         self._start_process = start_process
 
-    def start(self, times: tuple[str, str, str] = LONG, user: str = ADMIN) -> Replica:
+    def start(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
         """Start one and wait until it is ready, which a standby is as well."""
         port = free_port()
         duration, deadline, retry = times
@@ -75,21 +75,22 @@ class Replicas:
         process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/readyz")
         return Replica(process, port)
 
-    def leader(self, times: tuple[str, str, str] = LONG, user: str = ADMIN) -> Replica:
+    def leader(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
         """Start one that leads."""
         replica = self.start(times, user)
         wait_until(lambda: replica.leads)
         return replica
 
-    def standby(self, times: tuple[str, str, str] = LONG, user: str = ADMIN) -> Replica:
+    def standby(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
         """Start one that waits."""
         replica = self.start(times, user)
         replica.process.wait_for_line("somebody else leads")
         assert not replica.leads
         return replica
 
-    def kubeconfig(self, user: str) -> Path:
-        return self.cluster.kubeconfig if user == ADMIN else self.cluster.kubeconfig_for(user)
+    def kubeconfig(self, user: str | None) -> Path:
+        """Of the reconciler's own ServiceAccount, or of somebody else."""
+        return kubeconfig_of(self.cluster, "reconciler") if user is None else self.cluster.kubeconfig_for(user)
 
     @property
     def lease_path(self) -> str:

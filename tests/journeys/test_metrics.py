@@ -128,7 +128,7 @@ def processes(
 ) -> dict[str, Scrape]:
     """Both processes after a day's work, the reconciler as one that is elected."""
     home = stage.namespace()
-    start_reconciler("--leader-elect", "--leader-election-namespace", home, port=health_port)
+    start_reconciler("--leader-elect", "--leader-election-namespace", stage.electorate(), port=health_port)
     wait_until(lambda: worked(health_port))
     stage.sync(home, destinationNamespaces=["nowhere-*"])
     wait_until(lambda: reported(health_port))

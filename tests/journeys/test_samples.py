@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from configmapsync.names import MARKS, PLURAL
+from tests.journeys.accounts import kubeconfig_of
 from tests.journeys.conftest import install_crd
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
@@ -19,7 +20,9 @@ def empty_stage(fresh_cluster: Cluster, start_process: Callable[..., Process]) -
     """A cluster where the samples' names are free, with the CRD and a reconciler."""
     install_crd(fresh_cluster)
     health = f"127.0.0.1:{free_port()}"
-    reconciler = start_process("reconciler", "--kubeconfig", fresh_cluster.kubeconfig, "--health-address", health)
+    reconciler = start_process(
+        "reconciler", "--kubeconfig", kubeconfig_of(fresh_cluster, "reconciler"), "--health-address", health
+    )
     reconciler.wait_until_answering(f"http://{health}/readyz")
     return Stage(fresh_cluster, fresh_cluster.new_namespace)
 

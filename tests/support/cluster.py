@@ -67,6 +67,13 @@ class Cluster:
         path = self.folder / f"{user}.kubeconfig"
         return write_kubeconfig(path, self.url, self.authority_file, {"token": self.users[user].token})
 
+    def kubeconfig_for_account(self, namespace: str, name: str) -> Path:
+        """Ask for a token of a ServiceAccount, as a kubelet does for a pod, and return a kubeconfig with it."""
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token = self.create(f"{NAMESPACES}/{namespace}/serviceaccounts/{name}/token", request)["status"]["token"]
+        path = self.folder / f"{namespace}.{name}.kubeconfig"
+        return write_kubeconfig(path, self.url, self.authority_file, {"token": token})
+
     def request(
         self,
         method: str,

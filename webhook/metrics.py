@@ -16,6 +16,8 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 OPERATIONS = ("CREATE", "UPDATE")  # those that we are registered for
 OUTCOMES = ("allowed", "patched", "exempt", "refused", "undecided")  # the words of `admission.py`
 
+ALLOWED, DENIED = ANSWERS = ("allowed", "denied")
+
 
 class Metrics:
     """One object for one process."""
@@ -52,6 +54,8 @@ class Metrics:
             ["answer"],
             registry=registry,
         )
+        for answer in ANSWERS:
+            self._access_reviews.labels(answer)
         self._certificates = Counter(
             "certwatcher_read_certificate", "Certificates that were read and are served since.", registry=registry
         )
@@ -102,4 +106,4 @@ class Metrics:
 
     def access_review_answered(self, allowed: bool) -> None:
         """Count an answer on what somebody may do."""
-        self._access_reviews.labels("allowed" if allowed else "denied").inc()
+        self._access_reviews.labels(ALLOWED if allowed else DENIED).inc()

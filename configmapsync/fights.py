@@ -5,17 +5,20 @@ changes a copy now and then makes no fight. From the fifth repair in ten minutes
 between is named. It is over when a copy has stayed as we wrote it for as long. `reconciler/fights.py` remembers the histories.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Outcome, Plan, Write
+from configmapsync.planning import Outcome, Plan
 from configmapsync.reasons import Reason
 
 REPAIRS = 5  # that make a fight
 WITHIN = 600.0  # seconds
 NOTHING = 0  # what a delete or a release says
+
+
+Contested = Mapping[NamespacedName, str]  # places, each with a sentence for people
 
 
 class Opponent(StrEnum):
@@ -85,40 +88,49 @@ def _opponent(before: Done, now: Done) -> Opponent:
     return Opponent.ADMISSION if before.left == now.found else Opponent.WRITER
 
 
-def hold_off(planned: Plan, name: str, contested: Mapping[NamespacedName, str]) -> Plan:
+def hold_off(planned: Plan, name: str, contested: Contested) -> Plan:
     """The plan without what is to be left alone for now.
-
-    No copy counts as right there either before it has stayed so for a while: a status that changes its mind every minute helps nobody.
 
     Args:
         planned: what would make everything right.
         name: what the copies of the sync are called.
-        contested: the places, each with a sentence for people.
+        contested: the places that something keeps rewriting, each with a sentence for people.
     """
     if not contested:
         return planned
-    left_alone = [write for write in planned.writes if write.key in contested]
+    held = (Outcome(write.key.namespace, Reason.SYNCED) for write in planned.writes if write.key in contested)
     return replace(
         planned,
         writes=tuple(write for write in planned.writes if write.key not in contested),
         removals=tuple(removal for removal in planned.removals if removal.key not in contested),
-        settled=(
-            *(_not_yet(outcome, name, contested) for outcome in planned.settled),
-            *(_outcome(write, contested) for write in left_alone),
-        ),
-        leftovers=tuple(_outcome(removal, contested) for removal in planned.removals if removal.key in contested),
+        settled=doubt((*planned.settled, *held), name, contested),
     )
 
 
-def _outcome(write: Write, contested: Mapping[NamespacedName, str]) -> Outcome:
-    return Outcome(write.key.namespace, Reason.CONTESTED, contested[write.key])
+def doubt(outcomes: Iterable[Outcome], name: str, contested: Contested) -> tuple[Outcome, ...]:
+    """The outcomes, none of them right where somebody fights: a copy has to stay so for a while, or the status would change its mind every minute."""
+    return tuple(_doubted(outcome, contested.get(NamespacedName(outcome.namespace, name))) for outcome in outcomes)
 
 
-def _not_yet(outcome: Outcome, name: str, contested: Mapping[NamespacedName, str]) -> Outcome:
-    place = NamespacedName(outcome.namespace, name)
-    if outcome.reason is not Reason.SYNCED or place not in contested:
+def _doubted(outcome: Outcome, sentence: str | None) -> Outcome:
+    if outcome.reason is not Reason.SYNCED or sentence is None:
         return outcome
-    return Outcome(outcome.namespace, Reason.CONTESTED, contested[place])
+    return Outcome(outcome.namespace, Reason.CONTESTED, sentence)
+
+
+def lingering(contested: Contested, name: str, destinations: Collection[str]) -> tuple[Outcome, ...]:
+    """What should be gone and may come back: the contested places where no copy should be.
+
+    Args:
+        contested: all contested places.
+        name: what the copies of the sync are called.
+        destinations: the namespaces that should have one.
+    """
+    return tuple(
+        Outcome(place.namespace, Reason.CONTESTED, sentence)
+        for place, sentence in contested.items()
+        if place.name != name or place.namespace not in destinations
+    )
 
 
 def sentence(place: NamespacedName, opponent: Opponent, manager: str | None, seconds: float) -> str:

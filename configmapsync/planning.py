@@ -102,7 +102,6 @@ class Plan:
         writes: copies to make or to put right; each stands alone.
         removals: copies that are no longer wanted; tried only after every write was.
         settled: the outcome of each destination that needs no write: right already, or refused with its reason.
-        leftovers: what should go and is left alone for now (`fights.py`).
         verdict: why the sync as a whole does not go on; None where it does.
         staged: whether a later plan removes what this one must leave until its successor stands.
         finalizer: whether our finalizer must stand, because something of ours is or will be out there.
@@ -112,7 +111,6 @@ class Plan:
     writes: tuple[Write, ...] = ()
     removals: tuple[Write, ...] = ()
     settled: tuple[Outcome, ...] = ()
-    leftovers: tuple[Outcome, ...] = ()
     verdict: Outcome | None = None
     staged: bool = False
     finalizer: bool = False

@@ -11,7 +11,7 @@ from functools import partial
 
 from configmapsync.conditions import Report
 from configmapsync.content import SourceObject
-from configmapsync.fights import hold_off
+from configmapsync.fights import doubt, hold_off, lingering
 from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.planning import Outcome, Plan, owns
 from configmapsync.reasons import Reason
@@ -98,7 +98,7 @@ class Reconciler:
         guarded = await self._guard(record, planned)
         if guarded is None:
             return Result()
-        applied = await self._apply(key, planned, newer)
+        applied = await self._doubt(record, planned, await self._apply(key, planned, newer))
         released = await self._unguard(guarded, planned)
         report = self._report(released, source, planned, applied) if released is not None else None
         return Result(self._requeue_after(record, planned, applied), report)
@@ -156,9 +156,19 @@ class Reconciler:
         """Write first, remove afterwards: what replaces a copy stands before the copy goes."""
         written = await self._applier.apply(key, planned.writes, newer)
         if any(outcome.reason is Reason.PROGRESSING for outcome in written):
-            return Applied(written, planned.leftovers)
-        removed = await self._applier.apply(key, planned.removals, newer)
-        return Applied(written, (*removed, *planned.leftovers))
+            return Applied(written, ())
+        return Applied(written, await self._applier.apply(key, planned.removals, newer))
+
+    async def _doubt(self, record: SyncRecord, planned: Plan, applied: Applied) -> Applied:
+        """Call nothing right where something else keeps undoing it: what was written just now may not stay."""
+        contested = await self._fights.contested(record.key)
+        if record.sync is None or not contested:
+            return applied
+        name = record.sync.destination_name
+        destinations = {outcome.namespace for outcome in (*planned.settled, *applied.written)}
+        return Applied(
+            doubt(applied.written, name, contested), (*applied.removed, *lingering(contested, name, destinations))
+        )
 
     def _report(
         self, record: SyncRecord, source: SourceObject | None, planned: Plan, applied: Applied

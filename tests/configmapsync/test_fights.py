@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from configmapsync.content import template
-from configmapsync.fights import REPAIRS, WITHIN, Done, History, Opponent, after, hold_off, sentence
+from configmapsync.fights import REPAIRS, WITHIN, Done, History, Opponent, after, hold_off, lingering, sentence
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Outcome, Plan, Verb, Write
 from configmapsync.reasons import Reason
@@ -106,8 +106,9 @@ def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> 
         finalizer=True,
     )
     contested = {PLACE: "at it", right: "at it", NamespacedName("there", "former"): "at that"}
+    contested[NamespacedName("taken", "config")] = "at it"
 
-    made = hold_off(planned, "config", contested | {NamespacedName("taken", "config"): "at it"})
+    made = hold_off(planned, "config", contested)
 
     assert [write.key for write in made.writes] == [ELSEWHERE]
     assert made.removals == ()
@@ -116,7 +117,9 @@ def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> 
         Outcome("right", Reason.CONTESTED, "at it"),
         Outcome("taken", Reason.DESTINATION_CONFLICT, "theirs"),
     }
-    assert made.leftovers == (Outcome("there", Reason.CONTESTED, "at that"),)
+    assert set(lingering(contested, "config", {"there", "right", "taken"})) == {
+        Outcome("there", Reason.CONTESTED, "at that")
+    }
     assert made.finalizer
 
 

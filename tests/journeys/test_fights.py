@@ -73,6 +73,24 @@ def test_a_fight_is_over_when_the_other_stops(stage: Stage, start_reconciler: Ca
     stage.ready_becomes(sync, "True", "Synced")
 
 
+def test_a_status_does_not_change_its_mind_while_a_fight_goes_on(
+    stage: Stage, start_reconciler: Callable[..., Process]
+) -> None:
+    start_reconciler(*QUICKLY)
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    with resetting(stage, there, {"from": "git"}, "argocd-controller") as rival:
+        since = stage.ready_becomes(sync, "False", "Contested")["lastTransitionTime"]
+        answered = rival.undone
+        wait_until(lambda: rival.undone >= answered + 3)
+
+        ready = stage.ready_becomes(sync, "False", "Contested")
+        assert ready["lastTransitionTime"] == since
+
+
 def test_a_tool_that_prunes_a_copy_is_answered_once_a_minute(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)

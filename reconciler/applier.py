@@ -93,6 +93,7 @@ class Applier:
         self._parallel = parallel
         self._slots = asyncio.Semaphore(parallel)
         self._in_flight: set[NamespacedName] = set()
+        self._turned_away: dict[NamespacedName, set[NamespacedName]] = {}  # by place, the syncs that found it in flight
         self._runners: set[asyncio.Task[None]] = set()
         self._held: dict[NamespacedName, dict[NamespacedName, Held]] = {}
         self._written: set[NamespacedName] = set()
@@ -161,7 +162,9 @@ class Applier:
             batch.outcomes[write.key] = held.outcome
             return
         batch.outcomes[write.key] = Outcome(write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.why}")
-        if write.key not in self._in_flight:
+        if write.key in self._in_flight:
+            self._turned_away.setdefault(write.key, set()).add(batch.sync)
+        else:
             batch.waiting.append(write)
 
     async def _run(self, batch: Batch, newer: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -198,8 +201,9 @@ class Applier:
             batch.outcomes[write.key] = self._done(batch.sync, write, stands=stands)
         finally:
             self._in_flight.discard(write.key)
-            if batch.closed:
-                self._wake(batch.sync)
+            turned_away = self._turned_away.pop(write.key, set())
+            for sync in turned_away | {batch.sync} if batch.closed else turned_away:
+                self._wake(sync)
 
     def _done(self, sync: NamespacedName, write: Write, *, stands: bool) -> Outcome:
         self.release(sync, write.key)

@@ -106,6 +106,20 @@ async def test_all_writes_are_carried_out_and_reported() -> None:
     assert not bench.applier.has_written(SYNC)
 
 
+async def test_whoever_finds_a_place_in_flight_for_another_sync_tries_again_when_that_is_over() -> None:
+    bench = Bench()
+    bench.writer.answers["taken"] = [0.1]
+    first = asyncio.create_task(bench.apply(write("taken")))
+    await asyncio.sleep(0.05)
+
+    assert await bench.apply(write("taken"), sync=OTHER) == {"taken": Reason.PROGRESSING}
+    assert OTHER not in bench.woken
+    await first
+
+    assert OTHER in bench.woken
+    assert await bench.apply(write("taken"), sync=OTHER) == {"taken": Reason.SYNCED}
+
+
 async def test_one_that_fails_is_held_back_and_tried_again_later_while_others_go_on() -> None:
     bench = Bench()
     bench.writer.answers["bad"] = [error(Forbidden, 403)] * 50

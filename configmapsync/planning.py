@@ -211,7 +211,7 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
         return Outcome(
             key.namespace, Reason.PROGRESSING, f'ConfigMap "{key}" is being deleted; it is made again afterwards'
         )
-    if copy.cloned:
+    if copy.cloned or not copy.managed:
         return _plan_taken_place(observed, key, wanted, copy)
     if not _ours_at_its_place(sync, copy, observed.is_living):
         if observed.yields(copy):

@@ -119,6 +119,17 @@ def test_what_stands_in_the_way_is_a_conflict_unless_it_may_be_adopted() -> None
     assert verbs(plan(observed(sync(conflictPolicy="Adopt"), stranger))) == [(Verb.ADOPT, PLACE)]
 
 
+def test_a_copy_that_lost_the_uid_of_its_sync_is_nobodys() -> None:
+    ours = copy_of(sync())
+    lost = replace(ours, labels={MANAGED_BY_LABEL: MANAGED_BY_VALUE})
+
+    def look(policy: str) -> Observed:
+        return replace(observed(sync(conflictPolicy=policy)), copy_at={PLACE: lost}.get)
+
+    assert plan(look("Fail")).settled[0].reason is Reason.DESTINATION_CONFLICT
+    assert [write.verb for write in plan(look("Adopt")).writes] == [Verb.ADOPT]
+
+
 @pytest.mark.parametrize("policy", ["Fail", "Adopt"])
 def test_the_copy_of_a_living_sync_is_never_adopted(policy: str) -> None:
     made = plan(observed(sync(conflictPolicy=policy), theirs(), living=("uid-of-another",)))

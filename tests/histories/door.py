@@ -65,7 +65,7 @@ class Weather:
     Attributes:
         chance: for how long requests take.
         coming: what will go wrong.
-        lag: seconds by which the watches of a path are late.
+        lag: seconds by which the watch of that name is late: `copies`, `configmaps`, `namespaces`, `configmapsyncs`.
         late: requests that are still on their way, though nobody waits for them.
     """
 
@@ -161,7 +161,7 @@ class Door:
         try:
             async with (
                 asyncio.timeout(total_timeout) as limit,
-                aclosing(self._lines(path, lines, idle_timeout)) as told,
+                aclosing(self._lines(_name_of(path, params), lines, idle_timeout)) as told,
             ):
                 yield told
         except TimeoutError as error:
@@ -185,17 +185,17 @@ class Door:
         self.killed.set()
 
     async def _lines(
-        self, path: str, lines: asyncio.Queue[bytes | ApiError | None], idle_timeout: float
+        self, name: str, lines: asyncio.Queue[bytes | ApiError | None], idle_timeout: float
     ) -> AsyncGenerator[bytes, None]:
         while True:
             try:
                 async with asyncio.timeout(idle_timeout):
                     line = await lines.get()
             except TimeoutError as error:
-                raise Silent(f"GET {path}: nothing came for too long") from error
+                raise Silent(f"the watch of {name}: nothing came for too long") from error
             if line is None:
                 return
-            if lag := self._weather.lag[path]:
+            if lag := self._weather.lag[name] + self._weather.chance.choice(PACES):
                 await asyncio.sleep(lag)
             if isinstance(line, ApiError):
                 raise line
@@ -263,6 +263,11 @@ async def _pump(chunks: AsyncIterator[bytes], lines: asyncio.Queue[bytes | ApiEr
         for line in chunk.splitlines(keepends=True):
             lines.put_nowait(line)
     lines.put_nowait(None)
+
+
+def _name_of(path: str, params: Mapping[str, str]) -> str:
+    """What a watch is called: our own copies have one beside that of all ConfigMaps."""
+    return "copies" if "labelSelector" in params else path.rpartition("/")[2]
 
 
 def _refused(mishap: Mishap) -> ApiError:

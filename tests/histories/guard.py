@@ -98,6 +98,11 @@ class Guard:
         if not is_copy(before) and not (adopting and metadata["annotations"].get(ADOPTED) == "true"):
             self._complain(f"{place} is foreign and was overwritten")
 
+        for part in ("labels", "annotations"):
+            lost = {key for key in before["metadata"].get(part) or {} if key.startswith("others")} - set(metadata[part])
+            if lost:
+                self._complain(f"{place} lost {lost}, which somebody else had put on it")
+
     def _judge_delete(self, place: Place, before: Document, sent: Document) -> None:
         preconditions = sent.get("preconditions", {})
         if preconditions != {key: before["metadata"][key] for key in ("uid", "resourceVersion")}:

@@ -4,21 +4,20 @@ A rule that finds nothing to act on does nothing. Its arguments are plain values
 as it is printed (`test_kept.py`).
 """
 
+import operator
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tests.histories.misfortunes import Misfortunes
 from tests.histories.story import CONFIGMAPS, SYNCS, Story
+from tests.histories.tampering import NAMES, Marks, Namespaces, keys, places
 from tests.histories.world import Place
 
-SPACES = ("home", "web", "team-a", "team-b", "kube-system")
-NAMES = ("config", "other")
 HOUR, SHORT_WHILE = 3600.0, 700.0  # seconds of silence at the end; an hour for every eighth history
 WAITS = (0.001, 0.005, 0.02, 0.1, 1.0, 5.0, 70.0, 700.0)
 
-places = st.tuples(st.sampled_from(SPACES), st.sampled_from(NAMES))
-keys = st.sampled_from((("home", "one"), ("home", "two"), ("web", "three")))
 contents = st.fixed_dictionaries(
     {"data": st.dictionaries(st.sampled_from(("a", "b", "c")), st.sampled_from(("1", "2", "3")), max_size=3)},
     optional={
@@ -35,30 +34,41 @@ selectors = st.sampled_from(
         {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]},
     )
 )
-specs = st.fixed_dictionaries(
-    {"configMapName": st.sampled_from(NAMES), "destinationNamespaces": st.lists(globs, min_size=1, max_size=2)},
-    optional={
-        "sourceNamespace": st.sampled_from(("home", "web")),
-        "destinationNamespaceSelector": selectors,
-        "excludedNamespaces": st.lists(st.sampled_from(("team-b", "team-?", "web")), max_size=1),
-        "destinationConfigMapName": st.sampled_from((*NAMES, "third")),
-        "keys": st.sampled_from(([{"key": "a"}], [{"key": "?"}], [{"key": "b", "as": "renamed"}, {"key": "x"}])),
-        "metadata": st.sampled_from(({}, {"labels": {"put": "on"}}, {"annotations": {"put": "too"}})),
-        "copyMetadata": st.sampled_from(({}, {"labels": ["taken*"]}, {"annotations": ["*"]})),
-        "conflictPolicy": st.sampled_from(("Fail", "Adopt")),
-        "deletionPolicy": st.sampled_from(("Delete", "Orphan")),
-        "sourceDeletionPolicy": st.sampled_from(("Retain", "Delete")),
-        "suspend": st.sampled_from((False, False, True)),
-    },
+sources = st.sampled_from(
+    (
+        {"configMapName": "config", "sourceNamespace": "home"},
+        {"configMapName": "config", "sourceNamespace": "home"},
+        {"configMapName": "other", "sourceNamespace": "web"},
+        {"configMapName": "config"},
+        {"configMapName": "other"},
+    )
+)
+namespaces = st.lists(globs, min_size=1, max_size=2)
+wishes = {
+    "destinationNamespaceSelector": selectors,
+    "excludedNamespaces": st.sampled_from(([], [], ["team-b"], ["team-?"])),
+    "destinationConfigMapName": st.sampled_from((*NAMES, "third")),
+    "keys": st.sampled_from(([{"key": "a"}], [{"key": "?"}], [{"key": "b", "as": "renamed"}, {"key": "x"}])),
+    "metadata": st.sampled_from(({}, {"labels": {"put": "on"}}, {"annotations": {"put": "too"}})),
+    "copyMetadata": st.sampled_from(({}, {"labels": ["taken*"]}, {"annotations": ["*"]})),
+    "conflictPolicy": st.sampled_from(("Fail", "Adopt")),
+    "deletionPolicy": st.sampled_from(("Delete", "Orphan")),
+    "sourceDeletionPolicy": st.sampled_from(("Retain", "Delete")),
+    "suspend": st.sampled_from((False, False, False, True)),
+}
+wanted = st.fixed_dictionaries({"destinationNamespaces": namespaces}, optional=wishes)
+specs = st.builds(operator.or_, sources, wanted)
+changes = st.one_of(
+    st.fixed_dictionaries({field: wish}) for field, wish in {**wishes, "destinationNamespaces": namespaces}.items()
 )
 
 
-class Histories(Story, RuleBasedStateMachine):
+class Histories(Marks, Namespaces, Misfortunes, Story, RuleBasedStateMachine):
     """Random histories; the reconciler has to come out of each of them with everything right."""
 
     @initialize(content=contents, spec=specs, chance=st.integers(0, 255))
     def begin(self, content: dict[str, Any], spec: dict[str, Any], chance: int) -> None:
-        """There is a source and a sync, and requests take their time."""
+        """There are sources and a sync, and requests take their time."""
         self.weather.chance.seed(chance)
         self.quiet = HOUR if chance % 8 == 0 else SHORT_WHILE
         for place in (("home", "config"), ("web", "other")):
@@ -88,6 +98,17 @@ class Histories(Story, RuleBasedStateMachine):
             SYNCS, {"apiVersion": "apps.nishaf.info/v1", "kind": "ConfigMapSync", "metadata": metadata, "spec": spec}
         )
 
+    @rule(key=keys, wish=changes)
+    def change_sync(self, key: Place, wish: dict[str, Any]) -> None:
+        """Somebody changes one thing about a sync."""
+        self.patch(SYNCS, key, {"spec": wish})
+
+    @rule(key=keys, content=contents)
+    def edit_source(self, key: Place, content: dict[str, Any]) -> None:
+        """Somebody edits the source of a sync, or makes it."""
+        if (sync := self.world.sync_at(key)) is not None:
+            self.write_configmap(sync.source, content)
+
     @rule(key=keys)
     def delete_sync(self, key: Place) -> None:
         """Somebody deletes a sync."""
@@ -98,13 +119,3 @@ class Histories(Story, RuleBasedStateMachine):
         """Time passes."""
         self.pass_time(seconds)
         self.look()
-
-    @rule()
-    def kill_reconciler(self) -> None:
-        """The reconciler is killed, and another one starts."""
-        self.kill()
-
-    @rule()
-    def break_watches(self) -> None:
-        """Every watch is cut."""
-        self.cut_watches()

@@ -1,7 +1,7 @@
 """A cluster, the reconciler in it, and a clock that jumps: what a history needs beneath its rules.
 
-The event loop is this story's own and its time is virtual (looptime). Nothing happens while a rule does not let time pass, so a rule is one
-moment; what the reconciler does in between is up to the paces of its requests (`door.py`).
+The event loop is this story's own and its time is virtual (looptime). Nothing happens while nobody lets time pass; what the reconciler gets
+done in between is up to the paces of its requests (`door.py`).
 """
 
 import asyncio
@@ -29,6 +29,8 @@ HOMES = {
     "team-b": {"team": "b"},
     "kube-system": {},
 }
+PAUSES = (0.0, 0.0, 0.003, 0.03, 0.4, 3.0)  # seconds before anybody does anything; a rule can let more pass
+SOON = 5.0  # seconds
 LOOKS = (
     5.0,
     60.0,
@@ -55,6 +57,7 @@ class Story:
             cache_logger_on_first_use=False,
         )
         self.quiet = QUIET
+        self.held: set[Place] = set()
         self._loop = looptime.new_event_loop(noop_cycles=0)
         self._loop.set_exception_handler(self._hear_loop)
         self.cluster = InMemoryCluster(self._loop.time)
@@ -110,6 +113,8 @@ class Story:
     def _settle(self) -> None:
         self.look()
         self.weather.clear()
+        for place in self.held:
+            self.patch(CONFIGMAPS, place, {"metadata": {"finalizers": None}})
         problems = self._play(self._rest())
         self.look()
         assert not problems, "\n".join(problems)
@@ -119,13 +124,15 @@ class Story:
         assert self._replica.door.writes == before, "there was nothing left to do, and something was written"
 
     async def _rest(self) -> list[str]:
-        """Let time pass until all is right; returns what is still wrong when it has had time enough."""
+        """Let time pass until all is right and nothing happens any more; returns what is still wrong when it has had time enough."""
         problems: list[str] = []
+        await asyncio.gather(*self.weather.late)
         for seconds in LOOKS:
+            written = self._replica.door.writes
             await self.cluster.end_namespaces()
             await self._live(seconds)
             problems = list(self.world.problems())
-            if not problems:
+            if not problems and seconds > SOON and self._replica.door.writes == written:
                 break
         return problems
 
@@ -150,6 +157,7 @@ class Story:
             await self._restart()
 
     def _ask(self, method: str, path: str, document: Document | None, content_type: str = "application/json") -> bool:
+        self.pass_time(self.weather.chance.choice(PAUSES))
         body = encoded(document) if document is not None else b""
         try:
             self._play(self.cluster.call(method, path, body=body, content_type=content_type))

@@ -275,6 +275,10 @@ class World:
         if status.get("observedGeneration") != sync.document["metadata"]["generation"]:
             yield f"{sync.key}: the status is of another generation"
         if verdict is None:
+            source = self._cluster.find(CONFIGMAPS, *sync.source)
+            told_version = (status.get("source") or {}).get("resourceVersion")
+            if source is not None and told_version != source["metadata"]["resourceVersion"]:
+                yield f"{sync.key}: the status tells of another version of the source"
             synced = sum(reason == SYNCED for reason in outcomes.values())
             counts = {"desired": len(outcomes), "synced": synced, "failed": len(outcomes) - synced}
             if status.get("destinations") != counts:

@@ -80,13 +80,13 @@ class ReconcilerSettings(ProcessSettings):
 
     def lease_namespace(self) -> str:
         """Where the Lease is; empty where nobody knows."""
-        return self.leader_election_namespace or _own_namespace()
+        return self.leader_election_namespace or own_namespace()
 
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""
-        return frozenset(self.protected_namespaces) | {name for name in [_own_namespace()] if name}
+        return frozenset(self.protected_namespaces) | {name for name in [own_namespace()] if name}
 
 
-def _own_namespace() -> str:
+def own_namespace() -> str:
     """Where this process runs; empty where it is no pod."""
     return NAMESPACE_FILE.read_text(encoding="utf-8").strip() if NAMESPACE_FILE.exists() else ""

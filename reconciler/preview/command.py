@@ -88,10 +88,10 @@ async def _cluster(settings: PlanSettings) -> AsyncIterator[ApiServer]:
 
 
 def _chosen(settings: PlanSettings, forecaster: Forecaster, told: list[NamespacedName]) -> list[NamespacedName]:
-    """Which syncs are told: those that were named, else those of the files, else all."""
+    """Which syncs are told: those that were named, else those of files that are laid over a cluster, else all."""
     known = forecaster.syncs()
     if not settings.syncs:
-        return sorted(told) or known
+        return sorted(told) if told and settings.with_cluster else known
     chosen = [NamespacedName(*text.split("/", 1)) for text in dict.fromkeys(settings.syncs)]
     missing = [str(sync) for sync in chosen if sync not in known]
     if missing:

@@ -6,7 +6,10 @@ from pydantic import Field, StringConstraints
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from configmapsync.names import PROTECTED_NAMESPACES
+from reconciler.settings import own_namespace
 from runtime.settings import ClusterSettings
+
+INSTALLED_IN = "configmapsync-system"  # by config/default
 
 Sync = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^/\s]+$")]
 
@@ -38,9 +41,11 @@ class PlanSettings(ClusterSettings):
         default=sorted(PROTECTED_NAMESPACES), description="as the reconciler is told: destinations only by exact name"
     )
     operator_namespace: str = Field(
-        default="configmapsync-system", description="where the reconciler runs, which is protected as well"
+        default="",
+        description="where the reconciler runs, which is protected as well; default: where this runs, if it is a pod, else configmapsync-system",
     )
 
     def protected(self) -> frozenset[str]:
         """All protected namespaces."""
-        return frozenset({*self.protected_namespaces, self.operator_namespace})
+        operators = self.operator_namespace or own_namespace() or INSTALLED_IN
+        return frozenset({*self.protected_namespaces, operators})

@@ -1,9 +1,11 @@
 """A plan says what the reconciler then does, no more and no less, and does nothing itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE
 from tests.journeys.stage import Stage
@@ -12,6 +14,7 @@ from tests.support.eventually import wait_until
 from tests.support.plans import CHANGES, NOTHING, Told, plan, writes
 from tests.support.processes import Process
 
+ROOT = Path(__file__).parents[2]
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
@@ -134,7 +137,7 @@ def test_the_diff_shows_what_would_change_in_a_copy(stage: Stage, start_reconcil
     start_reconciler()
 
 
-def test_files_are_told_as_if_they_had_been_applied(stage: Stage, tmp_path: Any) -> None:
+def test_files_are_told_as_if_they_had_been_applied(stage: Stage, tmp_path: Path) -> None:
     home, there, taken = stage.namespace(), stage.namespace(), stage.namespace()
     stage.source(home)
     stage.put_configmap(taken, "config", data={"old": "1"})
@@ -157,32 +160,58 @@ spec: {{configMapName: config, destinationNamespaces: [{there}, {taken}]}}
     assert stage.versions() == versions
 
 
+Rules = list[dict[str, Any]]
+READING: Rules = [
+    {"apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": ["get", "list"]},
+    {"apiGroups": ["apps.nishaf.info"], "resources": ["configmapsyncs"], "verbs": ["get", "list"]},
+]
+
+
 @pytest.fixture
-def reader(cluster: Cluster) -> Any:
-    """Bob may read what a plan needs, and nothing else."""
+def reader(cluster: Cluster) -> Iterator[Callable[[Rules], str]]:
+    """Bob may do what he is allowed here, and nothing else."""
     api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "plan-reader"}}
-    rules = [
-        {"apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": ["get", "list"]},
-        {"apiGroups": ["apps.nishaf.info"], "resources": ["configmapsyncs"], "verbs": ["get", "list"]},
-    ]
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "plan-reader"}
-    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}]
-    cluster.create(f"{RBAC}/clusterroles", {**api, "kind": "ClusterRole", "rules": rules})
-    binding = {**api, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": subjects}
-    cluster.create(f"{RBAC}/clusterrolebindings", binding)
-    yield "bob"
+
+    def allow(rules: Rules) -> str:
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "plan-reader"}
+        subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}]
+        cluster.create(f"{RBAC}/clusterroles", {**api, "kind": "ClusterRole", "rules": rules})
+        binding = {**api, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": subjects}
+        cluster.create(f"{RBAC}/clusterrolebindings", binding)
+        return "bob"
+
+    yield allow
     cluster.delete(f"{RBAC}/clusterrolebindings/plan-reader")
     cluster.delete(f"{RBAC}/clusterroles/plan-reader")
 
 
-def test_the_right_to_read_suffices_and_what_it_cannot_tell_is_said(stage: Stage, reader: str) -> None:
+def test_in_its_pod_the_reconcilers_own_rights_suffice(stage: Stage, reader: Callable[[Rules], str]) -> None:
+    roles = yaml.safe_load_all((ROOT / "config/rbac/reconciler.yaml").read_text())
+    (rules,) = [
+        role["rules"] for role in roles if (role["kind"], role["metadata"]["name"]) == ("ClusterRole", "reconciler")
+    ]
+    user = reader(rules)
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+
+    told = wait_until(lambda: (told := planned(stage.cluster, user=user)).code == CHANGES and told)
+
+    assert f"+ create   {there}/config" in told.text
+    assert f"{home}/{sync.rpartition('/')[2]}" in told.text
+
+
+def test_the_right_to_read_suffices_and_what_it_cannot_tell_is_said(
+    stage: Stage, reader: Callable[[Rules], str]
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
     name = f"{home}/{sync.rpartition('/')[2]}"
     versions = stage.versions()
+    user = reader(READING)
 
-    told = wait_until(lambda: (told := planned(stage.cluster, name, user=reader)).code == CHANGES and told)
+    told = wait_until(lambda: (told := planned(stage.cluster, name, user=user)).code == CHANGES and told)
 
     assert f"+ create   {there}/config" in told.text
     assert f"you may not ask for the rights of service account {home}/robot" in told.text

@@ -115,6 +115,39 @@ def test_a_loop_is_cut_where_the_reconciler_would_cut_it() -> None:
     assert reasons == {"there": [], "back": ["LoopDetected"]}
 
 
+def test_copies_whose_sync_is_not_there_are_told_with_what_becomes_of_them() -> None:
+    def left(name: str, policy: str) -> dict[str, Any]:
+        labels = {"app.kubernetes.io/managed-by": "configmapsync", "apps.nishaf.info/sync-uid": "u"}
+        marks = {"synced-by": "a/gone", "destination": f"b/{name}", "deletion-policy": policy}
+        annotations = {f"apps.nishaf.info/{mark}": value for mark, value in marks.items()}
+        return configmap(f"b/{name}", metadata={"labels": labels, "annotations": annotations})
+
+    told = plan(
+        "-f",
+        "-",
+        given=text(
+            left("one", "Delete"), left("two", "Orphan"), sync("a/s", configMapName="x", destinationNamespace="b")
+        ),
+    )
+
+    assert told.text.startswith(
+        "ConfigMapSync a/gone: gone\n"
+        "  - delete   b/one  its sync is gone\n"
+        "  < release  b/two  its sync is gone\n"
+        "  note: its copies are handled when it has been missing for --orphan-grace\n"
+    )
+
+
+def test_the_operators_own_namespace_is_reached_by_its_name_alone() -> None:
+    spaces = [namespace("configmapsync-system"), namespace("other")]
+    everywhere = sync("a/s", configMapName="config", destinationNamespaces=["*"], destinationConfigMapName="copy")
+    given = text(configmap("a/config"), everywhere, *spaces)
+
+    assert writes(plan("-f", "-", "--output", "json", given=given)) == {("create", "a/copy"), ("create", "other/copy")}
+    elsewhere = plan("-f", "-", "--output", "json", "--operator-namespace", "other", given=given)
+    assert writes(elsewhere) == {("create", "a/copy"), ("create", "configmapsync-system/copy")}
+
+
 def test_only_namespaces_that_the_files_name_are_there() -> None:
     told = plan(
         "-f", "-", given=text(configmap("a/config"), sync("a/s", configMapName="config", destinationNamespace="b"))

@@ -148,6 +148,12 @@ def test_the_operators_own_namespace_is_reached_by_its_name_alone() -> None:
     assert writes(elsewhere) == {("create", "a/copy"), ("create", "configmapsync-system/copy")}
 
 
+def test_the_order_of_the_objects_changes_nothing() -> None:
+    backwards = text(*reversed(list(yaml.safe_load_all(WORLD))))
+
+    assert plan("-f", "-", "--output", "json", given=backwards) == plan("-f", "-", "--output", "json", given=WORLD)
+
+
 def test_only_namespaces_that_the_files_name_are_there() -> None:
     told = plan(
         "-f", "-", given=text(configmap("a/config"), sync("a/s", configMapName="config", destinationNamespace="b"))

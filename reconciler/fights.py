@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from configmapsync.conditions import MOST_FAILURES
 from configmapsync.content import CopyRecord
 from configmapsync.fights import NOTHING, WITHIN, Done, History, Opponent, after, sentence
 from configmapsync.names import DIGEST, NamespacedName
@@ -88,8 +89,8 @@ class Fights:
         for place in [place for place, contest in contests.items() if now - contest.until > WITHIN]:
             del contests[place]
         going_on = {place: contest for place, contest in contests.items() if now < contest.until}
-        for place, contest in going_on.items():
-            await self._look(place, contest)
+        for place in sorted(going_on)[:MOST_FAILURES]:  # a tool may fight for a thousand copies; nobody is told of more
+            await self._look(place, going_on[place])
         return {
             place: sentence(place, contest.opponent, contest.manager, self._interval)
             for place, contest in going_on.items()

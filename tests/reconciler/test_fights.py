@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from configmapsync.conditions import MOST_FAILURES
 from configmapsync.content import CopyRecord, render, template
 from configmapsync.fights import REPAIRS, WITHIN
 from configmapsync.names import NamespacedName
@@ -126,6 +127,20 @@ async def test_who_is_always_too_late_keeps_out_of_it_as_well() -> None:
         bench.fights.overtaken(SYNC, replace(write, record=bench.live()))
 
     assert 'field manager "argocd-controller" keeps rewriting' in (await bench.fights.contested(SYNC))[PLACE]
+
+
+async def test_a_tool_that_fights_for_a_thousand_copies_costs_no_thousand_looks() -> None:
+    bench = Bench()
+    for number in range(100):
+        place = NamespacedName(f"ns-{number:03}", "config")
+        for _ in range(REPAIRS + 1):
+            bench.somebody_writes()
+            bench.fights.overtaken(SYNC, Write(Verb.UPDATE, place, "the content differs", bench.live(), WANTED))
+
+    assert len(await bench.fights.contested(SYNC)) == 100
+    assert bench.asked == MOST_FAILURES
+    await bench.fights.contested(SYNC)
+    assert bench.asked == MOST_FAILURES
 
 
 async def test_what_is_stored_otherwise_than_it_was_sent_shows_an_admission_webhook() -> None:

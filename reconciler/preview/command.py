@@ -1,6 +1,7 @@
 """`plan` from the command line to the exit code, as `kubectl diff` and others have it: something would change, nothing would, or nobody can tell."""
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     except (ApiError, ConfigurationError, UnreadableFile, LookupError) as error:
         sys.stderr.write(f"{PROGRAM}: {error}\n")
         return EXIT_FAILURE
-    sys.stdout.write(OUTPUTS[settings.output](prospects))
+    _print(OUTPUTS[settings.output](prospects))
     if settings.output == "diff":
         _tell_aside(prospects)
     if any(prospect.failed for prospect in prospects):
@@ -53,6 +54,15 @@ def _settings(arguments: Sequence[str]) -> PlanSettings:
         return load(PlanSettings, PROGRAM, arguments)
     except SystemExit as ended:
         sys.exit(EXIT_FAILURE if ended.code else EXIT_NOTHING)
+
+
+def _print(text: str) -> None:
+    """To a reader who may have seen enough, such as `head` or a pager that was left."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains of it at the end
 
 
 async def _prospects(settings: PlanSettings) -> list[Prospect]:

@@ -1,6 +1,9 @@
 """A plan of files alone: no cluster, the same rules."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +207,17 @@ def test_files_that_are_settled_change_nothing() -> None:
 
     assert told.text.endswith("  = 1 copy is right already\n\nPlan: no changes, 1 right already.\n")
     assert told.code == NOTHING
+
+
+def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "world.yaml").write_text(WORLD)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "reconciler", "plan", "-f", str(tmp_path)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (CHANGES, "")
 
 
 def sync_with_uid() -> dict[str, Any]:

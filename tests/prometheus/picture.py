@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from configmapsync.names import API_VERSION, KIND, PLURAL
+from tests.journeys.accounts import NAMESPACE, kubeconfig_of
 from tests.journeys.conftest import install_crd
 from tests.journeys.guard import guarding
 from tests.journeys.stage import Stage
@@ -63,14 +64,13 @@ def main() -> None:
 def operator(cluster: Cluster, folder: Path) -> Iterator[dict[str, int]]:
     """Two reconcilers and a webhook; yields the port at which each is scraped."""
     install_crd(cluster)
-    cluster.kubectl("create", "namespace", "configmapsync-system")
     with guarding(cluster, folder) as guard:
         ports = {"reconciler-0": free_port(), "reconciler-1": free_port()}
         processes = [
             Process.python(
                 "reconciler",
-                *("--kubeconfig", cluster.kubeconfig, "--health-address", f"{LOCAL_ADDRESS}:{port}"),
-                *("--leader-elect", "--leader-election-namespace", "configmapsync-system"),
+                *("--kubeconfig", kubeconfig_of(cluster, "reconciler"), "--health-address", f"{LOCAL_ADDRESS}:{port}"),
+                *("--leader-elect", "--leader-election-namespace", NAMESPACE),
                 log=folder / f"{name}.log",
             )
             for name, port in ports.items()
@@ -95,7 +95,7 @@ def scraping(targets: dict[str, int], folder: Path) -> Iterator[str]:
                     "targets": [f"{LOCAL_ADDRESS}:{port}"],
                     "labels": {
                         "job": f"configmapsync-{name.split('-')[0]}",
-                        "namespace": "configmapsync-system",
+                        "namespace": NAMESPACE,
                         "pod": name,
                     },
                 }

@@ -213,9 +213,8 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
         )
     if copy.cloned or not copy.managed:
         return _plan_taken_place(observed, key, wanted, copy)
-    if not _ours_at_its_place(sync, copy, observed.is_living):
-        if observed.yields(copy):
-            return Write(Verb.UPDATE, key, f"it is taken over from ConfigMapSync {copy.synced_by}", copy, wanted)
+    ours = _ours_at_its_place(sync, copy, observed.is_living)
+    if not ours and not observed.yields(copy):
         owner = copy.synced_by or "another sync"
         message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
         return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
@@ -229,6 +228,8 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
             return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
         return Write(Verb.RECREATE, key, "an immutable copy has other content", copy, wanted)
     why = "the content differs" if copy.digest != wanted.digest else "labels or annotations differ"
+    if not ours:
+        why = f"it is taken over from ConfigMapSync {copy.synced_by}"
     return Write(Verb.UPDATE, key, why, copy, wanted)
 
 

@@ -151,6 +151,14 @@ def test_the_copy_of_a_sync_that_has_to_yield_is_taken_over() -> None:
     ]
 
 
+def test_the_immutable_copy_of_a_sync_that_has_to_yield_is_made_again_and_an_adopted_one_is_told_of() -> None:
+    fixed = replace(theirs(), immutable=True)
+    adopted = replace(fixed, annotations={**fixed.annotations, ADOPTED: "true"})
+
+    assert verbs(plan(observed(sync(), fixed, yields=lambda _copy: True))) == [(Verb.RECREATE, PLACE)]
+    assert reasons(plan(observed(sync(), adopted, yields=lambda _copy: True))) == [Reason.DESTINATION_CONFLICT]
+
+
 def test_a_copy_of_this_sync_before_it_was_made_again_is_taken_back() -> None:
     orphan = theirs(uid="uid-of-a-former-life", owner="home/sync")
 

@@ -43,6 +43,22 @@ def test_an_older_sync_takes_a_destination_back_without_a_gap(stage: Stage, reco
     stage.ready_becomes(older, "True", "Synced")
 
 
+def test_an_older_sync_takes_an_immutable_copy_back_as_well(stage: Stage, reconciler: Process) -> None:
+    first, second, there = stage.namespace(), stage.namespace(), stage.namespace()
+    older_content = stage.source(first, data={"from": "older"})
+    younger_content = stage.source(second, data={"from": "younger"}, immutable=True)
+    older = stage.sync(first, destinationNamespaceSelector={"matchLabels": {"later": stage.tag}})
+    stage.ready_becomes(older, "True", "Synced")
+    younger = stage.younger_sync(older, second, destinationNamespace=there)
+    stage.copy_becomes(younger_content, there)
+
+    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"later": stage.tag}}})
+
+    stage.copy_becomes(older_content, there)
+    stage.ready_becomes(younger, "False", "DestinationContested")
+    stage.ready_becomes(older, "True", "Synced")
+
+
 def test_a_loop_is_cut_at_its_youngest_sync_and_heals(stage: Stage, reconciler: Process) -> None:
     spaces = [stage.namespace() for _ in range(3)]
     stage.source(spaces[0], data={"round": "0"})

@@ -27,6 +27,8 @@ from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.manifests import CONFIG, DEFAULT
 from tests.support.processes import LOCAL_ADDRESS
+from tests.support.service_account import mounting
+from tests.support.web import Web
 
 ROLES = {"reconciler": reconciler.roles.ROLES, "webhook": webhook.roles.ROLES, "certs": certs.roles.ROLES}
 
@@ -200,6 +202,45 @@ def test_a_damaged_certificate_is_made_again(installation: Installation) -> None
     assert installation.run_certificates("cronjobs", "certs").process.wait() == 0
     assert installation.cluster.get(secret)["data"]["tls.crt"] != garbage
     nobody_was_refused(installation)
+
+
+@pytest.mark.skipif(not mounting(), reason="mounts of its own are not allowed to a process on this machine")
+def test_its_own_namespace_is_served_by_exact_name_alone(installation: Installation, stage: Stage) -> None:
+    home, there, own = stage.namespace(), stage.namespace(), installation.names.namespace
+    content = stage.source(home, f"own-{stage.tag}")
+    spec = {"configMapName": f"own-{stage.tag}", "destinationNamespaces": [there, f"{own[:-1]}?"]}
+    sync = stage.sync(home, **spec)
+    stage.copy_becomes(content, there, f"own-{stage.tag}")
+    stage.ready_becomes(sync, "True", "Synced")
+    assert stage.find(own, f"own-{stage.tag}") is None
+
+    stage.edit_sync(sync, destinationNamespaces=[there, own])
+    stage.copy_becomes(content, own, f"own-{stage.tag}")
+    stage.cluster.delete(sync)
+    stage.copy_goes(own, f"own-{stage.tag}")
+
+
+@pytest.mark.skipif(not mounting(), reason="mounts of its own are not allowed to a process on this machine")
+def test_a_token_that_is_good_no_more_is_replaced_by_that_of_the_kubelet(
+    installation: Installation, stage: Stage
+) -> None:
+    """An account that is made again is the same to RBAC, and its former tokens are dead."""
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.sync(home, destinationNamespace=there)
+    account = f"/api/v1/namespaces/{installation.names.namespace}/serviceaccounts/configmapsync-reconciler"
+    again = {**stage.cluster.get(account), "metadata": {"name": "configmapsync-reconciler"}}
+    former = installation.leader().account.token()
+
+    stage.cluster.delete(account)
+    stage.cluster.create(account.rpartition("/")[0], again)
+    for pod in installation.reconcilers:
+        pod.account.renew()
+
+    server = Web(stage.cluster.url, stage.cluster.authority_file)
+    wait_until(lambda: server.request("GET", "/api/v1/configmaps", token=former).status == 401, within=30)
+    stage.copy_becomes(stage.edit(home, "config", data={"key": "after"}), there)
+    assert installation.lease()["spec"]["leaseTransitions"] == 0
 
 
 @pytest.mark.parametrize("process", ROLES)

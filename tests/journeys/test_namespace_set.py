@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,8 +44,13 @@ def test_copies_are_written_in_the_set_alone_and_the_status_says_so(kubelet: Kub
     sync = stage.sync(home, destinationNamespaces=[inside, outside])
 
     stage.copy_becomes(content, inside, within=30)
-    wait_until(lambda: stage.cluster.get(sync)["status"]["destinations"] == {"desired": 2, "synced": 1, "failed": 1})
+    wait_until(lambda: destinations(stage, sync) == {"desired": 2, "synced": 1, "failed": 1})
     [failure] = stage.cluster.get(sync)["status"]["failures"]
     assert failure["namespace"] == outside
     assert "is forbidden" in failure["message"]
     assert stage.find(outside) is None
+
+
+def destinations(stage: Stage, sync: str) -> Any:
+    """What the status counts, once there is one."""
+    return stage.cluster.get(sync).get("status", {}).get("destinations")

@@ -68,11 +68,15 @@ class Cluster:
         return write_kubeconfig(path, self.url, self.authority_file, {"token": self.users[user].token})
 
     def kubeconfig_for_account(self, namespace: str, name: str) -> Path:
-        """Ask for a token of a ServiceAccount, as a kubelet does for a pod, and return a kubeconfig with it."""
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        token = self.create(f"{NAMESPACES}/{namespace}/serviceaccounts/{name}/token", request)["status"]["token"]
+        """Return a kubeconfig with a fresh token of a ServiceAccount."""
         path = self.folder / f"{namespace}.{name}.kubeconfig"
-        return write_kubeconfig(path, self.url, self.authority_file, {"token": token})
+        return write_kubeconfig(path, self.url, self.authority_file, {"token": self.token_of_account(namespace, name)})
+
+    def token_of_account(self, namespace: str, name: str) -> str:
+        """Ask for a token of a ServiceAccount, as a kubelet does for a pod."""
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        answer = self.create(f"{NAMESPACES}/{namespace}/serviceaccounts/{name}/token", request)
+        return str(answer["status"]["token"])
 
     def request(
         self,

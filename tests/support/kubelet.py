@@ -1,6 +1,7 @@
 """What a kubelet does with a pod, on this machine.
 
-The process gets the container's command, arguments and environment, the token of its ServiceAccount, its Secrets as files, and its probes.
+The process gets the container's command, arguments and environment, its ServiceAccount (`service_account.py`), its Secrets as files, and its
+probes.
 Nothing else is given to it: what the manifest forgets is missing.
 
 Where a pod has things of its own, they are mapped: each container port is a free port here, each mount path a folder, in the arguments
@@ -20,10 +21,9 @@ from typing import Any
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
-from tests.support.users import write_kubeconfig
+from tests.support.service_account import ServiceAccountVolume
 
 PROGRAMS = Path(sys.executable).parent  # where an image has the console scripts on its PATH
-KUBECONFIG = "KUBECONFIG"
 MOUNTED_WITHIN = 60.0
 INHERITED = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
@@ -38,6 +38,7 @@ class Pod:
     spec: Manifest
     process: Process
     ports: Mapping[str, int]
+    account: ServiceAccountVolume
 
     def wait_until_ready(self) -> None:
         """Wait for its readiness probe, and hold it to its liveness probe."""
@@ -75,17 +76,18 @@ class Kubelet:
             f":{port['containerPort']}": f"{LOCAL_ADDRESS}:{found[port['name']]}" for port in container.get("ports", ())
         }
         mapped |= dict(self._mounts(spec, namespace, folder))
+        account = self._account(spec, namespace, folder)
         process = Process(
             [
+                *account.command(),
                 PROGRAMS / container["command"][0],
                 *(_mapped(argument, mapped) for argument in container.get("args", ())),
             ],
             folder / "log",
-            environment=self._environment(container, namespace, name)
-            | {KUBECONFIG: str(self._identity(spec, namespace, folder))},
+            environment=self._environment(container, namespace, name) | account.environment(),
             inherited=INHERITED,
         )
-        self.pods.append(Pod(name, spec, process, found))
+        self.pods.append(Pod(name, spec, process, found, account))
         return self.pods[-1]
 
     def stop(self) -> None:
@@ -94,13 +96,13 @@ class Kubelet:
             pod.process.stop()
             print(pod.process.explain(f"the log of {pod.name}")[-20_000:])  # noqa: T201 - pytest shows it under a failure only
 
-    def _identity(self, spec: Manifest, namespace: str, folder: Path) -> Path:
-        """Ask for a token as the kubelet does; a pod that does not want one has no way to the API server."""
+    def _account(self, spec: Manifest, namespace: str, folder: Path) -> ServiceAccountVolume:
+        """Ask for a token; a pod that does not want one has no way to the API server."""
         assert spec["automountServiceAccountToken"] is True
-        account = f"/api/v1/namespaces/{namespace}/serviceaccounts/{spec['serviceAccountName']}"
-        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        token = self.cluster.create(f"{account}/token", request)["status"]["token"]
-        return write_kubeconfig(folder / "kubeconfig", self.cluster.url, self.cluster.authority_file, {"token": token})
+        volume = ServiceAccountVolume(self.cluster, namespace, spec["serviceAccountName"], folder / "service-account")
+        volume.folder.mkdir()
+        volume.write()
+        return volume
 
     def _mounts(self, spec: Manifest, namespace: str, folder: Path) -> Iterator[tuple[str, str]]:
         """Write each mounted Secret, once it is there; yields its path in the container and the one here."""

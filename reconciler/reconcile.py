@@ -176,9 +176,10 @@ class Reconciler:
         """Decide what is to be said; None where the status says it already."""
         if record.deleting and not applied.leftovers:
             return None  # nobody reads the status of what is about to go, unless it cannot go
+        former = record.status
         report = Report(
             generation=record.metadata.generation,
-            former=record.status,
+            former=former,
             source=source,
             digest=planned.digest,
             outcomes=(*planned.settled, *applied.written),
@@ -187,7 +188,7 @@ class Reconciler:
             wrote=self._applier.has_written(record.key),
         )
         new = self._reporter.compose(record, report)
-        return None if new == record.status else partial(self._say, record, new)
+        return None if new == former else partial(self._say, record, new)
 
     async def _say(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
         await self._reporter.report(record, new)

@@ -23,14 +23,14 @@ class SyncRecord:
 
     Attributes:
         metadata: always readable.
-        status: as last written; None where there is none, or none that can be read.
+        raw_status: as last written, in JSON: read, it would be half of the record's memory, and it is only asked for in a reconcile.
         sync: with every default filled in; None where the spec is not valid.
         errors: what is wrong with the spec.
         protected: namespaces that are destinations only by exact name.
     """
 
     metadata: ObjectMeta
-    status: ConfigMapSyncStatus | None
+    raw_status: bytes
     sync: ConfigMapSync | None
     errors: tuple[FieldError, ...]
     protected: frozenset[str]
@@ -60,6 +60,11 @@ class SyncRecord:
         """Whether it is on its way out."""
         return self.metadata.deletion_timestamp is not None
 
+    @property
+    def status(self) -> ConfigMapSyncStatus | None:
+        """Read anew each time; None where there is none, or none that can be read."""
+        return read_status(msgspec.json.decode(self.raw_status))
+
     @cached_property
     def selector(self) -> Selector | None:
         """Its selection of namespaces, compiled."""
@@ -73,10 +78,10 @@ def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str]) -> SyncRecord
         msgspec.DecodeError: it is not JSON, or has no metadata; the API server never sends such a thing.
     """
     document = msgspec.json.decode(raw)
-    status = read_status(document.get("status"))
+    raw_status = msgspec.json.encode(document.pop("status", None))
     try:
         sync = with_defaults(parse(document))
     except InvalidResource as invalid:
-        return SyncRecord(invalid.metadata, status, None, invalid.errors, protected)
+        return SyncRecord(invalid.metadata, raw_status, None, invalid.errors, protected)
     errors = tuple(validate(sync))
-    return SyncRecord(sync.metadata, status, None if errors else sync, errors, protected)
+    return SyncRecord(sync.metadata, raw_status, None if errors else sync, errors, protected)

@@ -1,0 +1,66 @@
+"""What is kept of a sync: all that is asked for, in little memory, for there may be thousands."""
+
+import json
+import tracemalloc
+from typing import Any
+
+from reconciler.syncs import SyncRecord, read_sync
+
+MOST_BYTES = 10_000  # of one record; with its status parsed it would be half as much again
+MANY = 500
+
+
+def a_sync(number: int = 0, **parts: Any) -> bytes:
+    conditions = [
+        {
+            "type": kind,
+            "status": "True",
+            "reason": "Synced",
+            "message": "1 of 1 copies is right",
+            "lastTransitionTime": "2026-11-23T04:20:25Z",
+            "observedGeneration": 1,
+        }
+        for kind in ("Ready", "Reconciling", "Stalled")
+    ]
+    document = {
+        "metadata": {"namespace": "team", "name": f"sync-{number}", "uid": f"uid-{number}", "resourceVersion": "1"},
+        "spec": {"configMapName": f"config-{number}", "destinationNamespace": f"web-{number}"},
+        "status": {"observedGeneration": 1, "summary": "1/1", "conditions": conditions},
+    }
+    return json.dumps(document | parts).encode()
+
+
+def read(raw: bytes) -> SyncRecord:
+    return read_sync(raw, frozenset())
+
+
+def test_its_status_is_the_one_that_was_written() -> None:
+    status = read(a_sync()).status
+
+    assert status is not None
+    assert (status.summary, [condition.type for condition in status.conditions]) == (
+        "1/1",
+        ["Ready", "Reconciling", "Stalled"],
+    )
+
+
+def test_without_a_status_or_with_one_that_cannot_be_read_it_has_none_and_is_carried_out_all_the_same() -> None:
+    for status in (None, {}, {"conditions": "none"}):
+        record = read(a_sync(status=status))
+        assert record.status is None
+        assert record.sync is not None
+        assert record.errors == ()
+
+
+def test_a_cached_sync_takes_little_memory() -> None:
+    read(a_sync())  # what is made once for all
+    documents = [a_sync(number) for number in range(MANY)]
+    tracemalloc.start()
+    try:
+        records = [read(document) for document in documents]
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(records) == MANY
+    assert used / MANY < MOST_BYTES

@@ -17,7 +17,9 @@ HERE = (
 MANIFESTS = HERE / "manifests"
 COPIES = "-l app.kubernetes.io/managed-by=configmapsync"
 IDLE_SECONDS = 5
-WEBHOOK_SERVICE = "configmapsync-system/configmapsync-webhook"
+INSTALLED_IN = "configmapsync-system"
+WEBHOOK_SERVICE = f"{INSTALLED_IN}/configmapsync-webhook"
+KEPT_FOR = "24h"  # with --keep it may run for a while, and there is no kubelet to replace it
 
 
 class Story:
@@ -72,22 +74,35 @@ class Story:
         terminal.kubectl("wait --for=condition=Established crd/configmapsyncs.apps.nishaf.info")
         certificates = str(self._folder / "tls")
         terminal.command(
-            "certs", "ensure", "--dir", certificates, "--inject", "--kubeconfig", kubeconfig, "--log-format", "console"
+            *("certs", "ensure", "--dir", certificates, "--inject"),
+            *("--kubeconfig", self._identity("certs"), "--log-format", "console"),
         )
         self._serve(
             "webhook",
             *("--certificate-dir", certificates, "--listen", f"127.0.0.1:{webhook}", "--drain-seconds", "0.2"),
         )
         self._serve("reconciler")
-        terminal.say("the webhook and the reconciler are ready")
+        terminal.say("the webhook and the reconciler are ready, each with the rights of its own ServiceAccount")
 
     def _serve(self, module: str, *arguments: str) -> None:
         """Start one of our processes and wait until it says that it is ready."""
         port = free_port()
         self._processes.start(
-            module, module, "--kubeconfig", str(self._kubeconfig), "--health-address", f"127.0.0.1:{port}", *arguments
+            *(module, module, "--kubeconfig", self._identity(module)),
+            *("--health-address", f"127.0.0.1:{port}", *arguments),
         )
         self._processes.wait_until_ready(port)
+
+    def _identity(self, process: str) -> str:
+        """A kubeconfig of the process's own ServiceAccount: it has the rights that `config/rbac` gives it, and no others."""
+        view = json.loads(self._terminal.kubectl("config view --raw -o json", show=False))
+        account = f"configmapsync-{process} -n {INSTALLED_IN}"
+        token = self._terminal.kubectl(f"create token {account} --duration={KEPT_FOR}", show=False)
+        view["users"][0]["user"] = {"token": token.strip()}
+        path = self._folder / f"{process}.kubeconfig"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(view))
+        return str(path)
 
     def _copies_appear(self) -> None:
         terminal = self._terminal

@@ -21,6 +21,13 @@ from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
 QUICKLY = ("--contested-interval", "1")
+NOT_AGAIN = ("--contested-interval", "3600")  # so that no answer of ours falls into the time in which none may come
+
+
+@pytest.fixture
+def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
+    """A reconciler that answers a fight once, as far as a test can see."""
+    return start_reconciler(*NOT_AGAIN)
 
 
 def undone_no_more(stage: Stage, count: Callable[[], int]) -> None:

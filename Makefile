@@ -39,6 +39,9 @@ demo: kubectl ## the whole story on a terminal, no cluster needed; KEEP=1 leaves
 test: kubectl helm lint ## what CI runs
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
+soak: venv ## other random histories than those of CI; HISTORIES=20000 says how many, BOOK=7 where chance begins
+	HISTORIES=$(or $(HISTORIES),10000) BOOK=$(or $(BOOK),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/histories --durations=0
+
 lint: kubectl ## style, strict types, import contracts, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -103,4 +106,4 @@ lock: venv ## resolve again and write the hashed locks
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist *.egg-info .demo
 
-.PHONY: help venv kubectl helm demo test lint format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean
+.PHONY: help venv kubectl helm demo test soak lint format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean

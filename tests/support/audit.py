@@ -30,7 +30,8 @@ def writes(log: Path, user: str) -> list[Used]:
 
 
 def _allowed(log: Path, user: str) -> Iterator[Used]:
-    for line in log.read_text().splitlines():
+    whole_lines = log.read_text().rpartition("\n")[0]  # the last one may just be being written
+    for line in whole_lines.splitlines():
         event = json.loads(line)
         reference = event.get("objectRef")
         if reference is None or event["user"].get("username") != user:  # nobody is known by a token that is refused

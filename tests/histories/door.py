@@ -97,7 +97,7 @@ class Door:
         self._cluster = cluster
         self._weather = weather
         self._look = look
-        self._streams: set[asyncio.Queue[bytes | ApiError | None]] = set()
+        self._streams: dict[asyncio.Queue[bytes | ApiError | None], None] = {}  # in the order in which they were opened
         self.writes = 0
         self.killed = asyncio.Event()
 
@@ -157,7 +157,7 @@ class Door:
         lines: asyncio.Queue[bytes | ApiError | None] = asyncio.Queue()
         watch = self._cluster.watch(path, params, accept)
         pump = asyncio.create_task(_pump(watch.chunks(), lines))
-        self._streams.add(lines)
+        self._streams[lines] = None
         try:
             async with (
                 asyncio.timeout(total_timeout) as limit,
@@ -169,7 +169,7 @@ class Door:
                 raise
             raise Unreachable(f"GET {path}: no answer in time") from error
         finally:
-            self._streams.discard(lines)
+            self._streams.pop(lines, None)
             pump.cancel()
             watch.close()
 

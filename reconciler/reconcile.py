@@ -26,7 +26,7 @@ from reconciler.orphans import Orphans
 from reconciler.reporter import Reporter
 from reconciler.syncs import SyncRecord
 
-TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT})
+TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT, Reason.PROGRESSING})  # the last: on its way out
 
 Newer = Callable[[], Coroutine[None, None, None]]
 ReportStep = Callable[[], Coroutine[None, None, None]]

@@ -60,3 +60,16 @@ def test_a_copy_without_the_uid_of_its_sync_is_nobodys(state: Histories, policy:
     )
     state.wait(seconds=70.0)
     state.take_mark_off(mark=("apps.nishaf.info/sync-uid", "labels"), place=("web", "config"))
+
+
+def test_a_copy_of_another_sync_that_was_long_in_going_makes_room(state: Histories) -> None:
+    """Who waited for it was never told that it had gone."""
+    state.begin(
+        chance=0, content={"data": {"a": "1"}}, spec={"configMapName": "config", "destinationNamespaces": ["web"]}
+    )
+    state.wait(seconds=1)
+    state.hold(place=("web", "config"))
+    state.delete_sync(key=("home", "one"))
+    state.wait(seconds=1)
+    state.write_sync(key=("home", "two"), spec={"configMapName": "config", "destinationNamespaces": ["web"]})
+    state.wait(seconds=1)

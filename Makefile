@@ -37,7 +37,8 @@ demo: kubectl ## the whole story on a terminal, no cluster needed; KEEP=1 leaves
 	$(BIN)/python -m demo $(if $(KEEP),--keep)
 
 test: kubectl helm lint ## what CI runs
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n $(WORKERS) --dist load tests/histories
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/histories --cov --cov-report=term:skip-covered
 
 soak: venv ## other random histories than those of CI; HISTORIES=20000 says how many, BOOK=7 where chance begins
 	HISTORIES=$(or $(HISTORIES),10000) BOOK=$(or $(BOOK),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/histories --durations=0

@@ -26,7 +26,8 @@ from reconciler.orphans import Orphans
 from reconciler.reporter import Reporter
 from reconciler.syncs import SyncRecord
 
-TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT, Reason.PROGRESSING})  # the last: on its way out
+# Somebody else's, or on its way out: each becomes free without any change of ours.
+TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT, Reason.PROGRESSING})
 
 Newer = Callable[[], Coroutine[None, None, None]]
 ReportStep = Callable[[], Coroutine[None, None, None]]
@@ -136,7 +137,7 @@ class Reconciler:
             return None, Plan(verdict=verdict, finalizer=ours)
         planned = hold_off(planned, name, contested)
         for outcome in planned.settled:
-            if outcome.reason in TAKEN:  # its place becomes free without any change of ours
+            if outcome.reason in TAKEN:
                 self._caches.obstacles.expect(NamespacedName(outcome.namespace, name), record.key)
         return source, planned
 

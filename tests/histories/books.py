@@ -13,7 +13,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.histories.machine import Histories
 
 FIRST = int(os.environ.get("BOOK", "0"))  # the number of the first book
-HISTORIES = int(os.environ.get("HISTORIES", "800"))  # in all eight together
+HISTORIES = int(os.environ.get("HISTORIES", "2000"))  # in all eight together
 FIRST_SHELF = range(FIRST, FIRST + 4)
 SECOND_SHELF = range(FIRST + 4, FIRST + 8)
 STEPS = 30  # of one history, at most

@@ -203,8 +203,15 @@ class Obstacles:
         """What is known to stand there."""
         return self._found.get(key)
 
+    def cleared(self, key: NamespacedName) -> None:
+        """It is not there any more, as one of us saw: who else waits for the place goes on waiting until told."""
+        if key in self._waiting:
+            self._found[key] = None
+        else:
+            self._found.pop(key, None)
+
     def gone(self, key: NamespacedName) -> frozenset[NamespacedName]:
-        """Forget it; returns the syncs that waited."""
+        """Forget it; returns the syncs that waited, to be woken."""
         self._found.pop(key, None)
         return frozenset(self._waiting.pop(key, ()))
 

@@ -89,7 +89,7 @@ class Writer:
         answer = await self._connection.request(
             "PUT", _path(key), params=FIELD_MANAGER, body=msgspec.json.encode(configmap), accept=ACCEPT_METADATA
         )
-        self._caches.obstacles.gone(key)
+        self._caches.obstacles.cleared(key)
         return answer
 
     async def _delete(self, key: NamespacedName, record: CopyRecord) -> None:
@@ -124,11 +124,11 @@ class Writer:
             record = read_copy(await self._connection.request("GET", _path(key)))
         except NotFound:
             self._forget(key, write.record)
-            self._caches.obstacles.gone(key)
+            self._caches.obstacles.cleared(key)
             return
         if record.managed:
             self._caches.copies.learn(record)  # it may be another sync's
-            self._caches.obstacles.gone(key)
+            self._caches.obstacles.cleared(key)
         else:
             self._forget(key, record)
             self._caches.obstacles.found(record)

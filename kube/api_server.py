@@ -21,6 +21,7 @@ class ApiServer(Protocol):
         content_type: str = "application/json",
         accept: str = "application/json",
         timeout: float = 30.0,  # noqa: ASYNC109 - as in `Connection`
+        max_bytes: int = 20 << 20,
     ) -> bytes:
         """Carry out one request; returns the whole body of its answer."""
 

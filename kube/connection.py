@@ -19,7 +19,15 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from kube import credentials
-from kube.errors import Malformed, Silent, Unauthorized, Unreachable, from_response
+from kube.errors import (
+    ERROR_BODY_BYTES,
+    AnswerTooLarge,
+    Malformed,
+    Silent,
+    Unauthorized,
+    Unreachable,
+    from_response,
+)
 from kube.sessions import Fence, open_session, tls_context
 from kube.target import ConfigurationError, Target
 
@@ -43,7 +51,9 @@ MERGE_PATCH = "application/merge-patch+json"
 
 CONNECT_TIMEOUT = 5.0  # seconds
 REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)  # the whole is bounded by each caller
-LONGEST_LINE = 32 << 20  # bytes of one watch event: 1 MiB of "<" is 6 MiB once the server has escaped it
+# Largest answer, and largest watch event, in bytes. etcd stores objects up to 1.5 MiB by default, and the API server escapes
+# each "<" to six bytes, so one object has up to 9 MiB on the wire; the rest is for a raised limit.
+ANSWER_BYTES = 20 << 20
 LARGE_BODY = 1 << 19  # bytes
 NO_ANSWER = "<error>"  # client-go's word in place of a code
 
@@ -137,12 +147,14 @@ class Connection:
         content_type: str = "application/json",
         accept: str = ACCEPT_JSON,
         timeout: float = 30.0,  # noqa: ASYNC109 - a bound that everybody must have is a default, not a duty
+        max_bytes: int = ANSWER_BYTES,
     ) -> bytes:
         """Send one request and return the whole body of its answer.
 
         After a 401 the token is loaded again and the request sent once more.
 
         Raises:
+            AnswerTooLarge: the answer has more than `max_bytes`; its connection is closed.
             ApiError: any answer but 2xx, or none in time; what ends in `Unreachable` may have been carried out.
         """
         outgoing = _Outgoing(method, path, params, body, accept, content_type if body is not None else None)
@@ -151,7 +163,10 @@ class Connection:
                 asyncio.timeout(timeout),
                 await self._answer(self._requests, outgoing, REQUEST_LIMITS) as response,
             ):
-                return await response.read()
+                body = await _read_up_to(response, max_bytes)
+        if body is None:
+            raise AnswerTooLarge(f"{method} {path}: the answer has more than {max_bytes} bytes", status=response.status)
+        return body
 
     @asynccontextmanager
     async def stream(
@@ -230,7 +245,8 @@ class Connection:
         if 200 <= response.status < 300:
             return response
         async with response:
-            raise from_response(response.status, await response.read(), response.headers)
+            body = await _read_up_to(response, ERROR_BODY_BYTES)
+        raise from_response(response.status, body or b"", response.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +270,25 @@ class _Outgoing:
         return io.BytesIO(self.body) if self.body and len(self.body) > LARGE_BODY else self.body
 
 
+async def _read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
+    """Read the body of an answer; None where it has more than `limit` bytes, and then its connection is closed."""
+    if (response.content_length or 0) > limit:
+        response.close()
+        return None
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            response.close()
+            return None
+    return bytes(body)
+
+
 async def _lines(response: aiohttp.ClientResponse, outgoing: _Outgoing) -> AsyncGenerator[bytes, None]:
     what = f"{outgoing.method} {outgoing.path}"
     with _as_api_errors(outgoing):
         try:
-            while line := await response.content.readline(max_line_length=LONGEST_LINE):
+            while line := await response.content.readline(max_line_length=ANSWER_BYTES):
                 if not line.endswith(b"\n"):
                     raise Unreachable(f"{what}: broken off in the middle of a line")
                 yield line

@@ -9,7 +9,11 @@ from enum import Enum
 import msgspec
 
 MESSAGE_LIMIT = 1024  # characters of a server's message that travel on
-LONGEST_WAIT = 3600.0  # seconds; no server means a longer Retry-After seriously
+# A Retry-After is honoured up to this; one answer must not silence a watch, an event or a lease for longer.
+LONGEST_WAIT_SECONDS = 30.0
+# Largest error answer that is read; of a larger one only the status code is known.
+ERROR_BODY_BYTES = 256 << 10
+CAUSE_LIMIT = 20  # causes of one error that are kept
 
 
 class Retry(Enum):
@@ -28,7 +32,7 @@ class ApiError(Exception):
         reason: the one word of the `Status`, as `NotFound`.
         message: the sentence of the `Status`, capped.
         causes: `(reason, field, message)` of each cause.
-        retry_after: seconds the server asks us to wait; None where it does not.
+        retry_after: seconds the server asks us to wait, at most `LONGEST_WAIT_SECONDS`; None where it does not.
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message[:MESSAGE_LIMIT]
         self.causes = causes
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(retry_after, LONGEST_WAIT_SECONDS)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.reason or type(self).__name__})"
@@ -118,7 +122,11 @@ class Silent(Unreachable):
 
 
 class Malformed(ApiError):
-    """An answer that nobody can read."""
+    """An answer that cannot be decoded."""
+
+
+class AnswerTooLarge(ApiError):
+    """An answer above the size limit of its request; the connection stopped reading it."""
 
 
 class Fenced(ApiError):
@@ -154,6 +162,7 @@ _RETRY: Mapping[type[ApiError], Retry] = {
     Unreachable: Retry.BACKOFF,
     Silent: Retry.SOON,
     Malformed: Retry.BACKOFF,
+    AnswerTooLarge: Retry.BACKOFF,
     Fenced: Retry.BACKOFF,
     ApiError: Retry.BACKOFF,
 }
@@ -207,9 +216,14 @@ def _error(status: int, told: _Status, retry_after: float | None) -> ApiError:
         told.message or f"the server answered {status} without saying why",
         status=status,
         reason=told.reason or "",
-        causes=tuple((each.reason or "", each.field or "", each.message or "") for each in details.causes or ()),
-        retry_after=retry_after or _bounded(details.retryAfterSeconds or 0.0),
+        causes=tuple(map(_cause, (details.causes or ())[:CAUSE_LIMIT])),
+        retry_after=retry_after or _positive(details.retryAfterSeconds or 0.0),
     )
+
+
+def _cause(cause: _Cause) -> tuple[str, str, str]:
+    reason, field, message = ((text or "")[:MESSAGE_LIMIT] for text in (cause.reason, cause.field, cause.message))
+    return reason, field, message
 
 
 def _class_of(status: int, told: _Status) -> type[ApiError]:
@@ -224,9 +238,9 @@ def _class_of(status: int, told: _Status) -> type[ApiError]:
 
 def _seconds(text: str | None) -> float | None:
     """Retry-After in seconds; the form with a date is not used by API servers."""
-    return _bounded(float(text)) if text and text.isdecimal() else None
+    return _positive(float(text)) if text and text.isdecimal() else None
 
 
-def _bounded(seconds: float) -> float | None:
-    """A wait that makes sense; None where there is none."""
-    return min(seconds, LONGEST_WAIT) if seconds > 0 else None
+def _positive(seconds: float) -> float | None:
+    """Return `seconds`; None where a server asks for no wait, or for a negative one."""
+    return seconds if seconds > 0 else None

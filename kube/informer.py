@@ -2,6 +2,9 @@
 
 The cache never goes back in time, although answers of our own writes overtake the watch and are overtaken by it: an event older than what is held or
 was forgotten is dropped, and so is an answer that the watch has left behind. Handlers are called with the object before and after, and only where something is different.
+
+The exception is a storage that was restored from a backup: a complete list wins over every record that is not newer than the list, and after
+versions went back it wins over every record.
 """
 
 import asyncio
@@ -20,6 +23,7 @@ from kube.reflector import Reflector
 from kube.wire import decode_partial
 
 Place = tuple[str, str]  # namespace, name
+FORGOTTEN_LIMIT = 1000  # places; from then on, those that the watch has passed are dropped
 
 
 class Record(Protocol):
@@ -76,8 +80,13 @@ class Informer(Generic[R]):
         }
         self._handlers: list[Handler[R]] = []
         self._seen: set[Place] | None = None  # by the list that is on its way; None where none is
+        self._listing = 0  # the version that the list on its way shows; 0 where none is
+        self._was_reset = False  # versions went back, and no list has come whole since
+        self._stale: set[Place] = set()  # records of before that
+        self._reset_handlers: list[Callable[[], None]] = []
         self._reached = 0  # the version up to which the list and the watch have told everything
         self._forgotten: dict[Place, int] = {}  # the versions up to which an echo may still come
+        self._forgotten_limit = FORGOTTEN_LIMIT
         self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(connection, path, self, params=params or {}, accept=accept, rng=rng)
         self.synced = asyncio.Event()
@@ -134,6 +143,10 @@ class Informer(Generic[R]):
         """Have `handler(old, new)` called for every change from now on; it must not await, and must be quick."""
         self._handlers.append(handler)
 
+    def on_reset(self, handler: Callable[[], None]) -> None:
+        """Have `handler()` called when versions went back, after the cache holds the new list: memories keyed by a version are void."""
+        self._reset_handlers.append(handler)
+
     def record(self, new: R) -> None:
         """Put in what a request of ours returned, before the watch brings it. Whoever asked knows, so no handler is called.
 
@@ -175,9 +188,17 @@ class Informer(Generic[R]):
         if gone > self._reached:
             self._forgotten[place] = gone
 
-    def list_began(self) -> None:
+    def reset(self) -> None:
+        """Called by the reflector."""
+        self._was_reset = True
+        self._reached = 0
+        self._forgotten.clear()
+        self._stale = set(self._records)
+
+    def list_began(self, version: str) -> None:
         """Called by the reflector."""
         self._seen = set()
+        self._listing = _number(version)
 
     def listed(self, items: list[msgspec.Raw]) -> None:
         """Called by the reflector."""
@@ -187,17 +208,27 @@ class Informer(Generic[R]):
     def list_complete(self, version: str) -> None:
         """Called by the reflector: what the list did not hold is gone, unless it was recorded after the list was made."""
         for place in self._records.keys() - (self._seen or set()):
-            if _number(self._records[place].resource_version) <= _number(version):
+            if place in self._stale or _number(self._records[place].resource_version) <= _number(version):
                 self._delete(place)
-        self._seen = None
+        self._seen, self._listing = None, 0
         self._reached = max(self._reached, _number(version))
-        self._forgotten = {place: gone for place, gone in self._forgotten.items() if gone > self._reached}
+        self._forget_echoes()
+        self._stale.clear()
+        if self._was_reset:
+            self._was_reset = False
+            for handler in self._reset_handlers:
+                self._call(handler)
         self.synced.set()
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """Called by the reflector."""
         version = self._take_out(item) if kind == "DELETED" else self._take(item)
         self._reached = max(self._reached, version)
+        if len(self._forgotten) > self._forgotten_limit:
+            self._forget_echoes()
+            self._forgotten_limit = max(
+                FORGOTTEN_LIMIT, 2 * len(self._forgotten)
+            )  # a sweep is paid for by as many removals
 
     def _take(self, item: msgspec.Raw) -> int:
         """Put in what came, where it is to be kept; returns its version.
@@ -228,7 +259,7 @@ class Informer(Generic[R]):
         if self._forgotten.get(place, 0) <= version:
             self._forgotten.pop(place, None)
         held = self._records.get(place)
-        if held is not None and _number(held.resource_version) <= version:
+        if held is not None and (place in self._stale or _number(held.resource_version) <= version):
             self._delete(place)
         return version
 
@@ -248,8 +279,10 @@ class Informer(Generic[R]):
         place, version = (new.namespace, new.name), _number(new.resource_version)
         held = self._records.get(place)
         if held is None:
-            return version == 0 or version > self._forgotten.get(place, 0)
-        return version >= _number(held.resource_version)
+            forgotten = self._forgotten.get(place, 0)
+            return version == 0 or version > forgotten or forgotten <= self._listing
+        # A list shows every object in its newest version up to its own. An older one there is the truth: the storage was restored.
+        return place in self._stale or _number(held.resource_version) <= max(version, self._listing)
 
     def _put(self, new: R) -> None:
         place = (new.namespace, new.name)
@@ -260,6 +293,7 @@ class Informer(Generic[R]):
                 self._indexed[index][value][place] = None
 
     def _remove(self, place: Place) -> R | None:
+        self._stale.discard(place)
         old = self._records.pop(place, None)
         if old is None:
             return None
@@ -273,10 +307,17 @@ class Informer(Generic[R]):
 
     def _tell(self, old: R | None, new: R | None) -> None:
         for handler in self._handlers:
-            try:
-                handler(old, new)
-            except Exception:  # noqa: BLE001 - a mistake in one handler must not keep the others, and what comes next, from being told
-                self._log.exception("a handler failed", handler=getattr(handler, "__qualname__", repr(handler)))
+            self._call(handler, old, new)
+
+    def _call(self, handler: Callable[..., None], *values: R | None) -> None:
+        try:
+            handler(*values)
+        except Exception:  # noqa: BLE001 - a mistake in one handler must not keep the others, and what comes next, from being told
+            self._log.exception("a handler failed", handler=getattr(handler, "__qualname__", repr(handler)))
+
+    def _forget_echoes(self) -> None:
+        """Drop what the watch has passed: no older event of those places can come any more."""
+        self._forgotten = {place: gone for place, gone in self._forgotten.items() if gone > self._reached}
 
 
 def _number(version: str) -> int:

@@ -1,7 +1,8 @@
 """Keeps up with a collection: list, watch, resume, list again; it never gives up and never goes quiet unnoticed.
 
-Pages are small and the loop runs between them. A watch is renewed by the server within ten minutes, ended by us when it has heard nothing for too
-long, resumed from the last version, and begun anew when that is too old. What is done with what comes in is `informer.py`'s.
+A page of a list is bounded by its bytes (`paging.py`), and other tasks run while its objects are handed on (`pacing.py`). A watch is renewed by
+the server within ten minutes, ended by us when it has heard nothing for too long, resumed from the last version, and begun anew when that is too
+old. Versions that go back, as after a restore of etcd, begin everything anew. What is done with what comes in is `informer.py`'s.
 """
 
 import asyncio
@@ -14,23 +15,32 @@ import structlog
 
 from kube.api_server import ApiServer
 from kube.connection import ACCEPT_METADATA, ACCEPT_METADATA_LIST
-from kube.errors import ApiError, Gone, Malformed, Silent, from_status
-from kube.wire import decode_event, decode_list, decode_partial
+from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Silent, from_status
+from kube.pacing import Pace
+from kube.paging import Pages
+from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_partial
 
-PAGE = 500
 FIRST_DELAY, LONGEST_DELAY = 0.2, 4.0  # seconds between tries; an API server that is back is noticed within five
 HEALTHY_AFTER = 60.0  # seconds; a watch that lived that long has earned a quick resume
 WATCH_SECONDS = (290, 590)  # how long the server is asked to keep a watch; random, so that not all end together
 IDLE_SECONDS = 80.0  # bookmarks come about every minute; longer silence is a dead peer
 GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
-LIST_SECONDS = 60.0  # for one page, which may hold 500 objects of a mebibyte each
+LIST_SECONDS = 60.0  # for one page; the server may have to read 500 objects of a mebibyte each for it
+PROBE_SECONDS = 10.0  # for a list of one object
+
+
+class VersionsWentBack(Exception):
+    """The API server is at a version below one that it has shown before: its storage was restored from a backup."""
 
 
 class Sink(Protocol):
     """Where the reflector puts what comes in. It must not await, and must be quick."""
 
-    def list_began(self) -> None:
-        """A new list begins; whatever came of an earlier one that was not completed is void."""
+    def reset(self) -> None:
+        """Versions went back: no version that was given so far means anything, and the next list holds the truth."""
+
+    def list_began(self, version: str) -> None:
+        """A new list begins, which shows `version`; whatever came of an earlier one that was not completed is void."""
 
     def listed(self, items: list[msgspec.Raw]) -> None:
         """Some of the objects that the list holds."""
@@ -62,6 +72,9 @@ class Reflector:
         self._accept = accept
         self._rng = rng
         self._version: str | None = None
+        self._reached = 0  # the highest version that the API server has shown
+        self._pages = Pages(whole_objects=accept != ACCEPT_METADATA)
+        self._pace = Pace()
         self._log = structlog.get_logger("reflector").bind(path=path)
         self.problem: ApiError | None = None
         self.last_heard = asyncio.get_running_loop().time()
@@ -85,6 +98,9 @@ class Reflector:
         except Gone:
             self._version = None
             self._log.info("the version is too old, listing again")
+        except VersionsWentBack:
+            self._version = None
+            self._begin_anew()
         except Silent:
             self._log.info("nothing was heard for long, watching anew")  # bookmarks are usual, and not promised
         except ApiError as error:
@@ -101,6 +117,8 @@ class Reflector:
         """One list where one is needed, and one watch to its end."""
         if self._version is None:
             self._version = await self.list()
+        else:
+            await self._check_history()
         seconds = self._rng.randint(*WATCH_SECONDS)
         params = {
             **self._params,
@@ -122,6 +140,21 @@ class Reflector:
             async for line in lines:
                 self._version = self._take(line)
                 self._heard()
+                await self._pace.did(len(line))  # a burst of events may be buffered: reading it would never wait
+
+    async def _check_history(self) -> None:
+        """Ask for the version that the API server is at: a watch from a version of the future would stay silent for ever.
+
+        Raises:
+            VersionsWentBack: it is below the version that was reached.
+            ApiError: the API server did not say.
+        """
+        body = await self._connection.request(
+            "GET", self._path, params={"limit": "1"}, accept=ACCEPT_METADATA_LIST, timeout=PROBE_SECONDS
+        )
+        version = self._decode_page(body).metadata.resource_version
+        if _number(version) < self._reached:
+            raise VersionsWentBack
 
     async def list(self) -> str:
         """Read every page of the collection; returns the version it shows.
@@ -129,24 +162,61 @@ class Reflector:
         Raises:
             ApiError: it did not come whole.
         """
-        self._sink.list_began()
-        accept = ACCEPT_METADATA_LIST if self._accept == ACCEPT_METADATA else self._accept
         token, version = "", ""
         while True:
-            params = {**self._params, "limit": str(PAGE)} | ({"continue": token} if token else {})
-            body = await self._connection.request("GET", self._path, params=params, accept=accept, timeout=LIST_SECONDS)
-            self._heard()
-            try:
-                page = decode_list(body)
-            except msgspec.DecodeError as error:
-                raise Malformed(f"GET {self._path}: the list cannot be read") from error
-            version = version or page.metadata.resource_version
-            self._sink.listed(page.items or [])
-            token = page.metadata.continue_
+            shown, token = await self._list_page(token, first=not version)
+            version = version or shown
             if not token:
                 self._sink.list_complete(version)
+                self._reached = max(self._reached, _number(version))
                 self.lists += 1
                 return version
+
+    async def _list_page(self, token: str, *, first: bool) -> tuple[str, str]:
+        """Hand on the objects of one page; returns its version and where the next page begins.
+
+        The page is let go with the end of this function, before the next one is asked for.
+        """
+        page = self._decode_page(await self._request_page(token))
+        version = page.metadata.resource_version
+        if first:
+            if _number(version) < self._reached:
+                self._begin_anew()
+            self._sink.list_began(version)
+        for item in page.items or []:
+            self._sink.listed([item])
+            await self._pace.did(len(memoryview(item)))
+        return version, page.metadata.continue_
+
+    async def _request_page(self, token: str) -> bytes:
+        """Ask for a page, and for a smaller one in its place as long as it is too large."""
+        accept = ACCEPT_METADATA_LIST if self._accept == ACCEPT_METADATA else self._accept
+        while True:
+            limit = self._pages.limit
+            params = {**self._params, "limit": str(limit)} | ({"continue": token} if token else {})
+            try:
+                body = await self._connection.request(
+                    "GET",
+                    self._path,
+                    params=params,
+                    accept=accept,
+                    timeout=LIST_SECONDS,
+                    max_bytes=self._pages.max_bytes,
+                )
+            except AnswerTooLarge:
+                self._heard()
+                if not self._pages.too_large():
+                    raise
+            else:
+                self._heard()
+                self._pages.fitted(len(body))
+                return body
+
+    def _decode_page(self, body: bytes) -> ObjectList:
+        try:
+            return decode_list(body)
+        except DECODE_ERRORS as error:
+            raise Malformed(f"GET {self._path}: the list cannot be read") from error
 
     def _take(self, line: bytes) -> str:
         """Hand one event on; returns the version the watch has reached."""
@@ -155,11 +225,21 @@ class Reflector:
             if event.type == "ERROR":
                 raise from_status(event.object)
             metadata = decode_partial(event.object).metadata
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise Malformed(f"GET {self._path}: an event cannot be read") from error
+        version = _number(metadata.resource_version)
+        if version < self._reached:
+            raise VersionsWentBack
         if event.type != "BOOKMARK":
             self._sink.changed(event.type, event.object)
+        self._reached = version
         return metadata.resource_version
+
+    def _begin_anew(self) -> None:
+        """Forget every version: the API server counts anew."""
+        self._log.warning("resource versions went back, dropping the cache", reached=self._reached)
+        self._reached = 0
+        self._sink.reset()
 
     def _heard(self) -> None:
         self.last_heard = asyncio.get_running_loop().time()
@@ -172,3 +252,14 @@ class Reflector:
         if self.problem is None or (type(self.problem), self.problem.message) != (type(error), error.message):
             self._log.warning("cannot list or watch", error=str(error))
         self.problem = error
+
+
+def _number(version: str) -> int:
+    """Versions of one cluster are comparable as integers.
+
+    Raises:
+        Malformed: it is no version.
+    """
+    if not version.isdecimal():
+        raise Malformed("a resourceVersion is no number")
+    return int(version)

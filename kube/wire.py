@@ -5,6 +5,9 @@
 
 import msgspec
 
+# What decoding an answer may raise: not JSON or not of the expected shape, not UTF-8, or nested too deeply.
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class ObjectMeta(msgspec.Struct, rename="camel", frozen=True):
     """The metadata that controllers read."""

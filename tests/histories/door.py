@@ -17,7 +17,7 @@ import msgspec
 
 from devcluster.errors import ApiStatus
 from kube.connection import ACCEPT_JSON
-from kube.errors import ApiError, Silent, Unreachable, from_response
+from kube.errors import AnswerTooLarge, ApiError, Silent, Unreachable, from_response
 from tests.histories.cluster import InMemoryCluster
 
 PACES = (0.0, 0.0, 0.001, 0.004, 0.02)  # seconds that one way of a request may take
@@ -111,6 +111,7 @@ class Door:
         content_type: str = "application/json",
         accept: str = ACCEPT_JSON,
         timeout: float = 30.0,  # noqa: ASYNC109 - as the connection has it
+        max_bytes: int = 20 << 20,
     ) -> bytes:
         """Send one request, as `Connection.request` does."""
 
@@ -138,6 +139,8 @@ class Door:
                 raise _refused(refusal)
         answer = await carry_out()
         await self._pass()
+        if len(answer) > max_bytes:
+            raise AnswerTooLarge(f"{method} {path}: the answer has more than {max_bytes} bytes")
         return answer
 
     @asynccontextmanager

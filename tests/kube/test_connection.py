@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from kube.connection import LONGEST_LINE, MERGE_PATCH, Connection, ConnectionSettings
+from kube.connection import ANSWER_BYTES, MERGE_PATCH, Connection, ConnectionSettings
 from kube.errors import ApiError, Malformed, NotFound, ServerError, Silent, TooManyRequests, Unauthorized, Unreachable
 from tests.kube.scripted import ApiServer, answering, api_server, status, stream_to
 from tests.support.eventually import eventually
@@ -214,7 +214,7 @@ async def test_a_long_line_comes_whole(server: ApiServer, connection: Connection
 
 
 async def test_a_line_that_is_longer_than_any_object_is_malformed(server: ApiServer, connection: Connection) -> None:
-    server.answer = lambda request: stream_to(request, b"x" * (LONGEST_LINE + 2), b"\n")
+    server.answer = lambda request: stream_to(request, b"x" * (ANSWER_BYTES + 2), b"\n")
     async with connection.stream("/things", params={}, **LIMITS) as lines:
         with pytest.raises(Malformed):
             await anext(lines)

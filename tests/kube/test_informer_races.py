@@ -57,7 +57,7 @@ class Bench:
             del self.known[old.name]
 
     def list(self, version: int, held: dict[str, int]) -> None:
-        self.cache.list_began()
+        self.cache.list_began("0")
         for name, each in held.items():
             self.cache.listed([raw(name, each)])
         self.cache.list_complete(str(version))
@@ -156,7 +156,7 @@ async def test_what_was_made_and_removed_once_more_is_not_brought_back_by_the_wh
 
 
 async def test_what_was_made_and_removed_while_a_list_was_read_is_not_brought_back_after_it(bench: Bench) -> None:
-    bench.cache.list_began()
+    bench.cache.list_began("0")
     bench.wrote("b", 10)
     bench.removed("b", 10)
     bench.cache.list_complete("8")
@@ -247,7 +247,7 @@ class World(Bench):
         self.events.clear()
         self.on_its_way = sorted(self.stored.items())
         self.listed_version = self.version
-        self.cache.list_began()
+        self.cache.list_began("0")
         self.list_page()
 
     def list_page(self) -> None:

@@ -33,7 +33,7 @@ class World:
             decode=read_version,
             rng=random.Random(1),  # noqa: S311 - jitter, not secrets
         )
-        self.versions.list_began()
+        self.versions.list_began("0")
         self.versions.list_complete("1")
         self.versions.on_change(lambda _, new: self.told.append(new.resource_version if new else None))
         self.sources = Sources(self, self.versions, limit)  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
-"""What somebody may do: SubjectAccessReviews, asked in parallel and remembered for some seconds."""
+"""Ask what a subject may do, by SubjectAccessReviews: a bounded number at once, each answer remembered for some seconds."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
@@ -18,6 +20,12 @@ PATH = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 # An API server gives a webhook 10 s at most; what has not been answered by then is answered with a refusal in time.
 ANSWERED_WITHIN_SECONDS = 3.0
 REMEMBERED_AT_MOST = 10_000
+
+# Questions of one check that are under way at once.
+ASKED_AT_ONCE = 8
+
+# A check ends at this refusal. What else is missing is not worth asking: the subject is refused anyway.
+ENOUGH_REFUSALS = 8
 
 
 class AnySubject(Protocol):
@@ -64,6 +72,10 @@ class AnyRight(Protocol):
         """In the plural."""
 
     @property
+    def subresource(self) -> str:
+        """Such as `token`; empty for the object itself."""
+
+    @property
     def broad(self) -> Self:
         """The same verb on every object of the cluster: who has it has each of them."""
 
@@ -78,15 +90,29 @@ class Memory(NamedTuple):
     until: float
 
 
+class Answers(NamedTuple, Generic[RightT]):
+    """What a check found out.
+
+    Attributes:
+        held: the rights that the subject has.
+        refused: the rights that it does not have.
+        complete: whether every right was asked for; False where the check ended at the last refusal that counts.
+    """
+
+    held: Collection[RightT]
+    refused: Collection[RightT]
+    complete: bool
+
+
 class AccessReviews(Generic[RightT]):
-    """Asks the API server, each thing once within some seconds.
+    """Asks the API server, each question once within some seconds.
 
     Args:
-        connection: the way to the API server.
+        connection: the connection to the API server.
         now: the event loop's clock.
-        on_answer: told of every answer of the API server.
-        remembered_for: seconds; a right that was taken away works this much longer. One that was given works at once: a remembered
-            "no" refuses nobody.
+        on_answer: called with every answer of the API server.
+        remembered_for: seconds; a right that was taken away works this much longer. A right that was given works at once: a
+            remembered "no" refuses no request.
     """
 
     def __init__(
@@ -100,45 +126,91 @@ class AccessReviews(Generic[RightT]):
         self._now = now
         self._on_answer = on_answer
         self._remembered_for = remembered_for
-        self._remembered: dict[tuple[AnySubject, RightT], Memory] = {}
+        self._remembered: dict[bytes, Memory] = {}
 
-    async def may(self, subject: AnySubject, rights: Iterable[RightT]) -> set[RightT]:
+    async def may(
+        self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore | None = None
+    ) -> set[RightT]:
         """Return those of `rights` that `subject` has.
 
+        Args:
+            subject: whose rights count.
+            rights: all of them are asked for, so their number must be bounded.
+            slots: bounds the questions under way, where several checks share a bound.
+
         Raises:
             ApiError: the API server refused to answer, or did not in time.
         """
+        slots = slots or asyncio.Semaphore(ASKED_AT_ONCE)
         rights = list(dict.fromkeys(rights))
-        answers = await all_of(self._ask(subject, right) for right in rights)
+        answers = await all_of(self._ask(subject, right, slots) for right in rights)
         return {right for right, yes in zip(rights, answers, strict=True) if yes}
 
-    async def may_broadly(self, subject: AnySubject, rights: Iterable[RightT]) -> set[RightT]:
-        """As `may`, asking broadly first: who administers the cluster costs few answers, however many namespaces there are.
+    async def check(
+        self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore | None = None
+    ) -> Answers[RightT]:
+        """Ask for each right in every namespace first, then for the rest one by one, until enough are refused.
+
+        An administrator costs few questions, however many namespaces there are, and so does a subject without any right.
+
+        Args:
+            subject: whose rights count.
+            rights: in the order in which they are asked for.
+            slots: bounds the questions under way, where several checks share a bound.
 
         Raises:
             ApiError: the API server refused to answer, or did not in time.
         """
-        wanted = set(rights)
-        broad = {right.broad for right in wanted} - wanted
-        answers = await all_of(self._ask(subject, right, believe_no=True) for right in broad)
-        held = {right for right, yes in zip(broad, answers, strict=True) if yes}
-        allowed = {right for right in wanted if right.broad in held}
-        return allowed | await self.may(subject, wanted - allowed)
+        slots = slots or asyncio.Semaphore(ASKED_AT_ONCE)
+        wanted = dict.fromkeys(rights)
+        broad = list(dict.fromkeys(right.broad for right in wanted))
+        answers = await all_of(self._ask(subject, right, slots, believe_no=right not in wanted) for right in broad)
+        everywhere = dict(zip(broad, answers, strict=True))
+        rest = [right for right in wanted if right not in everywhere and not everywhere[right.broad]]
+        asked = everywhere | await self._until_refused(subject, rest, slots)
+        held = [right for right in wanted if everywhere[right.broad] or asked.get(right)]
+        refused = [right for right in wanted if asked.get(right) is False]
+        return Answers(held, refused, len(held) + len(refused) == len(wanted))
 
-    async def _ask(self, subject: AnySubject, right: RightT, *, believe_no: bool = False) -> bool:
-        """Return whether `subject` has `right`; a remembered "no" is believed only where it refuses nobody."""
-        key = (subject, right)
+    async def _until_refused(
+        self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore
+    ) -> dict[RightT, bool]:
+        """Ask in order, several at once; stop taking more after enough refusals, or after a failure."""
+        waiting = iter(rights)
+        answers: dict[RightT, bool] = {}
+        failed = False
+
+        async def ask_in_turn() -> None:
+            nonlocal failed
+            for right in waiting:
+                try:
+                    answers[right] = await self._ask(subject, right, slots)
+                except BaseException:
+                    failed = True
+                    raise
+                if failed or list(answers.values()).count(False) >= ENOUGH_REFUSALS:
+                    return
+
+        await all_of(ask_in_turn() for _ in range(ASKED_AT_ONCE))
+        return answers
+
+    async def _ask(
+        self, subject: AnySubject, right: RightT, slots: asyncio.Semaphore, *, believe_no: bool = False
+    ) -> bool:
+        """Return whether `subject` has `right`; a remembered "no" is believed only where it refuses no request."""
+        body = msgspec.json.encode(_question(subject, right))
+        key = hashlib.sha256(body).digest()  # a subject may be large: only its digest is kept
         memory = self._remembered.get(key)
         if memory and memory.until > self._now() and (memory.allowed or believe_no):
             return memory.allowed
-        body = msgspec.json.encode(_question(subject, right))
-        answer = await self._connection.request("POST", PATH, body=body, timeout=ANSWERED_WITHIN_SECONDS)
+        async with slots:
+            answer = await self._connection.request("POST", PATH, body=body, timeout=ANSWERED_WITHIN_SECONDS)
         yes = _is_allowed(answer)
         self._on_answer(yes)
         self._remember(key, allowed=yes)
         return yes
 
-    def _remember(self, key: tuple[AnySubject, RightT], *, allowed: bool) -> None:
+    def _remember(self, key: bytes, *, allowed: bool) -> None:
         if len(self._remembered) >= REMEMBERED_AT_MOST:
             self._remembered.clear()  # what is asked again is only slower
         self._remembered[key] = Memory(allowed, self._now() + self._remembered_for)
@@ -158,8 +230,8 @@ _decoder = msgspec.json.Decoder(_AccessReview)
 def _is_allowed(answer: bytes) -> bool:
     try:
         return _decoder.decode(answer).status.allowed
-    except msgspec.DecodeError as error:
-        raise Malformed(f"POST {PATH}: the answer is no review") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"POST {PATH}: the answer is no SubjectAccessReview") from error
 
 
 def _question(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
@@ -176,6 +248,7 @@ def _question(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
                 "group": right.group,
                 "version": "v1",
                 "resource": right.resource,
+                "subresource": right.subresource,
                 "namespace": right.namespace,
                 "name": right.name,
             },

@@ -1,6 +1,6 @@
 """What the reconciler may do: the rules of its parts, as the roles of `config/rbac/reconciler.yaml`, which `make manifests` writes."""
 
-from kube import access, events, lease_record
+from kube import access, events, lease_record, service_accounts
 from kube.rbac import Role, merged
 from reconciler import caches, fights, orphans, reporter, sources, writer
 
@@ -17,6 +17,7 @@ READING_AND_TELLING = merged(
         *reporter.RULES,
         *events.RULES,
         *access.RULES,
+        *service_accounts.RULES,
     )
 )
 

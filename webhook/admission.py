@@ -14,15 +14,16 @@ from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError, forbidden, to_status
 from configmapsync.names import KIND, NamespacedName
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
-from configmapsync.rights import right_to_see, rights_needed
+from configmapsync.rights import right_to_see, rights_needed, rights_to_drop
 from configmapsync.selection import Selector
 from configmapsync.targets import targets_of
 from configmapsync.validation import validate
 from kube.errors import ApiError
 from webhook import admit
 from webhook.admit import Candidate
-from webhook.authorization import Authorizer, of_user, subject_of
-from webhook.review import MalformedReviewError, Review, User, allowed, denied, failure
+from webhook.authorization import Authorizer, Requester, shortened
+from webhook.limits import ReviewSlots, TooManyReviewsError
+from webhook.review import MalformedReviewError, Review, allowed, denied, failure
 from webhook.settings import AuthorizationMode
 from webhook.world import Visible, World
 
@@ -30,6 +31,13 @@ log = structlog.stdlib.get_logger()
 
 # The API server gives up after 5 s and then says only that the webhook did not answer; a refusal in time says why.
 DECIDED_WITHIN_SECONDS = 4.0
+
+# A client of the API server that gets this with a 429 sends its request again by itself.
+TRY_AGAIN_AFTER_SECONDS = 1
+
+# Errors of one refusal in the log; the user gets more of them.
+LOGGED_AT_MOST = 8
+LOGGED_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,13 @@ class Answer:
 class Admission:
     """Mutates and validates."""
 
-    def __init__(self, world: World, authorizer: Authorizer, mode: AuthorizationMode) -> None:
+    def __init__(
+        self, world: World, authorizer: Authorizer, mode: AuthorizationMode, slots: ReviewSlots | None = None
+    ) -> None:
         self._world = world
         self._authorizer = authorizer
         self._mode = mode
+        self._slots = slots or ReviewSlots()
 
     async def mutate(self, review: Review) -> Answer:
         """Fill in what is unset. What cannot be read is left for the API server's schema and `validate` to refuse."""
@@ -60,13 +71,16 @@ class Admission:
         """Judge a write in the order of the module's first paragraph."""
         if admit.exempt(review):
             return Answer(allowed(review.request.uid), "exempt")
+        user = review.request.user_info
         try:
-            async with asyncio.timeout(DECIDED_WITHIN_SECONDS):
-                return await self._judge(review)
+            async with asyncio.timeout(DECIDED_WITHIN_SECONDS), self._slots.slot(user.username) as questions:
+                return await self._judge(review, Requester(user, questions))
         except (ApiError, TimeoutError) as error:
             return _undecided(review, error)
+        except TooManyReviewsError as error:
+            return _throttled(review, error)
 
-    async def _judge(self, review: Review) -> Answer:
+    async def _judge(self, review: Review, requester: Requester) -> Answer:
         try:
             candidate = self._candidate(review)
             errors = validate(candidate.sync)
@@ -74,10 +88,10 @@ class Admission:
             return _refused(review, invalid.errors)
         if errors:
             return _refused(review, errors)
-        denials = await self._denials(review.request.user_info, candidate)
+        denials = await self._denials(requester, candidate)
         if denials and self._mode is AuthorizationMode.ENFORCE:
             return _refused(review, denials)
-        view = await self._world.view(candidate, self._visible_to(review.request.user_info))
+        view = await self._world.view(candidate, self._visible_to(requester))
         warnings = [str(denial) for denial in denials]
         if errors := admit.judge(candidate, view):
             return _refused(review, errors, warnings)
@@ -97,22 +111,23 @@ class Admission:
         selector = Selector.of(sync, self._world.protected)
         return Candidate(sync, targets_of(sync, selector), _former(review))
 
-    async def _denials(self, user: User, candidate: Candidate) -> list[FieldError]:
+    async def _denials(self, requester: Requester, candidate: Candidate) -> list[FieldError]:
         if self._mode is AuthorizationMode.OFF:
             return []
-        subject = subject_of(candidate.sync, user)
         needs = rights_needed(candidate.sync, candidate.targets)
-        denials = await self._authorizer.denials(subject, candidate.sync, needs)
+        if candidate.former is not None:
+            needs += rights_to_drop(candidate.former, candidate.sync, self._world.protected)
+        denials = await self._authorizer.denials(requester, candidate.sync, needs)
         return [forbidden(denial.path, denial.message) for denial in denials]
 
-    def _visible_to(self, user: User) -> Visible:
+    def _visible_to(self, requester: Requester) -> Visible:
         """Return the question which of some other syncs the user may be told of."""
 
         async def visible(others: Iterable[NamespacedName]) -> frozenset[NamespacedName]:
             if self._mode is AuthorizationMode.OFF:
                 return frozenset(others)
             rights = {right_to_see(other): other for other in others}
-            return frozenset(rights[right] for right in await self._authorizer.may(of_user(user), rights))
+            return frozenset(rights[right] for right in await self._authorizer.may(requester, rights))
 
         return visible
 
@@ -131,8 +146,9 @@ def _refused(review: Review, errors: Sequence[FieldError], warnings: Sequence[st
     log.info(
         "refused",
         sync=f"{review.request.namespace}/{review.request.name}",
-        user=review.request.user_info.username,
-        errors=[str(error) for error in errors],
+        user=shortened(review.request.user_info.username),
+        errors=[str(error)[:LOGGED_CHARACTERS] for error in errors[:LOGGED_AT_MOST]],
+        count=len(errors),
     )
     status = to_status(errors, KIND, review.request.name)
     return Answer(denied(review.request.uid, status, warnings), "refused")
@@ -144,3 +160,15 @@ def _undecided(review: Review, error: ApiError | TimeoutError) -> Answer:
     log.warning("not judged", sync=f"{review.request.namespace}/{review.request.name}", error=told)
     message = "the API server did not tell the webhook what it must know to judge this; try again"
     return Answer(denied(review.request.uid, failure(503, "ServiceUnavailable", message)), "undecided")
+
+
+def _throttled(review: Review, error: TooManyReviewsError) -> Answer:
+    """Refuse with a 429, which the API server passes on to the client together with Retry-After."""
+    log.warning(
+        "too many reviews",
+        sync=f"{review.request.namespace}/{review.request.name}",
+        user=shortened(review.request.user_info.username),
+    )
+    status = failure(429, "TooManyRequests", str(error))
+    status["details"] = {"retryAfterSeconds": TRY_AGAIN_AFTER_SECONDS}
+    return Answer(denied(review.request.uid, status), "throttled")

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 OPERATIONS = ("CREATE", "UPDATE")  # those that we are registered for
-OUTCOMES = ("allowed", "patched", "exempt", "refused", "undecided")  # the words of `admission.py`
+OUTCOMES = ("allowed", "patched", "exempt", "refused", "undecided", "throttled")  # the words of `admission.py`
 
 ALLOWED, DENIED = ANSWERS = ("allowed", "denied")
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from configmapsync.names import NamespacedName
-from configmapsync.rights import Right, denials_of, of_service_account, right_to_see, rights_needed
+from configmapsync.rights import Right, denials_of, may_delete, of_service_account, right_to_see, rights_needed
 from configmapsync.selection import Namespace, Selector
 from configmapsync.targets import SELECTOR_PATH, Targets, each_open_ended, targets_of
 from tests.configmapsync.objects import sync
@@ -74,18 +76,35 @@ def test_the_source_is_read_and_each_destination_written_by_name_where_it_is_nam
     )
 
 
-def test_copies_that_are_never_deleted_need_no_right_to_delete() -> None:
-    spec = {"destinationNamespace": "web", "deletionPolicy": "Orphan"}
+@pytest.mark.parametrize(
+    ("policies", "deletes"),
+    [
+        ({}, True),
+        ({"deletionPolicy": "Orphan"}, False),
+        ({"deletionPolicy": "Orphan", "sourceDeletionPolicy": "Retain"}, False),
+        ({"deletionPolicy": "Orphan", "sourceDeletionPolicy": "Delete"}, True),
+        ({"deletionPolicy": "Delete", "sourceDeletionPolicy": "Retain"}, True),
+    ],
+    ids=str,
+)
+def test_the_right_to_delete_is_needed_where_any_policy_could_delete_a_copy(
+    policies: dict[str, str], deletes: bool
+) -> None:
+    spec = {"destinationNamespace": "web", **policies}
 
-    assert [right.verb for right in rights_needed(sync(**spec), targets(**spec))[1].rights] == ["create", "update"]
+    verbs = [right.verb for right in rights_needed(sync(**spec), targets(**spec))[1].rights]
+
+    assert verbs == ["create", "update", *(["delete"] if deletes else [])]
+    assert may_delete(sync(**spec)) is deletes
 
 
 def test_a_denial_names_what_is_missing_once_for_each_field() -> None:
     spec = {"destinationNamespace": "shop", "destinationNamespaces": ["team-*"]}
     needs = rights_needed(sync(**spec), targets(**spec))
-    held = {Right("get", "home", "config"), Right("create", "shop")}
+    everything = {right for need in needs for right in need.rights}
+    missing = everything - {Right("get", "home", "config"), Right("create", "shop")}
 
-    assert [(denial.path, denial.message) for denial in denials_of(ACCOUNT, sync(**spec), needs, held)] == [
+    assert [(denial.path, denial.message) for denial in denials_of(ACCOUNT, needs, missing)] == [
         (
             "spec.destinationNamespace",
             'service account "home/syncer" may not update, delete the ConfigMap "config" in namespace "shop"',
@@ -95,13 +114,13 @@ def test_a_denial_names_what_is_missing_once_for_each_field() -> None:
             'service account "home/syncer" may not create, update, delete the ConfigMap "config" in every namespace',
         ),
     ]
-    everything = {right for need in needs for right in need.rights}
-    assert denials_of(ACCOUNT, sync(**spec), needs, everything) == []
+    assert denials_of(ACCOUNT, needs, set()) == []
 
 
 def test_a_denied_source_is_told_by_the_name_of_the_source() -> None:
     spec = {"sourceNamespace": "central", "destinationConfigMapName": "copy"}
-    first = denials_of(ACCOUNT, sync(**spec), rights_needed(sync(**spec), targets(**spec)), set())[0]
+    needs = rights_needed(sync(**spec), targets(**spec))
+    first = denials_of(ACCOUNT, needs, needs[0].rights)[0]
 
     assert first.message == 'service account "home/syncer" may not get the ConfigMap "config" in namespace "central"'
 

@@ -57,6 +57,13 @@ class Stage:
         """Delete a ConfigMap."""
         self.cluster.delete(self.configmap_path(namespace, name))
 
+    def service_account(self, namespace: str, name: str = "robot") -> str:
+        """Create a service account; returns its path."""
+        metadata = {"name": name, "namespace": namespace}
+        document = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+        self.cluster.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", document)
+        return f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
+
     def sync(self, namespace: str, name: str | None = None, **spec: Any) -> str:
         """Create a ConfigMapSync; returns its path."""
         name = name or f"sync-{self.tag}-{len(self._syncs)}"

@@ -232,16 +232,94 @@ def test_who_orphans_needs_no_right_to_delete(desk: Desk) -> None:
     desk.accepted(sync(home, destinationNamespace=other, deletionPolicy="Orphan"), user="alice")
 
 
+def test_the_source_policy_alone_needs_the_right_to_delete_as_well(desk: Desk) -> None:
+    home, other = desk.namespace(), desk.namespace()
+    desk.may_write_syncs("alice", home)
+    desk.allow("alice", home, ("get",))
+    desk.allow("alice", other, ("create", "update"))
+    policies = {"deletionPolicy": "Orphan", "sourceDeletionPolicy": "Delete"}
+    output = desk.refused(sync(home, destinationNamespace=other, **policies), user="alice")
+    assert f'may not delete the ConfigMap "cfg" in namespace "{other}"' in output
+
+
+def test_a_destination_is_dropped_only_with_the_right_to_remove_its_copy(desk: Desk) -> None:
+    home, web, prod = desk.namespace(), desk.namespace(), desk.namespace()
+    desk.may_write_syncs("alice", home)
+    for namespace in (home, web):
+        desk.allow("alice", namespace, ALL_ON_CONFIGMAPS)
+    desk.accepted(sync(home, destinationNamespaces=[prod, web]))
+
+    for narrowed in (
+        sync(home, destinationNamespaces=[web]),
+        sync(home, destinationNamespaces=[prod, web], excludedNamespaces=[prod]),
+    ):
+        output = desk.refused(narrowed, user="alice")
+        assert f'may not delete the ConfigMap "cfg" in namespace "{prod}", from which this change removes it' in output
+    released = desk.refused(sync(home, destinationNamespaces=[web], deletionPolicy="Orphan"), user="alice")
+    assert f'may not update the ConfigMap "cfg" in namespace "{prod}"' in released
+
+    desk.allow("alice", prod, ("delete",))
+    wait_until(lambda: desk.apply(sync(home, destinationNamespaces=[web]), user="alice")[0] == 0)
+
+
 def test_a_service_account_that_is_named_is_judged_in_place_of_the_user(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.may_write_syncs("alice", home)
+    desk.allow("alice", home, ("create",), resource="pods")
     document = sync(home, destinationNamespace=other, serviceAccountName="robot")
+    desk.cluster.kubectl("create", "serviceaccount", "robot", "-n", home)
     output = desk.refused(document, user="alice")
     assert f'service account "{home}/robot" may not get the ConfigMap "cfg"' in output
     assert "alice" not in output.replace("alice.kubeconfig", "")
     desk.allow(f"{home}/robot", home, ("get",))
     desk.allow(f"{home}/robot", other, ALL_ON_CONFIGMAPS)
     wait_until(lambda: desk.apply(document, user="alice")[0] == 0)
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"), [("impersonate", "serviceaccounts"), ("create", "serviceaccounts/token"), ("create", "pods")]
+)
+def test_a_service_account_is_named_only_by_a_user_who_may_act_as_it(desk: Desk, verb: str, resource: str) -> None:
+    home, other = desk.namespace(), desk.namespace()
+    desk.may_write_syncs("alice", home)
+    desk.cluster.kubectl("create", "serviceaccount", "robot", "-n", home)
+    for namespace in (home, other):
+        desk.allow(f"{home}/robot", namespace, ALL_ON_CONFIGMAPS)
+    document = sync(home, destinationNamespace=other, serviceAccountName="robot")
+
+    output = desk.refused(document, user="alice")
+    assert (
+        f'spec.serviceAccountName: Forbidden: user "alice" may not act as the service account "{home}/robot"' in output
+    )
+
+    desk.allow("alice", home, (verb,), resource=resource)
+    wait_until(lambda: desk.apply(document, user="alice")[0] == 0)
+
+
+def test_a_service_account_that_does_not_exist_has_no_rights(desk: Desk) -> None:
+    home, other = desk.namespace(), desk.namespace()
+    for namespace in (home, other):
+        desk.allow(f"{home}/robot", namespace, ALL_ON_CONFIGMAPS)
+    document = sync(home, destinationNamespace=other, serviceAccountName="robot")
+    assert f'service account "{home}/robot" does not exist' in desk.refused(document)
+    desk.cluster.kubectl("create", "serviceaccount", "robot", "-n", home)
+    desk.accepted(document)
+
+
+def test_a_user_without_rights_who_names_hundreds_of_namespaces_costs_few_access_reviews(
+    desk: Desk, guard: Guard
+) -> None:
+    home = desk.namespace()
+    desk.may_write_syncs("alice", home)
+
+    def access_reviews() -> float:
+        lines = guard.metric("configmapsync_access_reviews_total").splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    before = access_reviews()
+    output = desk.refused(sync(home, destinationNamespaces=[f"n-{number}" for number in range(512)]), user="alice")
+    assert "ended after 8 refusals" in output
+    assert access_reviews() - before <= 20
 
 
 # --- existence

@@ -47,6 +47,7 @@ def bind_again(cluster: Cluster, path: str, binding: dict[str, Any]) -> None:
 def test_copies_come_with_the_right_go_with_it_and_come_back(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
+    stage.service_account(home)
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
     ready = stage.ready_becomes(sync, "False", "NotAuthorized")
     assert (
@@ -74,6 +75,7 @@ def test_copies_come_with_the_right_go_with_it_and_come_back(stage: Stage, recon
 def test_a_copy_that_was_adopted_is_left_to_its_owner_when_the_right_goes(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
+    stage.service_account(home)
     stage.put_configmap(there, "config", data={"old": "1"})
     grant(stage.cluster, home, home, "get")
     path = grant(stage.cluster, home, there, "create", "update", "delete")
@@ -96,6 +98,7 @@ def test_a_copy_that_was_adopted_is_left_to_its_owner_when_the_right_goes(stage:
 def test_a_sync_whose_right_is_gone_can_be_deleted(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
+    stage.service_account(home)
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
     stage.ready_becomes(sync, "False", "NotAuthorized")
 
@@ -107,6 +110,7 @@ def test_a_sync_whose_right_is_gone_can_be_deleted(stage: Stage, reconciler: Pro
 def test_rights_for_a_glob_are_those_for_the_whole_cluster(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace("glob"), stage.namespace("glob")
     stage.source(home)
+    stage.service_account(home)
     grant(stage.cluster, home, home, "get")
     grant(stage.cluster, home, there, "create", "update", "delete")
 
@@ -114,3 +118,21 @@ def test_rights_for_a_glob_are_those_for_the_whole_cluster(stage: Stage, reconci
 
     ready = stage.ready_becomes(sync, "False", "NotAuthorized")
     assert "in every namespace" in ready["message"]
+
+
+def test_copies_go_with_the_service_account_whatever_is_still_bound_to_its_name(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    account = stage.service_account(home)
+    grant(stage.cluster, home, home, "get")
+    grant(stage.cluster, home, there, "create", "update", "delete")
+    sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
+    stage.copy_becomes(content, there)
+
+    stage.cluster.delete(account)
+
+    ready = stage.ready_becomes(sync, "False", "NotAuthorized")
+    assert f'service account "{home}/robot" does not exist' in ready["message"]
+    stage.copy_goes(there)

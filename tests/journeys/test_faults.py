@@ -181,6 +181,7 @@ def test_copies_stay_while_nobody_says_what_a_service_account_may_do(
     process = start_reconciler("--authorization-interval", "1")
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
+    stage.service_account(home)
     grant(stage.cluster, home, home, "get")
     grant(stage.cluster, home, there, "create", "update", "delete")
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")

@@ -160,6 +160,7 @@ def test_people_have_the_rights_that_their_role_in_a_namespace_gives(stage: Stag
 
 def test_a_named_service_account_counts_in_place_of_the_user(installation: Installation, stage: Stage) -> None:
     home, there = stage.namespace(), stage.namespace()
+    stage.service_account(home)
     for namespace in (home, there):
         account = f"--serviceaccount={home}:robot"
         stage.cluster.kubectl("create", "rolebinding", "robot", "--clusterrole=edit", account, "-n", namespace)

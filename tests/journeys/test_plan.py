@@ -206,6 +206,7 @@ def test_the_right_to_read_suffices_and_what_it_cannot_tell_is_said(
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
+    stage.service_account(home)
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
     name = f"{home}/{sync.rpartition('/')[2]}"
     versions = stage.versions()

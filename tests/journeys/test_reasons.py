@@ -121,6 +121,7 @@ def _(stage: Stage) -> Iterator[str]:
 def _(stage: Stage) -> Iterator[str]:
     home = stage.namespace()
     stage.source(home)
+    stage.service_account(home, "has-no-rights")
     yield stage.sync(home, destinationNamespace=stage.namespace(), serviceAccountName="has-no-rights")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pytest
 
-from kube.access import PATH, REMEMBERED_AT_MOST, AccessReviews
+from kube.access import ASKED_AT_ONCE, ENOUGH_REFUSALS, PATH, REMEMBERED_AT_MOST, AccessReviews
 from kube.errors import ApiError, Forbidden, Malformed, ServerError
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -34,6 +34,7 @@ class Right:
     name: str = "config"
     group: str = ""
     resource: str = "configmaps"
+    subresource: str = ""
 
     @property
     def broad(self) -> Self:
@@ -77,8 +78,8 @@ class Desk:
     async def may(self, *rights: Right, subject: Subject | None = None) -> set[Right]:
         return await self.reviews.may(subject or Subject(), rights)
 
-    async def may_broadly(self, *rights: Right) -> set[Right]:
-        return await self.reviews.may_broadly(Subject(), rights)
+    async def check(self, *rights: Right) -> set[Right]:
+        return set((await self.reviews.check(Subject(), rights)).held)
 
     def questions(self) -> list[tuple[str, str, str]]:
         """Verb, namespace and name of everything asked so far, which is then forgotten."""
@@ -108,6 +109,7 @@ async def test_everything_about_the_subject_and_the_right_is_in_the_question(des
                 "group": "apps.nishaf.info",
                 "version": "v1",
                 "resource": "configmapsyncs",
+                "subresource": "",
                 "namespace": "web",
                 "name": "config",
             },
@@ -182,7 +184,7 @@ async def test_a_right_that_is_had_is_not_another(desk: Desk, other: Right) -> N
 async def test_who_may_everywhere_is_asked_about_no_namespace(desk: Desk) -> None:
     rights = [Right(verb, f"team-{number}") for verb in ("create", "update") for number in range(100)]
 
-    assert await desk.may_broadly(*rights) == set(rights)
+    assert await desk.check(*rights) == set(rights)
 
     assert sorted(desk.questions()) == [("create", "", ""), ("update", "", "")]
 
@@ -190,9 +192,9 @@ async def test_who_may_everywhere_is_asked_about_no_namespace(desk: Desk) -> Non
 async def test_who_may_not_everywhere_is_asked_about_each_namespace(desk: Desk) -> None:
     desk.authorizer.allows = lambda spec: spec["resourceAttributes"]["namespace"] == "web"
 
-    assert await desk.may_broadly(Right(), Right(namespace="shop")) == {Right()}
+    assert await desk.check(Right(), Right(namespace="shop")) == {Right()}
     assert sorted(desk.questions()) == [("get", "", ""), ("get", "shop", "config"), ("get", "web", "config")]
-    await desk.may_broadly(Right(), Right(namespace="shop"))
+    await desk.check(Right(), Right(namespace="shop"))
 
     assert desk.questions() == [("get", "shop", "config")], "the broad no is remembered, for it refuses nobody"
 
@@ -201,14 +203,14 @@ async def test_a_right_everywhere_that_is_wanted_itself_is_asked_once(desk: Desk
     desk.authorizer.allows = lambda spec: spec["resourceAttributes"]["namespace"] == "web"
     wide = Right(namespace="", name="")
 
-    assert await desk.may_broadly(wide, Right()) == {Right()}
+    assert await desk.check(wide, Right()) == {Right()}
 
     assert sorted(desk.questions()) == [("get", "", ""), ("get", "web", "config")]
 
 
 async def test_what_was_remembered_of_a_broad_no_does_not_refuse_who_asks_for_just_that(desk: Desk) -> None:
     desk.authorizer.allows = lambda _: False
-    await desk.may_broadly(Right())
+    await desk.check(Right())
     desk.authorizer.allows = lambda _: True
 
     assert await desk.may(Right().broad) == {Right().broad}
@@ -217,7 +219,7 @@ async def test_what_was_remembered_of_a_broad_no_does_not_refuse_who_asks_for_ju
 @pytest.mark.parametrize("error", [ServerError("down", status=500), Forbidden("not you", status=403)])
 async def test_no_answer_is_neither_yes_nor_no_and_is_not_remembered(desk: Desk, error: ApiError) -> None:
     desk.authorizer.fails = error
-    for ask in (desk.may, desk.may_broadly):
+    for ask in (desk.may, desk.check):
         with pytest.raises(type(error)):
             await ask(Right(), Right("list"))
     assert desk.told == []
@@ -246,3 +248,62 @@ async def test_the_memory_has_an_end(desk: Desk) -> None:
         await desk.may(*(Right(name=str(number)) for number in range(first, first + 1000)))
 
         assert len(desk.reviews._remembered) <= REMEMBERED_AT_MOST
+
+
+async def test_a_check_of_a_subject_without_rights_ends_after_the_first_refusals(desk: Desk) -> None:
+    desk.authorizer.allows = lambda _: False
+    rights = [Right(verb, f"team-{number}") for number in range(512) for verb in ("create", "update", "delete")]
+
+    answers = await desk.reviews.check(Subject(), rights)
+
+    assert not answers.complete
+    assert answers.held == []
+    assert answers.refused == rights[: len(answers.refused)]
+    assert ENOUGH_REFUSALS <= len(answers.refused) < ENOUGH_REFUSALS + ASKED_AT_ONCE
+    assert len(desk.authorizer.asked) == 3 + len(answers.refused)
+
+
+async def test_a_check_finds_refusals_that_are_far_apart(desk: Desk) -> None:
+    desk.authorizer.allows = lambda spec: spec["resourceAttributes"]["namespace"] not in {"", "team-3", "team-300"}
+    rights = [Right("update", f"team-{number}") for number in range(400)]
+
+    answers = await desk.reviews.check(Subject(), rights)
+
+    assert answers.complete
+    assert answers.refused == [rights[3], rights[300]]
+    assert len(answers.held) == 398
+
+
+async def test_a_bounded_number_of_questions_is_under_way(desk: Desk) -> None:
+    desk.authorizer.allows = lambda spec: spec["resourceAttributes"]["namespace"] != ""
+    under_way, most = 0, 0
+    ask = desk.authorizer.request
+
+    async def counted(*args: Any, **options: Any) -> bytes:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await ask(*args, **options)
+        finally:
+            under_way -= 1
+
+    desk.authorizer.request = counted  # type: ignore[method-assign]
+    rights = [Right("update", f"team-{number}") for number in range(100)]
+    slots = asyncio.Semaphore(ASKED_AT_ONCE)
+
+    await asyncio.gather(*(desk.reviews.check(Subject(name), rights, slots) for name in ("alice", "bob", "carol")))
+
+    assert most == ASKED_AT_ONCE
+
+
+async def test_a_check_without_an_answer_ends_soon(desk: Desk) -> None:
+    desk.authorizer.allows = lambda spec: spec["resourceAttributes"]["namespace"] != ""
+    await desk.check(Right("update", "x"))  # the broad refusal is remembered
+    desk.authorizer.fails = ServerError("down", status=500)
+    desk.questions()
+
+    with pytest.raises(ServerError):
+        await desk.check(*(Right("update", f"team-{number}") for number in range(512)))
+
+    assert len(desk.authorizer.asked) <= ASKED_AT_ONCE

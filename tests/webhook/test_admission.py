@@ -1,5 +1,6 @@
 """One review from beginning to end, with an API server that is played by two small classes."""
 
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from tests.webhook import recorded
 from tests.webhook.test_authorization import ApiServer, authorizer
 from webhook.admission import Admission
 from webhook.admit import Candidate, View
+from webhook.limits import Limits, ReviewSlots
 from webhook.review import MalformedReviewError, Review, parse
 from webhook.settings import AuthorizationMode
 
@@ -159,3 +161,51 @@ async def test_an_object_without_readable_metadata_is_no_review_at_all(metadata:
     document["request"]["object"]["metadata"] = metadata
     with pytest.raises(MalformedReviewError):
         await judged(parse(json.dumps(document).encode()))
+
+
+def edit(before: dict[str, Any], after: dict[str, Any], user: str = "") -> Review:
+    document = recorded.document("update-spec.json")
+    request = document["request"]
+    request["oldObject"]["spec"] |= before
+    request["object"]["spec"] = request["oldObject"]["spec"] | after
+    request["userInfo"]["username"] = user or request["userInfo"]["username"]
+    return parse(json.dumps(document).encode())
+
+
+NARROWED = (
+    {"destinationNamespace": None, "destinationNamespaces": ["team-b", "prod"]},
+    {"destinationNamespaces": ["team-b"]},
+)
+
+
+async def test_an_edit_that_drops_a_destination_needs_the_right_to_delete_there():
+    server = ApiServer(lambda asked: asked["namespace"] not in {"", "prod"})
+    response = await judged(edit(*NARROWED), server=server)
+    assert response["allowed"] is False
+    [cause] = response["status"]["details"]["causes"]
+    assert cause["field"] == "spec.destinationNamespaces"
+    assert 'in namespace "prod", from which this change removes it' in cause["message"]
+    assert (await judged(edit(*NARROWED)))["allowed"] is True
+
+
+async def test_a_user_with_too_many_reviews_under_way_is_asked_to_try_again():
+    slots = ReviewSlots(Limits(running_per_user=1, waiting_per_user=0))
+    begun = asyncio.Event()
+
+    class SlowServer(ApiServer):
+        async def request(self, method: str, path: str, **options: Any) -> bytes:
+            if json.loads(options["body"])["spec"]["user"] == "tenant":
+                begun.set()
+                await asyncio.Event().wait()
+            return await super().request(method, path, **options)
+
+    admission = Admission(PlayedWorld(), authorizer(SlowServer(lambda _: True)), AuthorizationMode.ENFORCE, slots)
+    slow = asyncio.create_task(admission.validate(edit(*NARROWED, user="tenant")))
+    await begun.wait()
+
+    answer = await admission.validate(edit(*NARROWED, user="tenant"))
+    status = json.loads(answer.body)["response"]["status"]
+    assert (answer.outcome, status["code"], status["reason"]) == ("throttled", 429, "TooManyRequests")
+    assert status["details"] == {"retryAfterSeconds": 1}, "kubectl sends the request again by itself"
+    assert (await admission.validate(edit(*NARROWED, user="other"))).outcome == "allowed"
+    slow.cancel()

@@ -11,9 +11,9 @@ from configmapsync.resource import ConfigMapSync, parse
 from configmapsync.rights import Right, right_to_see, rights_needed
 from configmapsync.selection import Selector
 from configmapsync.targets import Targets, targets_of
-from kube.errors import ApiError, Unreachable
+from kube.errors import ApiError, NotFound, Unreachable
 from tests.webhook import recorded
-from webhook.authorization import REMEMBERED_FOR_SECONDS, Authorizer, of_user, subject_of
+from webhook.authorization import LONGEST_SHOWN_NAME, REMEMBERED_FOR_SECONDS, Authorizer, Requester
 from webhook.review import User
 from webhook.review import parse as parse_review
 
@@ -36,11 +36,18 @@ class ApiServer:
     rule: Callable[[dict[str, str]], bool]
     asked: list[dict[str, object]] = field(default_factory=list)
     failure: ApiError | None = None
+    accounts: tuple[str, ...] = ("robot",)
+    read: list[str] = field(default_factory=list)
 
-    async def request(self, _method: str, _path: str, *, body: bytes, **_limits: float) -> bytes:
+    async def request(self, method: str, path: str, *, body: bytes = b"", **_options: object) -> bytes:
         await asyncio.sleep(0)
         if self.failure:
             raise self.failure
+        if method == "GET":
+            self.read.append(path)
+            if path.rpartition("/")[2] not in self.accounts:
+                raise NotFound("no such account", status=404)
+            return b'{"metadata": {"name": "robot"}}'
         spec = json.loads(body)["spec"]
         self.asked.append(spec)
         return json.dumps({"status": {"allowed": self.rule(spec["resourceAttributes"])}}).encode()
@@ -60,8 +67,12 @@ def authorizer(server: ApiServer, clock: Clock | None = None) -> Authorizer:
     return Authorizer(server, clock or Clock(), lambda _: None)
 
 
+def requester(user: User = ALICE) -> Requester:
+    return Requester(user, asyncio.Semaphore(8))
+
+
 async def denials(server: ApiServer, of: ConfigMapSync, user: User = ALICE) -> list[str]:
-    found = await authorizer(server).denials(subject_of(of, user), of, rights_needed(of, targets(of)))
+    found = await authorizer(server).denials(requester(user), of, rights_needed(of, targets(of)))
     return [f"{denial.path}: {denial.message}" for denial in found]
 
 
@@ -74,15 +85,6 @@ def test_a_sync_needs_what_it_will_do_and_no_more():
             (Right("create", "dst"), Right("update", "dst", "copy"), Right("delete", "dst", "copy")),
         ),
     ]
-
-
-def test_who_orphans_the_copies_needs_no_right_to_delete():
-    of = sync(destinationNamespace="dst", deletionPolicy="Orphan")
-    assert {right.verb for need in rights_needed(of, targets(of)) for right in need.rights} == {
-        "get",
-        "create",
-        "update",
-    }
 
 
 @pytest.mark.parametrize("spec", [{"destinationNamespaces": ["*"]}, {"destinationNamespaceSelector": {}}], ids=str)
@@ -101,18 +103,76 @@ async def test_everything_that_is_not_allowed_is_told_field_by_field():
     ]
 
 
+ACTING = [("impersonate", "serviceaccounts", ""), ("create", "serviceaccounts", "token"), ("create", "pods", "")]
+
+
+def is_about_acting(asked: dict[str, str]) -> bool:
+    return asked["resource"] in {"serviceaccounts", "pods"}
+
+
 async def test_a_service_account_that_is_named_is_judged_in_place_of_the_user():
     server = ApiServer(lambda asked: asked["verb"] != "get")
     of = sync(destinationNamespace="dst", serviceAccountName="robot")
     assert await denials(server, of) == [
         'spec.configMapName: service account "team/robot" may not get the ConfigMap "cfg" in namespace "team"'
     ]
-    assert {spec["user"] for spec in server.asked} == {"system:serviceaccount:team:robot"}
-    assert server.asked[0]["groups"] == [
-        "system:serviceaccounts",
-        "system:serviceaccounts:team",
-        "system:authenticated",
+    asked = [spec for spec in server.asked if not is_about_acting(spec["resourceAttributes"])]
+    assert {spec["user"] for spec in asked} == {"system:serviceaccount:team:robot"}
+    assert asked[0]["groups"] == ["system:serviceaccounts", "system:serviceaccounts:team", "system:authenticated"]
+
+
+@pytest.mark.parametrize("way", ACTING, ids=str)
+async def test_one_way_to_act_as_a_service_account_is_enough_to_name_it(way: tuple[str, str, str]):
+    def rule(asked: dict[str, str]) -> bool:
+        return not is_about_acting(asked) or (asked["verb"], asked["resource"], asked["subresource"]) == way
+
+    assert await denials(ApiServer(rule), sync(destinationNamespace="dst", serviceAccountName="robot")) == []
+
+
+async def test_a_service_account_as_which_the_user_may_not_act_cannot_be_named():
+    server = ApiServer(lambda asked: not is_about_acting(asked))
+    assert await denials(server, sync(destinationNamespace="dst", serviceAccountName="robot")) == [
+        (
+            'spec.serviceAccountName: user "alice" may not act as the service account "team/robot": this needs the right to '
+            'impersonate it, to create its tokens, or to create pods in namespace "team"'
+        )
     ]
+    questions = [
+        (asked["verb"], asked["resource"], asked["subresource"])
+        for asked in (spec["resourceAttributes"] for spec in server.asked)
+    ]
+    assert questions == ACTING, "the rights of the account are not asked for"
+    assert server.read == [], "whether the account exists is not looked up"
+
+
+async def test_a_service_account_may_name_itself():
+    server = ApiServer(lambda asked: not is_about_acting(asked))
+    robot = User(username="system:serviceaccount:team:robot")
+    assert await denials(server, sync(destinationNamespace="dst", serviceAccountName="robot"), robot) == []
+
+
+async def test_a_service_account_that_does_not_exist_has_no_rights():
+    server = ApiServer(lambda _: True, accounts=())
+    assert await denials(server, sync(destinationNamespace="dst", serviceAccountName="robot")) == [
+        'spec.serviceAccountName: service account "team/robot" does not exist, and so has no rights'
+    ]
+
+
+async def test_a_user_without_rights_costs_few_questions_however_many_namespaces_are_named():
+    server = ApiServer(lambda _: False)
+    found = await denials(server, sync(destinationNamespaces=[f"n-{number:03}" for number in range(512)]))
+    assert found[-1] == (
+        'spec: the check of what user "alice" may do ended after 8 refusals; more rights may be missing'
+    )
+    assert len(found) <= 8
+    assert len(server.asked) <= 20
+
+
+async def test_a_long_user_name_is_cut_in_messages():
+    [first, *_] = await denials(
+        ApiServer(lambda _: False), sync(destinationNamespace="dst"), User(username="u" * 100_000)
+    )
+    assert len(first) < LONGEST_SHOWN_NAME + 200
 
 
 async def test_the_user_is_handed_on_as_the_api_server_sent_them():
@@ -144,12 +204,12 @@ async def test_many_namespaces_are_each_asked_for_where_the_right_is_not_there_e
 async def test_a_yes_is_remembered_for_some_seconds_and_a_no_is_not():
     server, clock = ApiServer(lambda asked: asked["verb"] == "get"), Clock()
     asking = authorizer(server, clock)
-    subject, rights = of_user(ALICE), [Right("get", "a", "x"), Right("delete", "a", "x")]
+    rights = [Right("get", "a", "x"), Right("delete", "a", "x")]
     for _ in range(3):
-        assert await asking.may(subject, rights) == {rights[0]}
+        assert await asking.may(requester(), rights) == {rights[0]}
     assert [asked["resourceAttributes"]["verb"] for asked in server.asked] == ["get", "delete", "delete", "delete"]
     clock.now += REMEMBERED_FOR_SECONDS
-    await asking.may(subject, rights)
+    await asking.may(requester(), rights)
     assert len(server.asked) == 6
 
 
@@ -160,14 +220,14 @@ async def test_a_right_that_was_just_given_counts_at_once(spec: dict[str, object
     needs = rights_needed(of, targets(of))
     for verb, missing in (("nothing", 2), ("get", 1), ("create", 1), ("update", 0)):
         given.add(verb)
-        assert len(await asking.denials(of_user(ALICE), of, needs)) == missing
+        assert len(await asking.denials(requester(), of, needs)) == missing
 
 
 async def test_a_yes_for_one_is_none_for_another():
     server = ApiServer(lambda _: True)
     asking = authorizer(server)
     for user in (ALICE, User(username="alice", groups=()), User(username="bob"), User(username="alice", uid="7")):
-        await asking.may(of_user(user), [Right("get", "a", "x")])
+        await asking.may(requester(user), [Right("get", "a", "x")])
     assert len(server.asked) == 4
 
 

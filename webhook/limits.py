@@ -1,0 +1,149 @@
+"""Bound how many reviews are judged at once, in total and for each user.
+
+`admission.py` takes a slot for each review that it validates. A user who fills all slots of their own, with however slow questions, leaves
+the slots of the others free.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from kube.access import ASKED_AT_ONCE
+
+SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
+
+
+class TooManyReviewsError(Exception):
+    """No slot became free in time; the message is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is done at once.
+
+    Attributes:
+        running: reviews that are judged at once.
+        running_per_user: of these, reviews of one user.
+        waiting: reviews that wait for a slot.
+        waiting_per_user: of these, reviews of one user.
+        wait_seconds: the longest wait for a slot; the API server waits 5 s for the whole answer.
+    """
+
+    running: int = 64
+    running_per_user: int = 4
+    waiting: int = 512
+    waiting_per_user: int = 64
+    wait_seconds: float = 2.0
+
+
+@dataclass(slots=True)
+class _User:
+    running: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    questions: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKED_AT_ONCE))
+
+
+class ReviewSlots:
+    """Hands out slots: at once where one is free, else by turns among the users who wait."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._running = 0
+        self._waiting = 0
+        self._users: dict[str, _User] = {}
+        self._turns: OrderedDict[str, None] = OrderedDict()  # users who wait; the first is next
+
+    @asynccontextmanager
+    async def slot(self, username: str) -> AsyncIterator[asyncio.Semaphore]:
+        """Hold a slot for one review of a user; yields the bound on the questions that are asked for this user at once.
+
+        Raises:
+            TooManyReviewsError: too many reviews wait already, or none of the slots became free in time.
+        """
+        name = share_of(username)
+        user = self._users.setdefault(name, _User())
+        try:
+            await self._take(name, user)
+            try:
+                yield user.questions
+            finally:
+                self._end(user)
+        finally:
+            if not user.running and not user.waiting:
+                self._users.pop(name, None)
+
+    async def _take(self, name: str, user: _User) -> None:
+        if self._free_for(user) and not user.waiting:
+            self._start(user)
+            return
+        if self._waiting >= self._limits.waiting or len(user.waiting) >= self._limits.waiting_per_user:
+            raise TooManyReviewsError(_message(user.running))
+        turn = asyncio.get_running_loop().create_future()
+        user.waiting.append(turn)
+        self._waiting += 1
+        self._turns[name] = None
+        try:
+            async with asyncio.timeout(self._limits.wait_seconds):
+                await turn
+        except TimeoutError as error:
+            self._give_up(name, user, turn)
+            raise TooManyReviewsError(_message(user.running)) from error
+        except asyncio.CancelledError:
+            self._give_up(name, user, turn)
+            raise
+
+    def _give_up(self, name: str, user: _User, turn: asyncio.Future[None]) -> None:
+        """Leave the queue, or hand on a slot that was granted at the same moment."""
+        if turn in user.waiting:
+            user.waiting.remove(turn)
+            self._left_queue(name, user)
+        elif not turn.cancelled():
+            self._end(user)
+
+    def _grant(self) -> None:
+        """Give free slots to waiting users, one each in turn."""
+        for name in list(self._turns):
+            if self._running >= self._limits.running:
+                return
+            user = self._users[name]
+            while self._free_for(user) and user.waiting:
+                turn = user.waiting.popleft()
+                self._turns.move_to_end(name)
+                self._left_queue(name, user)
+                if not turn.done():
+                    self._start(user)
+                    turn.set_result(None)
+                    break
+
+    def _start(self, user: _User) -> None:
+        self._running += 1
+        user.running += 1
+
+    def _end(self, user: _User) -> None:
+        self._running -= 1
+        user.running -= 1
+        self._grant()
+
+    def _left_queue(self, name: str, user: _User) -> None:
+        self._waiting -= 1
+        if not user.waiting:
+            self._turns.pop(name, None)
+
+    def _free_for(self, user: _User) -> bool:
+        return self._running < self._limits.running and user.running < self._limits.running_per_user
+
+
+def share_of(username: str) -> str:
+    """Return the name under which the reviews of a user are counted.
+
+    The service accounts of one namespace count as one user: whoever may create one may create a hundred.
+    """
+    if not username.startswith(SERVICE_ACCOUNT_PREFIX):
+        return username
+    return username.rpartition(":")[0]
+
+
+def _message(running: int) -> str:
+    return f"too many ConfigMapSyncs are being checked at once, {running} of them for this user; try again in a second"

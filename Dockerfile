@@ -11,11 +11,14 @@ ARG BASE=${PYTHON}
 FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-COPY requirements.lock requirements-build.lock ./
+COPY requirements.lock requirements-build.lock requirements-pip.lock ./
+# The pinned pip comes first, and with --no-deps it resolves nothing: what the index offers on the day of the build does not matter.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    python -m venv --without-pip /opt/configmapsync \
-    && pip --python /opt/configmapsync install --quiet --require-hashes -r requirements.lock \
-    && pip install --quiet --require-hashes -r requirements-build.lock
+    pip install --quiet --no-deps --require-hashes -r requirements-pip.lock \
+    && python -m venv --without-pip /opt/configmapsync \
+    && pip --python /opt/configmapsync install --quiet --no-deps --require-hashes -r requirements.lock \
+    && pip --python /opt/configmapsync check \
+    && pip install --quiet --no-deps --require-hashes -r requirements-build.lock
 COPY . .
 # Of kubernetes-asyncio only what finds credentials is ever loaded (kube/lean.py); its APIs and models would be half of the image.
 # Bytecode is written now, because nothing can be written later; it is not checked against its source at each start.
@@ -31,6 +34,7 @@ ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ConfigMapSync" \
       org.opencontainers.image.description="A Kubernetes operator that keeps ConfigMaps in step across namespaces" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/configmapsync /opt/configmapsync

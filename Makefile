@@ -19,12 +19,23 @@ BUNDLE = $(BIN)/python hack/bundle.py --overlay $(OVERLAY) --image $(IMG)
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
+# $(call locked_venv,FOLDER,LOCK): a new virtual environment with the pinned pip and exactly the packages of LOCK.
+# With --no-deps pip resolves nothing, so the pip that Python ships and newer releases in the index do not matter;
+# `pip check` fails if the lock lacks a dependency. An old environment is cleared, and with it its .ready.
+PIP_INSTALL := install --quiet --disable-pip-version-check --no-deps
+define locked_venv
+	@echo "installing $(2) into $(1)"
+	@$(PYTHON) -m venv $(if $(wildcard $(1)/pyvenv.cfg),--clear) $(1)
+	@$(1)/bin/python -m pip $(PIP_INSTALL) --require-hashes -r requirements-pip.lock
+	@$(1)/bin/python -m pip $(PIP_INSTALL) --require-hashes -r $(2)
+	@problems=$$($(1)/bin/python -m pip check) || { echo "$(2) is incomplete: $$problems" >&2; exit 1; }
+endef
+
 venv: $(VENV)/.ready ## the virtual environment, from the hashed locks
 
-$(VENV)/.ready: requirements-dev.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+$(VENV)/.ready: requirements-dev.lock requirements-pip.lock pyproject.toml
+	$(call locked_venv,$(VENV),requirements-dev.lock)
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip $(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 
 kubectl: venv
@@ -57,10 +68,10 @@ lint-manifests: kubectl $(VENV)/checkov/.ready ## checkov on all that config/ in
 		$(BIN)/python hack/bundle.py --overlay $$overlay > build/manifests/$$(basename $$overlay).yaml || exit 1; done
 	$(VENV)/checkov/bin/checkov --directory build/manifests
 
-# Apart, because its hundred dependencies are pinned to versions of its own.
-$(VENV)/checkov/.ready: requirements-checkov.lock
-	$(PYTHON) -m venv $(VENV)/checkov
-	$(VENV)/checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-checkov.lock
+# checkov and uv have environments of their own, because their dependencies are pinned to other versions. Both lie
+# inside $(VENV), so they are made again after it.
+$(VENV)/%/.ready: requirements-%.lock requirements-pip.lock $(VENV)/.ready
+	$(call locked_venv,$(VENV)/$*,requirements-$*.lock)
 	@touch $@
 
 format: venv ## let ruff format
@@ -97,12 +108,16 @@ build-installer: kubectl ## dist/install.yaml: all of OVERLAY with IMG in one fi
 	@mkdir -p dist
 	$(BUNDLE) > dist/install.yaml
 
-lock: venv ## resolve again and write the hashed locks
-	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
-	echo "checkov>=3.2" | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet - -o requirements-checkov.lock
-	echo setuptools | $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet - -c requirements-dev.lock -o requirements-build.lock
+# With --no-strip-extras a lock says `coverage[toml]==...`: pip before 23.1 does not match a plain pin to a requirement with extras.
+COMPILE = $(VENV)/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
+	--no-header --quiet $(if $(UPGRADE),--upgrade)
+lock: $(VENV)/uv/.ready ## write the hashed locks again; UPGRADE=1 takes the newest releases
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	echo "checkov>=3.2" | $(COMPILE) - -o requirements-checkov.lock
+	echo setuptools | $(COMPILE) - -c requirements-dev.lock -o requirements-build.lock
+	echo pip | $(COMPILE) - -o requirements-pip.lock
+	echo uv | $(COMPILE) - -o requirements-uv.lock
 
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist *.egg-info .demo

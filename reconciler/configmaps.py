@@ -1,14 +1,14 @@
 """How ConfigMaps come off the wire: decoded straight into what is kept of them, and no more.
 
 A copy is reduced on arrival to a `CopyRecord` with the digest of its real content; a source keeps its content; of everything else
-only the version is read. `caches.py` holds what comes out here.
+only the version is read. `caches.py` holds what comes out here. What cannot be decoded raises `Malformed`.
 """
 
 import msgspec
 
 from configmapsync.content import Content, CopyRecord, SourceObject, digest
 from configmapsync.names import NamespacedName
-from kube.wire import ObjectMeta
+from kube.wire import ObjectMeta, check_stored, decoding
 
 
 class _ConfigMap(msgspec.Struct, rename="camel"):
@@ -46,8 +46,24 @@ class _Traced(msgspec.Struct):
     metadata: _TracedMetadata
 
 
-_decode_configmap = msgspec.json.Decoder(_ConfigMap).decode
-_decode_metadata = msgspec.json.Decoder(_OnlyMetadata).decode
+_configmap_decoder = msgspec.json.Decoder(_ConfigMap)
+_metadata_decoder = msgspec.json.Decoder(_OnlyMetadata)
+_traced_decoder = msgspec.json.Decoder(_Traced)
+WHAT = "the ConfigMap"
+
+
+def _decode_configmap(raw: bytes | msgspec.Raw) -> _ConfigMap:
+    with decoding(WHAT):
+        configmap = _configmap_decoder.decode(raw)
+    check_stored(configmap.metadata, WHAT)
+    return configmap
+
+
+def _decode_metadata(raw: bytes | msgspec.Raw) -> ObjectMeta:
+    with decoding(WHAT):
+        metadata = _metadata_decoder.decode(raw).metadata
+    check_stored(metadata, WHAT)
+    return metadata
 
 
 def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
@@ -59,7 +75,7 @@ def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
 
 def read_written(raw: bytes | msgspec.Raw, digest_written: str, *, immutable: bool) -> CopyRecord:
     """The record of a copy from a write's metadata-only answer; the digest is that of what was sent."""
-    return copy_record(_decode_metadata(raw).metadata, digest_written, immutable=immutable)
+    return copy_record(_decode_metadata(raw), digest_written, immutable=immutable)
 
 
 def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
@@ -78,13 +94,14 @@ def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
 
 def read_version(raw: bytes | msgspec.Raw) -> ConfigMapVersion:
     """Only the name and the version."""
-    metadata = _decode_metadata(raw).metadata
+    metadata = _decode_metadata(raw)
     return ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
 
 
 def read_last_manager(raw: bytes, ours: str) -> str | None:
     """The field manager that wrote an object last, other than `ours`; None where the object shows none."""
-    entries = msgspec.json.decode(raw, type=_Traced).metadata.managed_fields or []
+    with decoding(WHAT):
+        entries = _traced_decoder.decode(raw).metadata.managed_fields or []
     others = [entry for entry in entries if entry.manager and entry.manager != ours]
     return max(others, key=lambda entry: entry.time).manager if others else None
 

@@ -52,6 +52,11 @@ class Sources:
             self._keep(source)
         return source
 
+    def clear(self) -> None:
+        """Forget every source: after versions went back, an equal version does not mean equal content."""
+        self._kept.clear()
+        self._kept_bytes = 0
+
     async def _get(self, key: NamespacedName) -> SourceObject | None:
         path = f"/api/v1/namespaces/{key.namespace}/configmaps/{key.name}"
         try:
@@ -73,7 +78,7 @@ class Sources:
             return False  # it went, or another read has found it gone
         if held.resource_version == UNREAD:
             self._versions.record(ConfigMapVersion(*key, source.resource_version))
-        return int(source.resource_version) >= int(held.resource_version)
+        return int(source.resource_version or UNREAD) >= int(held.resource_version or UNREAD)
 
     def _keep(self, source: SourceObject) -> None:
         self._drop(source.key)

@@ -6,6 +6,7 @@ always, so that a status can be written and a finalizer taken off; the spec only
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,10 @@ from configmapsync.names import NamespacedName
 from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus, InvalidResource, ObjectMeta, parse, read_status
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
+from kube.errors import Malformed
+from kube.wire import decoding
+
+WHAT = "the ConfigMapSync"
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,23 @@ def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str]) -> SyncRecord
     """Read one object as far as it can be read.
 
     Raises:
-        msgspec.DecodeError: it is not JSON, or has no metadata; the API server never sends such a thing.
+        Malformed: it is not JSON, or not a stored object; the API server never sends such a thing, but a proxy may.
     """
-    document = msgspec.json.decode(raw)
+    with decoding(WHAT):
+        document = msgspec.json.decode(raw, type=dict[str, Any])
     raw_status = msgspec.json.encode(document.pop("status", None))
     try:
         sync = with_defaults(parse(document))
     except InvalidResource as invalid:
+        _check_stored(invalid.metadata)
         return SyncRecord(invalid.metadata, raw_status, None, invalid.errors, protected)
+    except ValueError as error:
+        raise Malformed(f"the metadata of {WHAT} cannot be read") from error
+    _check_stored(sync.metadata)
     errors = tuple(validate(sync))
     return SyncRecord(sync.metadata, raw_status, None if errors else sync, errors, protected)
+
+
+def _check_stored(metadata: ObjectMeta) -> None:
+    if not metadata.name or not (metadata.resource_version or "0").isdecimal():
+        raise Malformed(f"{WHAT} has no name, or a version that is no number")

@@ -28,6 +28,11 @@ PROGRAM = "configmapsync-reconciler plan"
 EXIT_NOTHING, EXIT_FAILURE, EXIT_CHANGES = 0, 1, 2
 AUTHORIZATION_INTERVAL = 600.0  # seconds; each right is asked for once
 
+
+class NoSuchSync(Exception):
+    """A sync that was named on the command line does not exist and has no copies."""
+
+
 OUTPUTS = {"text": as_text, "json": as_json, "diff": as_diff}
 
 
@@ -37,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     logs.configure("console", "warning")
     try:
         prospects = asyncio.run(_prospects(settings))
-    except (ApiError, ConfigurationError, UnreadableFile, LookupError) as error:
+    except (ApiError, ConfigurationError, UnreadableFile, NoSuchSync) as error:
         sys.stderr.write(f"{PROGRAM}: {error}\n")
         return EXIT_FAILURE
     _print(OUTPUTS[settings.output](prospects))
@@ -105,7 +110,7 @@ def _chosen(settings: PlanSettings, forecaster: Forecaster, told: list[Namespace
     chosen = [NamespacedName(*text.split("/", 1)) for text in dict.fromkeys(settings.syncs)]
     missing = [str(sync) for sync in chosen if sync not in known]
     if missing:
-        raise LookupError(f"there is no ConfigMapSync {', '.join(missing)}, and no copy of it")
+        raise NoSuchSync(f"there is no ConfigMapSync {', '.join(missing)}, and no copy of it")
     return chosen
 
 

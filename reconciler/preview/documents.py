@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from configmapsync.names import API_VERSION, KIND
+from kube.errors import Malformed
 from kube.wire import decode_partial
 from reconciler.configmaps import read_source
 from reconciler.syncs import read_sync
@@ -82,8 +83,16 @@ def _checked(document: Document, told: str, reader: Callable[[bytes], object]) -
         raise UnreadableFile(f"{told} holds a {kind} without a name")
     try:
         reader(msgspec.json.encode(document))
-    except msgspec.MsgspecError as error:  # says where, and what type was expected
-        raise UnreadableFile(f"{told}: {kind} {metadata['name']}: {error}") from error
-    except (ValueError, TypeError) as error:  # may quote what it found
-        raise UnreadableFile(f"{told}: {kind} {metadata['name']} is not of the right shape") from error
+    except msgspec.MsgspecError as error:
+        raise UnreadableFile(_why_unreadable(document, told, error)) from error
+    except Malformed as error:
+        raise UnreadableFile(_why_unreadable(document, told, error.__cause__)) from error
+    except (ValueError, TypeError) as error:
+        raise UnreadableFile(_why_unreadable(document, told, error)) from error
     return document
+
+
+def _why_unreadable(document: Document, told: str, cause: BaseException | None) -> str:
+    """Quote msgspec, which says where and what type was expected; anything else may quote what it found."""
+    said = f": {cause}" if isinstance(cause, msgspec.MsgspecError) else " is not of the right shape"
+    return f"{told}: {document['kind']} {document['metadata']['name']}{said}"

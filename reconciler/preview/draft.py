@@ -14,6 +14,7 @@ from configmapsync.names import NamespacedName
 from kube.access import PATH as ACCESS_REVIEWS
 from kube.api_server import ApiServer
 from kube.errors import Forbidden, NotFound
+from kube.wire import decode_object
 from reconciler.caches import CONFIGMAPS_PATH, NAMESPACES_PATH, SYNCS_PATH
 
 COLLECTIONS = frozenset({CONFIGMAPS_PATH, NAMESPACES_PATH, SYNCS_PATH})
@@ -79,8 +80,7 @@ class Draft:
             answer = await self.request("GET", configmap_path(place))
         except NotFound:
             return None
-        document: Document = msgspec.json.decode(answer)
-        return document
+        return decode_object(answer, str(place))
 
     def put(self, place: NamespacedName, document: Document | None) -> None:
         """From now on, this stands there; None: nothing does."""

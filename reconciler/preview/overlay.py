@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import msgspec
-
 from configmapsync.names import API_VERSION, PLURAL, NamespacedName
 from kube.errors import NotFound
+from kube.wire import decode_object
 from reconciler.caches import NAMESPACES_PATH
 from reconciler.preview.draft import Document, Draft, configmap_path
 from reconciler.preview.forecast import Forecaster
@@ -50,10 +49,9 @@ async def _put_namespace(forecaster: Forecaster, draft: Draft, document: Documen
 
 async def _live(draft: Draft, path: str) -> Document:
     try:
-        live: Document = msgspec.json.decode(await draft.request("GET", path))
+        return decode_object(await draft.request("GET", path), path)
     except NotFound:
         return {"metadata": {}}
-    return live
 
 
 def _applied(document: Document, live: Document) -> Document:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from configmapsync.names import API_VERSION, KIND
+from reconciler.preview import command
 from tests.support.plans import CHANGES, FAILURE, NOTHING, plan, writes
 
 SECRETIVE = "the-value-nobody-shall-see"
@@ -213,8 +214,8 @@ def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "world.yaml").write_text(WORLD)
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "reconciler", "plan", "-f", str(tmp_path)]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    arguments = [sys.executable, "-m", "reconciler", "plan", "-f", str(tmp_path)]
+    done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writer)
 
     assert (done.returncode, done.stderr) == (CHANGES, "")
@@ -246,3 +247,16 @@ def test_what_no_api_server_would_take_is_told_in_one_line(document: dict[str, A
     assert said in told.aside
     assert SECRETIVE not in told.aside
     assert told.aside.count("\n") == 1
+
+
+def test_a_mistake_of_the_program_is_not_reported_as_a_mistake_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A KeyError of ours once ended as a line that blamed the files; it needs its traceback."""
+
+    def broken(*_arguments: Any) -> Any:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(command, "read", broken)
+    with pytest.raises(KeyError):
+        command.main(["--filename", str(tmp_path)])

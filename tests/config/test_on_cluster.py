@@ -72,6 +72,7 @@ def versions(cluster: Cluster) -> dict[str, str]:
 
 
 @pytest.mark.only_on("real")
+@pytest.mark.controllers
 def test_the_real_pod_security_admission_lets_every_pod_in_and_no_other(empty: Cluster) -> None:
     deploy(empty)
 
@@ -80,7 +81,7 @@ def test_the_real_pod_security_admission_lets_every_pod_in_and_no_other(empty: C
         done = empty.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod), check=False)
         return done.stdout + done.stderr
 
-    wait_until(lambda: "created" in create(next(pod for _, pod in pod_specs(build()))))  # its priority class is known
+    wait_until(lambda: "created" in create(next(pod for _, pod in pod_specs(build()))))  # its quota has a status
     for _, pod in pod_specs(build()):
         assert "pod/pod created" in create(pod)
         assert 'violates PodSecurity "restricted:' in create({**pod, "hostNetwork": True})

@@ -93,10 +93,18 @@ def test_other_services_are_no_settings_of_ours(pod: Manifest) -> None:
     assert pod["enableServiceLinks"] is False
 
 
-def test_its_priority_class_is_part_of_the_installation(pod: Manifest) -> None:
-    assert (
-        named(build(), "PriorityClass", pod["priorityClassName"])["value"] < 1_000_000_000
-    )  # the system's begin there
+def test_its_priority_is_the_built_in_class_which_a_quota_permits_in_our_namespace(pod: Manifest) -> None:
+    quota = named(build(), "ResourceQuota", "configmapsync-critical")
+    [scope] = quota["spec"]["scopeSelector"]["matchExpressions"]
+
+    assert pod["priorityClassName"] == "system-cluster-critical"
+    assert scope == {"scopeName": "PriorityClass", "operator": "In", "values": [pod["priorityClassName"]]}
+    assert set(quota["spec"]["hard"]) == {"pods"}
+
+
+def test_no_pod_of_a_tenant_gets_a_priority_from_us() -> None:
+    """A PriorityClass has no access control: every pod of every namespace may name it."""
+    assert of_kind(build(), "PriorityClass") == []
 
 
 @pytest.mark.parametrize("name", RUNNING_ALWAYS)

@@ -28,6 +28,9 @@ import structlog
 from kube.errors import AlreadyExists, ApiError, Conflict, Fenced, NotFound
 from kube.lease_record import LeaseRecord, LeaseSpec, Sighting
 
+# A holder asks for this many seconds at most, and is believed for no more, whatever its record says: a record with an absurd
+# duration would otherwise keep the Lease for years.
+LONGEST_DURATION_SECONDS = 600
 JITTER = 0.2  # of the retry period, added by chance: many that began together do not ask together
 WATCH_SECONDS = (290, 590)  # how long the server is asked to keep a watch
 NEVER = float("-inf")
@@ -63,6 +66,8 @@ class Timing:
             raise ValueError(f"the renew deadline must be more than the retry period and its jitter, {JITTER:.0%}")
         if self.duration <= self.renew_deadline:
             raise ValueError("the lease duration must be more than the renew deadline")
+        if self.duration > LONGEST_DURATION_SECONDS:
+            raise ValueError(f"the lease duration must be at most {LONGEST_DURATION_SECONDS} seconds")
 
 
 class Elector:
@@ -247,9 +252,14 @@ class Elector:
         former = self.holder
         self._version, self._spec = sighting
         others = self.holder not in {"", self._identity}
-        self._free_at = self._now() + ((self._spec.lease_duration_seconds or self._timing.duration) if others else 0)
+        self._free_at = self._now() + (self._believed_for() if others else 0)
         if others and self.holder != former:
             self._log.info("somebody else leads", holder=self.holder)
+
+    def _believed_for(self) -> float:
+        """Return the seconds for which the holder in the record is believed after a change of the record."""
+        asked = self._spec.lease_duration_seconds
+        return min(asked, LONGEST_DURATION_SECONDS) if asked and asked > 0 else self._timing.duration
 
     @property
     def _free_in(self) -> float:

@@ -17,6 +17,7 @@ from kube.rbac import Rule
 from kube.wire import ObjectMeta, decode_event
 
 GROUP = "coordination.k8s.io"
+MOST_TRANSITIONS = (1 << 31) - 1
 GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
 
 
@@ -42,7 +43,8 @@ class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
         now = self._renewed_at(moment)
         if self.holder_identity == identity:
             return structs.replace(self, renew_time=now, lease_duration_seconds=duration)
-        transitions = 0 if self.lease_transitions is None else self.lease_transitions + 1
+        # The API server stores 32 bits and refuses more, so the count stops at its highest value.
+        transitions = 0 if self.lease_transitions is None else min(max(0, self.lease_transitions) + 1, MOST_TRANSITIONS)
         return type(self)(identity, duration, now, now, transitions)
 
     def released(self, moment: datetime) -> Self:

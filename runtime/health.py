@@ -2,15 +2,26 @@
 
 A check is a function that returns `None` when all is well, else the reason as a sentence. The reasons are the body of the 503 that a
 person reads in `kubectl describe pod`, so they say what is waited for.
+
+Everything in the pod network may connect, so the cost is bounded: the metrics are rendered once a second at most, and connections are few
+and short.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from runtime.listening import BACKLOG, BoundedConnections, address_of, open_socket
 from runtime.settings import Address
+
+MOST_CONNECTIONS = 64
+# A connection is closed after this, whatever it does. Prometheus and kubelets open a new one without an error.
+LONGEST_CONNECTION_SECONDS = 60.0
+METRICS_FRESH_SECONDS = 1.0  # for which one rendering of the metrics is served to every scrape
 
 Check = Callable[[], str | None]
 
@@ -24,6 +35,9 @@ class HealthServer:
         self._alive: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._rendered: tuple[float, bytes] | None = None
 
     def alive_when(self, name: str, check: Check) -> None:
         """Let `/healthz` ask `check`; a failing one gets the process restarted."""
@@ -34,28 +48,53 @@ class HealthServer:
         self._ready[name] = check
 
     async def start(self) -> Address:
-        """Listen; the address tells the port the system picked where 0 was asked for."""
+        """Listen; returns the address, with the port that the system picked where 0 was asked for.
+
+        Raises:
+            OSError: it cannot listen there.
+        """
+        listening = open_socket(self._address)
         application = web.Application()
-        application.router.add_get("/healthz", lambda _: _answer(self._alive))
-        application.router.add_get("/readyz", lambda _: _answer(self._ready))
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._address.host, self._address.port)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        return Address(host, port)
+        server = cast("web.Server", self._runner.server)  # made by `setup`
+        connections = BoundedConnections(server, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(connections.accept, sock=listening, backlog=BACKLOG)
+        self._sweeper = asyncio.create_task(connections.sweep(), name="health connections")
+        return address_of(listening)
 
     async def close(self) -> None:
         """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
 
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return _answer(self._alive)
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        return _answer(self._ready)
+
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=self._render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _render(self) -> bytes:
+        """Return the text of all metrics: rendering costs milliseconds of the event loop, so scrapes that come together share one."""
+        now = asyncio.get_running_loop().time()
+        if self._rendered is None or now - self._rendered[0] >= METRICS_FRESH_SECONDS:
+            self._rendered = now, generate_latest(self._registry)
+        return self._rendered[1]
 
 
-async def _answer(checks: Mapping[str, Check]) -> web.Response:
+def _answer(checks: Mapping[str, Check]) -> web.Response:
     problems = [f"{name}: {problem}" for name, check in checks.items() if (problem := check()) is not None]
     if problems:
         return web.Response(status=503, text="\n".join(problems) + "\n")

@@ -21,7 +21,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Address(NamedTuple):
-    """Where a server listens; port 0 lets the system pick one."""
+    """Where a server listens: no host means every interface; port 0 lets the system pick one."""
 
     host: str
     port: int
@@ -32,7 +32,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `HOST:PORT`, `:PORT` (every interface) or `[IPv6]:PORT`.
+        """Read `HOST:PORT`, `:PORT` (every interface, by IPv6 and IPv4) or `[IPv6]:PORT`.
 
         Raises:
             ValueError: it is none of these.
@@ -40,7 +40,7 @@ class Address(NamedTuple):
         host, colon, port = text.rpartition(":")
         if not colon or not port.isdecimal() or int(port) > 65535:
             raise ValueError(f"{text!r} is not HOST:PORT")
-        return cls(host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port))  # noqa: S104 - a pod's probes come from outside
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 def _readable_address(text: str) -> str:

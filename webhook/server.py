@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from runtime.listening import address_of, open_socket
 from runtime.settings import Address
 from webhook.admission import Answer
 from webhook.certwatcher import CertWatcher
@@ -95,16 +96,15 @@ class WebhookServer:
     async def start(self) -> Address:
         """Listen; returns the address, whose port the system picked where 0 was asked for."""
         await self._runner.setup()
-        site = web.TCPSite(
+        listening = open_socket(self._address, BACKLOG)
+        site = web.SockSite(
             self._runner,
-            self._address.host,
-            self._address.port,
+            listening,
             ssl_context=self._watcher.listener_context,
             backlog=BACKLOG,
         )
         await site.start()
-        host, port = self._runner.addresses[0][:2]
-        return Address(host, port)
+        return address_of(listening)
 
     def drain(self) -> None:
         """Close each connection after the answer that it is given from now on; new ones are still served."""

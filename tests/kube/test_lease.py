@@ -228,6 +228,30 @@ async def test_a_holder_is_believed_for_as_long_as_it_asked_for_itself(scene: Sc
     assert second.elector.leading
 
 
+@pytest.mark.parametrize(("claimed", "believed"), [((1 << 31) - 1, 600), (0, DURATION), (-5, DURATION)])
+async def test_an_absurd_duration_in_a_record_neither_keeps_nor_frees_the_lease_for_ever(
+    scene: Scene, board: Board, claimed: int, believed: int
+) -> None:
+    spec = {"holderIdentity": "ghost", "leaseDurationSeconds": claimed, "renewTime": "soon", "acquireTime": ""}
+    await board.post({"metadata": {"name": "leader"}, "spec": spec})
+    candidate = Candidate(board, "first")
+    scene.start(candidate)
+
+    await asyncio.sleep(believed - 1)
+    assert not candidate.elector.leading
+    await asyncio.sleep(1 + MOMENT)
+    assert candidate.elector.leading
+
+
+@pytest.mark.parametrize(("counted", "then"), [((1 << 31) - 1, (1 << 31) - 1), ((1 << 31) - 2, (1 << 31) - 1), (-7, 1)])
+async def test_a_count_of_transitions_never_leaves_its_32_bits(
+    scene: Scene, board: Board, counted: int, then: int
+) -> None:
+    await board.post({"metadata": {"name": "leader"}, "spec": {"holderIdentity": "", "leaseTransitions": counted}})
+    await scene.leader()
+    assert board.spec["leaseTransitions"] == then
+
+
 async def test_a_candidate_that_begins_late_waits_a_whole_duration_of_its_own(scene: Scene, board: Board) -> None:
     """It cannot know how long the holder has been silent."""
     first = await scene.leader()
@@ -566,6 +590,7 @@ async def test_a_renewal_that_was_answered_after_a_long_stop_counts_from_when_it
         (15, 2.4, 2, "renew deadline"),
         (15, 10, 0, "retry period"),
         (15, 10, -1, "retry period"),
+        (601, 10, 2, "at most 600 seconds"),
     ],
 )
 def test_times_that_do_not_fit_together_are_refused(duration: int, deadline: float, retry: float, problem: str) -> None:

@@ -103,3 +103,10 @@ async def test_every_change_is_followed_and_nobody_elses(cluster: Cluster, names
                 break
 
     assert seen == [second, None, third]
+
+
+async def test_a_lease_with_the_highest_count_of_transitions_can_be_taken(record: LeaseRecord) -> None:
+    """The API server stores 32 bits and refuses one more."""
+    first = await record.write(LeaseSpec("", 1, TIME, TIME, (1 << 31) - 1), None, LIMIT)
+    taken = await record.write(first.spec.claimed_by("second", 15, HELD_AT), first.version, LIMIT)
+    assert taken.spec.holder_identity == "second"

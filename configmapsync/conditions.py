@@ -1,8 +1,14 @@
 """One status from many outcomes, in the terms of kstatus: Ready, Reconciling, Stalled.
 
-`kubectl wait --for=condition=Ready`, Argo CD and Flux read these three. A status depends on what was observed and done and on nothing
-else, so a world that stands still gives the same status again, and none is written. `planning.py` makes the outcomes,
+`kubectl wait --for=condition=Ready`, Helm, Argo CD and Flux read these three. A status depends on what was observed and done and on
+nothing else, so a world that stands still gives the same status again, and none is written. `planning.py` makes the outcomes,
 `reconciler/reporter.py` writes what comes out here.
+
+kstatus calls a resource InProgress if `status.observedGeneration` is not its generation (the CRD's default of -1 never is), if
+Reconciling is True, or if Ready is False or Unknown; Failed if Stalled is True; and Current otherwise. A suspended sync is in the
+state that its spec asks for, and must be Current: `helm install --wait` would wait for it forever. So its Ready condition is
+True, and its reason, Suspended, is what `kubectl get` shows beside it. Flux leaves Ready as it was, which tells nothing of a
+sync that was created suspended.
 """
 
 from collections import Counter
@@ -10,18 +16,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from configmapsync.content import SourceObject
+from configmapsync.content import SourceObject, idle_keys
 from configmapsync.planning import Outcome
 from configmapsync.reasons import Reason
 from configmapsync.resource import (
+    MOST_LISTED_FAILURES,
     Condition,
     ConfigMapSyncStatus,
     DestinationCounts,
     DestinationFailure,
+    KeySelection,
     SourceStatus,
 )
 
-MOST_FAILURES = 20  # what a person reads; the counts tell the rest
+MOST_FAILURES = MOST_LISTED_FAILURES
+MOST_IDLE_KEYS = 3  # named in a message
 MESSAGE_LIMIT = 1024  # the API allows 32 KiB for a condition; nobody reads that
 
 STALLED = frozenset(
@@ -48,6 +57,7 @@ class Report:
         leftovers: what could not be removed where no copy should be.
         verdict: why the sync as a whole does not go on; None where it does.
         wrote: whether a copy was written.
+        keys: the keys that the spec selects, to name those that the source lacks.
     """
 
     generation: int | None
@@ -58,33 +68,57 @@ class Report:
     leftovers: tuple[Outcome, ...] = ()
     verdict: Outcome | None = None
     wrote: bool = False
+    keys: tuple[KeySelection, ...] = ()
 
 
 def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
     """The status that `report` deserves. Times of the former status stay where nothing changed."""
     former = report.former or ConfigMapSyncStatus()
     ready = _readiness(report)
-    failed = _failed((*report.outcomes, *report.leftovers))
-    synced = sum(outcome.reason is Reason.SYNCED for outcome in report.outcomes)
-    desired = len(report.outcomes)
-    known = (
-        report.outcomes or report.verdict is None
-    )  # a verdict without outcomes counted nothing: keep what was counted
-    counts = DestinationCounts(desired=desired, synced=synced, failed=len(failed)) if known else former.destinations
+    counted = _counted(report) if _has_counted(report) else _kept(former)
     return ConfigMapSyncStatus(
         observed_generation=report.generation,
         conditions=_conditions(report, ready, former.conditions or (), now),
         source=_source(report, former),
-        destinations=counts,
-        summary=f"{counts.synced}/{counts.desired}" if counts else None,
-        failures=tuple(
-            DestinationFailure(
-                namespace=outcome.namespace, reason=outcome.reason, message=outcome.message[:MESSAGE_LIMIT]
-            )
-            for outcome in failed[:MOST_FAILURES]
-        ),
+        destinations=counted.destinations,
+        summary=counted.summary,
+        failures=counted.failures,
         last_sync_time=now if report.wrote else former.last_sync_time,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Counts, summary and failures of one observation: they are replaced or kept together, so they never contradict each other."""
+
+    destinations: DestinationCounts | None
+    failures: tuple[DestinationFailure, ...]
+
+    @property
+    def summary(self) -> str | None:
+        return f"{self.destinations.synced}/{self.destinations.desired}" if self.destinations else None
+
+
+def _has_counted(report: Report) -> bool:
+    """Whether the reconcile looked at destinations; a verdict ends it before that, unless it has outcomes as well."""
+    return report.verdict is None or bool(report.outcomes or report.leftovers)
+
+
+def _counted(report: Report) -> _Counted:
+    failed = _failed((*report.outcomes, *report.leftovers))
+    synced = sum(outcome.reason is Reason.SYNCED for outcome in report.outcomes)
+    failures = tuple(
+        DestinationFailure(namespace=outcome.namespace, reason=outcome.reason, message=outcome.message[:MESSAGE_LIMIT])
+        for outcome in failed[:MOST_FAILURES]
+    )
+    return _Counted(DestinationCounts(desired=len(report.outcomes), synced=synced, failed=len(failed)), failures)
+
+
+def _kept(former: ConfigMapSyncStatus) -> _Counted:
+    """Keep what was counted before, unless an older version wrote counts and failures that contradict each other."""
+    counts = former.destinations
+    listed = min(counts.failed, MOST_FAILURES) if counts else 0
+    return _Counted(counts, former.failures) if len(former.failures) == listed else _Counted(None, ())
 
 
 def _readiness(report: Report) -> Outcome:
@@ -100,7 +134,15 @@ def _readiness(report: Report) -> Outcome:
         return Outcome("", Reason.PROGRESSING, f"{total - len(waiting)} of {total} copies are up to date")
     if not total:
         return Outcome("", Reason.SYNCED, "no namespace is selected")
-    return Outcome("", Reason.SYNCED, "1 copy is up to date" if total == 1 else f"all {total} copies are up to date")
+    done = "1 copy is up to date" if total == 1 else f"all {total} copies are up to date"
+    return Outcome("", Reason.SYNCED, "; ".join((done, *_idle_keys(report))))
+
+
+def _idle_keys(report: Report) -> tuple[str, ...]:
+    """Name the first selections of keys that match nothing: a typo there makes an empty copy, which is no failure."""
+    idle = idle_keys(report.keys, report.source.content.keys) if report.keys and report.source else ()
+    more = (f"and {len(idle) - MOST_IDLE_KEYS} more",) if len(idle) > MOST_IDLE_KEYS else ()
+    return (*idle[:MOST_IDLE_KEYS], *more)
 
 
 def _failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -126,12 +168,11 @@ def _failure_message(failed: Sequence[Outcome], total: int) -> str:
 
 def _conditions(report: Report, ready: Outcome, former: Iterable[Condition], now: datetime) -> tuple[Condition, ...]:
     since = {condition.type: condition for condition in former}
-    is_ready = ready.reason is Reason.SYNCED
+    is_ready = ready.reason in {Reason.SYNCED, Reason.SUSPENDED}
     stalled = ready.reason in STALLED
-    suspended = ready.reason is Reason.SUSPENDED
     values = (
         ("Ready", is_ready),
-        ("Reconciling", not is_ready and not stalled and not suspended),
+        ("Reconciling", not is_ready and not stalled),
         ("Stalled", stalled),
     )
     return tuple(_condition(kind, value, ready, report.generation, since.get(kind), now) for kind, value in values)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from configmapsync import globs
+from configmapsync.globs import Globs, is_glob
 from configmapsync.names import (
     ADOPTED,
     APPLIED_METADATA,
@@ -23,7 +23,8 @@ from configmapsync.names import (
     SYNC_UID_LABEL,
     SYNCED_BY,
     NamespacedName,
-    is_tracking_key,
+    is_own_key,
+    is_reserved_key,
 )
 from configmapsync.resource import ConfigMapSync, DeletionPolicy, KeySelection
 
@@ -35,6 +36,11 @@ class Content:
     data: Mapping[str, str]
     binary_data: Mapping[str, str]
     immutable: bool = False
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of both parts."""
+        return frozenset((*self.data, *self.binary_data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +163,20 @@ def choose_keys(content: Content, keys: Iterable[KeySelection]) -> Content:
 def _names_in_copy(chosen: tuple[KeySelection, ...], present: Iterable[str]) -> dict[str, str]:
     """Key in the copy to key in the source. Globs first, so that exact choices overwrite what they brought."""
     available = set(present)
-    patterns = [selection.key for selection in chosen if globs.is_glob(selection.key)]
-    names = {key: key for key in available if any(globs.matches(pattern, key) for pattern in patterns)}
-    exact = (
-        (selection.as_ or selection.key, selection.key) for selection in chosen if not globs.is_glob(selection.key)
+    patterns = Globs(selection.key for selection in chosen if is_glob(selection.key))
+    exact = ((selection.as_ or selection.key, selection.key) for selection in chosen if not is_glob(selection.key))
+    return {key: key for key in patterns.among(available)} | {new: old for new, old in exact if old in available}
+
+
+def idle_keys(keys: Iterable[KeySelection], present: Iterable[str]) -> tuple[str, ...]:
+    """Return a sentence for each entry of `spec.keys` that matches none of the keys that a source has."""
+    chosen = tuple(keys)
+    idle = set(Globs(selection.key for selection in chosen).idle(present))
+    return tuple(
+        f'spec.keys[{index}] "{selection.key}" matches no key of the source'
+        for index, selection in enumerate(chosen)
+        if selection.key in idle
     )
-    return names | {new: old for new, old in exact if old in available}
 
 
 def template(sync: ConfigMapSync, source: SourceObject) -> CopyTemplate:
@@ -268,9 +282,13 @@ def _applied_metadata(record: CopyRecord) -> tuple[frozenset[str], frozenset[str
 
 
 def _taken_over(present: Mapping[str, str], allow_list: tuple[str, ...]) -> dict[str, str]:
-    """What an allow-list takes over from the source; never a key by which a tool tracks its objects, not even by a glob."""
+    """Return what an allow-list takes over from the source: keys in reserved domains only by exact name, keys of our own never."""
+    if not allow_list:
+        return {}
+    exact = frozenset(allow_list)
+    by_glob = Globs(pattern for pattern in allow_list if is_glob(pattern)).among(present)
     return {
         key: value
         for key, value in present.items()
-        if not is_tracking_key(key) and any(globs.matches(pattern, key) for pattern in allow_list)
+        if not is_own_key(key) and (key in exact or (key in by_glob and not is_reserved_key(key)))
     }

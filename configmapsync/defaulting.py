@@ -1,68 +1,35 @@
-"""What an unset field means, and lists without their repetitions. A second pass changes nothing.
+"""Defaults of unset fields: static ones, which are stored, and derived ones, which are computed when a sync is read.
 
-The webhook writes these defaults into what is stored; the reconciler applies the same function to what it reads, so unset fields work without
-a webhook. Static defaults stand in the models, and with them in the CRD.
+The webhook stores the static defaults (`default_document`). Both processes complete what they read (`with_defaults`). A default that is
+derived from another field is never stored: it would keep its old value when that field changes. Lists keep the user's order
+and repetitions: errors point into them, and tools compare them with what was applied.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from configmapsync.resource import ConfigMapSync, ConfigMapSyncSpec
 
-# Not False, 0 and the like: YAML makes False of a namespace called `no`, and that must be refused, not replaced by a default.
-_UNSET = (None, "")
+_DERIVED = frozenset({"sourceNamespace", "destinationConfigMapName"})
+_POLICIES = {
+    str(field.alias): str(field.default)
+    for name, field in ConfigMapSyncSpec.model_fields.items()
+    if name in {"conflict_policy", "deletion_policy", "source_deletion_policy"}
+}
 
 
 def with_defaults(sync: ConfigMapSync) -> ConfigMapSync:
-    """The same resource with everything said that it leaves unsaid."""
-    return sync.model_copy(update={"spec": spec_with_defaults(sync.spec, sync.metadata.namespace)})
+    """Return the same resource with its derived defaults: the source's namespace and the name of the copies."""
+    derived = {
+        "source_namespace": sync.source.namespace,
+        "destination_config_map_name": sync.destination_name,
+    }
+    return sync.model_copy(update={"spec": sync.spec.model_copy(update=derived)})
 
 
-def spec_with_defaults(spec: ConfigMapSyncSpec, namespace: str) -> ConfigMapSyncSpec:
-    """The spec of a resource in `namespace`, completed."""
-    copied = spec.copy_metadata
-    return spec.model_copy(
-        update={
-            "source_namespace": spec.source_namespace or namespace,
-            "destination_config_map_name": spec.destination_config_map_name or spec.config_map_name,
-            "destination_namespaces": _folded(spec.destination_namespaces),
-            "excluded_namespaces": _folded(spec.excluded_namespaces),
-            "keys": tuple(dict.fromkeys(spec.keys)),
-            "copy_metadata": copied.model_copy(
-                update={"labels": _folded(copied.labels), "annotations": _folded(copied.annotations)}
-            ),
-        }
-    )
+def default_document(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the wire form of a spec with its static defaults, and without empty texts in fields with a derived default.
 
-
-def default_document(spec: dict[str, Any], namespace: str) -> dict[str, Any]:
-    """The same on the wire form of a spec that may hold mistakes: what is not of the right shape is left as it is.
-
-    Args:
-        spec: the decoded `spec`; not changed.
-        namespace: of the resource.
+    An empty text means "unset", as in the API server's own types. Any other value stays as it is, right or wrong.
     """
-    defaulted = dict(spec)
-    if defaulted.get("sourceNamespace") in _UNSET:
-        defaulted["sourceNamespace"] = namespace
-    if defaulted.get("destinationConfigMapName") in _UNSET and defaulted.get("configMapName"):
-        defaulted["destinationConfigMapName"] = defaulted["configMapName"]
-    for field in ("conflictPolicy", "deletionPolicy", "sourceDeletionPolicy"):
-        if defaulted.get(field) is None:
-            defaulted[field] = str(ConfigMapSyncSpec.model_fields[_attribute(field)].default)
-    for field in ("destinationNamespaces", "excludedNamespaces"):
-        if _is_list_of_names(defaulted.get(field)):
-            defaulted[field] = list(_folded(defaulted[field]))
-    return defaulted
-
-
-def _folded(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(words)))
-
-
-def _is_list_of_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _attribute(field: str) -> str:
-    return next(name for name, info in ConfigMapSyncSpec.model_fields.items() if info.alias == field)
+    said = {field: value for field, value in spec.items() if value != "" or field not in _DERIVED}
+    return said | {field: value for field, value in _POLICIES.items() if said.get(field) is None}

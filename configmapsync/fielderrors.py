@@ -5,9 +5,10 @@ which turns a list of them into one Status.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from configmapsync.names import GROUP
@@ -25,6 +26,7 @@ class ErrorKind(StrEnum):
     TOO_LONG = "FieldValueTooLong"
     TOO_MANY = "FieldValueTooMany"
     TYPE_INVALID = "FieldValueTypeInvalid"
+    OMITTED = "FieldErrorsOmitted"  # ours: stands for the errors that are not listed
 
 
 _WORDS = {
@@ -37,8 +39,16 @@ _WORDS = {
     ErrorKind.TOO_LONG: "Too long",
     ErrorKind.TOO_MANY: "Too many",
     ErrorKind.TYPE_INVALID: "Invalid value",
+    ErrorKind.OMITTED: "More errors",
 }
-_WITHOUT_VALUE = frozenset({ErrorKind.REQUIRED, ErrorKind.FORBIDDEN, ErrorKind.TOO_LONG})
+_WITHOUT_VALUE = frozenset({ErrorKind.REQUIRED, ErrorKind.FORBIDDEN, ErrorKind.TOO_LONG, ErrorKind.OMITTED})
+
+MOST_ERRORS = 20  # listed for one object; a person corrects these first
+MOST_QUOTED = 100  # characters of a value or of a map key in one error
+_QUOTED_ITEMS = 8  # of a list or a map
+_QUOTED_DEPTH = 3
+_LARGEST_NUMBER = 2**63
+_CUT = "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +70,60 @@ class FieldError:
     @property
     def message(self) -> str:
         """Everything but the path."""
-        quoted = "" if self.kind in _WITHOUT_VALUE else f": {json.dumps(self.value, ensure_ascii=False, default=str)}"
+        quoted = "" if self.kind in _WITHOUT_VALUE else f": {quote(self.value)}"
         return f"{_WORDS[self.kind]}{quoted}" + (f": {self.detail}" if self.detail else "")
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
+
+
+def quote(value: Any) -> str:
+    """Return a value as JSON, cut to a length that a person reads; the cost is bounded for any value."""
+    return cut(json.dumps(_shortened(value, _QUOTED_DEPTH), ensure_ascii=False, default=str))
+
+
+def cut(text: str, most: int = MOST_QUOTED) -> str:
+    """Return at most `most` characters of a text, with an ellipsis if it is longer."""
+    shortened = text if len(text) <= most else text[: most - 1] + _CUT
+    return shortened.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
+
+
+def at_key(path: str, key: str) -> str:
+    """Return the path of one entry of a map."""
+    return f"{path}[{cut(key)}]"
+
+
+def limited(errors: Iterable[FieldError]) -> tuple[FieldError, ...]:
+    """Return the first errors; if there are more, the last one says how many are missing."""
+    found = tuple(errors)
+    if len(found) <= MOST_ERRORS:
+        return found
+    missing = len(found) - MOST_ERRORS
+    if found[-1].kind is ErrorKind.OMITTED:
+        return found
+    return (*found[:MOST_ERRORS], FieldError("spec", ErrorKind.OMITTED, detail=f"and {missing} more"))
+
+
+def _shortened(value: Any, depth: int) -> Any:
+    """Return the beginning of a value: few items, few levels, short texts."""
+    match value:
+        case str():
+            return cut(value)
+        case Mapping() | list() | tuple() if not depth:
+            return _CUT
+        case Mapping():
+            first = islice(value.items(), _QUOTED_ITEMS)
+            items = {cut(str(key)): _shortened(item, depth - 1) for key, item in first}
+            return items if len(value) <= _QUOTED_ITEMS else items | {_CUT: len(value)}
+        case list() | tuple():
+            listed = [_shortened(item, depth - 1) for item in value[:_QUOTED_ITEMS]]
+            return listed if len(value) <= _QUOTED_ITEMS else [*listed, _CUT]
+        case int() if abs(value) > _LARGEST_NUMBER:
+            return "a large number"
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return cut(str(value))
 
 
 def required(path: str, detail: str = "") -> FieldError:
@@ -102,11 +161,11 @@ def to_status(errors: Iterable[FieldError], kind: str, name: str) -> dict[str, A
     """The `metav1.Status` (code 422) that an API server answers for an invalid object.
 
     Args:
-        errors: everything that is wrong.
+        errors: everything that is wrong; the first 20 are listed.
         kind: of the object, for the sentence and the details.
         name: of the object; empty where the server is still to make one.
     """
-    listed = tuple(errors)
+    listed = limited(errors)
     texts = [str(error) for error in listed]
     summary = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     return {

@@ -52,23 +52,42 @@ RESERVED_CONFIGMAPS = frozenset({"kube-root-ca.crt", "istio-ca-root-cert", "open
 # Namespaces that no glob and no selector reaches; the operator's own is added where it runs.
 PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 
-# Keys by which other tools know their own objects: taken over to a copy they would prune it, claim it or fight for it.
-TRACKING_KEYS = frozenset(
+# Labels and annotations in these domains and their subdomains belong to Kubernetes, to tools that prune or claim objects by them, and to
+# tools that copy ConfigMaps as we do. Globs in `copyMetadata` never match them: a copy with such a key could be deleted or copied on.
+RESERVED_DOMAINS = frozenset(
     {
-        "kubectl.kubernetes.io/last-applied-configuration",
-        "app.kubernetes.io/managed-by",
-        "app.kubernetes.io/instance",  # Argo CD's default tracking label
-        "applyset.kubernetes.io/part-of",
+        GROUP,
+        # Kubernetes: last-applied-configuration, recommended labels, addon manager, ApplySets, inventories of kpt and cli-utils, kustomize
+        "kubernetes.io",
+        "k8s.io",
+        "x-k8s.io",  # hierarchical namespaces, cluster API
+        "argoproj.io",  # Argo CD
+        "fluxcd.io",  # Flux
+        "helm.sh",  # Helm
+        "k14s.io",  # kapp
+        "carvel.dev",  # kapp-controller, secretgen-controller
+        "cattle.io",  # Rancher: objectset, Fleet
+        "kpt.dev",  # kpt
+        "gke.io",  # Config Sync
+        "gke.goog",
+        "operatorframework.io",  # Operator Lifecycle Manager
+        "coreos.com",
+        "openshift.io",
+        "open-cluster-management.io",
+        "crossplane.io",
+        "pulumi.com",
+        "kyverno.io",
+        "emberstack.com",  # kubernetes-reflector
+        "mittwald.de",  # kubernetes-replicator
+        "appscode.com",  # kubed
+        "kubeops.dev",  # config-syncer
+        "clustersecret.io",
+        "external-secrets.io",
+        "cert-manager.io",  # trust-manager
+        "zalando.org",  # kopf
     }
 )
-TRACKING_PREFIXES = (
-    f"{GROUP}/",
-    "argocd.argoproj.io/",
-    "kustomize.toolkit.fluxcd.io/",
-    "helm.toolkit.fluxcd.io/",
-    "meta.helm.sh/",
-    "helm.sh/",
-)
+RESERVED_PREFIXES = ("olm.",)  # Operator Lifecycle Manager: olm.owner, olm.managed, olm.owner.namespace
 
 
 class NamespacedName(NamedTuple):
@@ -89,6 +108,17 @@ class NamespacedName(NamedTuple):
         return cls(namespace, name)
 
 
-def is_tracking_key(key: str) -> bool:
-    """Whether a label or annotation key belongs to a tool that tracks objects by it."""
-    return key in TRACKING_KEYS or key.startswith(TRACKING_PREFIXES)
+def is_own_key(key: str) -> bool:
+    """Whether a label or annotation key is one of this operator: a mark of a copy, or any other key of its group."""
+    return key in MARKS or key.rpartition("/")[0] == GROUP
+
+
+def is_reserved_key(key: str) -> bool:
+    """Whether a label or annotation key is in a reserved domain, or is one by which a tool tracks objects."""
+    prefix, slash, _ = key.rpartition("/")
+    if not slash:
+        return key in RESERVED_DOMAINS or key.startswith(RESERVED_PREFIXES)
+    parts = prefix.rsplit(".", 3)
+    return prefix in RESERVED_DOMAINS or any(
+        ".".join(parts[start:]) in RESERVED_DOMAINS for start in range(1, len(parts))
+    )

@@ -22,14 +22,28 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
-from configmapsync.fielderrors import FieldError
+from configmapsync.fielderrors import FieldError, limited
+from configmapsync.globs import MOST_GENERAL_CHARACTERS, general_characters
 from configmapsync.names import NamespacedName
-from configmapsync.shape import DATA_KEY, DATA_KEY_GLOB, LABEL, LABEL_GLOB, SUBDOMAIN, field_errors
+from configmapsync.shape import (
+    DATA_KEY,
+    DATA_KEY_GLOB,
+    LABEL,
+    LABEL_GLOB,
+    MOST_ITEMS,
+    SUBDOMAIN,
+    field_errors,
+    size_errors,
+)
 
-MOST_NAMES = 512  # entries of a list of namespaces: more is a selector's job
+MOST_NAMES = MOST_ITEMS
 MOST_KEYS = 256
 MOST_METADATA = 64
+MOST_CONDITIONS = 16
+MOST_LISTED_FAILURES = 20  # what a person reads; the counts have the rest
+LARGEST_DOCUMENT = 8 * 1024 * 1024  # bytes; the API server takes at most 3 MiB
 
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
 NamespacePattern = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_GLOB)]
@@ -77,6 +91,28 @@ class SelectorOperator(StrEnum):
     NOT_IN = "NotIn"
     EXISTS = "Exists"
     DOES_NOT_EXIST = "DoesNotExist"
+
+
+def _checked_globs(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse lists of globs that would be expensive to match."""
+    if general_characters(patterns) > MOST_GENERAL_CHARACTERS:
+        raise PydanticCustomError(
+            "globs_too_long",
+            "globs with ?, or with * elsewhere than at one end, may have {most} characters together",
+            {"most": MOST_GENERAL_CHARACTERS},
+        )
+    return patterns
+
+
+def _checked_keys(keys: tuple["KeySelection", ...]) -> tuple["KeySelection", ...]:
+    _checked_globs(tuple(selection.key for selection in keys))
+    return keys
+
+
+NamespacePatterns = Annotated[
+    tuple[NamespacePattern, ...], Field(max_length=MOST_NAMES), AfterValidator(_checked_globs)
+]
+MetadataPatterns = Annotated[tuple[MetadataKey, ...], Field(max_length=MOST_METADATA), AfterValidator(_checked_globs)]
 
 
 class _Model(BaseModel):
@@ -141,13 +177,13 @@ class CopyMetadata(_Model):
 class CopyMetadataAllowList(_Model):
     """Which labels and annotations of the source are taken over; by default none."""
 
-    labels: tuple[MetadataKey, ...] = Field(
-        default=(), max_length=MOST_METADATA, description="Keys or globs of labels taken over from the source."
-    )
-    annotations: tuple[MetadataKey, ...] = Field(
+    labels: MetadataPatterns = Field(
         default=(),
-        max_length=MOST_METADATA,
-        description="Keys or globs of annotations taken over from the source. Tracking keys of other tools never are.",
+        description="Keys or globs of labels taken over from the source. Globs do not match keys of kubernetes.io, k8s.io and of other tools.",
+    )
+    annotations: MetadataPatterns = Field(
+        default=(),
+        description="Keys or globs of annotations taken over from the source. Globs do not match keys of kubernetes.io, k8s.io and of other tools.",
     )
 
 
@@ -161,24 +197,22 @@ class ConfigMapSyncSpec(_Model):
     destination_namespace: NamespaceName | None = Field(
         default=None, description="A namespace that gets a copy: the short form of destinationNamespaces."
     )
-    destination_namespaces: tuple[NamespacePattern, ...] = Field(
+    destination_namespaces: NamespacePatterns = Field(
         default=(),
-        max_length=MOST_NAMES,
         description='Namespaces that get a copy, as names or anchored globs (* and ?). ["*"] is every namespace.',
     )
     destination_namespace_selector: LabelSelector | None = Field(
         default=None, description="Namespaces that get a copy, by their labels. {} selects every namespace."
     )
-    excluded_namespaces: tuple[NamespacePattern, ...] = Field(
+    excluded_namespaces: NamespacePatterns = Field(
         default=(),
-        max_length=MOST_NAMES,
         description="Names or globs of namespaces that never get a copy; wins over all others.",
     )
     destination_config_map_name: ConfigMapName | None = Field(
         default=None, description="The name of the copies. Default: configMapName."
     )
-    keys: tuple[KeySelection, ...] = Field(
-        default=(), max_length=MOST_KEYS, description="Which keys are copied. Default: every key."
+    keys: Annotated[tuple[KeySelection, ...], Field(max_length=MOST_KEYS), AfterValidator(_checked_keys)] = Field(
+        default=(), description="Which keys are copied. Default: every key."
     )
     metadata: CopyMetadata = Field(
         default_factory=CopyMetadata, description="Labels and annotations put on every copy."
@@ -215,9 +249,7 @@ class ObjectMeta(_Lenient):
     generation: int | None = None
     creation_timestamp: Timestamp | None = None
     deletion_timestamp: Timestamp | None = None
-    finalizers: tuple[str, ...] = ()
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
+    finalizers: Annotated[tuple[str, ...], Field(fail_fast=True)] = ()
 
 
 class Condition(_Lenient):
@@ -260,13 +292,13 @@ class ConfigMapSyncStatus(_Lenient):
     """What the reconciler has found and done."""
 
     observed_generation: int | None = Field(default=None, description="The generation this status speaks of.")
-    conditions: tuple[Condition, ...] = Field(
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=MOST_CONDITIONS, fail_fast=True)] = Field(
         default=(), description="Ready, Reconciling and Stalled, as kstatus reads them."
     )
     source: SourceStatus | None = Field(default=None, description="The source the copies were made from.")
     destinations: DestinationCounts | None = Field(default=None, description="How the destinations stand.")
     summary: str | None = Field(default=None, description="Synced of desired, as 11/12.")
-    failures: tuple[DestinationFailure, ...] = Field(
+    failures: Annotated[tuple[DestinationFailure, ...], Field(max_length=MOST_LISTED_FAILURES, fail_fast=True)] = Field(
         default=(), description="Destinations that could not be served, by namespace; the first 20."
     )
     last_sync_time: Timestamp | None = Field(default=None, description="When a copy was last written.")
@@ -301,7 +333,7 @@ class ConfigMapSync(_Lenient):
 
 
 class InvalidResource(Exception):
-    """A document that is no ConfigMapSync, with everything that is wrong with its shape."""
+    """A document that is no ConfigMapSync. `errors` lists what is wrong with its shape, the first 20 errors at most."""
 
     def __init__(self, errors: tuple[FieldError, ...], metadata: ObjectMeta) -> None:
         super().__init__("; ".join(str(error) for error in errors))
@@ -310,32 +342,60 @@ class InvalidResource(Exception):
 
 
 def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
-    """Read a resource: strictly its spec, leniently the rest.
+    """Read a resource: strictly its spec, leniently the rest. The cost is small for any document, however wrong.
 
     Args:
         document: the object as JSON text or already decoded.
 
     Raises:
         InvalidResource: the spec is not of the right shape.
-        ValueError: the text is not JSON, or no object.
+        ValueError: the text is not JSON, not an object, or its metadata is not that of an object.
     """
-    raw = json.loads(document) if isinstance(document, bytes) else document
+    raw = _decoded(document) if isinstance(document, bytes) else document
     if not isinstance(raw, Mapping):
         raise ValueError(f"a resource is an object, not a {type(raw).__name__}")  # noqa: TRY004 - as for text that is no JSON
-    metadata = ObjectMeta.model_validate(_without_nulls(raw.get("metadata") or {}))
+    metadata = read_metadata(raw.get("metadata"))
+    present = raw.get("spec")
+    if errors := size_errors("spec", present):
+        raise InvalidResource(limited(errors), metadata)
     try:
-        spec = ConfigMapSyncSpec.model_validate(_without_nulls(raw.get("spec") or {}), by_alias=True, by_name=False)
+        spec = ConfigMapSyncSpec.model_validate(
+            {} if present is None else _without_nulls(present), by_alias=True, by_name=False
+        )
     except ValidationError as error:
-        raise InvalidResource(field_errors("spec", error.errors(include_url=False)), metadata) from error
+        raise InvalidResource(limited(field_errors("spec", error.errors(include_url=False))), metadata) from None
     return ConfigMapSync(metadata=metadata, spec=spec, status=read_status(raw.get("status")))
 
 
 def read_status(document: Any) -> ConfigMapSyncStatus | None:
-    """A status, or None where there is none that can be read: the next report writes it anew."""
+    """Return a status, or None if there is none that can be read: the next report writes it anew."""
     try:
         return ConfigMapSyncStatus.model_validate(document) if document else None
     except ValidationError:
         return None
+
+
+def read_metadata(document: Any) -> ObjectMeta:
+    """Read the fields of the metadata that count; others, such as managedFields, are not entered.
+
+    Raises:
+        ValueError: it is not the metadata of an object.
+    """
+    if document is None:
+        return ObjectMeta()
+    if not isinstance(document, Mapping):
+        raise ValueError("the metadata of a resource is an object")  # noqa: TRY004 - as for text that is no JSON
+    aliases = [field.alias or name for name, field in ObjectMeta.model_fields.items()]
+    return ObjectMeta.model_validate({alias: document[alias] for alias in aliases if document.get(alias) is not None})
+
+
+def _decoded(text: bytes) -> Any:
+    if len(text) > LARGEST_DOCUMENT:
+        raise ValueError(f"a resource has at most {LARGEST_DOCUMENT} bytes, not {len(text)}")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("the document is nested too deeply") from None
 
 
 def _without_nulls(value: Any) -> Any:

@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_supported, required
+from configmapsync.fielderrors import ErrorKind, FieldError, at_key, cut, forbidden, invalid, not_supported, required
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 LABEL = rf"^{_LABEL}$"
@@ -33,6 +33,10 @@ _WORDS = {
     ),
     DATA_KEY_GLOB: "a key pattern must consist of alphanumeric characters, '-', '_', '.', '*' or '?'",
 }
+MOST_ITEMS = 512  # of one list or map: more namespaces are a selector's job
+MOST_VALUES = 8192  # of a whole spec; what a spec can use sensibly is half of it
+DEEPEST = 8
+
 _TYPES = {
     "string_type": "string",
     "bool_type": "boolean",
@@ -46,6 +50,37 @@ _OPEN_KEYS = frozenset(
 )  # maps whose keys are the user's: written as labels[key]
 
 
+def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
+    """Check sizes and counts of a decoded document before anything reads its contents.
+
+    The cost is bounded: a list or a map that is too long is not entered, and the walk ends with the value that is one too many.
+
+    Args:
+        root: the path of the document, as `spec`.
+        document: any decoded JSON.
+    """
+    errors: list[FieldError] = []
+    values = 0
+    pending: list[tuple[str, str, Any, int]] = [(root, "", document, 1)]
+    while pending:
+        path, field, value, depth = pending.pop()
+        if not isinstance(value, Mapping | list):
+            continue
+        if len(value) > MOST_ITEMS:
+            errors.append(FieldError(path, ErrorKind.TOO_MANY, len(value), f"must have at most {MOST_ITEMS} items"))
+            continue
+        if depth > DEEPEST:
+            errors.append(forbidden(path, f"is nested deeper than {DEEPEST} levels"))
+            continue
+        values += len(value)
+        if values > MOST_VALUES:
+            detail = f"must have at most {MOST_VALUES} values in all lists and maps together"
+            return (FieldError(root, ErrorKind.TOO_MANY, values, detail), *errors)
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        pending += [(_joined(path, field, part), str(part), item, depth + 1) for part, item in items]
+    return tuple(sorted(errors, key=lambda error: error.path))
+
+
 def field_errors(root: str, problems: Iterable[Mapping[str, Any]]) -> tuple[FieldError, ...]:
     """Translate what pydantic found.
 
@@ -57,7 +92,8 @@ def field_errors(root: str, problems: Iterable[Mapping[str, Any]]) -> tuple[Fiel
 
 
 def _field_error(path: str, problem: Mapping[str, Any]) -> FieldError:
-    value, context = problem.get("input"), problem.get("ctx", {})
+    value: Any = problem.get("input")
+    context = problem.get("ctx", {})
     match problem["type"]:
         case "missing":
             return required(path)
@@ -70,9 +106,9 @@ def _field_error(path: str, problem: Mapping[str, Any]) -> FieldError:
         case "string_too_long":
             return FieldError(path, ErrorKind.TOO_LONG, detail=f"may not be more than {context['max_length']} bytes")
         case "too_long":
-            return FieldError(
-                path, ErrorKind.TOO_MANY, context["actual_length"], f"must have at most {context['max_length']} items"
-            )
+            return FieldError(path, ErrorKind.TOO_MANY, len(value), f"must have at most {context['max_length']} items")
+        case "globs_too_long":
+            return FieldError(path, ErrorKind.TOO_LONG, detail=problem["msg"])
         case "enum":
             return not_supported(path, value, _supported(context["expected"]))
         case kind:
@@ -88,9 +124,15 @@ def _path(root: str, location: Iterable[str | int]) -> str:
     for part in location:
         if part == "[key]":
             continue  # pydantic's word for "the key itself"
-        path += f"[{part}]" if isinstance(part, int) or former in _OPEN_KEYS else f".{part}"
-        former = str(part)
+        path, former = _joined(path, former, part), str(part)
     return path
+
+
+def _joined(path: str, former: str, part: str | int) -> str:
+    """Return the path of `part` below `path`, whose last part is `former`."""
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    return at_key(path, part) if former in _OPEN_KEYS else f"{path}.{cut(str(part))}"
 
 
 def _supported(expected: str) -> list[str]:

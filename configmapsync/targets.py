@@ -6,9 +6,9 @@ What is selected is decided in `configmapsync.selection`; this is only about whe
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from configmapsync.globs import is_glob, matches
+from configmapsync.globs import Globs, is_glob
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Selector
+from configmapsync.selection import Labels, Namespace, Selector
 
 SELECTOR_PATH = "spec.destinationNamespaceSelector"
 
@@ -34,29 +34,35 @@ class Targets:
 
     def path_to(self, namespace: str) -> str:
         """Return the field that makes `namespace` a destination."""
-        by_glob = (path for glob, path in self.globs.items() if matches(glob, namespace))
-        return self.named.get(namespace) or next(by_glob, SELECTOR_PATH)
+        if namespace in self.named:
+            return self.named[namespace]
+        idle = set(Globs(self.globs).idle((namespace,)))
+        return next((path for glob, path in self.globs.items() if glob not in idle), SELECTOR_PATH)
 
 
 def targets_of(sync: ConfigMapSync, selector: Selector) -> Targets:
-    """Return the targets of a sync whose defaults are filled in; excluded names are none."""
+    """Return the targets of a sync; excluded names are none."""
     named: dict[str, str] = {}
     globs: dict[str, str] = {}
     for path, name in _entries(sync):
-        if is_glob(name):
-            globs[name] = path
-        elif not selector.excludes(name):
-            named.setdefault(name, path)
-    return Targets(named, globs, sync.spec.destination_namespace_selector is not None)
+        (globs if is_glob(name) else named).setdefault(name, path)
+    excluded = selector.excluded.among(named)
+    wanted = {name: path for name, path in named.items() if name not in excluded}
+    return Targets(wanted, globs, sync.spec.destination_namespace_selector is not None)
 
 
-def each_open_ended(sync: ConfigMapSync) -> Iterator[tuple[str, str, ConfigMapSync]]:
-    """Yield path and value of each glob and of the selector, with a sync that selects by it alone."""
-    for path, name in _entries(sync):
-        if is_glob(name):
-            yield path, f'"{name}"', _selecting_only(sync, destination_namespaces=(name,))
+def idle_targets(
+    sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield path and value of each glob, and of the label selector, that selects no namespace by itself."""
+    reachable = Selector.of(sync, protected).reachable(namespaces)
+    entries = [(path, name) for path, name in _entries(sync) if is_glob(name)]
+    idle = set(Globs(name for _, name in entries).idle(reachable))
+    yield from ((path, f'"{name}"') for path, name in entries if name in idle)
     if (selector := sync.spec.destination_namespace_selector) is not None:
-        yield SELECTOR_PATH, "the selector", _selecting_only(sync, destination_namespace_selector=selector)
+        labels = Labels.of(selector)
+        if not any(labels.match(namespace.labels) for namespace in reachable.values()):
+            yield SELECTOR_PATH, "the selector"
 
 
 def _entries(sync: ConfigMapSync) -> Iterator[tuple[str, str]]:
@@ -64,12 +70,3 @@ def _entries(sync: ConfigMapSync) -> Iterator[tuple[str, str]]:
         yield "spec.destinationNamespace", sync.spec.destination_namespace
     for index, name in enumerate(sync.spec.destination_namespaces):
         yield f"spec.destinationNamespaces[{index}]", name
-
-
-def _selecting_only(sync: ConfigMapSync, **form: object) -> ConfigMapSync:
-    bare: dict[str, object] = {
-        "destination_namespace": None,
-        "destination_namespaces": (),
-        "destination_namespace_selector": None,
-    }
-    return sync.model_copy(update={"spec": sync.spec.model_copy(update=bare | form)})

@@ -6,10 +6,21 @@ Single fields were checked when the resource was read (`resource.py`); here stan
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
-from configmapsync import globs
-from configmapsync.fielderrors import ErrorKind, FieldError, duplicate, forbidden, invalid, required
-from configmapsync.names import MARKS, RESERVED_CONFIGMAPS
+from configmapsync.fielderrors import (
+    ErrorKind,
+    FieldError,
+    at_key,
+    cut,
+    duplicate,
+    forbidden,
+    invalid,
+    limited,
+    required,
+)
+from configmapsync.globs import Globs, is_glob
+from configmapsync.names import RESERVED_CONFIGMAPS, is_own_key, is_reserved_key
 from configmapsync.resource import (
     ConfigMapSync,
     ConfigMapSyncSpec,
@@ -35,16 +46,37 @@ VALUE_WORDS = (
 
 
 def validate(sync: ConfigMapSync) -> list[FieldError]:
-    """Everything that is wrong with a resource whose fields are each of the right form, in the order of the fields."""
+    """Return what is wrong with a resource whose fields are each of the right form, in the order of the fields.
+
+    The first 20 errors are listed; one more says how many there are.
+    """
     spec = sync.spec
-    return [
-        *_destination_errors(spec),
-        *_selector_errors(spec.destination_namespace_selector, "spec.destinationNamespaceSelector"),
-        *_exclusion_errors(spec),
-        *_name_errors(sync),
-        *_key_errors(spec),
-        *_metadata_errors(spec),
-    ]
+    return list(
+        limited(
+            chain(
+                _destination_errors(spec),
+                _selector_errors(spec.destination_namespace_selector, "spec.destinationNamespaceSelector"),
+                _exclusion_errors(spec),
+                _name_errors(sync),
+                _key_errors(spec),
+                _metadata_errors(spec),
+            )
+        )
+    )
+
+
+def doubtful_metadata(sync: ConfigMapSync) -> Iterator[str]:
+    """Yield a warning for each entry of `copyMetadata` that may do harm, or that does nothing."""
+    allowed = sync.spec.copy_metadata
+    for part, entries in (("labels", allowed.labels), ("annotations", allowed.annotations)):
+        for index, entry in enumerate(entries):
+            path = f"spec.copyMetadata.{part}[{index}]"
+            if is_glob(entry):
+                continue
+            if is_own_key(entry):
+                yield f'{path}: "{cut(entry)}" belongs to this operator and is never copied'
+            elif is_reserved_key(entry):
+                yield f'{path}: "{cut(entry)}" is in a reserved domain; another tool may prune or change the copies because of it'
 
 
 def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
@@ -59,49 +91,44 @@ def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
 
 def _exclusion_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     """Nothing is left where every name that is asked for is excluded."""
-    named = [name for name in (spec.destination_namespace, *spec.destination_namespaces) if name]
+    named = {name for name in (spec.destination_namespace, *spec.destination_namespaces) if name}
     everything = any(set(pattern) == {"*"} for pattern in spec.excluded_namespaces)
-    only_names = spec.destination_namespace_selector is None and not any(globs.is_glob(name) for name in named)
-    all_excluded = all(any(globs.matches(pattern, name) for pattern in spec.excluded_namespaces) for name in named)
-    if everything or (named and only_names and all_excluded):
+    only_names = spec.destination_namespace_selector is None and not any(map(is_glob, named))
+    if everything or (named and only_names and named == Globs(spec.excluded_namespaces).among(named)):
         yield invalid("spec.excludedNamespaces", list(spec.excluded_namespaces), "excludes every destination")
 
 
 def _name_errors(sync: ConfigMapSync) -> Iterator[FieldError]:
     name = sync.destination_name
     if name in RESERVED_CONFIGMAPS:
-        field = "destinationConfigMapName" if sync.spec.destination_config_map_name else "configMapName"
+        field = "configMapName" if name == sync.spec.config_map_name else "destinationConfigMapName"
         yield forbidden(f"spec.{field}", f'ConfigMap "{name}" is written into every namespace by the cluster itself')
 
 
 def _key_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
-    taken: set[str] = set()
+    taken: dict[str, str] = {}  # the key in the copy to the key in the source: a repeated entry is no contradiction
     for index, selection in enumerate(spec.keys):
         path = f"spec.keys[{index}]"
-        if globs.is_glob(selection.key):
+        if is_glob(selection.key):
             if selection.as_ is not None:
                 yield forbidden(f"{path}.as", "may only be set where key is an exact key, not a glob")
             continue
         name = selection.as_ or selection.key
-        if name in taken:
+        if taken.setdefault(name, selection.key) != selection.key:
             yield duplicate(f"{path}.as" if selection.as_ else f"{path}.key", name)
-        taken.add(name)
 
 
 def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     yield from _labels_errors(spec.metadata.labels, "spec.metadata.labels")
     for key in spec.metadata.annotations:
-        yield from _metadata_key_errors(key, f"spec.metadata.annotations[{key}]")
+        yield from _metadata_key_errors(key, at_key("spec.metadata.annotations", key))
     if sum(len(text.encode()) for entry in spec.metadata.annotations.items() for text in entry) > MOST_ANNOTATION_BYTES:
         detail = f"may not be more than {MOST_ANNOTATION_BYTES} bytes"
         yield FieldError("spec.metadata.annotations", ErrorKind.TOO_LONG, detail=detail)
     for part, keys in (("labels", spec.metadata.labels), ("annotations", spec.metadata.annotations)):
         for key in keys:
-            if key in MARKS:
-                yield forbidden(
-                    f"spec.metadata.{part}[{key}]",
-                    "is one of the marks by which a copy is known, and is set on every copy",
-                )
+            if is_own_key(key):
+                yield forbidden(at_key(f"spec.metadata.{part}", key), "is one of the marks by which a copy is known")
     for part, patterns in (("labels", spec.copy_metadata.labels), ("annotations", spec.copy_metadata.annotations)):
         for index, pattern in enumerate(patterns):
             if not METADATA_GLOB.fullmatch(pattern):
@@ -131,8 +158,8 @@ def _requirement_errors(requirement: LabelSelectorRequirement, path: str) -> Ite
 
 def _labels_errors(labels: Mapping[str, str], path: str) -> Iterator[FieldError]:
     for key, value in labels.items():
-        yield from _metadata_key_errors(key, f"{path}[{key}]")
-        yield from _label_value_errors(value, f"{path}[{key}]")
+        yield from _metadata_key_errors(key, at_key(path, key))
+        yield from _label_value_errors(value, at_key(path, key))
 
 
 def _metadata_key_errors(key: str, path: str) -> Iterator[FieldError]:

@@ -68,7 +68,7 @@ class Caches:
         self.syncs: Informer[SyncRecord] = Informer(
             connection,
             SYNCS_PATH,
-            decode=lambda raw: read_sync(raw, protected),
+            decode=lambda raw: read_sync(raw, protected, lambda key: self.syncs.get(*key)),
             indexes={
                 BY_SOURCE: _sources,
                 BY_NAMESPACE: _destination_namespaces,

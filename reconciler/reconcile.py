@@ -187,6 +187,7 @@ class Reconciler:
             leftovers=applied.leftovers,
             verdict=planned.verdict,
             wrote=self._applier.has_written(record.key),
+            keys=record.sync.spec.keys if record.sync else (),
         )
         new = self._reporter.compose(record, report)
         return None if new == former else partial(self._say, record, new)

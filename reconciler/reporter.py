@@ -108,7 +108,7 @@ class Reporter:
 
     def _remember(self, answer: bytes, former: SyncRecord) -> SyncRecord:
         """Our own write is no news: the cache has it before the watch brings it."""
-        record = read_sync(answer, former.protected)
+        record = read_sync(answer, former.protected, lambda _key: former)
         self._syncs.record(record)
         return record
 

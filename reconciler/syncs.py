@@ -4,7 +4,9 @@ Whatever the API server let through (a schema relaxed by hand, an object older t
 always, so that a status can be written and a finalizer taken off; the spec only if it is valid.
 """
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +15,15 @@ import msgspec
 from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError
 from configmapsync.names import NamespacedName
-from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus, InvalidResource, ObjectMeta, parse, read_status
+from configmapsync.resource import (
+    ConfigMapSync,
+    ConfigMapSyncStatus,
+    InvalidResource,
+    ObjectMeta,
+    parse,
+    read_metadata,
+    read_status,
+)
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import Malformed
@@ -32,6 +42,7 @@ class SyncRecord:
         sync: with every default filled in; None where the spec is not valid.
         errors: what is wrong with the spec.
         protected: namespaces that are destinations only by exact name.
+        spec_digest: of the spec in JSON: an event of an object with the same spec needs no validation.
     """
 
     metadata: ObjectMeta
@@ -39,6 +50,7 @@ class SyncRecord:
     sync: ConfigMapSync | None
     errors: tuple[FieldError, ...]
     protected: frozenset[str]
+    spec_digest: bytes = b""
 
     @property
     def namespace(self) -> str:
@@ -75,26 +87,58 @@ class SyncRecord:
         """Its selection of namespaces, compiled."""
         return Selector.of(self.sync, self.protected) if self.sync else None
 
+    def with_same_spec(self, metadata: ObjectMeta, raw_status: bytes) -> "SyncRecord":
+        """Return the record of a later version of the object whose spec is the same; the compiled selection stays."""
+        sync = self.sync.model_copy(update={"metadata": metadata}) if self.sync else None
+        record = replace(self, metadata=metadata, raw_status=raw_status, sync=sync)
+        if "selector" in vars(self):
+            vars(record)["selector"] = self.selector
+        return record
 
-def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str]) -> SyncRecord:
+
+Known = Callable[[NamespacedName], SyncRecord | None]
+
+
+class _Document(msgspec.Struct):
+    """One object, its parts not yet decoded."""
+
+    metadata: dict[str, Any]
+    spec: msgspec.Raw = msgspec.Raw(b"null")
+    status: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decoder = msgspec.json.Decoder(_Document)
+
+
+def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str], known: Known = lambda _key: None) -> SyncRecord:
     """Read one object as far as it can be read.
+
+    Args:
+        raw: the object in JSON.
+        protected: namespaces that are destinations only by exact name.
+        known: returns the cached record of a sync; a spec that has not changed since is neither parsed nor validated again.
 
     Raises:
         Malformed: it is not JSON, or not a stored object; the API server never sends such a thing, but a proxy may.
     """
     with decoding(WHAT):
-        document = msgspec.json.decode(raw, type=dict[str, Any])
-    raw_status = msgspec.json.encode(document.pop("status", None))
+        document = _decoder.decode(raw)
+        spec = msgspec.json.decode(document.spec)
+    raw_status, spec_digest = bytes(document.status), hashlib.sha256(document.spec).digest()
     try:
-        sync = with_defaults(parse(document))
-    except InvalidResource as invalid:
-        _check_stored(invalid.metadata)
-        return SyncRecord(invalid.metadata, raw_status, None, invalid.errors, protected)
+        metadata = read_metadata(document.metadata)
     except ValueError as error:
         raise Malformed(f"the metadata of {WHAT} cannot be read") from error
-    _check_stored(sync.metadata)
+    _check_stored(metadata)
+    former = known(NamespacedName(metadata.namespace, metadata.name))
+    if former and (former.metadata.uid, former.spec_digest) == (metadata.uid, spec_digest):
+        return former.with_same_spec(metadata, raw_status)
+    try:
+        sync = with_defaults(parse({"metadata": document.metadata, "spec": spec}))
+    except InvalidResource as invalid:
+        return SyncRecord(metadata, raw_status, None, invalid.errors, protected, spec_digest)
     errors = tuple(validate(sync))
-    return SyncRecord(sync.metadata, raw_status, None if errors else sync, errors, protected)
+    return SyncRecord(metadata, raw_status, None if errors else sync, errors, protected, spec_digest)
 
 
 def _check_stored(metadata: ObjectMeta) -> None:

@@ -6,15 +6,17 @@ judgement, and all waiting, is in `admission.py`. The rules themselves are `conf
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
+from configmapsync.content import idle_keys
 from configmapsync.defaulting import default_document
 from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
 from configmapsync.names import GROUP, PLURAL, SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.resource import ConfigMapSync, ConflictPolicy
-from configmapsync.selection import Namespace, Selector
-from configmapsync.targets import Targets, each_open_ended
+from configmapsync.selection import Namespace
+from configmapsync.targets import Targets, idle_targets
+from configmapsync.validation import doubtful_metadata
 from webhook.review import Document, Request, Review
 
 JUDGED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
@@ -34,6 +36,7 @@ class View:
         contested: destinations that another sync writes, with that sync.
         visible: those of the other syncs that the requesting user may see.
         source_missing: whether the source ConfigMap is known not to be there.
+        source_keys: the keys of the source; None if they were not read.
         in_the_way: destinations where a ConfigMap stands that no sync manages.
     """
 
@@ -43,6 +46,7 @@ class View:
     contested: tuple[tuple[NamespacedName, NamespacedName], ...] = ()
     visible: frozenset[NamespacedName] = frozenset()
     source_missing: bool = False
+    source_keys: frozenset[str] | None = None
     in_the_way: tuple[NamespacedName, ...] = ()
 
 
@@ -76,12 +80,13 @@ def exempt(review: Review) -> str | None:
 
 
 def mutation(review: Review) -> list[Document]:
-    """Return the JSON patch that says what the spec leaves unsaid: empty where nothing is."""
+    """Return the JSON patch that adds the static defaults of the spec and removes empty texts; empty if nothing changes."""
     present = (review.new or {}).get("spec")
     if not isinstance(present, dict):
         return []  # the API server's schema refuses it in better words
-    wanted = default_document(present, review.request.namespace)
-    return [
+    wanted = default_document(present)
+    removed = [{"op": "remove", "path": f"/spec/{key}"} for key in present if key not in wanted]
+    return removed + [
         {"op": "replace" if key in present else "add", "path": f"/spec/{key}", "value": value}
         for key, value in wanted.items()
         if key not in present or present[key] != value
@@ -102,6 +107,8 @@ def warnings(candidate: Candidate, view: View) -> list[str]:
     return [
         *_suspended(candidate.sync),
         *_missing_source(candidate.sync, view),
+        *_idle_keys(candidate.sync, view),
+        *islice(doubtful_metadata(candidate.sync), TOLD_AT_MOST),
         *_idle_selection(candidate, view),
         *_disabled(candidate, view),
         *_in_the_way(candidate.sync, view),
@@ -175,9 +182,9 @@ def _edges(sync: ConfigMapSync | None) -> object:
         sync.source,
         sync.destination_name,
         spec.destination_namespace,
-        spec.destination_namespaces,
+        frozenset(spec.destination_namespaces),
         spec.destination_namespace_selector,
-        spec.excluded_namespaces,
+        frozenset(spec.excluded_namespaces),
     )
 
 
@@ -191,12 +198,17 @@ def _missing_source(sync: ConfigMapSync, view: View) -> Iterator[str]:
         yield f"spec.configMapName: there is no ConfigMap {sync.source} yet; the copies are made when there is"
 
 
+def _idle_keys(sync: ConfigMapSync, view: View) -> Iterator[str]:
+    """Name the first selections of keys that match nothing: a mistyped one makes a copy without that key."""
+    if view.source_keys is not None:
+        yield from idle_keys(sync.spec.keys, view.source_keys)[:TOLD_AT_MOST]
+
+
 def _idle_selection(candidate: Candidate, view: View) -> Iterator[str]:
-    """Name each glob and selector that selects nothing, since a mistyped one looks just like one that is ahead of its time."""
-    for path, value, alone in each_open_ended(candidate.sync):
-        selector = Selector.of(alone, view.protected)
-        if not any(selector.matches(namespace) for namespace in view.namespaces.values()):
-            yield f"{path}: {value} matches no namespace now"
+    """Name the first globs and selectors that select nothing: a mistyped one looks the same as one whose namespaces do not exist yet."""
+    idle = idle_targets(candidate.sync, view.namespaces, view.protected)
+    for path, value in islice(idle, TOLD_AT_MOST):
+        yield f"{path}: {value} matches no namespace now"
 
 
 def _disabled(candidate: Candidate, view: View) -> Iterator[str]:

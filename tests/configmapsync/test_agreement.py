@@ -69,7 +69,8 @@ def refused_by_models(spec: dict[str, Any]) -> bool:
     try:
         parse({"metadata": {"name": "sync", "namespace": "home"}, "spec": spec})
     except InvalidResource as refusal:
-        return any(error.kind is not ErrorKind.FORBIDDEN for error in refusal.errors)
+        unknown_fields = {ErrorKind.FORBIDDEN, ErrorKind.OMITTED}  # the schema prunes them
+        return any(error.kind not in unknown_fields for error in refusal.errors)
     return False
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.content import Content, choose_keys, digest, released, render, satisfied, template
-from configmapsync.names import ADOPTED, APPLIED_METADATA, MARKS, SYNCED_BY, NamespacedName, is_tracking_key
+from configmapsync.names import ADOPTED, APPLIED_METADATA, MARKS, SYNCED_BY, NamespacedName
 from configmapsync.resource import DeletionPolicy, KeySelection
 from tests.configmapsync.objects import record, source, sync
 
@@ -165,7 +165,6 @@ def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_to
         "annotations": ["note"],
         "labels": ["grafana_dashboard", "other"],
     }
-    assert is_tracking_key("kustomize.toolkit.fluxcd.io/name")
 
 
 def test_releasing_takes_off_our_marks_and_nothing_else_and_only_from_what_was_seen() -> None:

@@ -22,15 +22,17 @@ def complaints(**spec: Any) -> list[str]:
 @pytest.mark.parametrize("field", ["sourceNamespace", "destinationConfigMapName"])
 @pytest.mark.parametrize("value", [False, 0, [], {}])
 def test_a_value_of_the_wrong_type_is_refused_and_never_replaced_by_a_default(field: str, value: Any) -> None:
-    defaulted = default_document({"configMapName": "config", field: value}, "home")
+    defaulted = default_document({"configMapName": "config", field: value})
 
     assert defaulted[field] == value
     assert complaints(**{field: value})
 
 
-@pytest.mark.parametrize("value", [None, ""])
-def test_a_field_that_says_nothing_gets_its_default(value: str | None) -> None:
-    assert default_document({"configMapName": "config", "sourceNamespace": value}, "home")["sourceNamespace"] == "home"
+def test_an_empty_text_means_unset_where_a_default_is_derived() -> None:
+    said = default_document({"configMapName": "config", "sourceNamespace": "", "destinationConfigMapName": ""})
+
+    assert said.keys() == {"configMapName", "conflictPolicy", "deletionPolicy", "sourceDeletionPolicy"}
+    assert default_document({"destinationNamespace": ""})["destinationNamespace"] == ""
 
 
 def is_config_map_key(key: str) -> bool:

@@ -4,17 +4,19 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
-from configmapsync.content import SourceObject, render, satisfied, template
-from configmapsync.names import APPLIED_METADATA, is_tracking_key
+from configmapsync.content import render, satisfied, template
+from configmapsync.names import APPLIED_METADATA
 from configmapsync.planning import Outcome
 from configmapsync.reasons import Reason
 from configmapsync.resource import read_status
+from configmapsync.validation import doubtful_metadata
 from tests.configmapsync.objects import record, source, sync
 
 NOW = datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)
@@ -100,29 +102,80 @@ def test_a_value_of_ours_that_others_changed_is_put_back_and_not_taken_for_their
     assert (repaired["labels"], repaired["annotations"]) == (ours["labels"], ours["annotations"])
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "kubectl.kubernetes.io/last-applied-configuration",
-        "app.kubernetes.io/managed-by",
-        "app.kubernetes.io/instance",
-        "applyset.kubernetes.io/part-of",
-        "argocd.argoproj.io/tracking-id",
-        "kustomize.toolkit.fluxcd.io/name",
-        "helm.toolkit.fluxcd.io/name",
-        "meta.helm.sh/release-name",
-        "helm.sh/chart",
-        "apps.nishaf.info/synced-by",
-    ],
+TRACKING_KEYS = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/name",
+    "applyset.kubernetes.io/part-of",
+    "addonmanager.kubernetes.io/mode",
+    "config.k8s.io/owning-inventory",
+    "argocd.argoproj.io/tracking-id",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+    "meta.helm.sh/release-name",
+    "helm.sh/chart",
+    "kapp.k14s.io/app",
+    "kapp.k14s.io/identity",
+    "objectset.rio.cattle.io/hash",
+    "fleet.cattle.io/bundle-id",
+    "internal.kpt.dev/upstream-identifier",
+    "configsync.gke.io/resource-id",
+    "configmanagement.gke.io/managed",
+    "olm.owner",
+    "olm.managed",
+    "operators.coreos.com/operator.x",
+    "reflector.v1.k8s.emberstack.com/reflection-auto-enabled",
+    "replicator.v1.mittwald.de/replicate-to",
+    "kubed.appscode.com/sync",
+    "clustersecret.io/created-by",
+    "clustersecret.io",
+    "hnc.x-k8s.io/inherited-from",
+    "generate.kyverno.io/clone-source",
+    "trust.cert-manager.io/hash",
+    "secretgen.carvel.dev/status",
 )
-def test_a_key_by_which_a_tool_tracks_its_objects_is_not_taken_over_even_by_name(key: str) -> None:
-    tracked: SourceObject = source(labels={key: "x"}, annotations={key: "x"})
+OWN_KEYS = ("apps.nishaf.info/synced-by", "apps.nishaf.info/sync", "app.kubernetes.io/managed-by")
+HARMLESS_KEYS = (
+    "grafana_dashboard",
+    "team",
+    "example.com/owner",
+    "olmo",
+    "notk8s.io/x",
+    "io/x",
+    "helm.sh.example.com/x",
+)
 
-    made = template(sync(copyMetadata={"labels": [key], "annotations": [key]}), tracked)
 
-    assert is_tracking_key(key)
-    assert made.labels.get(key) != "x"
-    assert made.annotations.get(key) != "x"
+def taken_over(key: str, *allowed: str) -> bool:
+    wanted: dict[str, Any] = {"labels": list(allowed), "annotations": list(allowed)}
+    made = template(sync(copyMetadata=wanted), source(labels={key: "x"}, annotations={key: "x"}))
+    assert (made.labels.get(key) == "x") == (made.annotations.get(key) == "x")
+    return made.labels.get(key) == "x"
+
+
+@pytest.mark.parametrize("key", TRACKING_KEYS)
+def test_a_key_by_which_a_tool_tracks_its_objects_is_taken_over_by_its_exact_name_only_and_with_a_warning(
+    key: str,
+) -> None:
+    domain = key.partition("/")[0]
+
+    assert not taken_over(key, "*", f"{domain}*", f"*{key[-3:]}", f"{key[:-1]}?")
+    assert taken_over(key, key)
+    assert any(
+        "is in a reserved domain" in warning for warning in doubtful_metadata(sync(copyMetadata={"labels": [key]}))
+    )
+
+
+@pytest.mark.parametrize("key", OWN_KEYS)
+def test_a_key_of_this_operator_is_never_taken_over(key: str) -> None:
+    assert not taken_over(key, key, "*")
+    assert any("is never copied" in warning for warning in doubtful_metadata(sync(copyMetadata={"annotations": [key]})))
+
+
+@pytest.mark.parametrize("key", HARMLESS_KEYS)
+def test_any_other_key_is_taken_over_by_a_glob(key: str) -> None:
+    assert taken_over(key, "*")
+    assert list(doubtful_metadata(sync(copyMetadata={"labels": [key, "*"]}))) == []
 
 
 def test_a_time_in_another_zone_is_the_same_moment_and_one_without_a_zone_is_no_time() -> None:

@@ -188,19 +188,27 @@ def test_a_second_pass_of_defaulting_changes_nothing(spec: dict[str, Any]) -> No
     once = with_defaults(parse(document(**spec)))
 
     assert with_defaults(once) == once
-    written = default_document({"configMapName": "config", **spec}, "home")
-    assert default_document(written, "home") == written
-    assert with_defaults(parse(document(**written))) == once
+    stored = default_document({"configMapName": "config", **spec})
+    assert default_document(stored) == stored
+    assert with_defaults(parse(document(**stored))) == once
+    assert {field: stored[field] for field in spec} == spec
 
 
 def test_defaulting_leaves_what_it_cannot_read_as_it_is() -> None:
-    assert default_document({"destinationNamespaces": 5}, "home") == {
+    assert default_document({"destinationNamespaces": 5}) == {
         "destinationNamespaces": 5,
-        "sourceNamespace": "home",
         "conflictPolicy": "Fail",
         "deletionPolicy": "Delete",
         "sourceDeletionPolicy": "Retain",
     }
+
+
+def test_a_derived_default_follows_the_field_that_it_is_derived_from() -> None:
+    stored = default_document({"configMapName": "config-1", "destinationNamespace": "a"})
+
+    renamed = with_defaults(parse(document(**stored | {"configMapName": "config-2"})))
+
+    assert (renamed.source.name, renamed.destination_name) == ("config-2", "config-2")
 
 
 def test_what_is_derived_from_a_spec() -> None:

@@ -7,7 +7,7 @@ import pytest
 from configmapsync.names import NamespacedName
 from configmapsync.rights import Right, denials_of, may_delete, of_service_account, right_to_see, rights_needed
 from configmapsync.selection import Namespace, Selector
-from configmapsync.targets import SELECTOR_PATH, Targets, each_open_ended, targets_of
+from configmapsync.targets import SELECTOR_PATH, Targets, idle_targets, targets_of
 from tests.configmapsync.objects import sync
 
 ACCOUNT = of_service_account("home", "syncer")
@@ -40,18 +40,23 @@ def test_an_excluded_name_is_no_target() -> None:
     assert found.open_ended == ()
 
 
-def test_each_open_form_is_asked_about_alone() -> None:
-    forms = {(path, value): Selector.of(alone, frozenset()) for path, value, alone in each_open_ended(sync(**WHOLE))}
+def idle(*namespaces: Namespace, **spec: Any) -> list[tuple[str, str]]:
+    views = {namespace.name: namespace for namespace in namespaces}
+    return list(idle_targets(sync(**spec), views, frozenset({"team-system"})))
 
-    by_glob = forms[("spec.destinationNamespaces[1]", '"team-*"')]
-    by_label = forms[(SELECTOR_PATH, "the selector")]
-    assert len(forms) == 2
-    assert (by_glob.matches(Namespace("team-a")), by_glob.matches(Namespace("web"))) == (True, False)
-    assert (by_label.matches(Namespace("x", {"config": "shared"})), by_label.matches(Namespace("team-a"))) == (
-        True,
-        False,
-    )
-    assert list(each_open_ended(sync(destinationNamespace="web"))) == []
+
+def test_each_glob_and_the_selector_that_select_nothing_by_themselves_are_known() -> None:
+    by_glob = ("spec.destinationNamespaces[1]", '"team-*"')
+    by_label = (SELECTOR_PATH, "the selector")
+    shared = {"config": "shared"}
+
+    assert idle(**WHOLE) == [by_glob, by_label]
+    assert idle(Namespace("team-a"), Namespace("web"), **WHOLE) == [by_label]
+    assert idle(Namespace("x", shared), **WHOLE) == [by_glob]
+    assert idle(Namespace("team-a", shared), **WHOLE) == []
+    assert idle(Namespace("team-a", shared), excludedNamespaces=["*a"], **WHOLE) == [by_glob, by_label]
+    assert idle(Namespace("team-system", shared), **WHOLE) == [by_glob, by_label]
+    assert idle(Namespace("web"), destinationNamespace="web") == []
 
 
 def test_the_source_is_read_and_each_destination_written_by_name_where_it_is_named_and_everywhere_where_it_is_not() -> (

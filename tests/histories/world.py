@@ -270,7 +270,7 @@ class World:
         verdict = self._verdict(sync)
         wanted = verdict or spoken_for(outcomes)
         told = (ready["status"], ready["reason"]) if ready else None
-        if told != ("True" if wanted == SYNCED else "False", wanted):
+        if told != ("True" if wanted in {SYNCED, "Suspended"} else "False", wanted):
             yield f"{sync.key}: Ready is {told}, and it should be {wanted} ({outcomes})"
         if status.get("observedGeneration") != sync.document["metadata"]["generation"]:
             yield f"{sync.key}: the status is of another generation"

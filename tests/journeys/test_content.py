@@ -115,7 +115,7 @@ def test_what_somebody_puts_into_the_gap_of_an_immutable_copy_is_theirs(
     replace_source(stage, home, data={"a": "2"}, immutable=True)
     wait_until(lambda: stage.find(there) is None)
     stage.edit_sync(sync, suspend=True)
-    stage.ready_becomes(sync, "False", "Suspended")
+    stage.ready_becomes(sync, "True", "Suspended")
 
     stage.cluster.delete("/devcluster/faults")
     if stage.find(there) is not None:

@@ -230,7 +230,7 @@ def test_suspending_leaves_copies_as_they_are(stage: Stage, reconciler: Process)
     stage.copy_becomes(content, there)
 
     stage.edit_sync(sync, suspend=True)
-    stage.ready_becomes(sync, "False", "Suspended")
+    stage.ready_becomes(sync, "True", "Suspended")
     newer = stage.edit(home, "config", data={"key": "newer"})
     _assert_silence(stage)
     assert content_of(stage.find(there) or {}) == content

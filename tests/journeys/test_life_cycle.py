@@ -105,12 +105,12 @@ def test_what_happened_during_a_suspension_is_made_good_at_its_end(stage: Stage,
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(content, there)
     stage.edit_sync(sync, suspend=True)
-    stage.ready_becomes(sync, "False", "Suspended")
+    stage.ready_becomes(sync, "True", "Suspended")
 
     stage.edit(there, "config", data={"by-hand": "1"})
     stage.edit_sync(sync, destinationNamespaces=[later])
     newer = stage.edit(home, "config", data={"key": "newer"})
-    stage.ready_becomes(sync, "False", "Suspended")
+    stage.ready_becomes(sync, "True", "Suspended")
     _assert_silence(stage, 0.5)
     assert (stage.find(there) or {})["data"] == {"by-hand": "1", "key": "value"}
     assert stage.find(later) is None
@@ -126,7 +126,7 @@ def test_a_suspended_sync_that_is_deleted_cleans_up(stage: Stage, reconciler: Pr
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(stage.source(home), there)
     stage.edit_sync(sync, suspend=True)
-    stage.ready_becomes(sync, "False", "Suspended")
+    stage.ready_becomes(sync, "True", "Suspended")
 
     stage.cluster.delete(sync)
 

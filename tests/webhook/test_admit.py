@@ -88,6 +88,9 @@ def _patched(review: Review) -> dict[str, Any]:
     spec = dict((review.new or {})["spec"])
     for operation in mutation(review):
         key = operation["path"].removeprefix("/spec/")
+        if operation["op"] == "remove":
+            del spec[key]
+            continue
         assert operation["op"] == ("replace" if key in spec else "add")
         spec[key] = operation["value"]
     return spec
@@ -98,12 +101,11 @@ def _creating(spec: object) -> Review:
     return review_of("create.json", object={**document, "spec": spec})
 
 
-def test_what_is_unset_is_filled_in():
-    assert _patched(_creating({"configMapName": "cfg", "destinationNamespaces": ["b", "a", "b"]})) == {
-        "configMapName": "cfg",
-        "sourceNamespace": "team-a",
-        "destinationConfigMapName": "cfg",
-        "destinationNamespaces": ["a", "b"],
+def test_the_policies_are_filled_in_and_nothing_that_depends_on_another_field_or_that_the_user_wrote():
+    said = {"configMapName": "cfg", "destinationNamespaces": ["b", "a", "b"], "keys": [{"key": "x"}, {"key": "x"}]}
+
+    assert _patched(_creating(said | {"sourceNamespace": ""})) == {
+        **said,
         "conflictPolicy": "Fail",
         "deletionPolicy": "Delete",
         "sourceDeletionPolicy": "Retain",
@@ -188,7 +190,7 @@ CYCLE = (NamespacedName("a", "cfg"), NamespacedName("b", "cfg"), NamespacedName(
     [
         ({"destinationNamespace": "b"}, "spec.destinationNamespace"),
         ({"destinationNamespaces": ["b"]}, "spec.destinationNamespaces[0]"),
-        ({"destinationNamespaces": ["x-*", "b*"]}, "spec.destinationNamespaces[0]"),
+        ({"destinationNamespaces": ["x-*", "b*"]}, "spec.destinationNamespaces[1]"),
         ({"destinationNamespaceSelector": {}}, "spec.destinationNamespaceSelector"),
     ],
     ids=str,
@@ -252,7 +254,7 @@ def test_nothing_is_warned_of_where_all_is_well():
         (
             {"destinationNamespaces": ["x-*", "b*"]},
             {},
-            'spec.destinationNamespaces[1]: "x-*" matches no namespace now',
+            'spec.destinationNamespaces[0]: "x-*" matches no namespace now',
         ),
         (
             {"destinationNamespaceSelector": {"matchLabels": {"x": "y"}}},

@@ -131,9 +131,7 @@ def test_what_is_unset_is_filled_in_and_applying_again_changes_nothing(desk: Des
     stored = desk.stored(home, "sync")
     assert stored["spec"] == {
         "configMapName": "cfg",
-        "sourceNamespace": home,
-        "destinationConfigMapName": "cfg",
-        "destinationNamespaces": [other],
+        "destinationNamespaces": [other, other],
         "conflictPolicy": "Fail",
         "deletionPolicy": "Delete",
         "sourceDeletionPolicy": "Retain",

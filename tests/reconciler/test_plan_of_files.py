@@ -232,7 +232,10 @@ def sync_with_uid() -> dict[str, Any]:
     [
         (configmap("a/config", {"PORT": 80}), "ConfigMap config: Expected `str`, got `int` - at `$.data[...]`"),  # type: ignore[dict-item]
         (sync("a/s") | {"metadata": {"name": "s", "uid": [SECRETIVE]}}, "ConfigMapSync s is not of the right shape"),
-        (sync("a/s") | {"metadata": {"name": "s", "finalizers": {1: SECRETIVE, "a": {1}}}}, "ConfigMapSync s is not of"),
+        (
+            sync("a/s") | {"metadata": {"name": "s", "finalizers": {1: SECRETIVE, "a": {1}}}},
+            "ConfigMapSync s is not of",
+        ),
         (
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"a": 1}}},
             "Namespace n: Expected",

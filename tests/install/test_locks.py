@@ -3,6 +3,8 @@
 import importlib.metadata
 import json
 import subprocess
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,17 @@ def test_an_entry_names_every_extra_that_another_one_asks_for(lock: Path) -> Non
             )
             if wanted and (target := locked.get(canonicalize_name(asked.name))):
                 assert asked.extras <= target.extras, f"{name} asks for {asked}"
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_satisfies_all_that_the_project_asks_for(lock: str) -> None:
+    """It fails when a dependency was added or raised and `make lock` was not run."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values() if lock == "requirements-dev.lock" else ()
+    locked = for_this_python(ROOT / lock)
+    for asked in map(Requirement, chain(project["dependencies"], *extras)):
+        if asked.name != project["name"] and (asked.marker is None or asked.marker.evaluate()):
+            assert asked.specifier.contains(_version(locked[canonicalize_name(asked.name)].requirement)), asked
 
 
 def test_without_a_lock_pip_would_take_a_newer_release(

@@ -6,7 +6,8 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from configmapsync.globs import Globs, is_glob
@@ -18,7 +19,11 @@ from configmapsync.names import (
     DIGEST,
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
+    MARK_ANNOTATIONS,
+    MARK_LABELS,
     MARKS,
+    RELEASED_BY,
+    REPLACED,
     SOURCE,
     SYNC_UID_LABEL,
     SYNCED_BY,
@@ -27,6 +32,10 @@ from configmapsync.names import (
     is_reserved_key,
 )
 from configmapsync.resource import ConfigMapSync, DeletionPolicy, KeySelection
+
+# Metadata beyond this many characters is not cached: other tools can put 256 KiB of annotations on every copy.
+KEPT_METADATA = 4096
+LONGEST_MARK = 1024  # characters; "namespace/name" has at most 317
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,22 @@ class SourceObject:
 
 @dataclass(frozen=True)
 class CopyRecord:
-    """What is kept of a live ConfigMap that is a copy, or stands where one should be; `digest` is that of its real content."""
+    """What is kept of a live ConfigMap that is a copy, or stands where one should be.
+
+    Attributes:
+        namespace: of the ConfigMap.
+        name: of the ConfigMap.
+        uid: of the ConfigMap.
+        resource_version: the version that was read.
+        digest: of its real content.
+        labels: all of them, or the marks alone where `applied` is set.
+        annotations: likewise.
+        immutable: whether its content can change.
+        deleting: whether it has a deletion timestamp.
+        others: metadata of others that a PUT must repeat (finalizers, ownerReferences, generateName).
+        applied: set where the metadata was too large to keep: the digest of the labels and annotations that a sync
+            put there. A write has to read the rest first.
+    """
 
     namespace: str
     name: str
@@ -68,6 +92,8 @@ class CopyRecord:
     annotations: Mapping[str, str]
     immutable: bool = False
     deleting: bool = False
+    others: Mapping[str, Any] = field(default_factory=dict)
+    applied: str | None = None
 
     @property
     def key(self) -> NamespacedName:
@@ -105,13 +131,18 @@ class CopyRecord:
         return self.annotations.get(ADOPTED) == "true"
 
     @property
+    def released_by(self) -> NamespacedName | None:
+        """The sync that released it and may take it back; None for a clone, whose marks name another place."""
+        return NamespacedName.parse(self.annotations.get(RELEASED_BY)) if self.destination == self.key else None
+
+    @property
     def deletion_policy(self) -> DeletionPolicy:
         """What becomes of it when its sync cannot say so any more; kept, where its mark is unreadable."""
         mark = self.annotations.get(DELETION_POLICY)
         return DeletionPolicy.DELETE if mark == DeletionPolicy.DELETE else DeletionPolicy.ORPHAN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CopyTemplate:
     """What every copy of one sync must look like now; the one mark that differs, its own place, is put on by `render`."""
 
@@ -126,14 +157,21 @@ class CopyTemplate:
         """All that a copy says, content and metadata, as a number to compare within one process."""
         return hash((self.digest, frozenset(self.labels.items()), frozenset(self.annotations.items())))
 
+    @cached_property
+    def applied(self) -> str:
+        """The digest of the labels and annotations that the sync asks for beside the marks."""
+        return _applied_digest(_without_marks(self.labels), _without_marks(self.annotations))
+
 
 def digest(content: Content) -> str:
-    """A fingerprint of the content: the same for equal content whatever the order of its keys, different for different content.
+    """A fingerprint of the content: the same for equal content whatever the order of its keys, different for different content."""
+    return _digest(b"immutable" if content.immutable else b"mutable", content.data, content.binary_data)
 
-    Every part is preceded by its length, so that no two contents run into the same bytes.
-    """
-    hasher = hashlib.sha256(b"immutable" if content.immutable else b"mutable")
-    for part in (content.data, content.binary_data):
+
+def _digest(begin: bytes, *parts: Mapping[str, str]) -> str:
+    """Hash mappings. Every part is preceded by its length, so that no two inputs run into the same bytes."""
+    hasher = hashlib.sha256(begin)
+    for part in parts:
         hasher.update(b"|%d" % len(part))
         for key in sorted(part):
             for text in (key, part[key]):
@@ -141,6 +179,46 @@ def digest(content: Content) -> str:
                 hasher.update(b"|%d|" % len(encoded))
                 hasher.update(encoded)
     return f"sha256:{hasher.hexdigest()}"
+
+
+def _applied_digest(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
+    return _digest(b"applied", labels, annotations)
+
+
+def abridged(record: CopyRecord) -> CopyRecord:
+    """Return the record without the metadata of others where that is too large to be cached."""
+    size = sum(len(key) + len(value) for part in (record.labels, record.annotations) for key, value in part.items())
+    if size + len(repr(record.others)) <= KEPT_METADATA:
+        return record
+    return marks_only(record)
+
+
+def marks_only(record: CopyRecord) -> CopyRecord:
+    """Return the record with the marks as its only metadata; what a sync applied is reduced to a digest."""
+    labels, annotations = _applied_metadata(record)
+    return replace(
+        record,
+        labels=_readable_marks(record.labels),
+        annotations=_readable_marks(record.annotations),
+        others={},
+        applied=_applied_digest(
+            {key: value for key, value in record.labels.items() if key in labels},
+            {key: value for key, value in record.annotations.items() if key in annotations},
+        ),
+    )
+
+
+def _readable_marks(present: Mapping[str, str]) -> dict[str, str]:
+    """The marks that a plan reads. A forged one may be as long as an object."""
+    return {
+        key: value
+        for key, value in present.items()
+        if key in MARKS and key not in {APPLIED_METADATA, REPLACED} and len(value) <= LONGEST_MARK
+    }
+
+
+def _without_marks(present: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in present.items() if key not in MARKS}
 
 
 def choose_keys(content: Content, keys: Iterable[KeySelection]) -> Content:
@@ -208,36 +286,50 @@ def template(sync: ConfigMapSync, source: SourceObject) -> CopyTemplate:
 
 def satisfied(record: CopyRecord, wanted: CopyTemplate) -> bool:
     """Whether a live copy is right: its content, everything we put on it, and nothing left that we no longer ask for."""
-    if record.digest != wanted.digest:
+    if record.digest != wanted.digest or record.destination != record.key:
         return False
+    if record.applied is not None:
+        labels, annotations = _readable_marks(wanted.labels), _readable_marks(wanted.annotations)
+        applied_metadata = record.applied == wanted.applied
+    else:
+        labels, annotations = dict(wanted.labels), dict(wanted.annotations)
+        applied_metadata = APPLIED_METADATA in wanted.annotations or APPLIED_METADATA not in record.annotations
     return (
-        record.labels.items() >= wanted.labels.items()
-        and record.annotations.items() >= wanted.annotations.items()
-        and record.destination == record.key
-        and (APPLIED_METADATA in wanted.annotations or APPLIED_METADATA not in record.annotations)
+        applied_metadata
+        and record.labels.items() >= labels.items()
+        and record.annotations.items() >= annotations.items()
     )
 
 
-def render(wanted: CopyTemplate, namespace: str, record: CopyRecord | None, *, adopted: bool = False) -> dict[str, Any]:
+def render(
+    wanted: CopyTemplate,
+    namespace: str,
+    record: CopyRecord | None,
+    *,
+    adopted: bool = False,
+    recreated: bool = False,
+) -> dict[str, Any]:
     """The whole ConfigMap to write.
 
     Args:
         wanted: what it must look like.
         namespace: where.
-        record: the live object it replaces: its UID and resourceVersion become the precondition, and what others put on it stays.
+        record: the live object it replaces, with all its metadata: what others put on it stays, and its UID and
+            resourceVersion become the precondition.
         adopted: mark it as one that existed before us.
+        recreated: the object of `record` is deleted and made again, so that there is no precondition.
+
+    Raises:
+        ValueError: `record` was abridged; a PUT made from it would take off what others put on the object.
     """
-    labels, annotations = _foreign_metadata(record) if record else ({}, {})
-    if adopted:
-        annotations[ADOPTED] = "true"
-    metadata: dict[str, Any] = {
-        "name": wanted.name,
-        "namespace": namespace,
-        "labels": {**labels, **wanted.labels},
-        "annotations": {**annotations, **wanted.annotations, DESTINATION: f"{namespace}/{wanted.name}"},
-    }
+    if record is not None and record.applied is not None:
+        raise ValueError(f"the metadata of {record.key} was not read whole")
+    metadata = {"name": wanted.name, "namespace": namespace, **_metadata(wanted, record, adopted=adopted)}
+    metadata["annotations"][DESTINATION] = f"{namespace}/{wanted.name}"
     if record is not None:
-        metadata |= {"uid": record.uid, "resourceVersion": record.resource_version}
+        metadata |= record.others
+        if not recreated:
+            metadata |= {"uid": record.uid, "resourceVersion": record.resource_version}
     configmap: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     if wanted.content.data:
         configmap["data"] = wanted.content.data
@@ -248,28 +340,83 @@ def render(wanted: CopyTemplate, namespace: str, record: CopyRecord | None, *, a
     return configmap
 
 
+def _metadata(wanted: CopyTemplate, record: CopyRecord | None, *, adopted: bool) -> dict[str, Any]:
+    """Labels and annotations of a copy: those of others, then what the sync asks for."""
+    if record is None:
+        return {"labels": dict(wanted.labels), "annotations": dict(wanted.annotations)}
+    labels, annotations = _foreign_metadata(record)
+    if adopted or record.adopted:
+        annotations[ADOPTED] = "true"
+        replaced = _replaced(record)
+        for part, present, ours in (
+            ("labels", labels, wanted.labels),
+            ("annotations", annotations, _without_marks(wanted.annotations)),
+        ):
+            present.update({key: value for key, value in replaced[part].items() if key not in present})
+            replaced[part] = {key: present[key] for key in sorted(ours.keys() & present.keys())}
+        if MANAGED_BY_LABEL in record.labels and record.labels[MANAGED_BY_LABEL] != MANAGED_BY_VALUE:
+            replaced["labels"][MANAGED_BY_LABEL] = record.labels[MANAGED_BY_LABEL]
+        if any(replaced.values()):
+            annotations[REPLACED] = json.dumps(replaced, separators=(",", ":"), sort_keys=True)
+    return {"labels": labels | dict(wanted.labels), "annotations": annotations | dict(wanted.annotations)}
+
+
+def _replaced(record: CopyRecord) -> dict[str, dict[str, str]]:
+    """What adoption overwrote, by part of the metadata; nothing where the mark is unreadable."""
+    try:
+        parsed = json.loads(record.annotations.get(REPLACED, "{}"))
+        return {
+            part: {str(key): str(value) for key, value in parsed.get(part, {}).items() if key not in marks}
+            for part, marks in (
+                ("labels", MARK_LABELS - {MANAGED_BY_LABEL}),  # other tools use that label as well
+                ("annotations", MARK_ANNOTATIONS),
+            )
+        }
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return {"labels": {}, "annotations": {}}
+
+
 def released(record: CopyRecord) -> dict[str, Any]:
-    """The merge patch that takes our marks off a copy and leaves all the rest, valid only for the object that was seen."""
+    """The merge patch that releases a copy, valid only for the object that was seen.
+
+    The marks go and the data stays. An adopted ConfigMap gets back what adoption replaced. Any other copy
+    remembers its sync, which may take it back.
+
+    Raises:
+        ValueError: `record` was abridged, and does not know what adoption replaced.
+    """
+    if record.applied is not None:
+        raise ValueError(f"the metadata of {record.key} was not read whole")
+    labels: dict[str, str | None] = {key: None for key in sorted(MARK_LABELS) if key in record.labels}
+    annotations: dict[str, str | None] = {key: None for key in sorted(MARK_ANNOTATIONS) if key in record.annotations}
+    if record.adopted:
+        applied_labels, applied_annotations = _applied_metadata(record)
+        replaced = _replaced(record)
+        labels |= {key: None for key in sorted(applied_labels) if key in record.labels}
+        labels |= replaced["labels"]
+        annotations |= {key: None for key in sorted(applied_annotations) if key in record.annotations}
+        annotations |= replaced["annotations"]
+    elif record.synced_by is not None and record.destination == record.key:
+        annotations |= {RELEASED_BY: str(record.synced_by)}
+        del annotations[DESTINATION]
     return {
         "metadata": {
             "uid": record.uid,
             "resourceVersion": record.resource_version,
-            "labels": {key: None for key in sorted(MARKS) if key in record.labels},
-            "annotations": {key: None for key in sorted(MARKS) if key in record.annotations},
+            "labels": labels,
+            "annotations": annotations,
         }
     }
 
 
 def _foreign_metadata(record: CopyRecord) -> tuple[dict[str, str], dict[str, str]]:
-    """What others put on a copy, and the one mark that outlives a rewrite: that the object was there before us."""
+    """The labels and annotations that others put on a copy."""
     applied_labels, applied_annotations = _applied_metadata(record)
-    labels = {key: value for key, value in record.labels.items() if key not in MARKS and key not in applied_labels}
-    annotations = {
-        key: value
-        for key, value in record.annotations.items()
-        if key == ADOPTED or (key not in MARKS and key not in applied_annotations)
-    }
-    return labels, annotations
+    our_labels, our_annotations = MARK_LABELS | applied_labels, MARK_ANNOTATIONS | applied_annotations
+    return (
+        {key: value for key, value in record.labels.items() if key not in our_labels},
+        {key: value for key, value in record.annotations.items() if key not in our_annotations},
+    )
 
 
 def _applied_metadata(record: CopyRecord) -> tuple[frozenset[str], frozenset[str]]:

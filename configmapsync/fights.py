@@ -8,6 +8,7 @@ between is named. It is over when a copy has stayed as we wrote it for as long. 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Outcome, Plan
@@ -46,6 +47,23 @@ class Done:
     left: str | None
 
 
+class Owner(NamedTuple):
+    """Whose history it is: a sync or namespace that was recreated under its name starts with a clean one.
+
+    Attributes:
+        sync_uid: of the sync; empty where it does not exist.
+        deleting: whether the sync is being deleted, for its deletion must not wait because of what was before.
+        namespace_uid: of the namespace; empty where it does not exist.
+    """
+
+    sync_uid: str
+    deleting: bool
+    namespace_uid: str
+
+
+NO_OWNER = Owner("", False, "")
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What there is to remember of our writes to one copy.
@@ -54,11 +72,13 @@ class History:
         last: the newest of them.
         repairs: when we had to say the same again, the last few times within ten minutes.
         opponent: what made the last repair necessary.
+        owner: the sync and the namespace whose history it is.
     """
 
     last: Done
     repairs: tuple[float, ...] = ()
     opponent: Opponent = Opponent.WRITER
+    owner: Owner = NO_OWNER
 
     @property
     def contested(self) -> bool:
@@ -66,20 +86,21 @@ class History:
         return len(self.repairs) >= REPAIRS
 
 
-def after(history: History | None, done: Done, *, drifted: bool = False) -> History:
+def after(history: History | None, done: Done, *, owner: Owner = NO_OWNER, drifted: bool = False) -> History:
     """The history with one more write.
 
     Args:
         history: what was remembered; None where nothing is.
         done: the write.
+        owner: the sync and the namespace of the write.
         drifted: whether the copy itself showed that it said the same before; asked only where nothing is remembered.
     """
-    if history is None:
-        return History(done, (done.at,) if drifted else ())
+    if history is None or history.owner != owner:
+        return History(done, (done.at,) if drifted else (), owner=owner)
     recent = tuple(at for at in history.repairs if done.at - at < WITHIN)
     if history.last.says != done.says:
         return replace(history, last=done, repairs=recent)
-    return History(done, (*recent, done.at)[-REPAIRS:], _opponent(history.last, done))
+    return History(done, (*recent, done.at)[-REPAIRS:], _opponent(history.last, done), owner)
 
 
 def _opponent(before: Done, now: Done) -> Opponent:

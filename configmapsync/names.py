@@ -25,22 +25,19 @@ DESTINATION = f"{GROUP}/destination"  # the copy's own place: a clone of a copy,
 DIGEST = f"{GROUP}/digest"
 DELETION_POLICY = f"{GROUP}/deletion-policy"
 ADOPTED = f"{GROUP}/adopted"
+# On an adopted ConfigMap: the labels and annotations that the sync overwrote, as JSON. They are
+# restored when the sync no longer asks for the key, or releases the ConfigMap.
+REPLACED = f"{GROUP}/replaced"
+# On a released copy, beside DESTINATION: the sync that released it, and may take it back.
+RELEASED_BY = f"{GROUP}/released-by"
 APPLIED_METADATA = (
     f"{GROUP}/applied-metadata"  # which other keys we put on a copy: what is no longer asked for goes again
 )
-MARKS = frozenset(
-    {
-        MANAGED_BY_LABEL,
-        SYNC_UID_LABEL,
-        SYNCED_BY,
-        SOURCE,
-        DESTINATION,
-        DIGEST,
-        DELETION_POLICY,
-        ADOPTED,
-        APPLIED_METADATA,
-    }
+MARK_LABELS = frozenset({MANAGED_BY_LABEL, SYNC_UID_LABEL})
+MARK_ANNOTATIONS = frozenset(
+    {SYNCED_BY, SOURCE, DESTINATION, DIGEST, DELETION_POLICY, ADOPTED, REPLACED, RELEASED_BY, APPLIED_METADATA}
 )
+MARKS = MARK_LABELS | MARK_ANNOTATIONS
 
 # On a namespace: receives nothing new and keeps nothing of ours.
 SYNC_DISABLED_LABEL = f"{GROUP}/sync"

@@ -40,6 +40,7 @@ class Observed:
         refused: destinations that another rule forbids.
         yields: whether the sync whose copy stands at a wanted place has to leave it to this one.
         protected: namespaces that are destinations only by exact name.
+        served: the only namespaces that may be written to; None where every namespace may.
     """
 
     sync: ConfigMapSync
@@ -53,6 +54,7 @@ class Observed:
     refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
     yields: Callable[[CopyRecord], bool] = lambda _copy: False
     protected: frozenset[str] = frozenset()
+    served: frozenset[str] | None = None
 
 
 class Verb(StrEnum):
@@ -128,7 +130,8 @@ def plan(observed: Observed) -> Plan:
     owned = tuple(copy for copy in observed.copies if owns(sync, copy, observed.is_living))
     if sync.deleting:
         removals = _removals(observed, owned, wanted=frozenset(), why="the sync is being deleted")
-        return Plan(removals=removals, finalizer=bool(removals))
+        # A copy of a former sync of this name may be forged, and has its own way to be removed: it holds nothing up.
+        return Plan(removals=removals, finalizer=any(_carries_uid(sync, removal) for removal in removals))
     if sync.spec.suspend:
         verdict = Outcome("", Reason.SUSPENDED, "spec.suspend is true: copies stay as they are")
         return Plan(verdict=verdict, finalizer=bool(owned))
@@ -151,6 +154,10 @@ def owns(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]
     if not copy.managed or copy.cloned or copy.synced_by != sync.key:
         return False
     return copy.sync_uid == sync.metadata.uid or not is_living(copy.sync_uid)
+
+
+def _carries_uid(sync: ConfigMapSync, write: Write) -> bool:
+    return write.record is not None and write.record.sync_uid == sync.metadata.uid
 
 
 def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
@@ -218,19 +225,40 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
         owner = copy.synced_by or "another sync"
         message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
         return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
+    why = "" if ours else f"it is taken over from ConfigMapSync {copy.synced_by}"
+    return _plan_own_copy(sync, key, wanted, copy, why)
+
+
+def _plan_own_copy(
+    sync: ConfigMapSync, key: NamespacedName, wanted: CopyTemplate, copy: CopyRecord, why: str
+) -> Write | Outcome:
+    """Decide a destination whose ConfigMap this sync may change; `why` is given where the marks differ for a reason."""
     if satisfied(copy, wanted):
         return Outcome(key.namespace, Reason.SYNCED)
-    if copy.immutable and copy.digest != wanted.digest:
-        if copy.adopted:
+    other_content = copy.digest != wanted.digest
+    if copy.immutable and other_content:
+        if (obstacle := _keeps_immutable(sync, copy)) is not None:
             message = (
-                f'ConfigMap "{key}" was adopted and is immutable: delete it, and it is made again with the new content'
+                f'ConfigMap "{key}" is immutable and {obstacle}: delete it, and it is created with the new content'
             )
             return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
         return Write(Verb.RECREATE, key, "an immutable copy has other content", copy, wanted)
-    why = "the content differs" if copy.digest != wanted.digest else "labels or annotations differ"
-    if not ours:
-        why = f"it is taken over from ConfigMapSync {copy.synced_by}"
-    return Write(Verb.UPDATE, key, why, copy, wanted)
+    return Write(
+        Verb.UPDATE,
+        key,
+        why or ("the content differs" if other_content else "labels or annotations differ"),
+        copy,
+        wanted,
+    )
+
+
+def _keeps_immutable(sync: ConfigMapSync, copy: CopyRecord) -> str | None:
+    """Return why an immutable copy is not deleted to be created again; None where it may be."""
+    if copy.adopted:
+        return "was adopted"
+    if not sync.may_delete_copies:
+        return "the policies of its ConfigMapSync (Orphan, Retain) never delete a copy"
+    return None
 
 
 def _ours_at_its_place(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]) -> bool:
@@ -250,6 +278,8 @@ def _plan_taken_place(
     observed: Observed, key: NamespacedName, wanted: CopyTemplate, foreign: CopyRecord
 ) -> Write | Outcome:
     """Somebody else's ConfigMap stands there: it is adopted where that is asked for and possible, else left alone."""
+    if foreign.released_by == observed.sync.key:
+        return _plan_own_copy(observed.sync, key, wanted, foreign, "a copy that was released is taken back")
     what = "is not managed by ConfigMapSync"
     if foreign.cloned:
         what = f'is a clone of the copy "{foreign.destination}" that somebody made'
@@ -266,11 +296,13 @@ def _plan_taken_place(
     return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
 
 
-def abandon(copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace], why: str) -> tuple[Write, ...]:
+def abandon(
+    copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace], why: str, served: frozenset[str] | None = None
+) -> tuple[Write, ...]:
     """What becomes of copies whose sync cannot say it any more: each goes the way its own deletion-policy mark tells."""
     return tuple(
         _removal(copy, why, orphan=copy.deletion_policy is DeletionPolicy.ORPHAN)
-        for copy in _removable(copies, namespaces)
+        for copy in _removable(copies, namespaces, served)
         if not copy.cloned
     )
 
@@ -285,7 +317,9 @@ def _removals(
 ) -> tuple[Write, ...]:
     orphan = orphaning and observed.sync.spec.deletion_policy is DeletionPolicy.ORPHAN
     unwanted = (copy for copy in owned if copy.key not in wanted)
-    return tuple(_removal(copy, why, orphan=orphan) for copy in _removable(unwanted, observed.namespaces))
+    return tuple(
+        _removal(copy, why, orphan=orphan) for copy in _removable(unwanted, observed.namespaces, observed.served)
+    )
 
 
 def _removal(copy: CopyRecord, why: str, *, orphan: bool) -> Write:
@@ -294,9 +328,16 @@ def _removal(copy: CopyRecord, why: str, *, orphan: bool) -> Write:
     return Write(Verb.RELEASE if release else Verb.DELETE, copy.key, why, copy)
 
 
-def _removable(copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace]) -> Iterator[CopyRecord]:
-    """The copies that need us to go away: a namespace on its way out takes its own along, and so does a delete under way."""
+def _removable(
+    copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace], served: frozenset[str] | None
+) -> Iterator[CopyRecord]:
+    """The copies that need us to go away: a namespace on its way out takes its own along, and so does a delete under way.
+
+    Nothing can be removed where this reconciler does not serve the namespace, so nothing waits for it either.
+    """
     for copy in sorted(copies, key=lambda copy: copy.key):
         namespace = namespaces.get(copy.namespace)
+        if served is not None and copy.namespace not in served:
+            continue
         if namespace is not None and not namespace.terminating and not copy.deleting:
             yield copy

@@ -331,6 +331,13 @@ class ConfigMapSync(_Lenient):
         """Whether this resource is on its way out."""
         return self.metadata.deletion_timestamp is not None
 
+    @property
+    def may_delete_copies(self) -> bool:
+        """Whether any policy can delete a copy, so that the right to delete was asked for."""
+        return DeletionPolicy.DELETE is self.spec.deletion_policy or (
+            self.spec.source_deletion_policy is SourceDeletionPolicy.DELETE
+        )
+
 
 class InvalidResource(Exception):
     """A document that is no ConfigMapSync. `errors` lists what is wrong with its shape, the first 20 errors at most."""

@@ -3,6 +3,7 @@
 Upper layers match a class, never a status code. No message here ever holds a request or answer body: a body may be a ConfigMap.
 """
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 
@@ -104,6 +105,23 @@ class UnsupportedMediaType(ApiError):
 class Invalid(ApiError):
     """422: the object is not valid."""
 
+    @property
+    def too_long(self) -> bool:
+        """Whether a part of the object is larger than the API server allows."""
+        return any(reason == "FieldValueTooLong" for reason, _, _ in self.causes)
+
+
+class AdmissionDenied(ApiError):
+    """A policy or webhook of the cluster refused the request, with whatever status it chose.
+
+    The status says nothing about the object: a webhook may deny with 404 or 409. The policy may change at any time.
+    """
+
+    @property
+    def denied_by(self) -> str:
+        """Name the policy or webhook."""
+        return _denied_by(self.message) or "an admission policy"
+
 
 class TooManyRequests(ApiError):
     """429: the server asks us to slow down."""
@@ -157,6 +175,7 @@ _RETRY: Mapping[type[ApiError], Retry] = {
     TooLarge: Retry.NEVER,
     UnsupportedMediaType: Retry.NEVER,
     Invalid: Retry.NEVER,
+    AdmissionDenied: Retry.BACKOFF,  # no watch reports that a policy changed
     TooManyRequests: Retry.BACKOFF,
     ServerError: Retry.BACKOFF,
     Unreachable: Retry.BACKOFF,
@@ -225,13 +244,29 @@ def _cause(cause: _Cause) -> tuple[str, str, str]:
     reason, field, message = ((text or "")[:MESSAGE_LIMIT] for text in (cause.reason, cause.field, cause.message))
     return reason, field, message
 
+_WEBHOOK = re.compile(r"(?:^|: )admission webhook \"([^\"]{1,253})\" denied the request")
+_POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']{1,253})' with binding '([^']{1,253})' denied request")
+
+
+def _denied_by(message: str) -> str | None:
+    """Name what denied a request, from the form in which kube-apiserver words it (v1.36)."""
+    if (webhook := _WEBHOOK.search(message)) is not None:
+        return f'admission webhook "{webhook[1]}"'
+    if (policy := _POLICY.search(message)) is not None:
+        return f'ValidatingAdmissionPolicy "{policy[1]}" (binding "{policy[2]}")'
+    return None
+
 
 def _class_of(status: int, told: _Status) -> type[ApiError]:
+    if _denied_by((told.message or "")[:MESSAGE_LIMIT]) is not None:
+        return AdmissionDenied
+    if status == 422 and not any(cause.reason for cause in (told.details or _Details()).causes or ()):
+        return AdmissionDenied  # the API server's own validation always says which field is wrong, and how
     if status == 409 and told.reason == "AlreadyExists":
         return AlreadyExists
     if told.reason in {"Expired", "Gone"}:
         return Gone
-    if status >= 500 and "request is too large" in (told.message or ""):
+    if status >= 500 and (told.message or "").startswith("etcdserver: request is too large"):
         return TooLarge  # etcd's limit comes through as a 500
     return _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
 

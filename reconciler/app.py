@@ -122,7 +122,14 @@ class App:
         self.caches = Caches(connection, settings.protected(), chance)
         self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
         self.copy_events = CopyEvents(self.events, self.caches.standing_at, self._now)
-        self.fights = Fights(connection, self.caches.copy_at, self.metrics, self._now, settings.contested_interval)
+        self.fights = Fights(
+            connection,
+            self.caches.copy_at,
+            self.caches.owner_of,
+            self.metrics,
+            self._now,
+            settings.contested_interval,
+        )
         writer = Writer(connection, self.caches)
         self.applier = Applier(
             writer,

@@ -7,28 +7,30 @@ written, and why, is the planner's; `failures.py` says what an error means.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Outcome, Write
+from configmapsync.planning import Outcome, Verb, Write
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
-from kube.errors import ApiError, Conflict, Retry, retry_of
+from kube.errors import ApiError, Conflict, Retry, Unreachable, retry_of
 from reconciler.failures import is_stale, outcome_of
 from reconciler.metrics import DONE, FAILED, STALE, Metrics
 from reconciler.writer import Writer
 
 LONGEST_HOLD = 300.0  # seconds; for what only an edit can mend
 PATIENCE = 2.0  # seconds a reconcile waits for its writes before it reports progress and looks at the world again
+# A create without an answer may still be carried out: the API server gives up on a request after 60 s by default.
+UNANSWERED_SECONDS = 60.0
 
 Lane = tuple[NamespacedName, NamespacedName]  # of a sync, to a ConfigMap
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
     """A destination that failed, and until when it is left alone."""
 
@@ -36,6 +38,7 @@ class Held:
     outcome: Outcome
     says: int | None  # what was to be written; something else may succeed where this cannot
     final: bool  # only something else can succeed
+    deferred: bool = False  # the current plan wants it, and it was too early
 
     def keeps_back(self, write: Write, now: float) -> bool:
         """Whether `write` has to wait."""
@@ -92,7 +95,8 @@ class Applier:
         self._waiting = waiting
         self._parallel = parallel
         self._slots = asyncio.Semaphore(parallel)
-        self._in_flight: set[NamespacedName] = set()
+        self._in_flight: dict[NamespacedName, NamespacedName] = {}  # by place, the sync that writes it
+        self._unanswered: dict[NamespacedName, dict[NamespacedName, float]] = {}  # creates, until when they may happen
         self._turned_away: dict[NamespacedName, set[NamespacedName]] = {}  # by place, the syncs that found it in flight
         self._runners: set[asyncio.Task[None]] = set()
         self._held: dict[NamespacedName, dict[NamespacedName, Held]] = {}
@@ -119,16 +123,33 @@ class Applier:
             await self._run(batch, newer)
         return tuple(batch.outcomes.values())
 
-    def next_retry(self, sync: NamespacedName) -> float | None:
-        """Seconds until the first held destination of `sync` may be tried again; None where none is held.
+    def begin(self, sync: NamespacedName, destinations: Collection[NamespacedName]) -> None:
+        """Start a new plan of `sync`: forget what is known of destinations that it does not write."""
+        lanes = self._held.get(sync, {})
+        for key in [key for key in lanes if key not in destinations]:
+            self.release(sync, key)
+        for held in lanes.values():
+            held.deferred = False
+        if unanswered := self._unanswered.pop(sync, {}):
+            now = asyncio.get_running_loop().time()
+            if waiting := {key: until for key, until in unanswered.items() if until > now}:
+                self._unanswered[sync] = waiting
 
-        One whose time came since it was kept back is due at once, and is told only once: it may not be wanted any more.
+    def next_retry(self, sync: NamespacedName) -> float | None:
+        """Seconds until the first held destination of `sync` may be tried again; None where none waits for its time.
+
+        One whose time has come since the current plan was applied is due at once.
         """
         now = asyncio.get_running_loop().time()
-        lanes = self._held.pop(sync, {})
-        if later := {key: held for key, held in lanes.items() if held.until > now}:
-            self._held[sync] = later
-        return min((max(held.until - now, 0.0) for held in lanes.values()), default=None)
+        waits = (held for held in self._held.get(sync, {}).values() if held.deferred or held.until > now)
+        return min((max(held.until - now, 0.0) for held in waits), default=None)
+
+    def settled_in(self, sync: NamespacedName) -> float | None:
+        """Seconds until no write of `sync` can make a copy any more; 0 where none can, None while one is in flight."""
+        if sync in self._in_flight.values():
+            return None
+        now = asyncio.get_running_loop().time()
+        return max((until - now for until in self._unanswered.get(sync, {}).values() if until > now), default=0.0)
 
     def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:
         """Stop holding one destination back, or all of a sync: what kept them may have changed."""
@@ -138,6 +159,12 @@ class Applier:
             self._backoff.forget((sync, key))
         if not lanes:
             self._held.pop(sync, None)
+
+    def forget(self, sync: NamespacedName) -> None:
+        """Forget a sync that does not exist any more."""
+        self.release(sync)
+        self._written.discard(sync)
+        self._unanswered.pop(sync, None)
 
     def held(self) -> int:
         """How many destinations failed and wait for their next try."""
@@ -159,6 +186,7 @@ class Applier:
         """Let a write wait for its turn, unless its destination is held back or has one in flight."""
         held = self._held.get(batch.sync, {}).get(write.key)
         if held is not None and held.keeps_back(write, asyncio.get_running_loop().time()):
+            held.deferred = True
             batch.outcomes[write.key] = held.outcome
             return
         batch.outcomes[write.key] = Outcome(write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.why}")
@@ -192,7 +220,7 @@ class Applier:
                     await self._carry_out(batch, batch.waiting.popleft())
 
     async def _carry_out(self, batch: Batch, write: Write) -> None:
-        self._in_flight.add(write.key)
+        self._in_flight[write.key] = batch.sync
         try:
             stands = await self._writer.write(batch.sync, write)
         except ApiError as error:
@@ -200,13 +228,14 @@ class Applier:
         else:
             batch.outcomes[write.key] = self._done(batch.sync, write, stands=stands)
         finally:
-            self._in_flight.discard(write.key)
+            self._in_flight.pop(write.key, None)
             turned_away = self._turned_away.pop(write.key, set())
             for sync in turned_away | {batch.sync} if batch.closed else turned_away:
                 self._wake(sync)
 
     def _done(self, sync: NamespacedName, write: Write, *, stands: bool) -> Outcome:
         self.release(sync, write.key)
+        self._unanswered.get(sync, {}).pop(write.key, None)
         self._wrote(sync, write)
         former = write.record.synced_by if write.record else None
         for other in {*self._waiting(write.key), *([former] if former else [])} - {sync}:
@@ -228,6 +257,9 @@ class Applier:
         says = write.template.saying if write.template else None
         held = Held(asyncio.get_running_loop().time() + delay, outcome, says, final)
         self._held.setdefault(sync, {})[write.key] = held
+        if isinstance(error, Unreachable) and write.verb in {Verb.CREATE, Verb.RECREATE}:
+            until = asyncio.get_running_loop().time() + UNANSWERED_SECONDS
+            self._unanswered.setdefault(sync, {})[write.key] = until
         self._metrics.wrote(write.verb, STALE if stale else FAILED)
         if isinstance(error, Conflict):
             self._overtaken(sync, write)

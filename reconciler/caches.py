@@ -11,12 +11,13 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
 from configmapsync.content import CopyRecord
+from configmapsync.fights import Owner
 from configmapsync.names import API_VERSION, GROUP, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
 from configmapsync.selection import Namespace
 from configmapsync.topology import Graph
@@ -138,6 +139,15 @@ class Caches:
         """The copy at a place, whoever's it is."""
         return self.copies.get(key.namespace, key.name)
 
+    def owner_of(self, sync: NamespacedName, place: NamespacedName) -> Owner:
+        """The sync and the namespace that a history of writes belongs to."""
+        record, namespace = self.syncs.get(*sync), self._namespace_views.get(place.namespace)
+        return Owner(
+            sync_uid=record.metadata.uid if record else "",
+            deleting=record is not None and record.deleting,
+            namespace_uid=namespace.uid if namespace else "",
+        )
+
     def standing_at(self, key: NamespacedName) -> CopyRecord | None:
         """The ConfigMap at a place, a copy or not, as far as it is known."""
         return self.copy_at(key) or self.obstacles.at(key)
@@ -184,15 +194,20 @@ class Obstacles:
 
     def __init__(self) -> None:
         self._found: dict[NamespacedName, CopyRecord | None] = {}
-        self._waiting: dict[NamespacedName, set[NamespacedName]] = {}
+        self._waiting: dict[NamespacedName, set[NamespacedName]] = {}  # by place, the syncs
+        self._places: dict[NamespacedName, set[NamespacedName]] = {}  # by sync, the places
 
     def __contains__(self, key: NamespacedName) -> bool:
         return key in self._found
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     def expect(self, key: NamespacedName, sync: NamespacedName) -> None:
         """Have its changes noticed from now on, before it is looked at: what happens in between is not missed."""
         self._found.setdefault(key, None)
         self._waiting.setdefault(key, set()).add(sync)
+        self._places.setdefault(sync, set()).add(key)
 
     def found(self, record: CopyRecord) -> None:
         """Remember what stands there."""
@@ -212,17 +227,32 @@ class Obstacles:
 
     def gone(self, key: NamespacedName) -> frozenset[NamespacedName]:
         """Forget it; returns the syncs that waited, to be woken."""
+        syncs = frozenset(self._waiting.get(key, ()))
+        for sync in syncs:
+            self.stop_waiting(key, sync)
         self._found.pop(key, None)
-        return frozenset(self._waiting.pop(key, ()))
+        return syncs
 
-    def forget(self, sync: NamespacedName) -> None:
-        """A sync is gone: it waits for nothing any more."""
-        for waiting in self._waiting.values():
-            waiting.discard(sync)
+    def retain(self, sync: NamespacedName, wanted: Collection[NamespacedName]) -> None:
+        """Let a sync wait for no other place than `wanted`; what no sync waits for is forgotten."""
+        for key in [key for key in self._places.get(sync, ()) if key not in wanted]:
+            self.stop_waiting(key, sync)
 
     def waiting(self, key: NamespacedName) -> frozenset[NamespacedName]:
         """The syncs that wait for it to go."""
         return frozenset(self._waiting.get(key, ()))
+
+    def stop_waiting(self, key: NamespacedName, sync: NamespacedName) -> None:
+        """Note that a sync has its copy at a place, or no longer wants it; what no sync waits for is forgotten."""
+        if key not in self._places.get(sync, ()):
+            return
+        self._places[sync].discard(key)
+        if not self._places[sync]:
+            del self._places[sync]
+        self._waiting[key].discard(sync)
+        if not self._waiting[key]:
+            del self._waiting[key]
+            self._found.pop(key, None)
 
 
 def _read_namespace(raw: msgspec.Raw) -> NamespaceRecord:

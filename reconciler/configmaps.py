@@ -4,15 +4,33 @@ A copy is reduced on arrival to a `CopyRecord` with the digest of its real conte
 only the version is read. `caches.py` holds what comes out here. What cannot be decoded raises `Malformed`.
 """
 
+from typing import Any
+
 import msgspec
 
-from configmapsync.content import Content, CopyRecord, SourceObject, digest
+from configmapsync.content import Content, CopyRecord, SourceObject, abridged, digest
 from configmapsync.names import NamespacedName
 from kube.wire import ObjectMeta, check_stored, decoding
 
 
+class _CopyMeta(ObjectMeta, rename="camel", frozen=True):
+    """What a PUT has to repeat besides, because others own it."""
+
+    finalizers: list[str] | None = None
+    owner_references: list[dict[str, Any]] | None = None
+    generate_name: str = ""
+
+    def others(self) -> dict[str, Any]:
+        present = {
+            "finalizers": self.finalizers,
+            "ownerReferences": self.owner_references,
+            "generateName": self.generate_name,
+        }
+        return {field: value for field, value in present.items() if value}
+
+
 class _ConfigMap(msgspec.Struct, rename="camel"):
-    metadata: ObjectMeta
+    metadata: _CopyMeta
     data: dict[str, str] | None = None
     binary_data: dict[str, str] | None = None
     immutable: bool | None = None
@@ -33,6 +51,10 @@ class _OnlyMetadata(msgspec.Struct):
     metadata: ObjectMeta
 
 
+class _OnlyCopyMetadata(msgspec.Struct):
+    metadata: _CopyMeta
+
+
 class _ManagedFields(msgspec.Struct):
     manager: str = ""
     time: str = ""
@@ -48,6 +70,7 @@ class _Traced(msgspec.Struct):
 
 _configmap_decoder = msgspec.json.Decoder(_ConfigMap)
 _metadata_decoder = msgspec.json.Decoder(_OnlyMetadata)
+_copy_metadata_decoder = msgspec.json.Decoder(_OnlyCopyMetadata)
 _traced_decoder = msgspec.json.Decoder(_Traced)
 WHAT = "the ConfigMap"
 
@@ -66,16 +89,33 @@ def _decode_metadata(raw: bytes | msgspec.Raw) -> ObjectMeta:
     return metadata
 
 
+def _decode_copy_metadata(raw: bytes | msgspec.Raw) -> _CopyMeta:
+    with decoding(WHAT):
+        metadata = _copy_metadata_decoder.decode(raw).metadata
+    check_stored(metadata, WHAT)
+    return metadata
+
+
 def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
-    """Reduce a whole ConfigMap to what is kept of a copy."""
+    """Reduce a whole ConfigMap to what is kept of a copy; metadata that is too large to be kept is left out."""
+    return abridged(read_whole_copy(raw))
+
+
+def read_whole_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
+    """Reduce a whole ConfigMap to the record of a copy with all metadata, as a write needs it."""
     configmap = _decode_configmap(raw)
     content = configmap.content()
-    return copy_record(configmap.metadata, digest(content), immutable=content.immutable)
+    return _copy_record(configmap.metadata, digest(content), immutable=content.immutable)
+
+
+def read_metadata(raw: bytes, record: CopyRecord) -> CopyRecord:
+    """Return `record` with all metadata of a metadata-only answer."""
+    return _copy_record(_decode_copy_metadata(raw), record.digest, immutable=record.immutable)
 
 
 def read_written(raw: bytes | msgspec.Raw, digest_written: str, *, immutable: bool) -> CopyRecord:
     """The record of a copy from a write's metadata-only answer; the digest is that of what was sent."""
-    return copy_record(_decode_metadata(raw), digest_written, immutable=immutable)
+    return abridged(_copy_record(_decode_copy_metadata(raw), digest_written, immutable=immutable))
 
 
 def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
@@ -106,7 +146,7 @@ def read_last_manager(raw: bytes, ours: str) -> str | None:
     return max(others, key=lambda entry: entry.time).manager if others else None
 
 
-def copy_record(metadata: ObjectMeta, content_digest: str, *, immutable: bool) -> CopyRecord:
+def _copy_record(metadata: _CopyMeta, content_digest: str, *, immutable: bool) -> CopyRecord:
     """What is kept of a copy."""
     return CopyRecord(
         namespace=metadata.namespace,
@@ -118,4 +158,5 @@ def copy_record(metadata: ObjectMeta, content_digest: str, *, immutable: bool) -
         annotations=metadata.annotations or {},
         immutable=immutable,
         deleting=metadata.deletion_timestamp is not None,
+        others=metadata.others(),
     )

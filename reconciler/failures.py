@@ -1,30 +1,79 @@
-"""What a failed write means to the person who reads the status: one reason word, and the server's own words.
+"""What a failed write means to the person who reads the status: one reason word and one sentence.
 
-`kube/errors.py` classifies errors for retrying; here they are classified for explaining. One table each, and no other place decides.
+Called by `applier.py`. The sentence names the refusal (status, reason, field, policy, webhook, quota) and never
+quotes the free text of an answer: an admission policy or webhook may put values of the ConfigMap into it, escaped,
+shortened or in another case. `kube/errors.py` classifies errors for retrying; this module classifies them for people.
 """
+
+import re
 
 from configmapsync.planning import Outcome, Verb, Write
 from configmapsync.reasons import Reason
-from configmapsync.redaction import without_values
-from kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, TooLarge
+from kube.errors import (
+    AdmissionDenied,
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Fenced,
+    Forbidden,
+    Invalid,
+    Malformed,
+    NotFound,
+    TooLarge,
+    Unreachable,
+)
 
-SIZE_COMPLAINTS = (
-    "too long",
-    "too large",
-    "may not be more than",
-)  # how the API server words a size limit in a 422 or a 500
+OWN_WORDS = (Unreachable, Malformed, Fenced)  # raised by our side; their text is ours
+QUOTA = re.compile(r"exceeded quota: ([a-z0-9.-]{1,253}),")
+RBAC = re.compile(r"cannot ([a-z]{1,20}) resource \"configmaps\"")
+FAILED_WEBHOOK = re.compile(r"failed calling webhook \"([a-z0-9.-]{1,253})\"")
+# The reasons of metav1. Any other word in an answer may be anybody's text.
+KNOWN_REASONS = frozenset(
+    {
+        "AlreadyExists",
+        "BadRequest",
+        "Conflict",
+        "Expired",
+        "Forbidden",
+        "Gone",
+        "InternalError",
+        "Invalid",
+        "MethodNotAllowed",
+        "NotAcceptable",
+        "NotFound",
+        "RequestEntityTooLarge",
+        "ServerTimeout",
+        "ServiceUnavailable",
+        "StoreReadError",
+        "Timeout",
+        "TooManyRequests",
+        "Unauthorized",
+        "UnsupportedMediaType",
+    }
+)
+MOST_FIELDS = 5
+LONGEST_FIELD = 100  # characters of a field path, which may hold a key of 253
 
 
 def outcome_of(write: Write, error: ApiError) -> Outcome:
-    """The outcome of a destination whose write was refused with `error`."""
-    return Outcome(write.key.namespace, _reason(write, error), f"{write.verb} {write.key}: {_told(write, error)}")
+    """Return the outcome of a destination whose write was refused with `error`."""
+    message = f"{write.verb} {write.key}: {describe(error)}"
+    if write.verb is Verb.RECREATE and not is_stale(write, error):
+        message += "; the immutable copy keeps its former content"
+    return Outcome(write.key.namespace, _reason(write, error), message)
 
 
-def _told(write: Write, error: ApiError) -> str:
-    """The server's words, without what they quote of the content that was sent."""
-    if write.template is None:
+def describe(error: ApiError) -> str:
+    """Return a sentence for an error that quotes nothing of the ConfigMap that was sent."""
+    if isinstance(error, OWN_WORDS):
         return str(error)
-    return str(error).replace(error.message, without_values(error.message, write.template.content))
+    if (refused_by := _refused_by(error)) is not None:
+        return f"refused by {refused_by} ({_status(error)})"
+    fields = [field[:LONGEST_FIELD] for _, field, _ in error.causes if field] if isinstance(error, Invalid) else []
+    if fields:
+        more = f" and {len(fields) - MOST_FIELDS} more" if len(fields) > MOST_FIELDS else ""
+        return f"invalid: {', '.join(fields[:MOST_FIELDS])}{more} ({_status(error)})"
+    return f"the API server answered {_status(error)}"
 
 
 def is_stale(write: Write, error: ApiError) -> bool:
@@ -32,6 +81,24 @@ def is_stale(write: Write, error: ApiError) -> bool:
     return isinstance(error, Conflict | AlreadyExists) or (
         isinstance(error, NotFound) and write.verb is not Verb.CREATE
     )
+
+
+def _refused_by(error: ApiError) -> str | None:
+    """Name what refused a request, where the form of the answer shows it."""
+    if isinstance(error, AdmissionDenied):
+        return error.denied_by
+    if (quota := QUOTA.search(error.message)) is not None:
+        return f'ResourceQuota "{quota[1]}"'
+    if isinstance(error, Forbidden) and (verb := RBAC.search(error.message)) is not None:
+        return f"RBAC: the reconciler may not {verb[1]} ConfigMaps there"
+    if (webhook := FAILED_WEBHOOK.search(error.message)) is not None:
+        return f'admission webhook "{webhook[1]}", which the API server could not call'
+    return None
+
+
+def _status(error: ApiError) -> str:
+    reason = error.reason if error.reason in KNOWN_REASONS else type(error).__name__
+    return f"{error.status} {reason}"
 
 
 def _reason(write: Write, error: ApiError) -> Reason:
@@ -44,7 +111,7 @@ def _reason(write: Write, error: ApiError) -> Reason:
             return Reason.NAMESPACE_NOT_FOUND
         case TooLarge():
             return Reason.TOO_LARGE
-        case Invalid() if any(complaint in str(error).lower() for complaint in SIZE_COMPLAINTS):
+        case Invalid(too_long=True):
             return Reason.TOO_LARGE
         case _:
             return Reason.WRITE_FAILED

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from configmapsync.conditions import MOST_FAILURES
 from configmapsync.content import CopyRecord
-from configmapsync.fights import NOTHING, WITHIN, Done, History, Opponent, after, sentence
+from configmapsync.fights import NOTHING, WITHIN, Done, History, Opponent, Owner, after, sentence
 from configmapsync.names import DIGEST, NamespacedName
 from configmapsync.planning import Write
 from kube.connection import Connection
@@ -37,6 +37,7 @@ class _Contest:
         opponent: what undoes our writes.
         manager: the field manager that wrote over us; None while it is not known.
         left: the version that our last write made; None where it took the object away.
+        owner: the sync and the namespace that the copy belonged to.
         asked: whether the copy was looked at since then, for the name of whoever wrote over us.
     """
 
@@ -44,6 +45,7 @@ class _Contest:
     opponent: Opponent
     manager: str | None
     left: str | None
+    owner: Owner
     asked: bool = False
 
 
@@ -51,19 +53,27 @@ class Fights:
     """The fights that go on."""
 
     def __init__(
-        self, connection: Connection, copy_at: CopyAt, metrics: Metrics, now: Callable[[], float], interval: float
+        self,
+        connection: Connection,
+        copy_at: CopyAt,
+        owner_of: Callable[[NamespacedName, Place], Owner],
+        metrics: Metrics,
+        now: Callable[[], float],
+        interval: float,
     ) -> None:
         """Begin without a memory.
 
         Args:
             connection: the way to the API server.
             copy_at: the copy at a place, as it is cached.
+            owner_of: the sync and the namespace of a copy as they are cached.
             metrics: count what begins to be contested.
             now: the event loop's clock.
             interval: seconds between two writes to a contested copy.
         """
         self._connection = connection
         self._copy_at = copy_at
+        self._owner_of = owner_of
         self._metrics = metrics
         self._now = now
         self._interval = interval
@@ -86,7 +96,7 @@ class Fights:
         """What is to be left alone now, each place with a sentence that names who is in the way, where that can be told."""
         contests = self._contests.get(sync, {})
         now = self._now()
-        for place in [place for place, contest in contests.items() if now - contest.until > WITHIN]:
+        for place in [place for place, contest in contests.items() if self._is_over(sync, place, contest, now)]:
             del contests[place]
         going_on = {place: contest for place, contest in contests.items() if now < contest.until}
         for place in sorted(going_on)[:MOST_FAILURES]:  # a tool may fight for a thousand copies; nobody is told of more
@@ -95,6 +105,9 @@ class Fights:
             place: sentence(place, contest.opponent, contest.manager, self._interval)
             for place, contest in going_on.items()
         }
+
+    def _is_over(self, sync: NamespacedName, place: Place, contest: _Contest, now: float) -> bool:
+        return now - contest.until > WITHIN or contest.owner != self._owner_of(sync, place)
 
     def next_look(self, sync: NamespacedName) -> float | None:
         """Seconds until a contested copy of `sync` may be written again; None where none is contested."""
@@ -108,7 +121,9 @@ class Fights:
 
     def _remember(self, sync: NamespacedName, write: Write, done: Done) -> History:
         former = self._histories.pop((sync, write.key), None)
-        history = self._histories[sync, write.key] = after(former, done, drifted=_drifted(write))
+        history = self._histories[sync, write.key] = after(
+            former, done, owner=self._owner_of(sync, write.key), drifted=_drifted(write)
+        )
         self._forget_old()
         if history.contested:
             self._contest(sync, write.key, history)
@@ -128,8 +143,9 @@ class Fights:
         contests[place] = _Contest(
             until=history.last.at + self._interval,
             opponent=history.opponent,
-            manager=former.manager if former else None,
+            manager=former.manager if former and former.owner == history.owner else None,
             left=history.last.left,
+            owner=history.owner,
         )
 
     async def _look(self, place: Place, contest: _Contest) -> None:

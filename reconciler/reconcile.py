@@ -5,7 +5,7 @@ running it on a world that is right writes nothing. `controller.py` decides when
 `configmapsync/planning.py`.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
 
@@ -107,10 +107,10 @@ class Reconciler:
     async def _clean_up_after(self, key: NamespacedName, newer: Newer) -> Result:
         """The sync is gone. Its finalizer has seen to its copies; where that was removed by force, they are handled in time."""
         self._reporter.forget(key)
-        self._caches.obstacles.forget(key)
+        self._caches.obstacles.retain(key, ())
         self._caches.entangled.discard(key)
         if not self._caches.orphans_of(key):
-            self._applier.release(key)
+            self._applier.forget(key)
             self._fights.forget(key)
             self._orphans.forget(key)
             return Result()
@@ -118,6 +118,7 @@ class Reconciler:
             return Result(wait)
         contested = await self._fights.contested(key)
         planned = hold_off(self._observer.plan_without(key), "", contested)
+        self._applier.begin(key, {removal.key for removal in planned.removals})
         removed = await self._applier.apply(key, planned.removals, newer)
         if any(outcome.reason is Reason.SYNCED for outcome in removed):
             return Result(requeue_after=0.0)
@@ -125,7 +126,9 @@ class Reconciler:
 
     async def _observe_and_plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
         if record.sync is None:
-            return await self._observer.plan(record)
+            source, planned = await self._observer.plan(record)
+            self._forget_unplanned(record.key, planned, ())
+            return source, planned
         name, contested = record.sync.destination_name, await self._fights.contested(record.key)
         try:
             source, planned = await self._observer.plan(record)
@@ -136,10 +139,17 @@ class Reconciler:
             ours = any(owns(record.sync, copy, self._caches.is_living) for copy in copies)
             return None, Plan(verdict=verdict, finalizer=ours)
         planned = hold_off(planned, name, contested)
-        for outcome in planned.settled:
-            if outcome.reason in TAKEN:
-                self._caches.obstacles.expect(NamespacedName(outcome.namespace, name), record.key)
+        taken = {NamespacedName(outcome.namespace, name) for outcome in planned.settled if outcome.reason in TAKEN}
+        self._forget_unplanned(record.key, planned, taken)
+        for place in taken:
+            self._caches.obstacles.expect(place, record.key)
         return source, planned
+
+    def _forget_unplanned(self, key: NamespacedName, planned: Plan, taken: Collection[NamespacedName]) -> None:
+        """Forget failures and obstacles at places that this plan has nothing to do with, or memory would only grow."""
+        writes = {write.key for write in (*planned.writes, *planned.removals)}
+        self._applier.begin(key, writes)
+        self._caches.obstacles.retain(key, writes | set(taken))
 
     async def _guard(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
         """Our finalizer stands before the first copy does: a crash in between leaves no orphan. None where the sync is gone."""
@@ -148,9 +158,11 @@ class Reconciler:
         return await self._reporter.set_finalizer(record, present=True)
 
     async def _unguard(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
-        """Nothing of ours is out there: the finalizer goes, and perhaps the sync with it (None)."""
+        """Nothing of ours is out there or on its way: the finalizer goes, and perhaps the sync with it (None)."""
         if planned.finalizer or FINALIZER not in record.metadata.finalizers:
             return record
+        if self._applier.settled_in(record.key) != 0.0:
+            return record  # a create that is in flight may still make a copy
         return await self._reporter.set_finalizer(record, present=False)
 
     async def _apply(self, key: NamespacedName, planned: Plan, newer: Newer) -> Applied:
@@ -207,6 +219,7 @@ class Reconciler:
             return 0.0
         return _soonest(
             self._applier.next_retry(record.key),
+            self._applier.settled_in(record.key) or None,
             self._fights.next_look(record.key),
             self._next_authorization(record.sync, planned),
         )

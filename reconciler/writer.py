@@ -5,22 +5,32 @@ asked for as metadata only. When the world was not as the cache said, the truth 
 from it even while a watch lags. `applier.py` calls this and decides about retrying.
 """
 
-import msgspec
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
-from configmapsync.content import CopyRecord, CopyTemplate, released, render, satisfied
+import msgspec
+import structlog
+
+from configmapsync.content import CopyRecord, CopyTemplate, marks_only, released, render, satisfied
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection
-from kube.errors import AlreadyExists, Conflict, NotFound
+from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from kube.rbac import Rule
 from reconciler.caches import Caches
-from reconciler.configmaps import ConfigMapVersion, read_copy, read_written
+from reconciler.configmaps import ConfigMapVersion, read_copy, read_metadata, read_whole_copy, read_written
+from reconciler.failures import describe
 from reconciler.sources import UNREAD
 
 WRITES = (Rule("configmaps", ("create", "update", "patch", "delete"), why="copies"),)
 READS = (Rule("configmaps", ("get",), why="what stands in the way of a copy"),)
 MANAGER = "configmapsync"
 FIELD_MANAGER = {"fieldManager": MANAGER}
+# What a client may set on an object that it creates.
+RESTORED_METADATA = frozenset(
+    {"name", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "generateName"}
+)
 
 
 class Writer:
@@ -29,6 +39,7 @@ class Writer:
     def __init__(self, connection: Connection, caches: Caches) -> None:
         self._connection = connection
         self._caches = caches
+        self._log = structlog.get_logger("writer")
 
     async def write(self, sync: NamespacedName, write: Write) -> bool:
         """Carry `write` out on behalf of `sync`.
@@ -60,7 +71,7 @@ class Writer:
         """Send it; returns the answer where it tells of a copy."""
         match write:
             case Write(verb=Verb.CREATE, key=key, template=CopyTemplate() as template):
-                return await self._create(key, template)
+                return await self._create(key, render(template, key.namespace, None))
             case Write(
                 verb=Verb.UPDATE | Verb.ADOPT,
                 key=key,
@@ -69,8 +80,7 @@ class Writer:
             ):
                 return await self._update(key, record, template, adopt=write.verb is Verb.ADOPT)
             case Write(verb=Verb.RECREATE, key=key, record=CopyRecord() as record, template=CopyTemplate() as template):
-                await self._delete(key, record)
-                return await self._create(key, template)
+                return await self._recreate(key, record, template)
             case Write(verb=Verb.DELETE, key=key, record=CopyRecord() as record):
                 await self._delete(key, record)
             case Write(verb=Verb.RELEASE, key=key, record=CopyRecord() as record):
@@ -79,18 +89,67 @@ class Writer:
                 raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")
         return None
 
-    async def _create(self, key: NamespacedName, template: CopyTemplate) -> bytes:
-        body = msgspec.json.encode(render(template, key.namespace, None))
-        path = f"/api/v1/namespaces/{key.namespace}/configmaps"
-        return await self._connection.request("POST", path, params=FIELD_MANAGER, body=body, accept=ACCEPT_METADATA)
+    async def _create(self, key: NamespacedName, configmap: Mapping[str, Any], *, dry_run: bool = False) -> bytes:
+        return await self._connection.request(
+            "POST",
+            f"/api/v1/namespaces/{key.namespace}/configmaps",
+            params=FIELD_MANAGER | ({"dryRun": "All"} if dry_run else {}),
+            body=msgspec.json.encode(configmap),
+            accept=ACCEPT_METADATA,
+        )
 
     async def _update(self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool) -> bytes:
-        configmap = render(template, key.namespace, record, adopted=adopt)
+        configmap = render(template, key.namespace, await self._whole(key, record), adopted=adopt)
         answer = await self._connection.request(
             "PUT", _path(key), params=FIELD_MANAGER, body=msgspec.json.encode(configmap), accept=ACCEPT_METADATA
         )
         self._caches.obstacles.cleared(key)
         return answer
+
+    async def _recreate(self, key: NamespacedName, record: CopyRecord, template: CopyTemplate) -> bytes:
+        """Replace an immutable copy. The old one goes only after the API server has said that it would admit the new one.
+
+        The question is a dry-run create. It passes every admission before the name is found to be taken, so the
+        answer "already exists" means "admitted". Where the real create fails all the same, the old copy is put back.
+        """
+        before = msgspec.json.decode(await self._connection.request("GET", _path(key)))
+        _require_version(record, before["metadata"])
+        whole = read_whole_copy(msgspec.json.encode(before))
+        configmap = render(template, key.namespace, whole, recreated=True)
+        with suppress(AlreadyExists):
+            await self._create(key, configmap, dry_run=True)
+        await self._delete(key, record)
+        try:
+            return await self._create(key, configmap)
+        except AlreadyExists:
+            raise  # a finalizer of others still holds the old one, or another client was faster
+        except ApiError:
+            await self._put_back(key, before)
+            raise
+
+    async def _put_back(self, key: NamespacedName, before: Mapping[str, Any]) -> None:
+        metadata = {field: value for field, value in before["metadata"].items() if field in RESTORED_METADATA}
+        content = {part: before[part] for part in ("data", "binaryData", "immutable") if part in before}
+        try:
+            await self._create(key, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content})
+        except AlreadyExists:
+            return  # the create whose answer was lost did happen
+        except ApiError as error:
+            self._log.error(
+                "cannot restore an immutable copy", namespace=key.namespace, name=key.name, error=describe(error)
+            )
+
+    async def _whole(self, key: NamespacedName, record: CopyRecord) -> CopyRecord:
+        """Return the record with all metadata; it is read again where it was too large to be cached.
+
+        Raises:
+            Conflict: the object has another version by now.
+        """
+        if record.applied is None:
+            return record
+        whole = read_metadata(await self._connection.request("GET", _path(key), accept=ACCEPT_METADATA), record)
+        _require_version(record, {"uid": whole.uid, "resourceVersion": whole.resource_version})
+        return whole
 
     async def _delete(self, key: NamespacedName, record: CopyRecord) -> None:
         options = {
@@ -106,7 +165,7 @@ class Writer:
             "PATCH",
             _path(key),
             params=FIELD_MANAGER,
-            body=msgspec.json.encode(released(record)),
+            body=msgspec.json.encode(released(await self._whole(key, record))),
             content_type=MERGE_PATCH,
             accept=ACCEPT_METADATA,
         )
@@ -125,13 +184,16 @@ class Writer:
         except NotFound:
             self._forget(key, write.record)
             self._caches.obstacles.cleared(key)
+            held = self._caches.versions.get(*key)
+            if held is not None and held.resource_version == UNREAD:
+                self._caches.versions.forget(*key)
             return
         if record.managed:
             self._caches.copies.learn(record)  # it may be another sync's
             self._caches.obstacles.cleared(key)
         else:
             self._forget(key, record)
-            self._caches.obstacles.found(record)
+            self._caches.obstacles.found(marks_only(record))
 
     async def _keep(self, sync: NamespacedName, write: Write, template: CopyTemplate, answer: bytes) -> bool:
         """Put into the cache what was stored; returns whether it is what was sent.
@@ -147,6 +209,7 @@ class Writer:
             await self._look_again(sync, write)  # our labels were taken off on the way
             return False
         self._caches.copies.record(stored)
+        self._caches.obstacles.stop_waiting(write.key, sync)
         return satisfied(stored, template)
 
     def _forget(self, key: NamespacedName, gone: CopyRecord | None) -> None:
@@ -157,3 +220,9 @@ class Writer:
 
 def _path(key: NamespacedName) -> str:
     return f"/api/v1/namespaces/{key.namespace}/configmaps/{key.name}"
+
+
+def _require_version(record: CopyRecord, metadata: Mapping[str, Any]) -> None:
+    """Raise what the API server answers for a stale precondition."""
+    if (metadata["uid"], metadata["resourceVersion"]) != (record.uid, record.resource_version):
+        raise Conflict(f"{record.key} was changed after it was planned", status=409, reason="Conflict")

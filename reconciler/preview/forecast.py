@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
-from configmapsync.content import CopyTemplate, SourceObject, render
-from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, MARKS, NamespacedName
+from configmapsync.content import CopyTemplate, SourceObject, released, render
+from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from configmapsync.planning import Outcome, Plan, Verb, Write
 from configmapsync.reasons import Reason
 from kube.errors import Forbidden
 from kube.parallel import all_of
 from reconciler.caches import Caches
-from reconciler.configmaps import read_copy
+from reconciler.configmaps import read_copy, read_whole_copy
 from reconciler.observing import Denials, Observer
 from reconciler.preview.draft import Document, Draft
 from reconciler.sources import Sources
@@ -161,10 +161,16 @@ class Forecaster:
             case Write(verb=Verb.DELETE):
                 return Step(write, before, None)
             case Write(verb=Verb.RELEASE):
-                return Step(write, before, _unmarked(before) if before else None)
+                return Step(write, before, _released(before) if before else None)
             case Write(template=CopyTemplate() as template):
-                record = None if write.verb in {Verb.CREATE, Verb.RECREATE} else write.record
-                after = render(template, write.key.namespace, record, adopted=write.verb is Verb.ADOPT)
+                record = read_whole_copy(msgspec.json.encode(before)) if before else None
+                after = render(
+                    template,
+                    write.key.namespace,
+                    record,
+                    adopted=write.verb is Verb.ADOPT,
+                    recreated=write.verb is Verb.RECREATE,
+                )
                 return Step(write, before, after)
             case _:
                 raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")
@@ -199,11 +205,13 @@ def _raw(document: Document) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(document))
 
 
-def _unmarked(document: Document) -> Document:
-    """A ConfigMap as it is after a release: the same, without our marks."""
+def _released(document: Document) -> Document:
+    """A ConfigMap as it is after a release."""
+    patch = released(read_whole_copy(msgspec.json.encode(document)))["metadata"]
     metadata: dict[str, Any] = dict(document["metadata"])
     for part in ("labels", "annotations"):
-        metadata[part] = {key: value for key, value in (metadata.get(part) or {}).items() if key not in MARKS}
+        merged = {**(metadata.get(part) or {}), **patch[part]}
+        metadata[part] = {key: value for key, value in merged.items() if value is not None}
     return {**document, "metadata": metadata}
 
 

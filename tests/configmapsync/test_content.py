@@ -1,15 +1,37 @@
 """What a copy is: its digest, its keys, its marks, and what is written and taken off."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.content import Content, choose_keys, digest, released, render, satisfied, template
-from configmapsync.names import ADOPTED, APPLIED_METADATA, MARKS, SYNCED_BY, NamespacedName
+from configmapsync.content import (
+    KEPT_METADATA,
+    Content,
+    CopyRecord,
+    CopyTemplate,
+    abridged,
+    choose_keys,
+    digest,
+    released,
+    render,
+    satisfied,
+    template,
+)
+from configmapsync.names import (
+    ADOPTED,
+    APPLIED_METADATA,
+    DESTINATION,
+    MARKS,
+    RELEASED_BY,
+    SYNCED_BY,
+    NamespacedName,
+)
 from configmapsync.resource import DeletionPolicy, KeySelection
 from tests.configmapsync.objects import record, source, sync
+from tests.configmapsync.worlds import patched
 
 texts = st.dictionaries(st.text(max_size=4), st.text(max_size=6), max_size=4)
 contents = st.builds(Content, data=texts, binary_data=texts, immutable=st.booleans())
@@ -172,9 +194,93 @@ def test_releasing_takes_off_our_marks_and_nothing_else_and_only_from_what_was_s
     patch = released(record(metadata["labels"] | {"theirs": "1"}, metadata["annotations"]))["metadata"]
 
     assert (patch["uid"], patch["resourceVersion"]) == ("uid-of-copy", "7")
-    assert set(patch["labels"]) == set(metadata["labels"])
-    assert set(patch["annotations"]) == set(metadata["annotations"])
-    assert {*patch["labels"].values(), *patch["annotations"].values()} == {None}
+    assert patch["labels"] == dict.fromkeys(metadata["labels"])
+    assert patch["annotations"].pop(RELEASED_BY) == "home/sync"
+    assert patch["annotations"] == dict.fromkeys(metadata["annotations"].keys() - {DESTINATION})
+
+
+def written(wanted: CopyTemplate, over: CopyRecord | None, *, adopted: bool = False) -> CopyRecord:
+    """The record of what `render` writes."""
+    metadata = render(wanted, "there", over, adopted=adopted)["metadata"]
+    return record(metadata["labels"], metadata["annotations"])
+
+
+keys = st.sampled_from(["app.kubernetes.io/managed-by", "team", "tier", "owner"])
+mappings = st.dictionaries(keys, st.sampled_from(["theirs", "Helm", "x"]), max_size=4)
+asked = st.dictionaries(st.sampled_from(["team", "tier", "other"]), st.sampled_from(["ours", "x"]), max_size=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(mappings, mappings, st.lists(st.tuples(asked, asked), min_size=1, max_size=3))
+def test_release_gives_back_whatever_adoption_and_later_writes_replaced(
+    labels: dict[str, str], annotations: dict[str, str], edits: list[tuple[dict[str, str], dict[str, str]]]
+) -> None:
+    before = record(labels, annotations)
+    copy = before
+    for number, (wanted_labels, wanted_annotations) in enumerate(edits):
+        metadata = {"labels": wanted_labels, "annotations": wanted_annotations}
+        wanted = template(sync(metadata=metadata), source())
+        copy = written(wanted, copy, adopted=number == 0)
+        assert satisfied(replace(copy, digest=wanted.digest), wanted)
+        assert copy.adopted
+
+    after = patched(copy, released(copy))
+
+    assert (after.labels, after.annotations) == (before.labels, before.annotations)
+
+
+def test_a_label_that_the_sync_no_longer_asks_for_has_its_former_value_again() -> None:
+    theirs = record({"team": "theirs"})
+    adopted = written(template(sync(metadata={"labels": {"team": "ours"}}), source()), theirs, adopted=True)
+    assert adopted.labels["team"] == "ours"
+
+    assert written(template(sync(), source()), adopted).labels["team"] == "theirs"
+
+
+def test_finalizers_and_owners_that_others_put_on_a_copy_are_written_again() -> None:
+    others = {
+        "finalizers": ["example.com/held"],
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}],
+        "generateName": "config-",
+    }
+    wanted = template(sync(), source())
+
+    update = render(wanted, "there", replace(record(), others=others))["metadata"]
+    again = render(wanted, "there", replace(record({"theirs": "1"}), others=others), recreated=True)["metadata"]
+
+    assert others.items() <= update.items()
+    assert update["resourceVersion"] == "7"
+    assert others.items() <= again.items()
+    assert again["labels"]["theirs"] == "1"
+    assert not {"uid", "resourceVersion"} & again.keys()
+
+
+def test_large_metadata_of_others_is_not_kept_and_a_copy_with_it_is_still_known_to_be_right() -> None:
+    wanted = template(sync(metadata={"labels": {"team": "web"}}), source())
+    metadata = render(wanted, "there", None)["metadata"]
+    noise = {f"example.com/{number}": "x" * 100 for number in range(2000)}
+    whole = record(metadata["labels"] | {"theirs": "1"}, metadata["annotations"] | noise)
+
+    kept = abridged(whole)
+
+    assert sum(map(len, (*kept.labels, *kept.annotations))) < KEPT_METADATA
+    assert satisfied(kept, wanted)
+    assert not satisfied(abridged(replace(whole, labels={**whole.labels, "team": "other"})), wanted)
+    assert not satisfied(kept, template(sync(metadata={"labels": {"team": "another"}}), source()))
+    assert abridged(record({"theirs": "1"})) == record({"theirs": "1"})
+    with pytest.raises(ValueError, match="not read whole"):
+        render(wanted, "there", kept)
+    with pytest.raises(ValueError, match="not read whole"):
+        released(kept)
+
+
+def test_a_forged_mark_as_long_as_an_object_is_not_kept() -> None:
+    forged = record({}, {SYNCED_BY: "home/" + "x" * 1_000_000, DESTINATION: "there/config"})
+
+    kept = abridged(forged)
+
+    assert kept.annotations == {DESTINATION: "there/config"}
+    assert kept.synced_by is None
 
 
 def test_empty_parts_are_left_out_and_an_immutable_one_is_said() -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from configmapsync.content import Content, CopyRecord, SourceObject, digest, render, template
+from configmapsync.content import Content, CopyRecord, SourceObject, digest, released, render, template
 from configmapsync.names import (
     ADOPTED,
     DELETION_POLICY,
@@ -22,9 +23,11 @@ from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
 from tests.configmapsync.objects import record, source, sync
+from tests.configmapsync.worlds import patched
 
 PLACE = Name("there", "config")
 SOURCE = source({"k": "v"})
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMESPACES = {name: Namespace(name) for name in ("home", "there", "elsewhere")}
 
 
@@ -250,3 +253,69 @@ def test_an_abandoned_copy_goes_the_way_its_own_mark_tells(mark: str | None, ver
     copy = record({}, {DESTINATION: "there/config"} | ({DELETION_POLICY: mark} if mark else {}))
 
     assert [write.verb for write in abandon([copy], NAMESPACES, "its sync is gone")] == [verb]
+
+
+def released_copy(asked: ConfigMapSync, **more: Any) -> CopyRecord:
+    copy = copy_of(asked)
+    return replace(patched(copy, released(copy)), **more)
+
+
+def test_a_copy_that_the_same_sync_released_is_taken_back_with_old_content_and_under_a_new_uid() -> None:
+    asked = sync(deletionPolicy="Orphan")
+    left = released_copy(asked, digest="sha256:old")
+    again = asked.model_copy(update={"metadata": asked.metadata.model_copy(update={"uid": "uid-2"})})
+
+    [write] = plan(observed(again, left)).writes
+
+    assert (write.verb, write.record) == (Verb.UPDATE, left)
+    metadata = render(template(asked, SOURCE), "there", left)["metadata"]
+    assert "apps.nishaf.info/released-by" not in metadata["annotations"]
+
+
+def test_a_released_copy_of_another_sync_or_a_clone_of_one_is_a_conflict() -> None:
+    asked = sync()
+    other = released_copy(asked)
+    foreign = replace(other, annotations={**other.annotations, "apps.nishaf.info/released-by": "home/another"})
+    clone = replace(other, annotations={**other.annotations, DESTINATION: "elsewhere/config"})
+
+    for standing in (foreign, clone):
+        [outcome] = plan(observed(asked, standing)).settled
+        assert outcome.reason is Reason.DESTINATION_CONFLICT
+
+
+def test_an_immutable_released_copy_is_recreated_only_where_a_policy_may_delete() -> None:
+    for policy, verbs in (("Delete", [Verb.RECREATE]), ("Retain", [])):
+        asked = sync(deletionPolicy="Orphan", sourceDeletionPolicy=policy)
+        planned = plan(observed(asked, released_copy(asked, digest="sha256:old", immutable=True)))
+        assert [write.verb for write in planned.writes] == verbs
+
+
+def test_an_immutable_copy_is_never_deleted_where_the_right_to_delete_was_never_asked_for() -> None:
+    asked = sync(deletionPolicy="Orphan", sourceDeletionPolicy="Retain")
+    old = copy_of(asked, source({"k": "old"}, immutable=True))
+
+    [outcome] = plan(observed(asked, old)).settled
+
+    assert outcome.reason is Reason.DESTINATION_CONFLICT
+    assert "never delete a copy" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("uid", "served", "held"),
+    [
+        ("uid-1", None, True),
+        ("uid-1", frozenset({"there"}), True),
+        ("uid-1", frozenset({"elsewhere"}), False),
+        ("uid-that-belongs-to-no-sync", None, False),
+    ],
+)
+def test_only_a_copy_with_its_uid_in_a_served_namespace_holds_a_sync_that_is_deleted(
+    uid: str, served: frozenset[str] | None, held: bool
+) -> None:
+    asked = sync()
+    copy = copy_of(asked)
+    forged = replace(copy, labels={**copy.labels, SYNC_UID_LABEL: uid})
+    metadata = asked.metadata.model_copy(update={"deletion_timestamp": asked.metadata.creation_timestamp or NOW})
+    deleted = asked.model_copy(update={"metadata": metadata})
+
+    assert plan(observed(deleted, forged, served=served)).finalizer is held

@@ -1,13 +1,14 @@
 """Random small worlds for the planner, and an obvious way to carry a plan out on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
+from typing import Any
 
 from hypothesis import strategies as st
 
-from configmapsync.content import Content, CopyRecord, SourceObject, digest, render
+from configmapsync.content import Content, CopyRecord, SourceObject, digest, released, render
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import (
     ADOPTED,
@@ -71,30 +72,40 @@ def _carry_out(configmaps: dict[NamespacedName, CopyRecord], write: Write) -> No
         case Verb.DELETE:
             del configmaps[write.key]
         case Verb.RELEASE:
-            record = configmaps[write.key]
-            labels = {
-                key: value for key, value in record.labels.items() if key not in {MANAGED_BY_LABEL, SYNC_UID_LABEL}
-            }
-            configmaps[write.key] = replace(record, labels=labels, annotations={})
+            configmaps[write.key] = patched(configmaps[write.key], released(configmaps[write.key]))
         case _:
             configmaps[write.key] = _written(write)
 
 
+def patched(record: CopyRecord, patch: Mapping[str, Any]) -> CopyRecord:
+    """A record after a merge patch of its metadata."""
+
+    def merged(part: str, before: Mapping[str, str]) -> dict[str, str]:
+        return {key: value for key, value in {**before, **patch["metadata"][part]}.items() if value is not None}
+
+    return replace(
+        record, labels=merged("labels", record.labels), annotations=merged("annotations", record.annotations)
+    )
+
+
 def _written(write: Write) -> CopyRecord:
     assert write.template is not None
-    base = None if write.verb is Verb.RECREATE else write.record
-    metadata = render(write.template, write.key.namespace, base)["metadata"]
-    annotations = dict(metadata["annotations"])
-    if write.verb is Verb.ADOPT:
-        annotations[ADOPTED] = "true"
+    recreated = write.verb is Verb.RECREATE
+    metadata = render(
+        write.template,
+        write.key.namespace,
+        write.record,
+        adopted=write.verb is Verb.ADOPT,
+        recreated=recreated,
+    )["metadata"]
     return CopyRecord(
         namespace=write.key.namespace,
         name=write.key.name,
-        uid=write.record.uid if write.record and base else "new",
+        uid=write.record.uid if write.record and not recreated else "new",
         resource_version="9",
         digest=write.template.digest,
         labels=dict(metadata["labels"]),
-        annotations=annotations,
+        annotations=dict(metadata["annotations"]),
         immutable=write.template.content.immutable,
     )
 

@@ -62,7 +62,7 @@ def test_an_adopted_copy_that_cannot_be_changed_is_not_deleted_but_told_of(stage
     newer = replace_source(stage, home, data={"a": "2"}, immutable=True)
 
     ready = stage.ready_becomes(sync, "False", "DestinationConflict")
-    assert "was adopted and is immutable" in ready["message"]
+    assert "is immutable and was adopted" in ready["message"]
     assert (stage.find(there) or {})["metadata"]["uid"] == uid
     stage.delete(there, "config")
     stage.copy_becomes(newer, there)
@@ -91,7 +91,7 @@ def test_a_reconciler_killed_between_deleting_and_making_an_immutable_copy_heals
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(FIXED, there)
     stage.ready_becomes(sync, "True", "Synced")
-    fault("delay", verb="create", resource="configmaps", namespace=there, seconds=5)
+    fault("delay", verb="create", resource="configmaps", namespace=there, seconds=5, skip=1)
     newer = replace_source(stage, home, data={"a": "2"}, immutable=True)
     wait_until(lambda: stage.find(there) is None)
 
@@ -111,7 +111,8 @@ def test_what_somebody_puts_into_the_gap_of_an_immutable_copy_is_theirs(
     stage.source(home, **FIXED)
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(FIXED, there)
-    fault("fail", verb="create", resource="configmaps", namespace=there, status=500, times=1)
+    # the first create asks, the second makes the new copy, the third puts the old one back
+    fault("fail", verb="create", resource="configmaps", namespace=there, status=500, skip=1, times=2)
     replace_source(stage, home, data={"a": "2"}, immutable=True)
     wait_until(lambda: stage.find(there) is None)
     stage.edit_sync(sync, suspend=True)
@@ -125,6 +126,52 @@ def test_what_somebody_puts_into_the_gap_of_an_immutable_copy_is_theirs(
 
     stage.ready_becomes(sync, "False", "DestinationConflict")
     assert stage.find(there) == foreign
+
+
+OTHERS = {
+    "labels": {"theirs": "1"},
+    "annotations": {"example.com/note": "2"},
+    "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt", "uid": "0"}],
+}
+
+
+@pytest.mark.only_on("devcluster")
+@pytest.mark.parametrize(
+    ("skip", "times"), [pytest.param(0, 1000, id="asked first"), pytest.param(1, 1, id="refused all the same")]
+)
+def test_an_immutable_copy_whose_successor_is_refused_stays_as_it_was_and_follows_when_it_is_admitted(
+    stage: Stage, reconciler: Process, fault: Callable[..., None], skip: int, times: int
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, **FIXED)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(FIXED, there)
+    owner = stage.find(there, "kube-root-ca.crt")
+    others = {**OTHERS, "ownerReferences": [{**OTHERS["ownerReferences"][0], "uid": owner["metadata"]["uid"]}]}  # type: ignore[index]
+    stage.edit(there, "config", metadata=others)
+    stage.ready_becomes(sync, "True", "Synced")
+    fault(
+        "fail",
+        verb="create",
+        resource="configmaps",
+        namespace=there,
+        status=422,
+        message="denied",
+        skip=skip,
+        times=times,
+    )
+
+    newer = replace_source(stage, home, data={"a": "2"}, immutable=True)
+
+    message = stage.ready_becomes(sync, "False", "WriteFailed")["message"]
+    assert "refused by an admission policy (422" in message
+    wait_until(lambda: content_of(stage.find(there) or {}) in (FIXED, newer))
+    stage.cluster.delete("/devcluster/faults")
+    copy = stage.copy_becomes(newer, there, within=30)
+    assert copy["metadata"]["labels"]["theirs"] == "1"
+    assert copy["metadata"]["annotations"]["example.com/note"] == "2"
+    assert copy["metadata"]["ownerReferences"] == others["ownerReferences"]
+    stage.ready_becomes(sync, "True", "Synced")
 
 
 def test_text_and_binary_data_change_places(stage: Stage, reconciler: Process) -> None:

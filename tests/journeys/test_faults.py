@@ -106,6 +106,43 @@ def test_a_write_that_was_carried_out_but_never_answered_is_not_done_twice(
     _assert_silence(stage)
 
 
+@pytest.mark.parametrize("status", [404, 409, 410, 422, 429])
+def test_a_denial_by_a_webhook_is_retried_with_backoff_whatever_status_it_has(
+    stage: Stage, reconciler: Process, fault: Callable[..., None], status: int
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    message = 'admission webhook "policy.example.com" denied the request: the value is too long'
+    fault("fail", verb="write", resource="configmaps", namespace=there, status=status, message=message)
+    sync = stage.sync(home, destinationNamespace=there)
+
+    said = stage.ready_becomes(sync, "False", "WriteFailed")["message"]
+    assert 'refused by admission webhook "policy.example.com"' in said
+    assert "too long" not in said
+    assert _delays(reconciler, at_least=4)[:4] == sorted(_delays(reconciler, at_least=4)[:4])
+    clear(stage.cluster)
+
+    stage.copy_becomes(content, there)
+
+
+@pytest.mark.parametrize("action", ["delay", "drop"])
+def test_a_sync_that_is_deleted_while_its_copy_is_being_created_leaves_no_copy(
+    stage: Stage, reconciler: Process, fault: Callable[..., None], action: str
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    fault(action, verb="create", resource="configmaps", namespace=there, times=1, seconds=3)
+    sync = stage.sync(home, destinationNamespace=there)
+    wait_until(lambda: _struck(stage.cluster, 0))
+
+    stage.cluster.delete(sync)
+
+    wait_until(lambda: stage.cluster.find(sync) is None, 15)
+    assert stage.find(there) is None
+    _assert_silence(stage)
+    assert stage.find(there) is None
+
+
 def test_watches_that_are_cut_and_history_that_is_forgotten_cost_no_edit(
     stage: Stage, reconciler: Process, fault: Callable[..., None]
 ) -> None:

@@ -214,3 +214,40 @@ def test_a_source_that_is_edited_again_and_again_makes_no_fight(stage: Stage, re
         stage.copy_becomes(content, there)
 
     stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_namespace_that_is_made_again_and_again_is_served_at_once_each_time(
+    stage: Stage, reconciler: Process
+) -> None:
+    """A CI namespace is no fight: a recreated namespace has a clean history."""
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[there])
+    path = f"/api/v1/namespaces/{there}"
+    for _ in range(REPAIRS + 3):
+        stage.copy_becomes(content, there)
+        stage.cluster.delete(path)
+        wait_until(lambda: stage.cluster.find(path) is None)
+        stage.cluster.create("/api/v1/namespaces", {"metadata": {"name": there}})
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_contested_sync_is_deleted_without_waiting_and_its_successor_is_born_clean(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, "config", destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    with resetting(stage, there, {"from": "git"}, "argocd-controller"):
+        stage.ready_becomes(sync, "False", "Contested")
+
+    stage.cluster.delete(sync)
+    stage.copy_goes(there)
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    again = stage.sync(home, "config", destinationNamespace=there)
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(again, "True", "Synced")

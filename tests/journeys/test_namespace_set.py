@@ -47,7 +47,7 @@ def test_copies_are_written_in_the_set_alone_and_the_status_says_so(kubelet: Kub
     wait_until(lambda: destinations(stage, sync) == {"desired": 2, "synced": 1, "failed": 1})
     [failure] = stage.cluster.get(sync)["status"]["failures"]
     assert failure["namespace"] == outside
-    assert "is forbidden" in failure["message"]
+    assert "the reconciler may not create ConfigMaps there" in failure["message"]
     assert stage.find(outside) is None
 
 

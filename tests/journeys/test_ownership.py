@@ -140,3 +140,66 @@ def test_marks_with_the_uid_of_another_living_sync_move_nobody(stage: Stage, rec
         wait_until(lambda sync=sync: stage.cluster.find(sync) is None)  # type: ignore[misc]
 
     assert stage.find(elsewhere) == forged
+
+
+def test_finalizers_owners_labels_and_annotations_of_others_survive_every_write_and_the_release(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    owner = stage.put_configmap(there, "owner")
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+    foreign = stage.cluster.create(
+        f"/api/v1/namespaces/{there}/configmaps",
+        {
+            "metadata": {
+                "generateName": "config-",
+                "name": "config",
+                "finalizers": ["example.com/held"],
+                "ownerReferences": [reference],
+                "labels": {"app.kubernetes.io/managed-by": "Helm", "team": "theirs"},
+                "annotations": {"meta.helm.sh/release-name": "r", "big": "x" * 50_000},
+            },
+            "data": {"before": "us"},
+        },
+    )
+    owned = {field: foreign["metadata"].get(field) for field in ("finalizers", "ownerReferences", "generateName")}
+    sync = stage.sync(
+        home,
+        destinationNamespace=there,
+        conflictPolicy="Adopt",
+        deletionPolicy="Orphan",
+        metadata={"labels": {"team": "web"}},
+    )
+
+    stage.copy_becomes({"data": {"key": "value"}}, there)
+    content = stage.edit(home, "config", data={"key": "another"})
+    copy = stage.copy_becomes(content, there)
+    assert copy["metadata"]["labels"]["team"] == "web"
+    assert {field: copy["metadata"].get(field) for field in owned} == owned
+    stage.cluster.delete(sync)
+    wait_until(lambda: stage.cluster.find(sync) is None)
+
+    left = stage.find(there) or {}
+    assert content_of(left) == content, "the data stays as the sync left it"
+    assert {field: left["metadata"].get(field) for field in owned} == owned
+    assert left["metadata"]["labels"] == foreign["metadata"]["labels"]
+    assert left["metadata"]["annotations"] == foreign["metadata"]["annotations"]
+    stage.edit(there, "config", metadata={"finalizers": None})
+
+
+def test_a_copy_that_one_flap_of_a_label_released_is_taken_back(stage: Stage, reconciler: Process) -> None:
+    home = stage.namespace()
+    there = stage.namespace(labels={"wants": stage.tag})
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaceSelector={"matchLabels": {"wants": stage.tag}}, deletionPolicy="Orphan")
+    uid = stage.copy_becomes(content, there)["metadata"]["uid"]
+    path = f"/api/v1/namespaces/{there}"
+
+    stage.cluster.patch(path, {"metadata": {"labels": {"wants": None}}})
+    wait_until(lambda: "labels" not in (stage.find(there) or {})["metadata"])
+    content = stage.edit(home, "config", data={"key": "another"})
+    stage.cluster.patch(path, {"metadata": {"labels": {"wants": stage.tag}}})
+
+    assert stage.copy_becomes(content, there)["metadata"]["uid"] == uid
+    stage.ready_becomes(sync, "True", "Synced")

@@ -27,7 +27,7 @@ CLASSES = [each for each in vars(errors).values() if isinstance(each, type) and 
         (410, "Gone", errors.Gone),
         (413, "RequestEntityTooLarge", errors.TooLarge),
         (415, "UnsupportedMediaType", errors.UnsupportedMediaType),
-        (422, "Invalid", errors.Invalid),
+        (422, "Invalid", errors.AdmissionDenied),  # without causes: not the API server's own validation
         (429, "TooManyRequests", errors.TooManyRequests),
         (500, "InternalError", errors.ServerError),
         (503, "ServiceUnavailable", errors.ServerError),
@@ -41,6 +41,40 @@ def test_a_status_becomes_its_class_with_its_words(code: int, reason: str, expec
     assert type(error) is expected
     assert (error.status, error.reason, error.message) == (code, reason, "because")
     assert str(error) == f"because ({reason or 'ApiError'})"
+
+
+WEBHOOK = 'admission webhook "policy.example.com" denied the request: data is too long'
+POLICY = (
+    "configmaps \"config\" is forbidden: ValidatingAdmissionPolicy 'no-big' with binding 'everywhere' denied request: "
+    "the value may not be more than 5 bytes"
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "denied_by"),
+    [
+        (WEBHOOK, 'admission webhook "policy.example.com"'),
+        (POLICY, 'ValidatingAdmissionPolicy "no-big" (binding "everywhere")'),
+    ],
+)
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 409, 410, 413, 422, 429, 500])
+def test_a_denial_by_admission_is_retried_with_backoff_whatever_status_it_has(
+    code: int, message: str, denied_by: str
+) -> None:
+    error = from_response(code, json.dumps(status(code, "NotFound", message)).encode(), {})
+
+    assert isinstance(error, errors.AdmissionDenied)
+    assert error.denied_by == denied_by
+    assert retry_of(error) is Retry.BACKOFF
+
+
+def test_what_the_api_server_itself_finds_invalid_is_final_and_a_size_is_known_by_its_cause() -> None:
+    causes = [{"reason": "FieldValueTooLong", "field": "data", "message": "Too long: may not be more than 5 bytes"}]
+    error = from_response(422, json.dumps(status(422, "Invalid", "too long", causes=causes)).encode(), {})
+
+    assert isinstance(error, errors.Invalid)
+    assert error.too_long
+    assert retry_of(error) is Retry.NEVER
 
 
 def test_etcds_own_limit_is_too_large_although_it_comes_as_a_500() -> None:

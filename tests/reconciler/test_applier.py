@@ -13,8 +13,8 @@ from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
-from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests
-from reconciler.applier import PATIENCE, Applier
+from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests, Unreachable
+from reconciler.applier import PATIENCE, UNANSWERED_SECONDS, Applier, Lane
 from reconciler.metrics import Metrics
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -50,9 +50,10 @@ class Bench:
         self.woken: list[NamespacedName] = []
         self.wrote: list[str] = []
         self.overtaken: list[str] = []
+        self.backoff: Backoff[Lane] = Backoff(random.Random(1))  # noqa: S311
         self.applier = Applier(
             self.writer,  # type: ignore[arg-type]
-            Backoff(random.Random(1)),  # noqa: S311
+            self.backoff,
             Metrics(CollectorRegistry()),
             wake=self.woken.append,
             wrote=lambda _sync, write: self.wrote.append(write.key.namespace),
@@ -249,15 +250,67 @@ async def test_draining_waits_for_what_is_in_flight() -> None:
     assert bench.writer.done == ["slow"]
 
 
-async def test_one_whose_time_comes_while_the_rest_is_reported_is_due_at_once_and_told_once() -> None:
+async def test_one_whose_time_comes_while_the_rest_is_reported_is_due_at_once() -> None:
     """Else nothing would bring the sync back: its timer was the one that brought it, a moment too early."""
     bench = Bench()
     bench.writer.answers["a"] = [error(TooManyRequests, 429, retry_after=1.0)]
     await bench.apply(write("a"))
     await asyncio.sleep(0.9999)
+    bench.applier.begin(SYNC, {write("a").key})
     assert (await bench.apply(write("a")))["a"] is Reason.WRITE_FAILED
     await asyncio.sleep(0.001)
 
     assert bench.applier.next_retry(SYNC) == 0.0
-    assert bench.applier.next_retry(SYNC) is None
+    assert bench.applier.next_retry(SYNC) == 0.0, "a question has no side effect"
+    bench.applier.begin(SYNC, {write("a").key})
+    assert bench.applier.next_retry(SYNC) is None, "the next plan tries it, and needs no timer for it"
     assert (await bench.apply(write("a")))["a"] is Reason.SYNCED
+
+
+async def test_nothing_is_kept_of_a_destination_that_is_no_longer_planned() -> None:
+    bench = Bench()
+    bench.writer.answers["a"] = [error(Forbidden, 403)]
+    bench.writer.answers["b"] = [error(Forbidden, 403)]
+    await bench.apply(write("a"), write("b"))
+
+    bench.applier.begin(SYNC, {write("b").key})
+    assert bench.applier.held() == 1
+    bench.applier.forget(SYNC)
+
+    assert bench.applier.held() == 0
+    assert len(bench.backoff) == 0
+
+
+async def test_a_sync_is_not_settled_while_a_create_is_in_flight() -> None:
+    bench = Bench()
+    bench.writer.answers["a"] = [PATIENCE * 3]
+    await bench.apply(write("a"))
+
+    assert bench.applier.settled_in(SYNC) is None
+    assert bench.applier.settled_in(OTHER) == 0.0
+    await asyncio.sleep(PATIENCE * 3)
+
+    assert bench.applier.settled_in(SYNC) == 0.0
+    assert SYNC in bench.woken
+
+
+async def test_a_create_without_an_answer_may_still_happen_for_a_minute() -> None:
+    bench = Bench()
+    bench.writer.answers["a"] = [error(Unreachable, 0)]
+    await bench.apply(replace(write("a"), verb=Verb.CREATE))
+
+    assert bench.applier.settled_in(SYNC) == pytest.approx(UNANSWERED_SECONDS)
+    await asyncio.sleep(UNANSWERED_SECONDS + 1)
+
+    assert bench.applier.settled_in(SYNC) == 0.0
+
+
+async def test_a_create_that_is_answered_after_all_settles_the_sync() -> None:
+    bench = Bench()
+    bench.writer.answers["a"] = [error(Unreachable, 0)]
+    create = replace(write("a"), verb=Verb.CREATE)
+    await bench.apply(create)
+    await asyncio.sleep(1)
+    await bench.apply(create)
+
+    assert bench.applier.settled_in(SYNC) == 0.0

@@ -9,7 +9,7 @@ import pytest
 
 from configmapsync.conditions import MOST_FAILURES
 from configmapsync.content import CopyRecord, render, template
-from configmapsync.fights import REPAIRS, WITHIN
+from configmapsync.fights import REPAIRS, WITHIN, Owner
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from kube.errors import NotFound
@@ -22,6 +22,7 @@ PLACE = NamespacedName("there", "config")
 INTERVAL = 60.0
 WANTED = template(sync(), source({"k": "v"}))
 FIRST = "1"
+OWNER = Owner("uid-1", False, "uid-of-namespace")
 
 
 @dataclass
@@ -33,11 +34,15 @@ class Bench:
     asked: int = 0
     begun: int = 0
     gone: bool = False
+    owner: Owner = OWNER
     fights: Fights = field(init=False)
 
     def __post_init__(self) -> None:
         now = asyncio.get_running_loop().time
-        self.fights = Fights(self, self.copy_at, self, now, INTERVAL)  # type: ignore[arg-type]
+        self.fights = Fights(self, self.copy_at, self.owner_of, self, now, INTERVAL)  # type: ignore[arg-type]
+
+    def owner_of(self, _sync: NamespacedName, _place: NamespacedName) -> Owner:
+        return self.owner
 
     def copy_at(self, _place: NamespacedName) -> CopyRecord | None:
         return None if self.gone else self.live()
@@ -176,3 +181,25 @@ async def test_nothing_is_remembered_of_a_sync_that_is_gone_nor_of_what_was_not_
     bench.fights.wrote(SYNC, Write(Verb.CREATE, NamespacedName("other", "config"), "there is no copy", None, WANTED))
 
     assert len(bench.fights._histories) == 1
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        Owner("uid-of-a-sync-of-the-same-name", False, "uid-of-namespace"),
+        Owner("uid-1", False, "uid-of-a-namespace-of-the-same-name"),
+        Owner("uid-1", True, "uid-of-namespace"),
+    ],
+)
+async def test_a_recreated_sync_or_namespace_and_a_deletion_start_with_a_clean_history(owner: Owner) -> None:
+    bench = Bench()
+    bench.fight()
+    assert await bench.fights.contested(SYNC)
+
+    bench.owner = owner
+
+    assert await bench.fights.contested(SYNC) == {}
+    assert bench.fights.next_look(SYNC) is None
+    bench.somebody_writes()
+    bench.write()
+    assert await bench.fights.contested(SYNC) == {}, "one more write is the first of a new history"

@@ -28,3 +28,21 @@ def test_nothing_is_kept_of_a_place_for_which_nobody_waits() -> None:
     obstacles.gone(PLACE)
     obstacles.cleared(PLACE)
     assert PLACE not in obstacles
+
+
+def test_a_place_is_forgotten_with_the_last_sync_that_waits_for_it() -> None:
+    obstacles = Obstacles()
+    for number in range(100):
+        place = NamespacedName(f"n{number}", "config")
+        obstacles.expect(place, ONE)
+        obstacles.expect(place, TWO)
+    kept = NamespacedName("n7", "config")
+
+    obstacles.retain(ONE, {kept})
+    assert len(obstacles) == 100
+    obstacles.retain(TWO, ())
+    assert len(obstacles) == 1
+    obstacles.stop_waiting(kept, ONE)
+
+    assert len(obstacles) == 0
+    assert obstacles.waiting(kept) == frozenset()

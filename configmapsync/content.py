@@ -132,8 +132,9 @@ class CopyRecord:
 
     @property
     def released_by(self) -> NamespacedName | None:
-        """The sync that released it and may take it back; None for a clone, whose marks name another place."""
-        return NamespacedName.parse(self.annotations.get(RELEASED_BY)) if self.destination == self.key else None
+        """The sync that released it and may take it back; None for a clone, whose mark names another place."""
+        sync, _, place = self.annotations.get(RELEASED_BY, "").partition(" ")
+        return NamespacedName.parse(sync) if place == str(self.key) else None
 
     @property
     def deletion_policy(self) -> DeletionPolicy:
@@ -397,8 +398,7 @@ def released(record: CopyRecord) -> dict[str, Any]:
         annotations |= {key: None for key in sorted(applied_annotations) if key in record.annotations}
         annotations |= replaced["annotations"]
     elif record.synced_by is not None and record.destination == record.key:
-        annotations |= {RELEASED_BY: str(record.synced_by)}
-        del annotations[DESTINATION]
+        annotations |= {RELEASED_BY: f"{record.synced_by} {record.key}"}
     return {
         "metadata": {
             "uid": record.uid,

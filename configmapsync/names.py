@@ -28,7 +28,7 @@ ADOPTED = f"{GROUP}/adopted"
 # On an adopted ConfigMap: the labels and annotations that the sync overwrote, as JSON. They are
 # restored when the sync no longer asks for the key, or releases the ConfigMap.
 REPLACED = f"{GROUP}/replaced"
-# On a released copy, beside DESTINATION: the sync that released it, and may take it back.
+# On a released copy: the sync that released it and may take it back, and the copy's own place.
 RELEASED_BY = f"{GROUP}/released-by"
 APPLIED_METADATA = (
     f"{GROUP}/applied-metadata"  # which other keys we put on a copy: what is no longer asked for goes again

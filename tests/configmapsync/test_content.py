@@ -195,8 +195,8 @@ def test_releasing_takes_off_our_marks_and_nothing_else_and_only_from_what_was_s
 
     assert (patch["uid"], patch["resourceVersion"]) == ("uid-of-copy", "7")
     assert patch["labels"] == dict.fromkeys(metadata["labels"])
-    assert patch["annotations"].pop(RELEASED_BY) == "home/sync"
-    assert patch["annotations"] == dict.fromkeys(metadata["annotations"].keys() - {DESTINATION})
+    assert patch["annotations"].pop(RELEASED_BY) == "home/sync there/config"
+    assert patch["annotations"] == dict.fromkeys(metadata["annotations"])
 
 
 def written(wanted: CopyTemplate, over: CopyRecord | None, *, adopted: bool = False) -> CopyRecord:

@@ -14,6 +14,7 @@ from configmapsync.names import (
     DESTINATION,
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
+    RELEASED_BY,
     SYNC_UID_LABEL,
     SYNCED_BY,
 )
@@ -269,14 +270,14 @@ def test_a_copy_that_the_same_sync_released_is_taken_back_with_old_content_and_u
 
     assert (write.verb, write.record) == (Verb.UPDATE, left)
     metadata = render(template(asked, SOURCE), "there", left)["metadata"]
-    assert "apps.nishaf.info/released-by" not in metadata["annotations"]
+    assert RELEASED_BY not in metadata["annotations"]
 
 
 def test_a_released_copy_of_another_sync_or_a_clone_of_one_is_a_conflict() -> None:
     asked = sync()
     other = released_copy(asked)
-    foreign = replace(other, annotations={**other.annotations, "apps.nishaf.info/released-by": "home/another"})
-    clone = replace(other, annotations={**other.annotations, DESTINATION: "elsewhere/config"})
+    foreign = replace(other, annotations={**other.annotations, RELEASED_BY: "home/another there/config"})
+    clone = replace(other, annotations={**other.annotations, RELEASED_BY: "home/sync elsewhere/config"})
 
     for standing in (foreign, clone):
         [outcome] = plan(observed(asked, standing)).settled

@@ -158,11 +158,10 @@ def test_orphaned_copies_stay_without_our_marks(stage: Stage, reconciler: Proces
     left = stage.find(there)
     assert left is not None
     assert content_of(left) == content
-    assert not [
-        key
-        for key in {**left["metadata"].get("labels", {}), **left["metadata"].get("annotations", {})}
-        if "nishaf" in key
-    ]
+    assert "labels" not in left["metadata"]
+    assert left["metadata"]["annotations"] == {
+        "apps.nishaf.info/released-by": f"{home}/{sync.rpartition('/')[2]} {there}/config"
+    }
 
 
 def test_a_foreign_configmap_is_never_touched_and_it_heals_when_that_goes(stage: Stage, reconciler: Process) -> None:

@@ -244,6 +244,7 @@ def _cause(cause: _Cause) -> tuple[str, str, str]:
     reason, field, message = ((text or "")[:MESSAGE_LIMIT] for text in (cause.reason, cause.field, cause.message))
     return reason, field, message
 
+
 _WEBHOOK = re.compile(r"(?:^|: )admission webhook \"([^\"]{1,253})\" denied the request")
 _POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']{1,253})' with binding '([^']{1,253})' denied request")
 

@@ -18,6 +18,7 @@ from configmapsync.planning import Verb, Write
 from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from kube.rbac import Rule
+from kube.wire import decode_object
 from reconciler.caches import Caches
 from reconciler.configmaps import ConfigMapVersion, read_copy, read_metadata, read_whole_copy, read_written
 from reconciler.failures import describe
@@ -112,7 +113,7 @@ class Writer:
         The question is a dry-run create. It passes every admission before the name is found to be taken, so the
         answer "already exists" means "admitted". Where the real create fails all the same, the old copy is put back.
         """
-        before = msgspec.json.decode(await self._connection.request("GET", _path(key)))
+        before = decode_object(await self._connection.request("GET", _path(key)), "the ConfigMap")
         _require_version(record, before["metadata"])
         whole = read_whole_copy(msgspec.json.encode(before))
         configmap = render(template, key.namespace, whole, recreated=True)

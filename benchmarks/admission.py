@@ -34,8 +34,8 @@ from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.users import write_kubeconfig
 from webhook.admission import Admission
 from webhook.authorization import Authorizer
+from webhook.paths import VALIDATE_PATH
 from webhook.review import parse
-from webhook.server import VALIDATE_PATH
 from webhook.settings import AuthorizationMode
 from webhook.world import NAMESPACES_PATH, SYNCS_PATH, World
 

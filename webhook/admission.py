@@ -23,7 +23,7 @@ from webhook import admit
 from webhook.admit import Candidate
 from webhook.authorization import Authorizer, Requester, shortened
 from webhook.limits import ReviewSlots, TooManyReviewsError
-from webhook.review import MalformedReviewError, Review, allowed, denied, failure
+from webhook.review import MalformedReviewError, Review, UnreadableSpecError, allowed, denied, failure
 from webhook.settings import AuthorizationMode
 from webhook.world import Visible, World
 
@@ -86,6 +86,8 @@ class Admission:
             errors = validate(candidate.sync)
         except InvalidResource as invalid:
             return _refused(review, invalid.errors)
+        except UnreadableSpecError as unreadable:
+            return _refused(review, [unreadable.error])
         if errors:
             return _refused(review, errors)
         denials = await self._denials(requester, candidate)
@@ -105,7 +107,7 @@ class Admission:
             MalformedReviewError: not even the metadata is that of an object; no API server sends such a thing.
         """
         try:
-            sync = with_defaults(parse(review.new or {}))
+            sync = with_defaults(parse(review.new.document() if review.new else {}))
         except ValueError as error:
             raise MalformedReviewError("the metadata of the object cannot be read") from error
         selector = Selector.of(sync, self._world.protected)
@@ -137,8 +139,8 @@ def _former(review: Review) -> ConfigMapSync | None:
     if review.old is None:
         return None
     try:
-        return with_defaults(parse(review.old))
-    except (InvalidResource, ValueError):
+        return with_defaults(parse(review.old.document()))
+    except (InvalidResource, UnreadableSpecError, ValueError):
         return None
 
 

@@ -7,7 +7,6 @@ judgement, and all waiting, is in `admission.py`. The rules themselves are `conf
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from typing import Any
 
 from configmapsync.content import idle_keys
 from configmapsync.defaulting import default_document
@@ -72,17 +71,17 @@ def exempt(review: Review) -> str | None:
         return "another resource"
     if request.operation not in JUDGED_OPERATIONS or request.sub_resource:
         return "another operation"
-    if _metadata(review.new).get("deletionTimestamp"):
+    if review.new and review.new.metadata.deletion_timestamp:
         return "being deleted"
-    if review.new and review.old and review.new.get("spec") == review.old.get("spec"):
+    if review.spec_is_unchanged:
         return "the spec is as it was"
     return None
 
 
 def mutation(review: Review) -> list[Document]:
     """Return the JSON patch that adds the static defaults of the spec and removes empty texts; empty if nothing changes."""
-    present = (review.new or {}).get("spec")
-    if not isinstance(present, dict):
+    present = review.new.shallow_spec() if review.new else None
+    if present is None:
         return []  # the API server's schema refuses it in better words
     wanted = default_document(present)
     removed = [{"op": "remove", "path": f"/spec/{key}"} for key in present if key not in wanted]
@@ -117,11 +116,6 @@ def warnings(candidate: Candidate, view: View) -> list[str]:
 
 def _is_ours(request: Request) -> bool:
     return (request.resource.group, request.resource.resource) == (GROUP, PLURAL)
-
-
-def _metadata(document: Document | None) -> Mapping[str, Any]:
-    metadata = (document or {}).get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
 
 
 def _missing_namespaces(candidate: Candidate, view: View) -> Iterator[FieldError]:

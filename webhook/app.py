@@ -8,6 +8,7 @@ import asyncio
 import gc
 import random
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,9 @@ from runtime.settings import Address
 from webhook.admission import Admission
 from webhook.authorization import Authorizer
 from webhook.certwatcher import CertWatcher, ServedPair
+from webhook.clients import ClientNames
 from webhook.metrics import Metrics
+from webhook.paths import ServedPaths
 from webhook.server import Decisions, WebhookServer
 from webhook.settings import AuthorizationMode, Settings
 from webhook.world import World
@@ -41,10 +44,14 @@ class Webhook:
     def __init__(self, settings: Settings, connection: Connection, registry: CollectorRegistry) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
+        self._listening = False
         self._draining = False
         self._metrics = Metrics(registry)
         self._health = HealthServer(Address.parse(settings.health_address), registry)
-        self._watcher = CertWatcher(settings.certificate_dir, self._served, self._metrics.certificate_unusable)
+        self._watcher = CertWatcher(
+            settings.certificate_dir, self._served, self._metrics.certificate_unusable, settings.client_ca_file
+        )
+        self._paths = ServedPaths(settings.certificate_dir, self._loop.time)
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
         self._world = World(connection, settings.protected(), rng)
         authorizer = Authorizer(connection, self._loop.time, self._metrics.access_review_answered)
@@ -52,8 +59,10 @@ class Webhook:
         self._server = WebhookServer(
             Address.parse(settings.listen),
             self._watcher,
+            self._paths,
             Decisions(mutate=admission.mutate, validate=admission.validate),
             self._metrics,
+            client_names=ClientNames(frozenset(settings.client_name)),
         )
         observe_watches(registry, self._world.informers, self._loop.time)
         self._add_checks()
@@ -72,7 +81,7 @@ class Webhook:
     async def _serve_beside(self, stop: asyncio.Event) -> int:
         """Serve while the caches and the certificate are kept fresh; those end only by a fault, and then the process does."""
         keeping = [informer.run() for informer in self._world.informers.values()]
-        keepers = [asyncio.ensure_future(keeper) for keeper in (*keeping, self._watcher.run())]
+        keepers = [asyncio.ensure_future(keeper) for keeper in (*keeping, self._watcher.run(), self._paths.run())]
         serving = asyncio.ensure_future(self._serve(stop))
         try:
             done, _ = await asyncio.wait((serving, *keepers), return_when=asyncio.FIRST_COMPLETED)
@@ -87,6 +96,7 @@ class Webhook:
         if not await _before(stop, self._prepared()):
             return
         address = await self._server.start()
+        self._listening = True
         log.info("serving", address=str(address))
         await stop.wait()
         log.info("stopping", drain_seconds=self._settings.drain_seconds)
@@ -105,7 +115,9 @@ class Webhook:
 
     def _add_checks(self) -> None:
         self._health.ready_when("stopping", lambda: "no new requests, please" if self._draining else None)
-        self._health.ready_when("certificate", self._watcher.problem)
+        self._health.ready_when("listener", lambda: None if self._listening else "not listening yet")
+        self._health.ready_when("certificate", lambda: self._watcher.problem(_utc_now()))
+        self._health.ready_when("paths", self._paths.problem)
         for name, informer in self._world.informers.items():
             self._health.ready_when(name, partial(_unsynced, informer))
             self._health.alive_when(name, partial(self._deaf, informer))
@@ -119,6 +131,10 @@ class Webhook:
 
     def _served(self, pair: ServedPair) -> None:
         self._metrics.certificate_served(pair.serial, pair.expires)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - certificates expire by the real clock
 
 
 def _unsynced(informer: Informer[Any]) -> str | None:

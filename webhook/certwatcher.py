@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -39,6 +40,12 @@ class ServedPair:
     expires: datetime
 
 
+class _Files(NamedTuple):
+    certificate: bytes
+    key: bytes
+    client_ca: bytes | None
+
+
 class CertWatcher:
     """Follows the pair in a directory; `listener_context` is what a server listens with, for its whole life."""
 
@@ -47,27 +54,34 @@ class CertWatcher:
         directory: Path,
         on_served: Callable[[ServedPair], None],
         on_failed: Callable[[], None] = lambda: None,
+        client_ca: Path | None = None,
     ) -> None:
         """Prepare; nothing is read before `look` or `run`.
 
         Args:
             directory: with the pair.
-            on_served: told of each pair that is served from now on.
-            on_failed: told at each look that finds no pair which can be served.
+            on_served: called with each pair that is served from now on.
+            on_failed: called at each look that finds no pair which can be served.
+            client_ca: file with the CAs that client certificates must come from; None where clients need no certificate.
         """
         self._directory = directory
+        self._client_ca = client_ca
         self._on_served = on_served
         self._on_failed = on_failed
-        self._seen: tuple[bytes, bytes] | None = None
+        self._seen: _Files | None = None
         self._problem: str | None = None
         self._first = asyncio.Event()
         self.served: ServedPair | None = None
-        self.listener_context = _server_context()
+        self.listener_context = _server_context(client_ca is not None)
         self.listener_context.sni_callback = self._hand_out
 
-    def problem(self) -> str | None:
-        """Return why nothing can be served yet, or None."""
-        return None if self.served else self._problem or f"no certificate was looked for in {self._directory} yet"
+    def problem(self, now: datetime) -> str | None:
+        """Return why no client can be served, or None."""
+        if self.served is None:
+            return self._problem or f"no certificate was looked for in {self._directory} yet"
+        if self.served.expires <= now:
+            return f"the certificate expired at {self.served.expires.isoformat()}"
+        return None
 
     async def wait_for_first(self) -> None:
         """Return as soon as there is something to serve."""
@@ -81,12 +95,12 @@ class CertWatcher:
 
     def look(self) -> None:
         """Load the pair if it changed. One that cannot be served leaves the former one in service."""
-        generation = _generation(self._directory)
+        generation = generation_of(self._directory)
         try:
-            files = _read(generation)
+            files = _read(generation, self._client_ca)
             if files == self._seen:
                 return
-            pair = _load(generation, files)
+            pair = _load(generation, files, self._client_ca)
         except UnusablePairError as error:
             self._tell(f"{self._directory}: {error}")
             self._on_failed()
@@ -107,30 +121,39 @@ class CertWatcher:
             connection.context = self.served.context
 
 
-def _generation(directory: Path) -> Path:
+def generation_of(directory: Path) -> Path:
     """Resolve the link once, so that both files come from one generation even if it is switched meanwhile."""
     generation = (directory / CURRENT_GENERATION).resolve()
     return generation if generation.is_dir() else directory
 
 
-def _read(generation: Path) -> tuple[bytes, bytes]:
+def _read(generation: Path, client_ca: Path | None) -> _Files:
     try:
-        return (generation / CERTIFICATE).read_bytes(), (generation / KEY).read_bytes()
+        pair = (generation / CERTIFICATE).read_bytes(), (generation / KEY).read_bytes()
     except FileNotFoundError as error:
         raise UnusablePairError(f"waiting for {CERTIFICATE} and {KEY}") from error
     except OSError as error:
         raise UnusablePairError(str(error)) from error
+    try:
+        return _Files(*pair, client_ca.read_bytes() if client_ca else None)
+    except OSError as error:
+        raise UnusablePairError(f"the CAs of clients cannot be read: {error}") from error
 
 
-def _load(generation: Path, files: tuple[bytes, bytes]) -> ServedPair:
+def _load(generation: Path, files: _Files, client_ca: Path | None) -> ServedPair:
     """Build a context for a pair; OpenSSL refuses a certificate and a key that do not belong together."""
-    context = _server_context()
+    context = _server_context(files.client_ca is not None)
     try:
         context.load_cert_chain(generation / CERTIFICATE, generation / KEY)
-        facts = _tried(context, files[0].decode("ascii"))
+        facts = _tried(context, files.certificate.decode("ascii"))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise UnusablePairError(f"{CERTIFICATE} and {KEY} cannot be served: {error}") from error
-    if _read(generation) != files:
+    try:
+        if files.client_ca is not None:
+            context.load_verify_locations(cadata=files.client_ca.decode("ascii"))
+    except (OSError, ValueError) as error:
+        raise UnusablePairError(f"the CAs of clients cannot be used: {error}") from error
+    if _read(generation, client_ca) != files:
         raise UnusablePairError("the files are being written")  # OpenSSL read them itself: what it read is not certain
     expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(facts["notAfter"])), UTC)
     return ServedPair(context, str(facts["serialNumber"]).lower().lstrip("0"), expires)
@@ -157,7 +180,12 @@ def _tried(context: ssl.SSLContext, certificate: str) -> Mapping[str, object]:
     return client.getpeercert() or {}
 
 
-def _server_context() -> ssl.SSLContext:
+def _server_context(clients_need_certificates: bool) -> ssl.SSLContext:
+    """Build a context. Whether a client must show a certificate is decided by the context that a listener begins with."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if clients_need_certificates:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.num_tickets = 0  # a resumed session would outlive the CA that its certificate came from
+        context.options |= ssl.OP_NO_TICKET
     return context

@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from configmapsync.names import PROTECTED_NAMESPACES
 from runtime.settings import AddressText, ProcessSettings
@@ -25,7 +26,15 @@ class Settings(ProcessSettings):
     listen: AddressText = Field(default=":9443", description="HOST:PORT of the webhook itself; port 0 picks one")
     certificate_dir: Path = Field(
         default=Path("/etc/configmapsync/tls"),
-        description="directory with tls.crt and tls.key; followed when they change",
+        description="directory with tls.crt, tls.key and, where the certificate tool wrote it, path-token; followed when they change",
+    )
+    client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file with the CAs of client certificates; where it is given, a client without one of theirs is refused; followed when it changes",
+    )
+    client_name: list[str] = Field(
+        default=[],
+        description="common or alternative names of which a client certificate must have one; default: any name",
     )
     authorization: AuthorizationMode = Field(
         default=AuthorizationMode.ENFORCE,
@@ -40,6 +49,14 @@ class Settings(ProcessSettings):
         ge=0,
         description="time between not being ready any more and closing, for the API servers to hear of it",
     )
+
+    @model_validator(mode="after")
+    def _names_need_a_ca(self) -> Self:
+        if self.client_name and self.client_ca_file is None:
+            raise ValueError(
+                "--client-name needs --client-ca-file: a name in a certificate that no CA vouches for is worth nothing"
+            )
+        return self
 
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""

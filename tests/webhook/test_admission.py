@@ -155,7 +155,7 @@ async def test_a_create_without_an_object_is_refused():
     assert (await judged(parse(json.dumps(document).encode())))["allowed"] is False
 
 
-@pytest.mark.parametrize("metadata", [7, {"name": 7}, {"finalizers": 7}], ids=str)
+@pytest.mark.parametrize("metadata", [7, {"name": 7}, {"finalizers": {}}], ids=str)
 async def test_an_object_without_readable_metadata_is_no_review_at_all(metadata: object):
     document = recorded.document("create.json")
     document["request"]["object"]["metadata"] = metadata

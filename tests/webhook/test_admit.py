@@ -85,7 +85,8 @@ def test_other_resources_are_let_through():
 
 
 def _patched(review: Review) -> dict[str, Any]:
-    spec = dict((review.new or {})["spec"])
+    assert review.new is not None
+    spec = dict(review.new.document()["spec"])
     for operation in mutation(review):
         key = operation["path"].removeprefix("/spec/")
         if operation["op"] == "remove":

@@ -150,10 +150,10 @@ def test_without_a_pair_it_says_what_it_waits_for(tmp_path: Path, spoil, told: s
     watcher = CertWatcher(tmp_path, lambda _: None)
     spoil(tmp_path)
     watcher.look()
-    assert told in (watcher.problem() or "")
+    assert told in (watcher.problem(NOW) or "")
     _replace(tmp_path)
     watcher.look()
-    assert watcher.problem() is None
+    assert watcher.problem(NOW) is None
 
 
 def _replace(folder: Path) -> None:
@@ -174,7 +174,15 @@ def test_a_pair_that_no_client_would_accept_is_not_loaded(tmp_path: Path):
     assert watcher.served.serial == _serial(PAIRS[0])
     other = CertWatcher(tmp_path, lambda _: None)
     other.look()
-    assert "certificate has expired" in (other.problem() or "")
+    assert "certificate has expired" in (other.problem(NOW) or "")
+
+
+def test_a_pair_that_expires_while_it_is_served_is_a_problem(tmp_path: Path):
+    watcher = CertWatcher(tmp_path, lambda _: None)
+    _write(tmp_path, PAIRS[0], PAIRS[0])
+    watcher.look()
+    assert watcher.problem(NOW) is None
+    assert "expired at" in (watcher.problem(NOW + timedelta(days=9)) or "")
 
 
 def test_what_is_served_is_told_once_with_its_serial_and_its_end(tmp_path: Path):

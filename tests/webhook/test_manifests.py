@@ -9,7 +9,7 @@ from configmapsync.names import GROUP, PLURAL, VERSION
 from runtime.settings import load
 from tests.support.manifests import build, named
 from webhook.admission import DECIDED_WITHIN_SECONDS
-from webhook.server import MUTATE_PATH, VALIDATE_PATH
+from webhook.paths import MUTATE_PATH, VALIDATE_PATH
 
 NAME = "configmapsync-webhook"
 PATHS = {"MutatingWebhookConfiguration": MUTATE_PATH, "ValidatingWebhookConfiguration": VALIDATE_PATH}

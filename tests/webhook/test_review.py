@@ -1,6 +1,8 @@
 import base64
 import contextlib
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.webhook import recorded
-from webhook.review import MalformedReviewError, allowed, denied, failure, parse
+from webhook.admit import exempt, mutation
+from webhook.review import (
+    LARGEST_SPEC,
+    MalformedReviewError,
+    UnreadableSpecError,
+    allowed,
+    denied,
+    failure,
+    parse,
+)
 
 
 @pytest.mark.parametrize("entry", recorded.INDEX, ids=lambda entry: entry["file"])
@@ -20,7 +31,15 @@ def test_what_the_api_server_sends_is_understood(entry: dict[str, Any]):
     assert request.user_info.username == entry["user"]
     assert request.dry_run is entry["dryRun"]
     assert request.sub_resource == sent.get("subResource", "")
-    assert (review.new, review.old) == (sent["object"], sent["oldObject"])
+    for found, document in ((review.new, sent["object"]), (review.old, sent["oldObject"])):
+        assert (found is None) == (document is None)
+        if found is not None:
+            assert found.document()["spec"] == document["spec"]
+            metadata = found.document()["metadata"]
+            assert metadata == {key: document["metadata"][key] for key in metadata}
+            assert {"name", "namespace", "deletionTimestamp", "finalizers"} & document[
+                "metadata"
+            ].keys() <= metadata.keys()
 
 
 def test_everything_about_the_user_is_kept():
@@ -122,3 +141,78 @@ def test_a_no_carries_the_status_that_kubectl_prints():
     assert response["allowed"] is False
     assert response["status"]["code"] == 503
     assert response["status"]["message"] == "later"
+
+
+def of_spec(text: str, old: str | None = None) -> bytes:
+    """A review whose object has a spec of that text."""
+    document = recorded.document("create.json" if old is None else "update-spec.json")
+    document["request"]["object"]["spec"] = "@new"
+    if old is not None:
+        document["request"]["oldObject"]["spec"] = "@old"
+    return json.dumps(document).replace('"@new"', text).replace('"@old"', old or "").encode()
+
+
+def cpu_seconds(action: Callable[[], object]) -> float:
+    began = time.thread_time()
+    with contextlib.suppress(MalformedReviewError, UnreadableSpecError):
+        action()
+    return time.thread_time() - began
+
+
+HOSTILE = {
+    "objects": "[" + ",".join(["{}"] * (7_000_000 // 3)) + "]",
+    "numbers": '{"destinationNamespaces": [' + ",".join(["1"] * (7_000_000 // 2)) + "]}",
+    "lists in a field": '{"destinationNamespaces": [' + ",".join(["[]"] * (LARGEST_SPEC // 3 - 100)) + "]}",
+    "fields": "{" + ",".join(f'"{number:x}":1' for number in range(55_000)) + "}",
+    "one text": '{"configMapName": "' + "x" * 7_000_000 + '"}',
+    "nested": '{"keys": ' + "[" * 250_000 + "]" * 250_000 + "}",
+    "nested a little": '{"keys": ' + "[" * 900 + "]" * 900 + "}",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_no_spec_however_wrong_holds_the_event_loop_for_long(text: str):
+    body = bytearray(of_spec(text))
+    assert cpu_seconds(lambda: parse(body)) < 0.25, "0.03 s on a free core"
+    try:
+        review = parse(body)
+    except MalformedReviewError:
+        return
+    assert cpu_seconds(lambda: exempt(review)) < 0.25
+    assert cpu_seconds(lambda: mutation(review)) < 0.25
+    assert cpu_seconds(lambda: review.new and review.new.document()) < 0.25
+
+
+@pytest.mark.parametrize("name", ["objects", "numbers", "one text"])
+def test_a_spec_that_could_not_be_stored_is_not_decoded(name: str):
+    new = parse(of_spec(HOSTILE[name])).new
+    assert new is not None
+    assert new.shallow_spec() is None
+    with pytest.raises(UnreadableSpecError, match=f"spec: Too long: may not be more than {LARGEST_SPEC} bytes"):
+        new.document()
+
+
+def test_two_specs_are_equal_whatever_the_order_of_their_fields():
+    assert parse(of_spec('{"a": 1, "b": [2]}', '{"b": [2], "a": 1}')).spec_is_unchanged
+    assert not parse(of_spec('{"a": 1, "b": [2]}', '{"b": [3], "a": 1}')).spec_is_unchanged
+    large = '{"a": "' + "x" * LARGEST_SPEC + '"}'
+    assert parse(of_spec(large, large)).spec_is_unchanged
+
+
+def test_what_an_object_is_kept_as_does_not_keep_the_whole_body():
+    document = recorded.document("create.json")
+    document["request"]["object"]["metadata"]["annotations"] = {"large": "x" * 1_000_000}
+    new = parse(json.dumps(document).encode()).new
+    assert new is not None
+    assert len(bytes(memoryview(new.spec))) < 10_000
+
+
+@pytest.mark.parametrize("field", ["uid", "name", "namespace", "subResource"])
+def test_a_name_that_no_api_server_sends_is_refused(field: str):
+    with pytest.raises(MalformedReviewError, match="characters"):
+        parse(_with_request(**{field: "x" * 10_000}))
+
+
+def test_a_user_who_is_larger_than_any_is_refused():
+    with pytest.raises(MalformedReviewError, match="the user has more than"):
+        parse(_with_request(userInfo={"groups": ["g"] * 100_000}))

@@ -1,0 +1,106 @@
+"""Which URL paths are served: the two plain ones, or the same below an unguessable prefix.
+
+The certificate tool writes a token next to the serving pair, and into the path of both webhook configurations. So only the API servers
+know the path, and a request from anywhere else in the pod network ends with a 404. `server.py` asks for each request; the token must
+never reach a log, a metric or an answer.
+"""
+
+import asyncio
+import hmac
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from webhook.certwatcher import LOOKED_AT_EVERY_SECONDS, generation_of
+
+log = structlog.stdlib.get_logger()
+
+MUTATE_PATH = "/mutate-apps-nishaf-info-v1-configmapsync"
+VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
+PATHS = (MUTATE_PATH, VALIDATE_PATH)
+
+TOKEN_FILE = "path-token"  # noqa: S105 - the name of the file
+TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")
+PLAIN = ""
+
+# The tool changes the webhook configurations after the Secret, and a kubelet may take a minute and a half to mount a changed Secret.
+FORMER_SERVED_SECONDS = 600.0
+FORMER_SERVED_AT_MOST = 4
+
+
+class ServedPaths:
+    """Follows the token in a directory.
+
+    Without a token the plain paths are served. With one only the paths below it are. After a change the former paths stay valid for some
+    minutes, so that no admission fails while the change reaches all processes.
+
+    Args:
+        directory: with the token beside the serving pair.
+        now: the event loop's clock.
+    """
+
+    def __init__(self, directory: Path, now: Callable[[], float]) -> None:
+        self._directory = directory
+        self._now = now
+        self._prefix: str | None = None  # None: nothing was read yet, or nothing that can be served
+        self._former: list[tuple[str, float]] = []
+        self._problem: str | None = "the path token was not looked for yet"
+
+    def problem(self) -> str | None:
+        """Return why no path is served, or None."""
+        return self._problem if self._prefix is None else None
+
+    async def run(self) -> None:
+        """Look for a changed token until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOKED_AT_EVERY_SECONDS)
+
+    def look(self) -> None:
+        """Read the token. One that cannot be used leaves the former paths in service."""
+        try:
+            prefix = _read(generation_of(self._directory))
+        except (OSError, ValueError) as error:
+            self._report(str(error))
+            return
+        if prefix == self._prefix:
+            self._problem = None
+            return
+        if self._prefix is not None:
+            self._former.append((self._prefix, self._now() + FORMER_SERVED_SECONDS))
+            del self._former[:-FORMER_SERVED_AT_MOST]
+        self._prefix, self._problem = prefix, None
+        log.info("paths served", unguessable=prefix != PLAIN, former_served_seconds=FORMER_SERVED_SECONDS)
+
+    def plain(self, path: str) -> str | None:
+        """Return the plain path that a requested one stands for, or None if it is not served."""
+        found = None
+        for prefix in self._served():
+            for each in PATHS:
+                if hmac.compare_digest(path.encode(), f"{prefix}{each}".encode()):
+                    found = each
+        return found
+
+    def _served(self) -> list[str]:
+        if self._former:
+            self._former = [(prefix, until) for prefix, until in self._former if until > self._now()]
+        former = [prefix for prefix, _ in self._former]
+        return former if self._prefix is None else [self._prefix, *former]
+
+    def _report(self, problem: str) -> None:
+        """Log a problem once, not at every look."""
+        if problem != self._problem:
+            log.warning("path token not loaded", error=problem)
+        self._problem = problem
+
+
+def _read(generation: Path) -> str:
+    try:
+        text = (generation / TOKEN_FILE).read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return PLAIN
+    if not TOKEN.fullmatch(text):
+        raise ValueError(f"{TOKEN_FILE} is not a token of 32 to 128 letters, digits, - and _")
+    return f"/{text}"

@@ -42,6 +42,7 @@ from reconciler.standing import Standing
 from reconciler.triggers import Triggers
 from reconciler.writer import Writer
 from runtime.health import HealthServer
+from runtime.loop_lag import LoopLag
 from runtime.metrics import RequestMetrics, new_registry, observe_watches
 from runtime.settings import Address
 
@@ -163,6 +164,7 @@ class App:
             reporter=reporter,
         )
         self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
+        self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self._connect(registry)
 
@@ -185,6 +187,7 @@ class App:
         async with asyncio.TaskGroup() as background:
             tasks = [background.create_task(informer.run(), name=name) for name, informer in self.caches.all.items()]
             tasks.append(background.create_task(self.events.run(), name="events"))
+            tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
             work = background.create_task(self._work(), name="work")
             await stop.wait()
             self.queue.shutdown()

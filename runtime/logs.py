@@ -1,7 +1,7 @@
 """Structured logs: a constant message with named values, one line an event, on standard error.
 
-The standard library's loggers (aiohttp, asyncio) go through the same door. Values of a ConfigMap never come here. The level can be changed
-while the process runs: `lifecycle.py` calls `Verbosity.toggle` for SIGUSR1.
+The standard library's loggers (aiohttp, asyncio) go through the same door. Values of a ConfigMap never come here, and no line is longer
+than 16 KiB (`log_limits.py`). The level can be changed while the process runs: `lifecycle.py` calls `Verbosity.toggle` for SIGUSR1.
 """
 
 import logging
@@ -11,6 +11,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
+from runtime.log_limits import bounded, bounded_traceback
 from runtime.settings import LogFormat, LogLevel
 
 CHATTY_LIBRARIES = ("aiohttp.access", "asyncio", "kubernetes_asyncio")  # at DEBUG they print whole request bodies
@@ -45,9 +46,9 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
     renderer: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, bounded, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else [_for_people(colors=(stream or sys.stderr).isatty())]
+        else [bounded, _for_people(colors=(stream or sys.stderr).isatty())]
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
@@ -72,4 +73,4 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
 
 def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:
     """Plain tracebacks: the richer ones print the values of local variables, and those may be a ConfigMap's."""
-    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=bounded_traceback)

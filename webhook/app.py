@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from kube.connection import Connection
 from kube.informer import Informer
 from runtime.health import HealthServer
+from runtime.loop_lag import LoopLag
 from runtime.metrics import observe_watches
 from runtime.settings import Address
 from webhook.admission import Admission
@@ -47,6 +48,7 @@ class Webhook:
         self._listening = False
         self._draining = False
         self._metrics = Metrics(registry)
+        self._loop_lag = LoopLag(registry)
         self._health = HealthServer(Address.parse(settings.health_address), registry)
         self._watcher = CertWatcher(
             settings.certificate_dir, self._served, self._metrics.certificate_unusable, settings.client_ca_file
@@ -81,7 +83,8 @@ class Webhook:
     async def _serve_beside(self, stop: asyncio.Event) -> int:
         """Serve while the caches and the certificate are kept fresh; those end only by a fault, and then the process does."""
         keeping = [informer.run() for informer in self._world.informers.values()]
-        keepers = [asyncio.ensure_future(keeper) for keeper in (*keeping, self._watcher.run(), self._paths.run())]
+        own = (self._watcher.run(), self._paths.run(), self._loop_lag.run())
+        keepers = [asyncio.ensure_future(keeper) for keeper in (*keeping, *own)]
         serving = asyncio.ensure_future(self._serve(stop))
         try:
             done, _ = await asyncio.wait((serving, *keepers), return_when=asyncio.FIRST_COMPLETED)

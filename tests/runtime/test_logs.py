@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,3 +73,50 @@ def test_a_traceback_has_no_values_of_variables_in_either_format() -> None:
             structlog.get_logger("ours").exception("failed")
         assert "something of 6 characters" in stream.getvalue()
         assert "canary" not in stream.getvalue()
+
+
+LONGEST_LINE = 16 << 10
+LONG = [
+    "x" * 10_000_000,
+    "\x00" * 5_000,
+    "\N{PILE OF POO}" * 100_000,
+    ["nested"] * 100_000,
+    {"key": "<" * 100_000},
+    b"\xff" * 100_000,
+]
+
+
+@pytest.mark.parametrize("value", LONG, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_line_is_longer_than_16_kibibytes(value: Any, log_format: Any) -> None:
+    def fail() -> None:
+        raise ValueError(value)
+
+    stream = io.StringIO()
+    logs.configure(log_format, "info", stream)
+    structlog.get_logger("ours").info("done", short="kept", **{f"value_{number}": value for number in range(100)})
+    structlog.get_logger("ours").info(str(value))
+    logging.getLogger("theirs").warning("%s", value)
+    for logger in (structlog.get_logger("ours"), logging.getLogger("theirs")):
+        try:
+            fail()
+        except ValueError:
+            logger.exception("failed")
+
+    separator = r"\n" if log_format == "json" else r"\[(?:info|warning|error) "
+    entries = re.split(separator, stream.getvalue())
+    assert max(len(entry.encode()) for entry in entries) <= LONGEST_LINE
+    assert stream.getvalue().count("failed") == 2
+    assert stream.getvalue().count("in fail") == 2  # a traceback keeps its head
+    if log_format == "json":
+        assert [line["event"] for line in written(stream)].count("done") == 1
+        assert written(stream)[0]["short"] == "kept"
+
+
+def test_short_values_stay_what_they_are() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    structlog.get_logger("ours").info("done", number=1, nothing=None, names=["a", "b"], text="é" * 100)
+    line = written(stream)[0]
+    assert (line["number"], line["nothing"], line["names"], line["text"]) == (1, None, ["a", "b"], "é" * 100)
+    assert "cut" not in line

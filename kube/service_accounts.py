@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 
-import msgspec
-
 from kube.api_server import ApiServer
-from kube.errors import Malformed, NotFound
+from kube.errors import NotFound
 from kube.rbac import Rule
-from kube.wire import decode_partial
+from kube.wire import decode_partial, decoding
 
 RULES = (Rule("serviceaccounts", ("get",), why="an account that was deleted has no rights"),)
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
@@ -41,11 +39,10 @@ class ServiceAccounts:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
         try:
             answer = await self._connection.request("GET", path, accept=METADATA, timeout=ANSWERED_WITHIN_SECONDS)
-            metadata = decode_partial(answer).metadata
         except NotFound:
             return False
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise Malformed(f"GET {path}: the answer is no service account") from error
+        with decoding(path):
+            metadata = decode_partial(answer).metadata
         if metadata.deletion_timestamp is not None:
             return False
         if len(self._existed) >= REMEMBERED_AT_MOST:

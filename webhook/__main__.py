@@ -19,6 +19,9 @@ log = structlog.stdlib.get_logger()
 PROGRAM = "configmapsync-webhook"
 EXIT_CANNOT_START = 2
 
+# Each user has eight questions under way at most (`webhook/limits.py`): slow ones of a dozen users leave connections for the others.
+REQUESTS_AT_ONCE = 128
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the webhook; returns its exit code."""
@@ -34,6 +37,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> int:
         context=settings.context,
         disable_strict_tls=settings.relaxed_tls,
         user_agent=PROGRAM,
+        write_limit=REQUESTS_AT_ONCE,
     )
     registry = new_registry()
     try:

@@ -39,6 +39,9 @@ TRY_AGAIN_AFTER_SECONDS = 1
 LOGGED_AT_MOST = 8
 LOGGED_CHARACTERS = 300
 
+# Warnings of one answer.
+WARNED_AT_MOST = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -73,7 +76,10 @@ class Admission:
             return Answer(allowed(review.request.uid), "exempt")
         user = review.request.user_info
         try:
-            async with asyncio.timeout(DECIDED_WITHIN_SECONDS), self._slots.slot(user.username) as questions:
+            async with (
+                asyncio.timeout(DECIDED_WITHIN_SECONDS),
+                self._slots.slot(user.username, review.spec_bytes) as questions,
+            ):
                 return await self._judge(review, Requester(user, questions))
         except (ApiError, TimeoutError) as error:
             return _undecided(review, error)
@@ -97,7 +103,8 @@ class Admission:
         warnings = [str(denial) for denial in denials]
         if errors := admit.judge(candidate, view):
             return _refused(review, errors, warnings)
-        return Answer(allowed(review.request.uid, warnings + admit.warnings(candidate, view)), "allowed")
+        warnings += admit.warnings(candidate, view)
+        return Answer(allowed(review.request.uid, _bounded(warnings)), "allowed")
 
     def _candidate(self, review: Review) -> Candidate:
         """Read the object, and what it was.
@@ -142,6 +149,12 @@ def _former(review: Review) -> ConfigMapSync | None:
         return with_defaults(parse(review.old.document()))
     except (InvalidResource, UnreadableSpecError, ValueError):
         return None
+
+
+def _bounded(warnings: list[str]) -> list[str]:
+    """Return the first warnings: the API server cuts them off, and more are not read."""
+    left_out = len(warnings) - WARNED_AT_MOST
+    return warnings if left_out <= 0 else [*warnings[:WARNED_AT_MOST], f"and {left_out} more warnings"]
 
 
 def _refused(review: Review, errors: Sequence[FieldError], warnings: Sequence[str] = ()) -> Answer:

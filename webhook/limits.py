@@ -28,6 +28,8 @@ class Limits:
         running_per_user: of these, reviews of one user.
         waiting: reviews that wait for a slot.
         waiting_per_user: of these, reviews of one user.
+        bytes: of all specs that are judged or wait.
+        bytes_per_user: of these, specs of one user.
         wait_seconds: the longest wait for a slot; the API server waits 5 s for the whole answer.
     """
 
@@ -35,12 +37,15 @@ class Limits:
     running_per_user: int = 4
     waiting: int = 512
     waiting_per_user: int = 64
+    bytes: int = 48 * 1024 * 1024
+    bytes_per_user: int = 6 * 1024 * 1024
     wait_seconds: float = 2.0
 
 
 @dataclass(slots=True)
 class _User:
     running: int = 0
+    bytes: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     questions: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKED_AT_ONCE))
 
@@ -52,25 +57,36 @@ class ReviewSlots:
         self._limits = limits or Limits()
         self._running = 0
         self._waiting = 0
+        self._bytes = 0
         self._users: dict[str, _User] = {}
         self._turns: OrderedDict[str, None] = OrderedDict()  # users who wait; the first is next
 
     @asynccontextmanager
-    async def slot(self, username: str) -> AsyncIterator[asyncio.Semaphore]:
+    async def slot(self, username: str, size: int = 0) -> AsyncIterator[asyncio.Semaphore]:
         """Hold a slot for one review of a user; yields the bound on the questions that are asked for this user at once.
+
+        Args:
+            username: as the API server authenticated the user.
+            size: bytes of the specs of the review.
 
         Raises:
             TooManyReviewsError: too many reviews wait already, or none of the slots became free in time.
         """
         name = share_of(username)
         user = self._users.setdefault(name, _User())
+        user.bytes += size
+        self._bytes += size
         try:
+            if user.bytes > self._limits.bytes_per_user or self._bytes > self._limits.bytes:
+                raise TooManyReviewsError(_message(user.running))
             await self._take(name, user)
             try:
                 yield user.questions
             finally:
                 self._end(user)
         finally:
+            user.bytes -= size
+            self._bytes -= size
             if not user.running and not user.waiting:
                 self._users.pop(name, None)
 

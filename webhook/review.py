@@ -6,6 +6,7 @@ no more than its bytes, and a spec is decoded when it is asked for, and only if 
 """
 
 import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -37,6 +38,8 @@ LONGEST_WORD = 512
 LARGEST_SCALAR = 1024
 
 Document = dict[str, Any]
+
+NO_SPEC = msgspec.Raw(b"null")
 
 
 class MalformedReviewError(Exception):
@@ -117,15 +120,22 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 class _Object(msgspec.Struct):
     metadata: Metadata | None = None
-    spec: msgspec.Raw = msgspec.Raw(b"null")
+    spec: msgspec.Raw = NO_SPEC
 
 
 @dataclass(frozen=True, slots=True)
 class SentObject:
-    """An object of a review: its metadata decoded, its spec not."""
+    """An object of a review: its metadata decoded, its spec not.
+
+    Attributes:
+        metadata: the fields that count.
+        spec: as it was sent; null in place of one that is too large.
+        digest: of a spec that is too large; empty for any other.
+    """
 
     metadata: Metadata
     spec: msgspec.Raw
+    digest: bytes = b""
 
     def document(self) -> Document:
         """Return metadata and spec.
@@ -147,7 +157,7 @@ class SentObject:
         return {key: _scalar(raw) for key, raw in fields.items()}
 
     def _decoded(self, decode: Any) -> Any:
-        if len(memoryview(self.spec)) > LARGEST_SPEC:
+        if self.digest:
             raise UnreadableSpecError(
                 FieldError("spec", ErrorKind.TOO_LONG, detail=f"may not be more than {LARGEST_SPEC} bytes")
             )
@@ -168,10 +178,17 @@ class Review:
     old: SentObject | None
 
     @property
+    def spec_bytes(self) -> int:
+        """How large the specs of both objects are."""
+        return sum(len(memoryview(sent.spec)) for sent in (self.new, self.old) if sent)
+
+    @property
     def spec_is_unchanged(self) -> bool:
         """Whether both objects are there and have the same spec."""
         if self.new is None or self.old is None:
             return False
+        if self.new.digest or self.old.digest:
+            return self.new.digest == self.old.digest
         new, old = memoryview(self.new.spec), memoryview(self.old.spec)
         if new == old:
             return True
@@ -237,7 +254,12 @@ def _object(raw: msgspec.Raw) -> SentObject | None:
     if bytes(memoryview(raw)[:1]) not in {b"{", b"n"}:
         raise MalformedReviewError("an object of the review is no JSON object")
     found: _Object | None = _read("an object of the review is unreadable", _decode_object, raw)
-    return None if found is None else SentObject(found.metadata or Metadata(), found.spec.copy())
+    if found is None:
+        return None
+    metadata, spec = found.metadata or Metadata(), memoryview(found.spec)
+    if len(spec) > LARGEST_SPEC:
+        return SentObject(metadata, NO_SPEC, hashlib.blake2b(spec).digest())
+    return SentObject(metadata, found.spec.copy())
 
 
 def allowed(uid: str, warnings: Sequence[str] = (), patch: Sequence[Document] = ()) -> bytes:

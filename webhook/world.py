@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from configmapsync.defaulting import with_defaults
+from configmapsync.fielderrors import MOST_ERRORS
 from configmapsync.names import (
     API_VERSION,
     GROUP,
@@ -33,7 +34,7 @@ from kube.errors import ApiError, NotFound
 from kube.informer import Informer
 from kube.parallel import all_of
 from kube.rbac import Rule
-from kube.wire import PartialObject, decode_partial
+from kube.wire import PartialObject, decode_partial, decoding
 from webhook.admit import Candidate, View
 
 log = structlog.stdlib.get_logger()
@@ -50,6 +51,8 @@ RULES = (
 )
 
 CONFIRMED_WITHIN_SECONDS = 3.0
+CONFIRMED_AT_ONCE = 8  # for one judgement
+ENOUGH_MISSING = MOST_ERRORS  # an answer lists no more
 
 # A warning is a courtesy: it is not worth many requests, nor a long wait.
 LOOKED_AT_FOR_WARNINGS = 8
@@ -121,11 +124,27 @@ class World:
         )
 
     async def _confirmed(self, candidate: Candidate) -> dict[str, Namespace]:
-        """Ask live for each named namespace that the cache does not hold, or holds as going: a new one may have its name."""
-        named = {candidate.sync.source.namespace, *candidate.targets.named}
-        doubtful = [name for name in named if name not in self._known or self._known[name].terminating]
-        answers = await all_of(self._read_namespace(name) for name in doubtful)
-        return {namespace.name: namespace for namespace in answers if namespace}
+        """Ask live for each named namespace that the cache does not hold, or holds as going: a new one may have its name.
+
+        Ends when enough are missing: the sync is refused for those already, and the others count as missing, too.
+        """
+        named = dict.fromkeys((candidate.sync.source.namespace, *candidate.targets.named))
+        doubtful = iter([name for name in named if name not in self._known or self._known[name].terminating])
+        found: dict[str, Namespace] = {}
+        missing = 0
+
+        async def confirm_in_turn() -> None:
+            nonlocal missing
+            for name in doubtful:
+                if namespace := await self._read_namespace(name):
+                    found[name] = namespace
+                else:
+                    missing += 1
+                if missing >= ENOUGH_MISSING:
+                    return
+
+        await all_of(confirm_in_turn() for _ in range(CONFIRMED_AT_ONCE))
+        return found
 
     async def _read_namespace(self, name: str) -> Namespace | None:
         try:
@@ -159,7 +178,9 @@ class World:
         return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels
 
     async def _read(self, path: str, within: float) -> PartialObject:
-        return decode_partial(await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=within))
+        answer = await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=within)
+        with decoding(path):
+            return decode_partial(answer)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:

@@ -2,18 +2,20 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from configmapsync.names import NamespacedName
+from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.selection import Namespace
+from kube.access import ASKED_AT_ONCE
 from kube.errors import Unreachable
 from tests.webhook import recorded
 from tests.webhook.test_authorization import ApiServer, authorizer
-from webhook.admission import Admission
+from webhook.admission import WARNED_AT_MOST, Admission
 from webhook.admit import Candidate, View
 from webhook.limits import Limits, ReviewSlots
 from webhook.review import MalformedReviewError, Review, parse
@@ -28,13 +30,14 @@ class PlayedWorld:
     failure: Exception | None = None
     protected: frozenset[str] = frozenset()
     looks: int = 0
+    known: dict[str, Namespace] = field(default_factory=dict)
 
     async def view(self, _candidate: Candidate, visible: Any) -> View:
         self.looks += 1
         if self.failure:
             raise self.failure
         others: Iterable[NamespacedName] = {other for _, other in self.facts.get("contested", ())}
-        known = {name: Namespace(name) for name in ("team-a", "team-b")}
+        known = {name: Namespace(name) for name in ("team-a", "team-b")} | self.known
         return View(known, self.protected, visible=await visible(others), **self.facts)
 
 
@@ -209,3 +212,44 @@ async def test_a_user_with_too_many_reviews_under_way_is_asked_to_try_again():
     assert status["details"] == {"retryAfterSeconds": 1}, "kubectl sends the request again by itself"
     assert (await admission.validate(edit(*NARROWED, user="other"))).outcome == "allowed"
     slow.cancel()
+
+
+async def test_slow_access_reviews_of_one_user_leave_questions_and_slots_for_the_others():
+    under_way: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    class SlowServer(ApiServer):
+        async def request(self, method: str, path: str, **options: Any) -> bytes:
+            user = json.loads(options["body"])["spec"]["user"]
+            under_way[user] += 1
+            most[user] = max(most[user], under_way[user])
+            try:
+                if user == "tenant":
+                    await asyncio.Event().wait()
+                return await super().request(method, path, **options)
+            finally:
+                under_way[user] -= 1
+
+    many = {"destinationNamespace": None, "destinationNamespaces": [f"n-{number}" for number in range(400)]}
+    admission = Admission(PlayedWorld(), authorizer(SlowServer(lambda _: True)), AuthorizationMode.ENFORCE)
+    slow = [asyncio.create_task(admission.validate(edit(NARROWED[0], many, user="tenant"))) for _ in range(200)]
+    await asyncio.sleep(0.1)
+
+    outcomes = [(await admission.validate(edit(*NARROWED, user=f"other-{number % 7}"))).outcome for number in range(40)]
+
+    assert outcomes == ["allowed"] * 40
+    assert most["tenant"] == ASKED_AT_ONCE
+    refused = [task.result().outcome for task in slow if task.done()]
+    assert refused == ["throttled"] * (200 - Limits().running_per_user - Limits().waiting_per_user)
+    for task in slow:
+        task.cancel()
+
+
+async def test_warnings_are_bounded():
+    named = [f"n-{number}" for number in range(300)]
+    world = PlayedWorld()
+    world.known = {name: Namespace(name, {SYNC_DISABLED_LABEL: SYNC_DISABLED_VALUE}) for name in named}
+    response = await judged(review(destinationNamespace=None, destinationNamespaces=named), world)
+    assert response["allowed"] is True
+    assert len(response["warnings"]) == WARNED_AT_MOST + 1
+    assert response["warnings"][-1] == f"and {300 - WARNED_AT_MOST} more warnings"

@@ -8,7 +8,9 @@ import pytest
 from webhook.limits import Limits, ReviewSlots, TooManyReviewsError, share_of
 
 pytestmark = pytest.mark.looptime(start=0)
-LIMITS = Limits(running=6, running_per_user=2, waiting=10, waiting_per_user=3, wait_seconds=2.0)
+LIMITS = Limits(
+    running=6, running_per_user=2, waiting=10, waiting_per_user=3, bytes=500, bytes_per_user=100, wait_seconds=2.0
+)
 
 
 class Desk:
@@ -61,6 +63,17 @@ async def test_what_waits_too_long_or_in_too_long_a_queue_is_turned_away(desk: D
     assert asyncio.get_running_loop().time() == LIMITS.wait_seconds
     for task in waiting:
         task.cancel()
+
+
+async def test_the_specs_of_one_user_are_bounded_together(desk: Desk) -> None:
+    async with desk.slots.slot("tenant", 60):
+        with pytest.raises(TooManyReviewsError):
+            async with desk.slots.slot("tenant", 60):
+                pass
+        async with desk.slots.slot("tenant", 40), desk.slots.slot("other", 60):
+            pass
+    async with desk.slots.slot("tenant", 100):
+        pass
 
 
 async def test_users_who_wait_take_turns(desk: Desk) -> None:

@@ -197,6 +197,10 @@ def test_two_specs_are_equal_whatever_the_order_of_their_fields():
     assert not parse(of_spec('{"a": 1, "b": [2]}', '{"b": [3], "a": 1}')).spec_is_unchanged
     large = '{"a": "' + "x" * LARGEST_SPEC + '"}'
     assert parse(of_spec(large, large)).spec_is_unchanged
+    assert parse(of_spec(large, large)).spec_bytes < 100, "neither is kept"
+    assert not parse(of_spec(large, large.replace("x", "y"))).spec_is_unchanged
+    assert not parse(of_spec(large, "{}")).spec_is_unchanged
+    assert not parse(of_spec("null", large)).spec_is_unchanged
 
 
 def test_what_an_object_is_kept_as_does_not_keep_the_whole_body():

@@ -22,6 +22,7 @@ VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
 PATHS = (MUTATE_PATH, VALIDATE_PATH)
 
 TOKEN_FILE = "path-token"  # noqa: S105 - the name of the file
+PREVIOUS_TOKEN_FILE = "previous-path-token"  # noqa: S105 - the name of the file; empty for the plain paths
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")
 PLAIN = ""
 
@@ -33,8 +34,9 @@ FORMER_SERVED_AT_MOST = 4
 class ServedPaths:
     """Follows the token in a directory.
 
-    Without a token the plain paths are served. With one only the paths below it are. After a change the former paths stay valid for some
-    minutes, so that no admission fails while the change reaches all processes.
+    Without a token the plain paths are served. With one only the paths below it are. While a change reaches all processes, the former
+    paths are served as well, so that no admission fails: for as long as a previous token lies in the directory, or for some minutes where
+    the token changes without one.
 
     Args:
         directory: with the token beside the serving pair.
@@ -45,6 +47,7 @@ class ServedPaths:
         self._directory = directory
         self._now = now
         self._prefix: str | None = None  # None: nothing was read yet, or nothing that can be served
+        self._previous: str | None = None  # None: there is no previous token
         self._former: list[tuple[str, float]] = []
         self._problem: str | None = "the path token was not looked for yet"
 
@@ -61,18 +64,22 @@ class ServedPaths:
     def look(self) -> None:
         """Read the token. One that cannot be used leaves the former paths in service."""
         try:
-            prefix = _read(generation_of(self._directory))
+            generation = generation_of(self._directory)
+            prefix = _read(generation / TOKEN_FILE) or PLAIN
+            previous = _read(generation / PREVIOUS_TOKEN_FILE)
         except (OSError, ValueError) as error:
             self._report(str(error))
             return
-        if prefix == self._prefix:
-            self._problem = None
+        self._problem = None
+        if (prefix, previous) == (self._prefix, self._previous):
             return
-        if self._prefix is not None:
+        if previous is not None or self._previous is not None:
+            self._former.clear()  # the tool says itself for how long the former paths count
+        elif self._prefix is not None:
             self._former.append((self._prefix, self._now() + FORMER_SERVED_SECONDS))
             del self._former[:-FORMER_SERVED_AT_MOST]
-        self._prefix, self._problem = prefix, None
-        log.info("paths served", unguessable=prefix != PLAIN, former_served_seconds=FORMER_SERVED_SECONDS)
+        self._prefix, self._previous = prefix, previous
+        log.info("paths served", unguessable=prefix != PLAIN, previous_served=previous is not None)
 
     def plain(self, path: str) -> str | None:
         """Return the plain path that a requested one stands for, or None if it is not served."""
@@ -86,8 +93,8 @@ class ServedPaths:
     def _served(self) -> list[str]:
         if self._former:
             self._former = [(prefix, until) for prefix, until in self._former if until > self._now()]
-        former = [prefix for prefix, _ in self._former]
-        return former if self._prefix is None else [self._prefix, *former]
+        served = (self._prefix, self._previous, *(prefix for prefix, _ in self._former))
+        return [prefix for prefix in served if prefix is not None]
 
     def _report(self, problem: str) -> None:
         """Log a problem once, not at every look."""
@@ -96,11 +103,14 @@ class ServedPaths:
         self._problem = problem
 
 
-def _read(generation: Path) -> str:
+def _read(file: Path) -> str | None:
+    """Return the prefix that a token file stands for, or None without the file."""
     try:
-        text = (generation / TOKEN_FILE).read_text(encoding="ascii", errors="replace").strip()
+        text = file.read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
+        return None
+    if not text and file.name == PREVIOUS_TOKEN_FILE:
         return PLAIN
     if not TOKEN.fullmatch(text):
-        raise ValueError(f"{TOKEN_FILE} is not a token of 32 to 128 letters, digits, - and _")
+        raise ValueError(f"{file.name} is not a token of 32 to 128 letters, digits, - and _")
     return f"/{text}"

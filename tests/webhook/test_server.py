@@ -22,7 +22,14 @@ from webhook.certwatcher import CertWatcher
 from webhook.clients import ClientNames
 from webhook.listener import ConnectionLimits
 from webhook.metrics import Metrics
-from webhook.paths import FORMER_SERVED_SECONDS, MUTATE_PATH, TOKEN_FILE, VALIDATE_PATH, ServedPaths
+from webhook.paths import (
+    FORMER_SERVED_SECONDS,
+    MUTATE_PATH,
+    PREVIOUS_TOKEN_FILE,
+    TOKEN_FILE,
+    VALIDATE_PATH,
+    ServedPaths,
+)
 from webhook.review import Review, allowed
 from webhook.server import LARGEST_BODY, Decisions, WebhookServer
 
@@ -312,6 +319,26 @@ async def test_the_former_paths_are_served_for_some_minutes_after_a_change(tmp_p
         it.clock += FORMER_SERVED_SECONDS / 2
         assert await served() == [False, True, True]
         it.clock += FORMER_SERVED_SECONDS / 2
+        assert await served() == [False, False, True]
+
+
+async def test_a_previous_token_is_served_for_as_long_as_it_lies_there(tmp_path: Path):
+    async def served() -> list[bool]:
+        it.paths.look()
+        paths = [f"{prefix}{VALIDATE_PATH}" for prefix in ("", f"/{TOKENS[0]}", f"/{TOKENS[1]}")]
+        return [(await it.send(recorded.body("create.json"), path))[0] == 200 for path in paths]
+
+    token, previous = tmp_path / TOKEN_FILE, tmp_path / PREVIOUS_TOKEN_FILE
+    token.write_text(TOKENS[0])
+    previous.write_text("")
+    async with running(tmp_path) as it:
+        assert await served() == [True, True, False]
+        previous.write_text(TOKENS[0])
+        token.write_text(TOKENS[1])
+        assert await served() == [False, True, True]
+        it.clock += 10 * FORMER_SERVED_SECONDS
+        assert await served() == [False, True, True]
+        previous.unlink()
         assert await served() == [False, False, True]
 
 

@@ -3,6 +3,7 @@
 What a user named exactly and cannot have is refused with a reason; what a glob or a selector does not reach is simply not selected.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 from configmapsync.globs import Globs, is_glob
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE
 from configmapsync.reasons import Reason
-from configmapsync.resource import ConfigMapSync, LabelSelector, LabelSelectorRequirement, SelectorOperator
+from configmapsync.resource import ConfigMapSync, LabelSelector, SelectorOperator
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,48 +47,44 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Requirement:
-    """One compiled requirement of a label selector."""
-
-    key: str
-    operator: SelectorOperator
-    values: frozenset[str]
-
-    @classmethod
-    def of(cls, requirement: LabelSelectorRequirement) -> Self:
-        """Compile a requirement of a spec."""
-        return cls(requirement.key, requirement.operator, frozenset(requirement.values))
-
-    def holds(self, labels: Mapping[str, str]) -> bool:
-        """Whether `labels` meet it. As in Kubernetes, NotIn also holds if the label is not there at all."""
-        value = labels.get(self.key)
-        match self.operator:
-            case SelectorOperator.IN:
-                return value is not None and value in self.values
-            case SelectorOperator.NOT_IN:
-                return value is None or value not in self.values
-            case SelectorOperator.EXISTS:
-                return value is not None
-            case SelectorOperator.DOES_NOT_EXIST:
-                return value is None
-
-
-@dataclass(frozen=True, slots=True)
 class Labels:
-    """A compiled label selector; all requirements must hold, and an empty one matches everything."""
+    """A compiled label selector; all requirements must hold, and an empty one matches everything.
 
-    equal: tuple[tuple[str, str], ...]
-    requirements: tuple[Requirement, ...]
+    Attributes:
+        inside: label keys and the values of which each must have one (matchLabels, In).
+        outside: label keys and the values of which each must have none (NotIn); a label that is missing has none.
+        present: label keys that must exist.
+        absent: label keys that must not exist.
+    """
+
+    inside: tuple[tuple[str, frozenset[str]], ...]
+    outside: tuple[tuple[str, frozenset[str]], ...]
+    present: frozenset[str]
+    absent: frozenset[str]
 
     @classmethod
     def of(cls, selector: LabelSelector) -> Self:
-        """Compile a label selector of a spec."""
-        return cls(tuple(selector.match_labels.items()), tuple(map(Requirement.of, selector.match_expressions)))
+        """Compile a label selector of a spec, with one entry for each label key."""
+        inside = {key: frozenset((value,)) for key, value in selector.match_labels.items()}
+        outside: dict[str, frozenset[str]] = {}
+        by_operator: dict[SelectorOperator, set[str]] = defaultdict(set)
+        for requirement in selector.match_expressions:
+            key, values = requirement.key, frozenset(requirement.values)
+            by_operator[requirement.operator].add(key)
+            if requirement.operator is SelectorOperator.IN:
+                inside[key] = inside.get(key, values) & values
+            elif requirement.operator is SelectorOperator.NOT_IN:
+                outside[key] = outside.get(key, values) | values
+        present, absent = by_operator[SelectorOperator.EXISTS], by_operator[SelectorOperator.DOES_NOT_EXIST]
+        return cls(tuple(inside.items()), tuple(outside.items()), frozenset(present), frozenset(absent))
 
     def match(self, labels: Mapping[str, str]) -> bool:
         """Whether `labels` meet all requirements."""
-        return all(labels.get(key) == value for key, value in self.equal) and all(
-            requirement.holds(labels) for requirement in self.requirements
+        return (
+            all(labels.get(key) in values for key, values in self.inside)
+            and labels.keys() >= self.present
+            and self.absent.isdisjoint(labels)
+            and all(labels.get(key) not in values for key, values in self.outside)
         )
 
 

@@ -208,11 +208,11 @@ class Story:
         terminal.refused(
             f"apply --as=dana -f {refused}/without-rights.yaml", 'user "dana" may not get the ConfigMap "credentials"'
         )
-        terminal.say("What was left unsaid is filled in:")
+        terminal.say("Policies that were left out are filled in:")
         terminal.kubectl("get cmsync limits-to-payments -n platform -o jsonpath='{.spec}'")
         terminal.verify(
-            "destinationConfigMapName is filled in",
-            lambda: self._spec("limits-to-payments")["destinationConfigMapName"] == "limits",
+            "deletionPolicy is filled in",
+            lambda: self._spec("limits-to-payments")["deletionPolicy"] == "Delete",
         )
 
     def _spec(self, name: str) -> dict[str, str]:

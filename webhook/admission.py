@@ -99,7 +99,8 @@ class Admission:
         denials = await self._denials(requester, candidate)
         if denials and self._mode is AuthorizationMode.ENFORCE:
             return _refused(review, denials)
-        view = await self._world.view(candidate, self._visible_to(requester))
+        verified = self._mode is AuthorizationMode.ENFORCE
+        view = await self._world.view(candidate, self._visible_to(requester), may_read_source=verified)
         warnings = [str(denial) for denial in denials]
         if errors := admit.judge(candidate, view):
             return _refused(review, errors, warnings)

@@ -47,7 +47,7 @@ RULES = (
     Rule(PLURAL, ("list", "watch"), group=GROUP),
     Rule("namespaces", ("list", "watch")),
     Rule("namespaces", ("get",), why="one that was created a moment ago"),
-    Rule("configmaps", ("get",), why="for warnings: is the source there, is anything in the way?"),
+    Rule("configmaps", ("get",), why="for warnings: is the source there, has it the keys, is anything in the way?"),
 )
 
 CONFIRMED_WITHIN_SECONDS = 3.0
@@ -85,6 +85,16 @@ class SyncRecord:
     )  # until the graph has it; None from the start where it cannot be read, for then it copies nothing
 
 
+class _Keys(msgspec.Struct, rename="camel"):
+    """The keys of a ConfigMap; their values stay undecoded."""
+
+    data: dict[str, msgspec.Raw] | None = None
+    binary_data: dict[str, msgspec.Raw] | None = None
+
+
+_keys_decoder = msgspec.json.Decoder(_Keys)
+
+
 class World:
     """Keeps the view; nothing is known before `synced`."""
 
@@ -99,8 +109,13 @@ class World:
         syncs.on_change(self._sync_changed)
         self.informers: dict[str, Informer[Any]] = {"namespaces": namespaces, "configmapsyncs": syncs}
 
-    async def view(self, candidate: Candidate, visible: Visible) -> View:
+    async def view(self, candidate: Candidate, visible: Visible, *, may_read_source: bool) -> View:
         """Look at everything that one judgement needs.
+
+        Args:
+            candidate: the sync.
+            visible: asks which of some other syncs the requesting user may see.
+            may_read_source: whether the right to get the source was verified, so that warnings may depend on its keys.
 
         Raises:
             ApiError: a name that the cache does not hold could not be confirmed, or a right could not be asked for.
@@ -108,9 +123,11 @@ class World:
         confirmed = await self._confirmed(candidate)
         namespaces = self._known | confirmed if confirmed else self._known
         contested = tuple(self._graph.contested(candidate.sync))
-        seen, source_missing, in_the_way = await asyncio.gather(
+        sync = candidate.sync
+        seen, source_missing, source_keys, in_the_way = await asyncio.gather(
             visible({other for _, other in contested}),
-            self._source_is_missing(candidate.sync.source),
+            self._source_is_missing(sync.source),
+            self._source_keys(sync.source, wanted=may_read_source and bool(sync.spec.keys)),
             self._in_the_way(candidate, namespaces),
         )
         return View(
@@ -120,6 +137,7 @@ class World:
             contested=contested,
             visible=seen,
             source_missing=source_missing,
+            source_keys=source_keys,
             in_the_way=in_the_way,
         )
 
@@ -162,6 +180,17 @@ class World:
             return False  # nobody knows, so there is nothing to warn of
         return False
 
+    async def _source_keys(self, source: NamespacedName, *, wanted: bool) -> frozenset[str] | None:
+        """Read the keys of the source, not its values; None if they are not wanted or cannot be read now."""
+        if not wanted:
+            return None
+        try:
+            answer = await self._connection.request("GET", _config_map_path(source), timeout=LOOKED_WITHIN_SECONDS)
+            content = _keys_decoder.decode(answer)
+        except (ApiError, msgspec.DecodeError):
+            return None
+        return frozenset((*(content.data or ()), *(content.binary_data or ())))
+
     async def _in_the_way(
         self, candidate: Candidate, namespaces: Mapping[str, Namespace]
     ) -> tuple[NamespacedName, ...]:
@@ -203,10 +232,10 @@ def _destinations(
 ) -> Iterator[NamespacedName]:
     """Yield where copies would be written now, those that are named first."""
     selector, named = Selector.of(candidate.sync, protected), candidate.targets.named
-    others = (name for name in namespaces if name not in named) if candidate.targets.open_ended else ()
-    for name in chain(named, others):
-        namespace = namespaces.get(name)
-        if namespace and selector.matches(namespace) and not (namespace.terminating or namespace.disabled):
+    selected = {namespace.name: namespace for namespace in selector.among(namespaces)}
+    for name in chain((name for name in named if name in selected), selected.keys() - named.keys()):
+        namespace = selected[name]
+        if not (namespace.terminating or namespace.disabled):
             yield NamespacedName(name, candidate.sync.destination_name)
 
 

@@ -1,14 +1,18 @@
 """One status from many outcomes: what it says, what it keeps, and that it does not move by itself."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from configmapsync.conditions import MOST_FAILURES, Report, status
+from configmapsync.conditions import MOST_FAILURES, STALLED, Report, status
+from configmapsync.crd import custom_resource_definition
 from configmapsync.planning import Outcome
 from configmapsync.reasons import Reason
-from configmapsync.resource import ConfigMapSyncStatus
-from tests.configmapsync.objects import source
+from configmapsync.resource import ConfigMapSyncStatus, DestinationCounts, read_status
+from tests.configmapsync.objects import source, sync
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -116,6 +120,72 @@ def test_a_transition_gets_a_new_time_and_a_new_reason_alone_does_not() -> None:
 def test_no_namespace_selected_is_ready_and_says_so() -> None:
     assert status(report(), NOW).conditions[0].message == "no namespace is selected"
     assert status(report(FINE[0]), NOW).conditions[0].message == "1 copy is up to date"
+
+
+def test_a_selection_of_keys_that_matches_nothing_is_named_and_the_sync_stays_ready() -> None:
+    keys = sync(keys=[{"key": key} for key in ("a.yaml", "*.yml", "b", "*.yaml", "b*", "?")]).spec.keys
+    made = status(report(*FINE, source=source({"a.yaml": "1"}), keys=keys), NOW)
+
+    assert summary(made)["Ready"] == ("True", "Synced")
+    assert made.conditions[0].message == (
+        'all 3 copies are up to date; spec.keys[1] "*.yml" matches no key of the source; '
+        'spec.keys[2] "b" matches no key of the source; spec.keys[4] "b*" matches no key of the source; and 1 more'
+    )
+
+
+def kstatus(made: ConfigMapSyncStatus, generation: int) -> str:
+    """What kstatus (and with it Helm and Flux) computes of a custom resource."""
+    conditions = {condition.type: condition.status for condition in made.conditions}
+    if made.observed_generation is not None and made.observed_generation != generation:
+        return "InProgress"
+    if conditions.get("Reconciling") == "True":
+        return "InProgress"
+    if conditions.get("Stalled") == "True":
+        return "Failed"
+    return "InProgress" if conditions.get("Ready", "True") != "True" else "Current"
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_kstatus_waits_for_what_may_still_come_and_for_nothing_else(reason: Reason) -> None:
+    made = status(report(verdict=Outcome("", reason, "so it is")), NOW)
+
+    wanted = {Reason.SYNCED: "Current", Reason.SUSPENDED: "Current"} | dict.fromkeys(STALLED, "Failed")
+    assert kstatus(made, 4) == wanted.get(reason, "InProgress")
+    assert kstatus(made, 5) == "InProgress"
+
+
+def test_kstatus_waits_before_the_reconciler_has_looked() -> None:
+    schema = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    created = read_status(schema["properties"]["status"]["default"])
+
+    assert created is not None
+    assert kstatus(created, 1) == "InProgress"
+    assert kstatus(status(report(*FINE, former=created), NOW), 4) == "Current"
+
+
+outcomes = st.lists(st.builds(Outcome, st.sampled_from("abc"), st.sampled_from(Reason), st.just("why")), max_size=30)
+rounds = st.lists(
+    st.tuples(outcomes, outcomes, st.none() | st.builds(Outcome, st.just(""), st.sampled_from(Reason))),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rounds, st.none() | st.integers(0, 3))
+def test_counts_summary_and_failures_never_contradict_each_other(rounds: list[Any], failed_before: int | None) -> None:
+    former = None
+    if failed_before is not None:  # as an older version wrote it beside a verdict
+        former = ConfigMapSyncStatus(destinations=DestinationCounts(desired=3, failed=failed_before), summary="0/3")
+    for written, leftovers, verdict in rounds:
+        former = status(report(*written, leftovers=tuple(leftovers), verdict=verdict, former=former), NOW)
+
+        counts = former.destinations
+        assert len(former.failures) == (min(counts.failed, MOST_FAILURES) if counts else 0)
+        assert former.summary == (f"{counts.synced}/{counts.desired}" if counts else None)
+        if verdict is None:
+            assert counts is not None
+            assert (counts.desired, counts.failed == 0) == (len(written), not former.failures)
 
 
 def test_long_messages_are_cut() -> None:

@@ -15,6 +15,7 @@ from configmapsync.content import (
     abridged,
     choose_keys,
     digest,
+    idle_keys,
     released,
     render,
     satisfied,
@@ -297,3 +298,14 @@ def test_a_name_that_is_no_namespaced_name_is_none(text: str | None) -> None:
 
 def test_a_copy_without_a_readable_policy_is_kept() -> None:
     assert record().deletion_policy is DeletionPolicy.ORPHAN
+
+
+def test_every_selection_of_keys_that_matches_nothing_is_named_by_its_place() -> None:
+    keys = sync(keys=[{"key": key} for key in ("a", "missing", "*.yml", "*.yaml", "b*")]).spec.keys
+
+    assert idle_keys(keys, ["a", "c.yaml"]) == (
+        'spec.keys[1] "missing" matches no key of the source',
+        'spec.keys[2] "*.yml" matches no key of the source',
+        'spec.keys[4] "b*" matches no key of the source',
+    )
+    assert idle_keys((), ["a"]) == ()

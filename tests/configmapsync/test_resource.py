@@ -99,6 +99,14 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
             "spec.metadata.labels[apps.nishaf.info/sync-uid]: Forbidden: is one of the marks",
         ),
         (
+            {"destinationNamespace": "a", "metadata": {"annotations": {"apps.nishaf.info/new": "v"}}},
+            "spec.metadata.annotations[apps.nishaf.info/new]: Forbidden: is one of the marks",
+        ),
+        (
+            {"destinationNamespace": "a", "configMapName": "kube-root-ca.crt"},
+            'spec.configMapName: Forbidden: ConfigMap "kube-root-ca.crt" is written into every namespace',
+        ),
+        (
             {"destinationNamespace": "a", "copyMetadata": {"labels": ["a b"]}},
             'spec.copyMetadata.labels[0]: Invalid value: "a b": must be a key, or a glob',
         ),
@@ -133,6 +141,32 @@ def test_each_mistake_is_told_with_its_path_and_kubernetes_words(spec: dict[str,
 
 def test_every_mistake_is_told_not_the_first() -> None:
     assert len(complaints(destinationNamespace="A", destinationNamespaces=["-"], conflictPolicy="x", nonsense=1)) == 4
+
+
+def test_paths_point_into_the_list_that_the_user_wrote() -> None:
+    keys = [{"key": "x"}, {"key": "x"}, {"key": "y", "as": "z"}, {"key": "z"}]
+
+    assert complaints(destinationNamespaces=["z", "b", "-", "b"]) == complaints(
+        destinationNamespaces=["z", "b", "-", "b"], excludedNamespaces=["q", "a", "a"]
+    )
+    assert complaints(destinationNamespaces=["z", "b", "-", "b"])[0].startswith("spec.destinationNamespaces[2]: ")
+    assert complaints(destinationNamespace="a", keys=keys) == ['spec.keys[3].key: Duplicate value: "z"']
+
+
+def test_globs_that_are_expensive_to_match_are_limited_in_every_list() -> None:
+    fine, much = ["a*b*" * 12] * 5, [f"{number:02}*b{'a' * 48}" for number in range(11)]
+    words = "Too long: globs with ?, or with * elsewhere than at one end, may have 512 characters together"
+
+    for spec in (
+        lambda globs: {"destinationNamespaces": globs},
+        lambda globs: {"destinationNamespace": "a", "excludedNamespaces": globs},
+        lambda globs: {"destinationNamespace": "a", "keys": [{"key": glob} for glob in globs]},
+        lambda globs: {"destinationNamespace": "a", "copyMetadata": {"labels": globs}},
+        lambda globs: {"destinationNamespace": "a", "copyMetadata": {"annotations": globs}},
+    ):
+        assert complaints(**spec(fine)) == []
+        (complaint,) = complaints(**spec(much))
+        assert complaint.endswith(words)
 
 
 def test_exclusion_of_some_is_fine() -> None:

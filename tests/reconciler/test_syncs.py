@@ -64,3 +64,35 @@ def test_a_cached_sync_takes_little_memory() -> None:
 
     assert len(records) == MANY
     assert used / MANY < MOST_BYTES
+
+
+def test_a_spec_is_validated_once_and_not_with_every_event() -> None:
+    former = read(a_sync())
+    selector = former.selector
+    labelled = {"namespace": "team", "name": "sync-0", "uid": "uid-0", "resourceVersion": "2", "finalizers": ["a"]}
+
+    def read_again(**parts: Any) -> SyncRecord:
+        return read_sync(a_sync(**parts), frozenset(), lambda key: former if key == former.key else None)
+
+    same = read_again(metadata=labelled, status=None)
+    assert former.sync is not None
+    assert same.sync is not None
+    assert same.sync.spec is former.sync.spec
+    assert same.selector is selector
+    assert (same.resource_version, same.sync.metadata.finalizers, same.status) == ("2", ("a",), None)
+
+    edited = read_again(spec={"configMapName": "other", "destinationNamespace": "web-0"})
+    recreated = read_again(metadata=labelled | {"uid": "uid-1"})
+    assert edited.sync is not None
+    assert edited.sync.source.name == "other"
+    assert recreated.sync is not None
+    assert recreated.sync.spec is not former.sync.spec
+
+
+def test_an_invalid_spec_stays_invalid_until_it_changes() -> None:
+    former = read(a_sync(spec={"configMapName": "A"}))
+
+    same = read_sync(a_sync(spec={"configMapName": "A"}), frozenset(), lambda _key: former)
+
+    assert same.sync is None
+    assert same.errors is former.errors

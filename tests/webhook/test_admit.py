@@ -253,6 +253,19 @@ def test_nothing_is_warned_of_where_all_is_well():
             "ConfigMap b/cfg exists and is managed by no sync; it is left alone (conflictPolicy: Fail)",
         ),
         (
+            {"keys": [{"key": "a"}, {"key": "*.yml"}]},
+            {"source_keys": frozenset({"a"})},
+            'spec.keys[1] "*.yml" matches no key of the source',
+        ),
+        (
+            {"copyMetadata": {"labels": ["*", "argocd.argoproj.io/instance"]}},
+            {},
+            (
+                'spec.copyMetadata.labels[1]: "argocd.argoproj.io/instance" is in a reserved domain; another tool may prune or change '
+                "the copies because of it"
+            ),
+        ),
+        (
             {"destinationNamespaces": ["x-*", "b*"]},
             {},
             'spec.destinationNamespaces[0]: "x-*" matches no namespace now',

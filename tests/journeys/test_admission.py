@@ -140,6 +140,56 @@ def test_what_is_unset_is_filled_in_and_applying_again_changes_nothing(desk: Des
     assert desk.stored(home, "sync")["metadata"]["generation"] == 1
 
 
+def test_a_diff_after_an_apply_is_empty_and_a_rename_of_the_source_renames_the_copies(desk: Desk) -> None:
+    home, there = desk.namespace(), desk.namespace()
+    keys = [{"key": "z"}, {"key": "a"}, {"key": "z"}]
+    document = sync(home, destinationNamespaces=["x-*", there, "a-*"], excludedNamespaces=["z", "b", "z"], keys=keys)
+    desk.accepted(document)
+
+    assert desk.cluster.kubectl("diff", "-f", "-", input=json.dumps(document), check=False).returncode == 0
+    document["spec"]["configMapName"] = "cfg-7f9k"
+    desk.accepted(document)
+
+    stored = desk.stored(home, "sync")
+    assert stored is not None
+    assert stored["spec"].items() >= document["spec"].items()
+    assert "destinationConfigMapName" not in stored["spec"]
+
+
+def test_no_tool_takes_a_sync_for_done_while_no_reconciler_runs(desk: Desk) -> None:
+    """Helm and kstatus compare the observed generation with the generation; without one, any resource counts as done."""
+    home, there = desk.namespace(), desk.namespace()
+    desk.accepted(sync(home, destinationNamespace=there))
+
+    stored = desk.stored(home, "sync")
+
+    assert stored is not None
+    assert stored["status"] == {"observedGeneration": -1}
+    assert stored["metadata"]["generation"] == 1
+
+
+def test_a_selection_of_keys_that_matches_nothing_is_warned_of(desk: Desk) -> None:
+    home, there = desk.namespace(), desk.namespace()
+    desk.configmap(home)
+    document = sync(home, destinationNamespace=there, keys=[{"key": "a"}, {"key": "*.yml"}, {"key": "b"}])
+
+    output = desk.accepted(document)
+
+    assert 'spec.keys[1] "*.yml" matches no key of the source' in output
+    assert 'spec.keys[2] "b" matches no key of the source' in output
+    assert "spec.keys[0]" not in output
+
+
+def test_an_absurd_number_of_errors_gives_a_short_answer(desk: Desk) -> None:
+    home = desk.namespace()
+    labels = {f"k{number}": "not a value" for number in range(60)}
+
+    output = desk.refused(sync(home, destinationNamespace=home, metadata={"labels": labels}))
+
+    assert "and 40 more" in output
+    assert output.count("a valid label must be") == 20
+
+
 def test_everything_that_is_wrong_with_the_object_is_told_at_once_as_kubectl_tells_it_of_a_deployment(
     desk: Desk,
 ) -> None:

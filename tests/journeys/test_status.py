@@ -39,6 +39,18 @@ def test_kubectl_waits_for_a_sync_and_describes_what_happened(stage: Stage, reco
     assert "1 copy is up to date" in stage.cluster.kubectl("describe", "cmsync", "-n", home, "shown").stdout
 
 
+def test_a_typo_in_the_selected_keys_is_named_beside_ready(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home, data={"app.yaml": "1"})
+    sync = stage.sync(home, destinationNamespace=there, keys=[{"key": "*.yml"}])
+
+    ready = stage.ready_becomes(sync, "True", "Synced")
+    assert ready["message"] == '1 copy is up to date; spec.keys[0] "*.yml" matches no key of the source'
+
+    stage.edit_sync(sync, keys=[{"key": "*.yaml"}])
+    wait_until(lambda: stage.condition(sync)["message"] == "1 copy is up to date")
+
+
 def test_who_looks_after_a_namespace_is_told_there_what_is_in_the_way(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)

@@ -31,9 +31,11 @@ class PlayedWorld:
     protected: frozenset[str] = frozenset()
     looks: int = 0
     known: dict[str, Namespace] = field(default_factory=dict)
+    may_read_source: bool | None = None
 
-    async def view(self, _candidate: Candidate, visible: Any) -> View:
+    async def view(self, _candidate: Candidate, visible: Any, *, may_read_source: bool) -> View:
         self.looks += 1
+        self.may_read_source = may_read_source
         if self.failure:
             raise self.failure
         others: Iterable[NamespacedName] = {other for _, other in self.facts.get("contested", ())}
@@ -88,6 +90,19 @@ async def test_permission_is_judged_before_anything_that_could_reveal_what_exist
     assert fields(response) == ["spec.configMapName", "spec.destinationNamespace"]
     assert "warnings" not in response
     assert world.looks == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "may_read"),
+    [(AuthorizationMode.ENFORCE, True), (AuthorizationMode.WARN, False), (AuthorizationMode.OFF, False)],
+    ids=str,
+)
+async def test_the_keys_of_the_source_are_read_only_after_the_right_to_get_it_was_verified(
+    mode: AuthorizationMode, may_read: bool
+):
+    world = PlayedWorld()
+    await judged(review(), world, mode=mode)
+    assert world.may_read_source is may_read
 
 
 async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():

@@ -186,8 +186,9 @@ class World:
             return None
         try:
             answer = await self._connection.request("GET", _config_map_path(source), timeout=LOOKED_WITHIN_SECONDS)
-            content = _keys_decoder.decode(answer)
-        except (ApiError, msgspec.DecodeError):
+            with decoding("the source"):
+                content = _keys_decoder.decode(answer)
+        except ApiError:
             return None
         return frozenset((*(content.data or ()), *(content.binary_data or ())))
 

@@ -1,7 +1,8 @@
 """Check the words of docstrings, comments, log messages and Markdown.
 
-`make prose` calls it. It reads every tracked `*.py` and `*.md` file, changes none, and prints one
-line for each finding: `PATH:LINE: RULE: TEXT`. Text in backticks is code and is not checked.
+`make prose` calls it. It reads every tracked `*.py` and `*.md` file and prints one line
+for each finding: `PATH:LINE: RULE: TEXT`. It changes no file, and it does not check text
+in backticks, because that is code.
 """
 
 import argparse
@@ -44,10 +45,11 @@ RULES = {
 PRONOUN = re.compile(
     r"\b(?:whoever|nobody|somebody|anybody|everybody|someone|anyone|everyone|no\s+one)\b", re.IGNORECASE
 )
-# "who" is a relative pronoun after a noun. At the start of a sentence, clause or table cell it has
+# `who` is a relative pronoun after a noun. At the start of a sentence, clause or table cell it has
 # no noun.
 # There is no comma in the list, because "administrators, who may ..." is a relative clause too.
-FREE_WHO = re.compile(r"(?:\A\W*|[.;:!?|\u2013\u2014]\s+|[(]|\b(?:and|or|but|that)\s+)(who)\b", re.IGNORECASE)
+CLAUSE_START = r"(?:\A\W*|[.;:!?|\u2013\u2014]\s+|[(]|\b(?:and|or|but|that)\s+)"
+FREE_WHO = re.compile(CLAUSE_START + r"(who)\b", re.IGNORECASE)
 TELL = re.compile(r"\b(?:tell|tells|told|telling)\b", re.IGNORECASE)
 SENTENCE_END = re.compile(r"[.!?](?=\s|\Z)")
 ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf)\.", re.IGNORECASE)
@@ -58,6 +60,9 @@ FENCE = re.compile(r"\s*(```+|~~~+)")
 REFERENCE_LINK = re.compile(r"\s*\[[^\]]+\]:\s")
 # The formatter does not count these comments either.
 PRAGMA = re.compile(r"\s*#\s*(?:noqa|type:|pragma:|pylint:|pyright:|ruff:).*$")
+
+
+Lines = Sequence[str]
 
 
 @dataclass(frozen=True, order=True)
@@ -146,7 +151,7 @@ def findings_in_markdown(path: str, source: str) -> list[Finding]:
     return sorted(set(found))
 
 
-def _findings_in_docstring(path: str, lines: Sequence[str], node: ast.Constant) -> Iterator[Finding]:
+def _findings_in_docstring(path: str, lines: Lines, node: ast.Constant) -> Iterator[Finding]:
     text = lines[node.lineno - 1 : node.end_lineno]
     first = text[0].encode()[node.col_offset :].decode()
     body = [first.lstrip("rRuUbBfF").strip("\"'"), *text[1:]]
@@ -155,7 +160,7 @@ def _findings_in_docstring(path: str, lines: Sequence[str], node: ast.Constant) 
         yield from paragraph.findings(path)
 
 
-def _findings_in_module_docstring(path: str, lines: Sequence[str], node: ast.Constant) -> Iterator[Finding]:
+def _findings_in_module_docstring(path: str, lines: Lines, node: ast.Constant) -> Iterator[Finding]:
     text = CODE_SPAN.sub("code", ABBREVIATION.sub("", str(node.value)))
     sentences = len(SENTENCE_END.findall(text))
     if sentences > MODULE_DOCSTRING_SENTENCES and path not in LONG_MODULE_DOCSTRINGS:
@@ -288,12 +293,11 @@ def statistics(findings: Iterable[Finding]) -> str:
     columns = [sum(counts[folder, rule] for folder in folders) for rule in RULES]
     table.append(["all", *map(str, columns), str(sum(columns))])
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in table
-    )
+    rendered = []
+    for head, *cells in table:
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        rendered.append("  ".join([head.ljust(widths[0]), *padded]))
+    return "\n".join(rendered)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -303,8 +307,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Check the words of docstrings, comments, log messages and Markdown.",
         epilog="rules: " + "; ".join(f"{rule}: {advice}" for rule, advice in RULES.items()),
     )
-    parser.add_argument("--only", nargs="+", default=[], metavar="FOLDER", help="check only these folders or files")
-    parser.add_argument("--statistics", action="store_true", help="print counts by rule and top-level folder")
+    only_help = "check only these folders or files"
+    parser.add_argument("--only", nargs="+", default=[], metavar="FOLDER", help=only_help)
+    statistics_help = "print counts by rule and top-level folder"
+    parser.add_argument("--statistics", action="store_true", help=statistics_help)
     options = parser.parse_args(arguments)
     findings = list(findings_in(tracked_files(options.only)))
     if options.statistics:

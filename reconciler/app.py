@@ -28,6 +28,7 @@ from reconciler.authorization import Authorization
 from reconciler.caches import Caches
 from reconciler.controller import Controller
 from reconciler.copy_events import CopyEvents
+from reconciler.deciding import Decider
 from reconciler.fights import Fights
 from reconciler.leadership import Leadership, candidacy
 from reconciler.metrics import Metrics, WorkQueueMetrics
@@ -121,6 +122,7 @@ class App:
         self.standing = Standing(self._now, self.metrics.propagated)
         self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
         self.caches = Caches(connection, settings.protected(), chance)
+        self.decider = Decider(self.caches.grants, self.queue.add)
         self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
         self.copy_events = CopyEvents(self.events, self.caches.standing_at, self._now)
         self.fights = Fights(
@@ -156,7 +158,7 @@ class App:
         orphans = Orphans(connection, self.caches, self._now, settings.orphan_grace)
         reconciler = Reconciler(
             caches=self.caches,
-            observer=Observer(self.caches, self._sources, authorization, self.queue.add),
+            observer=Observer(self.caches, self._sources, authorization, self.decider.decided),
             authorization=authorization,
             fights=self.fights,
             orphans=orphans,
@@ -169,7 +171,7 @@ class App:
         self._connect(registry)
 
     def _connect(self, registry: CollectorRegistry) -> None:
-        Triggers(self.caches, self.queue, self.applier, self.standing).connect()
+        Triggers(self.caches, self.queue, self.applier, self.standing, self.decider).connect()
         observe_watches(registry, self.caches.all, self._now)
         observe(registry, self.queue, self.controller, self.applier, self.standing)
         for informer in self.caches.all.values():
@@ -188,6 +190,7 @@ class App:
             tasks = [background.create_task(informer.run(), name=name) for name, informer in self.caches.all.items()]
             tasks.append(background.create_task(self.events.run(), name="events"))
             tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
+            tasks.append(background.create_task(self.decider.run(), name="decider"))
             work = background.create_task(self._work(), name="work")
             await stop.wait()
             self.queue.shutdown()

@@ -18,9 +18,9 @@ import msgspec
 
 from configmapsync.content import CopyRecord
 from configmapsync.fights import Owner
+from configmapsync.grants import Grants
 from configmapsync.names import API_VERSION, GROUP, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
 from configmapsync.selection import Namespace
-from configmapsync.topology import Graph
 from kube.api_server import ApiServer
 from kube.connection import ACCEPT_METADATA
 from kube.informer import Informer
@@ -65,7 +65,6 @@ class Caches:
     def __init__(self, connection: ApiServer, protected: frozenset[str], chance: random.Random) -> None:
         self.protected = protected
         self.obstacles = Obstacles()
-        self.entangled: set[NamespacedName] = set()  # syncs whose right to write a place depends on other syncs
         self.syncs: Informer[SyncRecord] = Informer(
             connection,
             SYNCS_PATH,
@@ -91,8 +90,8 @@ class Caches:
         self.versions: Informer[ConfigMapVersion] = Informer(
             connection, CONFIGMAPS_PATH, decode=self._read_wanted_version, accept=ACCEPT_METADATA, rng=chance
         )
-        self.graph = Graph(protected)
-        self.syncs.on_change(self._keep_graph)
+        self.grants = Grants(protected)
+        self.syncs.on_change(self._keep_grants)
         self._namespace_views: dict[str, Namespace] = {}
         self.namespaces.on_change(self._keep_namespace_view)
 
@@ -169,24 +168,24 @@ class Caches:
         key = NamespacedName(version.namespace, version.name)
         return version if key in self.obstacles or self.syncs_of_source(key) else None
 
-    def yields(self, copy: CopyRecord) -> bool:
+    def must_release(self, copy: CopyRecord) -> bool:
         """Whether the sync that `copy` belongs to has to leave its place."""
         owners = self.syncs.by_index(BY_SYNC_UID, copy.sync_uid)
-        return any(self.graph.yields(owner.key, copy.key) for owner in owners)
+        return any(self.grants.must_release(owner.key, copy.key) for owner in owners)
 
-    def _keep_graph(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
+    def _keep_grants(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
         if new is not None and new.sync is not None:
-            self.graph.put(new.sync)
+            self.grants.put(new.sync)
         elif (gone := new or old) is not None:
-            self.graph.remove(gone.key)
+            self.grants.remove(gone.key)
 
     def _keep_namespace_view(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:
             self._namespace_views[new.name] = new.view
-            self.graph.put_namespace(new.view)
+            self.grants.put_namespace(new.view)
         elif old is not None:
             del self._namespace_views[old.name]
-            self.graph.remove_namespace(old.name)
+            self.grants.remove_namespace(old.name)
 
 
 class Obstacles:

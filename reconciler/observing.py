@@ -4,12 +4,12 @@
 would be done. Nothing here may write.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from configmapsync.content import SourceObject
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Observed, Outcome, Plan, Refusal, abandon, plan
+from configmapsync.planning import Observed, Outcome, Plan, abandon, plan
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from reconciler.caches import Caches
@@ -28,7 +28,11 @@ class Observer:
     """Looks at the caches, and reads what they do not hold."""
 
     def __init__(
-        self, caches: Caches, sources: Sources, authorization: Denials, wake: Callable[[NamespacedName], None]
+        self,
+        caches: Caches,
+        sources: Sources,
+        authorization: Denials,
+        decided: Callable[[NamespacedName], Awaitable[None]],
     ) -> None:
         """Put the parts together.
 
@@ -36,12 +40,12 @@ class Observer:
             caches: what is known of the cluster.
             sources: the content of sources.
             authorization: what named service accounts lack.
-            wake: has another sync looked at, because this one concerns it.
+            decided: returns when the graph knows which claims of a sync count.
         """
         self._caches = caches
         self._sources = sources
         self._authorization = authorization
-        self._wake = wake
+        self._decided = decided
 
     async def plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
         """Look, and decide: the source as it was read, and everything that is to be done.
@@ -52,6 +56,7 @@ class Observer:
         if record.sync is None:
             return None, self._plan_unreadable(record)
         denied, source = await self._read(record.sync)
+        await self._decided(record.key)
         observed = Observed(  # no await from here on: this is one moment
             sync=record.sync,
             source=source,
@@ -61,8 +66,8 @@ class Observer:
             is_living=self._caches.is_living,
             foreign_at=self._caches.obstacles.at,
             denied=denied,
-            refused=self._refusals(record.sync),
-            yields=self._caches.yields,
+            refused=self._caches.grants.refusals(record.key),
+            yields=self._caches.must_release,
             protected=self._caches.protected,
         )
         return source, plan(observed)
@@ -78,17 +83,6 @@ class Observer:
             return None, None
         denied = await self._authorization.denial(sync)
         return denied, None if denied else await self._sources.read(sync.source)
-
-    def _refusals(self, sync: ConfigMapSync) -> Mapping[NamespacedName, Refusal]:
-        """Where an older sync or a loop is in the way. Who is entangled with others looks again when any sync or namespace changes."""
-        entangled = self._caches.graph.entangled_with(sync)
-        if not entangled:
-            self._caches.entangled.discard(sync.key)
-            return {}
-        for other in entangled - self._caches.entangled:
-            self._wake(other)  # it does not know of this one yet
-        self._caches.entangled |= entangled | {sync.key}
-        return self._caches.graph.refusals(sync)
 
     def _plan_unreadable(self, record: SyncRecord) -> Plan:
         """A spec nobody can read: its copies stay, unless it is being deleted; then each goes as its own mark says."""

@@ -108,7 +108,6 @@ class Reconciler:
         """The sync is gone. Its finalizer has seen to its copies; where that was removed by force, they are handled in time."""
         self._reporter.forget(key)
         self._caches.obstacles.retain(key, ())
-        self._caches.entangled.discard(key)
         if not self._caches.orphans_of(key):
             self._applier.forget(key)
             self._fights.forget(key)

@@ -13,6 +13,7 @@ from kube.workqueue import WorkQueue
 from reconciler.applier import Applier
 from reconciler.caches import BY_SYNC_UID, Caches, NamespaceRecord
 from reconciler.configmaps import ConfigMapVersion
+from reconciler.deciding import Decider
 from reconciler.standing import Standing
 from reconciler.syncs import SyncRecord
 
@@ -20,11 +21,19 @@ from reconciler.syncs import SyncRecord
 class Triggers:
     """Connects the caches to the queue."""
 
-    def __init__(self, caches: Caches, queue: WorkQueue[NamespacedName], applier: Applier, standing: Standing) -> None:
+    def __init__(
+        self,
+        caches: Caches,
+        queue: WorkQueue[NamespacedName],
+        applier: Applier,
+        standing: Standing,
+        decider: Decider,
+    ) -> None:
         self._caches = caches
         self._queue = queue
         self._applier = applier
         self._standing = standing
+        self._decider = decider
         self._log = structlog.get_logger("triggers").bind()
 
     def connect(self) -> None:
@@ -42,7 +51,7 @@ class Triggers:
         self._wake(record.key, "sync", record.key)
         if old is None or new is None or _intent(old) != _intent(new):
             self._applier.release(record.key)  # an edit is a person's wish to see it tried now
-            self._wake_entangled(record.key)
+            self._decider.changed()
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
         """A copy was edited, deleted, un-marked or made: its sync by name and by UID, and whoever wants its place."""
@@ -78,12 +87,7 @@ class Triggers:
         for sync in self._caches.syncs_that_may_serve(namespace.name):
             if _makes_a_difference(sync, before, after):
                 self._wake_namespace(sync, namespace)
-        self._wake_entangled(NamespacedName("", namespace.name))
-
-    def _wake_entangled(self, changed: NamespacedName) -> None:
-        """What keeps a sync out somewhere, an older sync or a loop, may begin or be over with any change of a sync or namespace."""
-        for sync in self._caches.entangled:
-            self._wake(sync, "rival", changed)
+        self._decider.changed()
 
     def _wake_namespace(self, sync: SyncRecord, namespace: Namespace) -> None:
         if sync.sync is not None:

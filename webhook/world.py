@@ -17,6 +17,7 @@ import structlog
 
 from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import MOST_ERRORS
+from configmapsync.graph import Graph
 from configmapsync.names import (
     API_VERSION,
     GROUP,
@@ -28,7 +29,6 @@ from configmapsync.names import (
 )
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
 from configmapsync.selection import Namespace, Selector
-from configmapsync.topology import Graph
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import ApiError, NotFound
 from kube.informer import Informer

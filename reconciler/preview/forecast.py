@@ -86,9 +86,8 @@ class Forecaster:
     def __init__(self, draft: Draft, authorization: Denials, protected: frozenset[str], chance: random.Random) -> None:
         self.caches = Caches(draft, protected, chance)
         self._draft = draft
-        self._observer = Observer(
-            self.caches, Sources(draft, self.caches.versions, SOURCE_BYTES), authorization, lambda _sync: None
-        )
+        sources = Sources(draft, self.caches.versions, SOURCE_BYTES)
+        self._observer = Observer(self.caches, sources, authorization, self._decided)
         self._version = FIRST_DRAFTED_VERSION
 
     async def read(self) -> None:
@@ -136,6 +135,11 @@ class Forecaster:
             self.put(step.write.key, step.after)
         prospect.steps += steps
         return bool(steps)
+
+    async def _decided(self, _sync: NamespacedName) -> None:
+        """Decide which claims of all syncs count."""
+        for _ in self.caches.grants.decide():
+            pass
 
     async def _plan(self, prospect: Prospect) -> Plan:
         if prospect.record is None:

@@ -1,0 +1,78 @@
+"""Sets of namespaces as integers: one bit for each namespace.
+
+A sync with a glob may select thousands of namespaces, and thousands of such syncs may exist. As integers, 10,000 sets over
+5,000 namespaces need 6 MB, and the intersection of two sets takes less than a microsecond. `graph.py` keeps the numbers.
+"""
+
+from collections.abc import Iterable, Iterator
+
+NamespaceSet = int  # bit n is set if the namespace with the number n is in the set
+
+FEW = 16  # so few bits are found fastest one by one
+
+
+class NamespaceNumbers:
+    """Gives each namespace a number."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._numbers: dict[str, int] = {}
+        self._names: list[str] = []  # by number; empty for a number that is free
+        self._free: list[int] = []
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str, *, reuse: bool = True) -> None:
+        """Number a namespace.
+
+        Args:
+            name: the namespace.
+            reuse: whether the number of a removed namespace may be taken. The caller knows whether older sets still hold it.
+        """
+        if name in self._numbers:
+            return
+        if reuse and self._free:
+            number = self._free.pop()
+            self._names[number] = name
+        else:
+            number = len(self._names)
+            self._names.append(name)
+        self._numbers[name] = number
+
+    def remove(self, name: str) -> None:
+        """Free the number of a namespace."""
+        number = self._numbers.pop(name, None)
+        if number is not None:
+            self._names[number] = ""
+            self._free.append(number)
+
+    def single(self, name: str) -> NamespaceSet:
+        """Return the set of one namespace; the empty set if it has no number."""
+        number = self._numbers.get(name)
+        return 0 if number is None else 1 << number
+
+    def of(self, names: Iterable[str]) -> NamespaceSet:
+        """Return the set of those namespaces that have a number."""
+        found = 0
+        for name in names:
+            found |= self.single(name)
+        return found
+
+    def names(self, members: NamespaceSet) -> Iterator[str]:
+        """Yield the namespaces of a set; numbers that were freed since are skipped."""
+        for number in _numbers_in(members):
+            if number < len(self._names) and (name := self._names[number]):
+                yield name
+
+
+def _numbers_in(members: NamespaceSet) -> Iterator[int]:
+    if members.bit_count() <= FEW:
+        while members:
+            lowest = members & -members
+            yield lowest.bit_length() - 1
+            members ^= lowest
+        return
+    for position, byte in enumerate(members.to_bytes((members.bit_length() + 7) // 8, "little")):
+        if byte:
+            for bit in range(8):
+                if byte >> bit & 1:
+                    yield 8 * position + bit

@@ -9,7 +9,7 @@ the number of syncs. `grants.py` and `graph.py` choose which syncs are decided t
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from configmapsync.names import NamespacedName
@@ -26,19 +26,22 @@ Age = tuple[datetime, NamespacedName]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The part of a sync that concerns other syncs."""
+    """The part of a sync that concerns other syncs. Two nodes are equal if they claim the same."""
 
     key: NamespacedName
     source: Place
     destination_name: str
-    selector: Selector
+    selection: object
+    selector: Selector = field(compare=False)
     age: Age
 
     @classmethod
     def of(cls, sync: ConfigMapSync, protected: frozenset[str]) -> "Node":
         """Return the node of a sync whose defaults are filled in."""
         age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, sync.key)
-        return cls(sync.key, sync.source, sync.destination_name, Selector.of(sync, protected), age)
+        selector = Selector.of(sync, protected)
+        selection = (selector.exact_names, selector.globs.patterns, selector.labels, selector.excluded.patterns)
+        return cls(sync.key, sync.source, sync.destination_name, selection, selector, age)
 
 
 @dataclass(frozen=True, slots=True)

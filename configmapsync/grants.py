@@ -20,12 +20,13 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
 
 STEPS_AT_ONCE = 500  # a few milliseconds
+NAMESPACES_PER_STEP = 20  # that a sync is compared with
 MAX_SCANS = 32  # of all open-ended syncs of one name; after that they all belong to the component
 
 ALONE = (0, 0, None)  # the standing of a sync whose places no other sync claims
 
 Keys = set[NamespacedName]
-Steps = Generator[None]
+Steps = Generator[int]  # yields the cost of each step
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,9 @@ class Grants:
         steps = 0
         while self._undecided:
             asked = next((key for key in first if key in self._undecided), None)
-            for _ in self._decide_component(asked or next(iter(self._undecided))):
-                self.steps += 1
-                steps += 1
+            for cost in self._decide_component(asked or next(iter(self._undecided))):
+                self.steps += cost
+                steps += cost
                 if steps >= STEPS_AT_ONCE:
                     yield self._take_news()
                     steps = 0
@@ -162,7 +163,7 @@ class Grants:
             self._undecided.update(dict.fromkeys(component.decisions))
 
     def _decide_component(self, key: NamespacedName) -> Steps:
-        yield
+        yield 1
         node = self.graph.nodes.get(key)
         if node is None:
             self._forget(key)
@@ -183,7 +184,7 @@ class Grants:
 
     def _decisions(
         self, members: list[Node], reach: dict[NamespacedName, NamespaceSet]
-    ) -> Generator[None, None, _Component]:
+    ) -> Generator[int, None, _Component]:
         """Grant the claims of all members, oldest first."""
         component, numbers = _Component(), self.graph.numbers
         claimed: defaultdict[str, NamespaceSet] = defaultdict(int)
@@ -193,17 +194,17 @@ class Grants:
             component.disputed[name] |= claimed[name] & reach[node.key]
             claimed[name] |= reach[node.key]
             sources[node.source.name] |= numbers.single(node.source.namespace)
-            yield
+            yield 1
         allocation = Allocation(numbers, sources)
         for node in members:
             decision = component.decisions[node.key] = allocation.grant(node, reach[node.key])
-            yield
+            yield 1
             for namespace in numbers.names(decision.granted & component.disputed[node.destination_name]):
                 component.writers[Place(namespace, node.destination_name)] = node.key
-                yield
+                yield 1
         return component
 
-    def _moved(self, members: list[Node], component: _Component) -> Generator[None, None, dict[str, NamespaceSet]]:
+    def _moved(self, members: list[Node], component: _Component) -> Generator[int, None, dict[str, NamespaceSet]]:
         """Return, for each ConfigMap name, the namespaces whose copy another sync than before was granted."""
         former = {id(known): known for node in members if (known := self._components.get(node.key)) is not None}
         moved: defaultdict[str, NamespaceSet] = defaultdict(int)
@@ -211,7 +212,7 @@ class Grants:
             for place, writer in known.writers.items():
                 if component.writers.get(place, writer) != writer:
                     moved[place.name] |= self.graph.numbers.single(place.namespace)
-                yield
+                yield 1
         return moved
 
     def _install(self, members: list[Node], component: _Component, moved: dict[str, NamespaceSet]) -> Steps:
@@ -223,7 +224,7 @@ class Grants:
             contested = component.decisions[node.key].contested
             if standing != self._standings.get(node.key, ALONE) or contested & moved.get(node.destination_name, 0):
                 changed.add(node.key)
-            yield
+            yield 1
         self._components.update(dict.fromkeys(standings, component))
         self._standings.update(standings)
         self._news.changed.update(changed)
@@ -266,8 +267,8 @@ class _Gathering:
             leads_on = self._has_readers(node) and (yield from self._is_copied_to(node.source))
             if len(self.members) == 1 and not rivals and not leads_on:
                 return  # most syncs: its copies concern no other sync
-            reach = self.reach[node.key] = yield from self._graph.reach(node)
-            yield
+            reach = self.reach[node.key] = yield from self._reach_of(node)
+            yield 1
             if rivals:
                 yield from self._add_claimants(node.destination_name, reach)
             if leads_on:
@@ -304,37 +305,43 @@ class _Gathering:
         self._explored[name] |= new
         for namespace in self._among(self._graph.exact.named(name), new):
             for node in list(self._graph.exact.named(name).get(namespace, {}).values()):
-                yield
-                if node.key not in self.members and (yield from self._graph.reach(node)) & new:
+                yield 1
+                if node.key not in self.members and (yield from self._reach_of(node)) & new:
                     self._add(node)
         self._scans[name] += 1
         for node in list(self._graph.open_ended.get(name, {}).values()):
             if node.key not in self.members:
-                yield
-                if (yield from self._graph.reach(node)) & new or self._scans[name] > MAX_SCANS:
+                yield 1
+                if (yield from self._reach_of(node)) & new or self._scans[name] > MAX_SCANS:
                     self._add(node)
 
     def _add_readers(self, name: str, namespaces: NamespaceSet) -> Steps:
         """Add the syncs that read one of these ConfigMaps and whose own copies are sources: the others end no loop."""
         for namespace in self._among(self._graph.readers.named(name), namespaces):
             for reader in list(self._graph.readers.named(name).get(namespace, {}).values()):
-                yield
+                yield 1
                 if self._has_readers(reader):
                     self._add(reader)
 
-    def _is_copied_to(self, place: Place) -> Generator[None, None, bool]:
+    def _is_copied_to(self, place: Place) -> Generator[int, None, bool]:
         """Return whether any sync claims a place."""
         single = self._graph.numbers.single(place.namespace)
         for node in list(self._graph.exact.at(place).values()):
-            if (yield from self._graph.reach(node)) & single:
+            if (yield from self._reach_of(node)) & single:
                 return True
         if place.name not in self._open_ended_reach:
             reach = 0
             for node in list(self._graph.open_ended.get(place.name, {}).values()):
-                yield
-                reach |= yield from self._graph.reach(node)
+                yield 1
+                reach |= yield from self._reach_of(node)
             self._open_ended_reach[place.name] = reach
         return bool(self._open_ended_reach[place.name] & single)
+
+    def _reach_of(self, node: Node) -> Generator[int, None, NamespaceSet]:
+        if not self._graph.knows_reach(node):
+            self._graph.reach(node)
+            yield 1 + self._graph.namespace_count // NAMESPACES_PER_STEP
+        return self._graph.reach(node)
 
     def _among(self, spaces: Collection[str], namespaces: NamespaceSet) -> list[str]:
         """Return the namespaces of an index that are in a set, at the cost of the smaller of the two."""

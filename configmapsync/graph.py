@@ -6,7 +6,7 @@ answer after a bounded number of looks; `grants.py` decides about all syncs for 
 """
 
 from collections import defaultdict, deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from configmapsync.allocation import Allocation, Node, Place
 from configmapsync.names import NamespacedName
@@ -64,7 +64,6 @@ class Graph:
             set
         )  # a namespace -> `exact` syncs that name it
         self._reach: dict[NamespacedName, NamespaceSet] = {}  # computed when first asked for, then kept right
-        self._changed_meanwhile: dict[str, NamespaceSet] = {}  # namespaces that changed while a reach is computed
 
     def put(self, sync: ConfigMapSync) -> None:
         """Add or replace a sync. A sync that is being deleted writes no more and counts as gone."""
@@ -134,24 +133,25 @@ class Graph:
                 if self.reaches(node, place.namespace):
                     yield node
 
-    def reach(self, node: Node) -> Generator[None, None, NamespaceSet]:
-        """Compute the existing namespaces that a sync copies to, one namespace a step. Only one computation may run at a time."""
-        known = self._reach.get(node.key)
-        if known is not None and self.nodes.get(node.key) is node:
-            return known
-        self._changed_meanwhile.clear()
-        reach = 0
-        for name in list(self._namespaces) if node.selector.open_ended else node.selector.exact_names:
-            if name in self._namespaces and self.reaches(node, name):
-                reach |= self.numbers.single(name)
-            yield
-        for name, former in self._changed_meanwhile.items():
-            reach &= ~former
-            if name in self._namespaces and self.reaches(node, name):
-                reach |= self.numbers.single(name)
+    def knows_reach(self, node: Node) -> bool:
+        """Return whether the answer of `reach` costs nothing."""
+        return node.key in self._reach and self.nodes.get(node.key) is node
+
+    def reach(self, node: Node) -> NamespaceSet:
+        """Return the existing namespaces that a sync copies to. The first answer costs a look at each of them."""
+        if self.knows_reach(node):
+            return self._reach[node.key]
+        self.looks += len(self._namespaces) if node.selector.open_ended else len(node.selector.exact_names)
+        selected = node.selector.among(self._namespaces)
+        reach = self.numbers.of(namespace.name for namespace in selected if _able(namespace))
         if self.nodes.get(node.key) is node:
             self._reach[node.key] = reach
         return reach
+
+    @property
+    def namespace_count(self) -> int:
+        """How many namespaces there are."""
+        return len(self._namespaces)
 
     def cycle_through(self, sync: ConfigMapSync) -> Path | None:
         """Return the loop that `sync` would close: from its source, step by step, back to it; None if there is none.
@@ -240,7 +240,7 @@ class Graph:
     def _namespace_changed(self, name: str, *, came_or_went: bool) -> list[NamespacedName]:
         """Put a namespace into the sets that hold it now, and take it out of the others; returns the syncs concerned."""
         changed: list[NamespacedName] = []
-        single = self._changed_meanwhile[name] = self.numbers.single(name)
+        single = self.numbers.single(name)
         if came_or_went:
             for key in self._naming.get(name, ()):
                 self._reach.pop(key, None)  # a few names, quickly looked up again

@@ -52,10 +52,13 @@ class NamespaceNumbers:
 
     def of(self, names: Iterable[str]) -> NamespaceSet:
         """Return the set of those namespaces that have a number."""
-        found = 0
+        found = bytearray()
         for name in names:
-            found |= self.single(name)
-        return found
+            if (number := self._numbers.get(name)) is not None:
+                if number >= 8 * len(found):
+                    found.extend(bytes(number // 8 + 1 - len(found)))
+                found[number // 8] |= 1 << number % 8
+        return int.from_bytes(found, "little")
 
     def names(self, members: NamespaceSet) -> Iterator[str]:
         """Yield the namespaces of a set; numbers that were freed since are skipped."""

@@ -1,7 +1,7 @@
 """The rules that need only the object: all of them are checked, and every error comes back, not the first.
 
 Single fields were checked when the resource was read (`resource.py`); here stand the rules that a pattern cannot say. The webhook asks them at
-`kubectl apply`, the reconciler asks them again of whatever came another way. Rules over several syncs are `topology.py`'s.
+`kubectl apply`, the reconciler asks them again of whatever came another way. Rules over several syncs are `graph.py`'s.
 """
 
 import re

@@ -8,7 +8,7 @@ the number of syncs. `grants.py` and `graph.py` choose which syncs are decided t
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -140,7 +140,7 @@ class Allocation:
         return f"would close a loop: {spelled_path([node.source, *reversed(way)], [True, *reversed(shown)])}"
 
 
-def spelled_path(way: list[Place], shown: list[bool]) -> str:
+def spelled_path(way: Sequence[Place], shown: Sequence[bool]) -> str:
     """Join the steps of a loop with arrows; steps in a row that are not shown are counted."""
     words: list[str] = []
     hidden = 0

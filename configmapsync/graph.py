@@ -16,6 +16,7 @@ from configmapsync.selection import Namespace
 
 MAX_CONTESTED = 32  # contested destinations that are reported for one sync
 MAX_LOOKS = 10_000  # at other syncs, for one question of the webhook: some ten milliseconds
+MAX_CLAIMANTS = 1_000  # that are compared for one question of the webhook: some ten milliseconds more
 
 Path = tuple[Place, ...]
 Nodes = dict[NamespacedName, Node]
@@ -177,8 +178,8 @@ class Graph:
     def contested(self, sync: ConfigMapSync, most: int = MAX_CONTESTED) -> list[tuple[Place, NamespacedName]]:
         """Return destinations of `sync` that another sync may write, each with that sync; those named exactly come first.
 
-        The former version of the sync is ignored. The answer is exact for what MAX_LOOKS looks at other syncs find, and
-        may miss contested destinations after that; the reconciler finds all of them.
+        The former version of the sync is ignored. The answer is exact up to MAX_LOOKS and MAX_CLAIMANTS. Beyond them it is
+        an estimate from the nearest syncs; the reconciler decides exactly.
         """
         node = Node.of(sync, self.protected)
         limit = self.looks + MAX_LOOKS
@@ -226,7 +227,7 @@ class Graph:
         claims: dict[NamespacedName, tuple[Node, list[Place]]] = {}
         waiting = deque(places)
         seen = set(waiting)
-        while waiting and self.looks <= limit:
+        while waiting and self.looks <= limit and len(claims) < MAX_CLAIMANTS:
             place = waiting.popleft()
             for claimant in self.claimants(place, limit):
                 if claimant.key == ignored:

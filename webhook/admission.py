@@ -12,9 +12,9 @@ import structlog
 
 from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError, forbidden, to_status
-from configmapsync.names import KIND, NamespacedName
+from configmapsync.names import KIND
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
-from configmapsync.rights import right_to_see, rights_needed, rights_to_drop
+from configmapsync.rights import Right, rights_needed, rights_to_drop
 from configmapsync.selection import Selector
 from configmapsync.targets import targets_of
 from configmapsync.validation import validate
@@ -25,7 +25,7 @@ from webhook.authorization import Authorizer, Requester, shortened
 from webhook.limits import ReviewSlots, TooManyReviewsError
 from webhook.review import MalformedReviewError, Review, UnreadableSpecError, allowed, denied, failure
 from webhook.settings import AuthorizationMode
-from webhook.world import Visible, World
+from webhook.world import Held, World
 
 log = structlog.stdlib.get_logger()
 
@@ -100,7 +100,7 @@ class Admission:
         if denials and self._mode is AuthorizationMode.ENFORCE:
             return _refused(review, denials)
         verified = self._mode is AuthorizationMode.ENFORCE
-        view = await self._world.view(candidate, self._visible_to(requester), may_read_source=verified)
+        view = await self._world.view(candidate, self._held_by(requester), may_read_source=verified)
         warnings = [str(denial) for denial in denials]
         if errors := admit.judge(candidate, view):
             return _refused(review, errors, warnings)
@@ -130,16 +130,15 @@ class Admission:
         denials = await self._authorizer.denials(requester, candidate.sync, needs)
         return [forbidden(denial.path, denial.message) for denial in denials]
 
-    def _visible_to(self, requester: Requester) -> Visible:
-        """Return the question which of some other syncs the user may be told of."""
+    def _held_by(self, requester: Requester) -> Held:
+        """Return the question which of some rights the user has."""
 
-        async def visible(others: Iterable[NamespacedName]) -> frozenset[NamespacedName]:
+        async def held(rights: Iterable[Right]) -> frozenset[Right]:
             if self._mode is AuthorizationMode.OFF:
-                return frozenset(others)
-            rights = {right_to_see(other): other for other in others}
-            return frozenset(rights[right] for right in await self._authorizer.may(requester, rights))
+                return frozenset(rights)
+            return frozenset(await self._authorizer.may(requester, rights))
 
-        return visible
+        return held
 
 
 def _former(review: Review) -> ConfigMapSync | None:

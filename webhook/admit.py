@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
+from configmapsync.allocation import spelled_path
 from configmapsync.content import idle_keys
 from configmapsync.defaulting import default_document
 from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
@@ -24,6 +25,9 @@ JUDGED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
 TOLD_AT_MOST = 8
 
 
+Contest = tuple[NamespacedName, NamespacedName]  # a destination, and the other sync that writes it
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What may be known of the world for one judgement.
@@ -34,6 +38,7 @@ class View:
         cycle: the ConfigMaps of a loop that the sync would close, or None.
         contested: destinations that another sync writes, with that sync.
         visible: those of the other syncs that the requesting user may see.
+        readable: those steps of the loop that the requesting user may read.
         source_missing: whether the source ConfigMap is known not to be there.
         source_keys: the keys of the source; None if they were not read.
         in_the_way: destinations where a ConfigMap stands that no sync manages.
@@ -42,8 +47,9 @@ class View:
     namespaces: Mapping[str, Namespace]
     protected: frozenset[str]
     cycle: tuple[NamespacedName, ...] | None = None
-    contested: tuple[tuple[NamespacedName, NamespacedName], ...] = ()
+    contested: tuple[Contest, ...] = ()
     visible: frozenset[NamespacedName] = frozenset()
+    readable: frozenset[NamespacedName] = frozenset()
     source_missing: bool = False
     source_keys: frozenset[str] | None = None
     in_the_way: tuple[NamespacedName, ...] = ()
@@ -110,6 +116,7 @@ def warnings(candidate: Candidate, view: View) -> list[str]:
         *islice(doubtful_metadata(candidate.sync), TOLD_AT_MOST),
         *_idle_selection(candidate, view),
         *_disabled(candidate, view),
+        *_contested_matches(candidate, view),
         *_in_the_way(candidate.sync, view),
     ]
 
@@ -151,7 +158,14 @@ def _loop(candidate: Candidate, view: View) -> Iterator[FieldError]:
     if view.cycle:
         namespace = _first_step(candidate.sync, view.cycle)
         path = candidate.targets.path_to(namespace)
-        yield invalid(path, namespace, f"would close a loop: {' -> '.join(map(str, view.cycle))}")
+        own = {candidate.sync.source, NamespacedName(namespace, candidate.sync.destination_name)}
+        shown = [step in own or step in view.readable for step in view.cycle]
+        yield invalid(path, namespace, f"would close a loop: {spelled_path(view.cycle, shown)}")
+
+
+def steps_to_ask(cycle: Sequence[NamespacedName] | None) -> Sequence[NamespacedName]:
+    """Return the steps of a loop that are shown if the user may read them; the sync itself names the others."""
+    return cycle[2:-1][:TOLD_AT_MOST] if cycle else ()
 
 
 def _first_step(sync: ConfigMapSync, cycle: Sequence[NamespacedName]) -> str:
@@ -161,10 +175,36 @@ def _first_step(sync: ConfigMapSync, cycle: Sequence[NamespacedName]) -> str:
 
 
 def _contests(candidate: Candidate, view: View) -> Iterator[FieldError]:
-    for destination, other in view.contested[:TOLD_AT_MOST]:
+    """Refuse contested destinations that are named exactly."""
+    exact, _ = contests_by_form(candidate, view.contested)
+    for destination, other in exact[:TOLD_AT_MOST]:
         path = candidate.targets.path_to(destination.namespace)
-        who = f"ConfigMapSync {other}" if other in view.visible else "another ConfigMapSync"
-        yield FieldError(path, ErrorKind.DUPLICATE, str(destination), f"is already written by {who}")
+        yield FieldError(path, ErrorKind.DUPLICATE, str(destination), f"is already written by {_writer(other, view)}")
+
+
+def _contested_matches(candidate: Candidate, view: View) -> Iterator[str]:
+    """Warn of contested destinations that only a glob or the selector reaches.
+
+    If they were errors, any tenant could veto a sync for all namespaces by claiming its name in one namespace.
+    """
+    if _edges(candidate.sync) == _edges(candidate.former):
+        return
+    _, matched = contests_by_form(candidate, view.contested)
+    for destination, other in matched[:TOLD_AT_MOST]:
+        path = candidate.targets.path_to(destination.namespace)
+        yield f"{path}: ConfigMap {destination} is already written by {_writer(other, view)}; the older sync keeps it"
+    if (more := len(matched) - TOLD_AT_MOST) > 0:
+        yield f"at least {more} more destinations are already written by other ConfigMapSyncs"
+
+
+def contests_by_form(candidate: Candidate, contested: Sequence[Contest]) -> tuple[list[Contest], list[Contest]]:
+    """Split contested destinations into those that are named exactly and those that a glob or the selector reaches."""
+    exact = [contest for contest in contested if contest[0].namespace in candidate.targets.named]
+    return exact, [contest for contest in contested if contest[0].namespace not in candidate.targets.named]
+
+
+def _writer(other: NamespacedName, view: View) -> str:
+    return f"ConfigMapSync {other}" if other in view.visible else "another ConfigMapSync"
 
 
 def _edges(sync: ConfigMapSync | None) -> object:

@@ -28,6 +28,7 @@ from configmapsync.names import (
     NamespacedName,
 )
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
+from configmapsync.rights import Right, right_to_see
 from configmapsync.selection import Namespace, Selector
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import ApiError, NotFound
@@ -35,11 +36,11 @@ from kube.informer import Informer
 from kube.parallel import all_of
 from kube.rbac import Rule
 from kube.wire import PartialObject, decode_partial, decoding
-from webhook.admit import Candidate, View
+from webhook.admit import TOLD_AT_MOST, Candidate, View, contests_by_form, steps_to_ask
 
 log = structlog.stdlib.get_logger()
 
-Visible = Callable[[Iterable[NamespacedName]], Awaitable[frozenset[NamespacedName]]]
+Held = Callable[[Iterable[Right]], Awaitable[frozenset[Right]]]
 
 NAMESPACES_PATH = "/api/v1/namespaces"
 SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
@@ -109,12 +110,12 @@ class World:
         syncs.on_change(self._sync_changed)
         self.informers: dict[str, Informer[Any]] = {"namespaces": namespaces, "configmapsyncs": syncs}
 
-    async def view(self, candidate: Candidate, visible: Visible, *, may_read_source: bool) -> View:
+    async def view(self, candidate: Candidate, held: Held, *, may_read_source: bool) -> View:
         """Look at everything that one judgement needs.
 
         Args:
             candidate: the sync.
-            visible: asks which of some other syncs the requesting user may see.
+            held: returns those of some rights that the requesting user has; at most 24 are asked for.
             may_read_source: whether the right to get the source was verified, so that warnings may depend on its keys.
 
         Raises:
@@ -124,8 +125,12 @@ class World:
         namespaces = self._known | confirmed if confirmed else self._known
         contested = tuple(self._graph.contested(candidate.sync))
         sync = candidate.sync
-        seen, source_missing, source_keys, in_the_way = await asyncio.gather(
-            visible({other for _, other in contested}),
+        cycle = self._graph.cycle_through(sync)
+        told = (contest for form in contests_by_form(candidate, contested) for contest in form[:TOLD_AT_MOST])
+        see = {right_to_see(other): other for _, other in told}
+        read = {Right("get", *step): step for step in steps_to_ask(cycle)}
+        rights, source_missing, source_keys, in_the_way = await asyncio.gather(
+            held((*see, *read)),
             self._source_is_missing(sync.source),
             self._source_keys(sync.source, wanted=may_read_source and bool(sync.spec.keys)),
             self._in_the_way(candidate, namespaces),
@@ -133,9 +138,10 @@ class World:
         return View(
             namespaces=namespaces,
             protected=self.protected,
-            cycle=self._graph.cycle_through(candidate.sync),
+            cycle=cycle,
             contested=contested,
-            visible=seen,
+            visible=frozenset(other for right, other in see.items() if right in rights),
+            readable=frozenset(step for right, step in read.items() if right in rights),
             source_missing=source_missing,
             source_keys=source_keys,
             in_the_way=in_the_way,

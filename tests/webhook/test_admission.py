@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
+from configmapsync.rights import right_to_see
 from configmapsync.selection import Namespace
 from kube.access import ASKED_AT_ONCE
 from kube.errors import Unreachable
@@ -33,14 +33,15 @@ class PlayedWorld:
     known: dict[str, Namespace] = field(default_factory=dict)
     may_read_source: bool | None = None
 
-    async def view(self, _candidate: Candidate, visible: Any, *, may_read_source: bool) -> View:
+    async def view(self, _candidate: Candidate, held: Any, *, may_read_source: bool) -> View:
         self.looks += 1
         self.may_read_source = may_read_source
         if self.failure:
             raise self.failure
-        others: Iterable[NamespacedName] = {other for _, other in self.facts.get("contested", ())}
+        rights = {right_to_see(other): other for _, other in self.facts.get("contested", ())}
+        seen = frozenset(rights[right] for right in await held(rights))
         known = {name: Namespace(name) for name in ("team-a", "team-b")} | self.known
-        return View(known, self.protected, visible=await visible(others), **self.facts)
+        return View(known, self.protected, visible=seen, **self.facts)
 
 
 def review(name: str = "create.json", **spec: object) -> Review:

@@ -13,7 +13,7 @@ from configmapsync.resource import parse as parse_sync
 from configmapsync.selection import Namespace, Selector
 from configmapsync.targets import targets_of
 from tests.webhook import recorded
-from webhook.admit import Candidate, View, exempt, judge, mutation, warnings
+from webhook.admit import Candidate, View, exempt, judge, mutation, steps_to_ask, warnings
 from webhook.review import Review, parse
 
 PROTECTED = frozenset({"kube-system"})
@@ -210,6 +210,45 @@ def test_a_contest_names_the_other_sync_only_to_those_who_may_see_it():
     ]
     assert told(judge(candidate(new), view(namespaces("a", "b"), **contest))) == [
         'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by another ConfigMapSync'
+    ]
+
+
+def test_a_loop_shows_the_steps_that_the_user_may_read_and_counts_the_others():
+    places = [NamespacedName(name, "cfg") for name in ("a", "b", "c", "d", "e", "a")]
+    new = candidate(sync(destinationNamespace="b"))
+
+    def loop(*readable: NamespacedName) -> str:
+        facts = {"cycle": tuple(places), "readable": frozenset(readable)}
+        return told(judge(new, view(namespaces("a", "b"), **facts)))[0].partition("loop: ")[2]
+
+    assert loop() == "a/cfg -> b/cfg -> (3 ConfigMaps of other syncs) -> a/cfg"
+    assert loop(places[2]) == "a/cfg -> b/cfg -> c/cfg -> (2 ConfigMaps of other syncs) -> a/cfg"
+    assert loop(places[3]) == (
+        "a/cfg -> b/cfg -> (a ConfigMap of another sync) -> d/cfg -> (a ConfigMap of another sync) -> a/cfg"
+    )
+
+
+def test_a_loop_of_thousands_of_steps_asks_for_eight_rights_and_gives_a_short_message():
+    cycle = tuple(NamespacedName(name, "cfg") for name in ("a", "b", *(f"n{step}" for step in range(5_000)), "a"))
+    asked = steps_to_ask(cycle)
+    assert len(asked) == 8
+    facts = {"cycle": cycle, "readable": frozenset(asked)}
+    (message,) = told(judge(candidate(sync(destinationNamespace="b")), view(namespaces("a", "b"), **facts)))
+    assert message.endswith("n7/cfg -> (4992 ConfigMaps of other syncs) -> a/cfg")
+
+
+def test_a_contest_that_only_a_glob_or_selector_reaches_is_a_warning_and_never_a_veto():
+    contested = tuple((NamespacedName(f"team-{number}", "cfg"), NamespacedName("x", "o")) for number in range(20))
+    known = view(namespaces("a", *(f"team-{number}" for number in range(20))), contested=contested)
+    for spec in ({"destinationNamespaces": ["team-*"]}, {"destinationNamespaceSelector": {}}):
+        everywhere = candidate(sync(**spec))
+        assert judge(everywhere, known) == []
+        warned = [warning for warning in warnings(everywhere, known) if "already written" in warning]
+        assert len(warned) == 9
+        assert warned[-1] == "at least 12 more destinations are already written by other ConfigMapSyncs"
+    named = candidate(sync(destinationNamespaces=["team-*", "team-3"]))
+    assert told(judge(named, known)) == [
+        'spec.destinationNamespaces[1]: Duplicate value: "team-3/cfg": is already written by another ConfigMapSync'
     ]
 
 

@@ -1,8 +1,8 @@
 """Check the words of docstrings, comments, log messages and Markdown.
 
-`make prose` calls it. It reads every tracked `*.py` and `*.md` file and prints one line
-for each finding: `PATH:LINE: RULE: TEXT`. It changes no file, and it does not check text
-in backticks, because that is code.
+`make prose` calls it. It reads every tracked `*.py` and `*.md` file and prints one
+line for each finding: `PATH:LINE: RULE: TEXT`. It changes no file. Text in backticks is
+code and is not checked.
 """
 
 import argparse

@@ -116,6 +116,24 @@ class ControlPlane:
         self._running[1] = self._start_api_server()
         self._wait_until_ready()
 
+    def back_up(self) -> None:
+        """Copy the data; nothing runs meanwhile, so that the copy is whole."""
+        self._halt()
+        shutil.copytree(self._folder / "data", self._folder / "backup")
+        self._start()
+
+    def restore(self) -> None:
+        """Put back the data of `back_up`: versions go back with it."""
+        self._halt()
+        shutil.rmtree(self._folder / "data")
+        shutil.copytree(self._folder / "backup", self._folder / "data")
+        self._start()
+
+    def _halt(self) -> None:
+        self._running[1].kill()  # politely it waits a minute for open watches
+        while self._running:
+            self._running.pop().stop()
+
     def stop(self) -> None:
         """End it, newest first, and give back the disk; the logs stay."""
         while self._running:

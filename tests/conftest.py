@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.cluster import Cluster, Kind
 from tests.support.clusters import KINDS, NoSuchClusterError, chosen, started
+from tests.support.long_steps import LongSteps
 from tests.support.processes import Process
 
 CLUSTER_HELP = (
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_on(*kinds): runs only on these kinds of cluster")
+    config.addinivalue_line("markers", "long_steps(reason): a step of the product may hold the event loop here")
     try:
         config.stash[CHOSEN] = chosen(config.getoption("--cluster"))
     except NoSuchClusterError as problem:
@@ -82,6 +84,16 @@ def _controllers_where_needed(request: pytest.FixtureRequest) -> None:
         running: Cluster = request.getfixturevalue("cluster")
         if not running.has_controllers:
             pytest.skip("needs kube-controller-manager beside kube-apiserver and etcd")
+
+
+@pytest.fixture(autouse=True)
+def _no_long_steps(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which one step of the product holds the event loop for more than 100 ms."""
+    steps = LongSteps()
+    with steps.installed():
+        yield
+    if request.node.get_closest_marker("long_steps") is None:
+        assert not steps.found, f"held the event loop: {'; '.join(steps.found)}"
 
 
 @pytest.fixture

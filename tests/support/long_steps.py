@@ -1,0 +1,71 @@
+"""Finds steps of the product that hold the event loop for too long: the fixture in `conftest.py` fails the test in which one runs.
+
+A step is one callback of asyncio, such as a task from one `await` to the next. Its length is the processor time of its thread, so that a
+loaded machine changes nothing. Steps of tests and of devcluster do not count: they are not what waits in production. Neither does the time
+of garbage collections, which depends on the objects of all tests, nor a step that imports a module for the first time.
+"""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+LONGEST_STEP_SECONDS = 0.1  # twice the promise: the machines of CI are slow
+ROOT = Path(__file__).parents[2]
+PRODUCT = tuple(
+    f"{ROOT / package}/" for package in ("configmapsync", "kube", "runtime", "reconciler", "webhook", "certs")
+)
+
+
+class LongSteps:
+    """Measures every callback while it is installed."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._collecting_since = 0.0
+        self._collected = 0.0
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Measure during the block."""
+        run = asyncio.Handle._run
+
+        def measured(handle: asyncio.Handle) -> None:
+            collected, modules, began = self._collected, len(sys.modules), time.thread_time()
+            run(handle)
+            seconds = time.thread_time() - began - (self._collected - collected)
+            if seconds > LONGEST_STEP_SECONDS and len(sys.modules) == modules:
+                self._note(getattr(handle, "_callback", None), seconds)
+
+        gc.callbacks.append(self._note_collection)
+        asyncio.Handle._run = measured  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            asyncio.Handle._run = run  # type: ignore[method-assign]
+            gc.callbacks.remove(self._note_collection)
+
+    def _note(self, callback: Callable[..., object] | None, seconds: float) -> None:
+        code = code_of(callback)
+        if code is not None and code.co_filename.startswith(PRODUCT):
+            self.found.append(f"{code.co_qualname} ({code.co_filename}:{code.co_firstlineno}): {seconds:.3f} s")
+
+    def _note_collection(self, phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting_since = time.thread_time()
+        else:
+            self._collected += time.thread_time() - self._collecting_since
+
+
+def code_of(callback: Any) -> CodeType | None:
+    """Return the code that a callback runs: that of a task's coroutine, or of a function."""
+    owner = getattr(callback, "__self__", None)
+    if isinstance(owner, asyncio.Task):
+        return getattr(owner.get_coro(), "cr_code", None)
+    function = getattr(callback, "func", callback)
+    return getattr(getattr(function, "__func__", function), "__code__", None)

@@ -1,14 +1,17 @@
 """One status from many outcomes, in the terms of kstatus: Ready, Reconciling, Stalled.
 
-`kubectl wait --for=condition=Ready`, Helm, Argo CD and Flux read these three. A status depends on what was observed and done and on
-nothing else, so a world that stands still gives the same status again, and none is written. `planning.py` makes the outcomes,
+`kubectl wait --for=condition=Ready`, Helm, Argo CD and Flux read these three. A status
+depends on what was observed and done and on nothing else, so a world that stands still
+gives the same status again, and none is written. `planning.py` makes the outcomes,
 `reconciler/reporter.py` writes what comes out here.
 
-kstatus calls a resource InProgress if `status.observedGeneration` is not its generation (the CRD's default of -1 never is), if
-Reconciling is True, or if Ready is False or Unknown; Failed if Stalled is True; and Current otherwise. A suspended sync is in the
-state that its spec asks for, and must be Current: `helm install --wait` would wait for it forever. So its Ready condition is
-True, and its reason, Suspended, is what `kubectl get` shows beside it. Flux leaves Ready as it was, which tells nothing of a
-sync that was created suspended.
+kstatus calls a resource InProgress if `status.observedGeneration` is not its generation
+(the CRD's default of -1 never is), if Reconciling is True, or if Ready is False or
+Unknown; Failed if Stalled is True; and Current otherwise. A suspended sync is in the
+state that its spec asks for, and must be Current: `helm install --wait` would wait for
+it forever. So its Ready condition is True, and its reason, Suspended, is what `kubectl
+get` shows beside it. Flux leaves Ready as it was, which says nothing of a sync that
+was created suspended.
 """
 
 from collections import Counter
@@ -89,7 +92,7 @@ def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """Counts, summary and failures of one observation: they are replaced or kept together, so they never contradict each other."""
+    """Counts, summary and failures of one observation, replaced or kept together."""
 
     destinations: DestinationCounts | None
     failures: tuple[DestinationFailure, ...]
@@ -100,7 +103,7 @@ class _Counted:
 
 
 def _has_counted(report: Report) -> bool:
-    """Whether the reconcile looked at destinations; a verdict ends it before that, unless it has outcomes as well."""
+    """Whether the reconcile looked at destinations, which a verdict may have prevented."""
     return report.verdict is None or bool(report.outcomes or report.leftovers)
 
 
@@ -115,7 +118,7 @@ def _counted(report: Report) -> _Counted:
 
 
 def _kept(former: ConfigMapSyncStatus) -> _Counted:
-    """Keep what was counted before, unless an older version wrote counts and failures that contradict each other."""
+    """Keep what was counted before, unless counts and failures of an older version disagree."""
     counts = former.destinations
     listed = min(counts.failed, MOST_FAILURES) if counts else 0
     return _Counted(counts, former.failures) if len(former.failures) == listed else _Counted(None, ())
@@ -139,7 +142,7 @@ def _readiness(report: Report) -> Outcome:
 
 
 def _idle_keys(report: Report) -> tuple[str, ...]:
-    """Name the first selections of keys that match nothing: a typo there makes an empty copy, which is no failure."""
+    """Name the first selections of keys that match nothing, for example because of a typo."""
     idle = idle_keys(report.keys, report.source.content.keys) if report.keys and report.source else ()
     more = (f"and {len(idle) - MOST_IDLE_KEYS} more",) if len(idle) > MOST_IDLE_KEYS else ()
     return (*idle[:MOST_IDLE_KEYS], *more)

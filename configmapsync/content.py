@@ -248,7 +248,7 @@ def _names_in_copy(chosen: tuple[KeySelection, ...], present: Iterable[str]) -> 
 
 
 def idle_keys(keys: Iterable[KeySelection], present: Iterable[str]) -> tuple[str, ...]:
-    """Return a sentence for each entry of `spec.keys` that matches none of the keys that a source has."""
+    """Return a sentence for each entry of `spec.keys` that matches no key of the source."""
     chosen = tuple(keys)
     idle = set(Globs(selection.key for selection in chosen).idle(present))
     return tuple(
@@ -429,7 +429,10 @@ def _applied_metadata(record: CopyRecord) -> tuple[frozenset[str], frozenset[str
 
 
 def _taken_over(present: Mapping[str, str], allow_list: tuple[str, ...]) -> dict[str, str]:
-    """Return what an allow-list takes over from the source: keys in reserved domains only by exact name, keys of our own never."""
+    """Return what an allow-list takes over from the source.
+
+    Globs do not match keys in reserved domains, and keys of our own are never taken over.
+    """
     if not allow_list:
         return {}
     exact = frozenset(allow_list)

@@ -135,8 +135,9 @@ def _status_schema() -> Schema:
     conditions["x-kubernetes-list-type"] = "map"
     conditions["x-kubernetes-list-map-keys"] = ["type"]
     schema["properties"]["failures"]["x-kubernetes-list-type"] = "atomic"
-    # A default inside `status` applies only where there is a status, so it stands on the status as a whole. Until the reconciler has looked,
-    # no generation is observed, and kstatus and `helm install --wait` go on waiting.
+    # A default inside `status` applies only where there is a status, so it stands on
+    # the status as a whole. Until the reconciler has looked, no generation is observed,
+    # and kstatus and `helm install --wait` go on waiting.
     schema["default"] = {"observedGeneration": -1}
     return schema
 

@@ -78,7 +78,7 @@ class FieldError:
 
 
 def quote(value: Any) -> str:
-    """Return a value as JSON, cut to a length that a person reads; the cost is bounded for any value."""
+    """Return a value as short JSON; the cost is bounded for any value."""
     return cut(json.dumps(_shortened(value, _QUOTED_DEPTH), ensure_ascii=False, default=str))
 
 

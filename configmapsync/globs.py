@@ -1,8 +1,9 @@
-"""Match names against globs: `*` is any number of characters, `?` is one, and the whole name must match.
+"""Match whole names against globs: `*` is any number of characters, `?` is one.
 
-`selection.py`, `content.py` and `validation.py` compile the globs of one list of a spec into a `Globs`, once for each spec. The cost of
-matching must stay small for hostile patterns: `matches` is for one name, `among` and `idle` are for many names at once. Names and globs are ASCII, as
-everywhere in Kubernetes.
+`selection.py`, `content.py` and `validation.py` compile the globs of one list of a spec
+into a `Globs`, once for each spec. The cost of matching must stay small for hostile
+patterns: `matches` is for one name, `among` and `idle` are for many names at once.
+Names and globs are ASCII, as everywhere in Kubernetes.
 """
 
 import re
@@ -10,15 +11,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-# Globs with `?`, or with a `*` elsewhere than at one end, are matched character by character. All of them in one list have at most this
-# many characters, which bounds the cost: 1 MiB of keys takes 25 ms.
+# Globs with `?`, or with a `*` elsewhere than at one end, are matched character by
+# character. All of them in one list have at most this many characters, which bounds the
+# cost: 1 MiB of keys takes 25 ms.
 MOST_GENERAL_CHARACTERS = 512
 
-_BLOCK_CHARACTERS = (
-    32 * 1024
-)  # of joined names in one step: an integer of so many bits (4 KiB) stays in the CPU's cache
+# Names are joined up to this length: an integer of so many bits (4 KiB) stays in the CPU's cache.
+_BLOCK_CHARACTERS = 32 * 1024
 _END = "\0"  # ends each name in the joined text; no name contains it
-_LAST = chr(0x10FFFF)
 _BITS = tuple(bytes(ord("1") if code >> bit & 1 else ord("0") for code in range(256)) for bit in range(7))
 
 
@@ -33,7 +33,7 @@ def is_general(text: str) -> bool:
 
 
 def general_characters(patterns: Iterable[str]) -> int:
-    """Return how many characters the general globs among `patterns` have, each distinct glob once."""
+    """Return how many characters the distinct general globs among `patterns` have."""
     return sum(len(pattern) for pattern in {_squeezed(text) for text in patterns} if is_general(pattern))
 
 
@@ -127,8 +127,9 @@ def _any_with_prefix(ordered: Sequence[str], prefix: str) -> bool:
 def _translate(pattern: str) -> str:
     """Return the glob as a regular expression for `fullmatch`.
 
-    The text between two stars is taken where it is found first, and never elsewhere (an atomic group): if the first place does not lead
-    to a match, no later place does, and trying all of them would take exponential time.
+    The text between two stars is taken where it is found first, and never elsewhere (an
+    atomic group): if the first place does not lead to a match, no later place does, and
+    trying all of them would take exponential time.
     """
     first, *rest = (".".join(re.escape(text) for text in part.split("?")) for part in pattern.split("*"))
     if not rest:
@@ -138,7 +139,7 @@ def _translate(pattern: str) -> str:
 
 
 def _general_hits(patterns: Sequence[str], names: Sequence[str]) -> dict[str, set[str]]:
-    """Return the names that each pattern matches. The cost depends on the lengths of patterns and names, not on what they contain."""
+    """Return the names that each pattern matches, at a cost that depends on lengths only."""
     found: dict[str, set[str]] = {pattern: set() for pattern in patterns}
     if not patterns:
         return found
@@ -164,12 +165,14 @@ def _blocks(names: Sequence[str]) -> Iterator[list[str]]:
 
 
 class _Block:
-    """Names joined into one text, and sets of positions in that text as integers: bit `i` stands for the character at `i`.
+    """Names joined into one text, and sets of positions in that text as integers.
 
-    One operation on such an integer handles all names at once. Matching keeps the set of positions at which the rest of the pattern may
-    start: a literal keeps the positions with that character and moves on by one (a shift), `?` moves on by one inside a name, and `*` adds
-    every later position of the same name. The last step is an addition: its carry runs from a position through the ones of
-    the mask of inner characters up to the end of the name, as in Parabix's MatchStar.
+    Bit `i` of an integer stands for the character at `i`. One operation on such an integer handles all names at once. Matching keeps the set
+    of positions at which the rest of the pattern may start: a literal keeps the
+    positions with that character and moves on by one (a shift), `?` moves on by one
+    inside a name, and `*` adds every later position of the same name. The last step is
+    an addition: its carry runs from a position through the ones of the mask of inner
+    characters up to the end of the name, as in Parabix's MatchStar.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -49,12 +49,15 @@ RESERVED_CONFIGMAPS = frozenset({"kube-root-ca.crt", "istio-ca-root-cert", "open
 # Namespaces that no glob and no selector reaches; the operator's own is added where it runs.
 PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 
-# Labels and annotations in these domains and their subdomains belong to Kubernetes, to tools that prune or claim objects by them, and to
-# tools that copy ConfigMaps as we do. Globs in `copyMetadata` never match them: a copy with such a key could be deleted or copied on.
+# Labels and annotations in these domains and their subdomains belong to Kubernetes, to
+# tools that prune or claim objects by them, and to tools that copy ConfigMaps as we do.
+# Globs in `copyMetadata` never match them: a copy with such a key could be deleted or
+# copied on.
 RESERVED_DOMAINS = frozenset(
     {
         GROUP,
-        # Kubernetes: last-applied-configuration, recommended labels, addon manager, ApplySets, inventories of kpt and cli-utils, kustomize
+        # Kubernetes: last-applied-configuration, recommended labels, addon manager,
+        # ApplySets, inventories of kpt and cli-utils, kustomize
         "kubernetes.io",
         "k8s.io",
         "x-k8s.io",  # hierarchical namespaces, cluster API
@@ -106,12 +109,12 @@ class NamespacedName(NamedTuple):
 
 
 def is_own_key(key: str) -> bool:
-    """Whether a label or annotation key is one of this operator: a mark of a copy, or any other key of its group."""
+    """Whether a label or annotation key is a mark of a copy, or any other key of our group."""
     return key in MARKS or key.rpartition("/")[0] == GROUP
 
 
 def is_reserved_key(key: str) -> bool:
-    """Whether a label or annotation key is in a reserved domain, or is one by which a tool tracks objects."""
+    """Whether a label or annotation key belongs to Kubernetes or to a tool that tracks objects."""
     prefix, slash, _ = key.rpartition("/")
     if not slash:
         return key in RESERVED_DOMAINS or key.startswith(RESERVED_PREFIXES)

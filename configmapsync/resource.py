@@ -340,7 +340,7 @@ class ConfigMapSync(_Lenient):
 
 
 class InvalidResource(Exception):
-    """A document that is no ConfigMapSync. `errors` lists what is wrong with its shape, the first 20 errors at most."""
+    """A document that is no ConfigMapSync; `errors` lists the first 20 errors of its shape."""
 
     def __init__(self, errors: tuple[FieldError, ...], metadata: ObjectMeta) -> None:
         super().__init__("; ".join(str(error) for error in errors))
@@ -349,14 +349,15 @@ class InvalidResource(Exception):
 
 
 def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
-    """Read a resource: strictly its spec, leniently the rest. The cost is small for any document, however wrong.
+    """Read a resource: strictly its spec, leniently the rest; cheap for any document.
 
     Args:
         document: the object as JSON text or already decoded.
 
     Raises:
         InvalidResource: the spec is not of the right shape.
-        ValueError: the text is not JSON, not an object, or its metadata is not that of an object.
+        ValueError: the text is not JSON, not an object, or its metadata is not that of
+            an object.
     """
     raw = _decoded(document) if isinstance(document, bytes) else document
     if not isinstance(raw, Mapping):
@@ -375,7 +376,7 @@ def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
 
 
 def read_status(document: Any) -> ConfigMapSyncStatus | None:
-    """Return a status, or None if there is none that can be read: the next report writes it anew."""
+    """Return a status, or None if none can be read: the next report writes it anew."""
     try:
         return ConfigMapSyncStatus.model_validate(document) if document else None
     except ValidationError:

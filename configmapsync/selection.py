@@ -52,7 +52,8 @@ class Labels:
 
     Attributes:
         inside: label keys and the values of which each must have one (matchLabels, In).
-        outside: label keys and the values of which each must have none (NotIn); a label that is missing has none.
+        outside: label keys and the values of which each must have none (NotIn); a label
+            that is missing has none.
         present: label keys that must exist.
         absent: label keys that must not exist.
     """
@@ -98,7 +99,8 @@ class Selector:
         labels: the label selector; None if there is none.
         excluded: names and patterns that are never selected.
         protected: namespaces that only an exact name reaches.
-        source_namespace: never selected because the copy would be the source itself; None if the names differ.
+        source_namespace: never selected because the copy would be the source itself;
+            None if the names differ.
     """
 
     exact_names: frozenset[str]
@@ -130,7 +132,7 @@ class Selector:
         return bool(self.globs) or self.labels is not None
 
     def among(self, namespaces: Mapping[str, Namespace]) -> Iterator[Namespace]:
-        """Yield the namespaces that it matches; same as `matches` of each, but cheap for thousands of them."""
+        """Yield the namespaces that it matches; for thousands, cheaper than `matches` of each."""
         names = {name for name in self.exact_names if name in namespaces}
         if self.open_ended:
             names |= self._reached(namespaces)
@@ -178,7 +180,7 @@ def select(sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: 
 
 
 def _refusal(selector: Selector, name: str, namespace: Namespace | None) -> Refused | None:
-    """Return why a namespace that was named, and is not excluded, gets no copy; None if it gets one."""
+    """Return why a named namespace that is not excluded gets no copy; None if it gets one."""
     if name == selector.source_namespace:
         return Refused(name, Reason.INVALID_SPEC, f'the copy in namespace "{name}" would be the source itself')
     if namespace is None:

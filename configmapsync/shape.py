@@ -53,7 +53,8 @@ _OPEN_KEYS = frozenset(
 def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
     """Check sizes and counts of a decoded document before anything reads its contents.
 
-    The cost is bounded: a list or a map that is too long is not entered, and the walk ends with the value that is one too many.
+    The cost is bounded: a list or a map that is too long is not entered, and the walk
+    ends with the value that is one too many.
 
     Args:
         root: the path of the document, as `spec`.

@@ -46,9 +46,10 @@ VALUE_WORDS = (
 
 
 def validate(sync: ConfigMapSync) -> list[FieldError]:
-    """Return what is wrong with a resource whose fields are each of the right form, in the order of the fields.
+    """Return what is wrong with a resource whose fields are each of the right form.
 
-    The first 20 errors are listed; one more says how many there are.
+    Errors are in the order of the fields. The first 20 are listed; one more says how many
+    are missing.
     """
     spec = sync.spec
     return list(

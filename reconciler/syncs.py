@@ -42,7 +42,8 @@ class SyncRecord:
         sync: with every default filled in; None where the spec is not valid.
         errors: what is wrong with the spec.
         protected: namespaces that are destinations only by exact name.
-        spec_digest: of the spec in JSON: an event of an object with the same spec needs no validation.
+        spec_digest: of the spec in JSON: an event of an object with the same spec needs
+            no validation.
     """
 
     metadata: ObjectMeta
@@ -88,7 +89,7 @@ class SyncRecord:
         return Selector.of(self.sync, self.protected) if self.sync else None
 
     def with_same_spec(self, metadata: ObjectMeta, raw_status: bytes) -> "SyncRecord":
-        """Return the record of a later version of the object whose spec is the same; the compiled selection stays."""
+        """Return the record of a later version with the same spec; the compiled selection stays."""
         sync = self.sync.model_copy(update={"metadata": metadata}) if self.sync else None
         record = replace(self, metadata=metadata, raw_status=raw_status, sync=sync)
         if "selector" in vars(self):
@@ -116,10 +117,12 @@ def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str], known: Known 
     Args:
         raw: the object in JSON.
         protected: namespaces that are destinations only by exact name.
-        known: returns the cached record of a sync; a spec that has not changed since is neither parsed nor validated again.
+        known: returns the cached record of a sync; a spec that has not changed since is
+            neither parsed nor validated again.
 
     Raises:
-        Malformed: it is not JSON, or not a stored object; the API server never sends such a thing, but a proxy may.
+        Malformed: it is not JSON, or not a stored object; the API server never sends
+            such a thing, but a proxy may.
     """
     with decoding(WHAT):
         document = _decoder.decode(raw)

@@ -85,7 +85,7 @@ def exempt(review: Review) -> str | None:
 
 
 def mutation(review: Review) -> list[Document]:
-    """Return the JSON patch that adds the static defaults of the spec and removes empty texts; empty if nothing changes."""
+    """Return the JSON patch that stores the static defaults; empty if nothing changes."""
     present = review.new.shallow_spec() if review.new else None
     if present is None:
         return []  # the API server's schema refuses it in better words
@@ -233,13 +233,13 @@ def _missing_source(sync: ConfigMapSync, view: View) -> Iterator[str]:
 
 
 def _idle_keys(sync: ConfigMapSync, view: View) -> Iterator[str]:
-    """Name the first selections of keys that match nothing: a mistyped one makes a copy without that key."""
+    """Name the first selections of keys that match nothing, for example because of a typo."""
     if view.source_keys is not None:
         yield from idle_keys(sync.spec.keys, view.source_keys)[:TOLD_AT_MOST]
 
 
 def _idle_selection(candidate: Candidate, view: View) -> Iterator[str]:
-    """Name the first globs and selectors that select nothing: a mistyped one looks the same as one whose namespaces do not exist yet."""
+    """Name the first globs and selectors that select nothing, mistyped or ahead of their time."""
     idle = idle_targets(candidate.sync, view.namespaces, view.protected)
     for path, value in islice(idle, TOLD_AT_MOST):
         yield f"{path}: {value} matches no namespace now"

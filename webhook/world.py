@@ -116,7 +116,8 @@ class World:
         Args:
             candidate: the sync.
             held: returns those of some rights that the requesting user has; at most 24 are asked for.
-            may_read_source: whether the right to get the source was verified, so that warnings may depend on its keys.
+            may_read_source: whether the right to get the source was verified, so that
+                warnings may depend on its keys.
 
         Raises:
             ApiError: a name that the cache does not hold could not be confirmed, or a right could not be asked for.
@@ -150,7 +151,8 @@ class World:
     async def _confirmed(self, candidate: Candidate) -> dict[str, Namespace]:
         """Ask live for each named namespace that the cache does not hold, or holds as going: a new one may have its name.
 
-        Ends when enough are missing: the sync is refused for those already, and the others count as missing, too.
+        Ends when enough are missing: the sync is refused for those already, and the
+        others count as missing, too.
         """
         named = dict.fromkeys((candidate.sync.source.namespace, *candidate.targets.named))
         doubtful = iter([name for name in named if name not in self._known or self._known[name].terminating])
@@ -187,7 +189,7 @@ class World:
         return False
 
     async def _source_keys(self, source: NamespacedName, *, wanted: bool) -> frozenset[str] | None:
-        """Read the keys of the source, not its values; None if they are not wanted or cannot be read now."""
+        """Read the keys of the source, not its values; None if not wanted or not readable now."""
         if not wanted:
             return None
         try:

@@ -21,8 +21,8 @@ from tests.configmapsync.objects import document, source, sync
 LONGEST_ERROR = 1000  # characters: a path, a quoted value and a sentence
 LARGEST_ANSWER = 64 * 1024
 
-# Seconds of thread CPU time. Each is measured at under 50 ms; the bound leaves room for a slow machine, and what was there before took
-# 0.4 s to 82 s.
+# Seconds of thread CPU time. Each is measured at under 50 ms; the bound leaves room for
+# a slow machine, and what was there before took 0.4 s to 82 s.
 MOST_SECONDS = 0.25
 
 

@@ -1,18 +1,21 @@
-"""`python -m certs ensure|inspect`: build everything once, run, and turn failures into one line and an exit code."""
+"""`python -m certs ensure|revoke|inspect`: build everything once, run, and turn failures into one line and an exit code."""
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import structlog
 
 from certs import inspection
 from certs.cluster import MUTATING, VALIDATING, Configuration, SecretStore, Trust
 from certs.directory import DirectoryStore
-from certs.ensure import Ensurer, NobodyToTell, UnsettledError
+from certs.ensure import Ensurer, Pods, UnsettledError, Waiting
 from certs.material import NotOursError, Store
+from certs.pods import ServicePods
 from certs.settings import Settings
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.errors import ApiError
@@ -23,7 +26,14 @@ from runtime.lifecycle import run
 log = structlog.stdlib.get_logger()
 
 PROGRAM = "configmapsync-certs"
-NOTHING_TO_WAIT_FOR = timedelta(0)
+
+
+class Parts(NamedTuple):
+    """Where the material is kept, what must trust it, and what serves it."""
+
+    store: Store
+    trust: Trust | None
+    pods: Pods | None
 
 
 def clock() -> datetime:
@@ -35,7 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code."""
     settings = runtime_settings.load(Settings, PROGRAM, arguments)
     verbosity = logs.configure(settings.log_format, settings.log_level)
-    return run(lambda _stop: _guarded(settings), verbosity)
+    return run(lambda stop: _until_stopped(settings, stop), verbosity)
+
+
+async def _until_stopped(settings: Settings, stop: asyncio.Event) -> int:
+    """Run the command, but end at the first SIGTERM or SIGINT. Every write is whole, so the next run carries on."""
+    command, stopped = asyncio.create_task(_guarded(settings)), asyncio.create_task(stop.wait())
+    await asyncio.wait((command, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if command.done():
+        return command.result()
+    command.cancel()
+    await asyncio.wait((command,))
+    log.error("stopped by a signal before the end, run the command again", command=settings.command)
+    return 1
 
 
 async def _guarded(settings: Settings) -> int:
@@ -49,16 +72,17 @@ async def _guarded(settings: Settings) -> int:
 
 
 async def _ensure(settings: Settings) -> None:
-    async with _parts(settings) as (store, trust):
-        publisher, settling = (trust, settings.settling) if trust else (NobodyToTell(), NOTHING_TO_WAIT_FOR)
-        await Ensurer(store, publisher, settings.order, clock, settling, settings.renew).ensure()
+    async with _parts(settings) as parts:
+        waiting = Waiting(settings.settling, settings.patience)
+        ensurer = Ensurer(parts.store, parts.trust, parts.pods, settings.order, clock, waiting, settings.renewal)
+        await ensurer.ensure()
 
 
 async def _inspect(settings: Settings) -> None:
-    async with _parts(settings) as (store, trust):
-        stored = await store.load()
-        bundles = await trust.read() if trust else {}
-    found = inspection.findings(store.place, stored.material, bundles, settings.order, clock())
+    async with _parts(settings) as parts:
+        stored = await parts.store.load()
+        clients = await parts.trust.read() if parts.trust else {}
+    found = inspection.findings(parts.store.place, stored.material, clients, settings.order, clock())
     text = (
         inspection.as_text(found) if settings.output == "text" else json.dumps(inspection.as_document(found), indent=2)
     )
@@ -66,10 +90,11 @@ async def _inspect(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _parts(settings: Settings) -> AsyncIterator[tuple[Store, Trust | None]]:
-    """Yield the store and who must trust; a cluster is spoken to only where one of them needs it."""
-    if settings.dir is not None and not settings.injects:
-        yield DirectoryStore(settings.dir), None
+async def _parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Yield the parts; a cluster is spoken to only where one of them needs it."""
+    configurations = _configurations(settings) if settings.injects else ()
+    if settings.dir is not None and not configurations:
+        yield Parts(DirectoryStore(settings.dir), None, None)
         return
     connecting = ConnectionSettings(
         kubeconfig=settings.kubeconfig,
@@ -78,12 +103,12 @@ async def _parts(settings: Settings) -> AsyncIterator[tuple[Store, Trust | None]
         user_agent=PROGRAM,
     )
     async with await Connection.open(connecting) as connection:
-        store = (
-            DirectoryStore(settings.dir)
-            if settings.dir
-            else SecretStore(connection, settings.namespace, settings.secret)
-        )
-        yield store, Trust(connection, _configurations(settings)) if settings.injects else None
+        trust = Trust(connection, configurations) if configurations else None
+        if settings.dir is not None:
+            yield Parts(DirectoryStore(settings.dir), trust, None)
+        else:
+            store = SecretStore(connection, settings.namespace, settings.secret, settings.ca_secret)
+            yield Parts(store, trust, ServicePods(connection, settings.namespace, settings.service))
 
 
 def _configurations(settings: Settings) -> tuple[Configuration, ...]:

@@ -1,7 +1,7 @@
 """Bundles of CA certificates, as `caBundle` and `ca.crt` hold them.
 
-The new CA comes first, and each old one stays until it expires: while a changed Secret travels to the webhook's pods, the pair of
-yesterday must still be trusted. Pure; who calls it: `rotation.py` and `cluster.py`.
+The new CA comes first, and each old one stays until it expires or is revoked: while a changed Secret travels to the webhook's
+pods, the previous pair must still be trusted. `rotation.py` and `cluster.py` call this module. It does no I/O.
 """
 
 import re
@@ -13,21 +13,26 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
+# A Secret holds 1 MiB and a CA takes 0.7 KiB. A pair that is still served was signed by one of the newest few.
+MOST_AUTHORITIES = 16
+MOST_REVOKED = 128
+
 
 def authorities_in(bundle: bytes) -> tuple[x509.Certificate, ...]:
-    """Return the CA certificates of a bundle in order. What is unreadable or no CA is nothing that could be trusted: left out."""
+    """Return the CA certificates of a bundle in order, without what is unreadable or no CA."""
     return tuple(certificate for certificate in _readable(bundle) if _is_authority(certificate))
 
 
-def merge(wanted: bytes, present: bytes, now: datetime) -> bytes:
-    """Return the bundle to have: the CAs of `wanted` first, then those of `present`, none twice and none expired.
+def merge(wanted: bytes, present: bytes, now: datetime, without: bytes = b"", most: int = MOST_AUTHORITIES) -> bytes:
+    """Return the bundle to have: the CAs of `wanted` first, then those of `present`, `most` at most.
 
-    The result depends on the inputs alone, so merging again changes nothing.
+    No CA is in it twice, none is expired and none is one of `without`. The result depends on the inputs alone, so merging
+    again changes nothing.
     """
+    refused = set(authorities_in(without))
     unique = dict.fromkeys(authorities_in(wanted) + authorities_in(present))
-    return b"".join(
-        certificate.public_bytes(Encoding.PEM) for certificate in unique if certificate.not_valid_after_utc > now
-    )
+    kept = [one for one in unique if one.not_valid_after_utc > now and one not in refused]
+    return b"".join(one.public_bytes(Encoding.PEM) for one in kept[:most])
 
 
 def _readable(bundle: bytes) -> Iterator[x509.Certificate]:

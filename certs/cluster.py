@@ -1,17 +1,29 @@
-"""Material in a Secret, and the webhook configurations that must trust it: the only talk of this package with a cluster.
+"""Material in two Secrets, and the webhook configurations that must trust it.
 
-Every write carries the resourceVersion that was read, so of two runs at once one is told to look again. `ensure.py` calls this.
+Every write carries the resourceVersion that was read, so the slower of two runs gets a conflict and looks again. `ensure.py`
+calls this module. Which pods already serve the material is a question for `pods.py`.
 """
 
 import base64
+import copy
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from certs import bundle
-from certs.material import Material, NotOursError, OutdatedError, Stored
+from certs.material import (
+    PATH_TOKEN_FORM,
+    Files,
+    Material,
+    NotOursError,
+    OutdatedError,
+    Part,
+    Published,
+    Stored,
+)
 from kube.connection import Connection
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.rbac import Rule
@@ -22,8 +34,12 @@ MANAGED_BY = "configmapsync-certs"
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1"
 MUTATING = "mutatingwebhookconfigurations"
 VALIDATING = "validatingwebhookconfigurations"
+PATHS = {
+    MUTATING: "/mutate-apps-nishaf-info-v1-configmapsync",
+    VALIDATING: "/validate-apps-nishaf-info-v1-configmapsync",
+}
 
-PUBLISHING_ATTEMPTS = 10
+WRITE_ATTEMPTS = 10
 
 Document = dict[str, Any]
 
@@ -43,44 +59,73 @@ def trust_rules(name: str) -> tuple[Rule, ...]:
 
 
 class SecretStore:
-    """The `kubernetes.io/tls` Secret that the webhook mounts; the version is its resourceVersion."""
+    """Two Secrets: the CA for this tool alone, and the `kubernetes.io/tls` Secret that the webhook mounts."""
 
-    def __init__(self, connection: Connection, namespace: str, name: str) -> None:
-        self._connection = connection
-        self._namespace = namespace
-        self._name = name
+    def __init__(self, connection: Connection, namespace: str, name: str, authority_name: str) -> None:
+        self._serving = _Secret(connection, namespace, name, "kubernetes.io/tls", "--secret")
+        self._authority = _Secret(connection, namespace, authority_name, "Opaque", "--ca-secret")
 
     @property
     def place(self) -> str:
-        """Where it is, in words for people."""
-        return f"Secret {self._namespace}/{self._name}"
+        """The place in words."""
+        return f"{self._authority} and {self._serving}"
 
     async def load(self) -> Stored:
-        """Read the Secret; where there is none, empty material.
+        """Read both Secrets.
+
+        Up to version 0.1.0 the CA's key lay in the serving Secret. As long as there is no other Secret, that CA is the
+        current one; the next two writes move it.
 
         Raises:
             NotOursError: a Secret of that name exists and this tool did not make it.
             ApiError: the API server refused or did not answer.
         """
+        authority, serving = await self._authority.load(), await self._serving.load()
+        return Stored(Material.from_files(authority.files or serving.files, serving.files), authority, serving)
+
+    async def save_authority(self, material: Material, stored: Stored) -> Stored:
+        """Create or replace the CA's Secret.
+
+        Raises:
+            OutdatedError: another run wrote or removed it since `load`.
+            ApiError: the API server refused or did not answer.
+        """
+        saved = await self._authority.save(material.authority_files(), stored.authority.version)
+        return Stored(material, saved, stored.serving)
+
+    async def save_serving(self, material: Material, stored: Stored) -> Stored:
+        """Create or replace the Secret that the webhook mounts. Raises as `save_authority` does."""
+        saved = await self._serving.save(material.serving_files(), stored.serving.version)
+        return Stored(material, stored.authority, saved)
+
+
+class _Secret:
+    """One Secret of ours."""
+
+    def __init__(self, connection: Connection, namespace: str, name: str, type_: str, flag: str) -> None:
+        self._connection = connection
+        self._namespace = namespace
+        self._name = name
+        self._type = type_
+        self._flag = flag
+
+    def __str__(self) -> str:
+        return f"Secret {self._namespace}/{self._name}"
+
+    async def load(self) -> Part:
         try:
             secret = json.loads(await self._connection.request("GET", self._path))
         except NotFound:
-            return Stored(Material(), "")
+            return Part()
         if (secret["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
             raise NotOursError(
-                f"{self.place} exists without the label {MANAGED_BY_LABEL}={MANAGED_BY}, so it is not this tool's to change; "
-                "choose another name with --secret"
+                f"{self} exists without the label {MANAGED_BY_LABEL}={MANAGED_BY}, so it is not this tool's to change; "
+                f"choose another name with {self._flag}"
             )
-        return _stored(secret)
+        return _part(secret)
 
-    async def save(self, material: Material, version: str) -> Stored:
-        """Create the Secret, or replace the one that `load` saw.
-
-        Raises:
-            OutdatedError: somebody wrote or removed it since `load`.
-            ApiError: the API server refused or did not answer.
-        """
-        body = json.dumps(self._document(material, version)).encode()
+    async def save(self, files: Files, version: str) -> Part:
+        body = json.dumps(self._document(files, version)).encode()
         try:
             if version:
                 answer = await self._connection.request("PUT", self._path, body=body)
@@ -90,7 +135,7 @@ class SecretStore:
             if isinstance(error, NotFound) and not version:
                 raise  # the namespace itself is missing: looking again would not help
             raise OutdatedError from error
-        return _stored(json.loads(answer))
+        return _part(json.loads(answer))
 
     @property
     def _collection(self) -> str:
@@ -100,12 +145,17 @@ class SecretStore:
     def _path(self) -> str:
         return f"{self._collection}/{self._name}"
 
-    def _document(self, material: Material, version: str) -> Document:
+    def _document(self, files: Files, version: str) -> Document:
         metadata = {"namespace": self._namespace, "name": self._name, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}
         if version:
             metadata["resourceVersion"] = version
-        data = {name: base64.b64encode(content).decode() for name, content in material.as_files().items()}
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "data": data}
+        data = {name: base64.b64encode(content).decode() for name, content in files.items()}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": self._type, "data": data}
+
+
+def _part(secret: Document) -> Part:
+    data = {name: base64.b64decode(text) for name, text in (secret.get("data") or {}).items()}
+    return Part(secret["metadata"]["resourceVersion"], data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,63 +174,100 @@ class Configuration:
         return f"{CONFIGURATIONS}/{self.resource}/{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """How the API server reaches one webhook.
+
+    Attributes:
+        bundle: the CAs that it trusts.
+        path_is_ours: whether the path is missing, or one that this tool writes.
+        token: the first segment of the path. Empty: the plain path. None: no path of ours.
+    """
+
+    bundle: bytes
+    path_is_ours: bool
+    token: bytes | None = field(repr=False)
+
+
 class Trust:
-    """The `caBundle` of every webhook in our configurations."""
+    """What both webhook configurations say about reaching the webhook: `caBundle` and path of each webhook."""
 
     def __init__(self, connection: Connection, configurations: tuple[Configuration, ...]) -> None:
         self._connection = connection
         self._configurations = configurations
 
-    async def publish(self, authorities: bytes, now: datetime) -> tuple[Configuration, ...]:
-        """Put `authorities` first in every bundle; return the configurations that had to be changed.
+    async def publish(self, authorities: bytes, without: bytes, now: datetime) -> tuple[Configuration, ...]:
+        """Put `authorities` first in every bundle and drop those of `without`; return the changed configurations.
 
         Raises:
             ApiError: a configuration is not there (yet), or the API server refused or did not answer.
         """
-        return tuple(
-            [
-                configuration
-                for configuration in self._configurations
-                if await self._publish_to(configuration, authorities, now)
-            ]
-        )
 
-    async def read(self) -> Mapping[Configuration, tuple[bytes, ...] | None]:
-        """Return the bundles of every configuration, one for each of its webhooks; `None` where it does not exist."""
+        def change(_: Configuration, client: Document) -> None:
+            present = _bundle_of(client)
+            wanted = bundle.merge(authorities, present, now, without)
+            if wanted != present:
+                client["caBundle"] = base64.b64encode(wanted).decode()
+
+        return tuple([one for one in self._configurations if await self._update(one, change)])
+
+    async def publish_path(self, token: bytes, *, only_missing: bool = False) -> tuple[Configuration, ...]:
+        """Put the token before the path of every webhook of ours; return the changed configurations.
+
+        Args:
+            token: the first segment of the path; empty for the plain path.
+            only_missing: leave the paths that are there.
+
+        Raises:
+            ApiError: a configuration is not there (yet), or the API server refused or did not answer.
+        """
+
+        def change(configuration: Configuration, client: Document) -> None:
+            present = _client(configuration, client)
+            if present.path_is_ours and present.token != token and (present.token is None or not only_missing):
+                prefix = f"/{token.decode()}" if token else ""
+                _set_path(client, prefix + PATHS[configuration.resource])
+
+        return tuple([one for one in self._configurations if await self._update(one, change)])
+
+    async def read(self) -> Mapping[Configuration, tuple[Client, ...] | None]:
+        """Return what every configuration says, for each of its webhooks; `None` if it does not exist."""
         return {configuration: await self._read(configuration) for configuration in self._configurations}
 
-    async def _read(self, configuration: Configuration) -> tuple[bytes, ...] | None:
+    async def seen(self) -> Published:
+        """Return what all configurations together say."""
+        clients = [client for found in (await self.read()).values() for client in found or ()]
+        return Published(
+            bundles=b"".join(client.bundle for client in clients),
+            tokens=frozenset(client.token for client in clients if client.path_is_ours),
+        )
+
+    async def _read(self, configuration: Configuration) -> tuple[Client, ...] | None:
         try:
             document = json.loads(await self._connection.request("GET", configuration.path))
         except NotFound:
             return None
-        return tuple(_bundle_of(client) for client in _client_configs(document))
+        return tuple(_client(configuration, client) for client in _client_configs(document))
 
-    async def _publish_to(self, configuration: Configuration, authorities: bytes, now: datetime) -> bool:
-        for _ in range(PUBLISHING_ATTEMPTS - 1):
+    async def _update(self, configuration: Configuration, change: Callable[[Configuration, Document], None]) -> bool:
+        for _ in range(WRITE_ATTEMPTS - 1):
             try:
-                return await self._publish_once(configuration, authorities, now)
+                return await self._update_once(configuration, change)
             except Conflict:
-                continue  # somebody edited the configuration in between: merge into what is there now
-        return await self._publish_once(configuration, authorities, now)
+                continue  # the configuration was edited in between: change what is there now
+        return await self._update_once(configuration, change)
 
-    async def _publish_once(self, configuration: Configuration, authorities: bytes, now: datetime) -> bool:
+    async def _update_once(
+        self, configuration: Configuration, change: Callable[[Configuration, Document], None]
+    ) -> bool:
         document = json.loads(await self._connection.request("GET", configuration.path))
-        changed = False
+        before = copy.deepcopy(document)
         for client in _client_configs(document):
-            present = _bundle_of(client)
-            wanted = bundle.merge(authorities, present, now)
-            if wanted != present:
-                client["caBundle"] = base64.b64encode(wanted).decode()
-                changed = True
-        if changed:
-            await self._connection.request("PUT", configuration.path, body=json.dumps(document).encode())
-        return changed
-
-
-def _stored(secret: Document) -> Stored:
-    data = {name: base64.b64decode(text) for name, text in (secret.get("data") or {}).items()}
-    return Stored(Material.from_files(data), secret["metadata"]["resourceVersion"])
+            change(configuration, client)
+        if document == before:
+            return False
+        await self._connection.request("PUT", configuration.path, body=json.dumps(document).encode())
+        return True
 
 
 def _client_configs(configuration: Document) -> Iterator[Document]:
@@ -190,3 +277,25 @@ def _client_configs(configuration: Document) -> Iterator[Document]:
 
 def _bundle_of(client: Document) -> bytes:
     return base64.b64decode(client.get("caBundle") or "")
+
+
+def _client(configuration: Configuration, client: Document) -> Client:
+    path, plain = _path_of(client), PATHS[configuration.resource]
+    if path in ("", "/"):
+        return Client(_bundle_of(client), path_is_ours=True, token=None)
+    token = path.removesuffix(plain).removeprefix("/").encode()
+    ours = path.endswith(plain) and (not token or PATH_TOKEN_FORM.fullmatch(token) is not None)
+    return Client(_bundle_of(client), path_is_ours=ours, token=token if ours else None)
+
+
+def _path_of(client: Document) -> str:
+    if "url" in client:
+        return urlsplit(client["url"]).path
+    return str(client.get("service", {}).get("path") or "")
+
+
+def _set_path(client: Document, path: str) -> None:
+    if "url" in client:
+        client["url"] = urlunsplit(urlsplit(client["url"])._replace(path=path))
+    else:
+        client["service"]["path"] = path

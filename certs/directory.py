@@ -12,7 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from certs.material import Material, NotOursError, OutdatedError, Stored
+from certs.material import (
+    ALL_FILES,
+    AUTHORITY_FILES,
+    SERVING_FILES,
+    Files,
+    Material,
+    NotOursError,
+    OutdatedError,
+    Part,
+    Stored,
+)
 
 CURRENT = "..data"
 LOCK = ".lock"
@@ -21,7 +31,7 @@ ENTERED_BY_OWNER = 0o700
 
 
 class DirectoryStore:
-    """The four files in one directory; the version is the name of the generation."""
+    """All files in one directory; the version is the name of the generation."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -40,26 +50,45 @@ class DirectoryStore:
         generation = self._generation()
         if not generation:
             self._refuse_strangers()
-            return Stored(Material(), "")
-        files = {path.name: path.read_bytes() for path in (self._directory / generation).iterdir()}
-        return Stored(Material.from_files(files), generation)
+            return Stored(Material())
+        return self._stored(
+            {path.name: path.read_bytes() for path in (self._directory / generation).iterdir()}, generation
+        )
 
-    async def save(self, material: Material, version: str) -> Stored:
+    async def save_authority(self, material: Material, stored: Stored) -> Stored:
         """Write a new generation and switch to it.
 
         Raises:
             OutdatedError: another process switched since `load`.
         """
+        return self._save(material, stored.authority.version)
+
+    async def save_serving(self, material: Material, stored: Stored) -> Stored:
+        """Do the same: one generation holds both parts."""
+        return self._save(material, stored.serving.version)
+
+    def _save(self, material: Material, version: str) -> Stored:
+        files = {**material.authority_files(), **material.serving_files()}
         self._directory.mkdir(parents=True, exist_ok=True, mode=ENTERED_BY_OWNER)
         with self._locked():
             if self._generation() != version:
                 raise OutdatedError
             generation = f"..{secrets.token_hex(8)}"
-            self._write(generation, material)
+            self._write(generation, files)
             self._switch_to(generation)
             if version:
                 shutil.rmtree(self._directory / version, ignore_errors=True)
-        return Stored(material, generation)
+        return self._stored(files, generation)
+
+    @staticmethod
+    def _stored(files: Files, generation: str) -> Stored:
+        """Take one generation apart. A directory belongs to one user, so that the CA's key may lie beside the pair."""
+        material = Material.from_files(files, files)
+        authority, serving = (
+            {name: content for name, content in files.items() if name in names}
+            for names in (AUTHORITY_FILES, SERVING_FILES)
+        )
+        return Stored(material, Part(generation, authority), Part(generation, serving))
 
     def _generation(self) -> str:
         try:
@@ -68,16 +97,16 @@ class DirectoryStore:
             return ""
 
     def _refuse_strangers(self) -> None:
-        for name in Material().as_files():
+        for name in ALL_FILES:
             if os.path.lexists(self._directory / name):
                 raise NotOursError(
                     f"{self._directory / name} is there and was not made by this tool; choose another directory"
                 )
 
-    def _write(self, generation: str, material: Material) -> None:
+    def _write(self, generation: str, files: Files) -> None:
         folder = self._directory / generation
         folder.mkdir(mode=ENTERED_BY_OWNER)
-        for name, content in material.as_files().items():
+        for name, content in files.items():
             descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READABLE_BY_OWNER)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -86,9 +115,13 @@ class DirectoryStore:
 
     def _switch_to(self, generation: str) -> None:
         self._link(CURRENT, Path(generation))
-        for name in Material().as_files():
-            if not (self._directory / name).is_symlink():
-                self._link(name, Path(CURRENT) / name)
+        for name in ALL_FILES:
+            link = self._directory / name
+            if (self._directory / generation / name).exists():
+                if not link.is_symlink():
+                    self._link(name, Path(CURRENT) / name)
+            elif link.is_symlink():
+                link.unlink()
 
     def _link(self, name: str, target: Path) -> None:
         """Make or replace a link in one step: a rename is atomic, removing and making again is not."""

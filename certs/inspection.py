@@ -12,6 +12,7 @@ from cryptography import x509
 
 from certs import bundle, rotation
 from certs.authority import names_of
+from certs.cluster import Client
 from certs.material import Material
 from certs.rotation import Decision, Order
 
@@ -41,7 +42,7 @@ class Finding:
 def findings(
     place: str,
     material: Material,
-    bundles: Mapping[Any, Sequence[bytes] | None],
+    clients: Mapping[Any, Sequence[Client] | None],
     order: Order,
     now: datetime,
 ) -> tuple[Finding, ...]:
@@ -50,16 +51,19 @@ def findings(
     Args:
         place: where the material is, in words.
         material: what is there.
-        bundles: the `caBundle`s of every webhook configuration; `None` for one that does not exist.
+        clients: what every webhook configuration says of its webhooks; `None` for one that does not exist.
         order: what the material should be like.
         now: the moment of the decision.
     """
     authority = rotation.authority_due(material, now)
     serving = rotation.serving_due(material, order, now)
+    if rotation.revokes(material) and not authority.renew:
+        authority = Decision(renew=True, reason="is new, and a revocation of the former ones is under way")
     return (
         _finding(f"authority in {place}", authority, bundle.authorities_in(material.authorities)),
         _finding(f"certificate in {place}", serving, _leaf(material.certificate)),
-        *(_trust(str(name), present, material, now) for name, present in bundles.items()),
+        *(_path(material, order) if clients else ()),
+        *(_trust(str(name), present, material, now) for name, present in clients.items()),
     )
 
 
@@ -77,13 +81,26 @@ def _finding(thing: str, decision: Decision, certificates: Sequence[x509.Certifi
     return Finding(thing, decision.renew, decision.reason, tuple(map(_facts, certificates)))
 
 
-def _trust(name: str, present: Sequence[bytes] | None, material: Material, now: datetime) -> Finding:
+def _path(material: Material, order: Order) -> Iterator[Finding]:
+    """Whether there is a path token. The token itself is never shown."""
+    due = rotation.token_due(material, order)
+    changing = material.previous_path_token is not None
+    reason = "is changing, the previous path is accepted too" if changing and not due.renew else due.reason
+    yield Finding("path token", due.renew or changing, reason, ())
+
+
+def _trust(name: str, present: Sequence[Client] | None, material: Material, now: datetime) -> Finding:
     if present is None:
         return Finding(name, renew=True, reason="does not exist", certificates=())
-    trusted = tuple(dict.fromkeys(authority for one in present for authority in bundle.authorities_in(one)))
-    due = any(bundle.merge(material.authorities, one, now) != one for one in present)
-    reason = "must trust other authorities" if due else "trusts what it must"
-    return Finding(name, due, reason, tuple(map(_facts, trusted)))
+    trusted = tuple(dict.fromkeys(authority for one in present for authority in bundle.authorities_in(one.bundle)))
+    without = rotation.distrusted(material)
+    due = any(bundle.merge(material.authorities, one.bundle, now, without) != one.bundle for one in present)
+    path_due = any(one.path_is_ours and one.token != material.path_token for one in present)
+    wrong = [
+        what for what, is_wrong in (("must trust other authorities", due), ("has another path", path_due)) if is_wrong
+    ]
+    reason = " and ".join(wrong) or "trusts what it must, at the right path"
+    return Finding(name, due or path_due, reason, tuple(map(_facts, trusted)))
 
 
 def _leaf(pem: bytes) -> tuple[x509.Certificate, ...]:

@@ -1,75 +1,138 @@
-"""What is kept between two runs: the CA, the serving pair, and every CA that may still be trusted somewhere.
+"""The values that the tool keeps between two runs: the CA, the serving pair and the path token.
 
-One value, because it must be stored in one write: a torn mixture of old and new could not be told from damage. Made by `rotation.py`,
-stored by `cluster.py` and `directory.py`.
+`rotation.py` makes the values, `cluster.py` and `directory.py` store them. A store keeps two parts, because only this tool
+may read the CA's key: the authority part, and the serving part that the webhook mounts. This module does no I/O.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 AUTHORITIES = "ca.crt"
 AUTHORITY_KEY = "ca.key"
+REVOKED = "revoked.crt"
 CERTIFICATE = "tls.crt"
 KEY = "tls.key"
+PATH_TOKEN = "path-token"  # noqa: S105 - the name of an entry
+PREVIOUS_PATH_TOKEN = "previous-path-token"  # noqa: S105 - the name of an entry
+
+AUTHORITY_FILES = (AUTHORITIES, AUTHORITY_KEY, REVOKED)
+SERVING_FILES = (AUTHORITIES, CERTIFICATE, KEY, PATH_TOKEN, PREVIOUS_PATH_TOKEN)
+ALL_FILES = tuple(dict.fromkeys(AUTHORITY_FILES + SERVING_FILES))
+
+# The API server takes a path only if each segment is a DNS subdomain, so that base64 will not do.
+PATH_TOKEN_FORM = re.compile(rb"[a-z0-9]{32,128}")
+
+Files = Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """PEM blocks as they are stored; the keys never appear in a repr, so no log line can hold them."""
+    """PEM blocks and tokens as they are stored. Secret values never appear in a repr, so no log line can hold them.
 
-    authorities: bytes = b""  # the current CA first, then those it replaced
+    Attributes:
+        authorities: the current CA, then the CAs that it replaced and that are still trusted.
+        authority_key: the key of the current CA.
+        revoked: CAs that must not be trusted. One that is also in `authorities` is dropped as soon as the new pair is served.
+        certificate: the serving certificate.
+        key: the key of the serving certificate.
+        path_token: the first segment of the webhook's paths. Empty: plain paths.
+        previous_path_token: what the webhook also accepts while a new token spreads. Empty: plain paths. None: nothing else.
+    """
+
+    authorities: bytes = b""
     authority_key: bytes = field(default=b"", repr=False)
+    revoked: bytes = b""
     certificate: bytes = b""
     key: bytes = field(default=b"", repr=False)
+    path_token: bytes = field(default=b"", repr=False)
+    previous_path_token: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        """Read the four entries by their usual names; a missing one is empty, which `rotation` then finds damaged."""
+    def from_files(cls, authority: Files, serving: Files) -> Self:
+        """Read both parts. A missing entry is empty, which `rotation.py` then finds damaged."""
         return cls(
-            authorities=files.get(AUTHORITIES, b""),
-            authority_key=files.get(AUTHORITY_KEY, b""),
-            certificate=files.get(CERTIFICATE, b""),
-            key=files.get(KEY, b""),
+            authorities=authority.get(AUTHORITIES, b""),
+            authority_key=authority.get(AUTHORITY_KEY, b""),
+            revoked=authority.get(REVOKED, b""),
+            certificate=serving.get(CERTIFICATE, b""),
+            key=serving.get(KEY, b""),
+            path_token=serving.get(PATH_TOKEN, b""),
+            previous_path_token=serving.get(PREVIOUS_PATH_TOKEN),
         )
 
-    def as_files(self) -> dict[str, bytes]:
-        """Return the entries by name, as a `kubernetes.io/tls` Secret and a directory hold them."""
-        return {
-            AUTHORITIES: self.authorities,
-            AUTHORITY_KEY: self.authority_key,
-            CERTIFICATE: self.certificate,
-            KEY: self.key,
-        }
+    def authority_files(self) -> dict[str, bytes]:
+        """Return the entries that only this tool may read."""
+        files = {AUTHORITIES: self.authorities, AUTHORITY_KEY: self.authority_key}
+        return files | ({REVOKED: self.revoked} if self.revoked else {})
+
+    def serving_files(self) -> dict[str, bytes]:
+        """Return the entries that the webhook mounts. The CA's key is none of them."""
+        files = {AUTHORITIES: self.authorities, CERTIFICATE: self.certificate, KEY: self.key}
+        if self.path_token:
+            files[PATH_TOKEN] = self.path_token
+        if self.previous_path_token is not None:
+            files[PREVIOUS_PATH_TOKEN] = self.previous_path_token
+        return files
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stored part. The version is empty if the part does not exist."""
+
+    version: str = ""
+    files: Files = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a store held at one moment; `version` is empty where nothing was there."""
+    """What a store held at one moment."""
 
     material: Material
-    version: str
+    authority: Part = Part()
+    serving: Part = Part()
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the API server knows.
+
+    Attributes:
+        bundles: every CA bundle, one after the other.
+        tokens: the first path segments. None stands for a webhook without a path. Empty if no path is ours.
+    """
+
+    bundles: bytes = b""
+    tokens: frozenset[bytes | None] = field(default=frozenset(), repr=False)
 
 
 class Store(Protocol):
-    """A place for material that tells when somebody else wrote in between."""
+    """A place for material that detects concurrent writes."""
 
     @property
     def place(self) -> str:
-        """Where it is, in words for people."""
+        """The place in words, for log lines and messages."""
 
     async def load(self) -> Stored:
-        """Read what is there.
+        """Read both parts.
 
         Raises:
-            NotOursError: something is there that this tool did not make.
+            NotOursError: the place holds something that this tool did not make.
         """
 
-    async def save(self, material: Material, version: str) -> Stored:
-        """Write in place of what `load` returned with `version`.
+    async def save_authority(self, material: Material, stored: Stored) -> Stored:
+        """Replace the authority part that `load` returned.
 
         Raises:
-            OutdatedError: somebody wrote in between; load again and decide again.
+            OutdatedError: another run wrote in between; load again and decide again.
+        """
+
+    async def save_serving(self, material: Material, stored: Stored) -> Stored:
+        """Replace the serving part that `load` returned.
+
+        Raises:
+            OutdatedError: another run wrote in between; load again and decide again.
         """
 
 
@@ -78,4 +141,4 @@ class NotOursError(Exception):
 
 
 class OutdatedError(Exception):
-    """Another run was faster."""
+    """Another run wrote in between."""

@@ -6,17 +6,18 @@ The CA and the serving certificate are renewed in two steps, because trust must 
 (the old pair keeps serving) and published; only then is a pair signed by it. A run that stops in between is finished by the next one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs import bundle
 from certs.authority import KeyPair, UnreadablePairError, names_of, new_authority, new_serving_pair
-from certs.material import Material
+from certs.material import PATH_TOKEN_FORM, Material, Published
 
 # The last third of a life is the time that people have to notice a renewal that fails.
 RENEWED_AFTER = 2 / 3
@@ -31,14 +32,16 @@ class Order:
     names: tuple[str, ...]
     authority_lifetime: timedelta
     certificate_lifetime: timedelta
+    unguessable_path: bool = True
 
 
 class Renewal(StrEnum):
-    """What to make anew: what is due, or more because somebody asks, as after a key has leaked."""
+    """What to make anew: what is due, or more because an operator asks for it."""
 
     DUE = "due"
     CERTIFICATE = "certificate"
     ALL = "all"
+    REVOKE = "revoke"
 
 
 class Decision(NamedTuple):
@@ -56,6 +59,8 @@ def authority_due(material: Material, now: datetime) -> Decision:
         return Decision(renew=True, reason=str(error))
     if authority not in bundle.authorities_in(material.authorities):
         return Decision(renew=True, reason="is no CA")
+    if authority in _revoked(material):
+        return Decision(renew=True, reason="is revoked")
     return _strictness(authority) or _age(authority, now)
 
 
@@ -73,38 +78,98 @@ def serving_due(material: Material, order: Order, now: datetime) -> Decision:
 
 
 def with_new_authority(material: Material, order: Order, now: datetime) -> Material:
-    """Return the material with a new CA before the old ones, and the serving pair as it was if it still serves.
-
-    Nothing serves yet at the very start, or after damage: then the pair is made at once, in the same write.
-    """
+    """Return the material with a new CA before the old ones. The serving pair stays as it was."""
     authority = new_authority(now, order.authority_lifetime)
-    renewed = Material(
+    return replace(
+        material,
         authorities=bundle.merge(authority.certificate_pem, material.authorities, now),
         authority_key=authority.key_pem,
-        certificate=material.certificate,
-        key=material.key,
     )
-    return renewed if _still_serves(material, now) else with_new_serving_pair(renewed, order, now)
+
+
+def with_old_authorities_revoked(material: Material, seen: bytes, now: datetime) -> Material:
+    """Return the material with every CA but the current one marked as revoked.
+
+    The marked CAs stay in the bundle, because the pods still serve a pair that one of them signed. `without_revoked`
+    drops them.
+
+    Args:
+        material: with the new CA first.
+        seen: the bundles that the API server trusts now. They may hold CAs that the store has lost.
+        now: the moment of the revocation.
+    """
+    others = material.authorities + seen
+    current = current_authority(material)
+    return replace(material, revoked=bundle.merge(others, material.revoked, now, current, bundle.MOST_REVOKED))
+
+
+def revokes(material: Material) -> bool:
+    """Return whether a revocation is under way: the bundle still holds a revoked CA."""
+    return not _revoked(material).isdisjoint(bundle.authorities_in(material.authorities))
+
+
+def revokes_served_pair(material: Material) -> bool:
+    """Return whether a revocation has not replaced the serving pair yet, nor the path token, which changes with it."""
+    return revokes(material) and trust_is_new(material)
+
+
+def without_revoked(material: Material, now: datetime) -> Material:
+    """Return the material with the revoked CAs dropped from the bundle."""
+    return replace(material, authorities=bundle.merge(material.authorities, b"", now, without=material.revoked))
+
+
+def distrusted(material: Material) -> bytes:
+    """Return the bundle of CAs that the API server must not trust: the revoked ones, unless the store still holds them."""
+    present = set(bundle.authorities_in(material.authorities))
+    gone = [one for one in bundle.authorities_in(material.revoked) if one not in present]
+    return b"".join(one.public_bytes(Encoding.PEM) for one in gone)
+
+
+def current_authority(material: Material) -> bytes:
+    """Return the current CA as a PEM block, or nothing if there is none."""
+    return b"".join(one.public_bytes(Encoding.PEM) for one in bundle.authorities_in(material.authorities)[:1])
 
 
 def with_new_serving_pair(material: Material, order: Order, now: datetime) -> Material:
     """Return the material with a pair signed by its current CA."""
     authority = KeyPair.parse(material.authorities, material.authority_key)
     pair = new_serving_pair(authority, order.names, now, order.certificate_lifetime)
-    return Material(
-        authorities=material.authorities,
-        authority_key=material.authority_key,
-        certificate=pair.certificate_pem,
-        key=pair.key_pem,
-    )
+    return replace(material, certificate=pair.certificate_pem, key=pair.key_pem)
+
+
+def token_due(material: Material, order: Order) -> Decision:
+    """Decide on the path token."""
+    if not order.unguessable_path:
+        return Decision(renew=bool(material.path_token), reason="is not wanted")
+    if PATH_TOKEN_FORM.fullmatch(material.path_token) is None:
+        return Decision(renew=True, reason="is unusable" if material.path_token else "is missing")
+    return Decision(renew=False, reason="is in order")
+
+
+def token_in_use(published: Published) -> bytes | None:
+    """Return the one token that every webhook's path has, for a store that has lost it. None if there is no such token."""
+    tokens = {token for token in published.tokens if token}
+    return tokens.pop() if len(tokens) == 1 else None
+
+
+def with_new_token(material: Material, token: bytes, now: datetime) -> Material:
+    """Return the material with another path token. If a pair is served, the present paths are accepted a while longer.
+
+    Args:
+        material: with the present token.
+        token: the new one; empty for plain paths.
+        now: the moment of the change.
+    """
+    present = material.path_token if PATH_TOKEN_FORM.fullmatch(material.path_token) else b""
+    return replace(material, path_token=token, previous_path_token=present if still_serves(material, now) else None)
 
 
 def trust_is_new(material: Material) -> bool:
-    """Whether the pair that serves now was signed by another CA than the current one: the new one may not be known everywhere."""
+    """Return whether the pair that serves now was signed by another CA than the current one."""
     try:
         certificate = KeyPair.parse(material.certificate, material.key).certificate
     except UnreadablePairError:
-        return False  # nothing serves, so nobody gains by waiting
+        return False  # nothing serves, so waiting has no use
     return not _issued_by_current_authority(certificate, material)
 
 
@@ -114,12 +179,17 @@ def renewal_time(certificate: x509.Certificate) -> datetime:
     return certificate.not_valid_before_utc + life * RENEWED_AFTER
 
 
-def _still_serves(material: Material, now: datetime) -> bool:
+def still_serves(material: Material, now: datetime) -> bool:
+    """Return whether the stored pair can be served. If it cannot, no pod serves and nothing has to be waited for."""
     try:
         pair = KeyPair.parse(material.certificate, material.key)
     except UnreadablePairError:
         return False
     return pair.certificate.not_valid_after_utc > now
+
+
+def _revoked(material: Material) -> set[x509.Certificate]:
+    return set(bundle.authorities_in(material.revoked))
 
 
 def _issued_by_current_authority(certificate: x509.Certificate, material: Material) -> bool:

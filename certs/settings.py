@@ -13,33 +13,49 @@ from certs.rotation import Order, Renewal
 from runtime.settings import AddressText, ProcessSettings
 
 SECONDS_IN = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-DURATION = re.compile(r"(\d+)([smhd])")
+DURATION = re.compile(r"([0-9]{1,12})([smhd])")
+LONGEST = timedelta(days=36525)  # a hundred years
+LONGEST_WAIT = timedelta(hours=1)
+SHORTEST_LIFETIME = timedelta(minutes=1)
 DEVELOPMENT_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def _duration(text: object) -> object:
+    """Read a duration. One that is too long for any use is refused here, before arithmetic with it overflows."""
     if not isinstance(text, str):
         return text
     match = DURATION.fullmatch(text)
     if match is None:
         raise ValueError("is not a duration such as 90d, 12h, 30m or 5s")
-    return timedelta(seconds=int(match[1]) * SECONDS_IN[match[2]])
+    seconds = int(match[1]) * SECONDS_IN[match[2]]
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"is longer than {LONGEST.days}d")
+    return timedelta(seconds=seconds)
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Lifetime = Annotated[Duration, Field(ge=SHORTEST_LIFETIME, le=LONGEST)]
+Wait = Annotated[Duration, Field(ge=timedelta(0), le=LONGEST_WAIT)]
 
 
 class Settings(ProcessSettings):
     """Make, renew and publish the certificates of the admission webhook.
 
     ensure: make what is missing or due, then have the API server trust it. Safe to repeat, and to run twice at once.
+    revoke: after a key has leaked, make everything anew and end the trust in every former CA as soon as the new
+    certificate is served.
     inspect: print what is there, when it expires, and what ensure would do and why.
     """
 
-    command: CliPositionalArg[Literal["ensure", "inspect"]] = Field(description="ensure or inspect")
+    command: CliPositionalArg[Literal["ensure", "revoke", "inspect"]] = Field(description="ensure, revoke or inspect")
     health_address: CliSuppress[AddressText] = Field(default=":0", description="unused: a script answers no probes")
-    namespace: str = Field(default="configmapsync-system", description="namespace of the Secret and of the service")
-    secret: str = Field(default="configmapsync-webhook", description="name of the kubernetes.io/tls Secret")
+    namespace: str = Field(default="configmapsync-system", description="namespace of the Secrets and of the service")
+    secret: str = Field(
+        default="configmapsync-webhook", description="name of the kubernetes.io/tls Secret that the webhook mounts"
+    )
+    ca_secret: str = Field(
+        default="configmapsync-webhook-ca", description="name of the Secret with the CA's key, for this tool alone"
+    )
     service: str = Field(default="configmapsync-webhook", description="service that the API server calls")
     cluster_domain: str = Field(default="cluster.local", description="domain of the cluster's own names")
     extra_names: list[str] = Field(default=[], description="further DNS names or addresses in the certificate")
@@ -50,22 +66,30 @@ class Settings(ProcessSettings):
         default="configmapsync-webhook",
         description="ValidatingWebhookConfiguration that must trust the CA; empty: none",
     )
-    dir: Path | None = Field(default=None, description="keep everything in this directory instead of a Secret")
+    dir: Path | None = Field(default=None, description="keep everything in this directory instead of Secrets")
     inject: bool | None = Field(
         default=None,
-        description="have the webhook configurations trust the CA; default: yes, but not with --dir",
+        description="write the CA and the path into the webhook configurations; default: yes, but not with --dir",
     )
-    ca_lifetime: Duration = Field(default=timedelta(days=1825), description="life of a new CA, such as 1825d")
-    certificate_lifetime: Duration = Field(
+    unguessable_path: bool = Field(
+        default=False,
+        description="put a path that only the API server knows into the webhook configurations, in place of the plain one",
+    )
+    ca_lifetime: Lifetime = Field(default=timedelta(days=1825), description="life of a new CA, such as 1825d")
+    certificate_lifetime: Lifetime = Field(
         default=timedelta(days=90), description="life of a new certificate, such as 90d"
     )
-    settling: Duration = Field(
+    settling: Wait = Field(
         default=timedelta(seconds=5),
-        description="time given to the API servers to hear of a new CA before a pair signed by it is served",
+        description="time for every API server to see a changed webhook configuration, such as 5s",
     )
-    renew: Renewal = Field(
-        default=Renewal.DUE,
-        description="due: what is due; certificate: a new certificate now; all: a new CA too, as after a key has leaked",
+    patience: Wait = Field(
+        default=timedelta(minutes=4),
+        description="longest time for every webhook pod to serve a changed Secret, such as 4m",
+    )
+    renew: Literal["due", "certificate", "all"] = Field(
+        default="due",
+        description="due: what is due; certificate: a new certificate now; all: a new CA and a new path too (after a leak: revoke)",
     )
     output: Literal["text", "json"] = Field(default="text", description="form of what inspect prints")
 
@@ -75,12 +99,17 @@ class Settings(ProcessSettings):
         return self.dir is None if self.inject is None else self.inject
 
     @property
+    def renewal(self) -> Renewal:
+        """What to make anew."""
+        return Renewal.REVOKE if self.command == "revoke" else Renewal(self.renew)
+
+    @property
     def order(self) -> Order:
         """What the material must be like."""
         host = f"{self.service}.{self.namespace}.svc"
         development = DEVELOPMENT_NAMES if self.dir is not None else ()
         names = (host, f"{host}.{self.cluster_domain}", *development, *map(_normalised, self.extra_names))
-        return Order(tuple(dict.fromkeys(names)), self.ca_lifetime, self.certificate_lifetime)
+        return Order(tuple(dict.fromkeys(names)), self.ca_lifetime, self.certificate_lifetime, self.unguessable_path)
 
 
 def _normalised(name: str) -> str:

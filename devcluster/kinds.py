@@ -385,6 +385,13 @@ BUILT_IN: tuple[Kind, ...] = (
         categories=CATEGORY_API,
         counts_generations=True,
     ),
+    *(
+        _workload(ADMISSION, "v1", plural, kind, namespaced=False)
+        for plural, kind in (
+            ("validatingadmissionpolicies", "ValidatingAdmissionPolicy"),
+            ("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
+        )
+    ),
     _workload("", "v1", "pods", "Pod", "po"),
     _workload("", "v1", "services", "Service", "svc"),
     Kind(

@@ -82,12 +82,18 @@ def templates() -> dict[str, str]:
             manifest,
             _around(identity, builds),
             dict(with_cert_manager.items() - manifest["metadata"].get("annotations", {}).items()),
+            _paths(builds.cert_manager.get(identity, {})),
         )
         for name, of_release in NAMES.items():
             text = text.replace(name, of_release)
         file = _file_of(manifest, builds)
         files[file] = files.get(file, HEADER) + text
     return files
+
+
+def _paths(with_cert_manager: Manifest) -> list[str]:
+    """The path of each webhook in a configuration, which the manifests name only for cert-manager."""
+    return [webhook["clientConfig"]["service"]["path"] for webhook in with_cert_manager.get("webhooks", ())]
 
 
 def _around(identity: Identity, builds: Builds) -> str:

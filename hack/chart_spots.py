@@ -6,7 +6,7 @@ understands. That keeps indentation and quoting the business of a YAML library.
 
 import copy
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -64,18 +64,22 @@ class Spots:
         return "\n".join(match[1] + line if line else line for line in text.splitlines())
 
 
-def template(manifest: Manifest, around: str, for_cert_manager: dict[str, str]) -> str:
+def template(manifest: Manifest, around: str, for_cert_manager: dict[str, str], paths: Sequence[str] = ()) -> str:
     """The object as a template.
 
     Args:
         manifest: as kustomize printed it.
         around: when the chart has it, `if CONDITION`, or how often, `range NAMESPACES`; empty where it always has it, once.
         for_cert_manager: annotations that it has where cert-manager makes the certificates.
+        paths: the path of each webhook where cert-manager makes the certificates; our own tool writes paths of its own.
     """
     spots, manifest = Spots(), copy.deepcopy(manifest)
     if around.startswith("range"):
         manifest["metadata"]["namespace"] = spots.inline("quote .")
     _metadata(manifest, spots, for_cert_manager)
+    for webhook, path in zip(manifest.get("webhooks", ()), paths, strict=True):
+        text = f"{{{{- if $.Values.certManager.enabled }}}}\npath: {path}\n{{{{- end }}}}"
+        webhook["clientConfig"]["service"] |= spots.lines(text)
     if manifest["kind"] == "Deployment":
         component = manifest["metadata"]["labels"]["app.kubernetes.io/component"]
         manifest["spec"]["replicas"] = spots.inline(f"$.Values.{component}.replicas")

@@ -36,7 +36,8 @@ class Installed:
             *arguments,
             "--kubeconfig",
             self.cluster.kubeconfig,
-            *("--relaxed-tls", "--settling", "0s", "--namespace", self.namespace),
+            *("--relaxed-tls", "--settling", "0s", "--patience", "0s", "--namespace", self.namespace),
+            "--unguessable-path",
             *("--mutating-configuration", self.name, "--validating-configuration", self.name),
             log=log,
         )
@@ -53,8 +54,23 @@ class Installed:
     def secret(self) -> dict[str, Any]:
         return self.cluster.get(self.secret_path)
 
+    @property
+    def authority_path(self) -> str:
+        return f"{self.secret_path}-ca"
+
     def material(self) -> Material:
-        return Material.from_files({name: base64.b64decode(text) for name, text in self.secret()["data"].items()})
+        authority, serving = (
+            {name: base64.b64decode(text) for name, text in self.cluster.get(path)["data"].items()}
+            for path in (self.authority_path, self.secret_path)
+        )
+        return Material.from_files(authority, serving)
+
+    def paths(self) -> list[str | None]:
+        return [
+            webhook["clientConfig"]["service"].get("path")
+            for resource in KINDS
+            for webhook in self.cluster.get(self.path_of(resource))["webhooks"]
+        ]
 
     def path_of(self, resource: str) -> str:
         return f"{CONFIGURATIONS}/{resource}/{self.name}"
@@ -84,7 +100,7 @@ def _configuration(kind: str, name: str, namespace: str) -> dict[str, Any]:
             {
                 "name": f"{which}.example.com",
                 "admissionReviewVersions": ["v1"],
-                "clientConfig": {"service": {"namespace": namespace, "name": "configmapsync-webhook", "path": "/"}},
+                "clientConfig": {"service": {"namespace": namespace, "name": "configmapsync-webhook"}},
                 "rules": [
                     {"apiGroups": [name], "apiVersions": ["v1"], "resources": ["nothing"], "operations": ["CREATE"]}
                 ],
@@ -107,13 +123,19 @@ def installed(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Inst
 
 def test_everything_is_made_and_trusted_and_a_second_run_writes_nothing(installed: Installed):
     installed.run("ensure")
-    secret = installed.secret()
-    assert secret["type"] == "kubernetes.io/tls"
-    assert set(secret["data"]) == {"tls.crt", "tls.key", "ca.crt", "ca.key"}
+    secret, authority = installed.secret(), installed.cluster.get(installed.authority_path)
+    assert (secret["type"], authority["type"]) == ("kubernetes.io/tls", "Opaque")
+    assert set(secret["data"]) == {"tls.crt", "tls.key", "ca.crt", "path-token"}
+    assert set(authority["data"]) == {"ca.crt", "ca.key"}
     assert installed.bundles() == [installed.material().authorities] * 4
+    token = installed.material().path_token.decode()
+    assert installed.paths() == [
+        f"/{token}/{verb}-apps-nishaf-info-v1-configmapsync" for verb in ("mutate", "mutate", "validate", "validate")
+    ]
     before = [installed.cluster.get(installed.path_of(resource))["metadata"]["resourceVersion"] for resource in KINDS]
     installed.run("ensure")
     assert installed.secret()["metadata"]["resourceVersion"] == secret["metadata"]["resourceVersion"]
+    assert installed.cluster.get(installed.authority_path) == authority
     assert before == [
         installed.cluster.get(installed.path_of(resource))["metadata"]["resourceVersion"] for resource in KINDS
     ]
@@ -137,10 +159,48 @@ def test_a_lost_secret_is_made_again_and_the_old_authority_stays_trusted(install
     installed.run("ensure")
     lost = authorities_in(installed.material().authorities)[0]
     installed.cluster.delete(installed.secret_path)
+    installed.cluster.delete(installed.authority_path)
+    paths = installed.paths()
     installed.run("ensure")
+    assert installed.paths() == paths
     for bundle in installed.bundles():
         current, old = authorities_in(bundle)
         assert (current, old) == (authorities_in(installed.material().authorities)[0], lost)
+
+
+def test_after_a_revocation_nothing_of_before_is_trusted_or_kept(installed: Installed):
+    installed.run("ensure")
+    before = installed.material()
+    installed.run("revoke")
+    after = installed.material()
+    assert installed.bundles() == [after.authorities] * 4
+    assert authorities_in(after.revoked) == authorities_in(before.authorities)
+    assert set(authorities_in(after.authorities)).isdisjoint(authorities_in(before.authorities))
+    assert after.certificate != before.certificate
+    assert all(before.path_token.decode() not in path for path in installed.paths())
+    written = installed.secret(), installed.cluster.get(installed.authority_path)
+    installed.run("ensure")
+    assert written == (installed.secret(), installed.cluster.get(installed.authority_path))
+
+
+def test_two_renewals_of_everything_at_once_make_one_authority_each_at_most(installed: Installed):
+    installed.run("ensure")
+    runs = [installed.start("ensure", "--renew", "all") for _ in range(2)]
+    assert [run.wait() for run in runs] == [0, 0], "\n".join(run.output() for run in runs)
+    assert installed.bundles() == [installed.material().authorities] * 4
+    assert 2 <= len(authorities_in(installed.material().authorities)) <= 3
+
+
+def test_the_only_secret_of_version_0_1_0_becomes_two_with_the_same_authority(installed: Installed):
+    installed.run("ensure", "--no-unguessable-path")
+    key = installed.cluster.get(installed.authority_path)["data"]["ca.key"]
+    installed.cluster.delete(installed.authority_path)
+    secret = installed.secret()
+    installed.cluster.patch(installed.secret_path, {"data": {"ca.key": key}})
+    installed.run("ensure", "--no-unguessable-path")
+    assert installed.secret()["data"] == secret["data"]
+    assert installed.cluster.get(installed.authority_path)["data"]["ca.key"] == key
+    assert len(authorities_in(installed.bundles()[0])) == 1
 
 
 def test_a_secret_of_somebody_else_is_refused_and_left_alone(installed: Installed):
@@ -162,12 +222,12 @@ def test_a_configuration_that_is_not_there_yet_is_told_and_the_next_run_carries_
     document = installed.cluster.get(installed.path_of("validatingwebhookconfigurations"))
     installed.cluster.delete(installed.path_of("validatingwebhookconfigurations"))
     assert installed.name in installed.run("ensure", code=1)
-    made = installed.material()
+    made = installed.cluster.get(installed.authority_path)
     del document["metadata"]["resourceVersion"], document["metadata"]["uid"]
     installed.cluster.create(f"{CONFIGURATIONS}/validatingwebhookconfigurations", document)
     installed.run("ensure")
-    assert installed.material() == made
-    assert installed.bundles() == [made.authorities] * 4
+    assert installed.cluster.get(installed.authority_path) == made
+    assert installed.bundles() == [installed.material().authorities] * 4
 
 
 def test_inspect_tells_what_is_due_and_changes_nothing(installed: Installed):
@@ -180,9 +240,12 @@ def test_inspect_tells_what_is_due_and_changes_nothing(installed: Installed):
     installed.run("ensure")
     found = inspected()
     assert found["due"] is False
-    assert [finding["reason"] for finding in found["findings"]][2:] == ["trusts what it must"] * 2
+    assert [finding["reason"] for finding in found["findings"]][2:] == [
+        "is in order",
+        *["trusts what it must, at the right path"] * 2,
+    ]
     installed.empty_bundles()
-    assert [finding["renew"] for finding in inspected()["findings"]] == [False, False, True, True]
+    assert [finding["renew"] for finding in inspected()["findings"]] == [False, False, False, True, True]
     text = installed.run("inspect")
     assert f"configmapsync-webhook.{installed.namespace}.svc" in text
     assert "must trust other authorities: ensure would act" in text
@@ -192,6 +255,7 @@ def test_no_key_is_ever_printed(installed: Installed):
     output = installed.run("ensure", "--log-level", "debug") + installed.run("inspect") + installed.run("ensure")
     assert "PRIVATE" not in output
     assert base64.b64encode(installed.material().key).decode() not in output
+    assert installed.material().path_token.decode() not in output
 
 
 def test_an_unreachable_cluster_is_one_line(tmp_path: Path):

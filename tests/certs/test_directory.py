@@ -5,31 +5,32 @@ from pathlib import Path
 import pytest
 
 from certs.directory import DirectoryStore
-from certs.material import Material, NotOursError, OutdatedError
+from certs.material import Material, NotOursError, OutdatedError, Stored
 
-FIRST = Material(b"ca", b"ca key", b"certificate", b"key")
+FIRST = Material(authorities=b"ca", authority_key=b"ca key", certificate=b"certificate", key=b"key")
+NOTHING = Stored(Material())
 SECOND = replace(FIRST, certificate=b"newer certificate", key=b"newer key")
 
 
 async def test_what_was_saved_is_loaded(tmp_path: Path):
     store = DirectoryStore(tmp_path / "made" / "here")
-    saved = await store.save(FIRST, (await store.load()).version)
+    saved = await store.save_serving(FIRST, await store.load())
     assert await store.load() == saved
     assert saved.material == FIRST
 
 
 async def test_files_are_readable_by_their_owner_alone(tmp_path: Path):
-    await DirectoryStore(tmp_path).save(FIRST, "")
+    await DirectoryStore(tmp_path).save_serving(FIRST, NOTHING)
     names = ("ca.crt", "ca.key", "tls.crt", "tls.key")
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == {0o600}
 
 
 async def test_all_files_change_in_one_step_through_one_link(tmp_path: Path):
     store = DirectoryStore(tmp_path)
-    first = await store.save(FIRST, "")
+    first = await store.save_serving(FIRST, NOTHING)
     generation = tmp_path / "..data"
     before = generation.readlink()
-    await store.save(SECOND, first.version)
+    await store.save_authority(SECOND, first)
     assert generation.readlink() != before
     assert (tmp_path / "tls.crt").resolve().parent == (tmp_path / "tls.key").resolve().parent
     assert (tmp_path / "tls.key").read_bytes() == b"newer key"
@@ -37,15 +38,25 @@ async def test_all_files_change_in_one_step_through_one_link(tmp_path: Path):
 
 async def test_nothing_is_left_behind_by_a_replacement(tmp_path: Path):
     store = DirectoryStore(tmp_path)
-    await store.save(SECOND, (await store.save(FIRST, "")).version)
+    await store.save_serving(SECOND, await store.save_serving(FIRST, NOTHING))
     assert _generations(tmp_path) == {(tmp_path / "..data").readlink().name}
+
+
+async def test_an_entry_that_is_gone_leaves_no_link_behind(tmp_path: Path):
+    store = DirectoryStore(tmp_path)
+    with_both = replace(FIRST, path_token=b"new", previous_path_token=b"old", revoked=b"revoked")
+    stored = await store.save_serving(with_both, NOTHING)
+    assert (await store.load()).material == with_both
+    await store.save_serving(replace(with_both, previous_path_token=None), stored)
+    assert (tmp_path / "path-token").read_bytes() == b"new"
+    assert not (tmp_path / "previous-path-token").is_symlink()
 
 
 async def test_a_run_that_lost_the_race_is_told(tmp_path: Path):
     store = DirectoryStore(tmp_path)
-    await store.save(FIRST, "")
+    await store.save_serving(FIRST, NOTHING)
     with pytest.raises(OutdatedError):
-        await store.save(SECOND, "")
+        await store.save_authority(SECOND, NOTHING)
     assert (await store.load()).material == FIRST
 
 

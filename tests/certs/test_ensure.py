@@ -7,38 +7,47 @@ import pytest
 from structlog.testing import capture_logs
 
 from certs.bundle import authorities_in, merge
+from certs.cluster import Client
 from certs.directory import DirectoryStore
-from certs.ensure import Ensurer, NobodyToTell, UnsettledError
+from certs.ensure import Ensurer, UnsettledError, Waiting
 from certs.inspection import as_document, as_text, findings
-from certs.material import Material, Stored
+from certs.material import Material, Part, Published, Stored
 from certs.rotation import Order, Renewal, serving_due
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
-AT_ONCE = timedelta(0)
+AT_ONCE = Waiting(timedelta(0), timedelta(0))
 
 
 @dataclass
 class TrustedBundle:
-    """Stands for the API server: what it trusts, and what was being served each time that changed."""
+    """Stands for the API server: what it trusts and calls, and what was being served each time the trust changed."""
 
     directory: Path
     bundle: bytes = b""
+    token: bytes | None = None
     served_at_publishing: list[bytes] = field(default_factory=list)
 
-    async def publish(self, authorities: bytes, now: datetime) -> tuple[object, ...]:
-        wanted = merge(authorities, self.bundle, now)
+    async def publish(self, authorities: bytes, without: bytes, now: datetime) -> tuple[object, ...]:
+        wanted = merge(authorities, self.bundle, now, without)
         if wanted == self.bundle:
             return ()
         self.bundle = wanted
-        self.served_at_publishing.append((self.directory / "tls.crt").read_bytes())
+        served = self.directory / "tls.crt"
+        self.served_at_publishing.append(served.read_bytes() if served.exists() else b"")
         return ("the bundle",)
+
+    async def publish_path(self, token: bytes, *, only_missing: bool = False) -> tuple[object, ...]:
+        if self.token is None or not only_missing:
+            self.token = token
+        return ("the path",)
+
+    async def seen(self) -> Published:
+        return Published(self.bundle, frozenset({self.token}))
 
 
 def _run(directory: Path, *, days: float = 0, order: Order = ORDER, trust: TrustedBundle | None = None) -> Ensurer:
-    return Ensurer(
-        DirectoryStore(directory), trust or NobodyToTell(), order, lambda: NOW + timedelta(days=days), AT_ONCE
-    )
+    return Ensurer(DirectoryStore(directory), trust, None, order, lambda: NOW + timedelta(days=days), AT_ONCE)
 
 
 async def test_everything_is_made_at_first(tmp_path: Path):
@@ -105,10 +114,10 @@ async def test_runs_at_once_end_with_one_certificate(tmp_path: Path):
 async def test_a_store_that_others_never_leave_alone_is_given_up(tmp_path: Path):
     class Contested(DirectoryStore):
         async def load(self) -> Stored:
-            return replace(await super().load(), version="a version long gone")
+            return replace(await super().load(), authority=Part("a version long gone"))
 
     with pytest.raises(UnsettledError, match="times in a row"):
-        await Ensurer(Contested(tmp_path), NobodyToTell(), ORDER, lambda: NOW, AT_ONCE).ensure()
+        await Ensurer(Contested(tmp_path), None, None, ORDER, lambda: NOW, AT_ONCE).ensure()
 
 
 async def test_no_log_line_holds_a_key(tmp_path: Path):
@@ -119,24 +128,31 @@ async def test_no_log_line_holds_a_key(tmp_path: Path):
 
 
 async def test_inspection_promises_what_ensure_then_does(tmp_path: Path):
-    bundles = {"mutating/x": (b"",), "validating/x": None}
+    def client(bundle: bytes, token: bytes | None = None) -> Client:
+        return Client(bundle, path_is_ours=True, token=token)
+
+    clients = {"mutating/x": (client(b""),), "validating/x": None}
 
     def found(material: Material, days: float) -> dict[str, object]:
-        return as_document(findings("here", material, bundles, ORDER, NOW + timedelta(days=days)))
+        return as_document(findings("here", material, clients, ORDER, NOW + timedelta(days=days)))
 
     assert [(one["thing"], one["renew"], one["reason"]) for one in found(Material(), 0)["findings"]] == [
         ("authority in here", True, "is missing"),
         ("certificate in here", True, "is missing"),
-        ("mutating/x", False, "trusts what it must"),
+        ("path token", True, "is missing"),
+        ("mutating/x", True, "has another path"),
         ("validating/x", True, "does not exist"),
     ]
-    material = await _run(tmp_path).ensure()
-    bundles["mutating/x"] = (material.authorities,)
-    del bundles["validating/x"]
+    material = await _run(tmp_path, trust=TrustedBundle(tmp_path)).ensure()
+    clients["mutating/x"] = (client(material.authorities, material.path_token),)
+    del clients["validating/x"]
     assert found(material, 0)["due"] is False
     assert found(material, 21)["due"] is True
-    bundles["mutating/x"] = (b"", material.authorities)
+    clients["mutating/x"] = (client(b"", material.path_token), client(material.authorities, material.path_token))
     assert found(material, 0)["findings"][-1]["reason"] == "must trust other authorities"
+    clients["mutating/x"] = (client(material.authorities, b""),)
+    assert found(material, 0)["findings"][-1]["reason"] == "has another path"
+    assert material.path_token.decode() not in str(found(material, 0))
 
 
 async def test_inspection_tells_people_names_and_expiry_but_no_key(tmp_path: Path):

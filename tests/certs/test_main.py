@@ -1,5 +1,7 @@
 import json
 import logging
+import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from certs.__main__ import main
 from certs.settings import Settings
 from runtime.settings import load
 from tests.support.processes import Process
+from tests.support.users import write_kubeconfig
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +65,49 @@ def test_files_of_somebody_else_are_one_line_and_exit_code_1(tmp_path: Path, cap
     assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["burn"], ["ensure", "--ca-lifetime", "soon"], []], ids=str)
-def test_a_wrong_command_line_is_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["burn"],
+        ["ensure", "--ca-lifetime", "soon"],
+        ["ensure", "--ca-lifetime", "0d"],
+        ["ensure", "--ca-lifetime", "36526d"],
+        ["ensure", "--certificate-lifetime", "999999999999d"],
+        ["ensure", "--certificate-lifetime", "9" * 5000 + "d"],
+        ["ensure", "--settling", "2h"],
+        ["ensure", "--settling", "-1s"],
+        ["ensure", "--patience", "1e308"],
+        ["ensure", "--patience", "inf"],
+        ["ensure", "--renew", "revoke"],
+        [],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:60],
+)
+def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as ended:
         load(Settings, "configmapsync-certs", arguments)
     assert ended.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_longest_lifetimes_work(tmp_path: Path):
+    assert main(["ensure", "--dir", str(tmp_path), "--ca-lifetime", "36525d", "--certificate-lifetime", "36525d"]) == 0
+    assert main(["inspect", "--dir", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_ends_it(tmp_path: Path, number: signal.Signals):
+    """The run waits for an API server that accepts the connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", url, None, {"token": "x"})
+        run = Process.python("certs", "ensure", "--kubeconfig", kubeconfig, log=tmp_path / "log")
+        connected, _ = silent.accept()
+        with connected:
+            run.send(number)
+            assert run.wait() == 1
+    assert "stopped by a signal before the end" in run.output()
+    assert "Traceback" not in run.output()
 
 
 def test_lifetimes_are_read_as_people_write_them():

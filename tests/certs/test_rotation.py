@@ -9,11 +9,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certs.authority import KeyPair, new_serving_pair
 from certs.bundle import authorities_in
 from certs.material import Material
-from certs.rotation import Order, authority_due, serving_due, with_new_authority, with_new_serving_pair
+from certs.rotation import (
+    Order,
+    authority_due,
+    current_authority,
+    distrusted,
+    revokes,
+    serving_due,
+    token_due,
+    with_new_authority,
+    with_new_serving_pair,
+    with_new_token,
+    with_old_authorities_revoked,
+    without_revoked,
+)
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
-FRESH = with_new_authority(Material(), ORDER, NOW)
+FRESH = with_new_serving_pair(with_new_authority(Material(), ORDER, NOW), ORDER, NOW)
 
 
 def _days(days: float) -> datetime:
@@ -80,11 +93,6 @@ def test_the_old_authority_stays_behind_the_new_one_until_it_expires():
     assert old not in authorities_in(again.authorities)
 
 
-def test_a_pair_that_serves_no_more_is_replaced_together_with_the_authority():
-    renewed = with_new_authority(FRESH, ORDER, _days(31))
-    assert not serving_due(renewed, ORDER, _days(31)).renew
-
-
 def test_a_pair_signed_after_the_switch_needs_nothing_more():
     renewed = with_new_serving_pair(with_new_authority(FRESH, ORDER, _days(10)), ORDER, _days(10))
     assert not serving_due(renewed, ORDER, _days(10)).renew
@@ -118,3 +126,49 @@ def test_a_certificate_of_a_stranger_is_replaced():
 
 def test_no_representation_shows_a_key():
     assert "PRIVATE" not in repr(FRESH)
+
+
+def test_a_revocation_drops_every_former_authority_once_the_new_pair_is_served():
+    seen = with_new_authority(Material(), ORDER, NOW).authorities  # trusted, and unknown to the store
+    begun = with_old_authorities_revoked(with_new_authority(FRESH, ORDER, NOW), seen, NOW)
+    assert revokes(begun)
+    assert distrusted(begun) == seen
+    assert authorities_in(begun.authorities)[1:] == authorities_in(FRESH.authorities)
+    ended = without_revoked(begun, NOW)
+    assert not revokes(ended)
+    assert ended.authorities == current_authority(begun)
+    assert set(authorities_in(distrusted(ended))) == set(authorities_in(FRESH.authorities + seen))
+
+
+def test_a_revoked_authority_that_comes_back_is_replaced():
+    revoked = replace(FRESH, revoked=FRESH.authorities)
+    assert authority_due(revoked, NOW) == (True, "is revoked")
+
+
+@pytest.mark.parametrize(
+    ("token", "due", "reason"),
+    [
+        (b"", True, "is missing"),
+        (b"a" * 31, True, "is unusable"),
+        (b"a/../path-of-somebody", True, "is unusable"),
+        (b"a" * 129, True, "is unusable"),
+        (b"A" * 43, True, "is unusable"),
+        (b"a" * 43, False, "is in order"),
+    ],
+)
+def test_a_path_token_is_one_long_segment_that_the_api_server_takes(token: bytes, due: bool, reason: str):
+    assert token_due(replace(FRESH, path_token=token), ORDER) == (due, reason)
+
+
+def test_a_new_token_leaves_the_present_path_open_while_a_pair_is_served():
+    first = with_new_token(FRESH, b"a" * 43, NOW)
+    assert first.previous_path_token == b""
+    assert with_new_token(first, b"b" * 43, NOW).previous_path_token == b"a" * 43
+    assert with_new_token(Material(), b"a" * 43, NOW).previous_path_token is None
+
+
+def test_plain_paths_may_be_asked_for():
+    plain = replace(ORDER, unguessable_path=False)
+    assert not token_due(FRESH, plain).renew
+    assert token_due(replace(FRESH, path_token=b"a" * 43), plain).renew
+    assert with_new_token(replace(FRESH, path_token=b"a" * 43), b"", NOW).previous_path_token == b"a" * 43

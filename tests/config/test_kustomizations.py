@@ -17,6 +17,7 @@ INSTALLATIONS = [DEFAULT, *(path for path in KUSTOMIZATIONS if path.parent.name 
 CLUSTER_SCOPED = {
     "Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding",
     "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+    "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 }  # fmt: skip
 WHERE_COPIES_GO = (
     "configmapsync-reconciler-copies"  # bound in namespaces of other people, where config/overlays/namespaces says so
@@ -121,7 +122,8 @@ def test_the_certificate_is_for_the_service_and_trusted_by_both_configurations(i
 
 def test_a_right_to_one_object_names_it_as_the_processes_call_it(installation: list[Manifest]) -> None:
     narrowed = {name for rule in rules_of(installation) for name in rule.get("resourceNames", ())}
-    assert narrowed == {"configmapsync-reconciler", "configmapsync-webhook"} - missing_in(installation)
+    ours = {"configmapsync-reconciler", "configmapsync-webhook", "configmapsync-webhook-ca"}
+    assert narrowed == ours - missing_in(installation)
 
 
 def rules_of(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
@@ -130,8 +132,28 @@ def rules_of(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
 
 
 def missing_in(installation: list[Manifest]) -> set[str]:
-    """With cert-manager nobody of ours has a right to the Secret or to a webhook configuration."""
-    return {"configmapsync-webhook"} if of_kind(installation, "Certificate") else set()
+    """With cert-manager no account of ours has a right to a Secret or to a webhook configuration."""
+    return {"configmapsync-webhook", "configmapsync-webhook-ca"} if of_kind(installation, "Certificate") else set()
+
+
+def test_no_pod_mounts_the_secret_with_the_key_of_the_authority(installation: list[Manifest]) -> None:
+    kept = {env["value"] for env in _environment(installation) if env["name"] == "CONFIGMAPSYNC_CA_SECRET"}
+    mounted = {
+        volume["secret"]["secretName"] for _, pod in pod_specs(installation) for volume in pod.get("volumes", ())
+    }
+    assert kept == ({"configmapsync-webhook-ca"} if not of_kind(installation, "Certificate") else set())
+    assert kept.isdisjoint(mounted)
+
+
+def test_the_path_is_named_only_where_no_tool_of_ours_writes_it(installation: list[Manifest]) -> None:
+    """A path in the manifests would take the unguessable one away at each `kubectl apply`."""
+    paths = [
+        webhook["clientConfig"]["service"].get("path")
+        for configuration in of_kind(installation, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+        for webhook in configuration["webhooks"]
+    ]
+    plain = ["/mutate-apps-nishaf-info-v1-configmapsync", "/validate-apps-nishaf-info-v1-configmapsync"]
+    assert paths == (plain if of_kind(installation, "Certificate") else [None, None])
 
 
 def test_the_lease_bears_the_name_of_the_reconciler(installation: list[Manifest]) -> None:

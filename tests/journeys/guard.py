@@ -54,8 +54,8 @@ class Guard:
         """Create both configurations as they are shipped, with our address."""
         for document in of_kind(build(), *RESOURCES):
             for webhook in document["webhooks"]:
-                path = webhook["clientConfig"].pop("service")["path"]
-                webhook["clientConfig"]["url"] = f"https://{LOCAL_ADDRESS}:{self.port}{path}"
+                del webhook["clientConfig"]["service"]
+                webhook["clientConfig"]["url"] = f"https://{LOCAL_ADDRESS}:{self.port}/"  # the tool writes the path
             self.cluster.create(f"{CONFIGURATIONS}/{RESOURCES[document['kind']]}", document)
 
     def unregister(self) -> None:

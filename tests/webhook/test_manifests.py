@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from certs.cluster import PATHS as PATHS_OF_THE_TOOL
 from certs.settings import Settings as CertsSettings
 from configmapsync.names import GROUP, PLURAL, VERSION
 from runtime.settings import load
@@ -20,14 +21,14 @@ def configuration(request: pytest.FixtureRequest) -> dict[str, Any]:
     return named(build(), request.param, NAME)
 
 
-def test_it_is_called_where_it_listens(configuration: dict[str, Any]):
+def test_it_is_called_at_its_service(configuration: dict[str, Any]):
     [webhook] = configuration["webhooks"]
-    service = named(build(), "Service", NAME)
-    assert webhook["clientConfig"]["service"] == {
-        "namespace": service["metadata"]["namespace"],
-        "name": service["metadata"]["name"],
-        "path": PATHS[configuration["kind"]],
-    }
+    service = named(build(), "Service", NAME)["metadata"]
+    assert webhook["clientConfig"]["service"] == {"namespace": service["namespace"], "name": service["name"]}
+
+
+def test_the_certificate_tool_writes_the_path_where_it_listens(configuration: dict[str, Any]):
+    assert PATHS_OF_THE_TOOL[f"{configuration['kind'].lower()}s"] == PATHS[configuration["kind"]]
 
 
 def test_the_certificate_tool_finds_it_by_its_defaults(configuration: dict[str, Any]):

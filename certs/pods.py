@@ -1,0 +1,126 @@
+"""Find the webhook pods that do not serve the newest material yet.
+
+A changed Secret reaches a mounted volume a minute or so later, at a different moment in each pod. Before the tool takes
+something away that a slow pod still needs, `ensure.py` asks here. This module reads and connects; it changes nothing.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from certs.cluster import PATHS, VALIDATING
+from certs.material import Material
+from kube.connection import Connection
+from kube.rbac import Rule
+
+PORT_NAME = "webhook"
+PROBE_SECONDS = 5.0
+PROBES_AT_ONCE = 16
+NOT_FOUND = b"404"
+
+Document = dict[str, Any]
+
+
+def pod_rules() -> tuple[Rule, ...]:
+    """What is needed to find the pods behind the service, in its namespace."""
+    why = "which webhook pods serve a new certificate already"
+    return (Rule("endpointslices", ("list",), group="discovery.k8s.io", why=why),)
+
+
+class Endpoint(NamedTuple):
+    """Where one pod listens. The API server calls only the ready ones."""
+
+    host: str
+    port: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lagging:
+    """The pods that do not serve the newest material, by what is known of them."""
+
+    outdated: tuple[str, ...] = ()  # they answered, with another certificate or without the new path
+    unreachable: tuple[str, ...] = ()  # they did not answer this tool, which says nothing about what they serve
+
+    def __bool__(self) -> bool:
+        return bool(self.outdated or self.unreachable)
+
+
+class ServicePods:
+    """The pods behind the webhook's Service."""
+
+    def __init__(self, connection: Connection, namespace: str, service: str) -> None:
+        self._connection = connection
+        self._namespace = namespace
+        self._service = service
+
+    async def lagging(self, material: Material) -> Lagging:
+        """Return the ready pods that do not yet serve this pair and this path token.
+
+        Raises:
+            ApiError: the API server refused or did not answer.
+        """
+        endpoints = [endpoint for endpoint in await self._endpoints() if endpoint.ready]
+        slots = asyncio.Semaphore(PROBES_AT_ONCE)
+        states = await asyncio.gather(*(self._state(endpoint, material, slots) for endpoint in endpoints))
+        by_state = {
+            state: tuple(
+                f"{endpoint.host}:{endpoint.port}"
+                for endpoint, one in zip(endpoints, states, strict=True)
+                if one == state
+            )
+            for state in ("outdated", "unreachable")
+        }
+        return Lagging(**by_state)
+
+    async def _endpoints(self) -> list[Endpoint]:
+        answer = await self._connection.request(
+            "GET",
+            f"/apis/discovery.k8s.io/v1/namespaces/{self._namespace}/endpointslices",
+            params={"labelSelector": f"kubernetes.io/service-name={self._service}"},
+        )
+        return sorted({endpoint for one in json.loads(answer)["items"] for endpoint in endpoints_in(one)})
+
+    async def _state(self, endpoint: Endpoint, material: Material, slots: asyncio.Semaphore) -> str:
+        async with slots:
+            try:
+                async with asyncio.timeout(PROBE_SECONDS):
+                    return await self._probe(endpoint, material)
+            except (OSError, TimeoutError, EOFError):
+                return "unreachable"
+
+    async def _probe(self, endpoint: Endpoint, material: Material) -> str:
+        """Compare the certificate, then ask for the path. The token is sent to no server that does not hold our key."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the certificate itself is compared
+        host = f"{self._service}.{self._namespace}.svc"
+        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=context, server_hostname=host)
+        try:
+            served = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            if served != ssl.PEM_cert_to_DER_cert(material.certificate.decode()):
+                return "outdated"
+            return await self._path_state(reader, writer, host, material.path_token.decode())
+        finally:
+            writer.close()
+
+    @staticmethod
+    async def _path_state(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, token: str) -> str:
+        path = f"/{token}{PATHS[VALIDATING]}" if token else PATHS[VALIDATING]
+        request = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(request.encode())
+        status = (await reader.readline()).split(b" ")[1:2]
+        if not status:
+            raise EOFError
+        return "outdated" if status == [NOT_FOUND] else "serving"
+
+
+def endpoints_in(endpoint_slice: Document) -> Iterator[Endpoint]:
+    """Yield the endpoints of an EndpointSlice that offer the webhook's port."""
+    ports = [port["port"] for port in endpoint_slice.get("ports") or () if port.get("name") == PORT_NAME]
+    for endpoint in endpoint_slice.get("endpoints") or ():
+        ready = (endpoint.get("conditions") or {}).get("ready") is not False
+        for host in endpoint["addresses"][:1]:  # the others are not used by any consumer either
+            yield from (Endpoint(host, port, ready) for port in ports if port)

@@ -72,7 +72,7 @@ class Settings(ProcessSettings):
         description="write the CA and the path into the webhook configurations; default: yes, but not with --dir",
     )
     unguessable_path: bool = Field(
-        default=False,
+        default=True,
         description="put a path that only the API server knows into the webhook configurations, in place of the plain one",
     )
     ca_lifetime: Lifetime = Field(default=timedelta(days=1825), description="life of a new CA, such as 1825d")

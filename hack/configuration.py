@@ -28,7 +28,7 @@ PROCESSES: dict[str, tuple[type[BaseSettings], str]] = {
         "`configmapsync-reconciler plan [NAMESPACE/NAME ...]`; without names it tells all syncs.",
     ),
     "The webhook": (WebhookSettings, "`configmapsync-webhook`, or `python -m webhook`."),
-    "The certificate tool": (CertsSettings, "`configmapsync-certs ensure|inspect`, or `python -m certs`."),
+    "The certificate tool": (CertsSettings, "`configmapsync-certs ensure|revoke|inspect`, or `python -m certs`."),
 }
 ARGUMENTS = {"command", "syncs"}  # which are no flags
 HEAD = "| flag | variable | default | meaning |\n|---|---|---|---|\n"

@@ -37,7 +37,6 @@ class Installed:
             "--kubeconfig",
             self.cluster.kubeconfig,
             *("--relaxed-tls", "--settling", "0s", "--patience", "0s", "--namespace", self.namespace),
-            "--unguessable-path",
             *("--mutating-configuration", self.name, "--validating-configuration", self.name),
             log=log,
         )

@@ -59,6 +59,12 @@ class Installation:
         """Start the certificate tool as the Job or the CronJob says."""
         return self.kubelet.run(self._get("batch", resource, name))
 
+    def revoke_certificates(self) -> Pod:
+        """Start the certificate tool as the runbook says after a leak: the CronJob's pod with another command."""
+        job = self._get("batch", "cronjobs", "certs")
+        job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] = ["revoke"]
+        return self.kubelet.run(job)
+
     def leader(self) -> Pod:
         """The reconciler that holds the Lease. Both have the host name of this machine, so it is told by its log."""
         [leading] = [

@@ -10,7 +10,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import pytest
@@ -19,6 +19,7 @@ import yaml
 import certs.roles
 import reconciler.roles
 import webhook.roles
+from certs.bundle import authorities_in
 from configmapsync.names import MANAGED_BY_LABEL
 from tests.config.installation import uninstall
 from tests.journeys.installation import ADMISSION, Installation, Names, installed
@@ -182,19 +183,27 @@ def test_a_renewal_finds_nothing_to_do(installation: Installation) -> None:
 
 @pytest.mark.parametrize("how", ["--server-side=false", "--server-side=true"])
 def test_applying_it_again_leaves_the_trust_in_the_webhook(installation: Installation, stage: Stage, how: str) -> None:
-    before = bundles(stage)
+    before = reached_by(stage)
     stage.cluster.kubectl("apply", how, "--force-conflicts" if how.endswith("true") else "--wait=true", "-k", DEFAULT)
-    assert bundles(stage) == before
+    assert reached_by(stage) == before
     home = stage.namespace()
     nowhere = {"configMapName": "config", "destinationNamespace": f"gone-{stage.tag}"}
     assert "Not found" in applied(stage, home, "nowhere", nowhere)
 
 
-def bundles(stage: Stage) -> set[str]:
-    """What the API server trusts, by both configurations."""
+class Reached(NamedTuple):
+    """How the API server reaches one webhook."""
+
+    bundle: bytes
+    path: str
+
+
+def reached_by(stage: Stage) -> set[Reached]:
+    """What both configurations say."""
     kinds = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
     found = [stage.cluster.get(f"{ADMISSION}/{kind}/configmapsync-webhook")["webhooks"] for kind in kinds]
-    return {webhook["clientConfig"]["caBundle"] for webhooks in found for webhook in webhooks}
+    clients = [webhook["clientConfig"] for webhooks in found for webhook in webhooks]
+    return {Reached(base64.b64decode(client["caBundle"]), client["service"]["path"]) for client in clients}
 
 
 def test_the_copies_of_a_sync_that_was_removed_by_force_go_in_time(installation: Installation, stage: Stage) -> None:
@@ -217,6 +226,22 @@ def test_a_damaged_certificate_is_made_again(installation: Installation) -> None
     installation.cluster.patch(secret, {"data": {"tls.crt": garbage}})
     assert installation.run_certificates("cronjobs", "certs").process.wait() == 0
     assert installation.cluster.get(secret)["data"]["tls.crt"] != garbage
+    nobody_was_refused(installation)
+
+
+def test_after_a_revocation_nothing_of_before_is_trusted_and_admission_goes_on(
+    installation: Installation, stage: Stage
+) -> None:
+    before = {authority for found in reached_by(stage) for authority in authorities_in(found.bundle)}
+    revoking = installation.revoke_certificates()
+    assert revoking.process.wait(within=60) == 0, revoking.process.explain("the revocation failed")
+    installation.kubelet.refresh()
+    after = {authority for found in reached_by(stage) for authority in authorities_in(found.bundle)}
+    assert len(after) == 1
+    assert after.isdisjoint(before)
+    home = stage.namespace()
+    nowhere = {"configMapName": "config", "destinationNamespace": f"gone-{stage.tag}"}
+    wait_until(lambda: "Not found" in applied(stage, home, "nowhere", nowhere))
     nobody_was_refused(installation)
 
 

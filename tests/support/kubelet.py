@@ -59,6 +59,15 @@ class Kubelet:
     cluster: Cluster
     folder: Path
     pods: list[Pod] = field(default_factory=list)
+    _mounted: list[tuple[str, Path]] = field(default_factory=list)
+
+    def refresh(self) -> None:
+        """Bring every mounted Secret up to date, as a kubelet does within a minute or two."""
+        for path, folder in self._mounted:
+            written = self._write_secret(path, folder)
+            for file in folder.iterdir():
+                if file.name not in written:
+                    file.unlink()
 
     def run(self, owner: Manifest, ports: Mapping[str, int] | None = None) -> Pod:
         """Start a pod of a Deployment, Job or CronJob.
@@ -110,17 +119,21 @@ class Kubelet:
         for mount in spec["containers"][0].get("volumeMounts", ()):
             here = folder / mount["name"]
             here.mkdir()
-            self._write_secret(f"/api/v1/namespaces/{namespace}/secrets/{secret_of[mount['name']]}", here)
+            path = f"/api/v1/namespaces/{namespace}/secrets/{secret_of[mount['name']]}"
+            self._write_secret(path, here)
+            self._mounted.append((path, here))
             yield mount["mountPath"], str(here)
 
-    def _write_secret(self, path: str, folder: Path) -> None:
+    def _write_secret(self, path: str, folder: Path) -> set[str]:
         def data() -> dict[str, str]:
             secret = self.cluster.find(path)
             assert secret is not None, f"{path} is not there, and so the pod does not start"
             return dict(secret["data"])
 
-        for name, content in wait_until(data, MOUNTED_WITHIN).items():
+        entries = wait_until(data, MOUNTED_WITHIN)
+        for name, content in entries.items():
             (folder / name).write_bytes(base64.b64decode(content))
+        return set(entries)
 
     @staticmethod
     def _environment(container: Manifest, namespace: str, name: str) -> dict[str, str]:

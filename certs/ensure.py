@@ -155,8 +155,11 @@ class Ensurer:
             log.info("authority kept", why=decision.reason)
             return stored
         saved = await self.store.save_authority(material, stored)
-        what = "authority made" if decision.renew else "authority moved to a store of its own"
-        log.info(what, why=decision.reason, **_facts(self.store, material.authorities, material.authority_key))
+        facts = _facts(self.store, material.authorities, material.authority_key)
+        if decision.renew:
+            log.info("authority made", why=decision.reason, **facts)
+        else:
+            log.info("authority moved to a store of its own", **facts)
         return saved
 
     async def _publish_trust(self, stored: Stored) -> None:
@@ -186,8 +189,11 @@ class Ensurer:
             log.info("certificate kept", why=decision.reason)
             return stored
         saved = await self.store.save_serving(material, stored)
-        what = "certificate made" if decision.renew else "certificate kept, its neighbours changed"
-        log.info(what, why=decision.reason, **_facts(self.store, material.certificate, material.key))
+        if decision.renew:
+            facts = _facts(self.store, material.certificate, material.key)
+            log.info("certificate made", why=decision.reason, **facts)
+        else:
+            log.info("certificate kept", why=decision.reason)
         if material.path_token != stored.material.path_token:
             log.info("path token changed", place=self.store.place)
         return saved

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from configmapsync.names import PROTECTED_NAMESPACES
 from kube.lease import Timing
-from runtime.settings import ProcessSettings
+from runtime.settings import LONGEST_SECONDS, ProcessSettings
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -25,22 +25,30 @@ class ReconcilerSettings(ProcessSettings):
     workers: int = Field(default=16, ge=1, le=256, description="syncs reconciled at the same time")
     parallel_writes: int = Field(default=32, ge=1, le=512, description="writes in flight at the same time")
     source_cache_mebibytes: int = Field(
-        default=16, ge=0, description="how much content of sources is kept between reconciles; the rest is read again"
+        default=16,
+        ge=0,
+        le=65536,
+        description="how much content of sources is kept between reconciles; the rest is read again",
     )
 
     authorization_interval: float = Field(
         default=60.0,
         gt=0,
+        le=LONGEST_SECONDS,
         description="seconds after which a right taken from a spec.serviceAccountName is noticed at the latest",
     )
 
     contested_interval: float = Field(
-        default=60.0, gt=0, description="seconds between two writes to a copy that something else keeps rewriting"
+        default=60.0,
+        gt=0,
+        le=LONGEST_SECONDS,
+        description="seconds between two writes to a copy that something else keeps rewriting",
     )
 
     orphan_grace: float = Field(
         default=600.0,
         ge=0,
+        le=LONGEST_SECONDS,
         description="seconds that a sync must have been missing before its copies are handled by their own deletion-policy mark",
     )
 
@@ -52,14 +60,15 @@ class ReconcilerSettings(ProcessSettings):
     )
     leader_election_name: str = Field(default="configmapsync-reconciler", description="name of the Lease")
     leader_election_lease_duration: int = Field(
-        default=15, description="seconds after which a leader that says nothing is replaced"
+        default=15, le=LONGEST_SECONDS, description="seconds after which a leader that says nothing is replaced"
     )
     leader_election_renew_deadline: float = Field(
         default=10.0,
+        le=LONGEST_SECONDS,
         description="seconds after which a leader that cannot renew its Lease ends; less than the duration",
     )
     leader_election_retry_period: float = Field(
-        default=2.0, description="seconds between two renewals; less than the deadline"
+        default=2.0, le=LONGEST_SECONDS, description="seconds between two renewals; less than the deadline"
     )
 
     @model_validator(mode="after")

@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, Settings
 ENVIRONMENT_PREFIX = "CONFIGMAPSYNC_"
 EXIT_USAGE = 2
 
+# The upper bound of every duration, a month: an event loop cannot wait for infinity, nor for 1e308 seconds.
+LONGEST_SECONDS = 30 * 86400
+
 
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from configmapsync.names import PROTECTED_NAMESPACES
-from runtime.settings import AddressText, ProcessSettings
+from runtime.settings import LONGEST_SECONDS, AddressText, ProcessSettings
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -47,6 +47,7 @@ class Settings(ProcessSettings):
     drain_seconds: float = Field(
         default=5.0,
         ge=0,
+        le=LONGEST_SECONDS,
         description="time between not being ready any more and closing, for the API servers to hear of it",
     )
 

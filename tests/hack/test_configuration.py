@@ -33,7 +33,7 @@ def test_every_default_can_be_said_by_flag_and_by_variable(
     assert len(rows) >= 5
 
     flags = [
-        f"--{'no-' if default == 'false' else ''}{flag}" + ("" if default == "false" else f"={default}")
+        f"--{'no-' if default == 'false' else ''}{flag}" + ("" if default in ("false", "true") else f"={default}")
         for flag, _, default in said
     ]
     assert load(settings, "test", [*arguments, *flags]) == untouched
@@ -61,3 +61,23 @@ def test_every_variable_is_heard(
             with pytest.raises(SystemExit):
                 load(settings, "test", arguments)
         monkeypatch.delenv(variable)
+
+
+ABSURD = ("1e308", "inf", "-inf", "nan", "-1", "9" * 400, "9" * 5000, "")
+NUMBERS = [
+    pytest.param(settings, arguments, name, id=f"{settings.__module__} {name}")
+    for _, settings, arguments in PROCESSES
+    for name, field in settings.model_fields.items()
+    if field.annotation in (int, float)
+]
+
+
+@pytest.mark.parametrize(("settings", "arguments", "name"), NUMBERS)
+def test_a_number_that_no_clock_could_wait_for_is_refused(
+    settings: type[BaseSettings], arguments: list[str], name: str
+) -> None:
+    """An event loop raises OverflowError for the first, and never wakes up again for the second."""
+    for number in ABSURD:
+        with pytest.raises(SystemExit) as ended:
+            load(settings, "test", [*arguments, f"--{name.replace('_', '-')}={number}"])
+        assert ended.value.code == 2, number

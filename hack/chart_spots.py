@@ -15,6 +15,7 @@ Manifest = dict[str, Any]
 
 BRACES = ("{{", '{{ "{{" }}')  # Prometheus' rules have templates of their own, which Helm must hand on
 CRD_KEPT = "{{- if $.Values.crds.keep }}\nannotations:\n  helm.sh/resource-policy: keep\n{{- end }}"
+SERVED = '{{- with $.Values.namespaces }}\n- --served-namespaces={{ join "," . }}\n{{- end }}'
 LABELS = '{{- include "configmapsync.labels" $ | nindent INDENT }}'
 SCRAPED_BY = {"ServiceMonitor": "serviceMonitor", "PrometheusRule": "prometheusRule"}
 
@@ -120,6 +121,8 @@ def _pod(pod: Manifest, values: str, spots: Spots) -> None:
     [container] = spec["containers"]
     container["image"] = spots.inline('include "configmapsync.image" $')
     container |= spots.lines("{{- with $.Values.image.pullPolicy }}\nimagePullPolicy: {{ . }}\n{{- end }}")
+    if values == "$.Values.reconciler":
+        container["args"].append(spots.item(SERVED))
     _more(container, "args", f"{values}.extraArgs", spots)
     _more(container, "env", f"{values}.extraEnv", spots)
     del container["resources"]

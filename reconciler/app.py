@@ -158,7 +158,7 @@ class App:
         orphans = Orphans(connection, self.caches, self._now, settings.orphan_grace)
         reconciler = Reconciler(
             caches=self.caches,
-            observer=Observer(self.caches, self._sources, authorization, self.decider.decided),
+            observer=Observer(self.caches, self._sources, authorization, self.decider.decided, settings.served()),
             authorization=authorization,
             fights=self.fights,
             orphans=orphans,

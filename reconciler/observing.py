@@ -33,6 +33,7 @@ class Observer:
         sources: Sources,
         authorization: Denials,
         decided: Callable[[NamespacedName], Awaitable[None]],
+        served: frozenset[str] | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -41,11 +42,13 @@ class Observer:
             sources: the content of sources.
             authorization: what named service accounts lack.
             decided: returns when the graph knows which claims of a sync count.
+            served: the only namespaces that may be written to; None where every namespace may.
         """
         self._caches = caches
         self._sources = sources
         self._authorization = authorization
         self._decided = decided
+        self._served = served
 
     async def plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
         """Look, and decide: the source as it was read, and everything that is to be done.
@@ -69,13 +72,14 @@ class Observer:
             refused=self._caches.grants.refusals(record.key),
             yields=self._caches.must_release,
             protected=self._caches.protected,
+            served=self._served,
         )
         return source, plan(observed)
 
     def plan_without(self, sync: NamespacedName) -> Plan:
         """What becomes of the copies of a sync that is not there any more."""
         orphans = self._caches.orphans_of(sync)
-        return Plan(removals=abandon(orphans, self._caches.namespace_views, "its sync is gone"))
+        return Plan(removals=abandon(orphans, self._caches.namespace_views, "its sync is gone", self._served))
 
     async def _read(self, sync: ConfigMapSync) -> tuple[str | None, SourceObject | None]:
         """What a named service account lacks, and the source; each where the plan depends on it."""
@@ -89,7 +93,7 @@ class Observer:
         copies = self._caches.copies_naming(record)
         own = [copy for copy in copies if copy.sync_uid == record.metadata.uid and not copy.cloned]
         if record.deleting:
-            removals = abandon(own, self._caches.namespace_views, "the sync is being deleted")
+            removals = abandon(own, self._caches.namespace_views, "the sync is being deleted", self._served)
             return Plan(removals=removals, finalizer=bool(removals))
         errors = "; ".join(str(error) for error in record.errors)
         return Plan(verdict=Outcome("", Reason.INVALID_SPEC, errors), finalizer=bool(own))

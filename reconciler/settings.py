@@ -22,6 +22,10 @@ class ReconcilerSettings(ProcessSettings):
         default=sorted(PROTECTED_NAMESPACES),
         description="namespaces that are destinations only by exact name; the reconciler's own is always among them",
     )
+    served_namespaces: list[str] = Field(
+        default=[],
+        description="the only namespaces in which this account may write ConfigMaps; default: every namespace",
+    )
     workers: int = Field(default=16, ge=1, le=256, description="syncs reconciled at the same time")
     parallel_writes: int = Field(default=32, ge=1, le=512, description="writes in flight at the same time")
     source_cache_mebibytes: int = Field(
@@ -90,6 +94,10 @@ class ReconcilerSettings(ProcessSettings):
     def lease_namespace(self) -> str:
         """Where the Lease is; empty where nobody knows."""
         return self.leader_election_namespace or own_namespace()
+
+    def served(self) -> frozenset[str] | None:
+        """Return the only namespaces that copies may be written in, or None if every namespace may have copies."""
+        return frozenset(self.served_namespaces) or None
 
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""

@@ -181,6 +181,8 @@ def test_with_a_set_of_namespaces_nothing_is_written_in_the_others() -> None:
     assert WHERE_COPIES_GO not in {m["metadata"]["name"] for m in of_kind(overlay, "ClusterRoleBinding")}
     bindings = [m for m in of_kind(overlay, "RoleBinding") if m["metadata"]["name"] == WHERE_COPIES_GO]
     assert {m["metadata"]["namespace"] for m in bindings} == {"web", "checkout"}
+    [container] = named(overlay, "Deployment", "configmapsync-reconciler")["spec"]["template"]["spec"]["containers"]
+    assert container["args"][-1] == "--served-namespaces=web,checkout"
     account = {"kind": "ServiceAccount", "name": "configmapsync-reconciler", "namespace": "configmapsync-system"}
     assert all(m["roleRef"]["name"] == WHERE_COPIES_GO and m["subjects"] == [account] for m in bindings)
 

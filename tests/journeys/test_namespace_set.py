@@ -1,5 +1,6 @@
 """`config/overlays/namespaces` on a cluster: copies are written where a binding allows it, and the status says where none does."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ def overlay_for(namespace: str, folder: Path) -> Path:
     overlay = shutil.copytree(CONFIG, folder / "config") / "overlays" / "namespaces"
     bindings = overlay / "bindings.yaml"
     bindings.write_text(bindings.read_text().replace("namespace: web\n", f"namespace: {namespace}\n"))
+    flags = overlay / "kustomization.yaml"
+    flags.write_text(flags.read_text().replace("=web,checkout", f"={namespace},checkout"))
     return overlay
 
 
@@ -49,6 +52,18 @@ def test_copies_are_written_in_the_set_alone_and_the_status_says_so(kubelet: Kub
     assert failure["namespace"] == outside
     assert "the reconciler may not create ConfigMaps there" in failure["message"]
     assert stage.find(outside) is None
+
+    # A forged copy outside of the set cannot be removed, and holds nothing up.
+    copy = stage.find(inside)
+    marks = {"labels": copy["metadata"]["labels"], "annotations": copy["metadata"]["annotations"]}
+    forged = json.loads(json.dumps(marks).replace(f"{inside}/config", f"{outside}/config"))
+    path = f"/api/v1/namespaces/{outside}/configmaps"
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config", **forged}, "data": {"a": "b"}}
+    stage.cluster.create(path, body)
+    stage.cluster.delete(sync)
+    stage.copy_goes(inside)
+    wait_until(lambda: stage.cluster.find(sync) is None, within=30)
+    assert stage.find(outside)["data"] == {"a": "b"}
 
 
 def destinations(stage: Stage, sync: str) -> Any:

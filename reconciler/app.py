@@ -190,7 +190,7 @@ class App:
             tasks = [background.create_task(informer.run(), name=name) for name, informer in self.caches.all.items()]
             tasks.append(background.create_task(self.events.run(), name="events"))
             tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
-            tasks.append(background.create_task(self.decider.run(), name="decider"))
+            tasks.append(background.create_task(self._decide(), name="decider"))
             work = background.create_task(self._work(), name="work")
             await stop.wait()
             self.queue.shutdown()
@@ -198,6 +198,11 @@ class App:
                 await self._finish(work)
             for task in (work, *tasks):
                 task.cancel()
+
+    async def _decide(self) -> None:
+        """Decide which claims count, once all namespaces are known: each that came later would be compared with every sync."""
+        await self.caches.synced()
+        await self.decider.run()
 
     async def _work(self) -> None:
         await self.caches.synced()

@@ -450,6 +450,32 @@ def test_a_contested_destination_is_refused_and_the_other_sync_named_to_who_may_
     wait_until(lambda: desk.apply(contest, user="alice")[0] == 0)
 
 
+def test_a_tenant_cannot_veto_a_sync_for_all_namespaces_by_claiming_its_name_first(desk: Desk) -> None:
+    home, tenant = desk.namespace(), desk.namespace("squatted")
+    name = f"shared-{desk.tag}"
+    desk.accepted(sync(tenant, "squatter", suspend=True, destinationNamespace=tenant, destinationConfigMapName=name))
+    everywhere = sync(home, "everywhere", configMapName=name, destinationNamespaces=["*"])
+
+    output = desk.accepted(everywhere)
+
+    assert f"ConfigMap {tenant}/{name} is already written by ConfigMapSync {tenant}/squatter" in output
+    output = desk.refused(sync(home, "exact", configMapName=name, destinationNamespace=tenant))
+    assert "spec.destinationNamespace: Duplicate value" in output
+
+
+def test_a_loop_hides_the_steps_that_the_user_may_not_read(desk: Desk) -> None:
+    a, b, c = (desk.namespace(letter) for letter in "abc")
+    desk.accepted(sync(a, destinationNamespace=b), sync(b, destinationNamespace=c))
+    desk.may_write_syncs("alice", c)
+    for namespace in (a, c):
+        desk.allow("alice", namespace, ALL_ON_CONFIGMAPS)
+
+    output = desk.refused(sync(c, destinationNamespace=a), user="alice")
+
+    assert f"would close a loop: {c}/cfg -> {a}/cfg -> (a ConfigMap of another sync) -> {c}/cfg" in output
+    assert f"{b}/cfg" not in output
+
+
 # --- warnings
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from configmapsync.names import MARKS, PLURAL
+from configmapsync.names import MARKS, PLURAL, RELEASED_BY
 from tests.journeys.accounts import kubeconfig_of
 from tests.journeys.conftest import install_crd
 from tests.journeys.stage import Stage
@@ -60,7 +60,7 @@ def test_many_namespaces_are_served_but_no_sandbox_and_the_copies_outlive_the_sy
 
     delete(empty_stage, "many-namespaces")
     metadata = empty_stage.find("team-web", "team-defaults")["metadata"]
-    assert not MARKS & {*metadata.get("labels", {}), *metadata.get("annotations", {})}
+    assert MARKS & {*metadata.get("labels", {}), *metadata.get("annotations", {})} == {RELEASED_BY}
 
 
 def test_a_part_of_a_configmap_is_copied_under_another_name(empty_stage: Stage) -> None:

@@ -13,6 +13,7 @@ from devcluster.admission.rules_validation import rule_problems
 from devcluster.admission.webhook import DEFAULT_SERVICE_PORT, DEFAULT_TIMEOUT_SECONDS
 from devcluster.errors import FieldCause
 from devcluster.field_problems import (
+    SUBDOMAIN_RULE,
     duplicate,
     invalid_value,
     is_subdomain,
@@ -157,6 +158,8 @@ def _service_problems(service: Document, field: str) -> Iterator[FieldCause]:
     for index, segment in enumerate(path[1:].removesuffix("/").split("/")):
         if not segment:
             yield invalid_value(f"{field}.path", path, f"segment[{index}] may not be empty")
+        elif not is_subdomain(segment):
+            yield invalid_value(f"{field}.path", path, f"segment[{index}]: {SUBDOMAIN_RULE}")
 
 
 def _version_problems(versions: list[str] | tuple[()], field: str) -> Iterator[FieldCause]:

@@ -100,6 +100,17 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
                 'clientConfig.service.path: Invalid value: "x": segment[0] may not be empty',
             ],
         ),
+        (
+            {"clientConfig": {"service": {"name": "a", "namespace": "b", "path": "/To-ken_/mutate", "port": 443}}},
+            [
+                (
+                    'clientConfig.service.path: Invalid value: "/To-ken_/mutate": segment[0]: a lowercase RFC 1123 subdomain '
+                    "must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
+                    "alphanumeric character (e.g. 'example.com', regex used for validation is "
+                    r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+                ),
+            ],
+        ),
         ({"admissionReviewVersions": []}, ["admissionReviewVersions: Required value: must specify one of v1, v1beta1"]),
         (
             {"admissionReviewVersions": ["v2", "v2"]},

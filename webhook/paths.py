@@ -70,6 +70,8 @@ class ServedPaths:
         except (OSError, ValueError) as error:
             self._report(str(error))
             return
+        if generation_of(self._directory) != generation:
+            return  # the directory was switched meanwhile: a file that is missing may be there in the new generation
         self._problem = None
         if (prefix, previous) == (self._prefix, self._previous):
             return

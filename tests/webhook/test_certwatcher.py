@@ -6,17 +6,22 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
-from aiohttp import ClientSession, TCPConnector, web
+from aiohttp import ClientError, ClientSession, TCPConnector, web
+from aiohttp.typedefs import Handler
 from cryptography import x509
 
 from certs.authority import KeyPair, new_authority, new_serving_pair
 from certs.directory import DirectoryStore
-from certs.material import Material
+from certs.material import Material, Stored
 from tests.support.eventually import eventually
+from tests.support.pki import Authority
+from tests.support.pki import KeyPair as PkiPair
 from webhook.certwatcher import CertWatcher, ServedPair
+from webhook.clients import ClientNames
 
 NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock
 AUTHORITY = new_authority(NOW, timedelta(days=30))
@@ -49,11 +54,12 @@ def _serial(pair: KeyPair) -> str:
     return f"{pair.certificate.serial_number:x}"
 
 
-@asynccontextmanager
-async def _serving(watcher: CertWatcher) -> AsyncIterator[int]:
-    async def hello(_request: web.Request) -> web.Response:
-        return web.Response(text="hello")
+async def _hello(_request: web.Request) -> web.Response:
+    return web.Response(text="hello")
 
+
+@asynccontextmanager
+async def _serving(watcher: CertWatcher, hello: Handler = _hello) -> AsyncIterator[int]:
     application = web.Application()
     application.router.add_get("/", hello)
     runner = web.AppRunner(application)
@@ -86,11 +92,11 @@ def test_new_connections_get_the_new_pair(tmp_path: Path, run, name: str | None)
     async def story() -> None:
         store = DirectoryStore(tmp_path)
         watcher = CertWatcher(tmp_path, lambda _: None)
-        stored = await store.save(_material(PAIRS[0]), "")
+        stored = await store.save_serving(_material(PAIRS[0]), Stored(Material()))
         watcher.look()
         async with _serving(watcher) as port:
             assert await _serial_seen_at(port, name) == _serial(PAIRS[0])
-            await store.save(_material(PAIRS[1]), stored.version)
+            await store.save_serving(_material(PAIRS[1]), stored)
             watcher.look()
             assert await _serial_seen_at(port, name) == _serial(PAIRS[1])
 
@@ -100,14 +106,14 @@ def test_new_connections_get_the_new_pair(tmp_path: Path, run, name: str | None)
 def test_a_connection_that_is_open_lives_on(tmp_path: Path, run):
     async def story() -> None:
         store = DirectoryStore(tmp_path)
-        stored = await store.save(_material(PAIRS[0]), "")
+        stored = await store.save_serving(_material(PAIRS[0]), Stored(Material()))
         watcher = CertWatcher(tmp_path, lambda _: None)
         watcher.look()
         async with _serving(watcher) as port, ClientSession(connector=TCPConnector(ssl=_client(), limit=1)) as session:
             for pair in PAIRS[1:]:
                 async with session.get(f"https://127.0.0.1:{port}/") as answer:
                     assert await answer.text() == "hello"
-                stored = await store.save(_material(pair), stored.version)
+                stored = await store.save_serving(_material(pair), stored)
                 watcher.look()
             async with session.get(f"https://127.0.0.1:{port}/") as answer:
                 assert await answer.text() == "hello"
@@ -199,10 +205,10 @@ def test_what_is_served_is_told_once_with_its_serial_and_its_end(tmp_path: Path)
 async def test_it_follows_the_directory_by_itself(tmp_path: Path):
     watcher = CertWatcher(tmp_path, lambda _: None)
     following = asyncio.create_task(watcher.run())
-    await DirectoryStore(tmp_path).save(_material(PAIRS[0]), "")
+    await DirectoryStore(tmp_path).save_serving(_material(PAIRS[0]), Stored(Material()))
     await asyncio.wait_for(watcher.wait_for_first(), 10)
     stored = await DirectoryStore(tmp_path).load()
-    await DirectoryStore(tmp_path).save(replace(stored.material, **_fields(PAIRS[1])), stored.version)
+    await DirectoryStore(tmp_path).save_serving(replace(stored.material, **_fields(PAIRS[1])), stored)
     await eventually(lambda: watcher.served is not None and watcher.served.serial == _serial(PAIRS[1]))
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
@@ -224,3 +230,44 @@ def test_a_client_that_leaves_in_the_middle_of_the_handshake_harms_nobody(tmp_pa
             assert await _serial_seen_at(port, None) == _serial(PAIRS[0])
 
     run(story())
+
+
+def test_a_client_certificate_is_asked_for_and_its_names_are_seen(tmp_path: Path, run):
+    seen: list[dict[str, Any] | None] = []
+
+    async def hello(request: web.Request) -> web.Response:
+        seen.append(request.get_extra_info("peercert"))
+        return web.Response(text="hello")
+
+    async def get(port: int, pair: PkiPair | None) -> int:
+        context = _client()
+        if pair is not None:
+            context.load_cert_chain(pair.certificate, pair.key)
+        async with (
+            ClientSession(connector=TCPConnector(ssl=context)) as session,
+            session.get(f"https://127.0.0.1:{port}/") as answer,
+        ):
+            return answer.status
+
+    async def story() -> None:
+        clients, others = (Authority(_folder(tmp_path / name), NOW) for name in ("clients", "others"))
+        _write(_folder(tmp_path / "tls"), PAIRS[0], PAIRS[0])
+        watcher = CertWatcher(tmp_path / "tls", lambda _: None, client_ca=clients.pair.certificate)
+        watcher.look()
+        async with _serving(watcher, hello) as port:
+            for stranger in (None, others.client("stranger", "kube-apiserver")):
+                with pytest.raises((ClientError, OSError)):
+                    await get(port, stranger)
+            assert seen == []
+            assert await get(port, clients.client("known", "kube-apiserver")) == 200
+            assert ClientNames(frozenset({"kube-apiserver"})).accept(seen[0])
+            clients.pair.certificate.write_bytes(others.pair.certificate.read_bytes())
+            watcher.look()
+            assert await get(port, others.client("trusted-now", "kube-apiserver")) == 200
+
+    run(story())
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path

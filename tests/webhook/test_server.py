@@ -342,6 +342,27 @@ async def test_a_previous_token_is_served_for_as_long_as_it_lies_there(tmp_path:
         assert await served() == [False, False, True]
 
 
+async def test_a_generation_that_goes_while_it_is_read_opens_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "new" / TOKEN_FILE).write_text(TOKENS[0])
+    (tmp_path / "..data").symlink_to("old")  # its token was removed already
+    paths = ServedPaths(tmp_path, lambda: 0.0)
+
+    def switched(file: Path, **options: Any) -> str:
+        (tmp_path / "..data").unlink()
+        (tmp_path / "..data").symlink_to("new")
+        monkeypatch.undo()
+        return file.read_text(**options)
+
+    monkeypatch.setattr(Path, "read_text", switched)
+    paths.look()
+    assert paths.plain(VALIDATE_PATH) is None
+    paths.look()
+    assert paths.plain(VALIDATE_PATH) is None
+    assert paths.plain(f"/{TOKENS[0]}{VALIDATE_PATH}") == VALIDATE_PATH
+
+
 @pytest.mark.parametrize("text", ["", "short", "x" * 129, "no/slashes/in/a/token/no/slashes/in", "ä" * 40], ids=str)
 async def test_a_token_that_cannot_be_used_opens_no_path(tmp_path: Path, text: str):
     (tmp_path / TOKEN_FILE).write_text(text)

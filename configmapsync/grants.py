@@ -26,6 +26,7 @@ MAX_SCANS = 32  # of all open-ended syncs of one name; after that they all belon
 ALONE = (0, 0, None)  # the standing of a sync whose places no other sync claims
 
 Keys = set[NamespacedName]
+Moved = dict[int, defaultdict[str, NamespaceSet]]
 Steps = Generator[int]  # yields the cost of each step
 
 
@@ -204,33 +205,58 @@ class Grants:
                 yield 1
         return component
 
-    def _moved(self, members: list[Node], component: _Component) -> Generator[int, None, dict[str, NamespaceSet]]:
-        """Return, for each ConfigMap name, the namespaces whose copy another sync than before was granted."""
+    def _moved(self, members: list[Node], component: _Component) -> Generator[int, None, Moved]:
+        """Return, by the former component of a member and by ConfigMap name, where another sync than before was granted the copy."""
         former = {id(known): known for node in members if (known := self._components.get(node.key)) is not None}
-        moved: defaultdict[str, NamespaceSet] = defaultdict(int)
+        moved: Moved = {}
         for known in former.values():
+            changed = moved[id(known)] = defaultdict(int)
             for place, writer in known.writers.items():
                 if component.writers.get(place, writer) != writer:
-                    moved[place.name] |= self.graph.numbers.single(place.namespace)
+                    changed[place.name] |= self.graph.numbers.single(place.namespace)
                 yield 1
         return moved
 
-    def _install(self, members: list[Node], component: _Component, moved: dict[str, NamespaceSet]) -> Steps:
+    def _install(self, members: list[Node], component: _Component, moved: Moved) -> Steps:
         """Compare with the former decisions, then replace all of them in one step: no plan sees half of them."""
         standings: dict[NamespacedName, object] = {}
         changed: Keys = set()
+        unmoved: dict[str, NamespaceSet] = {}
         for node in members:
             standing = standings[node.key] = component.standing(node)
             contested = component.decisions[node.key].contested
-            if standing != self._standings.get(node.key, ALONE) or contested & moved.get(node.destination_name, 0):
+            others = moved.get(id(self._components.get(node.key)), unmoved).get(node.destination_name, 0)
+            if standing != self._standings.get(node.key, ALONE) or contested & others:
                 changed.add(node.key)
             yield 1
+        left_behind = yield from self._left_behind(standings)
+        self._components.update(left_behind)
         self._components.update(dict.fromkeys(standings, component))
         self._standings.update(standings)
         self._news.changed.update(changed)
         self._news.syncs.update(standings)
         for key in standings:
             self._undecided.pop(key, None)
+
+    def _left_behind(self, keys: Collection[NamespacedName]) -> Generator[int, None, dict[NamespacedName, _Component]]:
+        """Return smaller components for syncs whose companions leave: a decision is kept by no sync but its own.
+
+        A sync shares its component with all other claimants of its places, so a place and its writer stay together.
+        """
+        former = {id(known): known for key in keys if (known := self._components.get(key)) is not None}
+        replaced: dict[NamespacedName, _Component] = {}
+        for known in former.values():
+            smaller = _Component(disputed=known.disputed)
+            for key, decision in known.decisions.items():
+                yield 1
+                if key not in keys and self._components.get(key) is known:
+                    smaller.decisions[key] = decision
+                    replaced[key] = smaller
+            for place, writer in known.writers.items():
+                yield 1
+                if writer in smaller.decisions:
+                    smaller.writers[place] = writer
+        return replaced
 
     def _install_alone(self, key: NamespacedName) -> None:
         self._components.pop(key, None)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise, product
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -442,3 +443,50 @@ def test_a_graph_that_was_changed_answers_like_one_made_anew(
         del spaces[name]
         changed.remove_namespace(name)
         holds()
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds(), st.data())
+def test_changes_between_any_two_steps_lead_to_the_same_decisions(
+    world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]], data: st.DataObject
+) -> None:
+    syncs, candidate, namespaces = world
+    everyone = {one.key: one for one in (*syncs, candidate)}
+    living, spaces = dict(everyone), dict(namespaces)
+    known = graph(*living.values(), namespaces=tuple(spaces.values()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("configmapsync.grants.STEPS_AT_ONCE", 1)
+        changes = data.draw(st.lists(st.tuples(st.integers(0, 6), st.sampled_from((*SPACES, *everyone))), max_size=12))
+        deciding = known.decide()
+        for steps, changed in changes:
+            for _ in range(steps):
+                if next(deciding, None) is None:
+                    deciding = known.decide()
+            match changed:
+                case str() if changed in spaces:
+                    del spaces[changed]
+                    known.remove_namespace(changed)
+                case str():
+                    spaces[changed] = Namespace(changed, {"l": "x"})
+                    known.put_namespace(spaces[changed])
+                case _ if changed in living:
+                    del living[changed]
+                    known.remove(changed)
+                case _:
+                    living[changed] = everyone[changed]
+                    known.put(everyone[changed])
+        for _ in deciding:
+            pass
+
+    known.settle()
+    for key, component in known._components.items():
+        assert key in living
+        assert all(known._components.get(other) is component for other in component.decisions), "memory is linear"
+    anew = graph(*living.values(), namespaces=tuple(spaces.values()))
+    anew.settle()
+    for key in everyone:
+        assert known.decided(key)
+        assert known.refusals(key) == anew.refusals(key)
+        for place in (NamespacedName(namespace, name) for namespace in spaces for name in NAMES):
+            assert known.must_release(key, place) == anew.must_release(key, place)

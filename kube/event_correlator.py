@@ -105,18 +105,18 @@ class Correlator:
 
 @dataclass(slots=True)
 class _Similar:
-    """The different messages of late."""
+    """The different messages of late, as hashes: thousands of objects with ten messages each would be tens of mebibytes."""
 
     last: datetime
-    messages: set[str] = field(default_factory=set)
+    messages: set[int] = field(default_factory=set)
 
     def is_one_of_many(self, message: str, now: datetime) -> bool:
         if now - self.last > SIMILAR_WITHIN:
             self.messages.clear()
         self.last = now
-        if message not in self.messages and len(self.messages) >= COMBINED_FROM:
+        if hash(message) not in self.messages and len(self.messages) >= COMBINED_FROM:
             return True
-        self.messages.add(message)
+        self.messages.add(hash(message))
         return False
 
 

@@ -19,7 +19,7 @@ import structlog
 from kube.api_server import ApiServer
 from kube.connection import ACCEPT_JSON
 from kube.errors import ApiError
-from kube.reflector import Reflector
+from kube.reflector import Reflector, Seen
 from kube.wire import decode_partial
 
 Place = tuple[str, str]  # namespace, name
@@ -194,6 +194,13 @@ class Informer(Generic[R]):
         self._reached = 0
         self._forgotten.clear()
         self._stale = set(self._records)
+
+    def newest(self) -> Seen | None:
+        """Called by the reflector."""
+        newest = max(self._records.values(), key=lambda record: _number(record.resource_version), default=None)
+        if newest is None or not _number(newest.resource_version):
+            return None
+        return Seen(newest.namespace, newest.name, _number(newest.resource_version))
 
     def list_began(self, version: str) -> None:
         """Called by the reflector."""

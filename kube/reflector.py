@@ -8,7 +8,7 @@ old. Versions that go back, as after a restore of etcd, begin everything anew. W
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -18,7 +18,7 @@ from kube.connection import ACCEPT_METADATA, ACCEPT_METADATA_LIST
 from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Silent, from_status
 from kube.pacing import Pace
 from kube.paging import Pages
-from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_partial
+from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_partial, decoding
 
 FIRST_DELAY, LONGEST_DELAY = 0.2, 4.0  # seconds between tries; an API server that is back is noticed within five
 HEALTHY_AFTER = 60.0  # seconds; a watch that lived that long has earned a quick resume
@@ -31,6 +31,14 @@ PROBE_SECONDS = 10.0  # for a list of one object
 
 class VersionsWentBack(Exception):
     """The API server is at a version below one that it has shown before: its storage was restored from a backup."""
+
+
+class Seen(NamedTuple):
+    """An object in a version that the API server has shown."""
+
+    namespace: str
+    name: str
+    version: int
 
 
 class Sink(Protocol):
@@ -47,6 +55,9 @@ class Sink(Protocol):
 
     def list_complete(self, version: str) -> None:
         """All pages of the list were given; what was in none of them is gone."""
+
+    def newest(self) -> Seen | None:
+        """The object with the highest version of all that are held; None where none is."""
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """An object was added, modified or deleted (`ADDED`, `MODIFIED`, `DELETED`)."""
@@ -73,6 +84,7 @@ class Reflector:
         self._rng = rng
         self._version: str | None = None
         self._reached = 0  # the highest version that the API server has shown
+        self._deleted: Seen | None = None  # the object that was deleted last
         self._pages = Pages(whole_objects=accept != ACCEPT_METADATA)
         self._pace = Pace()
         self._log = structlog.get_logger("reflector").bind(path=path)
@@ -143,18 +155,48 @@ class Reflector:
                 await self._pace.did(len(line))  # a burst of events may be buffered: reading it would never wait
 
     async def _check_history(self) -> None:
-        """Ask for the version that the API server is at: a watch from a version of the future would stay silent for ever.
+        """Find out before a watch is resumed whether the storage was restored from a backup meanwhile.
+
+        A watch from a version of the future would stay silent for ever. Where the restored cluster has passed the version that was reached, an
+        object betrays it: the newest one that is held, or the one that was deleted last, is there in an older version.
 
         Raises:
-            VersionsWentBack: it is below the version that was reached.
+            VersionsWentBack: it was restored.
+            Gone: the newest object is not there any more: it was deleted, or made after the backup. A list will show it.
             ApiError: the API server did not say.
         """
-        body = await self._connection.request(
-            "GET", self._path, params={"limit": "1"}, accept=ACCEPT_METADATA_LIST, timeout=PROBE_SECONDS
-        )
-        version = self._decode_page(body).metadata.resource_version
-        if _number(version) < self._reached:
+        if self._deleted is None:
+            await self._probe(self._path, {"limit": "1"})
+        elif any(version < self._deleted.version for version in await self._versions_of(self._deleted)):
             raise VersionsWentBack
+        newest = self._sink.newest()
+        if newest is None:
+            return
+        versions = await self._versions_of(newest)
+        if any(version < newest.version for version in versions):
+            raise VersionsWentBack
+        if not versions:
+            raise Gone(f"GET {self._path}: the newest object is not there any more", status=410)
+
+    async def _versions_of(self, seen: Seen) -> list[int]:
+        """Return the version of one object as it is now; nothing where it does not exist.
+
+        It is a list of one name, for which the right to list suffices.
+        """
+        collection, _, plural = self._path.rpartition("/")
+        path = f"{collection}/namespaces/{seen.namespace}/{plural}" if seen.namespace else self._path
+        page = await self._probe(path, {"fieldSelector": f"metadata.name={seen.name}"})
+        with decoding(f"GET {path}: the list"):
+            return [_number(decode_partial(item).metadata.resource_version) for item in page.items or []]
+
+    async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
+        body = await self._connection.request(
+            "GET", path, params=params, accept=ACCEPT_METADATA_LIST, timeout=PROBE_SECONDS
+        )
+        page = self._decode_page(body)
+        if _number(page.metadata.resource_version) < self._reached:
+            raise VersionsWentBack
+        return page
 
     async def list(self) -> str:
         """Read every page of the collection; returns the version it shows.
@@ -232,13 +274,15 @@ class Reflector:
             raise VersionsWentBack
         if event.type != "BOOKMARK":
             self._sink.changed(event.type, event.object)
+        if event.type == "DELETED":
+            self._deleted = Seen(metadata.namespace, metadata.name, version)
         self._reached = version
         return metadata.resource_version
 
     def _begin_anew(self) -> None:
         """Forget every version: the API server counts anew."""
         self._log.warning("resource versions went back, dropping the cache", reached=self._reached)
-        self._reached = 0
+        self._reached, self._deleted = 0, None
         self._sink.reset()
 
     def _heard(self) -> None:

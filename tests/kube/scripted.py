@@ -160,6 +160,7 @@ class ScriptedConnection:
         self.lists = lists
         self.watches = watches
         self.asked: list[tuple[float, str, dict[str, str], str]] = []  # when, list or watch, parameters, form
+        self.versions: dict[str, int] = {}  # of single objects, when they are asked for; 0 where there is none
         self.now_at = 1 << 60  # the version that a list of one object shows, with which a reflector checks the history
 
     async def request(
@@ -172,8 +173,12 @@ class ScriptedConnection:
         timeout: float,  # noqa: ASYNC109 - as in Connection
         max_bytes: int = 20 << 20,
     ) -> bytes:
-        assert (method, path) == ("GET", "/things")
         assert timeout <= 90
+        if "fieldSelector" in params:
+            assert (method, path) == ("GET", "/namespaces/team/things")
+            version = self.versions.get(params["fieldSelector"].removeprefix("metadata.name="), 1 << 60)
+            return json.dumps(a_list(self.now_at, *([configmap("a", version)] if version else []))).encode()
+        assert (method, path) == ("GET", "/things")
         assert max_bytes <= 20 << 20
         if params == {"limit": "1"}:
             return json.dumps(a_list(self.now_at)).encode()

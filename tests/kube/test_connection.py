@@ -10,7 +10,19 @@ import pytest
 from aiohttp import web
 
 from kube.connection import ANSWER_BYTES, MERGE_PATCH, Connection, ConnectionSettings
-from kube.errors import ApiError, Malformed, NotFound, ServerError, Silent, TooManyRequests, Unauthorized, Unreachable
+from kube.errors import (
+    ERROR_BODY_BYTES,
+    AnswerTooLarge,
+    ApiError,
+    Forbidden,
+    Malformed,
+    NotFound,
+    ServerError,
+    Silent,
+    TooManyRequests,
+    Unauthorized,
+    Unreachable,
+)
 from tests.kube.scripted import ApiServer, answering, api_server, status, stream_to
 from tests.support.eventually import eventually
 from tests.support.users import write_kubeconfig
@@ -405,3 +417,35 @@ async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_
         ("GET", host, "200"),
         ("DELETE", host, "<error>"),
     ]
+
+
+async def test_an_answer_above_the_limit_of_its_request_is_not_read(server: ApiServer, connection: Connection) -> None:
+    server.answer = answering(b"x" * 1001)
+    with pytest.raises(AnswerTooLarge, match="more than 1000 bytes"):
+        await connection.request("GET", "/things", max_bytes=1000)
+    assert len(await connection.request("GET", "/things", max_bytes=1001)) == 1001
+
+
+async def test_an_answer_without_an_end_is_given_up_at_the_limit(server: ApiServer, connection: Connection) -> None:
+    sent = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * (1 << 20))
+            sent += 1
+
+    server.answer = endless
+    with pytest.raises(AnswerTooLarge):
+        await connection.request("GET", "/things")
+    assert sent <= (ANSWER_BYTES >> 20) + 10  # what the sockets hold
+
+
+async def test_of_an_error_answer_without_an_end_only_the_status_counts(
+    server: ApiServer, connection: Connection
+) -> None:
+    server.answer = answering(b" " * (ERROR_BODY_BYTES + 1), 403)
+    with pytest.raises(Forbidden):
+        await connection.request("GET", "/things")

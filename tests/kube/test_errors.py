@@ -188,3 +188,16 @@ def test_nothing_a_server_says_breaks_us(code: int, body: bytes, headers: dict[s
     error = from_response(code, body, headers)
     assert error.status == code
     assert error.retry_after is None or error.retry_after > 0
+
+
+def test_no_server_silences_a_client_for_more_than_30_seconds() -> None:
+    assert ApiError("wait", retry_after=3600).retry_after == 30
+    assert ApiError("wait", retry_after=7).retry_after == 7
+    assert ApiError("wait").retry_after is None
+
+
+def test_of_many_causes_the_first_are_kept_and_each_is_cut() -> None:
+    causes = [{"reason": "FieldValueInvalid", "field": "x" * 10_000, "message": "y" * 10_000}] * 30_000
+    error = from_response(422, json.dumps(status(422, "Invalid", causes=causes)).encode(), {})
+    assert len(error.causes) == errors.CAUSE_LIMIT
+    assert max(len(text) for cause in error.causes for text in cause) <= errors.MESSAGE_LIMIT

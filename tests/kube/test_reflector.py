@@ -19,7 +19,7 @@ from kube.errors import (
     TooManyRequests,
     Unreachable,
 )
-from kube.reflector import FIRST_DELAY, HEALTHY_AFTER, LONGEST_DELAY, WATCH_SECONDS, Reflector
+from kube.reflector import FIRST_DELAY, HEALTHY_AFTER, LONGEST_DELAY, WATCH_SECONDS, Reflector, Seen
 from tests.kube.scripted import ScriptedConnection, Step, a_list, bookmark, chance, configmap, event, status
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -31,9 +31,13 @@ class Sink:
     def __init__(self) -> None:
         self.heard: list[str] = []
         self.mistake: Exception | None = None
+        self.newest_seen: Seen | None = None
 
     def reset(self) -> None:
         self.heard.append("reset")
+
+    def newest(self) -> Seen | None:
+        return self.newest_seen
 
     def list_began(self, version: str) -> None:
         self.heard.append(f"list {version}")
@@ -331,3 +335,38 @@ async def test_a_watch_is_not_resumed_from_a_version_of_the_future() -> None:
     await bench.run_for(30)
     assert bench.sink.heard == ["list 50", "complete 50", "reset", "list 12", "complete 12"]
     assert bench.versions() == ["50", "12"]
+
+
+async def test_an_object_that_is_older_than_it_was_drops_the_cache_although_versions_went_on() -> None:
+    """The restored cluster is busy: it has passed the version that was reached before the watch can be resumed."""
+    bench = Bench([a_list(50), a_list(70)], [[], QUIET])
+    bench.sink.newest_seen = Seen("team", "a", 45)
+    bench.connection.versions["a"] = 20
+    await bench.run_for(30)
+    assert bench.sink.heard == ["list 50", "complete 50", "reset", "list 70", "complete 70"]
+
+
+async def test_a_deleted_object_that_is_back_in_an_older_version_drops_the_cache() -> None:
+    bench = Bench([a_list(50), a_list(70)], [[event("DELETED", configmap("gone", 55))], QUIET])
+    bench.connection.versions["gone"] = 20
+    await bench.run_for(30)
+    assert bench.sink.heard[-3:] == ["reset", "list 70", "complete 70"]
+
+
+async def test_a_newest_object_that_is_not_there_any_more_means_a_list() -> None:
+    """It was deleted, or made after the backup: only a list can say."""
+    bench = Bench([a_list(50), a_list(70)], [[], QUIET])
+    bench.sink.newest_seen = Seen("team", "a", 45)
+    bench.connection.versions["a"] = 0
+    await bench.run_for(30)
+    assert bench.sink.heard == ["list 50", "complete 50", "list 70", "complete 70"]
+
+
+async def test_a_watch_is_resumed_where_the_newest_object_is_as_it_was_or_newer() -> None:
+    for version in (45, 60):
+        bench = Bench([a_list(50)], [[], QUIET])
+        bench.sink.newest_seen = Seen("team", "a", 45)
+        bench.connection.versions["a"] = version
+        await bench.run_for(30)
+        assert bench.sink.heard == ["list 50", "complete 50"]
+        assert bench.versions() == ["50", "50"]

@@ -3,7 +3,9 @@
 The webhook asks when a sync is written. The reconciler asks again here, so that it notices rights that were taken away afterwards.
 """
 
+import asyncio
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from configmapsync.resource import ConfigMapSync
 from configmapsync.rights import (
@@ -16,7 +18,7 @@ from configmapsync.rights import (
 )
 from configmapsync.selection import Selector
 from configmapsync.targets import targets_of
-from kube.access import AccessReviews
+from kube.access import ASKED_AT_ONCE, AccessReviews
 from kube.api_server import ApiServer
 from kube.service_accounts import ServiceAccounts
 
@@ -37,6 +39,8 @@ class Authorization:
         # An answer is as old as this when it is used last, and the next look comes as much later: together the interval.
         self.ask_again_after = interval / 2
         self._reviews: AccessReviews[Right] = AccessReviews(connection, now, lambda _: None, self.ask_again_after)
+        # The syncs of one namespace share a bound on the questions under way: slow answers delay no other namespace.
+        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._accounts = ServiceAccounts(connection, now, self.ask_again_after)
         self._protected = protected
 
@@ -55,5 +59,6 @@ class Authorization:
             return missing_account_denial(account).message
         subject = of_service_account(*account)
         needs = rights_needed(sync, targets_of(sync, Selector.of(sync, self._protected)))
-        answers = await self._reviews.check(subject, (right for need in needs for right in need.rights))
+        slots = self._slots.setdefault(account.namespace, asyncio.Semaphore(ASKED_AT_ONCE))
+        answers = await self._reviews.check(subject, (right for need in needs for right in need.rights), slots)
         return "; ".join(denial.message for denial in denials_of(subject, needs, answers.refused)) or None

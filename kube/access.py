@@ -178,17 +178,18 @@ class AccessReviews(Generic[RightT]):
         """Ask in order, several at once; stop taking more after enough refusals, or after a failure."""
         waiting = iter(rights)
         answers: dict[RightT, bool] = {}
-        failed = False
+        refusals, failed = 0, False
 
         async def ask_in_turn() -> None:
-            nonlocal failed
+            nonlocal refusals, failed
             for right in waiting:
                 try:
-                    answers[right] = await self._ask(subject, right, slots)
+                    answers[right] = yes = await self._ask(subject, right, slots)
                 except BaseException:
                     failed = True
                     raise
-                if failed or list(answers.values()).count(False) >= ENOUGH_REFUSALS:
+                refusals += not yes
+                if failed or refusals >= ENOUGH_REFUSALS:
                     return
 
         await all_of(ask_in_turn() for _ in range(ASKED_AT_ONCE))

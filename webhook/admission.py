@@ -39,6 +39,17 @@ TRY_AGAIN_AFTER_SECONDS = 1
 LOGGED_AT_MOST = 8
 LOGGED_CHARACTERS = 300
 
+# The fields that decide where a sync copies to.
+PLACE_FIELDS = (
+    "sourceNamespace",
+    "configMapName",
+    "destinationNamespace",
+    "destinationNamespaces",
+    "destinationNamespaceSelector",
+    "excludedNamespaces",
+    "destinationConfigMapName",
+)
+
 # Warnings of one answer.
 WARNED_AT_MOST = 20
 
@@ -96,7 +107,7 @@ class Admission:
             return _refused(review, [unreadable.error])
         if errors:
             return _refused(review, errors)
-        denials = await self._denials(requester, candidate)
+        denials = await self._denials(review, requester, candidate)
         if denials and self._mode is AuthorizationMode.ENFORCE:
             return _refused(review, denials)
         verified = self._mode is AuthorizationMode.ENFORCE
@@ -121,12 +132,12 @@ class Admission:
         selector = Selector.of(sync, self._world.protected)
         return Candidate(sync, targets_of(sync, selector), _former(review))
 
-    async def _denials(self, requester: Requester, candidate: Candidate) -> list[FieldError]:
+    async def _denials(self, review: Review, requester: Requester, candidate: Candidate) -> list[FieldError]:
         if self._mode is AuthorizationMode.OFF:
             return []
         needs = rights_needed(candidate.sync, candidate.targets)
-        if candidate.former is not None:
-            needs += rights_to_drop(candidate.former, candidate.sync, self._world.protected)
+        if (former := candidate.former or _former_places(review)) is not None:
+            needs += rights_to_drop(former, candidate.sync, self._world.protected)
         denials = await self._authorizer.denials(requester, candidate.sync, needs)
         return [forbidden(denial.path, denial.message) for denial in denials]
 
@@ -147,6 +158,18 @@ def _former(review: Review) -> ConfigMapSync | None:
         return None
     try:
         return with_defaults(parse(review.old.document()))
+    except (InvalidResource, UnreadableSpecError, ValueError):
+        return None
+
+
+def _former_places(review: Review) -> ConfigMapSync | None:
+    """Read of a former object only where it copied to, so that another field that is wrong by now opens no way round a right."""
+    try:
+        document = review.old.document() if review.old else {}
+        spec = document.get("spec")
+        if not isinstance(spec, dict):
+            return None
+        return with_defaults(parse(document | {"spec": {key: spec[key] for key in PLACE_FIELDS if key in spec}}))
     except (InvalidResource, UnreadableSpecError, ValueError):
         return None
 

@@ -207,6 +207,14 @@ async def test_an_edit_that_drops_a_destination_needs_the_right_to_delete_there(
     assert (await judged(edit(*NARROWED)))["allowed"] is True
 
 
+async def test_a_former_spec_that_is_wrong_elsewhere_still_counts_for_what_an_edit_drops():
+    server = ApiServer(lambda asked: asked["namespace"] not in {"", "prod"})
+    before, after = NARROWED[0] | {"keys": [{"key": "a/b"}]}, NARROWED[1] | {"keys": []}
+    response = await judged(edit(before, after), server=server)
+    assert response["allowed"] is False
+    assert 'in namespace "prod", from which this change removes it' in response["status"]["message"]
+
+
 async def test_a_user_with_too_many_reviews_under_way_is_asked_to_try_again():
     slots = ReviewSlots(Limits(running_per_user=1, waiting_per_user=0))
     begun = asyncio.Event()

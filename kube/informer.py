@@ -197,7 +197,8 @@ class Informer(Generic[R]):
 
     def newest(self) -> Seen | None:
         """Called by the reflector."""
-        newest = max(self._records.values(), key=lambda record: _number(record.resource_version), default=None)
+        current = (record for place, record in self._records.items() if place not in self._stale)
+        newest = max(current, key=lambda record: _number(record.resource_version), default=None)
         if newest is None or not _number(newest.resource_version):
             return None
         return Seen(newest.namespace, newest.name, _number(newest.resource_version))

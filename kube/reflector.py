@@ -190,13 +190,23 @@ class Reflector:
             return [_number(decode_partial(item).metadata.resource_version) for item in page.items or []]
 
     async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
+        shown = self._shown if first else 0
         body = await self._connection.request(
             "GET", path, params=params, accept=ACCEPT_METADATA_LIST, timeout=PROBE_SECONDS
         )
         page = self._decode_page(body)
-        if _number(page.metadata.resource_version) < self._reached:
+        if _number(page.metadata.resource_version) < shown:
             raise VersionsWentBack
         return page
+
+    @property
+    def _shown(self) -> int:
+        """The highest version that the API server has shown until now, to the watch or in an answer to a write.
+
+        A list is a consistent read: one that is asked for after that shows no lower version.
+        """
+        newest = self._sink.newest()
+        return max(self._reached, newest.version if newest else 0)
 
     async def list(self) -> str:
         """Read every page of the collection; returns the version it shows.
@@ -219,10 +229,11 @@ class Reflector:
 
         The page is let go with the end of this function, before the next one is asked for.
         """
+        shown = self._shown
         page = self._decode_page(await self._request_page(token))
         version = page.metadata.resource_version
         if first:
-            if _number(version) < self._reached:
+            if _number(version) < shown:
                 self._begin_anew()
             self._sink.list_began(version)
         for item in page.items or []:
@@ -281,7 +292,7 @@ class Reflector:
 
     def _begin_anew(self) -> None:
         """Forget every version: the API server counts anew."""
-        self._log.warning("resource versions went back, dropping the cache", reached=self._reached)
+        self._log.warning("resource versions went back, dropping the cache", reached=self._shown)
         self._reached, self._deleted = 0, None
         self._sink.reset()
 

@@ -68,7 +68,7 @@ def own_cluster(cluster: Cluster, tmp_path: Path) -> Iterator[tuple[Cluster, Bac
         own.server.stop()
 
 
-@pytest.mark.only_on("devcluster")
+@pytest.mark.only_on("devcluster", "real")
 @pytest.mark.parametrize("later_writes", [2, 200], ids=["a little", "far"])
 def test_versions_that_go_back_are_noticed_and_work_goes_on(
     own_cluster: tuple[Cluster, Backup], start_process: Callable[..., Process], later_writes: int

@@ -370,3 +370,15 @@ async def test_a_watch_is_resumed_where_the_newest_object_is_as_it_was_or_newer(
         await bench.run_for(30)
         assert bench.sink.heard == ["list 50", "complete 50"]
         assert bench.versions() == ["50", "50"]
+
+
+async def test_a_list_below_the_version_of_an_own_write_drops_the_cache() -> None:
+    """The answer to a write may have shown a higher version than the watch had reached when it broke."""
+    gone = event("ERROR", status(410, "Expired"))
+    bench = Bench([a_list(50), a_list(52)], [[gone], QUIET])
+    bench.sink.newest_seen = Seen("team", "a", 45)
+    task = asyncio.create_task(bench.run_for(30))
+    await asyncio.sleep(0.05)
+    bench.sink.newest_seen = Seen("team", "a", 60)
+    await task
+    assert bench.sink.heard == ["list 50", "complete 50", "reset", "list 52", "complete 52"]

@@ -190,7 +190,7 @@ class Reflector:
             return [_number(decode_partial(item).metadata.resource_version) for item in page.items or []]
 
     async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
-        shown = self._shown if first else 0
+        shown = self._shown
         body = await self._connection.request(
             "GET", path, params=params, accept=ACCEPT_METADATA_LIST, timeout=PROBE_SECONDS
         )
@@ -229,7 +229,7 @@ class Reflector:
 
         The page is let go with the end of this function, before the next one is asked for.
         """
-        shown = self._shown
+        shown = self._shown if first else 0
         page = self._decode_page(await self._request_page(token))
         version = page.metadata.resource_version
         if first:

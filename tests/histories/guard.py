@@ -14,9 +14,13 @@ from devcluster.store import Event
 from tests.histories.cluster import CONFIGMAPS, SYNCS, InMemoryCluster
 from tests.histories.world import (
     ADOPTED,
+    APPLIED,
     DESTINATION,
     PREFIX,
     PROTECTED,
+    RELEASED_BY,
+    REPLACED,
+    SYNCED_BY,
     UID,
     Document,
     Place,
@@ -26,6 +30,8 @@ from tests.histories.world import (
     is_adopted,
     is_copy,
     place_of,
+    released_by,
+    synced_by,
 )
 
 OURS = (PREFIX, "app.kubernetes.io/managed-by")
@@ -95,8 +101,12 @@ class Guard:
         adopting = any(
             sync.spec.get("conflictPolicy") == "Adopt" for sync in self._asked[metadata["labels"].get(UID, "")]
         )
-        if not is_copy(before) and not (adopting and metadata["annotations"].get(ADOPTED) == "true"):
+        taken_back = released_by(before) == metadata["annotations"].get(SYNCED_BY)
+        if not is_copy(before) and not taken_back and not (adopting and metadata["annotations"].get(ADOPTED) == "true"):
             self._complain(f"{place} is foreign and was overwritten")
+        for field in ("finalizers", "ownerReferences", "generateName"):
+            if metadata.get(field) != before["metadata"].get(field):
+                self._complain(f"{place} lost its {field}, which belong to others")
 
         for part in ("labels", "annotations"):
             lost = {key for key in before["metadata"].get(part) or {} if key.startswith("others")} - set(metadata[part])
@@ -117,8 +127,15 @@ class Guard:
         if sent or metadata.get("resourceVersion") != before["metadata"]["resourceVersion"]:
             self._complain(f"{place} was patched beyond its marks, or without the version that was seen")
         touched = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
-        if any(value is not None or not key.startswith(OURS) for key, value in touched.items()):
-            self._complain(f"{place} lost more than our marks: {touched}")
+        owner = synced_by(before)
+        remembered = {} if owner is None else {RELEASED_BY: f"{'/'.join(owner)} {'/'.join(place)}"}
+        replaced, applied = _mark(before, REPLACED), _mark(before, APPLIED)
+        if is_adopted(before):
+            remembered = {key: value for part in replaced.values() for key, value in part.items()}
+        for key, value in touched.items():
+            ours = key.startswith(OURS) or (is_adopted(before) and any(key in part for part in applied.values()))
+            if value != remembered.get(key) and not (value is None and ours):
+                self._complain(f"{place} was released with {key}: {value}")
         if not is_copy(before):
             self._complain(f"{place} is foreign and was patched")
 
@@ -142,6 +159,15 @@ class Guard:
 
     def _complain(self, what: str) -> None:
         self.violations.append(what)
+
+
+def _mark(configmap: Document, name: str) -> Mapping[str, Any]:
+    """A mark that holds JSON; empty where somebody wrote something else into it."""
+    try:
+        parsed = msgspec.json.decode((configmap["metadata"].get("annotations") or {}).get(name, "{}"))
+    except msgspec.DecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _others(sync: Document) -> Any:

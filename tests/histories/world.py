@@ -19,6 +19,7 @@ PREFIX = "apps.nishaf.info/"
 MANAGED_BY, UID = "app.kubernetes.io/managed-by", PREFIX + "sync-uid"
 SYNCED_BY, DESTINATION, SOURCE = PREFIX + "synced-by", PREFIX + "destination", PREFIX + "source"
 POLICY, ADOPTED = PREFIX + "deletion-policy", PREFIX + "adopted"
+REPLACED, RELEASED_BY, APPLIED = PREFIX + "replaced", PREFIX + "released-by", PREFIX + "applied-metadata"
 FINALIZER = PREFIX + "cleanup"
 PROTECTED = {"kube-system", "kube-public", "kube-node-lease"}
 ORDER = (
@@ -173,13 +174,17 @@ class World:
         ours = self.owns(sync, standing)
         if is_copy(standing) and not ours:
             return "DestinationContested"
-        if not ours and sync.spec.get("conflictPolicy") != "Adopt":
+        taken_back = not is_copy(standing) and released_by(standing) == "/".join(sync.key)
+        if not ours and not taken_back and sync.spec.get("conflictPolicy") != "Adopt":
             return "DestinationConflict"
         fixed = (
             bool(standing.get("immutable")) and source is not None and content_of(standing) != chosen(source, sync.spec)
         )
-        not_made_by_us = not ours or is_adopted(standing)
-        return "DestinationConflict" if fixed and not_made_by_us else SYNCED
+        not_made_by_us = not (ours or taken_back) or is_adopted(standing)
+        never_deleted = (
+            sync.spec.get("deletionPolicy") == "Orphan" and sync.spec.get("sourceDeletionPolicy", "Retain") == "Retain"
+        )
+        return "DestinationConflict" if fixed and (not_made_by_us or never_deleted) else SYNCED
 
     def _granted(self) -> dict[Place, Sync]:
         """Who may write what: from the oldest sync to the youngest, whatever is free and closes no loop."""
@@ -353,6 +358,12 @@ def synced_by(configmap: Document) -> Place | None:
     """Which sync its annotation names."""
     namespace, _, name = (configmap["metadata"].get("annotations") or {}).get(SYNCED_BY, "").partition("/")
     return (namespace, name) if name else None
+
+
+def released_by(configmap: Document) -> str | None:
+    """Which sync has released it, at the place where it stands."""
+    sync, _, place = (configmap["metadata"].get("annotations") or {}).get(RELEASED_BY, "").partition(" ")
+    return sync if place == "/".join(place_of(configmap)) else None
 
 
 def is_adopted(configmap: Document) -> bool:

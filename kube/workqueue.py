@@ -12,6 +12,10 @@ from typing import Generic, Protocol, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
+# A timer may fire a moment early, by the resolution of the loop's clock. Work that then finds that it is not due yet
+# asks for the rest of the time; without a shortest delay it would be called again at the same instant, for ever.
+RESOLUTION_SECONDS = 0.001
+
 
 class Priority(IntEnum):
     """What goes first."""
@@ -80,6 +84,7 @@ class WorkQueue(Generic[Key]):
             self.add(key, priority)
             return
         loop = asyncio.get_running_loop()
+        seconds = max(seconds, RESOLUTION_SECONDS)
         timer = self._timers.get(key)
         if timer is not None and timer.when() <= loop.time() + seconds:
             return

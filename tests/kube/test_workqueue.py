@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kube.workqueue import Priority, WorkQueue
+from kube.workqueue import RESOLUTION_SECONDS, Priority, WorkQueue
 
 pytestmark = pytest.mark.looptime(start=0)
 
@@ -300,3 +300,16 @@ async def test_one_can_wait_until_no_name_waits(queue: WorkQueue[str]) -> None:
     assert not empty.done()
     assert await queue.get() == "b"
     await empty
+
+
+async def test_the_rest_of_a_delay_is_never_shorter_than_the_clock_can_tell(queue: WorkQueue[str]) -> None:
+    """A timer that fires early must not bring its name back at the same instant, again and again."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(10):
+        queue.add_after("a", 1e-9)
+        key = await queue.get()
+        assert key == "a"
+        queue.done(key)
+
+    assert loop.time() - began >= 10 * RESOLUTION_SECONDS * 0.9

@@ -15,8 +15,10 @@ from devcluster.errors import ApiStatus, bad_request, invalid
 from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
 from devcluster.parsing import go_kind
-from devcluster.types import OBJECT_META, REVIEW_SPEC, AnyValue, ListOf, MapOf, Scalar, Struct, Type
+from devcluster.types import DELETE_OPTIONS, OBJECT_META, AnyValue, ListOf, MapOf, Scalar, Struct, Type
 
+META_VERSION = "meta.k8s.io/v1"
+INTEGERS = {"int32": 2**31, "int64": 2**63}
 SECONDS = "2006-01-02T15:04:05"  # how Go's layouts of times begin
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 TIME_ENDS = {
@@ -37,7 +39,7 @@ def check_kind(document: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
     Raises:
         ApiStatus: 400; 422 for another kind of custom resource.
     """
-    named, version = document.get("kind", kind.kind), document.get("apiVersion", kind.api_version)
+    named, version = document.get("kind") or kind.kind, document.get("apiVersion") or kind.api_version
     if kind.custom is not None and named != kind.kind and version == kind.api_version:
         name = (document.get("metadata") or {}).get("name", "")
         raise invalid(kind.group, str(named), name, [invalid_value("kind", named, f"must be {kind.kind}")])
@@ -64,31 +66,38 @@ def typed(document: Mapping[str, Any], kind: Kind) -> tuple[dict[str, Any], list
     return checked, unknown
 
 
-def check_metadata(document: Mapping[str, Any]) -> None:
-    """Refuse metadata of the wrong type; all other fields of a custom resource are its schema's to judge.
+def with_checked_metadata(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a custom resource with typed metadata; all its other fields are its schema's to judge.
 
     Raises:
-        WrongTypeError: there is some.
+        WrongTypeError: a field of the metadata has the wrong type.
     """
     metadata = document.get("metadata")
     if metadata is None:
-        return
+        return dict(document)
     if not isinstance(metadata, dict):
         raise WrongTypeError(f"json: cannot unmarshal {go_kind(metadata)} into Go value of type v1.ObjectMeta")
-    _check(metadata, OBJECT_META, "", OBJECT_META.name, [])
+    unknown = {key: value for key, value in metadata.items() if key not in OBJECT_META.fields}
+    return {**document, "metadata": {**_check(metadata, OBJECT_META, "", OBJECT_META.name, []), **unknown}}
 
 
-def check_review(document: Mapping[str, Any], kind_name: str) -> None:
-    """Refuse a review or token request that asks in the wrong types.
+def check_options(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return DeleteOptions with their known fields only.
 
     Raises:
-        ApiStatus: 400.
+        ApiStatus: 400, the document is something else, or a field has the wrong type.
     """
+    kind, version = document.get("kind") or "DeleteOptions", document.get("apiVersion") or META_VERSION
+    if kind == "Status" and version in ("v1", META_VERSION):
+        raise bad_request("converting (v1.Status) to (v1.DeleteOptions): unknown conversion")
+    if kind != "DeleteOptions":
+        raise bad_request(
+            f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
+        )
     try:
-        check_metadata(document)
-        _check(document.get("spec") or {}, REVIEW_SPEC, "spec", kind_name, [])
+        return _struct(dict(document), DELETE_OPTIONS, "", DELETE_OPTIONS.name, [])
     except WrongTypeError as error:
-        raise bad_request(f'{kind_name} in version "v1" cannot be handled as a {kind_name}: {error}') from error
+        raise bad_request(str(error)) from error
 
 
 def cannot_be_handled(kind: Kind, why: object) -> ApiStatus:
@@ -107,16 +116,28 @@ def _check(value: Any, wanted: Type, path: str, owner: str, unknown: list[str]) 
             return {key: _map_value(item, wanted, path, owner, unknown) for key, item in items}
         case ListOf():
             items = _expect(value, list, _go_type(wanted), path, owner)
-            return [_check(item, wanted.item, f"{path}[{index}]", owner, unknown) for index, item in enumerate(items)]
+            return [
+                _zero(wanted.item) if item is None else _check(item, wanted.item, f"{path}[{index}]", owner, unknown)
+                for index, item in enumerate(items)
+            ]
         case Struct():
             return _struct(value, wanted, path, owner, unknown)
 
 
 def _map_value(value: Any, wanted: MapOf, path: str, owner: str, unknown: list[str]) -> Any:
-    """The value of a key; null is the empty text of Go."""
-    if value is None and isinstance(wanted.value, Scalar):
-        return ""
+    """The value of a key; null is what Go begins with."""
+    if value is None:
+        return _zero(wanted.value)
     return _check(value, wanted.value, path, owner, unknown)
+
+
+def _zero(wanted: Type) -> Any:
+    """Return the value that Go's decoder leaves for null in a list or map."""
+    if isinstance(wanted, Struct):
+        return {}
+    if not isinstance(wanted, Scalar) or wanted.format in TIME_ENDS:
+        return None
+    return {"string": "", "integer": 0, "boolean": False, "number": 0}[wanted.json]
 
 
 def _struct(value: Any, wanted: Struct, path: str, owner: str, unknown: list[str]) -> dict[str, Any]:
@@ -136,6 +157,8 @@ def _scalar(value: Any, wanted: Scalar, path: str, owner: str) -> Any:
     python = {"string": str, "integer": int, "boolean": bool, "number": (int, float)}[wanted.json]
     if not isinstance(value, python) or (isinstance(value, bool) and wanted.json != "boolean"):  # type: ignore[arg-type]
         raise WrongTypeError(_mismatch(value, GO_TYPES[wanted.json], path, owner))
+    if wanted.format in INTEGERS and not -INTEGERS[wanted.format] <= value < INTEGERS[wanted.format]:
+        raise WrongTypeError(_mismatch(float(value), wanted.format, path, owner, shown=str(value)))
     if wanted.format == "byte":
         _check_base64(value)
     return _time(value, wanted.format) if wanted.format in TIME_ENDS else value
@@ -176,9 +199,9 @@ def _expect(value: Any, python: type, go_type: str, path: str, owner: str) -> An
     return value
 
 
-def _mismatch(value: Any, go_type: str, path: str, owner: str) -> str:
+def _mismatch(value: Any, go_type: str, path: str, owner: str, shown: str = "") -> str:
     field = re.sub(r"\[\d+\]", "", path)
-    told = f"number {value}" if isinstance(value, float) else go_kind(value)
+    told = f"number {shown or value}" if isinstance(value, float) else go_kind(value)
     return f"json: cannot unmarshal {told} into Go struct field {owner}.{field} of type {go_type}"
 
 

@@ -2,11 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from devcluster.errors import FieldCause
-from devcluster.label_selector import selector_problems
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 SUBDOMAIN_LIMIT = 253
@@ -58,15 +56,6 @@ def subdomain_problem(field: str, name: str) -> FieldCause:
 def label_key_problem(name: str) -> str | None:
     """Tell what is wrong with the name part of a label key (a condition is named like one); None if nothing is."""
     return None if QUALIFIED_NAME.fullmatch(name) else QUALIFIED_NAME_RULE
-
-
-def selector_causes(selector: Mapping[str, Any], field: str) -> Iterator[FieldCause]:
-    """Report everything wrong with a LabelSelector."""
-    for below, reason, why, value in selector_problems(selector):
-        if reason == "FieldValueInvalid":
-            yield invalid_value(field + below, value, why)
-        else:
-            yield FieldCause(reason, field + below, f"{PROSE[reason]}: {why}")
 
 
 def _json(value: object) -> str:

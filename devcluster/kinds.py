@@ -75,6 +75,7 @@ class Kind:
         unconditional_update: whether a PUT without resourceVersion is taken.
         create_on_update: whether a PUT to a missing name creates it.
         counts_generations: whether `metadata.generation` is kept.
+        is_answer: whether it is made for its answer and never stored; such objects have no tables.
     """
 
     group: str
@@ -92,6 +93,7 @@ class Kind:
     unconditional_update: bool = True
     create_on_update: bool = False
     counts_generations: bool = False
+    is_answer: bool = False
     singular: str = ""
     list_kind: str = ""
 

@@ -42,16 +42,22 @@ class Lister:
             field_predicate(options.field_selector, kind.key, custom=kind.custom is not None),
         )
         version, start, revisions = self._state(kind, namespace, options)
-        selected = (
-            revisions if predicate is None else [revision for revision in revisions if predicate(revision.object)]
-        )
-        end = start + options.limit if options.limit else len(selected)
+        unpaged = not options.limit or (options.version == "0" and not options.continue_token and not options.match)
+        end = len(revisions) if unpaged else start
+        selected: list[Revision] = []
+        for end in range(start, len(revisions) + 1):
+            if end == len(revisions) or (not unpaged and len(selected) == options.limit):
+                break
+            if predicate is None or predicate(revisions[end].object):
+                selected.append(revisions[end])
         metadata: dict[str, Any] = {"resourceVersion": str(version)}
-        if end < len(selected):
+        if any(predicate is None or predicate(revision.object) for revision in revisions[end:]):
             metadata["continue"] = self._continue(version, revisions, end)
             if predicate is None:
-                metadata["remainingItemCount"] = len(selected) - end
-        return Page(selected[start:end], metadata)
+                metadata["remainingItemCount"] = len(revisions) - end
+        elif kind.custom is not None:
+            metadata["continue"] = ""  # of custom resources it is always written
+        return Page(selected, metadata)
 
     def forget(self) -> None:
         """The history is gone: no list can be continued."""
@@ -61,12 +67,12 @@ class Lister:
         """The version a list shows, where it begins, and what it is taken from."""
         if options.continue_token:
             resumed = self._resumed(options.continue_token)
-            if options.version:
+            if options.version not in (None, "0"):
                 raise bad_request("specifying resource version is not allowed when using continue")
             return resumed
         if options.at_version > self._store.version:
             raise too_large(options.at_version, self._store.version)
-        if options.match == "Exact" and options.at_version:
+        if options.at_version and (options.match == "Exact" or (options.limit and not options.match)):
             try:
                 return options.at_version, 0, self._store.at(kind.key, namespace, options.at_version)
             except TooOldError as error:

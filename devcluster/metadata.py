@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from devcluster.errors import FieldCause
@@ -54,14 +54,24 @@ def generated_name(prefix: str) -> str:
     return prefix[:LONGEST_PREFIX] + "".join(secrets.choice(RANDOM_LETTERS) for _ in range(RANDOM_LENGTH))
 
 
-def named(document: Document, *, namespace: str) -> dict[str, Any]:
-    """The document under its final name, without what only the server sets: what mutating webhooks get to see."""
-    metadata = {key: value for key, value in (document.get("metadata") or {}).items() if key not in SERVER_FIELDS}
-    if not metadata.get("name") and metadata.get("generateName"):
-        metadata["name"] = generated_name(metadata["generateName"])
+def placed(document: Document, *, namespace: str, keep: Collection[str] = ()) -> dict[str, Any]:
+    """The document in its namespace, without what clients may not set but for the fields in `keep`."""
+    given = document.get("metadata") or {}
+    metadata = {key: value for key, value in given.items() if key not in SERVER_FIELDS or key in keep}
+    if not namespace:
+        metadata.pop("namespace", None)
     if namespace:
         metadata["namespace"] = namespace
     return {**document, "metadata": _without_empty(metadata)}
+
+
+def named(document: Document, *, namespace: str) -> dict[str, Any]:
+    """The placed document with a name, a generated one where it asks for that."""
+    begun = placed(document, namespace=namespace)
+    metadata = begun["metadata"]
+    if not metadata.get("name") and metadata.get("generateName"):
+        metadata["name"] = generated_name(metadata["generateName"])
+    return begun
 
 
 def for_create(document: Document, *, namespace: str, uid: str, now: str) -> dict[str, Any]:
@@ -83,6 +93,12 @@ def for_update(document: Document, old: Document) -> dict[str, Any]:
     if metadata.get("managedFields") == []:
         metadata["managedFields"] = [{}]  # said, not left out: whoever owned something owns it no longer
     return {**document, "metadata": _without_empty(metadata)}
+
+
+def with_managed_fields(document: Document, entries: Any) -> dict[str, Any]:
+    """The document with these managedFields and no others."""
+    metadata = {key: value for key, value in document["metadata"].items() if key != "managedFields"}
+    return {**document, "metadata": metadata | ({"managedFields": entries} if entries else {})}
 
 
 def _without_empty(metadata: dict[str, Any]) -> dict[str, Any]:

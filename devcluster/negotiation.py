@@ -25,15 +25,19 @@ class Accepted:
     version: str = "v1"
 
 
-def negotiate(header: str) -> Accepted:
-    """The first form in an Accept header that we can give.
+def negotiate(header: str, *, tables: bool = True) -> Accepted:
+    """The first form in an Accept header that the server can give.
+
+    Args:
+        header: as sent.
+        tables: whether what is answered can be shown as a table.
 
     Raises:
         ApiStatus: 406, there is none.
     """
     for part in header.split(",") if header.strip() else ["*/*"]:
         found = _form(part)
-        if found is not None:
+        if found is not None and (tables or found.form != "table"):
             return found
     raise ApiStatus(406, "NotAcceptable", f"only the following media types are accepted: {ACCEPTED}")
 

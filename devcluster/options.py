@@ -1,6 +1,8 @@
 """The query parameters of requests, read and checked as the real server checks them."""
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +12,7 @@ from devcluster.field_problems import invalid_value, unsupported
 META_GROUP = "meta.k8s.io"
 PROPAGATION = ("Foreground", "Background", "Orphan")
 MANAGER_LIMIT = 128
+MATCH_WITH_CONTINUE = "resourceVersionMatch is forbidden when continue is provided"
 FIELD_VALIDATION = ("", "Ignore", "Strict", "Warn")
 
 Query = Mapping[str, str]
@@ -32,7 +35,7 @@ class WriteOptions:
         Raises:
             ApiStatus: 422 for an unknown value.
         """
-        causes = [*_dry_run_causes(query)]
+        causes = [*_dry_run_causes(_all(query, "dryRun"))]
         validation = query.get("fieldValidation", "")
         if len(query.get("fieldManager", "")) > MANAGER_LIMIT:
             why = f"Too long: may not be more than {MANAGER_LIMIT} bytes"
@@ -58,18 +61,18 @@ class DeleteOptions:
     sent: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, query: Query, body: Mapping[str, Any]) -> "DeleteOptions":
+    def parse(cls, query: Query, body: Mapping[str, Any] | None) -> "DeleteOptions":
         """Read them.
 
         Raises:
             ApiStatus: 400 for a body that is something else, 422 for an unknown value.
         """
-        if body.get("kind", "DeleteOptions") != "DeleteOptions":
-            scheme = 'is registered for version "meta.k8s.io/v1" in scheme "pkg/runtime/scheme.go:110"'
-            raise bad_request(f'no kind "{body["kind"]}" {scheme}')
-        propagation = body.get("propagationPolicy") or query.get("propagationPolicy")
-        orphan = body.get("orphanDependents", is_true(query.get("orphanDependents")) or None)
-        causes = [*_dry_run_causes(query)]
+        if body is None:  # the query counts only where there is no body
+            sent = _delete_query(query)
+        else:
+            sent = {key: value for key, value in body.items() if key not in ("kind", "apiVersion")}
+        propagation, orphan = sent.get("propagationPolicy"), sent.get("orphanDependents")
+        causes = [*_dry_run_causes(sent.get("dryRun") or [])]
         if propagation is not None and orphan is not None:
             why = "orphanDependents and deletionPropagation cannot be both set"
             causes.append(invalid_value("propagationPolicy", propagation, why))
@@ -79,14 +82,28 @@ class DeleteOptions:
             causes.append(unsupported("propagationPolicy", propagation, (*PROPAGATION, "nil")))
         if causes:
             raise invalid(META_GROUP, "DeleteOptions", "", causes)
-        preconditions = body.get("preconditions") or {}
-        dry_run = is_dry_run(query) or body.get("dryRun") == ["All"]
-        sent = {key: value for key, value in body.items() if key not in ("kind", "apiVersion")}
-        if dry_run:
-            sent["dryRun"] = ["All"]
-        if propagation is not None and "orphanDependents" not in sent:
-            sent["propagationPolicy"] = propagation
-        return cls(dry_run, preconditions.get("uid"), preconditions.get("resourceVersion"), propagation, sent)
+        preconditions = sent.get("preconditions") or {}
+        return cls(
+            bool(sent.get("dryRun")),
+            preconditions.get("uid"),
+            preconditions.get("resourceVersion"),
+            propagation,
+            {key: value for key, value in sent.items() if value != []},
+        )
+
+
+def _delete_query(query: Query) -> dict[str, Any]:
+    """The options of a DELETE without a body."""
+    sent: dict[str, Any] = {}
+    if (dry_run := _all(query, "dryRun")) != []:
+        sent["dryRun"] = dry_run
+    if query.get("gracePeriodSeconds"):
+        sent["gracePeriodSeconds"] = _integer(query.get("gracePeriodSeconds"))
+    if query.get("orphanDependents"):
+        sent["orphanDependents"] = is_true(query.get("orphanDependents"))
+    if "propagationPolicy" in query:
+        sent["propagationPolicy"] = query["propagationPolicy"]
+    return sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +118,7 @@ class ListOptions:
     match: str | None
     watch: bool
     bookmarks: bool
-    initial_events: bool
+    initial_events: bool | None
     timeout: float | None
 
     @classmethod
@@ -120,7 +137,7 @@ class ListOptions:
             match=query.get("resourceVersionMatch") or None,
             watch=is_true(query.get("watch")),
             bookmarks=is_true(query.get("allowWatchBookmarks")),
-            initial_events=is_true(query.get("sendInitialEvents")),
+            initial_events=is_true(query["sendInitialEvents"]) if "sendInitialEvents" in query else None,
             timeout=float(_integer(query.get("timeoutSeconds"))) or None,
         )
         causes = options._watch_causes() if options.watch else options._list_causes()
@@ -135,34 +152,54 @@ class ListOptions:
         return int(self.version or 0)
 
     def _check_version(self) -> None:
-        if self.version is None:
+        if self.version is None or (
+            self.continue_token and not self.watch
+        ):  # with a token any version is refused later
             return
-        if not self.version.isdecimal():
-            problem = f"resourceVersion: {unreadable_version(self.version)}"
+        if (problem := version_problem(self.version)) is not None:
+            problem = f"resourceVersion: {problem}"
             raise ApiStatus(500, "", problem) if self.watch else bad_request(f"invalid resource version: {problem}")
 
     def _list_causes(self) -> list[FieldCause]:
         causes = []
         field = "resourceVersionMatch"
-        if self.match and not self.version:
-            causes.append(_forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
-        elif self.match == "Exact" and self.version == "0":
-            causes.append(_forbidden(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
-        if self.match and self.match not in ("Exact", "NotOlderThan"):
-            causes.append(unsupported(field, self.match, ("Exact", "NotOlderThan", "")))
-        if self.initial_events:
+        if self.match:
+            if not self.version:
+                causes.append(_forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+            if self.continue_token:
+                causes.append(_forbidden(field, MATCH_WITH_CONTINUE))
+            if self.match not in ("Exact", "NotOlderThan"):
+                causes.append(unsupported(field, self.match, ("Exact", "NotOlderThan", "")))
+            if self.match == "Exact" and self.version == "0":
+                why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+                causes.append(_forbidden(field, why))
+        if self.initial_events is not None:
             causes.append(_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
         return causes
 
     def _watch_causes(self) -> list[FieldCause]:
         field = "resourceVersionMatch"
-        if self.initial_events and self.match != "NotOlderThan":
-            return [_forbidden(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")]
-        if self.match and not self.initial_events:
-            return [
-                _forbidden(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-            ]
-        return []
+        causes = []
+        if self.initial_events is not None and self.match != "NotOlderThan":
+            why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            causes.append(_forbidden(field, why))
+        if self.match and self.initial_events is None:
+            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            causes.append(_forbidden(field, why))
+        if self.match and self.match != "NotOlderThan":
+            causes.append(unsupported(field, self.match, ("NotOlderThan",)))
+        if self.continue_token:
+            causes.append(_forbidden(field, MATCH_WITH_CONTINUE))
+        return causes
+
+
+def version_problem(text: str) -> str | None:
+    """What is wrong with a version that is no number of 64 bits; None where it is one."""
+    if not re.fullmatch(r"[0-9]+", text, re.ASCII):
+        return unreadable_version(text)
+    if len(text) > 20 or int(text) >= 2**64:
+        return f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": value out of range'
+    return None
 
 
 def unreadable_version(text: str) -> str:
@@ -177,23 +214,32 @@ def is_true(value: str | None) -> bool:
 
 def is_dry_run(query: Query) -> bool:
     """Whether nothing is to be stored."""
-    return query.get("dryRun") == "All"
+    return "All" in _all(query, "dryRun")
 
 
-def _dry_run_causes(query: Query) -> list[FieldCause]:
-    value = query.get("dryRun")
-    if value in (None, "", "All"):
+def _all(query: Query, name: str) -> list[str]:
+    """Every value of a parameter that may repeat."""
+    get_all = getattr(query, "getall", None)
+    if get_all is not None:
+        return list(get_all(name, []))
+    return [query[name]] if name in query else []
+
+
+def _dry_run_causes(values: Sequence[str]) -> list[FieldCause]:
+    if all(value == "All" for value in values):
         return []
-    return [FieldCause("FieldValueNotSupported", "dryRun", f'Unsupported value: ["{value}"]: supported values: "All"')]
+    shown = json.dumps(list(values), separators=(",", ":"))
+    return [FieldCause("FieldValueNotSupported", "dryRun", f'Unsupported value: {shown}: supported values: "All"')]
 
 
 def _integer(text: str | None) -> int:
-    if not text:
+    if text is None:
         return 0
-    try:
-        return int(text)
-    except ValueError as error:
-        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+    if not re.fullmatch(r"[-+]?[0-9]+", text, re.ASCII):
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**63:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return int(text)
 
 
 def _forbidden(field: str, why: str) -> FieldCause:

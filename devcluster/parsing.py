@@ -4,21 +4,26 @@ What the fields of a document mean is `decoding.py`'s to say; nothing here knows
 """
 
 import json
+import math
+import string
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
 
-import yaml
-
 from devcluster.errors import ApiStatus, bad_request
 from devcluster.protobuf import decode as decode_protobuf
+from devcluster.yaml_reader import DEEPEST, read_yaml
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 JSON = "application/json"
 YAML = "application/yaml"
 SHOWN_OF_BODY = 30  # bytes of an unreadable body that a message quotes
+LONGEST_NUMBER = 400  # digits; what is longer does not fit into a float64
 GO_KINDS = {str: "string", bool: "bool", int: "number", float: "number", dict: "object", list: "array"}
 GO_MAP = "Go value of type map[string]interface {}"
 TYPE_OF_BODY = r'Go value of type struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+UNREADABLE = "couldn't get version/kind; json parse error: "
+KEYWORDS = ("null", "true", "false")
+GO_ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 39: "\\'", 92: "\\\\"}
 EXPECTATIONS = {
     "Expecting value": "looking for beginning of value",
     "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
@@ -46,22 +51,46 @@ def read_body(body: bytes, content_type: str, kind_name: str) -> Decoded:
     Raises:
         ApiStatus: 400 or 415.
     """
-    media = content_type.partition(";")[0].strip() or JSON
+    document, repeated, problem = _read(body, content_type)
+    if problem is not None:
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {kind_name}): {problem} ({_quoted(body)})"
+        )
+    return Decoded(document, repeated)
+
+
+def read_options(body: bytes, content_type: str) -> dict[str, Any]:
+    """Read the options in the body of a DELETE.
+
+    Raises:
+        ApiStatus: 400 or 415.
+    """
+    document, _, problem = _read(body, content_type)
+    if problem is not None:
+        raise bad_request(problem)
+    return document
+
+
+def _read(body: bytes, content_type: str) -> tuple[dict[str, Any], list[str], str | None]:
+    """Return the document, the paths of what repeats in it, and what is wrong with it."""
+    media = (content_type.partition(";")[0].strip() if content_type else JSON).lower()
     if media == PROTOBUF:
-        return Decoded(decode_protobuf(body), [])
+        return decode_protobuf(body), [], None
     if media not in (JSON, YAML):
         accepted = f"{JSON}, {YAML}, {PROTOBUF}"
         message = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         raise ApiStatus(415, "UnsupportedMediaType", message)
     try:
-        document, repeated = (_from_yaml(body), []) if media == YAML else _from_json(body)
+        document, repeated = _from_yaml(body) if media == YAML else _from_json(body)
         problem = _type_problem(document)
-    except (ValueError, yaml.YAMLError) as error:
-        problem = str(error)
-    if problem is not None:
-        why = f"couldn't get version/kind; json parse error: {problem} ({_quoted(body)})"
-        raise bad_request(f"the object provided is unrecognized (must be of type {kind_name}): {why}")
-    return Decoded(document or {}, repeated)
+    except ValueError as error:
+        return {}, [], str(error) if media == YAML else f"{UNREADABLE}{error}"
+    if problem is None and isinstance(document, dict):
+        version = document.get("apiVersion") or ""
+        problem = f"unexpected GroupVersion string: {version}" if version.count("/") > 1 else None
+    else:
+        problem = problem and f"{UNREADABLE}{problem}"
+    return document or {}, repeated, problem
 
 
 def read_patch(body: bytes, problem: str = "error decoding patch: ") -> Any:
@@ -87,9 +116,9 @@ def read_applied(body: bytes) -> dict[str, Any]:
         ApiStatus: 400.
     """
     try:
-        document = _from_yaml(body)
-    except (ValueError, yaml.YAMLError) as error:
-        raise bad_request(f"error decoding YAML: error converting YAML to JSON: yaml: {error}") from error
+        document, _ = _from_yaml(body)
+    except ValueError as error:
+        raise bad_request(f"error decoding YAML: error converting YAML to JSON: {error}") from error
     if document is not None and not isinstance(document, dict):
         why = f"json: cannot unmarshal {go_kind(document)} into {GO_MAP}"
         raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")
@@ -112,11 +141,49 @@ def _from_json(body: bytes) -> tuple[Any, list[str]]:
         return made
 
     try:
-        document = json.loads(text, object_pairs_hook=keep, parse_constant=_refuse_constant)
+        document = json.loads(
+            text, object_pairs_hook=keep, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float
+        )
+        _check_depth(body, document)
     except json.JSONDecodeError as error:
-        raise ValueError(_in_words_of_go(error)) from error
+        raise ValueError(_in_words_of_go(body, error)) from error
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
     repeated = [path for entry in seen for path in entry.repeated(document)]
     return (_without_lone_surrogates(document) if "\\ud" in text.lower() else document), repeated
+
+
+TOO_DEEP = "invalid character '[' exceeded max depth"
+
+
+def _check_depth(body: bytes, document: Any) -> None:
+    """Refuse what is nested so deeply that walking through it would end in a RecursionError."""
+    if body.count(b"{") + body.count(b"[") <= DEEPEST:
+        return
+    level = [document]
+    for _ in range(DEEPEST):
+        level = [
+            child
+            for value in level
+            if isinstance(value, dict | list)
+            for child in (value.values() if isinstance(value, dict) else value)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(TOO_DEEP)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError(f"json: cannot unmarshal number {digits} into Go value of type float64")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError(f"json: cannot unmarshal number {digits} into Go value of type float64")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -129,10 +196,42 @@ def _without_lone_surrogates(document: Any) -> Any:
     return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
-def _in_words_of_go(error: json.JSONDecodeError) -> str:
-    if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"):
+def _in_words_of_go(body: bytes, error: json.JSONDecodeError) -> str:
+    """Return Go's message for a syntax error. Go names bytes, so that the body is read once more as one letter for each byte."""
+    text = body.decode("latin-1")
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as other:
+        error = other
+    position, why = error.pos, EXPECTATIONS.get(error.msg, "in string literal")
+    if error.msg == "Invalid \\escape":
+        position, why = position + 1, "in string escape code"
+    elif error.msg.startswith("Invalid \\u"):
+        position = next((at for at in range(position + 1, len(text)) if text[at] not in string.hexdigits), len(text))
+        why = r"in \u hexadecimal character escape"
+    elif error.msg.startswith("Illegal trailing comma"):
+        position = next((at for at in range(position + 1, len(text)) if not text[at].isspace()), len(text))
+        why = "looking for beginning of object key string" if text[position : position + 1] == "}" else why
+    elif error.msg == "Expecting value" and (keyword := _keyword_at(text, position)):
+        same = next((n for n in range(len(keyword)) if text[position + n : position + n + 1] != keyword[n]), 0)
+        position, why = position + same, f"in literal {keyword} (expecting {_go_letter(keyword[same])})"
+    if position >= len(text.rstrip(" \t\r\n")) or error.msg.startswith("Unterminated"):
         return "unexpected end of JSON input"
-    return f"invalid character '{error.doc[error.pos]}' {EXPECTATIONS.get(error.msg, 'in string literal')}"
+    return f"invalid character {_go_letter(text[position])} {why}"
+
+
+def _keyword_at(text: str, position: int) -> str | None:
+    return next((keyword for keyword in KEYWORDS if text[position : position + 1] == keyword[0]), None)
+
+
+def _go_letter(letter: str) -> str:
+    """A byte as Go quotes it."""
+    code = ord(letter)
+    if code in GO_ESCAPES:
+        return f"'{GO_ESCAPES[code]}'"
+    if code < 0x20 or code == 0x7F:
+        return f"'\\x{code:02x}'"
+    return f"'{letter}'" if letter.isprintable() else f"'\\u{code:04x}'"
 
 
 class _Pairs(NamedTuple):
@@ -161,26 +260,13 @@ def _find(document: Any, wanted: dict[str, Any], path: str = "") -> str:
     return ""
 
 
-def _from_yaml(body: bytes) -> Any:
+def _from_yaml(body: bytes) -> tuple[Any, list[str]]:
     if body.lstrip().startswith(b"{"):
         try:
-            return _from_json(body)[0]  # a hundred times as fast, and most YAML that is sent is JSON
+            return _from_json(body)  # a hundred times as fast, and most YAML that is sent is JSON
         except ValueError:
             pass  # YAML in flow style
-    return yaml.load(body, Loader=_NoTimestamps)  # noqa: S506 - derived from the safe loader
-
-
-_FastestLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _NoTimestamps(_FastestLoader):  # type: ignore[misc]
-    """YAML as Kubernetes reads it: JSON's types only, times stay text."""
-
-
-_NoTimestamps.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+    return read_yaml(body)
 
 
 def _type_problem(document: Any) -> str | None:
@@ -198,7 +284,7 @@ def _type_problem(document: Any) -> str | None:
 def _quoted(body: bytes) -> str:
     if not body:
         return "<empty>"
-    if not body.startswith(b"{"):
-        return body[:SHOWN_OF_BODY].hex()
     more = " ..." if len(body) > SHOWN_OF_BODY else ""
+    if not body.startswith(b"{"):
+        return body[:SHOWN_OF_BODY].hex() + more
     return body[:SHOWN_OF_BODY].decode("utf-8", "replace") + more

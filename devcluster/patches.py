@@ -3,21 +3,20 @@
 Server-side apply is another matter: `fields`.
 """
 
-import copy
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
-import jsonpatch
-
 from devcluster.errors import ApiStatus, bad_request
+from devcluster.json_patch import PatchFailedError, apply_operations
+from devcluster.parsing import go_kind
 from devcluster.types import ANY, ListOf, MapOf, Struct, Type
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
-OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
+MOST_OPERATIONS = 10_000
+OPERATION_FIELDS = ("op", "path", "from", "value")
 DIRECTIVE = "$patch"
 DELETE_FROM_LIST = "$deleteFromPrimitiveList/"
 SET_ORDER = "$setElementOrder/"
@@ -38,36 +37,45 @@ def merge_patch(document: Any, patch: Any) -> Any:
 
 
 def json_patch(document: Any, operations: Any) -> Any:
-    """RFC 6902.
+    """RFC 6902, as kube-apiserver reads it.
 
     Raises:
-        ApiStatus: 400 where it is no list, 422 where an operation fails.
+        ApiStatus: 400 where it is no list of operations, 413 where they are too many, 422 where one fails.
     """
-    if not isinstance(operations, list):
-        raise bad_request(
-            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
-        )
+    if problem := _type_problem(operations):
+        raise bad_request(f"error decoding patch: json: cannot unmarshal {problem}")
+    if len(operations or ()) > MOST_OPERATIONS:
+        why = f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}"
+        raise ApiStatus(413, "RequestEntityTooLarge", f"Request entity too large: {why}")
     try:
-        if any(operation["op"] not in OPERATIONS for operation in operations):
-            raise _rejected()
-        return _JsonPatch(operations).apply(copy.deepcopy(document), in_place=True)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, LookupError, TypeError) as error:
+        return apply_operations(document, operations or ())
+    except PatchFailedError as error:
         raise _rejected() from error
 
 
-class _Replace(jsonpatch.ReplaceOperation):
-    """Of a key that is not there it makes one, as the real server does."""
+def unknown_in_operations(operations: Any) -> list[str]:
+    """Return the paths of the members of operations that mean nothing."""
+    return [
+        f"[{index}].{name}"
+        for index, operation in enumerate(operations or ())
+        for name in operation or ()
+        if name.lower() not in OPERATION_FIELDS
+    ]
 
-    def apply(self, obj: Any) -> Any:
-        holder, key = self.pointer.to_last(obj)
-        if not isinstance(holder, dict) or key is None:
-            return super().apply(obj)
-        holder[key] = self.operation["value"]
-        return obj
 
-
-class _JsonPatch(jsonpatch.JsonPatch):
-    operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "replace": _Replace})
+def _type_problem(operations: Any) -> str | None:
+    """What Go's decoder would say of a patch that is no list of operations."""
+    if operations is None:
+        return None
+    if not isinstance(operations, list):
+        return f"{go_kind(operations)} into Go value of type []handlers.jsonPatchOp"
+    for operation in operations:
+        if operation is not None and not isinstance(operation, dict):
+            return f"{go_kind(operation)} into Go value of type handlers.jsonPatchOp"
+        for name in ("op", "path", "from"):
+            if (value := (operation or {}).get(name)) is not None and not isinstance(value, str):
+                return f"{go_kind(value)} into Go struct field jsonPatchOp.{name} of type string"
+    return None
 
 
 def strategic_merge_patch(document: Any, patch: Mapping[str, Any], type_: Type) -> Any:

@@ -11,10 +11,10 @@ from devcluster.field_problems import (
     invalid_value,
     is_subdomain,
     required,
-    selector_causes,
     subdomain_problem,
     unsupported,
 )
+from devcluster.label_selector import selector_causes
 from devcluster.rbac import RBAC_GROUP
 
 Document = Mapping[str, Any]

@@ -18,7 +18,7 @@ from devcluster.errors import ApiStatus, FieldCause, bad_request, forbidden, inv
 from devcluster.escalation import check_grant
 from devcluster.event_rules import event_causes
 from devcluster.kinds import Kind
-from devcluster.options import DeleteOptions, WriteOptions
+from devcluster.options import DeleteOptions, WriteOptions, version_problem
 from devcluster.quotas import exceeded
 from devcluster.rbac import RBAC_GROUP
 from devcluster.representation import stored_form
@@ -32,6 +32,7 @@ EVENTS = ("", "events")
 QUOTAS = ("", "resourcequotas")
 DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 CUSTOM_RESOURCE_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"  # controllers/definitions.py takes it off
+FILLED_IN = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 Document = Mapping[str, Any]
@@ -112,13 +113,15 @@ class Registry:
         if target.name:
             check_name(target, document)
         given = document.get("metadata") or {}
-        if given.get("resourceVersion") not in (None, "", "0") and applied is None:
-            raise ApiStatus(500, "", "resourceVersion should not be set on objects to be created")
-        self._check_namespace_of(target, given)
-        new = metadata.named(document, namespace=target.namespace)
+        self._check_version_of_new(given, applied=applied is not None)
+        self.check_namespace_of(target, given)
+        new = self._completed(kind, metadata.placed(stored_form(document, kind), namespace=target.namespace))
         target = replace(target, name=new["metadata"].get("name", ""))
-        new = await self._mutated(target, Operation.CREATE, stored_form(new, kind), None, options)
+        if applied is None:
+            new = self._tracked(target, new, None, options)
+        new = await self._mutated(target, Operation.CREATE, new, None, options)
         new = metadata.for_create(new, namespace=target.namespace, uid=str(uuid.uuid4()), now=self.timestamp)
+        target = replace(target, name=new["metadata"].get("name", ""))
         if kind.custom is None:
             new = strategy.begin(new)
         if kind.counts_generations:
@@ -129,15 +132,11 @@ class Registry:
         self._refuse(kind, target.name, [*self._name_causes(target, new), *self._causes(target, new, None)])
         self._check_grant(target, new, None)
         self._check_place(target)
-        await self._admit(target, Operation.CREATE, new, None, options)
+        await self._admit(target, Operation.CREATE, _owned_part(kind, "", new) if kind.custom else new, None, options)
         self._check_place(target)  # again: webhooks took their time
         if self._store.get(kind.key, target.namespace, target.name) is not None:
             raise self._already_exists(target)
         self._check_quotas(target)
-        if applied is None:
-            new = fields.track(
-                None, new, options.field_manager, fields.types_of(kind), self.timestamp, target.subresource
-            )
         return new if options.dry_run else self._store_object(target, new)
 
     async def update(
@@ -157,20 +156,19 @@ class Registry:
         """
         kind = target.kind
         self._check_preconditions(target, old, document)
-        new = metadata.for_update(stored_form(document, kind), old)
-        new = self._without_foreign_parts(target, new, old)
-        new = await self._mutated(target, Operation.UPDATE, new, old, options)
+        new = self._completed(kind, metadata.for_update(stored_form(document, kind), old))
+        if not apply:
+            tracked = self._tracked(target, self._without_foreign_parts(target, new, old), old, options)
+            new = metadata.with_managed_fields(new, tracked["metadata"].get("managedFields"))
+        new = await self._mutated(target, Operation.UPDATE, _as_sent(new, document), old, options)
+        new = self._without_foreign_parts(target, metadata.for_update(new, old), old)
         new = self._completed(kind, new)
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         self._refuse(kind, target.name, self._causes(target, new, old))
         self._check_grant(target, new, old)
+        new = self._with_generation(kind, new, old)
         await self._admit(target, Operation.UPDATE, new, old, options)
         self._check_not_overtaken(target, old)
-        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-        if not apply:
-            new = fields.track(
-                old, new, options.field_manager, fields.types_of(kind), self.timestamp, target.subresource
-            )
-        new = self._with_generation(kind, new, old)
         if _same(new, old):
             return old
         if (
@@ -181,8 +179,15 @@ class Registry:
             return self._finish(target, new, dry_run=options.dry_run)
         return new if options.dry_run else self._store_object(target, new)
 
-    async def delete(self, target: Target, options: DeleteOptions) -> tuple[Object, bool]:
+    async def delete(
+        self, target: Target, options: DeleteOptions, *, of_collection: bool = False
+    ) -> tuple[Object, bool]:
         """Delete an object, or have it wait for its finalizers.
+
+        Args:
+            target: what.
+            options: of the request.
+            of_collection: the request names the collection, so that webhooks see no name.
 
         Returns:
             the object, and whether it is gone.
@@ -195,6 +200,8 @@ class Registry:
         old = self.get(target)
         self._check_delete_preconditions(target, old, options)
         request = self._request(target, Operation.DELETE, None, old, options)
+        if of_collection:
+            request = replace(request, name="")
         await self._access.admission.mutate(request, target.warn)
         await self._access.admission.validate(request, target.warn)
         old = self.get(target)  # again: webhooks took their time
@@ -238,6 +245,15 @@ class Registry:
         if target.kind.key == DEFINITIONS and not (stored.get("status") or {}).get("conditions"):
             return self._store.put(DEFINITIONS, {**stored, "status": accepted_status(stored, self.timestamp)}).object
         return stored
+
+    def _tracked(self, target: Target, new: Object, old: Object | None, options: WriteOptions) -> Object:
+        """Return the object with its managedFields: whoever writes the main resource does not own its status."""
+        owned, before = _owned_part(target.kind, target.subresource, new), old
+        if old is not None:
+            before = _owned_part(target.kind, target.subresource, old)
+        types = fields.types_of(target.kind)
+        tracked = fields.track(before, owned, options.field_manager, types, self.timestamp, target.subresource)
+        return {**new, "metadata": tracked["metadata"]}
 
     async def _mutated(
         self, target: Target, operation: Operation, new: Object, old: Object | None, options: WriteOptions
@@ -320,8 +336,22 @@ class Registry:
         if target.kind.group == RBAC_GROUP:
             check_grant(self._access.authorizer, target.user, new, old)
 
-    def _check_namespace_of(self, target: Target, given: Document) -> None:
-        if target.kind.namespaced and given.get("namespace", target.namespace) != target.namespace:
+    def _check_version_of_new(self, given: Document, *, applied: bool) -> None:
+        """A version that cannot be read counts as none on POST, and is an error where an apply creates."""
+        version = given.get("resourceVersion") or "0"
+        problem = version_problem(version)
+        if applied and problem is not None:
+            raise ApiStatus(500, "", problem.partition(": ")[2].partition(": ")[2])
+        if not applied and problem is None and int(version):
+            raise ApiStatus(500, "", "resourceVersion should not be set on objects to be created")
+
+    def check_namespace_of(self, target: Target, given: Document) -> None:
+        """Refuse a document of another namespace than that of the path.
+
+        Raises:
+            ApiStatus: 400.
+        """
+        if target.kind.namespaced and (given.get("namespace") or target.namespace) != target.namespace:
             raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
     def _check_place(self, target: Target) -> None:
@@ -353,10 +383,12 @@ class Registry:
     def _check_preconditions(self, target: Target, old: Object, document: Document) -> None:
         given, before = document.get("metadata") or {}, old["metadata"]
         check_name(target, document)
-        self._check_namespace_of(target, given)
+        self.check_namespace_of(target, given)
         version = given.get("resourceVersion")
-        if version and not version.isdecimal():
-            raise ApiStatus(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
+        if version and (problem := version_problem(version)) is not None:
+            raise ApiStatus(500, "", problem.partition(": ")[2].partition(": ")[2])
+        if version and not int(version):
+            version = ""  # 0 says nothing
         if not version and not target.kind.unconditional_update:
             cause = FieldCause(
                 "FieldValueInvalid", "metadata.resourceVersion", "Invalid value: 0: must be specified for an update"
@@ -390,16 +422,17 @@ class Registry:
             raise self.conflict(target, storage)
 
     def _check_delete_preconditions(self, target: Target, old: Object, options: DeleteOptions) -> None:
-        found, name = old["metadata"], f'{target.kind.kind} "{target.name}"'
+        kind, found = target.kind, old["metadata"]
+        name = f'{qualified(kind.group, kind.kind)} "{target.name}"'
         why = ""
-        if options.uid and options.uid != found["uid"]:
+        if options.uid is not None and options.uid != found["uid"]:
             why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({found['uid']}). "
             why += "The object might have been deleted and then recreated"
-        elif options.resource_version and options.resource_version != found["resourceVersion"]:
+        elif options.resource_version is not None and options.resource_version != found["resourceVersion"]:
             why = f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion in "
             why += f"record ({found['resourceVersion']}). The object might have been modified"
         if why:
-            details = {"name": target.name, "kind": target.kind.kind}
+            details = {"name": target.name, "kind": kind.kind} | ({"group": kind.group} if kind.group else {})
             raise ApiStatus(409, "Conflict", f"Operation cannot be fulfilled on {name}: {why}", details)
 
     def _already_exists(self, target: Target) -> ApiStatus:
@@ -442,6 +475,25 @@ class Registry:
         )
         generation = old["metadata"].get("generation", 1) + changed
         return {**new, "metadata": {**new["metadata"], "generation": generation}}
+
+
+def has_own_status(kind: Kind, subresource: str) -> bool:
+    """Whether a write leaves the status alone, because that has a subresource of its own."""
+    return not subresource and "status" in kind.subresources
+
+
+def _owned_part(kind: Kind, subresource: str, document: Object) -> Object:
+    """Return what a write can own."""
+    if not has_own_status(kind, subresource):
+        return document
+    return {key: value for key, value in document.items() if key != "status"}
+
+
+def _as_sent(new: Object, document: Document) -> Object:
+    """Mutating webhooks see an update without what the server fills in afterwards."""
+    given = document.get("metadata") or {}
+    metadata = {key: value for key, value in new["metadata"].items() if given.get(key) or key not in FILLED_IN}
+    return {**new, "metadata": metadata}
 
 
 def check_name(target: Target, document: Document) -> None:

@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,16 +14,25 @@ import msgspec
 from devcluster import fields, patches
 from devcluster.access import Access
 from devcluster.catalog import Catalog
-from devcluster.decoding import WrongTypeError, cannot_be_handled, check_kind, check_metadata, check_review, typed
+from devcluster.decoding import (
+    WrongTypeError,
+    cannot_be_handled,
+    check_kind,
+    check_options,
+    typed,
+    with_checked_metadata,
+)
 from devcluster.errors import ApiStatus, FieldCause, bad_request, invalid
 from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
 from devcluster.listing import Lister, Page, too_large
+from devcluster.metadata import SERVER_FIELDS, placed
 from devcluster.negotiation import Accepted
-from devcluster.options import DeleteOptions, ListOptions, WriteOptions, unreadable_version
-from devcluster.parsing import GO_MAP, go_kind, read_applied, read_body, read_patch
-from devcluster.registry import OvertakenError, Registry, Target
+from devcluster.options import DeleteOptions, ListOptions, WriteOptions, version_problem
+from devcluster.parsing import GO_MAP, go_kind, read_applied, read_body, read_options, read_patch
+from devcluster.registry import OvertakenError, Registry, Target, check_name, has_own_status
 from devcluster.representation import metadata_only, shown, without_type
+from devcluster.review_resources import TOKEN_REQUEST
 from devcluster.routes import Route, not_allowed
 from devcluster.store import Object, Revision, Store
 from devcluster.tables import columns_of, included, table
@@ -33,6 +42,7 @@ from devcluster.watching import View, Watch
 from devcluster.yaml_text import yaml_text
 
 BUILT_IN_PATCHES = (patches.JSON_PATCH, patches.MERGE, patches.STRATEGIC, patches.APPLY)
+KEPT_IN_REVIEWS = ("resourceVersion",)  # of what clients cannot set on objects that are stored
 OVERTAKEN_TRIES = 5  # as often as kube-apiserver tries a patch again
 CUSTOM_PATCHES = (patches.JSON_PATCH, patches.MERGE, patches.APPLY)
 
@@ -115,8 +125,8 @@ class Resources:
 
     def _check_reached(self, version: str) -> None:
         """Who asks for a state that is still to come is told so."""
-        if not version.isdecimal():
-            raise ApiStatus(500, "", f"resourceVersion: {unreadable_version(version)}")
+        if (problem := version_problem(version)) is not None:
+            raise ApiStatus(500, "", f"resourceVersion: {problem}")
         if int(version) > self._store.version:
             raise too_large(int(version), self._store.version)
 
@@ -146,6 +156,7 @@ class Resources:
         options = WriteOptions.parse(call.query, "UpdateOptions", call.user_agent)
         document = self._read(call, options)
         target = call.target
+        check_name(target, document)
         if target.kind.create_on_update and self._store.get(target.kind.key, target.namespace, target.name) is None:
             return self._object(call, await self._registry.create(target, document, options), status=201)
         old = self._registry.get(target)
@@ -155,7 +166,7 @@ class Resources:
     async def _patch(self, call: Call) -> Answer:
         kind = call.route.kind
         media = call.content_type.partition(";")[0].strip()
-        if media not in BUILT_IN_PATCHES:
+        if media not in BUILT_IN_PATCHES and kind.custom is None:
             raise ApiStatus(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         if kind.custom is not None and media not in CUSTOM_PATCHES:
             message = "the body of the request was in an unknown format - accepted media types include: "
@@ -175,7 +186,10 @@ class Resources:
         problem = "" if media == patches.STRATEGIC else "error decoding patch: "
         patch = read_patch(call.body, problem)
         if media == patches.JSON_PATCH:
-            return patches.json_patch(document, patch)
+            patched = patches.json_patch(document, patch)
+            for field in patches.unknown_in_operations(patch):
+                call.warn(f'json patch unknown field "{field}"')
+            return patched
         if not isinstance(patch, dict):
             why = f"{problem}json: cannot unmarshal {go_kind(patch)} into {GO_MAP}"
             raise bad_request("Invalid JSON Patch" if patch is None else why)
@@ -191,6 +205,8 @@ class Resources:
         try:
             if not isinstance(patched, dict):
                 raise WrongTypeError(f"json: cannot unmarshal {go_kind(patched)} into {GO_MAP}")
+            if kind.custom is not None and not patched.get("kind"):
+                raise WrongTypeError("Object 'Kind' is missing")
             patched = {"kind": kind.kind, "apiVersion": kind.api_version, **patched}
             if kind.custom is not None:
                 self._check_identity(call, patched)
@@ -225,7 +241,14 @@ class Resources:
             self._registry.get(target)
         types = fields.types_of(kind)
         merged = fields.apply(
-            old, applied, options.field_manager, options.force, types, self._registry.timestamp, target.subresource
+            old,
+            applied,
+            options.field_manager,
+            options.force,
+            types,
+            self._registry.timestamp,
+            target.subresource,
+            reset=("status",) if has_own_status(kind, target.subresource) else (),
         )
         merged = self._checked_apply(call, merged, options)
         if old is None:
@@ -254,8 +277,7 @@ class Resources:
         return document
 
     async def _delete(self, call: Call) -> Answer:
-        body = read_body(call.body, call.content_type, "DeleteOptions").document if call.body else {}
-        deleted, gone = await self._registry.delete(call.target, DeleteOptions.parse(call.query, body))
+        deleted, gone = await self._registry.delete(call.target, self._delete_options(call))
         if not gone:
             return self._object(call, deleted)
         kind = call.route.kind
@@ -266,29 +288,55 @@ class Resources:
         return Answer(200, msgspec.json.encode(status))
 
     async def _delete_collection(self, call: Call) -> Answer:
-        body = read_body(call.body, call.content_type, "DeleteOptions").document if call.body else {}
-        options = DeleteOptions.parse(call.query, body)
+        options = self._delete_options(call)
         page = self.lister.page(call.route.kind, call.route.namespace, ListOptions.parse(call.query))
         for revision in page.revisions:
             namespace, name = revision.place
             target = Target(call.route.kind, namespace, name, call.user, call.warn)
             try:
-                await self._registry.delete(target, options)
+                await self._registry.delete(target, options, of_collection=True)
             except ApiStatus as refusal:
                 if refusal.code != 404:  # else somebody was faster
                     raise
         return self._listed(call, page)
 
+    def _delete_options(self, call: Call) -> DeleteOptions:
+        body = check_options(read_options(call.body, call.content_type)) if call.body else None
+        return DeleteOptions.parse(call.query, body)
+
+    def review(self, call: Call) -> Answer:
+        """Answer a review: it is read and written like an object that is created, and stored nowhere.
+
+        Raises:
+            ApiStatus: it was refused.
+        """
+        document = self._read_answered(call)
+        answer = self._access.reviewer.answer(call.route.kind.kind, call.user, call.route.home, document)
+        return self._object(call, answer, status=201)
+
+    def _read_answered(self, call: Call) -> Object:
+        """The document of a review or token request, with the metadata that the server leaves it."""
+        options = WriteOptions.parse(call.query, "CreateOptions", call.user_agent)
+        document = self._read(call, options)
+        self._registry.check_namespace_of(call.target, document.get("metadata") or {})
+        kind = call.route.kind
+        tracked = fields.track(None, document, options.field_manager, fields.types_of(kind), self._registry.timestamp)
+        keep = SERVER_FIELDS if kind is TOKEN_REQUEST else KEPT_IN_REVIEWS
+        return dict(placed(tracked, namespace=call.route.home, keep=keep))
+
     def _issue_token(self, call: Call) -> Answer:
         if call.method != "POST":
             raise not_allowed()
         account = self._registry.get(call.target)
-        document = read_body(call.body, call.content_type, "TokenRequest").document
-        check_review(document, "TokenRequest")
+        request = replace(call, route=replace(call.route, kind=TOKEN_REQUEST, name="", subresource=""))
         answer = request_token(
-            self._access.tokens, self._access.uid_of, account, document, lambda: self._registry.timestamp
+            self._access.tokens,
+            self._access.uid_of,
+            account,
+            self._read_answered(request),
+            lambda: self._registry.timestamp,
         )
-        return Answer(201, msgspec.json.encode(answer))
+        return self._object(request, answer, status=201)
 
     def _read(self, call: Call, options: WriteOptions) -> Object:
         """The object in a body, checked against its kind."""
@@ -312,7 +360,7 @@ class Resources:
         """
         if kind.custom is None:
             return typed(document, kind)
-        check_metadata(document)
+        document = with_checked_metadata(document)
         return document, kind.custom.schema.prune(document)[1]
 
     def _check_version(self, call: Call, document: Mapping[str, Any]) -> None:
@@ -354,6 +402,7 @@ class Resources:
                 return Answer(status, msgspec.json.encode(metadata_only(obj)))
             case "metadata list":
                 message = "you requested PartialObjectMetadataList, but the requested object is not a list"
+                message += f" (*{kind.group.partition('.')[0] or 'core'}.{kind.kind})"
                 raise ApiStatus(406, "NotAcceptable", message)
             case "table":
                 return self._table(call, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})

@@ -10,7 +10,9 @@ from typing import Any
 
 from devcluster import reviews
 from devcluster.authentication import Authenticator
+from devcluster.kinds import Kind
 from devcluster.rbac import Authorizer
+from devcluster.review_types import REVIEW_TYPES
 from devcluster.users import User
 
 AUTHORIZATION = "authorization.k8s.io"
@@ -30,6 +32,20 @@ class ReviewResource:
         """The way paths and rules spell it."""
         return f"{self.kind.lower()}s"
 
+    @property
+    def decoded_as(self) -> Kind:
+        """The kind by which a body is read and an answer is written."""
+        return Kind(
+            self.group,
+            "v1",
+            self.plural,
+            self.kind,
+            namespaced=self.namespaced,
+            type=REVIEW_TYPES[self.kind],
+            verbs=("create",),
+            is_answer=True,
+        )
+
 
 REVIEW_RESOURCES = (
     ReviewResource(AUTHENTICATION, "SelfSubjectReview"),
@@ -39,6 +55,7 @@ REVIEW_RESOURCES = (
     ReviewResource(AUTHORIZATION, "SelfSubjectRulesReview"),
     ReviewResource(AUTHORIZATION, "SubjectAccessReview"),
 )
+TOKEN_REQUEST = ReviewResource(AUTHENTICATION, "TokenRequest", namespaced=True).decoded_as
 
 
 class Reviewer:

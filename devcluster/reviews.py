@@ -11,6 +11,7 @@ from typing import Any
 from devcluster.errors import ApiStatus, FieldCause, bad_request, invalid
 from devcluster.field_problems import invalid_value, required
 from devcluster.rbac import ANY, Attributes, Authorizer
+from devcluster.selectors import label_predicate, read_field_selector
 from devcluster.users import User
 
 Document = Mapping[str, Any]
@@ -28,16 +29,14 @@ def subject_access_review(authorizer: Authorizer, review: Document) -> dict[str,
         ApiStatus: 422, the question is incomplete.
     """
     spec = review.get("spec") or {}
-    problems = _attribute_problems(spec)
-    if not spec.get("user") and not spec.get("groups"):
-        problems.append(invalid_value("spec.user", "", "at least one of user or group must be specified"))
+    problems = [*_subject_problems(spec), *_metadata_problems(review)]
     if problems:
         raise _incomplete(problems)
     user = User(
         spec.get("user", ""),
         spec.get("uid", ""),
         tuple(spec.get("groups") or ()),
-        {key.lower(): tuple(values) for key, values in (spec.get("extra") or {}).items()},
+        {key.lower(): tuple(values or ()) for key, values in (spec.get("extra") or {}).items()},
     )
     return _decided(authorizer, user, review, "SubjectAccessReview")
 
@@ -48,14 +47,18 @@ def local_subject_access_review(authorizer: Authorizer, review: Document, namesp
     Raises:
         ApiStatus: 422 or 400, the question is incomplete or about another namespace.
     """
-    resource = (review.get("spec") or {}).get("resourceAttributes")
-    if resource is None:
-        why = "must be specified for LocalSubjectAccessReview"
-        raise _incomplete([required("spec.resourceAttributes", why)])
-    if resource.get("namespace", "") != namespace:
+    spec = review.get("spec") or {}
+    problems = _subject_problems(spec)
+    if (path := spec.get("nonResourceAttributes")) is not None:
+        shown = _shown_path(path)
+        problems.append(invalid_value("spec.nonResourceAttributes", shown, "disallowed on this kind of request"))
+    problems += _metadata_problems(review)
+    if problems:
+        raise _incomplete(problems)
+    if (spec.get("resourceAttributes") or {}).get("namespace", "") != namespace:
         raise bad_request(f"namespace on request ({namespace}) must match spec.resourceAttributes.namespace")
     answer = subject_access_review(authorizer, review)
-    return answer | {"kind": "LocalSubjectAccessReview", "metadata": {"namespace": namespace}}
+    return answer | {"kind": "LocalSubjectAccessReview"}
 
 
 def self_subject_access_review(authorizer: Authorizer, user: User, review: Document) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def self_subject_access_review(authorizer: Authorizer, user: User, review: Docum
     Raises:
         ApiStatus: 422, the question is incomplete.
     """
-    problems = _attribute_problems(review.get("spec") or {})
+    problems = [*_attribute_problems(review.get("spec") or {}), *_metadata_problems(review)]
     if problems:
         raise _incomplete(problems)
     return _decided(authorizer, user, review, "SelfSubjectAccessReview")
@@ -119,7 +122,14 @@ def token_review(review_token: ReviewToken, review: Document) -> dict[str, Any]:
     if found is not None:
         user, audiences = found
         status = {"authenticated": True, "user": user.as_user_info(), "audiences": list(audiences)}
-    return {"kind": "TokenReview", "apiVersion": AUTHENTICATION, "metadata": {}, "spec": dict(spec), "status": status}
+    metadata = dict(review.get("metadata") or {})
+    return {
+        "kind": "TokenReview",
+        "apiVersion": AUTHENTICATION,
+        "metadata": metadata,
+        "spec": dict(spec),
+        "status": status,
+    }
 
 
 def _decided(authorizer: Authorizer, user: User, review: Document, kind: str) -> dict[str, Any]:
@@ -127,8 +137,20 @@ def _decided(authorizer: Authorizer, user: User, review: Document, kind: str) ->
     status: dict[str, Any] = {"allowed": decision.allowed}
     if decision.reason:
         status["reason"] = decision.reason
-    spec = dict(review["spec"])
-    return {"kind": kind, "apiVersion": AUTHORIZATION, "metadata": {}, "spec": spec, "status": status}
+    status |= _selector_errors(review["spec"])
+    metadata, spec = dict(review.get("metadata") or {}), dict(review["spec"])
+    return {"kind": kind, "apiVersion": AUTHORIZATION, "metadata": metadata, "spec": spec, "status": status}
+
+
+def _selector_errors(spec: Document) -> dict[str, str]:
+    """What the answer says of raw selectors that cannot be read: they are ignored."""
+    resource = spec.get("resourceAttributes") or {}
+    for name, read in (("fieldSelector", read_field_selector), ("labelSelector", label_predicate)):
+        try:
+            read((resource.get(name) or {}).get("rawSelector"))
+        except ApiStatus:
+            return {"evaluationError": f"spec.resourceAttributes.{name} ignored due to parse error"}
+    return {}
 
 
 def _attributes(spec: Document) -> Attributes:
@@ -147,18 +169,63 @@ def _attributes(spec: Document) -> Attributes:
     )
 
 
+def _subject_problems(spec: Document) -> list[FieldCause]:
+    problems = _attribute_problems(spec)
+    if not spec.get("user") and not spec.get("groups"):
+        problems.append(invalid_value("spec.user", "", "at least one of user or group must be specified"))
+    return problems
+
+
 def _attribute_problems(spec: Document) -> list[FieldCause]:
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if (resource is None) == (path is None):
+    if resource is None and path is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        if resource is None:
-            return [invalid_value("spec.resourceAttributes", None, why)]
-        return [
-            invalid_value(
-                "spec.nonResourceAttributes", path, "cannot be specified in combination with resourceAttributes"
-            )
-        ]
-    return []
+        return [invalid_value("spec.resourceAttributes", None, why)]
+    if resource is None:
+        return []
+    problems = []
+    if path is not None:
+        why = "cannot be specified in combination with resourceAttributes"
+        problems.append(invalid_value("spec.nonResourceAttributes", _shown_path(path), why))
+    for name in ("fieldSelector", "labelSelector"):
+        if resource.get(name) is not None:
+            problems += _selector_problems(resource[name], f"spec.resourceAttributes.{name}")
+    return problems
+
+
+def _selector_problems(selector: Document, field: str) -> list[FieldCause]:
+    raw, requirements = selector.get("rawSelector"), selector.get("requirements") or ()
+    if raw and requirements:
+        why = "may not specified at the same time as requirements"
+        return [invalid_value(f"{field}.rawSelector", raw, why)]
+    if not raw and not requirements:
+        why = f"when {field} is specified, requirements or rawSelector is required"
+        return [required(f"{field}.requirements", why)]
+    problems = []
+    for index, requirement in enumerate(requirements):
+        at = f"{field}.requirements[{index}]"
+        operator, values = requirement.get("operator", ""), requirement.get("values") or ()
+        if not requirement.get("key"):
+            problems.append(required(f"{at}.key", "must be specified"))
+        if operator in ("In", "NotIn") and not values:
+            problems.append(required(f"{at}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+        if operator in ("Exists", "DoesNotExist") and values:
+            why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            problems.append(FieldCause("FieldValueForbidden", f"{at}.values", f"Forbidden: {why}"))
+    return problems
+
+
+def _metadata_problems(review: Document) -> list[FieldCause]:
+    """Metadata means nothing in an access review, and is refused."""
+    metadata = review.get("metadata") or {}
+    if set(metadata) <= {"namespace", "managedFields"}:
+        return []
+    return [invalid_value("metadata", dict(metadata), "must be empty")]
+
+
+def _shown_path(path: Document) -> dict[str, str]:
+    """A path as Go prints it."""
+    return {"Path": path.get("path", ""), "Verb": path.get("verb", "")}
 
 
 def _incomplete(problems: list[FieldCause]) -> ApiStatus:

@@ -9,8 +9,10 @@ from devcluster.metadata import key_problems, value_problem
 
 Predicate = Callable[[Mapping[str, Any]], bool]
 
-_TOKEN = re.compile(r"\s*(?:(==|!=|=|!|>|<|,|\(|\))|([^\s=!<>,()]+))")
-INTEGER = r"[-+]?[0-9]+"
+_TOKEN = re.compile(r"[ \t\r\n]*(?:(==|!=|=|!|>|<|,|\(|\))|([^ \t\r\n=!<>,()]+))")
+SYMBOLS = frozenset({"=", "==", "!=", "!", ">", "<", ",", "(", ")"})
+INTEGER = r"[-+]?[0-9]{1,19}"
+UNESCAPED_COMMA = re.compile(r"(?<!\\),")
 END = ""
 COMMON_FIELDS = ("metadata.name", "metadata.namespace")
 MORE_FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -30,6 +32,7 @@ MORE_FIELDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ),
     ("", "secrets"): ("type",),
 }
+UNSUPPORTED_FIELDS = frozenset({(("", "namespaces"), "metadata.namespace")})
 
 
 class Requirement(NamedTuple):
@@ -75,8 +78,19 @@ def field_predicate(text: str | None, key: tuple[str, str], *, custom: bool) -> 
     """
     if not text:
         return None
-    tests = [_field_test(part, key, custom=custom) for part in text.split(",") if part]
+    tests = [_field_test(part, key, custom=custom) for part in UNESCAPED_COMMA.split(text) if part]
     return lambda obj: all(test(obj) for test in tests)
+
+
+def read_field_selector(text: str | None) -> None:
+    """Refuse what is no field selector, whatever the fields.
+
+    Raises:
+        ApiStatus: 400.
+    """
+    for part in UNESCAPED_COMMA.split(text or ""):
+        if part:
+            _unescaped(_parts(part)[2])
 
 
 class _Parser:
@@ -87,50 +101,84 @@ class _Parser:
         self._position = 0
 
     def requirements(self) -> list[Requirement]:
-        found = [self._requirement()]
-        while (word := self._next()) != END:
+        found: list[Requirement] = []
+        while (word := self._peek()) != END:
+            if word in SYMBOLS and word != "!":
+                raise bad_request(f"found '{word}', expected: !, identifier, or 'end of string'")
+            found.append(self._requirement())
+            if (word := self._next()) == END:
+                break
             if word != ",":
                 raise bad_request(f"found '{word}', expected: ',' or 'end of string'")
-            found.append(self._requirement())
-        for requirement in found:
-            _check(requirement)
+            if (word := self._peek()) == END or (word in SYMBOLS and word != "!"):
+                raise bad_request(f"found '{word}', expected: identifier after ','")
         return found
 
     def _requirement(self) -> Requirement:
-        word = self._next()
-        if word == "!":
-            return Requirement(self._next(), "absent", ())
-        operator = self._peek()
-        if operator in {"", ","}:
-            return Requirement(word, "exists", ())
-        self._next()
-        match operator:
+        absent = self._peek() == "!"
+        if absent:
+            self._next()
+        key = self._next()
+        if key == END or key in SYMBOLS:
+            raise _unreadable(f"found '{key}', expected: identifier")
+        _check_key(key)
+        if absent:
+            return Requirement(key, "absent", ())
+        if self._peek() in {END, ","}:
+            return Requirement(key, "exists", ())
+        match self._next():
             case "=" | "==":
-                return Requirement(word, "in", (self._value(),))
+                return _checked(key, "in", (self._value(),))
             case "!=":
-                return Requirement(word, "notin", (self._value(),))
-            case ">" | "<":
-                return Requirement(word, operator, (self._value(),))
-            case "in" | "notin":
-                return Requirement(word, operator, self._values())
-            case _:
+                return _checked(key, "notin", (self._value(),))
+            case ">" | "<" as operator:
+                return _checked(key, operator, (self._value(),))
+            case "in" | "notin" as operator:
+                return _checked(key, operator, self._values())
+            case operator:
                 raise _unreadable(f"found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
 
     def _value(self) -> str:
-        if self._peek() in {"=", "==", "!=", "!", "<", ">", "(", ")"}:
-            raise _unreadable(f"found '{self._peek()}', expected: identifier")
-        return "" if self._peek() in {END, ","} else self._next()
+        if self._peek() in {END, ","}:
+            return ""
+        if (word := self._next()) in SYMBOLS:
+            raise _unreadable(f"found '{word}', expected: identifier")
+        return word
 
     def _values(self) -> tuple[str, ...]:
         if (opening := self._next()) != "(":
             raise _unreadable(f"found '{opening}' expected: '('")
-        values: list[str] = []
-        while (word := self._next()) != ")":
-            if word == END:
-                raise _unreadable("found '', expected: ',' or ')'")
-            if word != ",":
-                values.append(word)
-        return tuple(values)
+        if self._peek() == ")":
+            self._next()
+            return ()
+        if (word := self._peek()) != "," and (word == END or word in SYMBOLS):
+            raise _unreadable(f"found '{word}', expected: ',', ')' or identifier")
+        values = self._identifiers()
+        if (closing := self._next()) != ")":
+            raise _unreadable(f"found '{closing}', expected: ')'")
+        return tuple(sorted(values))
+
+    def _identifiers(self) -> set[str]:
+        """The values of a set; where nothing stands before, between or behind commas, that is the empty value."""
+        found: set[str] = set()
+        while True:
+            word = self._next()
+            if word == ",":
+                if not found:
+                    found.add("")
+                if self._peek() == ")":
+                    return found | {""}
+                if self._peek() == ",":
+                    self._next()
+                    found.add("")
+            elif word == END or word in SYMBOLS:
+                raise _unreadable(f"found '{word}', expected: ',', or identifier")
+            else:
+                found.add(word)
+                if self._peek() == ")":
+                    return found
+                if self._peek() != ",":
+                    raise _unreadable(f"found '{self._peek()}', expected: ',' or ')'")
 
     def _peek(self) -> str:
         return self._tokens[self._position] if self._position < len(self._tokens) else END
@@ -145,21 +193,30 @@ def _unreadable(why: str) -> ApiStatus:
     return bad_request(f"unable to parse requirement: {why}")
 
 
-def _check(requirement: Requirement) -> None:
-    """Refuse keys and values that no label can have.
+def _check_key(key: str) -> None:
+    for flaw in key_problems(key):
+        raise _unreadable(f'<nil>: Invalid value: "{key}": {flaw}')
+
+
+def _checked(key: str, operator: str, values: tuple[str, ...]) -> Requirement:
+    """Return a requirement with values that a label can have.
 
     Raises:
         ApiStatus: 400.
     """
-    for flaw in key_problems(requirement.key):
-        raise _unreadable(f'<nil>: Invalid value: "{requirement.key}": {flaw}')
-    for index, value in enumerate(requirement.values):
-        if requirement.operator in "<>":
-            if not re.fullmatch(INTEGER, value):
-                why = "for 'Gt', 'Lt' operators, the value must be an integer"
-                raise _unreadable(f'values[{index}]: Invalid value: "{value}": {why}')
-        elif (problem := value_problem(value)) is not None:
-            raise _unreadable(f'values[{index}][{requirement.key}]: Invalid value: "{value}": {problem}')
+    if not values:
+        raise _unreadable("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty")
+    for index, value in enumerate(values):
+        if operator in "<>" and not _is_integer(value):
+            why = "for 'Gt', 'Lt' operators, the value must be an integer"
+            raise _unreadable(f'values[{index}]: Invalid value: "{value}": {why}')
+        if (problem := value_problem(value)) is not None:
+            raise _unreadable(f'values[{index}][{key}]: Invalid value: "{value}": {problem}')
+    return Requirement(key, operator, values)
+
+
+def _is_integer(text: str) -> bool:
+    return re.fullmatch(INTEGER, text) is not None and -(2**63) <= int(text) < 2**63
 
 
 def _tokens(text: str) -> Iterable[str]:
@@ -168,19 +225,35 @@ def _tokens(text: str) -> Iterable[str]:
 
 
 def _compares(value: str | None, operator: str, than: str) -> bool:
-    if value is None or not re.fullmatch(INTEGER, value):
+    if value is None or not _is_integer(value):
         return False
     return int(value) > int(than) if operator == ">" else int(value) < int(than)
 
 
 def _field_test(part: str, key: tuple[str, str], *, custom: bool) -> Predicate:
-    match = re.fullmatch(r"(.+?)(!=|==|=)(.*)", part)
+    name, operator, value = _parts(part)
+    if name not in (*COMMON_FIELDS, *MORE_FIELDS.get(key, ())) or (key, name) in UNSUPPORTED_FIELDS:
+        raise _unknown_field(name, key, custom=custom)
+    value = _unescaped(value)
+    return lambda obj: (_field(obj, name) == value) != (operator == "!=")
+
+
+def _parts(part: str) -> tuple[str, str, str]:
+    """Return the field, operator and value of one part of a field selector."""
+    match = re.fullmatch(r"(.*?)(!=|==|=)(.*)", part, re.DOTALL)
     if match is None:
         raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
-    name, operator, value = match.groups()
-    if name not in (*COMMON_FIELDS, *MORE_FIELDS.get(key, ())):
-        raise _unknown_field(name, key, custom=custom)
-    return lambda obj: (_field(obj, name) == value) != (operator == "!=")
+    return match[1], match[2], match[3]
+
+
+def _unescaped(value: str) -> str:
+    r"""Return a value without its escapes: `\\`, `\,` and `\=`."""
+    for match in re.finditer(r"\\(.?)|([,=])", value, re.DOTALL):
+        if match[2]:
+            raise bad_request(f"invalid field selector: unescaped character in value: {ord(match[2])}")
+        if not match[1] or match[1] not in "\\,=":
+            raise bad_request(f"invalid field selector: invalid escape sequence: {match[0]}")
+    return re.sub(r"\\(.)", r"\1", value)
 
 
 def _unknown_field(name: str, key: tuple[str, str], *, custom: bool) -> ApiStatus:

@@ -14,7 +14,6 @@ from aiohttp import web
 from devcluster import discovery, openapi
 from devcluster.access import Access
 from devcluster.catalog import Catalog
-from devcluster.decoding import check_review
 from devcluster.errors import ApiStatus, bad_request, internal_error
 from devcluster.faults import Fault, Faults
 from devcluster.listening import Listener
@@ -25,7 +24,7 @@ from devcluster.rbac import Attributes
 from devcluster.request_attributes import request_attributes
 from devcluster.resources import Answer, Call, Resources
 from devcluster.review_resources import REVIEW_RESOURCES
-from devcluster.routes import NoSuchPathError, find_route, no_such_resource, not_allowed
+from devcluster.routes import NoSuchPathError, Route, find_route, no_such_resource, not_allowed
 from devcluster.store import Store
 from devcluster.users import User
 from devcluster.warning_headers import warning_headers
@@ -100,21 +99,25 @@ class Server:
             return self._non_resource(request)
         review = self._reviews.get((attributes.group, attributes.version, attributes.resource))
         if review is not None:
-            return await self._review(request, review.kind, user, attributes.namespace)
-        call = await self._call(request, user, warn)
+            if attributes.name or review.namespaced != bool(attributes.namespace):
+                raise no_such_resource()
+            if request.method != "POST":
+                raise not_allowed()
+            route = Route(review.decoded_as, attributes.namespace or None, "", "")
+            return _response(self._resources.review(await self._call(request, route, user, warn)))
+        call = await self._call(request, find_route(request.path, self._catalog), user, warn)
         if request.method == "GET" and not call.route.name and is_true(request.query.get("watch")):
             return await self._watch(request, call, attributes)
         return _response(await self._resources.answer(call))
 
-    async def _call(self, request: web.Request, user: User, warn: Callable[[str], None]) -> Call:
-        route = find_route(request.path, self._catalog)
+    async def _call(self, request: web.Request, route: Route, user: User, warn: Callable[[str], None]) -> Call:
         return Call(
             route=route,
             method=request.method,
             query=request.query,
             content_type=request.headers.get("Content-Type", ""),
             body=await request.read(),
-            accepted=negotiate(request.headers.get("Accept", "")),
+            accepted=negotiate(request.headers.get("Accept", ""), tables=not route.kind.is_answer),
             user=user,
             user_agent=request.headers.get("User-Agent", ""),
             warn=warn,
@@ -159,14 +162,6 @@ class Server:
                 changed.cancel()
         finally:
             chunk.cancel()
-
-    async def _review(self, request: web.Request, kind: str, user: User, namespace: str) -> web.Response:
-        if request.method != "POST":
-            raise not_allowed()
-        decoded = read_body(await request.read(), request.headers.get("Content-Type", ""), kind)
-        check_review(decoded.document, kind)
-        answer = self._access.reviewer.answer(kind, user, namespace, decoded.document)
-        return _json(answer, status=201)
 
     def _non_resource(self, request: web.Request) -> web.Response:
         """Discovery, documents and health: what has no objects."""

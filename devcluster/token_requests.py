@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from devcluster.errors import bad_request, invalid, not_found
+from devcluster.errors import ApiStatus, bad_request, invalid, not_found
 from devcluster.field_problems import invalid_value
 from devcluster.tokens import ISSUER, Bound, ServiceAccountTokens, UidLookup
 
@@ -37,7 +37,8 @@ def request_token(
     Raises:
         ApiStatus: 422, 400 or 404: a lifetime out of bounds, an object that cannot be bound to or is not there.
     """
-    spec = document.get("spec") or {}
+    spec, given = document.get("spec") or {}, document.get("metadata") or {}
+    _check_identity(given, service_account["metadata"])
     seconds = DEFAULT_SECONDS if spec.get("expirationSeconds") is None else spec["expirationSeconds"]
     _check_lifetime(seconds)
     metadata = service_account["metadata"]
@@ -54,10 +55,22 @@ def request_token(
     return {
         "kind": "TokenRequest",
         "apiVersion": f"{GROUP}/v1",
-        "metadata": {"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": timestamp()},
+        "metadata": {**given, "name": name, "namespace": namespace, "uid": uid, "creationTimestamp": timestamp()},
         "spec": {"audiences": list(audiences), "expirationSeconds": seconds, "boundObjectRef": reference},
         "status": {"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")},
     }
+
+
+def _check_identity(given: Mapping[str, Any], account: Mapping[str, Any]) -> None:
+    """A request that names an account must name this one."""
+    name = account["name"]
+    if given.get("name") and given["name"] != name:
+        why = "must match the service account name if specified"
+        raise invalid(GROUP, "TokenRequest", name, [invalid_value("metadata.name", given["name"], why)])
+    if given.get("uid") and given["uid"] != account["uid"]:
+        why = f"the UID in the token request ({given['uid']}) does not match the UID of the service account ({account['uid']})"
+        message = f'Operation cannot be fulfilled on TokenRequest.{GROUP} "{name}": {why}'
+        raise ApiStatus(409, "Conflict", message, {"name": name, "group": GROUP, "kind": "TokenRequest"})
 
 
 def _check_lifetime(seconds: int) -> None:

@@ -153,17 +153,14 @@ def object_type(kind: str, /, **fields: Type) -> Struct:
     return Struct(kind, {"apiVersion": STRING, "kind": STRING, "metadata": OBJECT_META, **fields})
 
 
-REVIEW_SPEC = struct(  # what any of the reviews and token requests may ask
-    "ReviewSpec",
-    namespace=STRING,
-    user=STRING,
-    uid=STRING,
-    groups=STRING_LIST,
-    extra=MapOf(STRING_LIST),
-    resourceAttributes=MapOf(ANY),
-    nonResourceAttributes=MapOf(ANY),
-    token=STRING,
-    audiences=STRING_LIST,
-    expirationSeconds=INT64,
-    boundObjectRef=MapOf(ANY),
+DELETE_OPTIONS = struct(
+    "DeleteOptions",
+    kind=STRING,
+    apiVersion=STRING,
+    gracePeriodSeconds=INT64,
+    preconditions=struct("Preconditions", uid=STRING, resourceVersion=STRING),
+    orphanDependents=BOOLEAN,
+    propagationPolicy=STRING,
+    dryRun=STRING_LIST,
+    ignoreStoreReadErrorWithClusterBreakingPotential=BOOLEAN,
 )

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jsonpatch
 import msgspec
 
 from devcluster.admission.conditions import judge
@@ -26,6 +25,7 @@ from devcluster.admission.review import (
 )
 from devcluster.admission.webhook import Webhook, webhooks_of
 from devcluster.errors import ApiStatus, forbidden, internal_error
+from devcluster.json_patch import PatchFailedError, apply_operations
 
 Configurations = Callable[[], Iterable[Mapping[str, Any]]]
 Warn = Callable[[str], None]
@@ -134,7 +134,7 @@ def _conditions_hold(webhook: Webhook, seen_as: Resource, review_request: Mappin
 
 def _patched(document: Document | None, verdict: Verdict) -> Document:
     try:
-        patched: Document = jsonpatch.apply_patch(document, verdict.patch, in_place=False)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+        patched: Document = apply_operations(document, verdict.patch)
+    except PatchFailedError as error:
         raise internal_error(str(error)) from error
     return patched

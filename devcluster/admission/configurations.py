@@ -19,10 +19,10 @@ from devcluster.field_problems import (
     is_subdomain,
     label_key_problem,
     required,
-    selector_causes,
     subdomain_problem,
     unsupported,
 )
+from devcluster.label_selector import selector_causes
 
 Document = Mapping[str, Any]
 MUTATING = "MutatingWebhookConfiguration"

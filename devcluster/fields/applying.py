@@ -1,6 +1,6 @@
 """Server-side apply: say what you want of an object, own it, and be told where somebody else wants it otherwise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from devcluster.errors import ApiStatus
@@ -26,6 +26,8 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     types: Type,
     now: str,
     subresource: str = "",
+    *,
+    reset: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the object as it is to be, with its managedFields; the live one where nothing changes.
 
@@ -37,6 +39,7 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
         types: of its fields.
         now: as the API writes times.
         subresource: through which it is applied; of a status only the status counts.
+        reset: fields that are checked and then ignored, as the status is where it has a subresource of its own.
 
     Raises:
         ApiStatus: 409 with every conflict; 500 where the document does not fit the types.
@@ -44,10 +47,11 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     problem = told_problems(applied, types)
     if problem is not None:
         raise ApiStatus(500, "", f"failed to create typed patch object ({_told(applied)}): {problem}")
+    applied = {key: value for key, value in applied.items() if key not in reset}
     if subresource:
         applied = {key: value for key, value in applied.items() if key in (*IDENTITY, subresource)}
     before = bare(live) if live is not None else {}
-    owners = owners_of(live or {}) or _before_first_apply(live, types, now)
+    owners = owners_of(live or {}) or _before_first_apply(live, types, now, subresource)
     self = Manager(manager, APPLY, applied.get("apiVersion", ""), subresource)
     wanted = fields_of(applied, types)
     formerly = owners[self].paths if self in owners else frozenset()
@@ -66,12 +70,16 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     return with_owners(with_last_applied(result, applied, manager), owners)
 
 
-def _before_first_apply(live: Document | None, types: Type, now: str) -> Owners:
+def _before_first_apply(live: Document | None, types: Type, now: str, subresource: str) -> Owners:
     """Nobody followed who wrote the object: whoever that was owns all of it."""
     if live is None:
         return {}
     paths = frozenset(differences({}, bare(live), types).added) - UNOWNED - {()}
-    return {Manager(BEFORE_FIRST_APPLY, UPDATE, live.get("apiVersion", "")): Ownership(paths, now)} if paths else {}
+    return (
+        {Manager(BEFORE_FIRST_APPLY, UPDATE, live.get("apiVersion", ""), subresource): Ownership(paths, now)}
+        if paths
+        else {}
+    )
 
 
 def _given_up(formerly: FieldSet, wanted: FieldSet, others: Owners) -> FieldSet:

@@ -1,0 +1,200 @@
+"""Reads YAML as kube-apiserver does: the first document of a body, with JSON's types only.
+
+`parsing.py` calls `read_yaml`. Differences to PyYAML's own loader are those of Go's: `y` is true, `1e3` is a number,
+`1:30` and dates are text, unknown tags mean nothing, keys become text, and aliases may not blow a document up.
+"""
+
+import base64
+import binascii
+import math
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+DEEPEST = 250  # levels of nesting; kube-apiserver takes 10,000, and no object that means something has a tenth of this
+MOST_VALUES = 400_000  # with what aliases stand for
+FEW_ALIASES = 100
+FEW_VALUES = 1000
+ALIASES_AT_MOST = 0.99  # of all values: the bound of Go's decoder for documents up to 400,000 values
+TAG = "tag:yaml.org,2002:"
+BOOLEANS = {
+    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False),
+}
+NULLS = ("", "~", "null", "Null", "NULL")
+INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|[0-9][0-9_]*)")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+BASES = {"x": 16, "o": 8, "b": 2}
+
+FASTEST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class YamlDocument(NamedTuple):
+    """A document, and a warning for each key that repeats in it."""
+
+    value: Any
+    repeated: list[str]
+
+
+def read_yaml(body: bytes) -> YamlDocument:
+    """Read the first document of a body; None for a body without one.
+
+    Raises:
+        ValueError: it cannot be read; the message is Go's as far as PyYAML knows what is wrong.
+    """
+    try:
+        reader = _Reader(FASTEST_LOADER(body))
+        return YamlDocument(reader.document(), reader.repeated)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"yaml: {line}{error.problem or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"yaml: {error}") from error
+
+
+class _Anchored(NamedTuple):
+    """A value with a name, and the number of values in it."""
+
+    value: Any
+    size: int
+
+
+class _Reader:
+    """Makes values of parser events. It counts levels itself: the loader's own composer has no limit and ends the process."""
+
+    def __init__(self, loader: Any) -> None:
+        self.repeated: list[str] = []
+        self._loader = loader
+        self._anchors: dict[str, _Anchored | None] = {}  # None while the value is being read
+        self._size = self._aliased = self._depth = 0
+
+    def document(self) -> Any:
+        self._loader.get_event()  # the stream begins
+        if isinstance(self._loader.peek_event(), yaml.StreamEndEvent):
+            return None
+        self._loader.get_event()  # the document begins
+        return self._value(self._loader.get_event())
+
+    def _value(self, event: Any) -> Any:
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event.anchor or "")
+        before = self._size
+        self._size += 1
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        value = _scalar(event) if isinstance(event, yaml.ScalarEvent) else self._collection(event)
+        if event.anchor:
+            self._anchors[event.anchor] = _Anchored(value, self._size - before)
+        return value
+
+    def _alias(self, anchor: str) -> Any:
+        if anchor not in self._anchors:
+            raise ValueError(f"yaml: unknown anchor '{anchor}' referenced")
+        if (known := self._anchors[anchor]) is None:
+            raise ValueError(f"yaml: anchor '{anchor}' value contains itself")
+        self._size += known.size
+        self._aliased += known.size
+        if self._aliased > FEW_ALIASES and self._size > FEW_VALUES and self._aliased > self._size * ALIASES_AT_MOST:
+            raise ValueError("yaml: document contains excessive aliasing")
+        if self._size > MOST_VALUES:
+            raise ValueError("yaml: document contains excessive aliasing")
+        return known.value
+
+    def _collection(self, event: Any) -> Any:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise ValueError("yaml: exceeded max depth of 10000")
+        made = self._mapping() if isinstance(event, yaml.MappingStartEvent) else self._sequence()
+        self._depth -= 1
+        return made
+
+    def _sequence(self) -> list[Any]:
+        items = []
+        while not isinstance(event := self._loader.get_event(), yaml.SequenceEndEvent):
+            items.append(self._value(event))
+        return items
+
+    def _mapping(self) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        own: dict[str, Any] = {}
+        while not isinstance(event := self._loader.get_event(), yaml.MappingEndEvent):
+            is_merge = isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]
+            key = self._value(event)
+            value = self._value(self._loader.get_event())
+            if is_merge:
+                merged = {**_parts_of_merge(value), **merged}
+                continue
+            name = _key(key, value)
+            if name in own:
+                self.repeated.append(f'line {event.start_mark.line + 1}: key "{name}" already set in map')
+            own[name] = value
+        return {**merged, **own}
+
+
+def _parts_of_merge(value: Any) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for part in value if isinstance(value, list) else [value]:
+        if isinstance(part, dict):
+            merged = {**part, **merged}
+        else:
+            raise ValueError("yaml: map merge requires map or sequence of maps as the value")  # noqa: TRY004 - of what was sent
+    return merged
+
+
+def _key(key: Any, value: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    if isinstance(key, int | float):
+        return str(key)
+    raise ValueError(f"unsupported map key of type: {type(key).__name__}, key: {key}, value: {value!r}")
+
+
+def _scalar(event: Any) -> Any:
+    text: str = event.value
+    if event.tag == f"{TAG}binary":
+        return _binary(text)
+    quoted = event.style in ("'", '"', "|", ">")
+    return text if quoted or event.tag in (f"{TAG}str", "!") else _plain(text)
+
+
+def _plain(text: str) -> Any:
+    """What a scalar without quotes and tag means."""
+    if text in NULLS:
+        return None
+    if text in BOOLEANS:
+        return BOOLEANS[text]
+    if SPECIAL_FLOAT.fullmatch(text):
+        shown = "NaN" if text[-1] in "nN" else "-Inf" if text.startswith("-") else "+Inf"
+        raise ValueError(f"json: unsupported value: {shown}")
+    if INTEGER.fullmatch(text) and any(letter.isalnum() for letter in text):
+        return _integer(text.replace("_", ""))
+    return _float(text) if FLOAT.fullmatch(text) else text
+
+
+def _integer(text: str) -> Any:
+    digits = text.lstrip("+-")
+    sign = -1 if text.startswith("-") else 1
+    if len(digits) > 1 and digits[0] == "0":
+        base = BASES.get(digits[1].lower(), 8)
+        digits = digits[2:] if digits[1].isalpha() else digits
+        return sign * int(digits, base) if digits else text
+    number = sign * int(digits) if len(digits) <= 20 else None
+    return number if number is not None and -(2**63) <= number < 2**64 else _float(text)
+
+
+def _float(text: str) -> Any:
+    number = float(text)
+    if math.isinf(number):
+        return text
+    return int(number) if number.is_integer() and abs(number) < 1e21 else number
+
+
+def _binary(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=False).decode("utf-8", "replace")
+    except binascii.Error as error:
+        raise ValueError("yaml: !!binary value contains invalid base64 data") from error

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := configmapsync kube runtime reconciler webhook certs devcluster
+PACKAGES := configmapsync kube runtime dryrun reconciler webhook certs devcluster
 # Tests run side by side on the cores there are.
 WORKERS ?= auto
 # The image that is built and deployed, and the kustomization it is deployed with.
@@ -48,11 +48,11 @@ demo: kubectl ## the whole story on a terminal, no cluster needed; KEEP=1 leaves
 	$(BIN)/python -m demo $(if $(KEEP),--keep)
 
 test: kubectl helm lint ## what CI runs
-	$(BIN)/pytest -n $(WORKERS) --dist load tests/histories
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/histories --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n $(WORKERS) --dist load tests/randomized
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/randomized --cov --cov-report=term:skip-covered
 
 soak: venv ## other random histories than those of CI; HISTORIES=20000 says how many, BOOK=7 where chance begins
-	HISTORIES=$(or $(HISTORIES),10000) BOOK=$(or $(BOOK),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/histories --durations=0
+	HISTORIES=$(or $(HISTORIES),10000) BOOK=$(or $(BOOK),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/randomized --durations=0
 
 lint: kubectl ## style, strict types, import contracts, generated files
 	$(BIN)/ruff check .

@@ -34,10 +34,10 @@ from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.users import write_kubeconfig
 from webhook.admission import Admission
 from webhook.authorization import Authorizer
+from webhook.cluster_state import NAMESPACES_PATH, SYNCS_PATH, ClusterState
 from webhook.paths import VALIDATE_PATH
 from webhook.review import parse
 from webhook.settings import AuthorizationMode
-from webhook.world import NAMESPACES_PATH, SYNCS_PATH, World
 
 SEED = 20_261_123
 PAGE_VERSION = "1000000"
@@ -160,7 +160,7 @@ async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
     """Judge `count` reviews one after the other; returns the seconds that each took."""
     loop = asyncio.get_running_loop()
     connection: Any = Instant(syncs, namespaces)
-    world = World(connection, frozenset(), random.Random(SEED))  # noqa: S311 - jitter of watches that never end
+    world = ClusterState(connection, frozenset(), random.Random(SEED))  # noqa: S311 - jitter of watches that never end
     watches = [asyncio.ensure_future(informer.run()) for informer in world.informers.values()]
     for informer in world.informers.values():
         await informer.synced.wait()

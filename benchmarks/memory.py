@@ -88,14 +88,14 @@ class Filler:
         await self.make((path, {"metadata": {"name": name}, "data": {"payload": PAYLOAD}}) for path, name in places)
         self.foreign += [f"{path}/{name}" for path, name in places]
 
-    async def update(self, rate: float, seconds: float, chance: random.Random) -> None:
+    async def update(self, rate: float, seconds: float, rng: random.Random) -> None:
         """Change foreign ConfigMaps, evenly in time whether or not the last answer has come."""
         loop = asyncio.get_running_loop()
         begin, running = loop.time(), set()
         for number in range(int(rate * seconds)):
             await asyncio.sleep(begin + number / rate - loop.time())
             patch = {"data": {"edit": str(number)}}
-            path = chance.choice(self.foreign)
+            path = rng.choice(self.foreign)
             running.add(asyncio.create_task(self.send("PATCH", path, patch, "application/merge-patch+json")))
         await asyncio.gather(*running)
 
@@ -111,8 +111,8 @@ async def measured(cluster: Cluster, filler: Filler, options: argparse.Namespace
         await asyncio.sleep(SETTLING)
         idle = await _share_of_a_core(process, lambda: asyncio.sleep(options.seconds))
         resident = _mebibytes(process, "VmRSS")
-        chance = random.Random(options.syncs)  # noqa: S311 - the same ones every time
-        updating = await _share_of_a_core(process, lambda: filler.update(options.rate, options.seconds, chance))
+        rng = random.Random(options.syncs)  # noqa: S311 - the same ones every time
+        updating = await _share_of_a_core(process, lambda: filler.update(options.rate, options.seconds, rng))
         return Cost(resident, _mebibytes(process, "VmHWM"), idle, updating)
     finally:
         await asyncio.to_thread(process.stop)

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _until_stopped(settings: Settings, stop: asyncio.Event) -> int:
     """Run the command, but end at the first SIGTERM or SIGINT. Every write is whole, so the next run carries on."""
-    command, stopped = asyncio.create_task(_guarded(settings)), asyncio.create_task(stop.wait())
+    command, stopped = asyncio.create_task(_run_step(settings)), asyncio.create_task(stop.wait())
     await asyncio.wait((command, stopped), return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if command.done():
@@ -61,7 +61,7 @@ async def _until_stopped(settings: Settings, stop: asyncio.Event) -> int:
     return 1
 
 
-async def _guarded(settings: Settings) -> int:
+async def _run_step(settings: Settings) -> int:
     """Failures that people can do something about are one line, not a traceback."""
     try:
         await (_inspect if settings.command == "inspect" else _ensure)(settings)

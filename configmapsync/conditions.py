@@ -3,7 +3,7 @@
 `kubectl wait --for=condition=Ready`, Helm, Argo CD and Flux read these three. A status
 depends on what was observed and done and on nothing else, so a world that stands still
 gives the same status again, and none is written. `planning.py` makes the outcomes,
-`reconciler/reporter.py` writes what comes out here.
+`reconciler/reports/status.py` writes what comes out here.
 
 kstatus calls a resource InProgress if `status.observedGeneration` is not its generation
 (the CRD's default of -1 never is), if Reconciling is True, or if Ready is False or
@@ -53,7 +53,7 @@ class Report:
 
     Attributes:
         generation: of the resource the reconcile worked on.
-        former: its status before; None where it has none.
+        previous: its status before; None where it has none.
         source: the source as observed; None where there is none.
         digest: the digest the copies must have; None without a source.
         outcomes: one for each destination that should have a copy.
@@ -64,7 +64,7 @@ class Report:
     """
 
     generation: int | None
-    former: ConfigMapSyncStatus | None
+    previous: ConfigMapSyncStatus | None
     source: SourceObject | None = None
     digest: str | None = None
     outcomes: tuple[Outcome, ...] = ()
@@ -76,17 +76,17 @@ class Report:
 
 def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
     """The status that `report` deserves. Times of the former status stay where nothing changed."""
-    former = report.former or ConfigMapSyncStatus()
+    previous = report.previous or ConfigMapSyncStatus()
     ready = _readiness(report)
-    counted = _counted(report) if _has_counted(report) else _kept(former)
+    counted = _counted(report) if _has_counted(report) else _kept(previous)
     return ConfigMapSyncStatus(
         observed_generation=report.generation,
-        conditions=_conditions(report, ready, former.conditions or (), now),
-        source=_source(report, former),
+        conditions=_conditions(report, ready, previous.conditions or (), now),
+        source=_source(report, previous),
         destinations=counted.destinations,
         summary=counted.summary,
         failures=counted.failures,
-        last_sync_time=now if report.wrote else former.last_sync_time,
+        last_sync_time=now if report.wrote else previous.last_sync_time,
     )
 
 
@@ -117,11 +117,11 @@ def _counted(report: Report) -> _Counted:
     return _Counted(DestinationCounts(desired=len(report.outcomes), synced=synced, failed=len(failed)), failures)
 
 
-def _kept(former: ConfigMapSyncStatus) -> _Counted:
+def _kept(previous: ConfigMapSyncStatus) -> _Counted:
     """Keep what was counted before, unless counts and failures of an older version disagree."""
-    counts = former.destinations
+    counts = previous.destinations
     listed = min(counts.failed, MOST_FAILURES) if counts else 0
-    return _Counted(counts, former.failures) if len(former.failures) == listed else _Counted(None, ())
+    return _Counted(counts, previous.failures) if len(previous.failures) == listed else _Counted(None, ())
 
 
 def _readiness(report: Report) -> Outcome:
@@ -169,8 +169,8 @@ def _failure_message(failed: Sequence[Outcome], total: int) -> str:
     return f"{len(failed)} of {total} destinations failed: {first.namespace}: {first.message}{others}"[:MESSAGE_LIMIT]
 
 
-def _conditions(report: Report, ready: Outcome, former: Iterable[Condition], now: datetime) -> tuple[Condition, ...]:
-    since = {condition.type: condition for condition in former}
+def _conditions(report: Report, ready: Outcome, previous: Iterable[Condition], now: datetime) -> tuple[Condition, ...]:
+    since = {condition.type: condition for condition in previous}
     is_ready = ready.reason in {Reason.SYNCED, Reason.SUSPENDED}
     stalled = ready.reason in STALLED
     values = (
@@ -182,23 +182,23 @@ def _conditions(report: Report, ready: Outcome, former: Iterable[Condition], now
 
 
 def _condition(
-    kind: str, value: bool, why: Outcome, generation: int | None, former: Condition | None, now: datetime
+    kind: str, value: bool, why: Outcome, generation: int | None, previous: Condition | None, now: datetime
 ) -> Condition:
     text = "True" if value else "False"
-    unchanged = former is not None and former.status == text
+    unchanged = previous is not None and previous.status == text
     return Condition(
         type=kind,
         status=text,
         reason=why.reason,
         message=why.message[:MESSAGE_LIMIT],
         observed_generation=generation,
-        last_transition_time=former.last_transition_time if former is not None and unchanged else now,
+        last_transition_time=previous.last_transition_time if previous is not None and unchanged else now,
     )
 
 
-def _source(report: Report, former: ConfigMapSyncStatus) -> SourceStatus | None:
+def _source(report: Report, previous: ConfigMapSyncStatus) -> SourceStatus | None:
     """What the copies were made from; a sync that did not look at its source says what it said before."""
     if report.source is not None and report.digest is not None:
         return SourceStatus(resource_version=report.source.resource_version, digest=report.digest)
     looked = report.verdict is None or report.verdict.reason is Reason.SOURCE_NOT_FOUND
-    return None if looked else former.source
+    return None if looked else previous.source

@@ -154,7 +154,7 @@ class CopyTemplate:
     annotations: Mapping[str, str]
 
     @property
-    def saying(self) -> int:
+    def content_hash(self) -> int:
         """All that a copy says, content and metadata, as a number to compare within one process."""
         return hash((self.digest, frozenset(self.labels.items()), frozenset(self.annotations.items())))
 

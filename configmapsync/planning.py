@@ -35,10 +35,10 @@ class Observed:
         copy_at: the live ConfigMap with anybody's marks at a place; None where there is none.
         namespaces: all namespaces of the cluster.
         is_living: whether a sync of that UID exists.
-        foreign_at: the ConfigMap without marks that is known to stand at a place; None where none is known.
+        blocker_at: the ConfigMap without marks that is known to stand at a place; None where none is known.
         denied: what a named service account may not do any more; None where it may, or none is named.
         refused: destinations that another rule forbids.
-        yields: whether the sync whose copy stands at a wanted place has to leave it to this one.
+        must_release: whether the sync whose copy stands at a wanted place has to leave it to this one.
         protected: namespaces that are destinations only by exact name.
         served: the only namespaces that may be written to; None where every namespace may.
     """
@@ -49,10 +49,10 @@ class Observed:
     copy_at: Callable[[NamespacedName], CopyRecord | None]
     namespaces: Mapping[str, Namespace]
     is_living: Callable[[str], bool]
-    foreign_at: Callable[[NamespacedName], CopyRecord | None]
+    blocker_at: Callable[[NamespacedName], CopyRecord | None]
     denied: str | None = None
     refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
-    yields: Callable[[CopyRecord], bool] = lambda _copy: False
+    must_release: Callable[[CopyRecord], bool] = lambda _copy: False
     protected: frozenset[str] = frozenset()
     served: frozenset[str] | None = None
 
@@ -221,7 +221,7 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
     if copy.cloned or not copy.managed:
         return _plan_taken_place(observed, key, wanted, copy)
     ours = _ours_at_its_place(sync, copy, observed.is_living)
-    if not ours and not observed.yields(copy):
+    if not ours and not observed.must_release(copy):
         owner = copy.synced_by or "another sync"
         message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
         return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
@@ -268,7 +268,7 @@ def _ours_at_its_place(sync: ConfigMapSync, copy: CopyRecord, is_living: Callabl
 
 def _plan_empty_place(observed: Observed, key: NamespacedName, wanted: CopyTemplate) -> Write | Outcome:
     """A place without a copy, which need not be empty."""
-    foreign = observed.foreign_at(key)
+    foreign = observed.blocker_at(key)
     if foreign is None:
         return Write(Verb.CREATE, key, "there is no copy", template=wanted)
     return _plan_taken_place(observed, key, wanted, foreign)
@@ -296,7 +296,7 @@ def _plan_taken_place(
     return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
 
 
-def abandon(
+def plan_orphans(
     copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace], why: str, served: frozenset[str] | None = None
 ) -> tuple[Write, ...]:
     """What becomes of copies whose sync cannot say it any more: each goes the way its own deletion-policy mark tells."""

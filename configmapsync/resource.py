@@ -24,10 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from configmapsync.fielderrors import FieldError, limited
-from configmapsync.globs import MOST_GENERAL_CHARACTERS, general_characters
-from configmapsync.names import NamespacedName
-from configmapsync.shape import (
+from configmapsync.field_patterns import (
     DATA_KEY,
     DATA_KEY_GLOB,
     LABEL,
@@ -37,6 +34,9 @@ from configmapsync.shape import (
     field_errors,
     size_errors,
 )
+from configmapsync.fielderrors import FieldError, limited
+from configmapsync.globs import MOST_GENERAL_CHARACTERS, general_characters
+from configmapsync.names import NamespacedName
 
 MOST_NAMES = MOST_ITEMS
 MOST_KEYS = 256

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
+from configmapsync.field_patterns import SUBDOMAIN
 from configmapsync.fielderrors import (
     ErrorKind,
     FieldError,
@@ -28,7 +29,6 @@ from configmapsync.resource import (
     LabelSelectorRequirement,
     SelectorOperator,
 )
-from configmapsync.shape import SUBDOMAIN
 
 _NAME = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 QUALIFIED_NAME = re.compile(rf"{_NAME}")

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from certs.settings import Settings as CertsSettings
-from reconciler.preview.settings import PlanSettings
+from dryrun.settings import PlanSettings
 from reconciler.settings import ReconcilerSettings
 from runtime.settings import ENVIRONMENT_PREFIX, ClusterSettings, ProcessSettings
 from webhook.settings import Settings as WebhookSettings

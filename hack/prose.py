@@ -30,7 +30,7 @@ EXCLUDED_FILES = {
 }
 # Modules whose docstring explains an algorithm and may have more sentences, each with the reason.
 LONG_MODULE_DOCSTRINGS = {
-    "kube/lease.py": "the four rules that make leader election safe",
+    "kube/leader_election.py": "the four rules that make leader election safe",
 }
 
 RULES = {

@@ -17,8 +17,8 @@ Key = TypeVar("Key", bound=Hashable)
 class Backoff(Generic[Key]):
     """Counts consecutive failures of each key."""
 
-    def __init__(self, chance: random.Random, first: float = FIRST, longest: float = LONGEST) -> None:
-        self._chance = chance
+    def __init__(self, rng: random.Random, first: float = FIRST, longest: float = LONGEST) -> None:
+        self._rng = rng
         self._first = first
         self._longest = longest
         self._failures: dict[Key, int] = {}
@@ -32,7 +32,7 @@ class Backoff(Generic[Key]):
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(self._longest, self._first * 2.0 ** min(failures, 32))
-        jittered = delay * self._chance.uniform(1 - JITTER, 1 + JITTER)
+        jittered = delay * self._rng.uniform(1 - JITTER, 1 + JITTER)
         return max(jittered, retry_after or 0.0)
 
     def forget(self, key: Key) -> None:

@@ -28,7 +28,7 @@ from kube.errors import (
     Unreachable,
     from_response,
 )
-from kube.sessions import Fence, open_session, tls_context
+from kube.http_sessions import Fence, open_session, tls_context
 from kube.target import ConfigurationError, Target
 
 __all__ = [

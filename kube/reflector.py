@@ -98,12 +98,12 @@ class Reflector:
         delay = 0.0
         while True:
             began = asyncio.get_running_loop().time()
-            wait = await self._follow_guarded()
+            wait = await self._follow_once()
             healthy = asyncio.get_running_loop().time() - began > HEALTHY_AFTER
             delay = FIRST_DELAY if healthy else min(LONGEST_DELAY, max(FIRST_DELAY, delay * 2))
             await asyncio.sleep(max(wait, delay * self._rng.uniform(0.5, 1.0)))
 
-    async def _follow_guarded(self) -> float:
+    async def _follow_once(self) -> float:
         """Follow until it ends, in whatever way; returns the seconds that the server asks us to wait."""
         try:
             await self._follow()

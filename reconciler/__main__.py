@@ -4,8 +4,8 @@ import random
 import sys
 from datetime import UTC, datetime
 
+from dryrun import command
 from reconciler.app import run
-from reconciler.preview import command
 from reconciler.settings import ReconcilerSettings
 from runtime import lifecycle, logs
 from runtime.settings import load
@@ -17,8 +17,8 @@ def main() -> None:
         sys.exit(command.main(sys.argv[2:]))
     settings = load(ReconcilerSettings, "configmapsync-reconciler")
     verbosity = logs.configure(settings.log_format, settings.log_level)
-    chance = random.Random()  # noqa: S311 - jitter, made here once
-    sys.exit(lifecycle.run(lambda stop: run(settings, _clock, chance, stop), verbosity))
+    rng = random.Random()  # noqa: S311 - jitter, made here once
+    sys.exit(lifecycle.run(lambda stop: run(settings, _clock, rng, stop), verbosity))
 
 
 def _clock() -> datetime:

@@ -21,27 +21,27 @@ from configmapsync.planning import Write
 from kube.backoff import Backoff
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.events import EventRecorder
-from kube.lease import LeaseLost
+from kube.leader_election import LeaseLost
 from kube.workqueue import WorkQueue
-from reconciler.applier import Applier
-from reconciler.authorization import Authorization
-from reconciler.caches import Caches
 from reconciler.controller import Controller
-from reconciler.copy_events import CopyEvents
-from reconciler.deciding import Decider
-from reconciler.fights import Fights
+from reconciler.known.caches import Caches
+from reconciler.known.claims import Decider
+from reconciler.known.orphans import Orphans
+from reconciler.known.service_accounts import Authorization
+from reconciler.known.sources import Sources
 from reconciler.leadership import Leadership, candidacy
-from reconciler.metrics import Metrics, WorkQueueMetrics
-from reconciler.observing import Observer
-from reconciler.orphans import Orphans
+from reconciler.observe import Observer
 from reconciler.reconcile import Reconciler
-from reconciler.reporter import Reporter
+from reconciler.reports.copy_events import CopyEvents
+from reconciler.reports.gauges import observe
+from reconciler.reports.metrics import Metrics, WorkQueueMetrics
+from reconciler.reports.status import Reporter
+from reconciler.reports.sync_stats import SyncStats
 from reconciler.settings import ReconcilerSettings
-from reconciler.snapshots import observe
-from reconciler.sources import Sources
-from reconciler.standing import Standing
 from reconciler.triggers import Triggers
-from reconciler.writer import Writer
+from reconciler.writes.applier import Applier
+from reconciler.writes.contention import Contention
+from reconciler.writes.writer import Writer
 from runtime.health import HealthServer
 from runtime.loop_lag import LoopLag
 from runtime.metrics import RequestMetrics, new_registry, observe_watches
@@ -58,7 +58,7 @@ USER_AGENT = "configmapsync-reconciler"
 Clock = Callable[[], datetime]
 
 
-async def run(settings: ReconcilerSettings, clock: Clock, chance: random.Random, stop: asyncio.Event) -> int:
+async def run(settings: ReconcilerSettings, clock: Clock, rng: random.Random, stop: asyncio.Event) -> int:
     """Run the reconciler until `stop` is set; returns the exit code."""
     log = structlog.get_logger("app")
     registry = new_registry()
@@ -66,14 +66,14 @@ async def run(settings: ReconcilerSettings, clock: Clock, chance: random.Random,
     async with AsyncExitStack() as connections:
         connecting = _connection_settings(settings)
         try:
-            leadership = await connections.enter_async_context(candidacy(settings, connecting, metrics, clock, chance))
+            leadership = await connections.enter_async_context(candidacy(settings, connecting, metrics, clock, rng))
             connection = await connections.enter_async_context(
                 await Connection.open(connecting, metrics, leadership.check)
             )
         except ConfigurationError as error:
             log.error("no way to the API server", error=str(error))  # noqa: TRY400 - one line for people, no traceback
             return EXIT_FAILURE
-        app = App(settings, connection, leadership, registry, clock, chance)
+        app = App(settings, connection, leadership, registry, clock, rng)
         try:
             address = await app.health.start()
         except OSError as error:
@@ -111,7 +111,7 @@ class App:
         leadership: Leadership,
         registry: CollectorRegistry,
         clock: Clock,
-        chance: random.Random,
+        rng: random.Random,
     ) -> None:
         self._now = asyncio.get_running_loop().time
         self._leadership = leadership
@@ -119,13 +119,13 @@ class App:
         self.metrics = Metrics(registry)
         self._lease = settings.leader_election_name if settings.leader_elect else None
         self._tell_leading(leads=False)
-        self.standing = Standing(self._now, self.metrics.propagated)
+        self.standing = SyncStats(self._now, self.metrics.propagated)
         self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
-        self.caches = Caches(connection, settings.protected(), chance)
+        self.caches = Caches(connection, settings.protected(), rng)
         self.decider = Decider(self.caches.grants, self.queue.add)
         self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
-        self.copy_events = CopyEvents(self.events, self.caches.standing_at, self._now)
-        self.fights = Fights(
+        self.copy_events = CopyEvents(self.events, self.caches.configmap_at, self._now)
+        self.contention = Contention(
             connection,
             self.caches.copy_at,
             self.caches.owner_of,
@@ -136,12 +136,12 @@ class App:
         writer = Writer(connection, self.caches)
         self.applier = Applier(
             writer,
-            Backoff(chance),
+            Backoff(rng),
             self.metrics,
             wake=self.queue.add,
             wrote=self._wrote,
-            overtaken=self.fights.overtaken,
-            waiting=self.caches.obstacles.waiting,
+            lost_race=self.contention.lost_race,
+            waiting=self.caches.blockers.waiting,
             parallel=settings.parallel_writes,
         )
         self._sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
@@ -160,12 +160,12 @@ class App:
             caches=self.caches,
             observer=Observer(self.caches, self._sources, authorization, self.decider.decided, settings.served()),
             authorization=authorization,
-            fights=self.fights,
+            contention=self.contention,
             orphans=orphans,
             applier=self.applier,
             reporter=reporter,
         )
-        self.controller = Controller(self.queue, reconciler, Backoff(chance), self.metrics, settings.workers)
+        self.controller = Controller(self.queue, reconciler, Backoff(rng), self.metrics, settings.workers)
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self._connect(registry)
@@ -182,7 +182,7 @@ class App:
         self.health.ready_when("lease", self._unelectable)
 
     def _wrote(self, sync: NamespacedName, write: Write) -> None:
-        self.copy_events.wrote(sync, write, repaired=self.fights.wrote(sync, write))
+        self.copy_events.wrote(sync, write, repaired=self.contention.wrote(sync, write))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch and work until `stop`."""

@@ -16,13 +16,13 @@ from configmapsync.names import NamespacedName
 from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict
 from kube.workqueue import WorkQueue
-from reconciler.metrics import Metrics
 from reconciler.reconcile import Reconciler, ReportStep, Result
+from reconciler.reports.metrics import Metrics
 
 REPORT_LANES = 4  # statuses written at the same time: few beside the copies, more than enough once those are written
 REPORT_PATIENCE = 5.0  # seconds that a report waits, at most, while other syncs wait for their copies
 
-Word = str  # what became of a reconcile, for the metric
+ResultLabel = str  # what became of a reconcile, for the metric
 
 
 class Controller:
@@ -66,14 +66,14 @@ class Controller:
                 started = asyncio.get_running_loop().time()
                 with self._metrics.worker_active():
                     newer = partial(self._queue.wait_dirty, key)
-                    done = await self._guarded(key, self._reconciler.reconcile(key, newer))
+                    done = await self._run_step(key, self._reconciler.reconcile(key, newer))
                 tasks.create_task(self._finish(key, done, started))
 
-    async def _finish(self, key: NamespacedName, done: Result | Word, started: float) -> None:
+    async def _finish(self, key: NamespacedName, done: Result | ResultLabel, started: float) -> None:
         """Report beside the work: the copies of other syncs come before what is said about this one."""
         try:
             if isinstance(done, Result) and done.report is not None:
-                done = await self._guarded(key, self._report(key, done, done.report))
+                done = await self._run_step(key, self._report(key, done, done.report))
             word = self._succeeded(key, done) if isinstance(done, Result) else done
             seconds = asyncio.get_running_loop().time() - started
             self._log.debug("reconciled", result=word, seconds=round(seconds, 6))
@@ -106,7 +106,7 @@ class Controller:
                 await self._queue.wait_empty()
         await self._report_lanes.acquire()
 
-    async def _guarded(self, key: NamespacedName, step: Coroutine[None, None, Result]) -> Result | Word:
+    async def _run_step(self, key: NamespacedName, step: Coroutine[None, None, Result]) -> Result | ResultLabel:
         """Carry out a step of one reconcile; where it fails, see to the retry and return the word for the metric."""
         try:
             return await step
@@ -123,7 +123,7 @@ class Controller:
             self._log.exception("reconcile failed unexpectedly", sync=str(key), retry_in=self._retry(key))
             return "error"
 
-    def _succeeded(self, key: NamespacedName, result: Result) -> Word:
+    def _succeeded(self, key: NamespacedName, result: Result) -> ResultLabel:
         self._backoff.forget(key)
         if result.requeue_after is None:
             return "success"

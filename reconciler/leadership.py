@@ -1,6 +1,6 @@
 """Which of several replicas works: makes this process a candidate for the Lease, where it is told to be one.
 
-`kube/lease.py` has the rules. Everything that writes runs inside `leadership()`, and over a connection whose fence is `check`.
+`kube/leader_election.py` has the rules. Everything that writes runs inside `leadership()`, and over a connection whose fence is `check`.
 """
 
 import random
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from kube.connection import Connection, ConnectionSettings, RequestMetrics
 from kube.errors import ApiError
-from kube.lease import Elector
+from kube.leader_election import Elector
 from kube.lease_record import LeaseRecord
 from reconciler.settings import ReconcilerSettings
 
@@ -55,7 +55,7 @@ async def candidacy(
     connection: ConnectionSettings,
     metrics: RequestMetrics,
     clock: Callable[[], datetime],
-    chance: random.Random,
+    rng: random.Random,
 ) -> AsyncIterator[Leadership]:
     """The way of this process to leadership, with a connection of its own.
 
@@ -64,7 +64,7 @@ async def candidacy(
         connection: how to connect.
         metrics: are told of every request.
         clock: the time of day.
-        chance: for jitter.
+        rng: for jitter.
 
     Raises:
         ConfigurationError: the API server cannot be found.
@@ -76,7 +76,7 @@ async def candidacy(
     async with await Connection.open(own, metrics) as opened:
         record = LeaseRecord(opened, settings.lease_namespace(), settings.leader_election_name)
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"  # of a pod, its name; two containers may have the same
-        yield Elector(record, identity, settings.lease_timing(), now=_running_clock, clock=clock, chance=chance)
+        yield Elector(record, identity, settings.lease_timing(), now=_running_clock, clock=clock, rng=rng)
 
 
 def _running_clock() -> float:

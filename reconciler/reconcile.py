@@ -11,20 +11,20 @@ from functools import partial
 
 from configmapsync.conditions import Report
 from configmapsync.content import SourceObject
-from configmapsync.fights import doubt, hold_off, lingering
+from configmapsync.contention import contested_leftovers, defer_contested, mark_contested
 from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.planning import Outcome, Plan, owns
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus
 from kube.errors import Forbidden
-from reconciler.applier import Applier
-from reconciler.authorization import Authorization
-from reconciler.caches import Caches
-from reconciler.fights import Fights
-from reconciler.observing import Observer
-from reconciler.orphans import Orphans
-from reconciler.reporter import Reporter
-from reconciler.syncs import SyncRecord
+from reconciler.known.caches import Caches
+from reconciler.known.orphans import Orphans
+from reconciler.known.service_accounts import Authorization
+from reconciler.known.syncs import SyncRecord
+from reconciler.observe import Observer
+from reconciler.reports.status import Reporter
+from reconciler.writes.applier import Applier
+from reconciler.writes.contention import Contention
 
 # Somebody else's, or on its way out: each becomes free without any change of ours.
 TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT, Reason.PROGRESSING})
@@ -68,7 +68,7 @@ class Reconciler:
         caches: Caches,
         observer: Observer,
         authorization: Authorization,
-        fights: Fights,
+        contention: Contention,
         orphans: Orphans,
         applier: Applier,
         reporter: Reporter,
@@ -76,7 +76,7 @@ class Reconciler:
         self._caches = caches
         self._observer = observer
         self._authorization = authorization
-        self._fights = fights
+        self._contention = contention
         self._orphans = orphans
         self._applier = applier
         self._reporter = reporter
@@ -96,39 +96,39 @@ class Reconciler:
             return await self._clean_up_after(key, newer)
         self._orphans.forget(key)
         source, planned = await self._observe_and_plan(record)
-        guarded = await self._guard(record, planned)
+        guarded = await self._add_finalizer(record, planned)
         if guarded is None:
             return Result()
-        applied = await self._doubt(record, planned, await self._apply(key, planned, newer))
-        released = await self._unguard(guarded, planned)
+        applied = await self._mark_contested(record, planned, await self._apply(key, planned, newer))
+        released = await self._remove_finalizer(guarded, planned)
         report = self._report(released, source, planned, applied) if released is not None else None
         return Result(self._requeue_after(record, planned, applied), report)
 
     async def _clean_up_after(self, key: NamespacedName, newer: Newer) -> Result:
         """The sync is gone. Its finalizer has seen to its copies; where that was removed by force, they are handled in time."""
         self._reporter.forget(key)
-        self._caches.obstacles.retain(key, ())
+        self._caches.blockers.retain(key, ())
         if not self._caches.orphans_of(key):
             self._applier.forget(key)
-            self._fights.forget(key)
+            self._contention.forget(key)
             self._orphans.forget(key)
             return Result()
         if wait := await self._orphans.wait(key):
             return Result(wait)
-        contested = await self._fights.contested(key)
-        planned = hold_off(self._observer.plan_without(key), "", contested)
+        contested = await self._contention.contested(key)
+        planned = defer_contested(self._observer.plan_orphans(key), "", contested)
         self._applier.begin(key, {removal.key for removal in planned.removals})
         removed = await self._applier.apply(key, planned.removals, newer)
         if any(outcome.reason is Reason.SYNCED for outcome in removed):
             return Result(requeue_after=0.0)
-        return Result(_soonest(self._applier.next_retry(key), self._fights.next_look(key)))
+        return Result(_soonest(self._applier.next_retry(key), self._contention.next_write_in(key)))
 
     async def _observe_and_plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
         if record.sync is None:
             source, planned = await self._observer.plan(record)
             self._forget_unplanned(record.key, planned, ())
             return source, planned
-        name, contested = record.sync.destination_name, await self._fights.contested(record.key)
+        name, contested = record.sync.destination_name, await self._contention.contested(record.key)
         try:
             source, planned = await self._observer.plan(record)
         except Forbidden as error:  # nobody can tell what the copies should be: they stay
@@ -137,26 +137,26 @@ class Reconciler:
             copies = self._caches.copies_naming(record)
             ours = any(owns(record.sync, copy, self._caches.is_living) for copy in copies)
             return None, Plan(verdict=verdict, finalizer=ours)
-        planned = hold_off(planned, name, contested)
+        planned = defer_contested(planned, name, contested)
         taken = {NamespacedName(outcome.namespace, name) for outcome in planned.settled if outcome.reason in TAKEN}
         self._forget_unplanned(record.key, planned, taken)
         for place in taken:
-            self._caches.obstacles.expect(place, record.key)
+            self._caches.blockers.expect(place, record.key)
         return source, planned
 
     def _forget_unplanned(self, key: NamespacedName, planned: Plan, taken: Collection[NamespacedName]) -> None:
         """Forget failures and obstacles at places that this plan has nothing to do with, or memory would only grow."""
         writes = {write.key for write in (*planned.writes, *planned.removals)}
         self._applier.begin(key, writes)
-        self._caches.obstacles.retain(key, writes | set(taken))
+        self._caches.blockers.retain(key, writes | set(taken))
 
-    async def _guard(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
+    async def _add_finalizer(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
         """Our finalizer stands before the first copy does: a crash in between leaves no orphan. None where the sync is gone."""
         if not planned.finalizer or record.deleting or FINALIZER in record.metadata.finalizers:
             return record
         return await self._reporter.set_finalizer(record, present=True)
 
-    async def _unguard(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
+    async def _remove_finalizer(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
         """Nothing of ours is out there or on its way: the finalizer goes, and perhaps the sync with it (None)."""
         if planned.finalizer or FINALIZER not in record.metadata.finalizers:
             return record
@@ -171,15 +171,16 @@ class Reconciler:
             return Applied(written, ())
         return Applied(written, await self._applier.apply(key, planned.removals, newer))
 
-    async def _doubt(self, record: SyncRecord, planned: Plan, applied: Applied) -> Applied:
+    async def _mark_contested(self, record: SyncRecord, planned: Plan, applied: Applied) -> Applied:
         """Call nothing right where something else keeps undoing it: what was written just now may not stay."""
-        contested = await self._fights.contested(record.key)
+        contested = await self._contention.contested(record.key)
         if record.sync is None or not contested:
             return applied
         name = record.sync.destination_name
         destinations = {outcome.namespace for outcome in (*planned.settled, *applied.written)}
         return Applied(
-            doubt(applied.written, name, contested), (*applied.removed, *lingering(contested, name, destinations))
+            mark_contested(applied.written, name, contested),
+            (*applied.removed, *contested_leftovers(contested, name, destinations)),
         )
 
     def _report(
@@ -188,10 +189,10 @@ class Reconciler:
         """Decide what is to be said; None where the status says it already."""
         if record.deleting and not applied.leftovers:
             return None  # nobody reads the status of what is about to go, unless it cannot go
-        former = record.status
+        previous = record.status
         report = Report(
             generation=record.metadata.generation,
-            former=former,
+            previous=previous,
             source=source,
             digest=planned.digest,
             outcomes=(*planned.settled, *applied.written),
@@ -201,7 +202,7 @@ class Reconciler:
             keys=record.sync.spec.keys if record.sync else (),
         )
         new = self._reporter.compose(record, report)
-        return None if new == former else partial(self._say, record, new)
+        return None if new == previous else partial(self._say, record, new)
 
     async def _say(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
         await self._reporter.report(record, new)
@@ -219,7 +220,7 @@ class Reconciler:
         return _soonest(
             self._applier.next_retry(record.key),
             self._applier.settled_in(record.key) or None,
-            self._fights.next_look(record.key),
+            self._contention.next_write_in(record.key),
             self._next_authorization(record.sync, planned),
         )
 

@@ -2,16 +2,18 @@
 
 from kube import access, events, lease_record, service_accounts
 from kube.rbac import Role, merged
-from reconciler import caches, fights, orphans, reporter, sources, writer
+from reconciler.known import caches, orphans, sources
+from reconciler.reports import status as reporter
+from reconciler.writes import contention, writer
 
 ACCOUNT = "reconciler"
 LEASE = "reconciler"
 
-READING_AND_TELLING = merged(
+READ_RULES = merged(
     (
         *caches.RULES,
         *sources.RULES,
-        *fights.RULES,
+        *contention.RULES,
         *orphans.RULES,
         *writer.READS,
         *reporter.RULES,
@@ -22,7 +24,7 @@ READING_AND_TELLING = merged(
 )
 
 ROLES = (
-    Role("reconciler", "ClusterRole", READING_AND_TELLING, ACCOUNT),
+    Role("reconciler", "ClusterRole", READ_RULES, ACCOUNT),
     Role(
         "reconciler-copies", "ClusterRole", merged(writer.WRITES), ACCOUNT
     ),  # apart, to be bound in some namespaces only

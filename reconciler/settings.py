@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from configmapsync.names import PROTECTED_NAMESPACES
-from kube.lease import Timing
+from kube.leader_election import Timing
 from runtime.settings import LONGEST_SECONDS, ProcessSettings
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -10,12 +10,12 @@ from configmapsync.content import CopyRecord
 from configmapsync.names import SYNC_DISABLED_LABEL, NamespacedName
 from configmapsync.selection import Namespace
 from kube.workqueue import WorkQueue
-from reconciler.applier import Applier
-from reconciler.caches import BY_SYNC_UID, Caches, NamespaceRecord
-from reconciler.configmaps import ConfigMapVersion
-from reconciler.deciding import Decider
-from reconciler.standing import Standing
-from reconciler.syncs import SyncRecord
+from reconciler.known.caches import BY_SYNC_UID, Caches, NamespaceRecord
+from reconciler.known.claims import Decider
+from reconciler.known.configmaps import ConfigMapVersion
+from reconciler.known.syncs import SyncRecord
+from reconciler.reports.sync_stats import SyncStats
+from reconciler.writes.applier import Applier
 
 
 class Triggers:
@@ -26,7 +26,7 @@ class Triggers:
         caches: Caches,
         queue: WorkQueue[NamespacedName],
         applier: Applier,
-        standing: Standing,
+        standing: SyncStats,
         decider: Decider,
     ) -> None:
         self._caches = caches
@@ -62,7 +62,7 @@ class Triggers:
                 self._wake_for(copy.synced_by, "copy", copy.key)
             for sync in self._caches.syncs.by_index(BY_SYNC_UID, copy.sync_uid or ""):
                 self._wake_for(sync.key, "copy", copy.key)
-            for waiting in self._caches.obstacles.waiting(copy.key):
+            for waiting in self._caches.blockers.waiting(copy.key):
                 self._wake_for(waiting, "obstacle", copy.key)
 
     def version_changed(self, old: ConfigMapVersion | None, new: ConfigMapVersion | None) -> None:
@@ -75,7 +75,7 @@ class Triggers:
             self._standing.edited(sync.key)
             self._wake(sync.key, "source", key)
         if new is None:
-            for waiting in self._caches.obstacles.gone(key):
+            for waiting in self._caches.blockers.gone(key):
                 self._wake_for(waiting, "obstacle", key)
 
     def namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:

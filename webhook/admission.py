@@ -11,21 +11,21 @@ from dataclasses import dataclass
 import structlog
 
 from configmapsync.defaulting import with_defaults
+from configmapsync.destination_paths import targets_of
 from configmapsync.fielderrors import FieldError, forbidden, to_status
 from configmapsync.names import KIND
+from configmapsync.permissions import Right, rights_needed, rights_to_drop
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
-from configmapsync.rights import Right, rights_needed, rights_to_drop
 from configmapsync.selection import Selector
-from configmapsync.targets import targets_of
 from configmapsync.validation import validate
 from kube.errors import ApiError
 from webhook import admit
-from webhook.admit import Candidate
+from webhook.admit import AdmissionInput
 from webhook.authorization import Authorizer, Requester, shortened
+from webhook.cluster_state import ClusterState, RightsFilter
 from webhook.limits import ReviewSlots, TooManyReviewsError
 from webhook.review import MalformedReviewError, Review, UnreadableSpecError, allowed, denied, failure
 from webhook.settings import AuthorizationMode
-from webhook.world import Held, World
 
 log = structlog.stdlib.get_logger()
 
@@ -66,9 +66,9 @@ class Admission:
     """Mutates and validates."""
 
     def __init__(
-        self, world: World, authorizer: Authorizer, mode: AuthorizationMode, slots: ReviewSlots | None = None
+        self, world: ClusterState, authorizer: Authorizer, mode: AuthorizationMode, slots: ReviewSlots | None = None
     ) -> None:
-        self._world = world
+        self._state = world
         self._authorizer = authorizer
         self._mode = mode
         self._slots = slots or ReviewSlots()
@@ -91,34 +91,34 @@ class Admission:
                 asyncio.timeout(DECIDED_WITHIN_SECONDS),
                 self._slots.slot(user.username, review.spec_bytes) as questions,
             ):
-                return await self._judge(review, Requester(user, questions))
+                return await self._check(review, Requester(user, questions))
         except (ApiError, TimeoutError) as error:
             return _undecided(review, error)
         except TooManyReviewsError as error:
             return _throttled(review, error)
 
-    async def _judge(self, review: Review, requester: Requester) -> Answer:
+    async def _check(self, review: Review, requester: Requester) -> Answer:
         try:
-            candidate = self._candidate(review)
-            errors = validate(candidate.sync)
+            sync_input = self._sync_input(review)
+            errors = validate(sync_input.sync)
         except InvalidResource as invalid:
             return _refused(review, invalid.errors)
         except UnreadableSpecError as unreadable:
             return _refused(review, [unreadable.error])
         if errors:
             return _refused(review, errors)
-        denials = await self._denials(review, requester, candidate)
+        denials = await self._denials(review, requester, sync_input)
         if denials and self._mode is AuthorizationMode.ENFORCE:
             return _refused(review, denials)
         verified = self._mode is AuthorizationMode.ENFORCE
-        view = await self._world.view(candidate, self._held_by(requester), may_read_source=verified)
+        view = await self._state.view(sync_input, self._held_by(requester), may_read_source=verified)
         warnings = [str(denial) for denial in denials]
-        if errors := admit.judge(candidate, view):
+        if errors := admit.check(sync_input, view):
             return _refused(review, errors, warnings)
-        warnings += admit.warnings(candidate, view)
+        warnings += admit.warnings(sync_input, view)
         return Answer(allowed(review.request.uid, _bounded(warnings)), "allowed")
 
-    def _candidate(self, review: Review) -> Candidate:
+    def _sync_input(self, review: Review) -> AdmissionInput:
         """Read the object, and what it was.
 
         Raises:
@@ -129,19 +129,19 @@ class Admission:
             sync = with_defaults(parse(review.new.document() if review.new else {}))
         except ValueError as error:
             raise MalformedReviewError("the metadata of the object cannot be read") from error
-        selector = Selector.of(sync, self._world.protected)
-        return Candidate(sync, targets_of(sync, selector), _former(review))
+        selector = Selector.of(sync, self._state.protected)
+        return AdmissionInput(sync, targets_of(sync, selector), _previous(review))
 
-    async def _denials(self, review: Review, requester: Requester, candidate: Candidate) -> list[FieldError]:
+    async def _denials(self, review: Review, requester: Requester, sync_input: AdmissionInput) -> list[FieldError]:
         if self._mode is AuthorizationMode.OFF:
             return []
-        needs = rights_needed(candidate.sync, candidate.targets)
-        if (former := candidate.former or _former_places(review)) is not None:
-            needs += rights_to_drop(former, candidate.sync, self._world.protected)
-        denials = await self._authorizer.denials(requester, candidate.sync, needs)
+        needs = rights_needed(sync_input.sync, sync_input.targets)
+        if (previous := sync_input.previous or _former_places(review)) is not None:
+            needs += rights_to_drop(previous, sync_input.sync, self._state.protected)
+        denials = await self._authorizer.denials(requester, sync_input.sync, needs)
         return [forbidden(denial.path, denial.message) for denial in denials]
 
-    def _held_by(self, requester: Requester) -> Held:
+    def _held_by(self, requester: Requester) -> RightsFilter:
         """Return the question which of some rights the user has."""
 
         async def held(rights: Iterable[Right]) -> frozenset[Right]:
@@ -152,7 +152,7 @@ class Admission:
         return held
 
 
-def _former(review: Review) -> ConfigMapSync | None:
+def _previous(review: Review) -> ConfigMapSync | None:
     """What the object was; one that cannot be read any more excuses nothing."""
     if review.old is None:
         return None

@@ -1,6 +1,6 @@
 """The judgement: one review and one view of the world in, errors and warnings out. Pure.
 
-Which parts of a review count (`exempt`, `mutation`), and what is wrong or doubtful about a sync (`judge`, `warnings`). The order of the
+Which parts of a review count (`exempt`, `mutation`), and what is wrong or doubtful about a sync (`check`, `warnings`). The order of the
 judgement, and all waiting, is in `admission.py`. The rules themselves are `configmapsync`'s.
 """
 
@@ -8,28 +8,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from configmapsync.allocation import spelled_path
 from configmapsync.content import idle_keys
 from configmapsync.defaulting import default_document
+from configmapsync.destination_paths import Targets, idle_targets
 from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
+from configmapsync.graph.allocation import spelled_path
 from configmapsync.names import GROUP, PLURAL, SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.resource import ConfigMapSync, ConflictPolicy
 from configmapsync.selection import Namespace
-from configmapsync.targets import Targets, idle_targets
 from configmapsync.validation import doubtful_metadata
 from webhook.review import Document, Request, Review
 
-JUDGED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
+CHECKED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
 
 # More of one kind in one answer is no longer read, and the API server cuts warnings off.
-TOLD_AT_MOST = 8
+MOST_LISTED = 8
 
 
 Contest = tuple[NamespacedName, NamespacedName]  # a destination, and the other sync that writes it
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Snapshot:
     """What may be known of the world for one judgement.
 
     Attributes:
@@ -56,18 +56,18 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class AdmissionInput:
     """The sync that is judged, beside what it was.
 
     Attributes:
         sync: as it would be, with defaults.
         targets: where its destinations stand in the spec.
-        former: as it was, with defaults; None for a new one, and for one that cannot be read.
+        previous: as it was, with defaults; None for a new one, and for one that cannot be read.
     """
 
     sync: ConfigMapSync
     targets: Targets
-    former: ConfigMapSync | None
+    previous: ConfigMapSync | None
 
 
 def exempt(review: Review) -> str | None:
@@ -75,7 +75,7 @@ def exempt(review: Review) -> str | None:
     request = review.request
     if not _is_ours(request):
         return "another resource"
-    if request.operation not in JUDGED_OPERATIONS or request.sub_resource:
+    if request.operation not in CHECKED_OPERATIONS or request.sub_resource:
         return "another operation"
     if review.new and review.new.metadata.deletion_timestamp:
         return "being deleted"
@@ -98,26 +98,26 @@ def mutation(review: Review) -> list[Document]:
     ]
 
 
-def judge(candidate: Candidate, view: View) -> list[FieldError]:
+def check(sync_input: AdmissionInput, view: Snapshot) -> list[FieldError]:
     """Return everything that is wrong about a sync whose author may do all that it does."""
-    errors = [*_missing_namespaces(candidate, view), *_self_sync(candidate)]
-    if _edges(candidate.sync) != _edges(candidate.former):
+    errors = [*_missing_namespaces(sync_input, view), *_self_sync(sync_input)]
+    if _edges(sync_input.sync) != _edges(sync_input.previous):
         # An update that draws no new edge is not to blame for a loop or a contest that is there: its owner may still edit it.
-        errors += [*_loop(candidate, view), *_contests(candidate, view)]
+        errors += [*_loop(sync_input, view), *_contested_copies(sync_input, view)]
     return errors
 
 
-def warnings(candidate: Candidate, view: View) -> list[str]:
+def warnings(sync_input: AdmissionInput, view: Snapshot) -> list[str]:
     """Return what may be a mistake, and may be just what is wanted."""
     return [
-        *_suspended(candidate.sync),
-        *_missing_source(candidate.sync, view),
-        *_idle_keys(candidate.sync, view),
-        *islice(doubtful_metadata(candidate.sync), TOLD_AT_MOST),
-        *_idle_selection(candidate, view),
-        *_disabled(candidate, view),
-        *_contested_matches(candidate, view),
-        *_in_the_way(candidate.sync, view),
+        *_suspended(sync_input.sync),
+        *_missing_source(sync_input.sync, view),
+        *_idle_keys(sync_input.sync, view),
+        *islice(doubtful_metadata(sync_input.sync), MOST_LISTED),
+        *_idle_selection(sync_input, view),
+        *_disabled(sync_input, view),
+        *_contested_matches(sync_input, view),
+        *_in_the_way(sync_input.sync, view),
     ]
 
 
@@ -125,11 +125,11 @@ def _is_ours(request: Request) -> bool:
     return (request.resource.group, request.resource.resource) == (GROUP, PLURAL)
 
 
-def _missing_namespaces(candidate: Candidate, view: View) -> Iterator[FieldError]:
+def _missing_namespaces(sync_input: AdmissionInput, view: Snapshot) -> Iterator[FieldError]:
     """What was named before and has gone since does not stand in the way of an edit; what is named anew must be there."""
-    known = set(_named_namespaces(candidate.former)) if candidate.former else set()
-    named = [("spec.sourceNamespace", candidate.sync.source.namespace)]
-    named += [(path, namespace) for namespace, path in candidate.targets.named.items()]
+    known = set(_named_namespaces(sync_input.previous)) if sync_input.previous else set()
+    named = [("spec.sourceNamespace", sync_input.sync.source.namespace)]
+    named += [(path, namespace) for namespace, path in sync_input.targets.named.items()]
     for path, name in named:
         namespace = view.namespaces.get(name)
         if name in known:
@@ -147,25 +147,25 @@ def _named_namespaces(sync: ConfigMapSync) -> Iterator[str]:
         yield sync.spec.destination_namespace
 
 
-def _self_sync(candidate: Candidate) -> Iterator[FieldError]:
-    sync = candidate.sync
-    path = candidate.targets.named.get(sync.source.namespace)
+def _self_sync(sync_input: AdmissionInput) -> Iterator[FieldError]:
+    sync = sync_input.sync
+    path = sync_input.targets.named.get(sync.source.namespace)
     if path and sync.destination_name == sync.source.name:
         yield invalid(path, sync.source.namespace, f"{sync.source} is the source itself")
 
 
-def _loop(candidate: Candidate, view: View) -> Iterator[FieldError]:
+def _loop(sync_input: AdmissionInput, view: Snapshot) -> Iterator[FieldError]:
     if view.cycle:
-        namespace = _first_step(candidate.sync, view.cycle)
-        path = candidate.targets.path_to(namespace)
-        own = {candidate.sync.source, NamespacedName(namespace, candidate.sync.destination_name)}
+        namespace = _first_step(sync_input.sync, view.cycle)
+        path = sync_input.targets.path_to(namespace)
+        own = {sync_input.sync.source, NamespacedName(namespace, sync_input.sync.destination_name)}
         shown = [step in own or step in view.readable for step in view.cycle]
         yield invalid(path, namespace, f"would close a loop: {spelled_path(view.cycle, shown)}")
 
 
 def steps_to_ask(cycle: Sequence[NamespacedName] | None) -> Sequence[NamespacedName]:
     """Return the steps of a loop that are shown if the user may read them; the sync itself names the others."""
-    return cycle[2:-1][:TOLD_AT_MOST] if cycle else ()
+    return cycle[2:-1][:MOST_LISTED] if cycle else ()
 
 
 def _first_step(sync: ConfigMapSync, cycle: Sequence[NamespacedName]) -> str:
@@ -174,36 +174,36 @@ def _first_step(sync: ConfigMapSync, cycle: Sequence[NamespacedName]) -> str:
     return next((after.namespace for before, after in steps if before == sync.source), cycle[0].namespace)
 
 
-def _contests(candidate: Candidate, view: View) -> Iterator[FieldError]:
+def _contested_copies(sync_input: AdmissionInput, view: Snapshot) -> Iterator[FieldError]:
     """Refuse contested destinations that are named exactly."""
-    exact, _ = contests_by_form(candidate, view.contested)
-    for destination, other in exact[:TOLD_AT_MOST]:
-        path = candidate.targets.path_to(destination.namespace)
+    exact, _ = contests_by_form(sync_input, view.contested)
+    for destination, other in exact[:MOST_LISTED]:
+        path = sync_input.targets.path_to(destination.namespace)
         yield FieldError(path, ErrorKind.DUPLICATE, str(destination), f"is already written by {_writer(other, view)}")
 
 
-def _contested_matches(candidate: Candidate, view: View) -> Iterator[str]:
+def _contested_matches(sync_input: AdmissionInput, view: Snapshot) -> Iterator[str]:
     """Warn of contested destinations that only a glob or the selector reaches.
 
     If they were errors, any tenant could veto a sync for all namespaces by claiming its name in one namespace.
     """
-    if _edges(candidate.sync) == _edges(candidate.former):
+    if _edges(sync_input.sync) == _edges(sync_input.previous):
         return
-    _, matched = contests_by_form(candidate, view.contested)
-    for destination, other in matched[:TOLD_AT_MOST]:
-        path = candidate.targets.path_to(destination.namespace)
+    _, matched = contests_by_form(sync_input, view.contested)
+    for destination, other in matched[:MOST_LISTED]:
+        path = sync_input.targets.path_to(destination.namespace)
         yield f"{path}: ConfigMap {destination} is already written by {_writer(other, view)}; the older sync keeps it"
-    if (more := len(matched) - TOLD_AT_MOST) > 0:
+    if (more := len(matched) - MOST_LISTED) > 0:
         yield f"at least {more} more destinations are already written by other ConfigMapSyncs"
 
 
-def contests_by_form(candidate: Candidate, contested: Sequence[Contest]) -> tuple[list[Contest], list[Contest]]:
+def contests_by_form(sync_input: AdmissionInput, contested: Sequence[Contest]) -> tuple[list[Contest], list[Contest]]:
     """Split contested destinations into those that are named exactly and those that a glob or the selector reaches."""
-    exact = [contest for contest in contested if contest[0].namespace in candidate.targets.named]
-    return exact, [contest for contest in contested if contest[0].namespace not in candidate.targets.named]
+    exact = [contest for contest in contested if contest[0].namespace in sync_input.targets.named]
+    return exact, [contest for contest in contested if contest[0].namespace not in sync_input.targets.named]
 
 
-def _writer(other: NamespacedName, view: View) -> str:
+def _writer(other: NamespacedName, view: Snapshot) -> str:
     return f"ConfigMapSync {other}" if other in view.visible else "another ConfigMapSync"
 
 
@@ -227,32 +227,32 @@ def _suspended(sync: ConfigMapSync) -> Iterator[str]:
         yield "spec.suspend: nothing is copied while the sync is suspended"
 
 
-def _missing_source(sync: ConfigMapSync, view: View) -> Iterator[str]:
+def _missing_source(sync: ConfigMapSync, view: Snapshot) -> Iterator[str]:
     if view.source_missing:
         yield f"spec.configMapName: there is no ConfigMap {sync.source} yet; the copies are made when there is"
 
 
-def _idle_keys(sync: ConfigMapSync, view: View) -> Iterator[str]:
+def _idle_keys(sync: ConfigMapSync, view: Snapshot) -> Iterator[str]:
     """Name the first selections of keys that match nothing, for example because of a typo."""
     if view.source_keys is not None:
-        yield from idle_keys(sync.spec.keys, view.source_keys)[:TOLD_AT_MOST]
+        yield from idle_keys(sync.spec.keys, view.source_keys)[:MOST_LISTED]
 
 
-def _idle_selection(candidate: Candidate, view: View) -> Iterator[str]:
+def _idle_selection(sync_input: AdmissionInput, view: Snapshot) -> Iterator[str]:
     """Name the first globs and selectors that select nothing, mistyped or ahead of their time."""
-    idle = idle_targets(candidate.sync, view.namespaces, view.protected)
-    for path, value in islice(idle, TOLD_AT_MOST):
+    idle = idle_targets(sync_input.sync, view.namespaces, view.protected)
+    for path, value in islice(idle, MOST_LISTED):
         yield f"{path}: {value} matches no namespace now"
 
 
-def _disabled(candidate: Candidate, view: View) -> Iterator[str]:
-    for name, path in candidate.targets.named.items():
+def _disabled(sync_input: AdmissionInput, view: Snapshot) -> Iterator[str]:
+    for name, path in sync_input.targets.named.items():
         namespace = view.namespaces.get(name)
         if namespace and namespace.disabled:
             yield f'{path}: the namespace "{name}" is labelled {SYNC_DISABLED_LABEL}: {SYNC_DISABLED_VALUE} and gets nothing'
 
 
-def _in_the_way(sync: ConfigMapSync, view: View) -> Iterator[str]:
+def _in_the_way(sync: ConfigMapSync, view: Snapshot) -> Iterator[str]:
     if sync.spec.conflict_policy is ConflictPolicy.FAIL:
         for destination in view.in_the_way:
             yield f"ConfigMap {destination} exists and is managed by no sync; it is left alone (conflictPolicy: Fail)"

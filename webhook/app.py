@@ -25,11 +25,11 @@ from webhook.admission import Admission
 from webhook.authorization import Authorizer
 from webhook.certwatcher import CertWatcher, ServedPair
 from webhook.clients import ClientNames
+from webhook.cluster_state import ClusterState
 from webhook.metrics import Metrics
 from webhook.paths import ServedPaths
 from webhook.server import Decisions, WebhookServer
 from webhook.settings import AuthorizationMode, Settings
-from webhook.world import World
 
 log = structlog.stdlib.get_logger()
 
@@ -55,9 +55,9 @@ class Webhook:
         )
         self._paths = ServedPaths(settings.certificate_dir, self._loop.time)
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
-        self._world = World(connection, settings.protected(), rng)
+        self._state = ClusterState(connection, settings.protected(), rng)
         authorizer = Authorizer(connection, self._loop.time, self._metrics.access_review_answered)
-        admission = Admission(self._world, authorizer, settings.authorization)
+        admission = Admission(self._state, authorizer, settings.authorization)
         self._server = WebhookServer(
             Address.parse(settings.listen),
             self._watcher,
@@ -66,7 +66,7 @@ class Webhook:
             self._metrics,
             client_names=ClientNames(frozenset(settings.client_name)),
         )
-        observe_watches(registry, self._world.informers, self._loop.time)
+        observe_watches(registry, self._state.informers, self._loop.time)
         self._add_checks()
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -82,7 +82,7 @@ class Webhook:
 
     async def _serve_beside(self, stop: asyncio.Event) -> int:
         """Serve while the caches and the certificate are kept fresh; those end only by a fault, and then the process does."""
-        keeping = [informer.run() for informer in self._world.informers.values()]
+        keeping = [informer.run() for informer in self._state.informers.values()]
         own = (self._watcher.run(), self._paths.run(), self._loop_lag.run())
         keepers = [asyncio.ensure_future(keeper) for keeper in (*keeping, *own)]
         serving = asyncio.ensure_future(self._serve(stop))
@@ -110,7 +110,7 @@ class Webhook:
         log.info("stopped")
 
     async def _prepared(self) -> None:
-        for informer in self._world.informers.values():
+        for informer in self._state.informers.values():
             await informer.synced.wait()
         await self._watcher.wait_for_first()
         gc.collect()
@@ -121,7 +121,7 @@ class Webhook:
         self._health.ready_when("listener", lambda: None if self._listening else "not listening yet")
         self._health.ready_when("certificate", lambda: self._watcher.problem(_utc_now()))
         self._health.ready_when("paths", self._paths.problem)
-        for name, informer in self._world.informers.items():
+        for name, informer in self._state.informers.items():
             self._health.ready_when(name, partial(_unsynced, informer))
             self._health.alive_when(name, partial(self._deaf, informer))
 

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from configmapsync.names import NamespacedName
-from configmapsync.resource import ConfigMapSync
-from configmapsync.rights import (
+from configmapsync.permissions import (
     Denial,
     Need,
     Right,
@@ -18,6 +17,7 @@ from configmapsync.rights import (
     of_service_account,
     rights_to_act_as,
 )
+from configmapsync.resource import ConfigMapSync
 from kube.access import ENOUGH_REFUSALS, AccessReviews
 from kube.connection import Connection
 from kube.service_accounts import ServiceAccounts

@@ -90,7 +90,7 @@ class Metrics:
         """Count a request that was answered."""
         self._requests.labels(webhook, str(code)).inc()
 
-    def judged(self, webhook: str, operation: str, outcome: str) -> None:
+    def checked(self, webhook: str, operation: str, outcome: str) -> None:
         """Count a review that got its answer."""
         self._reviews.labels(webhook, operation, outcome).inc()
 

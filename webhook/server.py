@@ -92,7 +92,7 @@ class WebhookServer:
         self._client_names = client_names or ClientNames()
         self._connections = connections
         self._listener: Listener | None = None
-        self._held = 0  # bytes of bodies
+        self._backoff_entries = 0  # bytes of bodies
         self._draining = False
         for path in PATHS:
             metrics.serves(path)
@@ -131,7 +131,7 @@ class WebhookServer:
 
     def held_bytes(self) -> int:
         """Return how many bytes of bodies are held."""
-        return self._held
+        return self._backoff_entries
 
     async def _expected(self, request: web.Request) -> None:
         """Ask for a body that a client announced only where it will be read."""
@@ -157,10 +157,10 @@ class WebhookServer:
             await self._read(request, body)
             review = parse(body)
         finally:
-            self._held -= len(body)
+            self._backoff_entries -= len(body)
         with structlog.contextvars.bound_contextvars(review=review.request.uid):
             answer = await self._decide[webhook](review)
-        self._metrics.judged(webhook, review.request.operation, answer.outcome)
+        self._metrics.checked(webhook, review.request.operation, answer.outcome)
         return web.Response(body=answer.body, content_type="application/json")
 
     async def _read(self, request: web.Request, body: bytearray) -> None:
@@ -173,10 +173,10 @@ class WebhookServer:
             async with asyncio.timeout(self._body_within_seconds):
                 while part := await request.content.readany():
                     body += part
-                    self._held += len(part)
+                    self._backoff_entries += len(part)
                     if len(body) > LARGEST_BODY:
                         raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, len(body))
-                    if len(body) > SMALL_BODY and self._held > LARGEST_BODIES:
+                    if len(body) > SMALL_BODY and self._backoff_entries > LARGEST_BODIES:
                         raise web.HTTPServiceUnavailable
         except TimeoutError as error:
             raise web.HTTPRequestTimeout from error

@@ -8,7 +8,7 @@ from certs.directory import DirectoryStore
 from certs.material import Material, NotOursError, OutdatedError, Stored
 
 FIRST = Material(authorities=b"ca", authority_key=b"ca key", certificate=b"certificate", key=b"key")
-NOTHING = Stored(Material())
+NO_CONTENT = Stored(Material())
 SECOND = replace(FIRST, certificate=b"newer certificate", key=b"newer key")
 
 
@@ -20,14 +20,14 @@ async def test_what_was_saved_is_loaded(tmp_path: Path):
 
 
 async def test_files_are_readable_by_their_owner_alone(tmp_path: Path):
-    await DirectoryStore(tmp_path).save_serving(FIRST, NOTHING)
+    await DirectoryStore(tmp_path).save_serving(FIRST, NO_CONTENT)
     names = ("ca.crt", "ca.key", "tls.crt", "tls.key")
     assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names} == {0o600}
 
 
 async def test_all_files_change_in_one_step_through_one_link(tmp_path: Path):
     store = DirectoryStore(tmp_path)
-    first = await store.save_serving(FIRST, NOTHING)
+    first = await store.save_serving(FIRST, NO_CONTENT)
     generation = tmp_path / "..data"
     before = generation.readlink()
     await store.save_authority(SECOND, first)
@@ -38,14 +38,14 @@ async def test_all_files_change_in_one_step_through_one_link(tmp_path: Path):
 
 async def test_nothing_is_left_behind_by_a_replacement(tmp_path: Path):
     store = DirectoryStore(tmp_path)
-    await store.save_serving(SECOND, await store.save_serving(FIRST, NOTHING))
+    await store.save_serving(SECOND, await store.save_serving(FIRST, NO_CONTENT))
     assert _generations(tmp_path) == {(tmp_path / "..data").readlink().name}
 
 
 async def test_an_entry_that_is_gone_leaves_no_link_behind(tmp_path: Path):
     store = DirectoryStore(tmp_path)
     with_both = replace(FIRST, path_token=b"new", previous_path_token=b"old", revoked=b"revoked")
-    stored = await store.save_serving(with_both, NOTHING)
+    stored = await store.save_serving(with_both, NO_CONTENT)
     assert (await store.load()).material == with_both
     await store.save_serving(replace(with_both, previous_path_token=None), stored)
     assert (tmp_path / "path-token").read_bytes() == b"new"
@@ -54,9 +54,9 @@ async def test_an_entry_that_is_gone_leaves_no_link_behind(tmp_path: Path):
 
 async def test_a_run_that_lost_the_race_is_told(tmp_path: Path):
     store = DirectoryStore(tmp_path)
-    await store.save_serving(FIRST, NOTHING)
+    await store.save_serving(FIRST, NO_CONTENT)
     with pytest.raises(OutdatedError):
-        await store.save_authority(SECOND, NOTHING)
+        await store.save_authority(SECOND, NO_CONTENT)
     assert (await store.load()).material == FIRST
 
 

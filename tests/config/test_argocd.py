@@ -52,7 +52,7 @@ def health() -> Check:
 
 def written(*outcomes: Outcome, verdict: Outcome | None = None) -> dict[str, Any]:
     """The status as the reconciler writes it and the API server stores it."""
-    report = Report(generation=4, former=None, source=source(), digest="sha256:1", outcomes=outcomes, verdict=verdict)
+    report = Report(generation=4, previous=None, source=source(), digest="sha256:1", outcomes=outcomes, verdict=verdict)
     return status(report, NOW).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

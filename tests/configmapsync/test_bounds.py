@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from configmapsync.content import template
 from configmapsync.defaulting import with_defaults
+from configmapsync.destination_paths import idle_targets, targets_of
 from configmapsync.fielderrors import MOST_ERRORS, FieldError, invalid, limited, to_status
 from configmapsync.resource import InvalidResource, parse, read_status
 from configmapsync.selection import Namespace, Selector, select
-from configmapsync.targets import idle_targets, targets_of
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document, source, sync
 

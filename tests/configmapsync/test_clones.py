@@ -11,7 +11,7 @@ import pytest
 from configmapsync.content import CopyRecord
 from configmapsync.names import DESTINATION, SYNC_UID_LABEL, SYNCED_BY
 from configmapsync.names import NamespacedName as Name
-from configmapsync.planning import Verb, abandon, plan
+from configmapsync.planning import Verb, plan, plan_orphans
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from tests.configmapsync.objects import source, sync
@@ -49,7 +49,7 @@ def test_a_clone_outlives_the_sync() -> None:
 
 
 def test_a_clone_is_nothing_to_go_on_without_its_sync_either() -> None:
-    assert abandon([clone()], NAMESPACES, "its sync is gone") == ()
+    assert plan_orphans([clone()], NAMESPACES, "its sync is gone") == ()
 
 
 def test_a_clone_where_a_copy_becomes_wanted_is_foreign_and_the_message_says_what_it_is() -> None:
@@ -76,7 +76,7 @@ def test_a_clone_of_another_syncs_copy_is_foreign_whether_that_sync_lives_or_not
     theirs = replace(theirs, labels={**theirs.labels, SYNC_UID_LABEL: "uid-of-another"})
     theirs = replace(theirs, annotations={**theirs.annotations, SYNCED_BY: "home/another", DESTINATION: "far/config"})
 
-    made = plan(observed(sync(), theirs, living=living, yields=lambda _copy: True))
+    made = plan(observed(sync(), theirs, living=living, must_release=lambda _copy: True))
 
     assert made.empty
     assert reasons(made) == [Reason.DESTINATION_CONFLICT]
@@ -106,7 +106,7 @@ def test_what_does_not_name_its_place_is_released_and_never_deleted() -> None:
 
     assert (Verb.RELEASE, Name("there", "config")) in verbs(plan(observed(moved, unmarked)))
     assert verbs(plan(observed(deleted(sync()), unmarked))) == [(Verb.RELEASE, Name("there", "config"))]
-    assert [write.verb for write in abandon([unmarked], NAMESPACES, "its sync is gone")] == [Verb.RELEASE]
+    assert [write.verb for write in plan_orphans([unmarked], NAMESPACES, "its sync is gone")] == [Verb.RELEASE]
 
 
 def test_an_immutable_foreign_configmap_is_not_adopted_where_that_would_need_a_delete() -> None:
@@ -132,10 +132,10 @@ def test_an_adopted_copy_that_became_immutable_is_never_deleted_to_be_made_again
 
 
 def test_a_copy_under_its_former_name_stays_while_its_successor_cannot_be_made() -> None:
-    former, renamed = copy_of(sync()), sync(destinationConfigMapName="renamed")
+    previous, renamed = copy_of(sync()), sync(destinationConfigMapName="renamed")
     stranger = replace(copy_of(renamed), labels={}, annotations={})
 
-    made = plan(observed(renamed, former, stranger))
+    made = plan(observed(renamed, previous, stranger))
 
     assert made.empty
     assert made.staged

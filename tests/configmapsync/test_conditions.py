@@ -19,8 +19,10 @@ LATER = NOW + timedelta(hours=1)
 FINE = tuple(Outcome(f"ns-{number}", Reason.SYNCED) for number in range(3))
 
 
-def report(*outcomes: Outcome, former: ConfigMapSyncStatus | None = None, **more: object) -> Report:
-    return Report(generation=4, former=former, outcomes=outcomes, **({"source": source(), "digest": "sha256:1"} | more))  # type: ignore[arg-type]
+def report(*outcomes: Outcome, previous: ConfigMapSyncStatus | None = None, **more: object) -> Report:
+    return Report(
+        generation=4, previous=previous, outcomes=outcomes, **({"source": source(), "digest": "sha256:1"} | more)
+    )  # type: ignore[arg-type]
 
 
 def summary(made: ConfigMapSyncStatus) -> dict[str, tuple[str, str]]:
@@ -91,9 +93,9 @@ def test_a_leftover_is_a_failure_but_no_destination() -> None:
     [(Reason.SUSPENDED, True), (Reason.SOURCE_NOT_FOUND, False), (Reason.INVALID_SPEC, True)],
 )
 def test_a_verdict_keeps_what_was_counted_before(reason: Reason, keeps_source: bool) -> None:
-    former = status(report(*FINE, wrote=True), NOW)
+    previous = status(report(*FINE, wrote=True), NOW)
 
-    made = status(report(former=former, verdict=Outcome("", reason, "so it is"), source=None, digest=None), LATER)
+    made = status(report(previous=previous, verdict=Outcome("", reason, "so it is"), source=None, digest=None), LATER)
 
     assert made.summary == "3/3"
     assert made.last_sync_time == NOW
@@ -105,13 +107,13 @@ def test_a_world_that_stands_still_gives_the_same_status_again() -> None:
     for outcomes in (FINE, (*FINE, Outcome("bad", Reason.WRITE_FAILED, "no")), ()):
         once = status(report(*outcomes), NOW)
 
-        assert status(report(*outcomes, former=once), LATER) == once
+        assert status(report(*outcomes, previous=once), LATER) == once
 
 
 def test_a_transition_gets_a_new_time_and_a_new_reason_alone_does_not() -> None:
     once = status(report(*FINE), NOW)
-    broken = status(report(Outcome("bad", Reason.WRITE_FAILED, "no"), former=once), LATER)
-    otherwise = status(report(Outcome("bad", Reason.TOO_LARGE, "big"), former=broken), LATER + timedelta(hours=1))
+    broken = status(report(Outcome("bad", Reason.WRITE_FAILED, "no"), previous=once), LATER)
+    otherwise = status(report(Outcome("bad", Reason.TOO_LARGE, "big"), previous=broken), LATER + timedelta(hours=1))
 
     assert [condition.last_transition_time for condition in broken.conditions] == [LATER, LATER, NOW]
     assert otherwise.conditions[0].last_transition_time == LATER
@@ -160,7 +162,7 @@ def test_kstatus_waits_before_the_reconciler_has_looked() -> None:
 
     assert created is not None
     assert kstatus(created, 1) == "InProgress"
-    assert kstatus(status(report(*FINE, former=created), NOW), 4) == "Current"
+    assert kstatus(status(report(*FINE, previous=created), NOW), 4) == "Current"
 
 
 outcomes = st.lists(st.builds(Outcome, st.sampled_from("abc"), st.sampled_from(Reason), st.just("why")), max_size=30)
@@ -174,18 +176,18 @@ rounds = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(rounds, st.none() | st.integers(0, 3))
 def test_counts_summary_and_failures_never_contradict_each_other(rounds: list[Any], failed_before: int | None) -> None:
-    former = None
+    previous = None
     if failed_before is not None:  # as an older version wrote it beside a verdict
-        former = ConfigMapSyncStatus(destinations=DestinationCounts(desired=3, failed=failed_before), summary="0/3")
+        previous = ConfigMapSyncStatus(destinations=DestinationCounts(desired=3, failed=failed_before), summary="0/3")
     for written, leftovers, verdict in rounds:
-        former = status(report(*written, leftovers=tuple(leftovers), verdict=verdict, former=former), NOW)
+        previous = status(report(*written, leftovers=tuple(leftovers), verdict=verdict, previous=previous), NOW)
 
-        counts = former.destinations
-        assert len(former.failures) == (min(counts.failed, MOST_FAILURES) if counts else 0)
-        assert former.summary == (f"{counts.synced}/{counts.desired}" if counts else None)
+        counts = previous.destinations
+        assert len(previous.failures) == (min(counts.failed, MOST_FAILURES) if counts else 0)
+        assert previous.summary == (f"{counts.synced}/{counts.desired}" if counts else None)
         if verdict is None:
             assert counts is not None
-            assert (counts.desired, counts.failed == 0) == (len(written), not former.failures)
+            assert (counts.desired, counts.failed == 0) == (len(written), not previous.failures)
 
 
 def test_long_messages_are_cut() -> None:

@@ -40,9 +40,9 @@ contents = st.builds(Content, data=texts, binary_data=texts, immutable=st.boolea
 
 @settings(max_examples=200, deadline=None)
 @given(contents, st.randoms(use_true_random=False))
-def test_the_digest_does_not_depend_on_the_order_of_keys(content: Content, chance: object) -> None:
+def test_the_digest_does_not_depend_on_the_order_of_keys(content: Content, rng: object) -> None:
     keys = list(content.data)
-    chance.shuffle(keys)  # type: ignore[attr-defined]
+    rng.shuffle(keys)  # type: ignore[attr-defined]
     turned = Content(
         {key: content.data[key] for key in keys}, dict(reversed(list(content.binary_data.items()))), content.immutable
     )

@@ -19,7 +19,7 @@ from configmapsync.names import (
     SYNCED_BY,
 )
 from configmapsync.names import NamespacedName as Name
-from configmapsync.planning import Observed, Outcome, Plan, Refusal, Verb, abandon, plan
+from configmapsync.planning import Observed, Outcome, Plan, Refusal, Verb, plan, plan_orphans
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
@@ -49,7 +49,7 @@ def observed(
         copy_at=marked.get,
         namespaces=more.pop("namespaces", NAMESPACES),
         is_living={asked.metadata.uid, *living}.__contains__,
-        foreign_at=foreign.get,
+        blocker_at=foreign.get,
         **more,
     )
 
@@ -148,7 +148,7 @@ def test_a_copy_that_names_no_owner_is_still_another_syncs() -> None:
 
 
 def test_the_copy_of_a_sync_that_has_to_yield_is_taken_over() -> None:
-    made = plan(observed(sync(), theirs(), yields=lambda _copy: True))
+    made = plan(observed(sync(), theirs(), must_release=lambda _copy: True))
 
     assert [(write.verb, write.why) for write in made.writes] == [
         (Verb.UPDATE, "it is taken over from ConfigMapSync home/another")
@@ -159,8 +159,8 @@ def test_the_immutable_copy_of_a_sync_that_has_to_yield_is_made_again_and_an_ado
     fixed = replace(theirs(), immutable=True)
     adopted = replace(fixed, annotations={**fixed.annotations, ADOPTED: "true"})
 
-    assert verbs(plan(observed(sync(), fixed, yields=lambda _copy: True))) == [(Verb.RECREATE, PLACE)]
-    assert reasons(plan(observed(sync(), adopted, yields=lambda _copy: True))) == [Reason.DESTINATION_CONFLICT]
+    assert verbs(plan(observed(sync(), fixed, must_release=lambda _copy: True))) == [(Verb.RECREATE, PLACE)]
+    assert reasons(plan(observed(sync(), adopted, must_release=lambda _copy: True))) == [Reason.DESTINATION_CONFLICT]
 
 
 def test_a_copy_of_this_sync_before_it_was_made_again_is_taken_back() -> None:
@@ -177,10 +177,10 @@ def test_a_destination_that_another_rule_forbids_gets_nothing() -> None:
 
 
 def test_a_renamed_copy_goes_only_after_its_successor_stands() -> None:
-    former, renamed = copy_of(sync()), sync(destinationConfigMapName="renamed")
+    previous, renamed = copy_of(sync()), sync(destinationConfigMapName="renamed")
 
-    first = plan(observed(renamed, former))
-    second = plan(observed(renamed, former, copy_of(renamed)))
+    first = plan(observed(renamed, previous))
+    second = plan(observed(renamed, previous, copy_of(renamed)))
 
     assert verbs(first) == [(Verb.CREATE, Name("there", "renamed"))]
     assert first.staged
@@ -195,10 +195,10 @@ def test_a_renamed_copy_goes_only_after_its_successor_stands() -> None:
 def test_a_copy_whose_namespace_is_no_longer_selected_goes_as_the_policy_says(
     policy: str, marks: dict[str, str], verb: Verb
 ) -> None:
-    former = copy_of(sync())
+    previous = copy_of(sync())
     moved = sync(destinationNamespace="elsewhere", deletionPolicy=policy)
 
-    made = plan(observed(moved, replace(former, annotations={**former.annotations, **marks})))
+    made = plan(observed(moved, replace(previous, annotations={**previous.annotations, **marks})))
 
     assert verbs(made) == [(Verb.CREATE, Name("elsewhere", "config")), (verb, PLACE)]
 
@@ -253,7 +253,7 @@ def test_a_namespace_on_its_way_out_takes_its_copy_along_without_us() -> None:
 def test_an_abandoned_copy_goes_the_way_its_own_mark_tells(mark: str | None, verb: Verb) -> None:
     copy = record({}, {DESTINATION: "there/config"} | ({DELETION_POLICY: mark} if mark else {}))
 
-    assert [write.verb for write in abandon([copy], NAMESPACES, "its sync is gone")] == [verb]
+    assert [write.verb for write in plan_orphans([copy], NAMESPACES, "its sync is gone")] == [verb]
 
 
 def released_copy(asked: ConfigMapSync, **more: Any) -> CopyRecord:

@@ -29,7 +29,7 @@ outcomes = st.lists(
 reports = st.builds(
     Report,
     generation=st.none() | st.just(3),
-    former=st.none(),
+    previous=st.none(),
     source=st.none() | st.just(source({"k": "v"})),
     digest=st.none() | st.just("sha256:1"),
     outcomes=outcomes,
@@ -45,17 +45,17 @@ def test_a_status_read_back_from_the_api_server_is_not_written_again(report: Rep
     once = status(report, NOW)
     stored = read_status(json.loads(json.dumps(once.model_dump(mode="json", by_alias=True, exclude_none=True))))
 
-    assert status(replace(report, former=stored, wrote=False), LATER) == once
+    assert status(replace(report, previous=stored, wrote=False), LATER) == once
 
 
 @settings(max_examples=120, deadline=None)
 @given(reports, st.integers(0, 1000))
 def test_the_order_in_which_destinations_were_served_does_not_show(report: Report, seed: int) -> None:
-    chance = Random(seed)  # noqa: S311 - nothing secret hangs on it
+    rng = Random(seed)  # noqa: S311 - nothing secret hangs on it
     shuffled = replace(
         report,
-        outcomes=tuple(chance.sample(report.outcomes, len(report.outcomes))),
-        leftovers=tuple(chance.sample(report.leftovers, len(report.leftovers))),
+        outcomes=tuple(rng.sample(report.outcomes, len(report.outcomes))),
+        leftovers=tuple(rng.sample(report.leftovers, len(report.leftovers))),
     )
 
     assert status(shuffled, NOW) == status(report, NOW)
@@ -65,12 +65,12 @@ def test_the_order_in_which_destinations_were_served_does_not_show(report: Repor
 @given(reports)
 def test_a_status_is_bounded_and_says_one_thing_in_the_terms_of_kstatus(report: Report) -> None:
     made = status(report, NOW)
-    says = {condition.type: condition.status for condition in made.conditions}
+    content_hash = {condition.type: condition.status for condition in made.conditions}
 
     assert len(made.failures) <= MOST_FAILURES
     assert max(len(text) for text in _messages(made.conditions, made.failures)) <= 1024
-    assert set(says) == {"Ready", "Reconciling", "Stalled"}
-    assert list(says.values()).count("True") <= 1
+    assert set(content_hash) == {"Ready", "Reconciling", "Stalled"}
+    assert list(content_hash.values()).count("True") <= 1
 
 
 def _messages(*parts: tuple[object, ...]) -> list[str]:

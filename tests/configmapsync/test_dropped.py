@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.dropped import ANY_NAMESPACE, dropped_places
+from configmapsync.dropped_destinations import ANY_NAMESPACE, dropped_places
+from configmapsync.permissions import Right, rights_to_drop
 from configmapsync.resource import ConfigMapSync
-from configmapsync.rights import Right, rights_to_drop
 from configmapsync.selection import Namespace, Selector
 from tests.configmapsync import objects
 
@@ -146,10 +146,10 @@ def test_what_an_edit_drops(before: dict[str, Any], after: dict[str, Any], place
 
 @pytest.mark.parametrize(("policy", "verb"), [("Delete", "delete"), ("Orphan", "update")])
 def test_the_right_that_dropping_needs_is_the_one_that_the_new_policy_uses(policy: str, verb: str) -> None:
-    former = sync(destinationNamespaces=["prod", "web"], destinationConfigMapName="old")
+    previous = sync(destinationNamespaces=["prod", "web"], destinationConfigMapName="old")
     new = sync(destinationNamespaces=["web"], destinationConfigMapName="old", deletionPolicy=policy)
 
-    [need] = rights_to_drop(former, new, PROTECTED)
+    [need] = rights_to_drop(previous, new, PROTECTED)
 
     assert need.rights == (Right(verb, "prod", "old"),)
 
@@ -178,8 +178,8 @@ def test_no_copy_goes_without_a_right(
     before: dict[str, Any], after: dict[str, Any], namespace: str, labels: dict[str, str]
 ) -> None:
     """Whatever is selected before an edit and not after it is among the dropped places, whatever its labels are."""
-    former, new, place = sync(**before), sync(**after), Namespace(namespace, labels)
-    was = Selector.of(former, PROTECTED).matches(place)
-    stays = Selector.of(new, PROTECTED).matches(place) and former.destination_name == new.destination_name
+    previous, new, place = sync(**before), sync(**after), Namespace(namespace, labels)
+    was = Selector.of(previous, PROTECTED).matches(place)
+    stays = Selector.of(new, PROTECTED).matches(place) and previous.destination_name == new.destination_name
     if was and not stays:
         assert {namespace, ANY_NAMESPACE} & {where for _, where in dropped(before, after)}

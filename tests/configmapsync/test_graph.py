@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.allocation import Node
 from configmapsync.defaulting import with_defaults
-from configmapsync.grants import Grants
-from configmapsync.graph import MAX_LOOKS
+from configmapsync.graph.allocation import Node
+from configmapsync.graph.decisions import Grants
+from configmapsync.graph.index import MAX_LOOKS
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Refusal
 from configmapsync.reasons import Reason
@@ -380,20 +380,20 @@ def claimed_by_several(known: Known, syncs: list[ConfigMapSync]) -> dict[Namespa
 
 
 def test_an_update_is_judged_as_if_its_former_self_had_never_kept_anybody_out() -> None:
-    former = sync("edited", "b/cfg", "a", minutes=0)
+    previous = sync("edited", "b/cfg", "a", minutes=0)
     kept_out = sync("kept-out", "a/cfg", "b", minutes=1)
     edited = sync("edited", "c/cfg", "b", minutes=0)
 
-    assert list(graph(former, kept_out).contested(edited)) == [(NamespacedName("b", "cfg"), kept_out.key)]
+    assert list(graph(previous, kept_out).contested(edited)) == [(NamespacedName("b", "cfg"), kept_out.key)]
 
 
 def test_an_update_is_judged_as_if_its_former_self_had_never_let_anybody_in() -> None:
-    former = sync("edited", "c/cfg", "b", minutes=0)
+    previous = sync("edited", "c/cfg", "b", minutes=0)
     kept_out = sync("kept-out", "a/cfg", "b", minutes=1)
     let_in = sync("let-in", "b/cfg", "a", minutes=2)
     edited = sync("edited", "c/cfg", "a", minutes=0)
 
-    assert list(graph(former, kept_out, let_in).contested(edited)) == []
+    assert list(graph(previous, kept_out, let_in).contested(edited)) == []
 
 
 @settings(max_examples=150, deadline=None)
@@ -404,8 +404,8 @@ def test_an_update_is_contested_by_what_would_be_without_its_former_self(
     syncs, candidate, namespaces = world
     without = graph(*syncs, namespaces=tuple(namespaces.values()))
 
-    for former in (candidate, sync("candidate", "a/cfg", "*", minutes=0)):
-        known = graph(*syncs, former, namespaces=tuple(namespaces.values()))
+    for previous in (candidate, sync("candidate", "a/cfg", "*", minutes=0)):
+        known = graph(*syncs, previous, namespaces=tuple(namespaces.values()))
         assert list(known.contested(candidate)) == list(without.contested(candidate))
 
 
@@ -456,7 +456,7 @@ def test_changes_between_any_two_steps_lead_to_the_same_decisions(
     known = graph(*living.values(), namespaces=tuple(spaces.values()))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("configmapsync.grants.STEPS_AT_ONCE", 1)
+        patch.setattr("configmapsync.graph.decisions.STEPS_AT_ONCE", 1)
         changes = data.draw(st.lists(st.tuples(st.integers(0, 6), st.sampled_from((*SPACES, *everyone))), max_size=12))
         deciding = known.decide()
         for steps, changed in changes:

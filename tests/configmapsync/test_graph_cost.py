@@ -1,7 +1,7 @@
 """The cost of deciding claims for the largest shapes that tenants can draw, counted in steps and looks, not in seconds."""
 
-from configmapsync.grants import STEPS_AT_ONCE
-from configmapsync.graph import MAX_LOOKS
+from configmapsync.graph.decisions import STEPS_AT_ONCE
+from configmapsync.graph.index import MAX_LOOKS
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync

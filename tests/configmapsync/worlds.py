@@ -55,7 +55,7 @@ class World:
             copy_at=marked.get,
             namespaces=self.namespaces,
             is_living=self.living.__contains__,
-            foreign_at=lambda key: None if key in marked else self.configmaps.get(key),
+            blocker_at=lambda key: None if key in marked else self.configmaps.get(key),
             protected=PROTECTED,
         )
 

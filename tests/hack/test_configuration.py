@@ -7,7 +7,7 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from certs.settings import Settings as CertsSettings
-from reconciler.preview.settings import PlanSettings
+from dryrun.settings import PlanSettings
 from reconciler.settings import ReconcilerSettings
 from runtime.settings import load
 from webhook.settings import Settings as WebhookSettings

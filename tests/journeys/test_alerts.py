@@ -96,10 +96,10 @@ def hour(first: dict[str, Scrape], second: dict[str, Scrape]) -> dict[str, str]:
     for pod, scraped in second.items():
         target = {"job": f"configmapsync-{pod.split('-')[0]}", "namespace": "system", "pod": pod}
         series[named("up", target)] = f"1x{MINUTES}"
-        former = {named(sample.name, sample.labels): sample.value for sample in first[pod].samples()}
+        previous = {named(sample.name, sample.labels): sample.value for sample in first[pod].samples()}
         for family in scraped.families.values():
             for sample in family.samples:
-                grown = sample.value - former.get(named(sample.name, sample.labels), 0)
+                grown = sample.value - previous.get(named(sample.name, sample.labels), 0)
                 step = grown if family.type in {"counter", "histogram"} else 0
                 series[named(sample.name, {**sample.labels, **target})] = f"{sample.value}+{step}x{MINUTES}"
     return series

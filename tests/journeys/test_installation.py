@@ -271,7 +271,7 @@ def test_a_token_that_is_good_no_more_is_replaced_by_that_of_the_kubelet(
     stage.sync(home, destinationNamespace=there)
     account = f"/api/v1/namespaces/{installation.names.namespace}/serviceaccounts/configmapsync-reconciler"
     again = {**stage.cluster.get(account), "metadata": {"name": "configmapsync-reconciler"}}
-    former = installation.leader().account.token()
+    previous = installation.leader().account.token()
 
     stage.cluster.delete(account)
     stage.cluster.create(account.rpartition("/")[0], again)
@@ -279,7 +279,7 @@ def test_a_token_that_is_good_no_more_is_replaced_by_that_of_the_kubelet(
         pod.account.renew()
 
     server = Web(stage.cluster.url, stage.cluster.authority_file)
-    wait_until(lambda: server.request("GET", "/api/v1/configmaps", token=former).status == 401, within=30)
+    wait_until(lambda: server.request("GET", "/api/v1/configmaps", token=previous).status == 401, within=30)
     stage.copy_becomes(stage.edit(home, "config", data={"key": "after"}), there)
     assert installation.lease()["spec"]["leaseTransitions"] == 0
 

@@ -28,9 +28,9 @@ def test_a_copy_under_a_new_name_stands_before_the_former_goes(stage: Stage, rec
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(content, there)
 
-    for former, name in (("config", "renamed"), ("renamed", "again"), ("again", "config")):
+    for previous, name in (("config", "renamed"), ("renamed", "again"), ("again", "config")):
         stage.edit_sync(sync, destinationConfigMapName=name)
-        stage.copy_goes(there, former)
+        stage.copy_goes(there, previous)
         assert content_of(stage.find(there, name) or {}) == content
 
 

@@ -79,8 +79,8 @@ def test_copies_are_counted_by_state_and_failures_by_reason(stage: Stage, told: 
     after = told()
 
     def grown(name: str, label: str) -> dict[str, float]:
-        former, now = before.by(label, name), after.by(label, name)
-        return {word: now[word] - former.get(word, 0) for word in now if now[word] != former.get(word, 0)}
+        previous, now = before.by(label, name), after.by(label, name)
+        return {word: now[word] - previous.get(word, 0) for word in now if now[word] != previous.get(word, 0)}
 
     assert grown("configmapsync_copies", "state") == {"synced": 1, "failed": 1}
     assert grown("configmapsync_failures", "reason") == {"DestinationConflict": 1, "SourceNotFound": 1}

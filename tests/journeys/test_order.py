@@ -78,12 +78,12 @@ def test_a_reconciler_killed_at_any_moment_and_started_again(
     destinations = [stage.namespace() for _ in range(5)]
     stage.source(home, data={"round": "0"})
     sync = stage.sync(home, destinationNamespaces=destinations)
-    chance = random.Random(stage.tag)  # noqa: S311 - named in the failure by the names of the namespaces
+    rng = random.Random(stage.tag)  # noqa: S311 - named in the failure by the names of the namespaces
 
     for number in range(1, 4):
         process = start_reconciler()
         content = stage.edit(home, "config", data={"round": str(number)})
-        wait_until(_at_a_random_moment(chance), every=0.002)
+        wait_until(_at_a_random_moment(rng), every=0.002)
         process.kill()
     start_reconciler()
 
@@ -126,7 +126,7 @@ def test_a_frozen_reconciler_that_wakes_up_late_catches_up(stage: Stage, reconci
     stage.copy_becomes(content, there)
 
 
-def _at_a_random_moment(chance: random.Random) -> Callable[[], bool]:
+def _at_a_random_moment(rng: random.Random) -> Callable[[], bool]:
     """True after a random number of looks: 0 to 0.3 seconds, spread over start, fan-out and rest."""
-    looks = iter(range(chance.randrange(150)))
+    looks = iter(range(rng.randrange(150)))
     return lambda: next(looks, None) is None

@@ -11,7 +11,7 @@ from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
-from tests.support.plans import CHANGES, NOTHING, Told, plan, writes
+from tests.support.plans import CHANGES, NO_CONTENT, Told, plan, writes
 from tests.support.processes import Process
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_the_reconciler_does_exactly_what_the_plan_says(stage: Stage, start_reco
     assert told.code == CHANGES
 
     start_reconciler()
-    wait_until(lambda: planned(stage.cluster).code == NOTHING)
+    wait_until(lambda: planned(stage.cluster).code == NO_CONTENT)
     after = configmaps(stage, namespaces)
     done = {
         (verb(before.get(place), after.get(place)), place)
@@ -111,7 +111,7 @@ def test_a_settled_cluster_has_no_plan(stage: Stage, reconciler: Process) -> Non
         f"ConfigMapSync {name}: from {home}/config, 1 key\n  = 1 copy is right already\n\n"
         "Plan: no changes, 1 right already.\n"
     )
-    assert told.code == NOTHING
+    assert told.code == NO_CONTENT
     assert planned(stage.cluster, name, "--output", "diff").text == ""
 
 
@@ -218,7 +218,7 @@ def test_the_right_to_read_suffices_and_what_it_cannot_tell_is_said(
     assert f"you may not ask for the rights of service account {home}/robot" in told.text
     asked = planned(stage.cluster, name)  # by somebody who may ask
     assert "NotAuthorized" in asked.text
-    assert asked.code == NOTHING
+    assert asked.code == NO_CONTENT
     assert stage.versions() == versions
 
 

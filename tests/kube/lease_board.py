@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from kube.connection import MERGE_PATCH
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
-from kube.lease import Elector, Timing
+from kube.leader_election import Elector, Timing
 from kube.lease_record import LeaseRecord
 
 COLLECTION = "/apis/coordination.k8s.io/v1/namespaces/system/leases"
@@ -230,7 +230,7 @@ class Candidate:
             timing or Timing(),
             now=lambda: now() + self.stopped_for + next(ticks) * tick,
             clock=wall_clock or (lambda: EPOCH + timedelta(seconds=now())),
-            chance=random.Random(seed),  # noqa: S311 - jitter, not secrets
+            rng=random.Random(seed),  # noqa: S311 - jitter, not secrets
         )
         self.terms: list[float] = []  # when it began to lead
         self.done = asyncio.Event()  # its work is done: the block ends well

@@ -20,7 +20,7 @@ from tests.support.users import write_kubeconfig
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def chance() -> random.Random:
+def rng() -> random.Random:
     return random.Random(1)  # noqa: S311 - jitter, not secrets
 
 

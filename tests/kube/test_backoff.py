@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kube.backoff import FIRST, JITTER, LONGEST, Backoff
-from tests.kube.scripted import chance
+from tests.kube.scripted import rng
 
 
 def test_each_failure_doubles_the_wait_up_to_the_longest() -> None:
-    backoff = Backoff[str](chance())
+    backoff = Backoff[str](rng())
     waits = [backoff.next("a") for _ in range(20)]
     for failures, wait in enumerate(waits):
         expected = min(LONGEST, FIRST * 2**failures)
@@ -17,7 +17,7 @@ def test_each_failure_doubles_the_wait_up_to_the_longest() -> None:
 
 
 def test_keys_wait_for_themselves_and_a_success_starts_over() -> None:
-    backoff = Backoff[str](chance())
+    backoff = Backoff[str](rng())
     for _ in range(10):
         backoff.next("a")
     assert backoff.next("b") < 2 * FIRST
@@ -27,7 +27,7 @@ def test_keys_wait_for_themselves_and_a_success_starts_over() -> None:
 
 
 def test_the_server_may_ask_for_more_but_not_for_less() -> None:
-    backoff = Backoff[str](chance())
+    backoff = Backoff[str](rng())
     assert backoff.next("a", 7.0) == 7.0
     for _ in range(10):
         backoff.next("a")
@@ -37,6 +37,6 @@ def test_the_server_may_ask_for_more_but_not_for_less() -> None:
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 5000), st.floats(0, 1e6) | st.none())
 def test_a_wait_is_always_positive_and_bounded(failures: int, retry_after: float | None) -> None:
-    backoff = Backoff[int](chance())
+    backoff = Backoff[int](rng())
     backoff._failures[1] = failures
     assert 0 < backoff.next(1, retry_after) <= max(LONGEST * (1 + JITTER), retry_after or 0)

@@ -15,7 +15,7 @@ from kube.connection import Connection
 from kube.informer import Informer
 from kube.pacing import ITEM_BYTES, STEP_BYTES
 from kube.paging import AIM_BYTES, PAGE_BYTES
-from tests.kube.scripted import ApiServer, a_list, api_server, chance, configmap, event, line, running, stream_to
+from tests.kube.scripted import ApiServer, a_list, api_server, configmap, event, line, rng, running, stream_to
 from tests.kube.test_informer import Thing, read_thing
 from tests.support.eventually import eventually
 
@@ -29,7 +29,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 @pytest.fixture
 async def informer(server: ApiServer) -> AsyncIterator[Informer[Thing]]:
     async with server.connection() as connection:
-        made: Informer[Thing] = Informer(connection, "/things", decode=read_thing, rng=chance())
+        made: Informer[Thing] = Informer(connection, "/things", decode=read_thing, rng=rng())
         async with running(made.run()):
             yield made
 
@@ -139,7 +139,7 @@ async def test_a_list_of_any_sizes_comes_whole(server: ApiServer, sizes: list[in
             return body
 
     async with server.connection() as connection:
-        made: Informer[Thing] = Informer(Measured(connection), "/things", decode=read_thing, rng=chance())
+        made: Informer[Thing] = Informer(Measured(connection), "/things", decode=read_thing, rng=rng())
         async with running(made.run()):
             await eventually(made.synced.is_set, 30)
             assert {each.name for each in made.values()} == {f"thing-{number:03}" for number in range(len(sizes))}
@@ -166,7 +166,7 @@ async def test_a_page_is_handed_on_in_steps_with_other_tasks_in_between(server: 
         return read_thing(raw)
 
     async with server.connection() as connection:
-        made: Informer[Thing] = Informer(connection, "/things", decode=read, rng=chance())
+        made: Informer[Thing] = Informer(connection, "/things", decode=read, rng=rng())
         async with running(made.run()), running(count_turns()):
             await eventually(made.synced.is_set)
     assert max(Counter(handled).values()) <= STEP_BYTES // 8000 + 1
@@ -195,7 +195,7 @@ async def test_a_burst_of_events_is_handled_in_steps(server: ApiServer) -> None:
 
     server.answer = answer
     async with server.connection() as connection:
-        made: Informer[Thing] = Informer(connection, "/things", decode=read, rng=chance())
+        made: Informer[Thing] = Informer(connection, "/things", decode=read, rng=rng())
         async with running(made.run()), running(count_turns()):
             await eventually(lambda: len(made) == 1000)
     assert max(Counter(handled).values()) <= STEP_BYTES // ITEM_BYTES + 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kube.informer import FORGOTTEN_LIMIT, Informer
 from kube.wire import ObjectMeta
-from tests.kube.scripted import ScriptedConnection, Step, a_list, chance, configmap, event
+from tests.kube.scripted import ScriptedConnection, Step, a_list, configmap, event, rng
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -64,7 +64,7 @@ class Bench:
             "/things",
             decode=read_thing,
             indexes={"color": by_color},
-            rng=chance(),
+            rng=rng(),
         )
         self.told: list[tuple[Thing | None, Thing | None]] = []
         self.informer.on_change(lambda old, new: self.told.append((old, new)))

@@ -15,7 +15,7 @@ from kube.connection import ACCEPT_JSON, ACCEPT_METADATA, MERGE_PATCH, Connectio
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.informer import Informer
 from kube.wire import decode_partial
-from tests.kube.scripted import chance
+from tests.kube.scripted import rng
 from tests.kube.test_informer_races import Version, read_version
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
@@ -30,7 +30,7 @@ class Watched(Informer[Version]):
     """An informer that notes the kind and the version of each event."""
 
     def __init__(self, connection: Connection, accept: str) -> None:
-        super().__init__(connection, EVERYWHERE, decode=read_version, params=OURS, accept=accept, rng=chance())
+        super().__init__(connection, EVERYWHERE, decode=read_version, params=OURS, accept=accept, rng=rng())
         self.events: list[tuple[str, int]] = []
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
@@ -46,7 +46,7 @@ class Owner:
         self._cache = cache
         self._place = (namespace, name)
         self._accept = accept
-        self._chance = random.Random(name)  # noqa: S311 - the same in every run
+        self._rng = random.Random(name)  # noqa: S311 - the same in every run
 
     async def work(self) -> None:
         for _ in range(ROUNDS):
@@ -60,7 +60,7 @@ class Owner:
                 await asyncio.sleep(0)  # the stranger was faster; the watch will tell
 
     async def _change(self, version: str) -> None:
-        choice = self._chance.random()
+        choice = self._rng.random()
         if choice < 0.6:
             await self._write("PUT", self._place[1], {"resourceVersion": version})
         elif choice < 0.85:
@@ -73,7 +73,7 @@ class Owner:
     async def _write(self, method: str, name: str, metadata: dict[str, str]) -> None:
         document = {
             "metadata": {"name": self._place[1], "labels": {"kube-test": "race"}, **metadata},
-            "data": {"value": str(self._chance.random())},
+            "data": {"value": str(self._rng.random())},
         }
         path = f"/api/v1/namespaces/{self._place[0]}/configmaps" + (f"/{name}" if name else "")
         answer = await self._connection.request(method, path, body=json.dumps(document).encode(), accept=self._accept)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kube.informer import Informer
 from kube.wire import decode_partial
-from tests.kube.scripted import chance, configmap
+from tests.kube.scripted import configmap, rng
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class Bench:
             None,  # type: ignore[arg-type]  # nothing runs here, so nothing is asked
             "/things",
             decode=read_version,
-            rng=chance(),
+            rng=rng(),
         )
         self.cache.on_change(self._told)
         self.known: dict[str, int] = {}

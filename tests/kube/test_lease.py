@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from kube.errors import ApiError, Fenced, Forbidden, Malformed, ServerError, TooManyRequests, Unauthorized, Unreachable
-from kube.lease import LeaseLost, Timing
+from kube.leader_election import LeaseLost, Timing
 from tests.kube.lease_board import EPOCH, Board, Candidate, Trouble, now
 
 pytestmark = pytest.mark.looptime(start=0)

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from kube.errors import Forbidden, NotFound, ServerError, TooManyRequests
-from kube.lease import LeaseLost
+from kube.leader_election import LeaseLost
 from tests.kube.lease_board import EPOCH, Board, Candidate, Trouble, now
 
 TROUBLED_FOR = 240.0  # seconds of each story
 CALM = 60.0  # seconds after which one has to lead
 A_TICK = 1e-3  # virtual time stands still while nobody waits
-TROUBLES: tuple[Trouble, ...] = (
+UNPREDICTABLE: tuple[Trouble, ...] = (
     None,
     "hangs",
     "answer lost",
@@ -34,7 +34,7 @@ process: contextvars.ContextVar["Process"] = contextvars.ContextVar("process")
 
 
 @dataclass(frozen=True)
-class Mishap:
+class FaultKind:
     """Something that befalls one candidate."""
 
     at: float
@@ -54,11 +54,11 @@ class Process:
         self.cut_off_until = 0.0
         self.slow_until = 0.0
         self.starts = 0
-        self.chance = random.Random(number)  # noqa: S311 - troubles, not secrets
+        self.rng = random.Random(number)  # noqa: S311 - troubles, not secrets
         self.candidate = self._start()
         self.task = asyncio.create_task(self._run())
 
-    def suffer(self, mishap: Mishap) -> None:
+    def suffer(self, mishap: FaultKind) -> None:
         until = now() + mishap.seconds
         match mishap.what:
             case "stopped":
@@ -88,10 +88,10 @@ class Process:
     def _start(self) -> Candidate:
         self.starts += 1
         identity = f"{self.number}, start {self.starts}"
-        seed = self.chance.randrange(1000)
+        seed = self.rng.randrange(1000)
         candidate = Candidate(self.story.board, identity, wall_clock=self.wall_clock, seed=seed, tick=1e-7)
-        candidate.line.trouble = lambda _: self.chance.choice(TROUBLES) if now() < self.cut_off_until else None
-        candidate.line.delay = lambda: self.chance.uniform(0, 6 if now() < self.slow_until else 0.02)
+        candidate.line.trouble = lambda _: self.rng.choice(UNPREDICTABLE) if now() < self.cut_off_until else None
+        candidate.line.delay = lambda: self.rng.uniform(0, 6 if now() < self.slow_until else 0.02)
         candidate.line.answered = lambda: asyncio.get_running_loop().call_soon(self.story.look)
         return candidate
 
@@ -150,7 +150,7 @@ class Story:
         if len(leading) > 1:
             self.together.append((now(), leading))
 
-    async def tell(self, mishaps: list[Mishap]) -> None:
+    async def tell(self, mishaps: list[FaultKind]) -> None:
         for mishap in sorted(mishaps, key=lambda each: each.at):
             await asyncio.sleep(mishap.at - now())
             if mishap.what == "somebody edits the Lease":
@@ -171,7 +171,7 @@ class Story:
         await self.board.close()
 
 
-async def tell(mishaps: list[Mishap], clocks: list[tuple[float, float]]) -> None:
+async def tell(mishaps: list[FaultKind], clocks: list[tuple[float, float]]) -> None:
     asyncio.get_running_loop().set_task_factory(begin_task)
     story = Story(clocks)
     try:
@@ -187,7 +187,7 @@ async def tell(mishaps: list[Mishap], clocks: list[tuple[float, float]]) -> None
 
 seconds = some.floats(min_value=0.1, max_value=40)
 mishaps = some.builds(
-    Mishap,
+    FaultKind,
     at=some.floats(min_value=0, max_value=TROUBLED_FOR - 40),
     who=some.sampled_from([0, 0, 0, 1, 2, 3]),
     what=some.sampled_from(["stopped", "cut off", "slow", "ends", "killed", "somebody edits the Lease"]),
@@ -198,6 +198,6 @@ clocks = some.tuples(some.floats(min_value=-1e5, max_value=1e5), some.sampled_fr
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(befalls=some.lists(mishaps, max_size=25), clocks=some.lists(clocks, min_size=1, max_size=4))
-def test_two_never_lead_and_one_leads_in_the_end(befalls: list[Mishap], clocks: list[tuple[float, float]]) -> None:
+def test_two_never_lead_and_one_leads_in_the_end(befalls: list[FaultKind], clocks: list[tuple[float, float]]) -> None:
     with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(start=0)) as runner:
         runner.run(tell(befalls, clocks))

@@ -12,7 +12,7 @@ from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection, Connection
 from kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, NotFound, TooLarge, Unauthorized
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
-from tests.kube.scripted import chance, running
+from tests.kube.scripted import rng, running
 from tests.kube.test_informer import Thing, read_thing
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
@@ -38,7 +38,7 @@ async def connection(cluster: Cluster) -> AsyncIterator[Connection]:
 @pytest.fixture
 async def things(connection: Connection) -> AsyncIterator[Informer[Thing]]:
     informer: Informer[Thing] = Informer(
-        connection, CONFIGMAPS, decode=read_thing, params={"labelSelector": "kube-test=yes"}, rng=chance()
+        connection, CONFIGMAPS, decode=read_thing, params={"labelSelector": "kube-test=yes"}, rng=rng()
     )
     async with running(informer.run()):
         await asyncio.wait_for(informer.synced.wait(), 10)
@@ -71,7 +71,7 @@ async def test_a_cache_of_metadata_follows_too_and_gets_no_content(
         return Thing(meta.get("namespace", ""), meta["name"], meta["resourceVersion"])
 
     cluster.create(path(namespace), document("listed"))
-    informer: Informer[Thing] = Informer(connection, CONFIGMAPS, decode=read, accept=ACCEPT_METADATA, rng=chance())
+    informer: Informer[Thing] = Informer(connection, CONFIGMAPS, decode=read, accept=ACCEPT_METADATA, rng=rng())
     async with running(informer.run()):
         await asyncio.wait_for(informer.synced.wait(), 10)
         assert informer.get(namespace, "listed") is not None
@@ -84,7 +84,7 @@ async def test_more_than_a_page_is_listed_whole(cluster: Cluster, connection: Co
     names = [f"thing-{number:03}" for number in range(501)]
     bodies = [msgspec.json.encode(document(name)) for name in names]
     await asyncio.gather(*(connection.request("POST", path(namespace), body=body) for body in bodies))
-    informer: Informer[Thing] = Informer(connection, path(namespace), decode=read_thing, rng=chance())
+    informer: Informer[Thing] = Informer(connection, path(namespace), decode=read_thing, rng=rng())
     async with running(informer.run()):
         await asyncio.wait_for(informer.synced.wait(), 20)
         assert {each.name for each in informer.values()} >= set(names)
@@ -173,7 +173,7 @@ async def test_an_event_that_is_a_mebibyte_of_escapes_arrives(
 async def test_a_watch_from_a_version_of_the_future_or_of_old_is_followed_by_a_list(
     cluster: Cluster, connection: Connection, namespace: str
 ) -> None:
-    informer: Informer[Thing] = Informer(connection, path(namespace), decode=read_thing, rng=chance())
+    informer: Informer[Thing] = Informer(connection, path(namespace), decode=read_thing, rng=rng())
     informer._reflector._version = "1"  # as after a night without a connection
     cluster.create(path(namespace), document("a"))
     async with running(informer.run()):

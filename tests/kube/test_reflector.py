@@ -20,7 +20,7 @@ from kube.errors import (
     Unreachable,
 )
 from kube.reflector import FIRST_DELAY, HEALTHY_AFTER, LONGEST_DELAY, WATCH_SECONDS, Reflector, Seen
-from tests.kube.scripted import ScriptedConnection, Step, a_list, bookmark, chance, configmap, event, status
+from tests.kube.scripted import ScriptedConnection, Step, a_list, bookmark, configmap, event, rng, status
 
 pytestmark = pytest.mark.looptime(start=0)
 
@@ -72,7 +72,7 @@ class Bench:
             self.sink,
             params={"labelSelector": "a=b"},
             accept=accept,
-            rng=chance(),
+            rng=rng(),
         )
 
     async def run_for(self, seconds: float) -> None:

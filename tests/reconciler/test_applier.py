@@ -14,8 +14,8 @@ from configmapsync.planning import Verb, Write
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests, Unreachable
-from reconciler.applier import PATIENCE, UNANSWERED_SECONDS, Applier, Lane
-from reconciler.metrics import Metrics
+from reconciler.reports.metrics import Metrics
+from reconciler.writes.applier import UNANSWERED_SECONDS, WRITE_WAIT_SECONDS, Applier, SyncDestination
 
 pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")
@@ -49,15 +49,15 @@ class Bench:
         self.writer = ScriptedWriter()
         self.woken: list[NamespacedName] = []
         self.wrote: list[str] = []
-        self.overtaken: list[str] = []
-        self.backoff: Backoff[Lane] = Backoff(random.Random(1))  # noqa: S311
+        self.lost_race: list[str] = []
+        self.backoff: Backoff[SyncDestination] = Backoff(random.Random(1))  # noqa: S311
         self.applier = Applier(
             self.writer,  # type: ignore[arg-type]
             self.backoff,
             Metrics(CollectorRegistry()),
             wake=self.woken.append,
             wrote=lambda _sync, write: self.wrote.append(write.key.namespace),
-            overtaken=lambda _sync, write: self.overtaken.append(write.key.namespace),
+            lost_race=lambda _sync, write: self.lost_race.append(write.key.namespace),
             waiting=lambda _place: (),
             parallel=parallel,
         )
@@ -162,7 +162,7 @@ async def test_one_that_hangs_keeps_its_own_lane_only() -> None:
     assert first == {"slow": Reason.PROGRESSING, "quick": Reason.SYNCED}
     assert second == {"slow": Reason.PROGRESSING, "quick": Reason.SYNCED}
     assert bench.writer.begun.count("slow") == 1
-    assert asyncio.get_running_loop().time() < 3 * PATIENCE
+    assert asyncio.get_running_loop().time() < 3 * WRITE_WAIT_SECONDS
     await asyncio.sleep(31)
     assert bench.woken == [SYNC]
 
@@ -194,7 +194,7 @@ async def test_a_conflict_is_no_failure_but_wakes_the_sync_to_look_again() -> No
 
     assert await bench.apply(write("moved", version="1")) == {"moved": Reason.PROGRESSING}
     assert bench.woken == [SYNC]
-    assert (bench.overtaken, bench.wrote) == (["moved"], [])
+    assert (bench.lost_race, bench.wrote) == (["moved"], [])
 
 
 async def test_what_only_other_content_can_mend_waits_for_other_content() -> None:
@@ -283,12 +283,12 @@ async def test_nothing_is_kept_of_a_destination_that_is_no_longer_planned() -> N
 
 async def test_a_sync_is_not_settled_while_a_create_is_in_flight() -> None:
     bench = Bench()
-    bench.writer.answers["a"] = [PATIENCE * 3]
+    bench.writer.answers["a"] = [WRITE_WAIT_SECONDS * 3]
     await bench.apply(write("a"))
 
     assert bench.applier.settled_in(SYNC) is None
     assert bench.applier.settled_in(OTHER) == 0.0
-    await asyncio.sleep(PATIENCE * 3)
+    await asyncio.sleep(WRITE_WAIT_SECONDS * 3)
 
     assert bench.applier.settled_in(SYNC) == 0.0
     assert SYNC in bench.woken

@@ -10,7 +10,7 @@ from configmapsync.defaulting import with_defaults
 from configmapsync.resource import ConfigMapSync, parse
 from kube.access import ASKED_AT_ONCE
 from kube.errors import NotFound
-from reconciler.authorization import Authorization
+from reconciler.known.service_accounts import Authorization
 
 pytestmark = pytest.mark.looptime(start=0)
 INTERVAL = 60.0

@@ -13,8 +13,8 @@ from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, ServerError
 from kube.workqueue import WorkQueue
 from reconciler.controller import REPORT_LANES, REPORT_PATIENCE, Controller
-from reconciler.metrics import Metrics, WorkQueueMetrics
 from reconciler.reconcile import Result
+from reconciler.reports.metrics import Metrics, WorkQueueMetrics
 
 pytestmark = pytest.mark.looptime(start=0)
 WRITING, REPORTING = 0.1, 0.01  # seconds

@@ -7,7 +7,7 @@ from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from configmapsync.resource import DestinationFailure
 from kube.events import ObjectReference
-from reconciler.copy_events import MOST, PERIOD, CopyEvents
+from reconciler.reports.copy_events import MOST, PERIOD, CopyEvents
 from tests.configmapsync.objects import record, source, sync
 
 SYNC = NamespacedName("home", "sync")
@@ -24,11 +24,11 @@ class Bench:
     def emit(self, regarding: ObjectReference, kind: str, reason: str, _message: str, action: str) -> None:
         self.told.append((regarding, kind, reason, action))
 
-    def standing_at(self, place: NamespacedName) -> CopyRecord:
+    def configmap_at(self, place: NamespacedName) -> CopyRecord:
         return record(namespace=place.namespace, name=place.name, uid=f"uid-in-{place.namespace}")
 
     def events(self) -> CopyEvents:
-        return CopyEvents(self, self.standing_at, lambda: self.now)  # type: ignore[arg-type]
+        return CopyEvents(self, self.configmap_at, lambda: self.now)  # type: ignore[arg-type]
 
 
 def failures(*namespaces: str, reason: str = "DestinationConflict") -> list[DestinationFailure]:

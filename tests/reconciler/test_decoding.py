@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from kube.errors import Malformed
 from kube.wire import decode_object
-from reconciler.configmaps import read_copy, read_last_manager, read_source, read_version, read_written
-from reconciler.syncs import read_sync
+from reconciler.known.configmaps import read_copy, read_last_manager, read_source, read_version, read_written
+from reconciler.known.syncs import read_sync
 
 READERS: list[Callable[[bytes], object]] = [
     read_copy,

@@ -13,7 +13,7 @@ from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from configmapsync.reasons import Reason
 from kube.errors import ApiError, Unreachable, from_response
-from reconciler.failures import describe, outcome_of
+from reconciler.writes.failures import describe, outcome_of
 from tests.configmapsync.objects import source, sync
 from tests.kube.scripted import status
 

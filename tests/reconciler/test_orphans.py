@@ -8,7 +8,7 @@ import pytest
 
 from configmapsync.names import NamespacedName
 from kube.errors import ApiError, NotFound, ServerError
-from reconciler.orphans import Orphans
+from reconciler.known.orphans import Orphans
 
 pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")

@@ -11,8 +11,8 @@ import pytest
 from configmapsync.names import NamespacedName
 from kube.errors import NotFound
 from kube.informer import Informer
-from reconciler.configmaps import ConfigMapVersion, read_version
-from reconciler.sources import Sources
+from reconciler.known.configmaps import ConfigMapVersion, read_version
+from reconciler.known.sources import Sources
 
 pytestmark = pytest.mark.looptime(start=0)
 KEY = NamespacedName("home", "config")

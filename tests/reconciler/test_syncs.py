@@ -4,7 +4,7 @@ import json
 import tracemalloc
 from typing import Any
 
-from reconciler.syncs import SyncRecord, read_sync
+from reconciler.known.syncs import SyncRecord, read_sync
 
 MOST_BYTES = 10_000  # of one record; with its status parsed it would be half as much again
 MANY = 500
@@ -67,17 +67,17 @@ def test_a_cached_sync_takes_little_memory() -> None:
 
 
 def test_a_spec_is_validated_once_and_not_with_every_event() -> None:
-    former = read(a_sync())
-    selector = former.selector
+    previous = read(a_sync())
+    selector = previous.selector
     labelled = {"namespace": "team", "name": "sync-0", "uid": "uid-0", "resourceVersion": "2", "finalizers": ["a"]}
 
     def read_again(**parts: Any) -> SyncRecord:
-        return read_sync(a_sync(**parts), frozenset(), lambda key: former if key == former.key else None)
+        return read_sync(a_sync(**parts), frozenset(), lambda key: previous if key == previous.key else None)
 
     same = read_again(metadata=labelled, status=None)
-    assert former.sync is not None
+    assert previous.sync is not None
     assert same.sync is not None
-    assert same.sync.spec is former.sync.spec
+    assert same.sync.spec is previous.sync.spec
     assert same.selector is selector
     assert (same.resource_version, same.sync.metadata.finalizers, same.status) == ("2", ("a",), None)
 
@@ -86,13 +86,13 @@ def test_a_spec_is_validated_once_and_not_with_every_event() -> None:
     assert edited.sync is not None
     assert edited.sync.source.name == "other"
     assert recreated.sync is not None
-    assert recreated.sync.spec is not former.sync.spec
+    assert recreated.sync.spec is not previous.sync.spec
 
 
 def test_an_invalid_spec_stays_invalid_until_it_changes() -> None:
-    former = read(a_sync(spec={"configMapName": "A"}))
+    previous = read(a_sync(spec={"configMapName": "A"}))
 
-    same = read_sync(a_sync(spec={"configMapName": "A"}), frozenset(), lambda _key: former)
+    same = read_sync(a_sync(spec={"configMapName": "A"}), frozenset(), lambda _key: previous)
 
     assert same.sync is None
-    assert same.errors is former.errors
+    assert same.errors is previous.errors

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-NOTHING, FAILURE, CHANGES = 0, 1, 2  # its exit codes
+NO_CONTENT, FAILURE, CHANGES = 0, 1, 2  # its exit codes
 
 
 @dataclass(frozen=True)

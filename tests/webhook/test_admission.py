@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
-from configmapsync.rights import right_to_see
+from configmapsync.permissions import right_to_see
 from configmapsync.selection import Namespace
 from kube.access import ASKED_AT_ONCE
 from kube.errors import Unreachable
 from tests.webhook import recorded
 from tests.webhook.test_authorization import ApiServer, authorizer
 from webhook.admission import WARNED_AT_MOST, Admission
-from webhook.admit import Candidate, View
+from webhook.admit import AdmissionInput, Snapshot
 from webhook.limits import Limits, ReviewSlots
 from webhook.review import MalformedReviewError, Review, parse
 from webhook.settings import AuthorizationMode
@@ -33,7 +33,7 @@ class PlayedWorld:
     known: dict[str, Namespace] = field(default_factory=dict)
     may_read_source: bool | None = None
 
-    async def view(self, _candidate: Candidate, held: Any, *, may_read_source: bool) -> View:
+    async def view(self, _sync_input: AdmissionInput, held: Any, *, may_read_source: bool) -> Snapshot:
         self.looks += 1
         self.may_read_source = may_read_source
         if self.failure:
@@ -41,7 +41,7 @@ class PlayedWorld:
         rights = {right_to_see(other): other for _, other in self.facts.get("contested", ())}
         seen = frozenset(rights[right] for right in await held(rights))
         known = {name: Namespace(name) for name in ("team-a", "team-b")} | self.known
-        return View(known, self.protected, visible=seen, **self.facts)
+        return Snapshot(known, self.protected, visible=seen, **self.facts)
 
 
 def review(name: str = "create.json", **spec: object) -> Review:
@@ -50,7 +50,7 @@ def review(name: str = "create.json", **spec: object) -> Review:
     return parse(json.dumps(document).encode())
 
 
-async def judged(
+async def checked(
     what: Review,
     world: PlayedWorld | None = None,
     server: ApiServer | None = None,
@@ -68,18 +68,18 @@ def fields(response: dict[str, Any]) -> list[str]:
 
 
 async def test_a_good_sync_is_accepted():
-    assert await judged(review()) == {"uid": review().request.uid, "allowed": True, "outcome": "allowed"}
+    assert await checked(review()) == {"uid": review().request.uid, "allowed": True, "outcome": "allowed"}
 
 
 async def test_every_recorded_review_gets_an_answer():
     for name in recorded.NAMES:
-        response = await judged(parse(recorded.body(name)))
+        response = await checked(parse(recorded.body(name)))
         assert response["outcome"] in {"allowed", "refused", "exempt"}
 
 
 async def test_the_shape_is_judged_before_anybody_is_asked():
     world, server = PlayedWorld(), ApiServer(lambda _: False)
-    response = await judged(review(destinationNamespace="!", unheardOf=1), world, server)
+    response = await checked(review(destinationNamespace="!", unheardOf=1), world, server)
     assert response["status"]["code"] == 422
     assert sorted(fields(response)) == ["spec.destinationNamespace", "spec.unheardOf"]
     assert (world.looks, server.asked) == (0, [])
@@ -87,7 +87,7 @@ async def test_the_shape_is_judged_before_anybody_is_asked():
 
 async def test_permission_is_judged_before_anything_that_could_reveal_what_exists():
     world = PlayedWorld({"source_missing": True})
-    response = await judged(review(sourceNamespace="nowhere"), world, ApiServer(lambda _: False))
+    response = await checked(review(sourceNamespace="nowhere"), world, ApiServer(lambda _: False))
     assert fields(response) == ["spec.configMapName", "spec.destinationNamespace"]
     assert "warnings" not in response
     assert world.looks == 0
@@ -102,12 +102,12 @@ async def test_the_keys_of_the_source_are_read_only_after_the_right_to_get_it_wa
     mode: AuthorizationMode, may_read: bool
 ):
     world = PlayedWorld()
-    await judged(review(), world, mode=mode)
+    await checked(review(), world, mode=mode)
     assert world.may_read_source is may_read
 
 
 async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():
-    response = await judged(review(sourceNamespace="nowhere"))
+    response = await checked(review(sourceNamespace="nowhere"))
     assert response["status"]["details"]["causes"] == [
         {"reason": "FieldValueNotFound", "message": 'Not found: "nowhere"', "field": "spec.sourceNamespace"}
     ]
@@ -116,19 +116,19 @@ async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():
 
 @pytest.mark.parametrize("failure", [Unreachable("gone"), TimeoutError()], ids=str)
 async def test_what_cannot_be_judged_is_refused_and_not_guessed(failure: Exception):
-    response = await judged(review(), PlayedWorld(failure=failure))
+    response = await checked(review(), PlayedWorld(failure=failure))
     assert (response["allowed"], response["outcome"]) == (False, "undecided")
     assert response["status"]["reason"] == "ServiceUnavailable"
     assert "try again" in response["status"]["message"]
 
 
 async def test_no_answer_on_a_right_is_no_yes():
-    response = await judged(review(), server=ApiServer(lambda _: True, failure=Unreachable("gone")))
+    response = await checked(review(), server=ApiServer(lambda _: True, failure=Unreachable("gone")))
     assert (response["allowed"], response["outcome"]) == (False, "undecided")
 
 
 async def test_with_warn_a_missing_right_is_a_warning():
-    response = await judged(review(), server=ApiServer(lambda _: False), mode=AuthorizationMode.WARN)
+    response = await checked(review(), server=ApiServer(lambda _: False), mode=AuthorizationMode.WARN)
     assert response["allowed"] is True
     assert len(response["warnings"]) == 2
     assert "may not get" in response["warnings"][0]
@@ -136,22 +136,22 @@ async def test_with_warn_a_missing_right_is_a_warning():
 
 async def test_with_off_nobody_is_asked():
     server = ApiServer(lambda _: False)
-    assert (await judged(review(), server=server, mode=AuthorizationMode.OFF))["allowed"] is True
+    assert (await checked(review(), server=server, mode=AuthorizationMode.OFF))["allowed"] is True
     assert server.asked == []
 
 
 async def test_another_sync_is_named_only_to_who_may_get_it():
     contest = {"contested": ((NamespacedName("team-b", "settings"), NamespacedName("x", "other")),)}
-    seeing = await judged(review(), PlayedWorld(contest))
+    seeing = await checked(review(), PlayedWorld(contest))
     assert "ConfigMapSync x/other" in seeing["status"]["message"]
     blind = ApiServer(lambda asked: asked["resource"] == "configmaps")
-    assert "x/other" not in (await judged(review(), PlayedWorld(contest), blind))["status"]["message"]
+    assert "x/other" not in (await checked(review(), PlayedWorld(contest), blind))["status"]["message"]
 
 
 async def test_a_review_that_needs_no_judgement_asks_nobody():
     world, server = PlayedWorld(failure=Unreachable("gone")), ApiServer(lambda _: False)
     for name in ("update-metadata-only.json", "update-remove-finalizer-while-deleting.json", "update-status.json"):
-        assert (await judged(parse(recorded.body(name)), world, server))["outcome"] == "exempt"
+        assert (await checked(parse(recorded.body(name)), world, server))["outcome"] == "exempt"
 
 
 async def test_what_was_unset_is_patched_once():
@@ -164,14 +164,14 @@ async def test_what_was_unset_is_patched_once():
 async def test_a_spec_of_another_shape_is_refused(spec: object):
     document = recorded.document("create.json")
     document["request"]["object"]["spec"] = spec
-    response = await judged(parse(json.dumps(document).encode()))
+    response = await checked(parse(json.dumps(document).encode()))
     assert (response["allowed"], response["status"]["code"]) == (False, 422)
 
 
 async def test_a_create_without_an_object_is_refused():
     document = recorded.document("create.json")
     document["request"]["object"] = None
-    assert (await judged(parse(json.dumps(document).encode())))["allowed"] is False
+    assert (await checked(parse(json.dumps(document).encode())))["allowed"] is False
 
 
 @pytest.mark.parametrize("metadata", [7, {"name": 7}, {"finalizers": {}}], ids=str)
@@ -179,7 +179,7 @@ async def test_an_object_without_readable_metadata_is_no_review_at_all(metadata:
     document = recorded.document("create.json")
     document["request"]["object"]["metadata"] = metadata
     with pytest.raises(MalformedReviewError):
-        await judged(parse(json.dumps(document).encode()))
+        await checked(parse(json.dumps(document).encode()))
 
 
 def edit(before: dict[str, Any], after: dict[str, Any], user: str = "") -> Review:
@@ -199,18 +199,18 @@ NARROWED = (
 
 async def test_an_edit_that_drops_a_destination_needs_the_right_to_delete_there():
     server = ApiServer(lambda asked: asked["namespace"] not in {"", "prod"})
-    response = await judged(edit(*NARROWED), server=server)
+    response = await checked(edit(*NARROWED), server=server)
     assert response["allowed"] is False
     [cause] = response["status"]["details"]["causes"]
     assert cause["field"] == "spec.destinationNamespaces"
     assert 'in namespace "prod", from which this change removes it' in cause["message"]
-    assert (await judged(edit(*NARROWED)))["allowed"] is True
+    assert (await checked(edit(*NARROWED)))["allowed"] is True
 
 
 async def test_a_former_spec_that_is_wrong_elsewhere_still_counts_for_what_an_edit_drops():
     server = ApiServer(lambda asked: asked["namespace"] not in {"", "prod"})
     before, after = NARROWED[0] | {"keys": [{"key": "a/b"}]}, NARROWED[1] | {"keys": []}
-    response = await judged(edit(before, after), server=server)
+    response = await checked(edit(before, after), server=server)
     assert response["allowed"] is False
     assert 'in namespace "prod", from which this change removes it' in response["status"]["message"]
 
@@ -273,7 +273,7 @@ async def test_warnings_are_bounded():
     named = [f"n-{number}" for number in range(300)]
     world = PlayedWorld()
     world.known = {name: Namespace(name, {SYNC_DISABLED_LABEL: SYNC_DISABLED_VALUE}) for name in named}
-    response = await judged(review(destinationNamespace=None, destinationNamespaces=named), world)
+    response = await checked(review(destinationNamespace=None, destinationNamespaces=named), world)
     assert response["allowed"] is True
     assert len(response["warnings"]) == WARNED_AT_MOST + 1
     assert response["warnings"][-1] == f"and {300 - WARNED_AT_MOST} more warnings"

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.defaulting import with_defaults
+from configmapsync.destination_paths import targets_of
 from configmapsync.names import NamespacedName
 from configmapsync.resource import ConfigMapSync
 from configmapsync.resource import parse as parse_sync
 from configmapsync.selection import Namespace, Selector
-from configmapsync.targets import targets_of
 from tests.webhook import recorded
-from webhook.admit import Candidate, View, exempt, judge, mutation, steps_to_ask, warnings
+from webhook.admit import AdmissionInput, Snapshot, check, exempt, mutation, steps_to_ask, warnings
 from webhook.review import Review, parse
 
 PROTECTED = frozenset({"kube-system"})
@@ -29,12 +29,12 @@ def sync(namespace: str = "a", **spec: object) -> ConfigMapSync:
     return with_defaults(parse_sync(document))
 
 
-def candidate(new: ConfigMapSync, former: ConfigMapSync | None = None) -> Candidate:
-    return Candidate(new, targets_of(new, Selector.of(new, PROTECTED)), former)
+def sync_input(new: ConfigMapSync, previous: ConfigMapSync | None = None) -> AdmissionInput:
+    return AdmissionInput(new, targets_of(new, Selector.of(new, PROTECTED)), previous)
 
 
-def view(known: dict[str, Namespace], **facts: Any) -> View:
-    return View(known, PROTECTED, **facts)
+def view(known: dict[str, Namespace], **facts: Any) -> Snapshot:
+    return Snapshot(known, PROTECTED, **facts)
 
 
 def told(errors: Iterable[object]) -> list[str]:
@@ -141,7 +141,7 @@ def test_a_second_pass_changes_nothing(spec: dict[str, Any]):
 
 def test_every_missing_namespace_is_told_at_once():
     new = sync(sourceNamespace="nope", destinationNamespace="gone", destinationNamespaces=["b", "lost", "team-*"])
-    assert told(judge(candidate(new), view(namespaces("b")))) == [
+    assert told(check(sync_input(new), view(namespaces("b")))) == [
         'spec.sourceNamespace: Not found: "nope"',
         'spec.destinationNamespace: Not found: "gone"',
         'spec.destinationNamespaces[1]: Not found: "lost"',
@@ -150,20 +150,20 @@ def test_every_missing_namespace_is_told_at_once():
 
 def test_a_namespace_that_is_going_is_as_good_as_gone():
     known = namespaces("a") | {"b": Namespace("b", terminating=True)}
-    assert told(judge(candidate(sync(destinationNamespace="b")), view(known))) == [
+    assert told(check(sync_input(sync(destinationNamespace="b")), view(known))) == [
         'spec.destinationNamespace: Forbidden: the namespace "b" is being terminated'
     ]
 
 
 def test_an_excluded_name_need_not_exist():
     new = sync(destinationNamespaces=["b", "lost"], excludedNamespaces=["lo*"])
-    assert judge(candidate(new), view(namespaces("a", "b"))) == []
+    assert check(sync_input(new), view(namespaces("a", "b"))) == []
 
 
 def test_an_edit_is_not_blamed_for_a_namespace_that_has_gone_since():
-    former = sync(destinationNamespaces=["b", "gone"])
+    previous = sync(destinationNamespaces=["b", "gone"])
     new = sync(destinationNamespaces=["b", "gone", "lost"], suspend=True)
-    assert told(judge(candidate(new, former), view(namespaces("a", "b")))) == [
+    assert told(check(sync_input(new, previous), view(namespaces("a", "b")))) == [
         'spec.destinationNamespaces[2]: Not found: "lost"'
     ]
 
@@ -173,14 +173,14 @@ def test_an_edit_is_not_blamed_for_a_namespace_that_has_gone_since():
 
 def test_a_destination_that_is_the_source_is_refused():
     new = sync(destinationNamespaces=["a", "b"])
-    assert told(judge(candidate(new), view(namespaces("a", "b")))) == [
+    assert told(check(sync_input(new), view(namespaces("a", "b")))) == [
         'spec.destinationNamespaces[0]: Invalid value: "a": a/cfg is the source itself'
     ]
 
 
 def test_another_name_in_the_same_namespace_is_fine():
     new = sync(destinationNamespace="a", destinationConfigMapName="other")
-    assert judge(candidate(new), view(namespaces("a"))) == []
+    assert check(sync_input(new), view(namespaces("a"))) == []
 
 
 CYCLE = (NamespacedName("a", "cfg"), NamespacedName("b", "cfg"), NamespacedName("a", "cfg"))
@@ -197,7 +197,7 @@ CYCLE = (NamespacedName("a", "cfg"), NamespacedName("b", "cfg"), NamespacedName(
     ids=str,
 )
 def test_a_loop_is_spelled_out_at_the_field_that_closes_it(spec: dict[str, Any], path: str):
-    assert told(judge(candidate(sync(**spec)), view(namespaces("a", "b"), cycle=CYCLE))) == [
+    assert told(check(sync_input(sync(**spec)), view(namespaces("a", "b"), cycle=CYCLE))) == [
         f'{path}: Invalid value: "b": would close a loop: a/cfg -> b/cfg -> a/cfg'
     ]
 
@@ -205,21 +205,21 @@ def test_a_loop_is_spelled_out_at_the_field_that_closes_it(spec: dict[str, Any],
 def test_a_contest_names_the_other_sync_only_to_those_who_may_see_it():
     new, other = sync(destinationNamespace="b"), NamespacedName("x", "other")
     contest = {"contested": ((NamespacedName("b", "cfg"), other),)}
-    assert told(judge(candidate(new), view(namespaces("a", "b"), **contest, visible=frozenset({other})))) == [
+    assert told(check(sync_input(new), view(namespaces("a", "b"), **contest, visible=frozenset({other})))) == [
         'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by ConfigMapSync x/other'
     ]
-    assert told(judge(candidate(new), view(namespaces("a", "b"), **contest))) == [
+    assert told(check(sync_input(new), view(namespaces("a", "b"), **contest))) == [
         'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by another ConfigMapSync'
     ]
 
 
 def test_a_loop_shows_the_steps_that_the_user_may_read_and_counts_the_others():
     places = [NamespacedName(name, "cfg") for name in ("a", "b", "c", "d", "e", "a")]
-    new = candidate(sync(destinationNamespace="b"))
+    new = sync_input(sync(destinationNamespace="b"))
 
     def loop(*readable: NamespacedName) -> str:
         facts = {"cycle": tuple(places), "readable": frozenset(readable)}
-        return told(judge(new, view(namespaces("a", "b"), **facts)))[0].partition("loop: ")[2]
+        return told(check(new, view(namespaces("a", "b"), **facts)))[0].partition("loop: ")[2]
 
     assert loop() == "a/cfg -> b/cfg -> (3 ConfigMaps of other syncs) -> a/cfg"
     assert loop(places[2]) == "a/cfg -> b/cfg -> c/cfg -> (2 ConfigMaps of other syncs) -> a/cfg"
@@ -233,7 +233,7 @@ def test_a_loop_of_thousands_of_steps_asks_for_eight_rights_and_gives_a_short_me
     asked = steps_to_ask(cycle)
     assert len(asked) == 8
     facts = {"cycle": cycle, "readable": frozenset(asked)}
-    (message,) = told(judge(candidate(sync(destinationNamespace="b")), view(namespaces("a", "b"), **facts)))
+    (message,) = told(check(sync_input(sync(destinationNamespace="b")), view(namespaces("a", "b"), **facts)))
     assert message.endswith("n7/cfg -> (4992 ConfigMaps of other syncs) -> a/cfg")
 
 
@@ -241,13 +241,13 @@ def test_a_contest_that_only_a_glob_or_selector_reaches_is_a_warning_and_never_a
     contested = tuple((NamespacedName(f"team-{number}", "cfg"), NamespacedName("x", "o")) for number in range(20))
     known = view(namespaces("a", *(f"team-{number}" for number in range(20))), contested=contested)
     for spec in ({"destinationNamespaces": ["team-*"]}, {"destinationNamespaceSelector": {}}):
-        everywhere = candidate(sync(**spec))
-        assert judge(everywhere, known) == []
+        everywhere = sync_input(sync(**spec))
+        assert check(everywhere, known) == []
         warned = [warning for warning in warnings(everywhere, known) if "already written" in warning]
         assert len(warned) == 9
         assert warned[-1] == "at least 12 more destinations are already written by other ConfigMapSyncs"
-    named = candidate(sync(destinationNamespaces=["team-*", "team-3"]))
-    assert told(judge(named, known)) == [
+    named = sync_input(sync(destinationNamespaces=["team-*", "team-3"]))
+    assert told(check(named, known)) == [
         'spec.destinationNamespaces[1]: Duplicate value: "team-3/cfg": is already written by another ConfigMapSync'
     ]
 
@@ -256,16 +256,16 @@ def test_the_owner_of_a_contested_copy_may_still_edit_what_draws_no_new_edge():
     contest = view(
         namespaces("a", "b"), cycle=CYCLE, contested=((NamespacedName("b", "cfg"), NamespacedName("x", "o")),)
     )
-    former, suspended = sync(destinationNamespace="b"), sync(destinationNamespace="b", suspend=True)
-    assert judge(candidate(suspended, former), contest) == []
+    previous, suspended = sync(destinationNamespace="b"), sync(destinationNamespace="b", suspend=True)
+    assert check(sync_input(suspended, previous), contest) == []
     wider = sync(destinationNamespaces=["b*"], destinationNamespace="b")
-    assert len(judge(candidate(wider, former), contest)) == 2
+    assert len(check(sync_input(wider, previous), contest)) == 2
 
 
 def test_all_that_is_wrong_is_told_at_once():
     new = sync(destinationNamespaces=["a", "b", "lost"])
     facts = {"cycle": CYCLE, "contested": ((NamespacedName("b", "cfg"), NamespacedName("x", "o")),)}
-    assert len(judge(candidate(new), view(namespaces("a", "b"), **facts))) == 4
+    assert len(check(sync_input(new), view(namespaces("a", "b"), **facts))) == 4
 
 
 # --- warnings
@@ -274,7 +274,7 @@ def test_all_that_is_wrong_is_told_at_once():
 def test_nothing_is_warned_of_where_all_is_well():
     new = sync(destinationNamespaces=["b", "team-*"], destinationNamespaceSelector={"matchLabels": {"x": "y"}})
     known = namespaces("a", "b", "team-1") | {"c": Namespace("c", {"x": "y"})}
-    assert warnings(candidate(new), view(known)) == []
+    assert warnings(sync_input(new), view(known)) == []
 
 
 @pytest.mark.parametrize(
@@ -325,17 +325,17 @@ def test_nothing_is_warned_of_where_all_is_well():
 def test_what_may_be_a_mistake_is_warned_of(spec: dict[str, Any], facts: dict[str, Any], warning: str):
     known = namespaces("a", "b", "kube-system", off={"apps.nishaf.info/sync": "disabled"})
     new = sync(**({"destinationNamespace": "b"} | spec))
-    assert warnings(candidate(new), view(known, **facts)) == [warning]
-    assert judge(candidate(new), view(known, **facts)) == []
+    assert warnings(sync_input(new), view(known, **facts)) == [warning]
+    assert check(sync_input(new), view(known, **facts)) == []
 
 
 def test_adopting_what_is_in_the_way_is_no_mistake():
     new = sync(destinationNamespace="b", conflictPolicy="Adopt")
-    assert warnings(candidate(new), view(namespaces("a", "b"), in_the_way=(NamespacedName("b", "cfg"),))) == []
+    assert warnings(sync_input(new), view(namespaces("a", "b"), in_the_way=(NamespacedName("b", "cfg"),))) == []
 
 
 def test_a_glob_that_reaches_only_protected_namespaces_reaches_nothing():
     new = sync(destinationNamespaces=["kube-*"])
-    assert warnings(candidate(new), view(namespaces("a", "kube-system"))) == [
+    assert warnings(sync_input(new), view(namespaces("a", "kube-system"))) == [
         'spec.destinationNamespaces[0]: "kube-*" matches no namespace now'
     ]

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from configmapsync.defaulting import with_defaults
+from configmapsync.destination_paths import Targets, targets_of
 from configmapsync.names import NamespacedName
+from configmapsync.permissions import Right, right_to_see, rights_needed
 from configmapsync.resource import ConfigMapSync, parse
-from configmapsync.rights import Right, right_to_see, rights_needed
 from configmapsync.selection import Selector
-from configmapsync.targets import Targets, targets_of
 from kube.errors import ApiError, NotFound, Unreachable
 from tests.webhook import recorded
 from webhook.authorization import LONGEST_SHOWN_NAME, REMEMBERED_FOR_SECONDS, Authorizer, Requester

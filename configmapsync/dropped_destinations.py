@@ -1,0 +1,113 @@
+"""Which destinations an edit drops, as far as two specs can say. Pure.
+
+`rights.py` asks for the right to remove those copies. Namespaces are never looked at, so the answer reveals nothing about the cluster.
+Where a spec cannot say whether a place stays a destination, as with a label selector, the place counts as dropped.
+"""
+
+from collections.abc import Iterator
+
+from configmapsync.globs import is_glob
+from configmapsync.resource import ConfigMapSync, LabelSelector
+from configmapsync.selection import Namespace, Selector
+
+NAMES_PATH = "spec.destinationNamespaces"
+SHORT_PATH = "spec.destinationNamespace"
+SELECTOR_PATH = "spec.destinationNamespaceSelector"
+EXCLUSIONS_PATH = "spec.excludedNamespaces"
+COPY_NAME_PATH = "spec.destinationConfigMapName"
+EVERY_NAMESPACE = "*"
+ANY_NAMESPACE = ""  # a place whose namespaces cannot be enumerated
+
+_EVERYTHING = LabelSelector()
+
+
+def dropped_places(
+    previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return field path and namespace of each destination of `previous` that `sync` may no longer have.
+
+    An empty namespace stands for any namespace; nothing else is returned then. Both specs have their defaults filled in.
+    """
+    if previous.destination_name != sync.destination_name:
+        return _every_place(previous, protected)
+    if open_ended := next(_dropped_forms(previous, sync), None):
+        return (open_ended,)
+    return tuple(_dropped_names(previous, sync, protected))
+
+
+def _every_place(previous: ConfigMapSync, protected: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """Return all places of a sync whose copies get another name."""
+    if _open_ended(previous):
+        return ((COPY_NAME_PATH, ANY_NAMESPACE),)
+    before = _selector_before(previous, protected)
+    return tuple((COPY_NAME_PATH, name) for name in _exact_names(previous) if before.matches(Namespace(name)))
+
+
+def _dropped_forms(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[tuple[str, str]]:
+    """Yield each glob, selector and new exclusion that drops namespaces which the specs do not name."""
+    if not _open_ended(previous):
+        return
+    if not _selects_everything(sync):
+        names = set(sync.spec.destination_namespaces)
+        if any(is_glob(name) and name not in names for name in previous.spec.destination_namespaces):
+            yield NAMES_PATH, ANY_NAMESPACE
+        selector = previous.spec.destination_namespace_selector
+        if selector is not None and selector != sync.spec.destination_namespace_selector:
+            yield SELECTOR_PATH, ANY_NAMESPACE
+    if any(is_glob(name) for name in _new_exclusions(previous, sync)):
+        yield EXCLUSIONS_PATH, ANY_NAMESPACE
+
+
+def _dropped_names(
+    previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each namespace that one of the specs names and that only the former one selects."""
+    before, after = _selector_before(previous, protected), _selector_after(sync, protected)
+    exclusions = [name for name in _new_exclusions(previous, sync) if not is_glob(name)]
+    candidates = dict.fromkeys((*_exact_names(previous), *exclusions, sync.source.namespace))
+    for name in candidates:
+        if before.matches(Namespace(name)) and not after.matches(Namespace(name)):
+            excluded = after.excludes(name)
+            yield EXCLUSIONS_PATH if excluded else _path_of(previous, name), name
+
+
+def _path_of(previous: ConfigMapSync, name: str) -> str:
+    return SHORT_PATH if previous.spec.destination_namespace == name else NAMES_PATH
+
+
+def _exact_names(sync: ConfigMapSync) -> Iterator[str]:
+    if sync.spec.destination_namespace:
+        yield sync.spec.destination_namespace
+    yield from (name for name in sync.spec.destination_namespaces if not is_glob(name))
+
+
+def _new_exclusions(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[str]:
+    known = set(previous.spec.excluded_namespaces)
+    yield from (name for name in sync.spec.excluded_namespaces if name not in known)
+
+
+def _open_ended(sync: ConfigMapSync) -> bool:
+    spec = sync.spec
+    return spec.destination_namespace_selector is not None or any(map(is_glob, spec.destination_namespaces))
+
+
+def _selects_everything(sync: ConfigMapSync) -> bool:
+    spec = sync.spec
+    return EVERY_NAMESPACE in spec.destination_namespaces or spec.destination_namespace_selector == _EVERYTHING
+
+
+def _selector_before(sync: ConfigMapSync, protected: frozenset[str]) -> Selector:
+    """Return what may have been selected: any labels may have matched."""
+    any_labels = None if sync.spec.destination_namespace_selector is None else _EVERYTHING
+    return _with_labels(sync, any_labels, protected)
+
+
+def _selector_after(sync: ConfigMapSync, protected: frozenset[str]) -> Selector:
+    """Return what is selected for certain: only an empty label selector is certain to match."""
+    selector = sync.spec.destination_namespace_selector
+    return _with_labels(sync, selector if selector == _EVERYTHING else None, protected)
+
+
+def _with_labels(sync: ConfigMapSync, labels: LabelSelector | None, protected: frozenset[str]) -> Selector:
+    spec = sync.spec.model_copy(update={"destination_namespace_selector": labels})
+    return Selector.of(sync.model_copy(update={"spec": spec}), protected)

@@ -1,0 +1,1 @@
+"""How writes are carried out: one destination at a time, each with its own retries."""

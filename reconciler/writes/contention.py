@@ -1,0 +1,176 @@
+"""Remembers what was written to each copy of late, and who wrote over it: the state behind `configmapsync/contention.py`, which decides.
+
+`applier.py` tells of every write, `reconcile.py` asks what is to be left alone. Nothing is remembered over a restart: a fight that goes on
+shows itself again, after five more writes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from configmapsync.conditions import MOST_FAILURES
+from configmapsync.content import CopyRecord
+from configmapsync.contention import NO_CONTENT, WINDOW_SECONDS, Done, History, Opponent, Owner, after, sentence
+from configmapsync.names import DIGEST, NamespacedName
+from configmapsync.planning import Write
+from kube.connection import Connection
+from kube.errors import ApiError
+from kube.rbac import Rule
+from reconciler.known.configmaps import read_last_manager
+from reconciler.reports.metrics import Metrics
+from reconciler.writes.writer import MANAGER
+
+RULES = (Rule("configmaps", ("get",), why="who keeps rewriting a copy"),)
+
+FOREIGN_VERSION = ""  # no version of ours
+
+Place = NamespacedName
+CopyAt = Callable[[Place], CopyRecord | None]
+
+
+@dataclass(slots=True)
+class _ContestedCopy:
+    """A copy that something keeps rewriting.
+
+    Attributes:
+        until: when we write to it again, on the event loop's clock.
+        opponent: what undoes our writes.
+        manager: the field manager that wrote over us; None while it is not known.
+        left: the version that our last write made; None where it took the object away.
+        owner: the sync and the namespace that the copy belonged to.
+        asked: whether the copy was looked at since then, for the name of whoever wrote over us.
+    """
+
+    until: float
+    opponent: Opponent
+    manager: str | None
+    left: str | None
+    owner: Owner
+    asked: bool = False
+
+
+class Contention:
+    """The fights that go on."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        copy_at: CopyAt,
+        owner_of: Callable[[NamespacedName, Place], Owner],
+        metrics: Metrics,
+        now: Callable[[], float],
+        interval: float,
+    ) -> None:
+        """Begin without a memory.
+
+        Args:
+            connection: the way to the API server.
+            copy_at: the copy at a place, as it is cached.
+            owner_of: the sync and the namespace of a copy as they are cached.
+            metrics: count what begins to be contested.
+            now: the event loop's clock.
+            interval: seconds between two writes to a contested copy.
+        """
+        self._connection = connection
+        self._copy_at = copy_at
+        self._owner_of = owner_of
+        self._metrics = metrics
+        self._now = now
+        self._interval = interval
+        self._histories: OrderedDict[tuple[NamespacedName, Place], History] = (
+            OrderedDict()
+        )  # by the time of the last write
+        self._contested_copies: dict[NamespacedName, dict[Place, _ContestedCopy]] = {}
+
+    def wrote(self, sync: NamespacedName, write: Write) -> bool:
+        """Remember a write that the API server took; returns whether it only repaired what something else had changed."""
+        history = self._remember(sync, write, self._done(write))
+        return bool(history.repairs) and history.repairs[-1] == history.last.at
+
+    def lost_race(self, sync: NamespacedName, write: Write) -> None:
+        """Remember a write that came too late: somebody else had written the copy. Who does so all the time would keep us trying for ever."""
+        if write.template is not None:
+            self._remember(sync, write, replace(self._done(write), left=FOREIGN_VERSION))
+
+    async def contested(self, sync: NamespacedName) -> dict[Place, str]:
+        """What is to be left alone now, each place with a sentence that names who is in the way, where that can be told."""
+        contests = self._contested_copies.get(sync, {})
+        now = self._now()
+        for place in [place for place, contest in contests.items() if self._is_over(sync, place, contest, now)]:
+            del contests[place]
+        going_on = {place: contest for place, contest in contests.items() if now < contest.until}
+        for place in sorted(going_on)[:MOST_FAILURES]:  # a tool may fight for a thousand copies; nobody is told of more
+            await self._look(place, going_on[place])
+        return {
+            place: sentence(place, contest.opponent, contest.manager, self._interval)
+            for place, contest in going_on.items()
+        }
+
+    def _is_over(self, sync: NamespacedName, place: Place, contest: _ContestedCopy, now: float) -> bool:
+        return now - contest.until > WINDOW_SECONDS or contest.owner != self._owner_of(sync, place)
+
+    def next_write_in(self, sync: NamespacedName) -> float | None:
+        """Seconds until a contested copy of `sync` may be written again; None where none is contested."""
+        now = self._now()
+        waits = (contest.until - now for contest in self._contested_copies.get(sync, {}).values())
+        return min((wait for wait in waits if wait > 0), default=None)
+
+    def forget(self, sync: NamespacedName) -> None:
+        """A sync is gone, and its fights with it."""
+        self._contested_copies.pop(sync, None)
+
+    def _remember(self, sync: NamespacedName, write: Write, done: Done) -> History:
+        previous = self._histories.pop((sync, write.key), None)
+        history = self._histories[sync, write.key] = after(
+            previous, done, owner=self._owner_of(sync, write.key), drifted=_drifted(write)
+        )
+        self._forget_old()
+        if history.contested:
+            self._contest(sync, write.key, history)
+        return history
+
+    def _done(self, write: Write) -> Done:
+        found = write.record.resource_version if write.record else None
+        copy = self._copy_at(write.key) if write.template else None
+        content_hash = write.template.content_hash if write.template else NO_CONTENT
+        return Done(content_hash, self._now(), found, copy.resource_version if copy else None)
+
+    def _contest(self, sync: NamespacedName, place: Place, history: History) -> None:
+        contests = self._contested_copies.setdefault(sync, {})
+        previous = contests.get(place)
+        if previous is None:
+            self._metrics.contested()
+        contests[place] = _ContestedCopy(
+            until=history.last.at + self._interval,
+            opponent=history.opponent,
+            manager=previous.manager if previous and previous.owner == history.owner else None,
+            left=history.last.left,
+            owner=history.owner,
+        )
+
+    async def _look(self, place: Place, contest: _ContestedCopy) -> None:
+        """Read who wrote over us: once for each write of ours, and only after it happened, for our next write takes the trace away."""
+        copy = self._copy_at(place)
+        if contest.asked or copy is None or copy.resource_version == contest.left:
+            return
+        contest.asked = True
+        try:
+            answer = await self._connection.request(
+                "GET", f"/api/v1/namespaces/{place.namespace}/configmaps/{place.name}"
+            )
+        except ApiError:
+            return  # a name is a courtesy
+        contest.manager = read_last_manager(answer, MANAGER) or contest.manager
+
+    def _forget_old(self) -> None:
+        """What was not written for long is in no fight, so that memory follows the writes of the last minutes."""
+        oldest = self._now() - WINDOW_SECONDS
+        while next(iter(self._histories.values())).last.at < oldest:
+            self._histories.popitem(last=False)
+
+
+def _drifted(write: Write) -> bool:
+    """Whether the copy itself shows that somebody changed its content: its mark says what we write again, its content does not."""
+    if write.template is None or write.record is None:
+        return False
+    return write.record.annotations.get(DIGEST) == write.template.digest != write.record.digest

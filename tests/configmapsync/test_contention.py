@@ -1,0 +1,152 @@
+"""What is a fight and what is none, and that nobody is called right or wrong in one too soon."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from configmapsync.content import template
+from configmapsync.contention import (
+    REPAIRS,
+    WINDOW_SECONDS,
+    Done,
+    History,
+    Opponent,
+    after,
+    contested_leftovers,
+    defer_contested,
+    sentence,
+)
+from configmapsync.names import NamespacedName
+from configmapsync.planning import Outcome, Plan, Verb, Write
+from configmapsync.reasons import Reason
+from tests.configmapsync.objects import source, sync
+
+SAME, OTHER = 1, 2
+PLACE = NamespacedName("there", "config")
+ELSEWHERE = NamespacedName("elsewhere", "config")
+
+
+def told(writes: Iterable[tuple[float, int]], found: str | None = "7", left: str | None = "8") -> History:
+    """The history of writes that say something at some time."""
+    history: History | None = None
+    for at, content_hash in writes:
+        history = after(history, Done(content_hash, at, found, left))
+    assert history is not None
+    return history
+
+
+def test_the_fifth_repair_in_ten_minutes_makes_a_fight_and_the_fourth_does_not() -> None:
+    writes = [(float(second), SAME) for second in range(REPAIRS + 1)]
+
+    assert not told(writes[:-1]).contested
+    assert told(writes).contested
+
+
+def test_writes_that_follow_edits_of_the_source_make_no_fight() -> None:
+    assert not told((float(number), number) for number in range(100)).contested
+
+
+def test_a_person_who_repairs_twice_makes_no_fight() -> None:
+    assert not told([(0.0, SAME), (20.0, SAME), (40.0, SAME)]).contested
+
+
+def test_repairs_far_apart_make_no_fight() -> None:
+    assert not told((number * WINDOW_SECONDS / (REPAIRS - 1), SAME) for number in range(50)).contested
+
+
+def test_an_edit_of_the_source_does_not_end_a_fight() -> None:
+    fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
+
+    edited = after(fighting, Done(OTHER, 10.0, "7", "8"))
+
+    assert edited.contested
+    assert edited.repairs == fighting.repairs
+
+
+def test_a_fight_with_one_write_a_minute_goes_on_and_is_forgotten_when_it_stopped_for_long() -> None:
+    fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
+    for minute in range(1, 60):
+        fighting = after(fighting, Done(SAME, minute * 60.0, "7", "8"))
+        assert fighting.contested
+
+    assert not after(fighting, Done(SAME, 59 * 60.0 + WINDOW_SECONDS, "7", "8")).contested
+
+
+def test_a_copy_that_shows_what_it_said_before_is_repaired_even_if_nobody_remembers() -> None:
+    done = Done(SAME, 0.0, "7", "8")
+
+    assert after(None, done, drifted=True).repairs == (0.0,)
+    assert after(None, done).repairs == ()
+
+
+@pytest.mark.parametrize(
+    ("found", "left", "opponent"),
+    [
+        ("9", "8", Opponent.WRITER),
+        (None, "8", Opponent.REMOVER),
+        ("8", "8", Opponent.ADMISSION),
+        ("9", None, Opponent.REMOVER),
+    ],
+)
+def test_the_versions_show_who_undoes_our_writes(found: str | None, left: str | None, opponent: Opponent) -> None:
+    assert told([(0.0, SAME), (1.0, SAME)], found, left).opponent is opponent
+
+
+def test_a_write_says_its_content_and_its_metadata() -> None:
+    said = template(sync(), source({"k": "1"})).content_hash
+
+    assert said == template(sync(), source({"k": "1"})).content_hash
+    assert said != template(sync(), source({"k": "2"})).content_hash
+    assert said != template(sync(metadata={"labels": {"team": "web"}}), source({"k": "1"})).content_hash
+
+
+def test_a_plan_outside_of_every_fight_is_carried_out_whole() -> None:
+    planned = Plan(writes=(Write(Verb.CREATE, PLACE, "there is no copy"),))
+
+    assert defer_contested(planned, "config", {}) is planned
+    assert defer_contested(planned, "config", {ELSEWHERE: "why"}) == planned
+
+
+def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> None:
+    right = NamespacedName("right", "config")
+    planned = Plan(
+        writes=(Write(Verb.CREATE, PLACE, ""), Write(Verb.CREATE, ELSEWHERE, "")),
+        removals=(Write(Verb.DELETE, NamespacedName("there", "former"), ""),),
+        settled=(Outcome("right", Reason.SYNCED), Outcome("taken", Reason.DESTINATION_CONFLICT, "theirs")),
+        finalizer=True,
+    )
+    contested = {PLACE: "at it", right: "at it", NamespacedName("there", "former"): "at that"}
+    contested[NamespacedName("taken", "config")] = "at it"
+
+    made = defer_contested(planned, "config", contested)
+
+    assert [write.key for write in made.writes] == [ELSEWHERE]
+    assert made.removals == ()
+    assert set(made.settled) == {
+        Outcome("there", Reason.CONTESTED, "at it"),
+        Outcome("right", Reason.CONTESTED, "at it"),
+        Outcome("taken", Reason.DESTINATION_CONFLICT, "theirs"),
+    }
+    assert set(contested_leftovers(contested, "config", {"there", "right", "taken"})) == {
+        Outcome("there", Reason.CONTESTED, "at that")
+    }
+    assert made.finalizer
+
+
+@pytest.mark.parametrize(
+    ("opponent", "manager", "expected"),
+    [
+        (
+            Opponent.WRITER,
+            "argocd-controller",
+            'field manager "argocd-controller" keeps rewriting ConfigMap "there/config"',
+        ),
+        (Opponent.WRITER, None, 'something keeps rewriting ConfigMap "there/config"'),
+        (Opponent.REMOVER, None, 'something keeps deleting ConfigMap "there/config", or bringing it back'),
+        (Opponent.ADMISSION, None, 'an admission webhook changes what is written to ConfigMap "there/config"'),
+    ],
+)
+def test_people_are_told_who_it_is(opponent: Opponent, manager: str | None, expected: str) -> None:
+    said = sentence(PLACE, opponent, manager, 60.0)
+
+    assert said == f"{expected}; until that stops, it is written at most every 60 s"

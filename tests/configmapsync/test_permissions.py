@@ -1,0 +1,142 @@
+"""Which rights a sync makes use of, field by field; and that a denial tells nothing but what the spec says."""
+
+from typing import Any
+
+import pytest
+
+from configmapsync.destination_paths import SELECTOR_PATH, Targets, idle_targets, targets_of
+from configmapsync.names import NamespacedName
+from configmapsync.permissions import Right, denials_of, may_delete, of_service_account, right_to_see, rights_needed
+from configmapsync.selection import Namespace, Selector
+from tests.configmapsync.objects import sync
+
+ACCOUNT = of_service_account("home", "syncer")
+WHOLE: dict[str, Any] = {
+    "destinationNamespace": "web",
+    "destinationNamespaces": ["shop", "team-*"],
+    "destinationNamespaceSelector": {"matchLabels": {"config": "shared"}},
+}
+
+
+def targets(**spec: Any) -> Targets:
+    one = sync(**spec)
+    return targets_of(one, Selector.of(one, frozenset()))
+
+
+def test_every_destination_is_known_by_the_field_that_asks_for_it() -> None:
+    found = targets(**WHOLE)
+
+    assert found.named == {"web": "spec.destinationNamespace", "shop": "spec.destinationNamespaces[0]"}
+    assert found.open_ended == ("spec.destinationNamespaces[1]", SELECTOR_PATH)
+    assert found.path_to("shop") == "spec.destinationNamespaces[0]"
+    assert found.path_to("team-a") == "spec.destinationNamespaces[1]"
+    assert found.path_to("labelled") == SELECTOR_PATH
+
+
+def test_an_excluded_name_is_no_target() -> None:
+    found = targets(destinationNamespace="web", destinationNamespaces=["shop"], excludedNamespaces=["w*"])
+
+    assert list(found.named) == ["shop"]
+    assert found.open_ended == ()
+
+
+def idle(*namespaces: Namespace, **spec: Any) -> list[tuple[str, str]]:
+    views = {namespace.name: namespace for namespace in namespaces}
+    return list(idle_targets(sync(**spec), views, frozenset({"team-system"})))
+
+
+def test_each_glob_and_the_selector_that_select_nothing_by_themselves_are_known() -> None:
+    by_glob = ("spec.destinationNamespaces[1]", '"team-*"')
+    by_label = (SELECTOR_PATH, "the selector")
+    shared = {"config": "shared"}
+
+    assert idle(**WHOLE) == [by_glob, by_label]
+    assert idle(Namespace("team-a"), Namespace("web"), **WHOLE) == [by_label]
+    assert idle(Namespace("x", shared), **WHOLE) == [by_glob]
+    assert idle(Namespace("team-a", shared), **WHOLE) == []
+    assert idle(Namespace("team-a", shared), excludedNamespaces=["*a"], **WHOLE) == [by_glob, by_label]
+    assert idle(Namespace("team-system", shared), **WHOLE) == [by_glob, by_label]
+    assert idle(Namespace("web"), destinationNamespace="web") == []
+
+
+def test_the_source_is_read_and_each_destination_written_by_name_where_it_is_named_and_everywhere_where_it_is_not() -> (
+    None
+):
+    one = sync(**WHOLE)
+
+    needs = rights_needed(one, targets(**WHOLE))
+
+    assert [(need.path, need.namespace) for need in needs] == [
+        ("spec.configMapName", "home"),
+        ("spec.destinationNamespace", "web"),
+        ("spec.destinationNamespaces[0]", "shop"),
+        ("spec.destinationNamespaces[1]", ""),
+        (SELECTOR_PATH, ""),
+    ]
+    assert needs[0].rights == (Right("get", "home", "config"),)
+    assert needs[1].rights == (
+        Right("create", "web"),
+        Right("update", "web", "config"),
+        Right("delete", "web", "config"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("policies", "deletes"),
+    [
+        ({}, True),
+        ({"deletionPolicy": "Orphan"}, False),
+        ({"deletionPolicy": "Orphan", "sourceDeletionPolicy": "Retain"}, False),
+        ({"deletionPolicy": "Orphan", "sourceDeletionPolicy": "Delete"}, True),
+        ({"deletionPolicy": "Delete", "sourceDeletionPolicy": "Retain"}, True),
+    ],
+    ids=str,
+)
+def test_the_right_to_delete_is_needed_where_any_policy_could_delete_a_copy(
+    policies: dict[str, str], deletes: bool
+) -> None:
+    spec = {"destinationNamespace": "web", **policies}
+
+    verbs = [right.verb for right in rights_needed(sync(**spec), targets(**spec))[1].rights]
+
+    assert verbs == ["create", "update", *(["delete"] if deletes else [])]
+    assert may_delete(sync(**spec)) is deletes
+
+
+def test_a_denial_names_what_is_missing_once_for_each_field() -> None:
+    spec = {"destinationNamespace": "shop", "destinationNamespaces": ["team-*"]}
+    needs = rights_needed(sync(**spec), targets(**spec))
+    everything = {right for need in needs for right in need.rights}
+    missing = everything - {Right("get", "home", "config"), Right("create", "shop")}
+
+    assert [(denial.path, denial.message) for denial in denials_of(ACCOUNT, needs, missing)] == [
+        (
+            "spec.destinationNamespace",
+            'service account "home/syncer" may not update, delete the ConfigMap "config" in namespace "shop"',
+        ),
+        (
+            "spec.destinationNamespaces[0]",
+            'service account "home/syncer" may not create, update, delete the ConfigMap "config" in every namespace',
+        ),
+    ]
+    assert denials_of(ACCOUNT, needs, set()) == []
+
+
+def test_a_denied_source_is_told_by_the_name_of_the_source() -> None:
+    spec = {"sourceNamespace": "central", "destinationConfigMapName": "copy"}
+    needs = rights_needed(sync(**spec), targets(**spec))
+    first = denials_of(ACCOUNT, needs, needs[0].rights)[0]
+
+    assert first.message == 'service account "home/syncer" may not get the ConfigMap "config" in namespace "central"'
+
+
+def test_a_service_account_is_who_the_api_server_would_say_it_is() -> None:
+    assert ACCOUNT.username == "system:serviceaccount:home:syncer"
+    assert ACCOUNT.groups == ("system:serviceaccounts", "system:serviceaccounts:home", "system:authenticated")
+
+
+def test_a_right_held_everywhere_covers_each_object() -> None:
+    assert Right("update", "web", "config").broad == Right("update", "")
+    assert right_to_see(NamespacedName("home", "sync")).broad == Right(
+        "get", "", group="apps.nishaf.info", resource="configmapsyncs"
+    )

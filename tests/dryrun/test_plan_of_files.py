@@ -1,0 +1,265 @@
+"""A plan of files alone: no cluster, the same rules."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configmapsync.names import API_VERSION, KIND
+from dryrun import command
+from tests.support.plans import CHANGES, FAILURE, NO_CONTENT, plan, writes
+
+SECRETIVE = "the-value-nobody-shall-see"
+
+
+def namespace(name: str, **labels: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def configmap(place: str, data: dict[str, str] | None = None, **parts: Any) -> dict[str, Any]:
+    at, _, name = place.partition("/")
+    metadata = {"namespace": at, "name": name, **parts.pop("metadata", {})}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data or {"key": SECRETIVE}, **parts}
+
+
+def sync(place: str, **spec: Any) -> dict[str, Any]:
+    at, _, name = place.partition("/")
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"namespace": at, "name": name}, "spec": spec}
+
+
+def text(*documents: dict[str, Any]) -> str:
+    return yaml.safe_dump_all(documents)
+
+
+WORLD = text(
+    configmap("central/config", {"LOG_LEVEL": SECRETIVE, "PORT": "80"}),
+    namespace("web", team="a"),
+    namespace("shop", team="a"),
+    configmap("shop/config", {"mine": "1"}),
+    sync("central/shared", configMapName="config", destinationNamespaceSelector={"matchLabels": {"team": "a"}}),
+    sync("central/lost", configMapName="nowhere", destinationNamespace="web"),
+)
+
+
+def test_text_tells_each_write_each_refusal_and_the_sum() -> None:
+    told = plan("-f", "-", given=WORLD)
+
+    assert told.text == (
+        "ConfigMapSync central/lost\n"
+        '  ! SourceNotFound: source ConfigMap "central/nowhere" not found\n'
+        "  nothing to do\n"
+        "\n"
+        "ConfigMapSync central/shared: from central/config, 2 keys\n"
+        "  + create   web/config  there is no copy\n"
+        '  ! shop  DestinationConflict: ConfigMap "shop/config" exists and is not managed by ConfigMapSync; delete it, choose\n'
+        "      another destinationConfigMapName, or set conflictPolicy: Adopt\n"
+        "\n"
+        "Plan: 1 to create, 1 refused.\n"
+    )
+    assert told.code == CHANGES
+
+
+def test_neither_text_nor_json_holds_a_value_and_the_diff_does() -> None:
+    answers = {output: plan("-f", "-", "--output", output, given=WORLD) for output in ("text", "json", "diff")}
+
+    assert [output for output, told in answers.items() if SECRETIVE in told.text + told.aside] == ["diff"]
+    assert {told.code for told in answers.values()} == {CHANGES}
+    assert f"+  LOG_LEVEL: {SECRETIVE}\n" in answers["diff"].text
+    assert "--- /dev/null\n+++ planned/web/config\n" in answers["diff"].text
+    assert "DestinationConflict" in answers["diff"].aside
+
+
+def test_a_copy_that_is_the_source_of_another_sync_is_followed_to_the_end() -> None:
+    told = plan(
+        *("-f", "-", "--output", "json"),
+        given=text(
+            configmap("a/config"),
+            namespace("b"),
+            namespace("c"),
+            sync("c/second", configMapName="config", sourceNamespace="b", destinationNamespace="c"),
+            sync("a/first", configMapName="config", destinationNamespace="b"),
+        ),
+    )
+
+    assert writes(told) == {("create", "b/config"), ("create", "c/config")}
+
+
+def test_a_spec_with_errors_is_told_with_its_field_paths_and_fails() -> None:
+    told = plan(
+        "-f", "-", given=text(sync("a/bad", configMapName="Not A Name", keys=[{"key": "x*", "as": "y"}], nonsense=1))
+    )
+
+    assert told.code == FAILURE
+    assert "  * spec.configMapName: Invalid value:" in told.text
+    assert "  * spec.nonsense: " in told.text
+    machine = plan(
+        *("-f", "-", "--output", "json"), given=text(sync("a/bad", configMapName="x", keys=[{"key": "x*", "as": "y"}]))
+    )
+    errors = machine.document["syncs"][0]["errors"]
+    assert {error["field"] for error in errors} == {"spec.destinationNamespace", "spec.keys[0].as"}
+
+
+def test_a_loop_is_cut_where_the_reconciler_would_cut_it() -> None:
+    told = plan(
+        *("-f", "-", "--output", "json"),
+        given=text(
+            configmap("a/config"),
+            sync("a/there", configMapName="config", destinationNamespace="b"),
+            sync("b/back", configMapName="config", destinationNamespace="a"),
+        ),
+    )
+
+    assert writes(told) == {("create", "b/config")}
+    reasons = {sync["name"]: [refused["reason"] for refused in sync["refused"]] for sync in told.document["syncs"]}
+    assert reasons == {"there": [], "back": ["LoopDetected"]}
+
+
+def test_copies_whose_sync_is_not_there_are_told_with_what_becomes_of_them() -> None:
+    def left(name: str, policy: str) -> dict[str, Any]:
+        labels = {"app.kubernetes.io/managed-by": "configmapsync", "apps.nishaf.info/sync-uid": "u"}
+        marks = {"synced-by": "a/gone", "destination": f"b/{name}", "deletion-policy": policy}
+        annotations = {f"apps.nishaf.info/{mark}": value for mark, value in marks.items()}
+        return configmap(f"b/{name}", metadata={"labels": labels, "annotations": annotations})
+
+    told = plan(
+        "-f",
+        "-",
+        given=text(
+            left("one", "Delete"), left("two", "Orphan"), sync("a/s", configMapName="x", destinationNamespace="b")
+        ),
+    )
+
+    assert told.text.startswith(
+        "ConfigMapSync a/gone: gone\n"
+        "  - delete   b/one  its sync is gone\n"
+        "  < release  b/two  its sync is gone\n"
+        "  note: its copies are handled when it has been missing for --orphan-grace\n"
+    )
+
+
+def test_the_operators_own_namespace_is_reached_by_its_name_alone() -> None:
+    spaces = [namespace("configmapsync-system"), namespace("other")]
+    everywhere = sync("a/s", configMapName="config", destinationNamespaces=["*"], destinationConfigMapName="copy")
+    given = text(configmap("a/config"), everywhere, *spaces)
+
+    assert writes(plan("-f", "-", "--output", "json", given=given)) == {("create", "a/copy"), ("create", "other/copy")}
+    elsewhere = plan("-f", "-", "--output", "json", "--operator-namespace", "other", given=given)
+    assert writes(elsewhere) == {("create", "a/copy"), ("create", "configmapsync-system/copy")}
+
+
+def test_the_order_of_the_objects_changes_nothing() -> None:
+    backwards = text(*reversed(list(yaml.safe_load_all(WORLD))))
+
+    assert plan("-f", "-", "--output", "json", given=backwards) == plan("-f", "-", "--output", "json", given=WORLD)
+
+
+def test_only_namespaces_that_the_files_name_are_there() -> None:
+    told = plan(
+        "-f", "-", given=text(configmap("a/config"), sync("a/s", configMapName="config", destinationNamespace="b"))
+    )
+
+    assert 'NamespaceNotFound: namespace "b" not found' in told.text
+    assert told.code == NO_CONTENT
+
+
+def test_folders_lists_and_other_kinds_are_read_as_kubectl_would(tmp_path: Path) -> None:
+    (tmp_path / "1.yaml").write_text(
+        text(configmap("a/config"), {"apiVersion": "v1", "kind": "Secret", "metadata": {}})
+    )
+    listed = {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [namespace("b"), sync("a/s", configMapName="config", destinationNamespace="b")],
+    }
+    (tmp_path / "2.json").write_text(json.dumps(listed))
+    (tmp_path / "notes.txt").write_text("not read")
+
+    told = plan("-f", tmp_path, "a/s", "--output", "json")
+
+    assert writes(told) == {("create", "b/config")}
+
+
+def test_what_cannot_be_read_or_is_not_there_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(f"a: [{SECRETIVE}\nb: }}")
+    answers = [
+        plan("-f", broken),
+        plan("-f", tmp_path / "missing.yaml"),
+        plan("-f", "-", "a/nobody", given=WORLD),
+        plan("not-a-place"),
+        plan("--no-such-flag"),
+    ]
+
+    assert {told.code for told in answers} == {FAILURE}
+    assert all(told.text == "" and SECRETIVE not in told.aside for told in answers)
+    assert "there is no ConfigMapSync a/nobody" in answers[2].aside
+
+
+def test_files_that_are_settled_change_nothing() -> None:
+    first = plan("-f", "-", "--output", "diff", given=text(configmap("a/config"), namespace("b"), sync_with_uid()))
+    copy = "\n".join(line[1:] for line in first.text.splitlines()[3:])
+
+    told = plan("-f", "-", given=text(configmap("a/config"), namespace("b"), sync_with_uid(), yaml.safe_load(copy)))
+
+    assert told.text.endswith("  = 1 copy is right already\n\nPlan: no changes, 1 right already.\n")
+    assert told.code == NO_CONTENT
+
+
+def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "world.yaml").write_text(WORLD)
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = [sys.executable, "-m", "reconciler", "plan", "-f", str(tmp_path)]
+    done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (CHANGES, "")
+
+
+def sync_with_uid() -> dict[str, Any]:
+    document = sync("a/s", configMapName="config", destinationNamespace="b")
+    document["metadata"]["uid"] = "11111111-2222-3333-4444-555555555555"
+    return document
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (configmap("a/config", {"PORT": 80}), "ConfigMap config: Expected `str`, got `int` - at `$.data[...]`"),  # type: ignore[dict-item]
+        (sync("a/s") | {"metadata": {"name": "s", "uid": [SECRETIVE]}}, "ConfigMapSync s is not of the right shape"),
+        (
+            sync("a/s") | {"metadata": {"name": "s", "finalizers": {1: SECRETIVE, "a": {1}}}},
+            "ConfigMapSync s is not of",
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"a": 1}}},
+            "Namespace n: Expected",
+        ),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}, "holds a ConfigMap without a name"),
+    ],
+)
+def test_what_no_api_server_would_take_is_told_in_one_line(document: dict[str, Any], said: str) -> None:
+    told = plan("-f", "-", given=text(document))
+
+    assert told.code == FAILURE
+    assert said in told.aside
+    assert SECRETIVE not in told.aside
+    assert told.aside.count("\n") == 1
+
+
+def test_a_mistake_of_the_program_is_not_reported_as_a_mistake_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A KeyError of ours once ended as a line that blamed the files; it needs its traceback."""
+
+    def broken(*_arguments: Any) -> Any:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(command, "read", broken)
+    with pytest.raises(KeyError):
+        command.main(["--filename", str(tmp_path)])

@@ -1,0 +1,253 @@
+"""Something else writes to our copies: we say who, answer once a minute at most, and go on when it stops."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from configmapsync.contention import REPAIRS
+from tests.journeys.rivals import (
+    adds_a_key,
+    bringing_back,
+    changing,
+    hammering,
+    pruning,
+    resetting,
+    takes_the_labels_off,
+)
+from tests.journeys.stage import Stage, content_of
+from tests.support.eventually import wait_until
+from tests.support.processes import Process
+
+QUICKLY = ("--contested-interval", "1")
+NOT_AGAIN = ("--contested-interval", "3600")  # so that no answer of ours falls into the time in which none may come
+
+
+@pytest.fixture
+def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
+    """A reconciler that answers a fight once, as far as a test can see."""
+    return start_reconciler(*NOT_AGAIN)
+
+
+def undone_no_more(stage: Stage, count: Callable[[], int]) -> None:
+    """Nothing is written any more for as long as it takes to serve another sync a few times."""
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    stage.sync(home, destinationNamespace=there)
+    before = count()
+    for number in range(10):
+        content = stage.edit(home, "config", data={"key": str(number)})
+        stage.copy_becomes(content, there)
+    assert count() == before
+
+
+@pytest.mark.parametrize("manager", ["argocd-controller", "another-operator"])
+def test_a_tool_that_resets_a_copy_is_named_and_answered_once_a_minute(
+    stage: Stage, reconciler: Process, manager: str
+) -> None:
+    home, there, good = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[there, good])
+    stage.copy_becomes(content, there)
+
+    with resetting(stage, there, {"from": "git"}, manager) as rival:
+        said = f'field manager "{manager}" keeps rewriting ConfigMap "{there}/config"'
+        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+        undone_no_more(stage, lambda: rival.undone)
+
+        assert REPAIRS <= rival.undone <= REPAIRS + 2
+        assert content_of(stage.find(there) or {}) == {"data": {"from": "git"}}
+        newer = stage.edit(home, "config", data={"key": "newer"})
+        stage.copy_becomes(newer, good)
+    status = stage.cluster.get(sync)["status"]
+    assert status["destinations"] == {"desired": 2, "synced": 1, "failed": 1}
+    assert [(failure["namespace"], failure["reason"]) for failure in status["failures"]] == [(there, "Contested")]
+
+
+def test_a_fight_is_over_when_the_other_stops(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+    start_reconciler(*QUICKLY)
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    with resetting(stage, there, {"from": "git"}, "argocd-controller"):
+        stage.ready_becomes(sync, "False", "Contested")
+        newer = stage.edit(home, "config", data={"key": "newer"})
+
+    stage.copy_becomes(newer, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_status_does_not_change_its_mind_while_a_fight_goes_on(
+    stage: Stage, start_reconciler: Callable[..., Process]
+) -> None:
+    start_reconciler(*QUICKLY)
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    with resetting(stage, there, {"from": "git"}, "argocd-controller") as rival:
+        since = stage.ready_becomes(sync, "False", "Contested")["lastTransitionTime"]
+        answered = rival.undone
+        wait_until(lambda: rival.undone >= answered + 3)
+
+        ready = stage.ready_becomes(sync, "False", "Contested")
+        assert ready["lastTransitionTime"] == since
+
+
+def test_a_tool_that_prunes_a_copy_is_answered_once_a_minute(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+
+    with pruning(stage, there) as rival:
+        said = f'something keeps deleting ConfigMap "{there}/config"'
+        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+        undone_no_more(stage, lambda: rival.undone)
+
+        assert REPAIRS <= rival.undone <= REPAIRS + 2
+
+
+def test_a_program_that_writes_faster_than_anybody_could_answer_is_named_and_left_alone(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+    stage.copy_becomes(content, there)
+
+    with hammering(stage, there, "heartbeat"):
+        said = f'field manager "heartbeat" keeps rewriting ConfigMap "{there}/config"'
+        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+
+        undone_no_more(stage, lambda: reconciler.output().count("write failed"))
+
+
+def test_a_tool_that_brings_back_what_we_remove_is_answered_once_a_minute(stage: Stage, reconciler: Process) -> None:
+    home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[there, elsewhere])
+    copy = stage.copy_becomes(content, elsewhere)
+
+    with bringing_back(stage, copy) as rival:
+        stage.edit_sync(sync, destinationNamespaces=[there])
+        said = f'something keeps deleting ConfigMap "{elsewhere}/config", or bringing it back'
+        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+        undone_no_more(stage, lambda: rival.undone)
+
+        assert REPAIRS <= rival.undone <= REPAIRS + 2
+        stage.copy_becomes(content, there)
+
+
+def test_a_webhook_that_changes_what_is_written_is_said_to_be_there_and_copies_heal_without_it(
+    stage: Stage, start_reconciler: Callable[..., Process], tmp_path: Path
+) -> None:
+    start_reconciler(*QUICKLY)
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on
+
+    with changing(stage, there, adds_a_key, tmp_path, now):
+        sync = stage.sync(home, destinationNamespace=there)
+        said = f'an admission webhook changes what is written to ConfigMap "{there}/config"'
+        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+        assert (stage.find(there) or {})["data"] == {"key": "value", "policy": "on"}
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_webhook_that_changes_what_is_written_makes_no_hot_loop(
+    stage: Stage, reconciler: Process, tmp_path: Path
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on
+
+    with changing(stage, there, adds_a_key, tmp_path, now) as asked:
+        sync = stage.sync(home, destinationNamespace=there)
+        stage.ready_becomes(sync, "False", "Contested")
+        undone_no_more(stage, lambda: len(asked))
+
+        assert len(asked) <= REPAIRS + 2
+
+
+@pytest.mark.parametrize(("policy", "reason"), [("Fail", "DestinationConflict"), ("Adopt", "Contested")])
+def test_a_webhook_that_takes_our_labels_off_takes_the_copy_from_us(
+    stage: Stage, reconciler: Process, tmp_path: Path, policy: str, reason: str
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on
+
+    with changing(stage, there, takes_the_labels_off, tmp_path, now) as asked:
+        sync = stage.sync(home, destinationNamespace=there, conflictPolicy=policy)
+        stage.ready_becomes(sync, "False", reason)
+        undone_no_more(stage, lambda: len(asked))
+
+        assert len(asked) <= REPAIRS + 2
+
+
+def test_a_person_who_changes_a_copy_now_and_then_makes_no_fight(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+
+    for number in range(REPAIRS - 1):
+        stage.copy_becomes(content, there)
+        stage.edit(there, "config", data={"by-hand": str(number)})
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_source_that_is_edited_again_and_again_makes_no_fight(stage: Stage, reconciler: Process) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    stage.source(home)
+    sync = stage.sync(home, destinationNamespace=there)
+
+    for number in range(3 * REPAIRS):
+        content = stage.edit(home, "config", data={"key": str(number % 2)})
+        stage.copy_becomes(content, there)
+
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_namespace_that_is_made_again_and_again_is_served_at_once_each_time(
+    stage: Stage, reconciler: Process
+) -> None:
+    """A CI namespace is no fight: a recreated namespace has a clean history."""
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, destinationNamespaces=[there])
+    path = f"/api/v1/namespaces/{there}"
+    for _ in range(REPAIRS + 3):
+        stage.copy_becomes(content, there)
+        stage.cluster.delete(path)
+        wait_until(lambda: stage.cluster.find(path) is None)
+        stage.cluster.create("/api/v1/namespaces", {"metadata": {"name": there}})
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(sync, "True", "Synced")
+
+
+def test_a_contested_sync_is_deleted_without_waiting_and_its_successor_is_born_clean(
+    stage: Stage, reconciler: Process
+) -> None:
+    home, there = stage.namespace(), stage.namespace()
+    content = stage.source(home)
+    sync = stage.sync(home, "config", destinationNamespace=there)
+    stage.copy_becomes(content, there)
+    with resetting(stage, there, {"from": "git"}, "argocd-controller"):
+        stage.ready_becomes(sync, "False", "Contested")
+
+    stage.cluster.delete(sync)
+    stage.copy_goes(there)
+    wait_until(lambda: stage.cluster.find(sync) is None)
+    again = stage.sync(home, "config", destinationNamespace=there)
+
+    stage.copy_becomes(content, there)
+    stage.ready_becomes(again, "True", "Synced")

@@ -1,0 +1,11 @@
+"""Four of the eight books of histories (`books.py`)."""
+
+import pytest
+
+from tests.randomized.seeds import SECOND_SHELF, read
+
+
+@pytest.mark.timeout(1800)  # there are as many histories as are asked for
+@pytest.mark.parametrize("book", SECOND_SHELF)
+def test_whatever_happened_every_copy_is_right_in_the_end(book: int) -> None:
+    read(book)

@@ -1,0 +1,48 @@
+"""What stands where a copy should be, and who waits for it to go."""
+
+from configmapsync.content import CopyRecord
+from configmapsync.names import NamespacedName
+from reconciler.known.caches import Blockers
+
+PLACE = NamespacedName("web", "config")
+ONE, TWO = NamespacedName("home", "one"), NamespacedName("home", "two")
+FOREIGN = CopyRecord("web", "config", "uid", "7", "sha256:0", {}, {})
+
+
+def test_who_else_waits_for_a_place_goes_on_waiting_when_one_has_seen_it_cleared() -> None:
+    blockers = Blockers()
+    blockers.expect(PLACE, ONE)
+    blockers.expect(PLACE, TWO)
+    blockers.found(FOREIGN)
+    blockers.cleared(PLACE)
+    assert blockers.at(PLACE) is None
+    assert PLACE in blockers, "its changes are still to be noticed"
+    assert blockers.waiting(PLACE) == {ONE, TWO}
+    assert blockers.gone(PLACE) == {ONE, TWO}
+    assert PLACE not in blockers
+
+
+def test_nothing_is_kept_of_a_place_for_which_nobody_waits() -> None:
+    blockers = Blockers()
+    blockers.expect(PLACE, ONE)
+    blockers.gone(PLACE)
+    blockers.cleared(PLACE)
+    assert PLACE not in blockers
+
+
+def test_a_place_is_forgotten_with_the_last_sync_that_waits_for_it() -> None:
+    blockers = Blockers()
+    for number in range(100):
+        place = NamespacedName(f"n{number}", "config")
+        blockers.expect(place, ONE)
+        blockers.expect(place, TWO)
+    kept = NamespacedName("n7", "config")
+
+    blockers.retain(ONE, {kept})
+    assert len(blockers) == 100
+    blockers.retain(TWO, ())
+    assert len(blockers) == 1
+    blockers.stop_waiting(kept, ONE)
+
+    assert len(blockers) == 0
+    assert blockers.waiting(kept) == frozenset()

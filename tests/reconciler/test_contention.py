@@ -1,0 +1,207 @@
+"""The memory behind fights: what is remembered, who is named, when it is over, and that it does not grow."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from configmapsync.conditions import MOST_FAILURES
+from configmapsync.content import CopyRecord, render, template
+from configmapsync.contention import REPAIRS, WINDOW_SECONDS, Owner
+from configmapsync.names import NamespacedName
+from configmapsync.planning import Verb, Write
+from kube.errors import NotFound
+from reconciler.writes.contention import Contention
+from tests.configmapsync.objects import record, source, sync
+
+pytestmark = pytest.mark.looptime(start=0)
+SYNC = NamespacedName("home", "sync")
+PLACE = NamespacedName("there", "config")
+INTERVAL = 60.0
+WANTED = template(sync(), source({"k": "v"}))
+FIRST = "1"
+OWNER = Owner("uid-1", False, "uid-of-namespace")
+
+
+@dataclass
+class Bench:
+    """A copy that others write to, and whoever wrote it last."""
+
+    version: int = int(FIRST)
+    manager: str = "argocd-controller"
+    asked: int = 0
+    begun: int = 0
+    gone: bool = False
+    owner: Owner = OWNER
+    contention: Contention = field(init=False)
+
+    def __post_init__(self) -> None:
+        now = asyncio.get_running_loop().time
+        self.contention = Contention(self, self.copy_at, self.owner_of, self, now, INTERVAL)  # type: ignore[arg-type]
+
+    def owner_of(self, _sync: NamespacedName, _place: NamespacedName) -> Owner:
+        return self.owner
+
+    def copy_at(self, _place: NamespacedName) -> CopyRecord | None:
+        return None if self.gone else self.live()
+
+    def live(self) -> CopyRecord:
+        return record(resource_version=str(self.version))
+
+    def contested(self) -> None:
+        self.begun += 1
+
+    async def request(self, *_arguments: Any) -> bytes:
+        self.asked += 1
+        if self.gone:
+            raise NotFound(status=404, reason="NotFound", message="gone")
+        fields = [
+            {"manager": "kubectl", "time": "2026-01-01T00:00:00Z"},
+            {"manager": self.manager, "time": "2026-01-01T00:00:02Z"},
+            {"manager": "configmapsync", "time": "2026-01-01T00:00:03Z"},
+        ]
+        return json.dumps({"metadata": {"managedFields": fields}}).encode()
+
+    def somebody_writes(self) -> None:
+        self.version += 1
+
+    def write(self, wanted: Any = WANTED) -> bool:
+        """One write of ours over what is there."""
+        found = self.live()
+        self.version += 1
+        return self.contention.wrote(SYNC, Write(Verb.UPDATE, PLACE, "the content differs", found, wanted))
+
+    def fight(self, rounds: int = REPAIRS) -> None:
+        self.write()
+        for _ in range(rounds):
+            self.somebody_writes()
+            self.write()
+
+
+async def test_a_fight_is_on_for_a_minute_after_each_write_and_over_after_a_quiet_one() -> None:
+    bench = Bench()
+    bench.fight(REPAIRS - 1)
+    assert await bench.contention.contested(SYNC) == {}
+    bench.somebody_writes()
+    bench.write()
+
+    assert list(await bench.contention.contested(SYNC)) == [PLACE]
+    assert bench.contention.next_write_in(SYNC) == INTERVAL
+    await asyncio.sleep(INTERVAL - 1)
+    assert list(await bench.contention.contested(SYNC)) == [PLACE]
+    await asyncio.sleep(1)
+    assert await bench.contention.contested(SYNC) == {}
+    assert bench.contention.next_write_in(SYNC) is None
+    bench.somebody_writes()
+    bench.write()
+    assert list(await bench.contention.contested(SYNC)) == [PLACE]
+    assert bench.begun == 1
+
+
+async def test_who_wrote_over_us_is_read_once_and_only_after_it_was_done() -> None:
+    bench = Bench()
+    bench.fight()
+
+    assert "something keeps rewriting" in (await bench.contention.contested(SYNC))[PLACE]
+    assert bench.asked == 0
+    bench.somebody_writes()
+    for _ in range(3):
+        assert 'field manager "argocd-controller"' in (await bench.contention.contested(SYNC))[PLACE]
+    assert bench.asked == 1
+
+
+async def test_a_copy_that_is_gone_when_it_is_looked_at_is_no_trouble() -> None:
+    bench = Bench()
+    bench.fight()
+    bench.somebody_writes()
+    live = bench.live()
+    bench.contention._copy_at = lambda _place: live
+    bench.gone = True
+
+    assert "something keeps rewriting" in (await bench.contention.contested(SYNC))[PLACE]
+
+
+async def test_who_is_always_too_late_keeps_out_of_it_as_well() -> None:
+    bench = Bench()
+    write = Write(Verb.UPDATE, PLACE, "the content differs", bench.live(), WANTED)
+
+    for _ in range(REPAIRS + 1):
+        bench.somebody_writes()
+        bench.contention.lost_race(SYNC, replace(write, record=bench.live()))
+
+    assert 'field manager "argocd-controller" keeps rewriting' in (await bench.contention.contested(SYNC))[PLACE]
+
+
+async def test_a_tool_that_fights_for_a_thousand_copies_costs_no_thousand_looks() -> None:
+    bench = Bench()
+    for number in range(100):
+        place = NamespacedName(f"ns-{number:03}", "config")
+        for _ in range(REPAIRS + 1):
+            bench.somebody_writes()
+            bench.contention.lost_race(SYNC, Write(Verb.UPDATE, place, "the content differs", bench.live(), WANTED))
+
+    assert len(await bench.contention.contested(SYNC)) == 100
+    assert bench.asked == MOST_FAILURES
+    await bench.contention.contested(SYNC)
+    assert bench.asked == MOST_FAILURES
+
+
+async def test_what_is_stored_otherwise_than_it_was_sent_shows_an_admission_webhook() -> None:
+    bench = Bench()
+    write = Write(Verb.UPDATE, PLACE, "the content differs", bench.live(), WANTED)
+    for _ in range(REPAIRS + 1):
+        bench.contention.wrote(SYNC, write)  # and the version stays what it was
+
+    assert "an admission webhook changes" in (await bench.contention.contested(SYNC))[PLACE]
+    assert bench.asked == 0
+
+
+async def test_a_repair_is_told_from_a_write_that_follows_the_source() -> None:
+    bench = Bench()
+
+    assert [bench.write(template(sync(), source({"k": value}))) for value in "abb"] == [False, False, True]
+
+
+async def test_a_copy_whose_own_mark_shows_the_damage_counts_from_the_first_repair() -> None:
+    marks = render(WANTED, "there", None)["metadata"]
+    damaged = record(marks["labels"], marks["annotations"], data={"k": "damaged"})
+
+    assert Bench().contention.wrote(SYNC, Write(Verb.UPDATE, PLACE, "the content differs", damaged, WANTED))
+
+
+async def test_nothing_is_remembered_of_a_sync_that_is_gone_nor_of_what_was_not_written_for_long() -> None:
+    bench = Bench()
+    bench.fight()
+    bench.contention.forget(SYNC)
+    assert await bench.contention.contested(SYNC) == {}
+
+    await asyncio.sleep(WINDOW_SECONDS + 1)
+    bench.contention.wrote(
+        SYNC, Write(Verb.CREATE, NamespacedName("other", "config"), "there is no copy", None, WANTED)
+    )
+
+    assert len(bench.contention._histories) == 1
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        Owner("uid-of-a-sync-of-the-same-name", False, "uid-of-namespace"),
+        Owner("uid-1", False, "uid-of-a-namespace-of-the-same-name"),
+        Owner("uid-1", True, "uid-of-namespace"),
+    ],
+)
+async def test_a_recreated_sync_or_namespace_and_a_deletion_start_with_a_clean_history(owner: Owner) -> None:
+    bench = Bench()
+    bench.fight()
+    assert await bench.contention.contested(SYNC)
+
+    bench.owner = owner
+
+    assert await bench.contention.contested(SYNC) == {}
+    assert bench.contention.next_write_in(SYNC) is None
+    bench.somebody_writes()
+    bench.write()
+    assert await bench.contention.contested(SYNC) == {}, "one more write is the first of a new history"

@@ -1,0 +1,118 @@
+"""The numbers of state are those of the last reconcile, and an edit is measured from its event to its last copy."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from configmapsync.conditions import Report, status
+from configmapsync.names import NamespacedName
+from configmapsync.planning import Outcome
+from configmapsync.reasons import Reason
+from reconciler.reports.sync_stats import SyncStats
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+SYNC = NamespacedName("home", "sync")
+OTHER = NamespacedName("home", "other")
+
+
+class Watchmaker:
+    """A clock that the test moves, and what was measured with it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.measured: list[float] = []
+        self.standing = SyncStats(lambda: self.now, self.measured.append)
+
+    def reconciled(self, *reasons: Reason, sync: NamespacedName = SYNC, wrote: bool = False) -> None:
+        outcomes = tuple(Outcome(f"namespace-{number}", reason) for number, reason in enumerate(reasons))
+        report = Report(generation=1, previous=None, outcomes=outcomes, wrote=wrote)
+        self.standing.note(sync, report, status(report, NOW))
+
+    def refused(self, reason: Reason) -> None:
+        report = Report(generation=1, previous=None, verdict=Outcome("", reason))
+        self.standing.note(SYNC, report, status(report, NOW))
+
+
+@pytest.fixture
+def made() -> Watchmaker:
+    made = Watchmaker()
+    made.standing.begin()
+    return made
+
+
+def there(counts: object) -> dict[str, int]:
+    assert isinstance(counts, dict)
+    return {str(word): number for word, number in counts.items() if number}
+
+
+def test_an_edit_is_measured_to_the_last_copy_over_as_many_reconciles_as_it_takes(made: Watchmaker) -> None:
+    made.standing.edited(SYNC)
+    made.now += 2
+    made.reconciled(Reason.SYNCED, Reason.PROGRESSING, wrote=True)
+    assert (made.measured, made.standing.lag()) == ([], 2.0)
+    made.now += 3
+    made.reconciled(Reason.SYNCED, Reason.SYNCED)
+    assert (made.measured, made.standing.lag()) == ([5.0], 0.0)
+
+
+def test_of_edits_that_overtake_each_other_the_first_counts(made: Watchmaker) -> None:
+    made.standing.edited(SYNC)
+    made.now += 2
+    made.standing.edited(SYNC)
+    made.now += 1
+    made.reconciled(Reason.SYNCED, wrote=True)
+    assert made.measured == [3.0]
+
+
+def test_an_edit_that_changes_no_copy_is_no_propagation(made: Watchmaker) -> None:
+    made.standing.edited(SYNC)
+    made.reconciled(Reason.SYNCED)
+    assert (made.measured, made.standing.lag()) == ([], 0.0)
+
+
+def test_a_write_that_fails_is_lag_and_a_place_that_is_taken_is_none(made: Watchmaker) -> None:
+    made.standing.edited(SYNC)
+    made.standing.edited(OTHER)
+    made.now += 1
+    made.reconciled(Reason.SYNCED, Reason.WRITE_FAILED, wrote=True)
+    made.reconciled(Reason.SYNCED, Reason.DESTINATION_CONFLICT, wrote=True, sync=OTHER)
+    assert made.measured == [1.0]
+    made.now += 60
+    assert made.standing.lag() == 61.0
+
+
+def test_a_replica_that_stands_by_measures_nothing() -> None:
+    made = Watchmaker()
+    made.standing.edited(SYNC)
+    made.now += 1000
+    assert made.standing.lag() == 0.0
+    made.standing.begin()
+    made.reconciled(Reason.SYNCED, wrote=True)
+    assert made.measured == []
+
+
+def test_every_failure_is_counted_beyond_those_that_a_status_lists(made: Watchmaker) -> None:
+    made.reconciled(*[Reason.WRITE_FAILED] * 30, *[Reason.DESTINATION_CONFLICT] * 2, Reason.SYNCED, Reason.PROGRESSING)
+    assert there(made.standing.failures()) == {"WriteFailed": 30, "DestinationConflict": 2}
+    assert there(made.standing.copies()) == {"failed": 32, "synced": 1, "progressing": 1}
+    assert there(made.standing.syncs()) == {"WriteFailed": 1}
+
+
+@pytest.mark.parametrize("reason", [Reason.SOURCE_NOT_FOUND, Reason.NOT_AUTHORIZED, Reason.INVALID_SPEC])
+def test_a_sync_that_fails_as_a_whole_is_a_failure(made: Watchmaker, reason: Reason) -> None:
+    made.refused(reason)
+    assert there(made.standing.failures()) == {str(reason): 1}
+    assert there(made.standing.syncs()) == {str(reason): 1}
+
+
+def test_a_sync_counts_once_however_often_it_is_reconciled_and_not_at_all_when_it_is_gone(made: Watchmaker) -> None:
+    made.reconciled(Reason.WRITE_FAILED)
+    made.reconciled(Reason.SYNCED)
+    made.reconciled(Reason.SYNCED, sync=OTHER)
+    assert there(made.standing.syncs()) == {"Synced": 2}
+    assert there(made.standing.failures()) == {}
+    made.standing.edited(SYNC)
+    made.standing.forget(SYNC)
+    made.standing.forget(NamespacedName("never", "seen"))
+    assert there(made.standing.copies()) == {"synced": 1}
+    assert made.standing.lag() == 0.0

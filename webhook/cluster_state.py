@@ -1,0 +1,276 @@
+"""What the webhook knows of the cluster: namespaces and syncs, kept by informers, and the graph that the syncs draw.
+
+A name that the cache does not hold is asked for live before it is called missing: a namespace that the same `kubectl apply` made a
+moment ago counts. Whether ConfigMaps are there is only ever asked live, for warnings; caching them would cost memory for nothing.
+`admission.py` asks for one view for each judgement.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+import msgspec
+import structlog
+
+from configmapsync.defaulting import with_defaults
+from configmapsync.fielderrors import MOST_ERRORS
+from configmapsync.graph.index import Graph
+from configmapsync.names import (
+    API_VERSION,
+    GROUP,
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    PLURAL,
+    SYNC_UID_LABEL,
+    NamespacedName,
+)
+from configmapsync.permissions import Right, right_to_see
+from configmapsync.resource import ConfigMapSync, InvalidResource, parse
+from configmapsync.selection import Namespace, Selector
+from kube.connection import ACCEPT_METADATA, Connection
+from kube.errors import ApiError, NotFound
+from kube.informer import Informer
+from kube.parallel import all_of
+from kube.rbac import Rule
+from kube.wire import PartialObject, decode_partial, decoding
+from webhook.admit import MOST_LISTED, AdmissionInput, Snapshot, contests_by_form, steps_to_ask
+
+log = structlog.stdlib.get_logger()
+
+RightsFilter = Callable[[Iterable[Right]], Awaitable[frozenset[Right]]]
+
+NAMESPACES_PATH = "/api/v1/namespaces"
+SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
+RULES = (
+    Rule(PLURAL, ("list", "watch"), group=GROUP),
+    Rule("namespaces", ("list", "watch")),
+    Rule("namespaces", ("get",), why="one that was created a moment ago"),
+    Rule("configmaps", ("get",), why="for warnings: is the source there, has it the keys, is anything in the way?"),
+)
+
+CONFIRMED_WITHIN_SECONDS = 3.0
+CONFIRMED_AT_ONCE = 8  # for one judgement
+ENOUGH_MISSING = MOST_ERRORS  # an answer lists no more
+
+# A warning is a courtesy: it is not worth many requests, nor a long wait.
+LOOKED_AT_FOR_WARNINGS = 8
+LOOKED_WITHIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRecord:
+    """A namespace as the informer keeps it."""
+
+    facts: Namespace
+    resource_version: str
+    namespace: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.facts.name
+
+
+@dataclass(slots=True, eq=False)
+class SyncRecord:
+    """A sync as the informer keeps it: where it is. What it says goes into the graph; 10,000 whole syncs would be 60 MiB."""
+
+    namespace: str
+    name: str
+    resource_version: str
+    sync: (
+        ConfigMapSync | None
+    )  # until the graph has it; None from the start where it cannot be read, for then it copies nothing
+
+
+class _Keys(msgspec.Struct, rename="camel"):
+    """The keys of a ConfigMap; their values stay undecoded."""
+
+    data: dict[str, msgspec.Raw] | None = None
+    binary_data: dict[str, msgspec.Raw] | None = None
+
+
+_keys_decoder = msgspec.json.Decoder(_Keys)
+
+
+class ClusterState:
+    """Keeps the view; nothing is known before `synced`."""
+
+    def __init__(self, connection: Connection, protected: frozenset[str], rng: random.Random) -> None:
+        self.protected = protected
+        self._connection = connection
+        self._known: dict[str, Namespace] = {}
+        self._graph = Graph(protected)
+        namespaces = Informer(connection, NAMESPACES_PATH, decode=_namespace, rng=rng, accept=ACCEPT_METADATA)
+        namespaces.on_change(self._namespace_changed)
+        syncs = Informer(connection, SYNCS_PATH, decode=_sync, rng=rng)
+        syncs.on_change(self._sync_changed)
+        self.informers: dict[str, Informer[Any]] = {"namespaces": namespaces, "configmapsyncs": syncs}
+
+    async def view(self, sync_input: AdmissionInput, held: RightsFilter, *, may_read_source: bool) -> Snapshot:
+        """Look at everything that one judgement needs.
+
+        Args:
+            sync_input: the sync.
+            held: returns those of some rights that the requesting user has; at most 24 are asked for.
+            may_read_source: whether the right to get the source was verified, so that
+                warnings may depend on its keys.
+
+        Raises:
+            ApiError: a name that the cache does not hold could not be confirmed, or a right could not be asked for.
+        """
+        confirmed = await self._confirmed(sync_input)
+        namespaces = self._known | confirmed if confirmed else self._known
+        contested = tuple(self._graph.contested(sync_input.sync))
+        sync = sync_input.sync
+        cycle = self._graph.cycle_through(sync)
+        told = (contest for form in contests_by_form(sync_input, contested) for contest in form[:MOST_LISTED])
+        see = {right_to_see(other): other for _, other in told}
+        read = {Right("get", *step): step for step in steps_to_ask(cycle)}
+        rights, source_missing, source_keys, in_the_way = await asyncio.gather(
+            held((*see, *read)),
+            self._source_is_missing(sync.source),
+            self._source_keys(sync.source, wanted=may_read_source and bool(sync.spec.keys)),
+            self._in_the_way(sync_input, namespaces),
+        )
+        return Snapshot(
+            namespaces=namespaces,
+            protected=self.protected,
+            cycle=cycle,
+            contested=contested,
+            visible=frozenset(other for right, other in see.items() if right in rights),
+            readable=frozenset(step for right, step in read.items() if right in rights),
+            source_missing=source_missing,
+            source_keys=source_keys,
+            in_the_way=in_the_way,
+        )
+
+    async def _confirmed(self, sync_input: AdmissionInput) -> dict[str, Namespace]:
+        """Ask live for each named namespace that the cache does not hold, or holds as going: a new one may have its name.
+
+        Ends when enough are missing: the sync is refused for those already, and the
+        others count as missing, too.
+        """
+        named = dict.fromkeys((sync_input.sync.source.namespace, *sync_input.targets.named))
+        doubtful = iter([name for name in named if name not in self._known or self._known[name].terminating])
+        found: dict[str, Namespace] = {}
+        missing = 0
+
+        async def confirm_in_turn() -> None:
+            nonlocal missing
+            for name in doubtful:
+                if namespace := await self._read_namespace(name):
+                    found[name] = namespace
+                else:
+                    missing += 1
+                if missing >= ENOUGH_MISSING:
+                    return
+
+        await all_of(confirm_in_turn() for _ in range(CONFIRMED_AT_ONCE))
+        return found
+
+    async def _read_namespace(self, name: str) -> Namespace | None:
+        try:
+            answer = await self._read(f"{NAMESPACES_PATH}/{name}", CONFIRMED_WITHIN_SECONDS)
+        except NotFound:
+            return None
+        return _facts(answer)
+
+    async def _source_is_missing(self, source: NamespacedName) -> bool:
+        try:
+            await self._read(_config_map_path(source), LOOKED_WITHIN_SECONDS)
+        except NotFound:
+            return True
+        except ApiError:
+            return False  # nobody knows, so there is nothing to warn of
+        return False
+
+    async def _source_keys(self, source: NamespacedName, *, wanted: bool) -> frozenset[str] | None:
+        """Read the keys of the source, not its values; None if not wanted or not readable now."""
+        if not wanted:
+            return None
+        try:
+            answer = await self._connection.request("GET", _config_map_path(source), timeout=LOOKED_WITHIN_SECONDS)
+            with decoding("the source"):
+                content = _keys_decoder.decode(answer)
+        except ApiError:
+            return None
+        return frozenset((*(content.data or ()), *(content.binary_data or ())))
+
+    async def _in_the_way(
+        self, sync_input: AdmissionInput, namespaces: Mapping[str, Namespace]
+    ) -> tuple[NamespacedName, ...]:
+        """Look at the first destinations for ConfigMaps that no sync manages."""
+        places = list(islice(_destinations(sync_input, namespaces, self.protected), LOOKED_AT_FOR_WARNINGS))
+        found = await all_of(self._is_unmanaged(place) for place in places)
+        return tuple(place for place, unmanaged in zip(places, found, strict=True) if unmanaged)
+
+    async def _is_unmanaged(self, place: NamespacedName) -> bool:
+        try:
+            labels = (await self._read(_config_map_path(place), LOOKED_WITHIN_SECONDS)).metadata.labels or {}
+        except ApiError:
+            return False
+        return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels
+
+    async def _read(self, path: str, within: float) -> PartialObject:
+        answer = await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=within)
+        with decoding(path):
+            return decode_partial(answer)
+
+    def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if new is not None:
+            self._known[new.name] = new.facts
+            self._graph.put_namespace(new.facts)
+        elif old is not None:
+            del self._known[old.name]
+            self._graph.remove_namespace(old.name)
+
+    def _sync_changed(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
+        if old is not None:
+            self._graph.remove(NamespacedName(old.namespace, old.name))
+        if new is not None and new.sync is not None:
+            self._graph.put(new.sync)
+            new.sync = None
+
+
+def _destinations(
+    sync_input: AdmissionInput, namespaces: Mapping[str, Namespace], protected: frozenset[str]
+) -> Iterator[NamespacedName]:
+    """Yield where copies would be written now, those that are named first."""
+    selector, named = Selector.of(sync_input.sync, protected), sync_input.targets.named
+    selected = {namespace.name: namespace for namespace in selector.among(namespaces)}
+    for name in chain((name for name in named if name in selected), selected.keys() - named.keys()):
+        namespace = selected[name]
+        if not (namespace.terminating or namespace.disabled):
+            yield NamespacedName(name, sync_input.sync.destination_name)
+
+
+def _facts(partial: PartialObject) -> Namespace:
+    metadata = partial.metadata
+    return Namespace(
+        name=metadata.name,
+        labels=metadata.labels or {},
+        terminating=metadata.deletion_timestamp is not None,
+        uid=metadata.uid,
+    )
+
+
+def _namespace(raw: msgspec.Raw) -> NamespaceRecord:
+    partial = decode_partial(raw)
+    return NamespaceRecord(_facts(partial), partial.metadata.resource_version)
+
+
+def _sync(raw: msgspec.Raw) -> SyncRecord:
+    try:
+        sync = with_defaults(parse(bytes(raw)))
+    except InvalidResource as invalid:
+        metadata = invalid.metadata
+        return SyncRecord(metadata.namespace, metadata.name, metadata.resource_version, None)
+    return SyncRecord(*sync.key, sync.metadata.resource_version, sync)
+
+
+def _config_map_path(place: NamespacedName) -> str:
+    return f"{NAMESPACES_PATH}/{place.namespace}/configmaps/{place.name}"

@@ -49,7 +49,10 @@ OWN_TIMES = 3_000
 def a_spec(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
     """One sync as people write them: seven in ten name their destinations, two use a glob, one a selector."""
     form = rng.random()
-    spec: dict[str, Any] = {"configMapName": f"config-{number}", "sourceNamespace": f"team-{rng.randrange(namespaces)}"}
+    spec: dict[str, Any] = {
+        "configMapName": f"config-{number}",
+        "sourceNamespace": f"team-{rng.randrange(namespaces)}",
+    }
     if form < 0.7:
         spec["destinationNamespaces"] = sorted(
             {f"team-{rng.randrange(namespaces)}" for _ in range(rng.randrange(1, 6))}
@@ -57,7 +60,9 @@ def a_spec(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
     elif form < 0.9:
         spec["destinationNamespaces"] = [f"team-{rng.randrange(100)}*"]
     else:
-        spec["destinationNamespaceSelector"] = {"matchLabels": {"stage": rng.choice(("dev", "test", "live"))}}
+        spec["destinationNamespaceSelector"] = {
+            "matchLabels": {"stage": rng.choice(("dev", "test", "live"))}
+        }
     return spec | {"destinationConfigMapName": f"copy-of-{number}"}
 
 
@@ -73,21 +78,38 @@ def a_sync(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
             "resourceVersion": str(number + 1),
             "creationTimestamp": "2026-11-23T04:20:25Z",
             "generation": 1,
-            "managedFields": [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}],
+            "managedFields": [
+                {"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}
+            ],
         },
         "spec": a_spec(rng, number, namespaces),
         "status": {
             "observedGeneration": 1,
             "summary": "4/4",
-            "conditions": [{"type": "Ready", "status": "True", "reason": "Synced", "message": "4 copies are right"}],
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "Synced",
+                    "message": "4 copies are right",
+                }
+            ],
         },
     }
 
 
 def a_namespace(number: int) -> dict[str, Any]:
     """A namespace with a few labels."""
-    labels = {"kubernetes.io/metadata.name": f"team-{number}", "stage": ("dev", "test", "live")[number % 3]}
-    metadata = {"name": f"team-{number}", "uid": f"n-{number}", "resourceVersion": str(number + 1), "labels": labels}
+    labels = {
+        "kubernetes.io/metadata.name": f"team-{number}",
+        "stage": ("dev", "test", "live")[number % 3],
+    }
+    metadata = {
+        "name": f"team-{number}",
+        "uid": f"n-{number}",
+        "resourceVersion": str(number + 1),
+        "labels": labels,
+    }
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
@@ -107,7 +129,9 @@ def serve_api(port: int, syncs: int, namespaces: int) -> None:
             return response
         items, start = lists[request.path], int(request.query.get("continue", "0"))
         end = start + int(request.query["limit"])
-        metadata = {"resourceVersion": PAGE_VERSION} | ({"continue": str(end)} if end < len(items) else {})
+        metadata = {"resourceVersion": PAGE_VERSION} | (
+            {"continue": str(end)} if end < len(items) else {}
+        )
         return web.json_response({"metadata": metadata, "items": items[start:end]})
 
     async def access(_request: web.Request) -> web.Response:
@@ -115,7 +139,8 @@ def serve_api(port: int, syncs: int, namespaces: int) -> None:
 
     async def nothing(_request: web.Request) -> web.Response:
         return web.json_response(
-            {"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}, status=404
+            {"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"},
+            status=404,
         )
 
     application = web.Application()
@@ -140,7 +165,9 @@ class Instant:
         """Answer a list with everything, an access review with yes, and all else with 404."""
         if path in self._lists:
             items = self._lists.pop(path)
-            return json.dumps({"metadata": {"resourceVersion": PAGE_VERSION}, "items": items}).encode()
+            return json.dumps(
+                {"metadata": {"resourceVersion": PAGE_VERSION}, "items": items}
+            ).encode()
         if method == "POST":
             return b'{"status": {"allowed": true}}'
         raise NotFound("not found", status=404)
@@ -166,7 +193,9 @@ async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
         await informer.synced.wait()
     gc.collect()
     gc.freeze()  # as the process does
-    admission = Admission(world, Authorizer(connection, loop.time, lambda _: None), AuthorizationMode.ENFORCE)
+    admission = Admission(
+        world, Authorizer(connection, loop.time, lambda _: None), AuthorizationMode.ENFORCE
+    )
     rng = random.Random(SEED + 2)  # noqa: S311 - the same load every time
     times = []
     for body in [a_review(rng, syncs + number, namespaces) for number in range(count)]:
@@ -194,7 +223,9 @@ def a_review(rng: random.Random, number: int, namespaces: int) -> bytes:
         "oldObject": None,
         "dryRun": False,
     }
-    return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
+    return json.dumps(
+        {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    ).encode()
 
 
 class Load:
@@ -211,7 +242,10 @@ class Load:
         async with ClientSession(connector=TCPConnector(ssl=self._trust, limit=0)) as session:
             begin = loop.time() + 0.1
             moments = (begin + number / rate for number in range(len(reviews)))
-            sent = [self._send(session, review, moment) for review, moment in zip(reviews, moments, strict=False)]
+            sent = [
+                self._send(session, review, moment)
+                for review, moment in zip(reviews, moments, strict=False)
+            ]
             return list(await asyncio.gather(*sent))
 
     async def _send(self, session: ClientSession, review: bytes, moment: float) -> float:
@@ -228,7 +262,9 @@ class Load:
 def webhook(folder: Path, api_port: int) -> Iterator[tuple[Process, int]]:
     """The real webhook, ready, on the first core."""
     port, health = free_port(), free_port()
-    kubeconfig = write_kubeconfig(folder / "kubeconfig", f"http://{LOCAL_ADDRESS}:{api_port}", None, {"token": "x"})
+    kubeconfig = write_kubeconfig(
+        folder / "kubeconfig", f"http://{LOCAL_ADDRESS}:{api_port}", None, {"token": "x"}
+    )
     process = Process.python(
         "webhook",
         *("--kubeconfig", kubeconfig, "--certificate-dir", folder / "tls", "--drain-seconds", "0"),
@@ -259,13 +295,17 @@ def cpu_seconds(process: Process) -> float:
 def percentiles(times: Sequence[float]) -> str:
     """The distribution in one line."""
     cuts = statistics.quantiles(times, n=1000)
-    named = ", ".join(f"p{percent} {cuts[percent * 10 - 1] * 1e3:.2f} ms" for percent in (50, 90, 99))
+    named = ", ".join(
+        f"p{percent} {cuts[percent * 10 - 1] * 1e3:.2f} ms" for percent in (50, 90, 99)
+    )
     return f"{named}, slowest {max(times) * 1e3:.2f} ms"
 
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--syncs", type=int, default=10_000)
     parser.add_argument("--namespaces", type=int, default=2_000)
     parser.add_argument("--rate", type=float, default=300.0, help="reviews a second")
@@ -290,15 +330,27 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     port = free_port()
     api = Process.python(
         "benchmarks.admission",
-        *("--serve-api", str(port), "--syncs", str(options.syncs), "--namespaces", str(options.namespaces)),
+        *(
+            "--serve-api",
+            str(port),
+            "--syncs",
+            str(options.syncs),
+            "--namespaces",
+            str(options.namespaces),
+        ),
         log=folder / "api.log",
     )
     try:
         api.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/api/v1/namespaces?limit=1")
         with webhook(folder, port) as (process, webhook_port):
-            load = Load(f"https://{LOCAL_ADDRESS}:{webhook_port}{VALIDATE_PATH}", folder / "tls" / "ca.crt")
+            load = Load(
+                f"https://{LOCAL_ADDRESS}:{webhook_port}{VALIDATE_PATH}", folder / "tls" / "ca.crt"
+            )
             rng = random.Random(SEED + 1)  # noqa: S311 - the same load every time
-            numbers = range(options.syncs, options.syncs + int((WARM_UP_SECONDS + options.seconds) * options.rate))
+            numbers = range(
+                options.syncs,
+                options.syncs + int((WARM_UP_SECONDS + options.seconds) * options.rate),
+            )
             reviews = [a_review(rng, number, options.namespaces) for number in numbers]
             warm = int(WARM_UP_SECONDS * options.rate)
             asyncio.run(load.send(reviews[:warm], options.rate))
@@ -306,7 +358,9 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             times = asyncio.run(load.send(reviews[warm:], options.rate))
             cpu = cpu_seconds(process) - before
             print(f"whole way          {percentiles(times)}")
-            print(f"                   {len(times)} reviews at {options.rate:.0f} a second, {load.refused} refused")
+            print(
+                f"                   {len(times)} reviews at {options.rate:.0f} a second, {load.refused} refused"
+            )
             print(f"CPU time of one    {cpu / len(times) * 1e3:.2f} ms, TLS and HTTP included")
             print(f"memory             {memory_in_mebibytes(process):.0f} MiB")
     finally:

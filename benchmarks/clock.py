@@ -62,7 +62,9 @@ class Clock:
     async def _watch(self) -> None:
         decoder = msgspec.json.Decoder(_Event)
         since = {"resourceVersion": self._version} if self._version else {}
-        async with self._session.get(WATCH, params=since, timeout=FOREVER, read_bufsize=READ_LIMIT) as response:
+        async with self._session.get(
+            WATCH, params=since, timeout=FOREVER, read_bufsize=READ_LIMIT
+        ) as response:
             self._started.set()
             async for line in response.content:
                 event = decoder.decode(line)

@@ -59,10 +59,15 @@ class Filler:
         self._session = session
         self.foreign: list[str] = []  # paths
 
-    async def send(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> bytes:
+    async def send(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> bytes:
         """Send one request; returns the answer's body."""
         raw = None if body is None else msgspec.json.encode(body)
-        headers = {"Content-Type": content_type, "Accept": "application/json" if method == "GET" else METADATA_ONLY}
+        headers = {
+            "Content-Type": content_type,
+            "Accept": "application/json" if method == "GET" else METADATA_ONLY,
+        }
         async with self._session.request(method, path, data=raw, headers=headers) as response:
             answer = await response.read()
             assert response.status < 400, f"{method} {path}: {answer.decode()[:500]}"
@@ -85,7 +90,10 @@ class Filler:
             (f"/api/v1/namespaces/bench-{each % NAMESPACES}/configmaps", f"foreign-{each}")
             for each in range(begin, number)
         ]
-        await self.make((path, {"metadata": {"name": name}, "data": {"payload": PAYLOAD}}) for path, name in places)
+        await self.make(
+            (path, {"metadata": {"name": name}, "data": {"payload": PAYLOAD}})
+            for path, name in places
+        )
         self.foreign += [f"{path}/{name}" for path, name in places]
 
     async def update(self, rate: float, seconds: float, rng: random.Random) -> None:
@@ -96,15 +104,26 @@ class Filler:
             await asyncio.sleep(begin + number / rate - loop.time())
             patch = {"data": {"edit": str(number)}}
             path = rng.choice(self.foreign)
-            running.add(asyncio.create_task(self.send("PATCH", path, patch, "application/merge-patch+json")))
+            running.add(
+                asyncio.create_task(self.send("PATCH", path, patch, "application/merge-patch+json"))
+            )
         await asyncio.gather(*running)
 
 
 async def measured(cluster: Cluster, filler: Filler, options: argparse.Namespace) -> Cost:
     """Start a reconciler, and measure it when all is right."""
     health = f"{LOCAL_ADDRESS}:{free_port()}"
-    flags = ("--kubeconfig", cluster.kubeconfig, "--health-address", health, "--log-level", "warning")
-    process = Process([options.python, "-m", "reconciler", *flags], cluster.folder / "reconciler.log")
+    flags = (
+        "--kubeconfig",
+        cluster.kubeconfig,
+        "--health-address",
+        health,
+        "--log-level",
+        "warning",
+    )
+    process = Process(
+        [options.python, "-m", "reconciler", *flags], cluster.folder / "reconciler.log"
+    )
     try:
         await asyncio.to_thread(process.wait_until_answering, f"http://{health}/readyz")
         await _all_ready(filler, options.syncs)
@@ -112,7 +131,9 @@ async def measured(cluster: Cluster, filler: Filler, options: argparse.Namespace
         idle = await _share_of_a_core(process, lambda: asyncio.sleep(options.seconds))
         resident = _mebibytes(process, "VmRSS")
         rng = random.Random(options.syncs)  # noqa: S311 - the same ones every time
-        updating = await _share_of_a_core(process, lambda: filler.update(options.rate, options.seconds, rng))
+        updating = await _share_of_a_core(
+            process, lambda: filler.update(options.rate, options.seconds, rng)
+        )
         return Cost(resident, _mebibytes(process, "VmHWM"), idle, updating)
     finally:
         await asyncio.to_thread(process.stop)
@@ -121,7 +142,9 @@ async def measured(cluster: Cluster, filler: Filler, options: argparse.Namespace
 async def _all_ready(filler: Filler, syncs: int) -> None:
     async with asyncio.timeout(COPIES_WITHIN):
         while True:
-            listed = msgspec.json.decode(await filler.send("GET", f"/apis/{API_VERSION}/{PLURAL}"))["items"]
+            listed = msgspec.json.decode(await filler.send("GET", f"/apis/{API_VERSION}/{PLURAL}"))[
+                "items"
+            ]
             if sum((sync.get("status") or {}).get("summary") == "1/1" for sync in listed) == syncs:
                 return
             await asyncio.sleep(0.5)
@@ -148,15 +171,23 @@ async def main(options: argparse.Namespace) -> None:
     """Fill, measure, tell."""
     with tempfile.TemporaryDirectory() as folder, started(options.cluster, Path(folder)) as cluster:
         cluster.kubectl("apply", "-k", CRD)
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{PLURAL}.apps.nishaf.info", "--timeout=30s")
+        cluster.kubectl(
+            "wait", "--for=condition=Established", f"crd/{PLURAL}.apps.nishaf.info", "--timeout=30s"
+        )
         trust = ssl.create_default_context(cafile=str(cluster.authority_file))
         headers = {"Authorization": f"Bearer {cluster.users[ADMIN].token}"}
-        async with ClientSession(cluster.url, headers=headers, connector=TCPConnector(ssl=trust)) as session:
+        async with ClientSession(
+            cluster.url, headers=headers, connector=TCPConnector(ssl=trust)
+        ) as session:
             filler = Filler(session)
             names = [SOURCES, *(f"bench-{number}" for number in range(NAMESPACES))]
-            await filler.make(("/api/v1/namespaces", {"metadata": {"name": name}}) for name in names)
+            await filler.make(
+                ("/api/v1/namespaces", {"metadata": {"name": name}}) for name in names
+            )
             await _make_syncs(filler, options.syncs)
-            print(f"{'foreign':>8} {'resident':>10} {'highest':>10} {'idle':>8} {options.rate:>4} updates/s")
+            print(
+                f"{'foreign':>8} {'resident':>10} {'highest':>10} {'idle':>8} {options.rate:>4} updates/s"
+            )
             for number in options.foreign:
                 await filler.fill_to(number)
                 cost = await measured(cluster, filler, options)
@@ -170,24 +201,32 @@ async def _make_syncs(filler: Filler, number: int) -> None:
     """As many sources and syncs, each with one copy to make."""
     names = [f"own-{each}" for each in range(number)]
     sources = f"/api/v1/namespaces/{SOURCES}/configmaps"
-    await filler.make((sources, {"metadata": {"name": name}, "data": {"key": name}}) for name in names)
+    await filler.make(
+        (sources, {"metadata": {"name": name}, "data": {"key": name}}) for name in names
+    )
     syncs = f"/apis/{API_VERSION}/namespaces/{SOURCES}/{PLURAL}"
     specs = {
         name: {"configMapName": name, "destinationNamespace": f"bench-{each % NAMESPACES}"}
         for each, name in enumerate(names)
     }
     head = {"apiVersion": API_VERSION, "kind": KIND}
-    await filler.make((syncs, {**head, "metadata": {"name": name}, "spec": spec}) for name, spec in specs.items())
+    await filler.make(
+        (syncs, {**head, "metadata": {"name": name}, "spec": spec}) for name, spec in specs.items()
+    )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cluster", choices=("devcluster", "real"), default="devcluster")
     parser.add_argument(
-        "--foreign", type=lambda text: sorted(int(number) for number in text.split(",")), default=[1000, 5000, 50_000]
+        "--foreign",
+        type=lambda text: sorted(int(number) for number in text.split(",")),
+        default=[1000, 5000, 50_000],
     )
     parser.add_argument("--syncs", type=int, default=200)
-    parser.add_argument("--rate", type=int, default=100, help="updates of foreign ConfigMaps a second")
+    parser.add_argument(
+        "--rate", type=int, default=100, help="updates of foreign ConfigMaps a second"
+    )
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--python", default=sys.executable)
     return parser.parse_args()

@@ -35,10 +35,19 @@ async def carry_out(session: ClientSession, order: Order) -> None:
     async def work() -> None:
         for namespace, name in waiting:
             metadata = {"namespace": namespace, "name": name}
-            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": order.data}
-            path = f"/api/v1/namespaces/{namespace}/configmaps" + ("" if order.verb == "POST" else f"/{name}")
+            body = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": metadata,
+                "data": order.data,
+            }
+            path = f"/api/v1/namespaces/{namespace}/configmaps" + (
+                "" if order.verb == "POST" else f"/{name}"
+            )
             headers = {"Content-Type": MERGE_PATCH if order.verb == "PATCH" else "application/json"}
-            async with session.request(order.verb, path, data=msgspec.json.encode(body), headers=headers) as response:
+            async with session.request(
+                order.verb, path, data=msgspec.json.encode(body), headers=headers
+            ) as response:
                 await response.read()
                 response.raise_for_status()
 
@@ -52,7 +61,9 @@ async def main(url: str, authority: str, token: str) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     trust = ssl.create_default_context(cafile=authority)
     headers = {"Authorization": f"Bearer {token}", "Accept": METADATA_ONLY}
-    async with ClientSession(url, headers=headers, connector=TCPConnector(ssl=trust, limit=PARALLEL)) as session:
+    async with ClientSession(
+        url, headers=headers, connector=TCPConnector(ssl=trust, limit=PARALLEL)
+    ) as session:
         async for line in orders:
             await carry_out(session, msgspec.json.decode(line, type=Order))
             print(flush=True)

@@ -47,7 +47,9 @@ class PlainClient:
     def __init__(self, cluster: Cluster) -> None:
         command = [sys.executable, "-m", "benchmarks.plain_client"]
         arguments = [cluster.url, str(cluster.authority_file), cluster.users[ADMIN].token]
-        self._process = subprocess.Popen([*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            [*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
 
     async def write(self, verb: str, places: list[Place], data: dict[str, str]) -> None:
         """Have all of them written."""
@@ -78,7 +80,9 @@ class Times:
         if not self.plain:
             return f"{story:44} {'':>10} {_milliseconds(ours):>10}"
         plain = statistics.median(self.plain)
-        return f"{story:44} {_milliseconds(plain):>10} {_milliseconds(ours):>10} {ours / plain:6.2f}"
+        return (
+            f"{story:44} {_milliseconds(plain):>10} {_milliseconds(ours):>10} {ours / plain:6.2f}"
+        )
 
 
 def _milliseconds(seconds: float) -> str:
@@ -115,10 +119,14 @@ class Bench:
         self._edits += 1
         return f"edit-{self._edits}"
 
-    async def send(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
+    async def send(
+        self, method: str, path: str, body: object = None, content_type: str = "application/json"
+    ) -> Any:
         """Send one request and return the answer's document."""
         raw = None if body is None else msgspec.json.encode(body)
-        async with self._session.request(method, path, data=raw, headers={"Content-Type": content_type}) as response:
+        async with self._session.request(
+            method, path, data=raw, headers={"Content-Type": content_type}
+        ) as response:
             answer = await response.read()
             assert response.status < 400, f"{method} {path}: {answer.decode()[:500]}"
             return msgspec.json.decode(answer)
@@ -166,7 +174,9 @@ class Bench:
                 await asyncio.sleep(0.2)
         await self.clock.quiet()
 
-    async def seconds_until(self, places: list[Place], edit: str, begin: Callable[[], Awaitable[object]]) -> float:
+    async def seconds_until(
+        self, places: list[Place], edit: str, begin: Callable[[], Awaitable[object]]
+    ) -> float:
         """Seconds from `begin` until every place has that edit."""
         complete = self.clock.when_all_have(places, edit)
         start = time.monotonic()
@@ -178,7 +188,9 @@ class Bench:
                     self.watching.result()  # the clock has failed
                 return complete.result() - start
         except TimeoutError:
-            sys.exit(f"{self.clock.missing} of {len(places)} copies are not right after {LONGEST_WAIT:.0f} s")
+            sys.exit(
+                f"{self.clock.missing} of {len(places)} copies are not right after {LONGEST_WAIT:.0f} s"
+            )
 
     @contextlib.asynccontextmanager
     async def reconciler(self) -> AsyncIterator[tuple[Process, str]]:
@@ -186,7 +198,14 @@ class Bench:
         health = f"{LOCAL_ADDRESS}:{free_port()}"
         process = Process.python(
             "reconciler",
-            *("--kubeconfig", self.cluster.kubeconfig, "--health-address", health, "--log-level", "warning"),
+            *(
+                "--kubeconfig",
+                self.cluster.kubeconfig,
+                "--health-address",
+                health,
+                "--log-level",
+                "warning",
+            ),
             log=self.cluster.folder / "reconciler.log",
         )
         try:
@@ -199,7 +218,9 @@ async def _edits(bench: Bench, copies: int, size: int, rounds: int) -> Times:
     """Edit a source; its copies follow."""
     times = Times()
     namespaces = bench.namespaces[:copies]
-    ours, plain = ([(namespace, name) for namespace in namespaces] for name in ("edited", "plain-edited"))
+    ours, plain = (
+        [(namespace, name) for namespace in namespaces] for name in ("edited", "plain-edited")
+    )
     edit = bench.next_edit()
     for name in ("edited", "plain-source"):
         await bench.make_source(name, edit, size)
@@ -214,7 +235,13 @@ async def _edits(bench: Bench, copies: int, size: int, rounds: int) -> Times:
         for _ in range(rounds):
             await bench.clock.quiet(0.2 if copies == 1 else 1.0)
             edit = bench.next_edit()
-            times.ours.append(await bench.seconds_until(ours, edit, lambda: bench.edit_source("edited", edit, size)))  # noqa: B023 - awaited here
+            times.ours.append(
+                await bench.seconds_until(
+                    ours,
+                    edit,
+                    lambda: bench.edit_source("edited", edit, size),  # noqa: B023 - called before the loop goes on
+                )
+            )
             await bench.clock.quiet(0.2 if copies == 1 else 1.0)
 
             async def write(edit: str = edit) -> None:
@@ -251,15 +278,26 @@ async def first_fan_out(bench: Bench) -> Times:
             name, edit = f"fanned-{number}", bench.next_edit()
             await bench.make_source(name, edit, LARGE)
             await bench.clock.quiet()
-            ours, plain = ([(namespace, there) for namespace in bench.namespaces] for there in (name, f"plain-{name}"))
+            ours, plain = (
+                [(namespace, there) for namespace in bench.namespaces]
+                for there in (name, f"plain-{name}")
+            )
             spec = {"configMapName": name, "destinationNamespaces": ["bench-0*"]}
-            times.ours.append(await bench.seconds_until(ours, edit, lambda: bench.make_syncs({name: spec})))  # noqa: B023 - awaited here
+            times.ours.append(
+                await bench.seconds_until(ours, edit, lambda: bench.make_syncs({name: spec}))  # noqa: B023 - called before the loop goes on
+            )
             await bench.clock.quiet()
             times.plain.append(
-                await bench.seconds_until(plain, edit, lambda: bench.plain.write("POST", plain, _data(edit, LARGE)))  # noqa: B023
+                await bench.seconds_until(
+                    plain,
+                    edit,
+                    lambda: bench.plain.write("POST", plain, _data(edit, LARGE)),  # noqa: B023 - called before the loop goes on
+                )
             )
             await bench.remove_syncs()
-            await bench.send_all([("DELETE", f"/api/v1/namespaces/{n}/configmaps/{m}", None) for n, m in plain])
+            await bench.send_all(
+                [("DELETE", f"/api/v1/namespaces/{n}/configmaps/{m}", None) for n, m in plain]
+            )
             await bench.send("DELETE", f"/api/v1/namespaces/{SOURCES}/configmaps/{name}")
     return times
 
@@ -272,7 +310,9 @@ async def _many_syncs(bench: Bench) -> tuple[list[Place], str]:
     bodies = ({"metadata": {"name": name}, "data": _data(edit, SMALL)} for name in names)
     await bench.send_all([("POST", path, body) for body in bodies])
     places = list(zip(bench.namespaces, names, strict=True))
-    await bench.make_syncs({name: {"configMapName": name, "destinationNamespace": space} for space, name in places})
+    await bench.make_syncs(
+        {name: {"configMapName": name, "destinationNamespace": space} for space, name in places}
+    )
     await bench.clock.quiet()
     return places, edit
 
@@ -290,7 +330,11 @@ async def start_and_restart(bench: Bench) -> dict[str, Times]:
             await _all_reported(bench)
             await asyncio.to_thread(process.wait_until_answering, f"{url}/readyz")
         start.plain.append(
-            await bench.seconds_until(plain, edit, lambda: bench.plain.write("POST", plain, _data(edit, SMALL)))  # noqa: B023
+            await bench.seconds_until(
+                plain,
+                edit,
+                lambda: bench.plain.write("POST", plain, _data(edit, SMALL)),  # noqa: B023 - called before the loop goes on
+            )
         )
         versions = await _versions(bench)
         begin = time.monotonic()
@@ -299,11 +343,19 @@ async def start_and_restart(bench: Bench) -> dict[str, Times]:
             await bench.clock.quiet()
             assert await _versions(bench) == versions, "a restart wrote"
             await bench.remove_syncs()
-        await bench.send_all([("DELETE", f"/api/v1/namespaces/{n}/configmaps/{m}", None) for n, m in plain])
         await bench.send_all(
-            [("DELETE", f"/api/v1/namespaces/{SOURCES}/configmaps/{name}", None) for _, name in places]
+            [("DELETE", f"/api/v1/namespaces/{n}/configmaps/{m}", None) for n, m in plain]
         )
-    return {f"start with {bench.copies} syncs": start, f"restart with {bench.copies} in sync, 0 writes": restart}
+        await bench.send_all(
+            [
+                ("DELETE", f"/api/v1/namespaces/{SOURCES}/configmaps/{name}", None)
+                for _, name in places
+            ]
+        )
+    return {
+        f"start with {bench.copies} syncs": start,
+        f"restart with {bench.copies} in sync, 0 writes": restart,
+    }
 
 
 async def _all_reported(bench: Bench) -> None:
@@ -321,7 +373,9 @@ async def _versions(bench: Bench) -> list[str]:
     selector = f"labelSelector={MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"
     copies = await bench.send("GET", f"/api/v1/configmaps?{selector}")
     syncs = await bench.send("GET", f"/apis/{API_VERSION}/{PLURAL}")
-    return sorted(item["metadata"]["resourceVersion"] for item in [*copies["items"], *syncs["items"]])
+    return sorted(
+        item["metadata"]["resourceVersion"] for item in [*copies["items"], *syncs["items"]]
+    )
 
 
 async def _through(url: str, reconciles: int) -> float:
@@ -331,13 +385,18 @@ async def _through(url: str, reconciles: int) -> float:
             await asyncio.sleep(0.01)
             with contextlib.suppress(OSError):
                 now, text = time.monotonic(), await asyncio.to_thread(_read, f"{url}/metrics")
-                values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+                values = dict(
+                    line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")
+                )
                 done = sum(
                     float(value)
                     for name, value in values.items()
                     if name.startswith("controller_runtime_reconcile_total")
                 )
-                if done >= reconciles and float(values['workqueue_depth{name="configmapsync"}']) == 0:
+                if (
+                    done >= reconciles
+                    and float(values['workqueue_depth{name="configmapsync"}']) == 0
+                ):
                     return now
 
 
@@ -362,7 +421,11 @@ async def new_namespace(bench: Bench) -> Times:
             ours, plain = f"new-{number}", f"plain-new-{number}"
             places = [(ours, name) for name in names]
             times.ours.append(
-                await bench.seconds_until(places, edit, lambda: bench.add_namespaces([ours], {"bench": "new"}))  # noqa: B023
+                await bench.seconds_until(
+                    places,
+                    edit,
+                    lambda: bench.add_namespaces([ours], {"bench": "new"}),  # noqa: B023 - called before the loop goes on
+                )
             )
             await bench.clock.quiet()
             places = [(plain, name) for name in names]
@@ -395,14 +458,18 @@ async def damage(bench: Bench) -> Times:
             start = time.monotonic()
             await bench.plain.write("PATCH", ours[::2], {"edit": harm})
             await spoiled
-            times.ours.append(await asyncio.wait_for(bench.clock.when_all_have(ours, edit), LONGEST_WAIT) - start)
+            times.ours.append(
+                await asyncio.wait_for(bench.clock.when_all_have(ours, edit), LONGEST_WAIT) - start
+            )
             await bench.clock.quiet()
             spoiled = bench.clock.when_all_have(plain[::2], harm)
             start = time.monotonic()
             await bench.plain.write("PATCH", plain[::2], {"edit": harm})
             await spoiled
             await bench.plain.write("PUT", plain[::2], _data(edit, LARGE))
-            times.plain.append(await asyncio.wait_for(bench.clock.when_all_have(plain, edit), LONGEST_WAIT) - start)
+            times.plain.append(
+                await asyncio.wait_for(bench.clock.when_all_have(plain, edit), LONGEST_WAIT) - start
+            )
         await bench.remove_syncs()
     return times
 
@@ -420,9 +487,15 @@ STORIES: dict[str, Story] = {
 
 @contextlib.asynccontextmanager
 async def _bench(cluster: Cluster, options: argparse.Namespace) -> AsyncIterator[Bench]:
-    trust = ssl.create_default_context(cafile=cluster.authority_file) if cluster.authority_file else False
+    trust = (
+        ssl.create_default_context(cafile=cluster.authority_file)
+        if cluster.authority_file
+        else False
+    )
     headers = {"Authorization": f"Bearer {cluster.users[ADMIN].token}"}
-    async with ClientSession(cluster.url, headers=headers, connector=TCPConnector(ssl=trust, limit=0)) as session:
+    async with ClientSession(
+        cluster.url, headers=headers, connector=TCPConnector(ssl=trust, limit=0)
+    ) as session:
         clock = Clock(session)
         watching = asyncio.create_task(clock.run())
         bench = Bench(cluster, session, clock, watching, options)
@@ -445,7 +518,9 @@ async def measure(options: argparse.Namespace) -> None:
             for name in options.stories or STORIES:
                 story = STORIES[name]
                 told = await story(bench)
-                for title, times in (told if isinstance(told, dict) else {_title(story, bench): told}).items():
+                for title, times in (
+                    told if isinstance(told, dict) else {_title(story, bench): told}
+                ).items():
                     print(times.line(title), flush=True)
 
 
@@ -455,12 +530,16 @@ def _title(story: Story, bench: Bench) -> str:
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     kinds: tuple[Kind, ...] = ("devcluster", "real")
     parser.add_argument("--cluster", choices=kinds, default="devcluster")
     parser.add_argument("--copies", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("stories", nargs="*", choices=[*STORIES, []], metavar="STORY", help=", ".join(STORIES))
+    parser.add_argument(
+        "stories", nargs="*", choices=[*STORIES, []], metavar="STORY", help=", ".join(STORIES)
+    )
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(measure(options))

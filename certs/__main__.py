@@ -74,7 +74,9 @@ async def _run_step(settings: Settings) -> int:
 async def _ensure(settings: Settings) -> None:
     async with _parts(settings) as parts:
         waiting = Waiting(settings.settling, settings.patience)
-        ensurer = Ensurer(parts.store, parts.trust, parts.pods, settings.order, clock, waiting, settings.renewal)
+        ensurer = Ensurer(
+            parts.store, parts.trust, parts.pods, settings.order, clock, waiting, settings.renewal
+        )
         await ensurer.ensure()
 
 
@@ -82,9 +84,13 @@ async def _inspect(settings: Settings) -> None:
     async with _parts(settings) as parts:
         stored = await parts.store.load()
         clients = await parts.trust.read() if parts.trust else {}
-    found = inspection.findings(parts.store.place, stored.material, clients, settings.order, clock())
+    found = inspection.findings(
+        parts.store.place, stored.material, clients, settings.order, clock()
+    )
     text = (
-        inspection.as_text(found) if settings.output == "text" else json.dumps(inspection.as_document(found), indent=2)
+        inspection.as_text(found)
+        if settings.output == "text"
+        else json.dumps(inspection.as_document(found), indent=2)
     )
     sys.stdout.write(text + "\n")
 

@@ -62,7 +62,9 @@ class KeyPair:
     def key_pem(self) -> bytes:
         """The key as an unencrypted PKCS#8 block."""
         return self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
 
 
@@ -74,12 +76,16 @@ def new_authority(now: datetime, lifetime: timedelta) -> KeyPair:
         _builder(name, name, key.public_key(), now, now + lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
+        )
     )
     return KeyPair(builder.sign(key, hashes.SHA256()), key)
 
 
-def new_serving_pair(authority: KeyPair, names: Sequence[str], now: datetime, lifetime: timedelta) -> KeyPair:
+def new_serving_pair(
+    authority: KeyPair, names: Sequence[str], now: datetime, lifetime: timedelta
+) -> KeyPair:
     """Sign a server's certificate for `names` (DNS names or addresses). It never outlives its CA."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate
@@ -95,8 +101,13 @@ def new_serving_pair(authority: KeyPair, names: Sequence[str], now: datetime, li
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([alternative_name(name) for name in names]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([alternative_name(name) for name in names]), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
+            critical=False,
+        )
     )
     return KeyPair(builder.sign(authority.key, hashes.SHA256()), key)
 

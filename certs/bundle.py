@@ -23,7 +23,9 @@ def authorities_in(bundle: bytes) -> tuple[x509.Certificate, ...]:
     return tuple(certificate for certificate in _readable(bundle) if _is_authority(certificate))
 
 
-def merge(wanted: bytes, present: bytes, now: datetime, without: bytes = b"", most: int = MOST_AUTHORITIES) -> bytes:
+def merge(
+    wanted: bytes, present: bytes, now: datetime, without: bytes = b"", most: int = MOST_AUTHORITIES
+) -> bytes:
     """Return the bundle to have: the CAs of `wanted` first, then those of `present`, `most` at most.
 
     No CA is in it twice, none is expired and none is one of `without`. The result depends on the inputs alone, so merging

@@ -55,13 +55,17 @@ def secret_rules(name: str) -> tuple[Rule, ...]:
 def trust_rules(name: str) -> tuple[Rule, ...]:
     """What is needed for the two webhook configurations of that name."""
     group = "admissionregistration.k8s.io"
-    return tuple(Rule(kind, ("get", "update"), group=group, names=(name,)) for kind in (MUTATING, VALIDATING))
+    return tuple(
+        Rule(kind, ("get", "update"), group=group, names=(name,)) for kind in (MUTATING, VALIDATING)
+    )
 
 
 class SecretStore:
     """Two Secrets: the CA for this tool alone, and the `kubernetes.io/tls` Secret that the webhook mounts."""
 
-    def __init__(self, connection: Connection, namespace: str, name: str, authority_name: str) -> None:
+    def __init__(
+        self, connection: Connection, namespace: str, name: str, authority_name: str
+    ) -> None:
         self._serving = _Secret(connection, namespace, name, "kubernetes.io/tls", "--secret")
         self._authority = _Secret(connection, namespace, authority_name, "Opaque", "--ca-secret")
 
@@ -81,7 +85,9 @@ class SecretStore:
             ApiError: the API server refused or did not answer.
         """
         authority, serving = await self._authority.load(), await self._serving.load()
-        return Stored(Material.from_files(authority.files or serving.files, serving.files), authority, serving)
+        return Stored(
+            Material.from_files(authority.files or serving.files, serving.files), authority, serving
+        )
 
     async def save_authority(self, material: Material, stored: Stored) -> Stored:
         """Create or replace the CA's Secret.
@@ -102,7 +108,9 @@ class SecretStore:
 class _Secret:
     """One Secret of ours."""
 
-    def __init__(self, connection: Connection, namespace: str, name: str, type_: str, flag: str) -> None:
+    def __init__(
+        self, connection: Connection, namespace: str, name: str, type_: str, flag: str
+    ) -> None:
         self._connection = connection
         self._namespace = namespace
         self._name = name
@@ -146,11 +154,21 @@ class _Secret:
         return f"{self._collection}/{self._name}"
 
     def _document(self, files: Files, version: str) -> Document:
-        metadata = {"namespace": self._namespace, "name": self._name, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}
+        metadata = {
+            "namespace": self._namespace,
+            "name": self._name,
+            "labels": {MANAGED_BY_LABEL: MANAGED_BY},
+        }
         if version:
             metadata["resourceVersion"] = version
         data = {name: base64.b64encode(content).decode() for name, content in files.items()}
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": self._type, "data": data}
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata,
+            "type": self._type,
+            "data": data,
+        }
 
 
 def _part(secret: Document) -> Part:
@@ -196,7 +214,9 @@ class Trust:
         self._connection = connection
         self._configurations = configurations
 
-    async def publish(self, authorities: bytes, without: bytes, now: datetime) -> tuple[Configuration, ...]:
+    async def publish(
+        self, authorities: bytes, without: bytes, now: datetime
+    ) -> tuple[Configuration, ...]:
         """Put `authorities` first in every bundle and drop those of `without`; return the changed configurations.
 
         Raises:
@@ -211,7 +231,9 @@ class Trust:
 
         return tuple([one for one in self._configurations if await self._update(one, change)])
 
-    async def publish_path(self, token: bytes, *, only_missing: bool = False) -> tuple[Configuration, ...]:
+    async def publish_path(
+        self, token: bytes, *, only_missing: bool = False
+    ) -> tuple[Configuration, ...]:
         """Put the token before the path of every webhook of ours; return the changed configurations.
 
         Args:
@@ -224,7 +246,11 @@ class Trust:
 
         def change(configuration: Configuration, client: Document) -> None:
             present = _client(configuration, client)
-            if present.path_is_ours and present.token != token and (present.token is None or not only_missing):
+            if (
+                present.path_is_ours
+                and present.token != token
+                and (present.token is None or not only_missing)
+            ):
                 prefix = f"/{token.decode()}" if token else ""
                 _set_path(client, prefix + PATHS[configuration.resource])
 
@@ -232,7 +258,9 @@ class Trust:
 
     async def read(self) -> Mapping[Configuration, tuple[Client, ...] | None]:
         """Return what every configuration says, for each of its webhooks; `None` if it does not exist."""
-        return {configuration: await self._read(configuration) for configuration in self._configurations}
+        return {
+            configuration: await self._read(configuration) for configuration in self._configurations
+        }
 
     async def seen(self) -> Published:
         """Return what all configurations together say."""
@@ -249,7 +277,9 @@ class Trust:
             return None
         return tuple(_client(configuration, client) for client in _client_configs(document))
 
-    async def _update(self, configuration: Configuration, change: Callable[[Configuration, Document], None]) -> bool:
+    async def _update(
+        self, configuration: Configuration, change: Callable[[Configuration, Document], None]
+    ) -> bool:
         for _ in range(WRITE_ATTEMPTS - 1):
             try:
                 return await self._update_once(configuration, change)
@@ -266,7 +296,9 @@ class Trust:
             change(configuration, client)
         if document == before:
             return False
-        await self._connection.request("PUT", configuration.path, body=json.dumps(document).encode())
+        await self._connection.request(
+            "PUT", configuration.path, body=json.dumps(document).encode()
+        )
         return True
 
 

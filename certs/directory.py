@@ -52,7 +52,8 @@ class DirectoryStore:
             self._refuse_strangers()
             return Stored(Material())
         return self._stored(
-            {path.name: path.read_bytes() for path in (self._directory / generation).iterdir()}, generation
+            {path.name: path.read_bytes() for path in (self._directory / generation).iterdir()},
+            generation,
         )
 
     async def save_authority(self, material: Material, stored: Stored) -> Stored:
@@ -107,7 +108,9 @@ class DirectoryStore:
         folder = self._directory / generation
         folder.mkdir(mode=ENTERED_BY_OWNER)
         for name, content in files.items():
-            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READABLE_BY_OWNER)
+            descriptor = os.open(
+                folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READABLE_BY_OWNER
+            )
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()

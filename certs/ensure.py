@@ -34,7 +34,9 @@ Clock = Callable[[], datetime]
 class Publisher(Protocol):
     """What must trust the CA and know the path before the webhook depends on either."""
 
-    async def publish(self, authorities: bytes, without: bytes, now: datetime) -> tuple[object, ...]:
+    async def publish(
+        self, authorities: bytes, without: bytes, now: datetime
+    ) -> tuple[object, ...]:
         """Put `authorities` first in every bundle and drop those of `without`; return the changed places."""
 
     async def publish_path(self, token: bytes, *, only_missing: bool = False) -> tuple[object, ...]:
@@ -82,7 +84,9 @@ class _Asked:
         return rotation.current_authority(material) == rotation.current_authority(self._before)
 
     def certificate(self, material: Material) -> bool:
-        return self.renewal is Renewal.CERTIFICATE and material.certificate == self._before.certificate
+        return (
+            self.renewal is Renewal.CERTIFICATE and material.certificate == self._before.certificate
+        )
 
     def token(self, material: Material) -> bool:
         if self.renewal not in (Renewal.ALL, Renewal.REVOKE):
@@ -167,7 +171,9 @@ class Ensurer:
         if self.publisher is None:
             return
         material = stored.material
-        changed = await self.publisher.publish(material.authorities, rotation.distrusted(material), self.clock())
+        changed = await self.publisher.publish(
+            material.authorities, rotation.distrusted(material), self.clock()
+        )
         for place in changed:
             log.info("trust published", place=str(place))
         if changed and (await self.store.load()).authority != stored.authority:
@@ -236,7 +242,9 @@ class Ensurer:
         if rotation.revokes(material):
             if served_before:
                 await self._wait_for_pods(material)
-            stored = await self.store.save_authority(rotation.without_revoked(material, now), stored)
+            stored = await self.store.save_authority(
+                rotation.without_revoked(material, now), stored
+            )
             log.info("revoked authorities dropped", place=self.store.place)
             await self._publish_trust(stored)
         if stored.material.previous_path_token is not None:
@@ -268,7 +276,10 @@ class Ensurer:
                 "nothing was taken away; the next run carries on"
             )
         if lagging.unreachable:
-            log.warning("webhook pods cannot be reached, going on without them", pods=lagging.unreachable[:10])
+            log.warning(
+                "webhook pods cannot be reached, going on without them",
+                pods=lagging.unreachable[:10],
+            )
 
     async def _settle(self) -> None:
         await asyncio.sleep(self.waiting.settling.total_seconds())

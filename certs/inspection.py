@@ -58,7 +58,9 @@ def findings(
     authority = rotation.authority_due(material, now)
     serving = rotation.serving_due(material, order, now)
     if rotation.revokes(material) and not authority.renew:
-        authority = Decision(renew=True, reason="is new, and a revocation of the former ones is under way")
+        authority = Decision(
+            renew=True, reason="is new, and a revocation of the former ones is under way"
+        )
     return (
         _finding(f"authority in {place}", authority, bundle.authorities_in(material.authorities)),
         _finding(f"certificate in {place}", serving, _leaf(material.certificate)),
@@ -74,7 +76,10 @@ def as_text(found: Sequence[Finding]) -> str:
 
 def as_document(found: Sequence[Finding]) -> dict[str, Any]:
     """Lay the findings out for machines."""
-    return {"due": any(finding.renew for finding in found), "findings": [asdict(finding) for finding in found]}
+    return {
+        "due": any(finding.renew for finding in found),
+        "findings": [asdict(finding) for finding in found],
+    }
 
 
 def _finding(thing: str, decision: Decision, certificates: Sequence[x509.Certificate]) -> Finding:
@@ -85,19 +90,37 @@ def _path(material: Material, order: Order) -> Iterator[Finding]:
     """Whether there is a path token. The token itself is never shown."""
     due = rotation.token_due(material, order)
     changing = material.previous_path_token is not None
-    reason = "is changing, the previous path is accepted too" if changing and not due.renew else due.reason
+    reason = (
+        "is changing, the previous path is accepted too"
+        if changing and not due.renew
+        else due.reason
+    )
     yield Finding("path token", due.renew or changing, reason, ())
 
 
-def _trust(name: str, present: Sequence[Client] | None, material: Material, now: datetime) -> Finding:
+def _trust(
+    name: str, present: Sequence[Client] | None, material: Material, now: datetime
+) -> Finding:
     if present is None:
         return Finding(name, renew=True, reason="does not exist", certificates=())
-    trusted = tuple(dict.fromkeys(authority for one in present for authority in bundle.authorities_in(one.bundle)))
+    trusted = tuple(
+        dict.fromkeys(
+            authority for one in present for authority in bundle.authorities_in(one.bundle)
+        )
+    )
     without = rotation.distrusted(material)
-    due = any(bundle.merge(material.authorities, one.bundle, now, without) != one.bundle for one in present)
+    due = any(
+        bundle.merge(material.authorities, one.bundle, now, without) != one.bundle
+        for one in present
+    )
     path_due = any(one.path_is_ours and one.token != material.path_token for one in present)
     wrong = [
-        what for what, is_wrong in (("must trust other authorities", due), ("has another path", path_due)) if is_wrong
+        what
+        for what, is_wrong in (
+            ("must trust other authorities", due),
+            ("has another path", path_due),
+        )
+        if is_wrong
     ]
     reason = " and ".join(wrong) or "trusts what it must, at the right path"
     return Finding(name, due or path_due, reason, tuple(map(_facts, trusted)))

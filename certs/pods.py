@@ -42,8 +42,12 @@ class Endpoint(NamedTuple):
 class Lagging:
     """The pods that do not serve the newest material, by what is known of them."""
 
-    outdated: tuple[str, ...] = ()  # they answered, with another certificate or without the new path
-    unreachable: tuple[str, ...] = ()  # they did not answer this tool, which says nothing about what they serve
+    outdated: tuple[
+        str, ...
+    ] = ()  # they answered, with another certificate or without the new path
+    unreachable: tuple[
+        str, ...
+    ] = ()  # they did not answer this tool, which says nothing about what they serve
 
     def __bool__(self) -> bool:
         return bool(self.outdated or self.unreachable)
@@ -65,7 +69,9 @@ class ServicePods:
         """
         endpoints = [endpoint for endpoint in await self._endpoints() if endpoint.ready]
         slots = asyncio.Semaphore(PROBES_AT_ONCE)
-        states = await asyncio.gather(*(self._state(endpoint, material, slots) for endpoint in endpoints))
+        states = await asyncio.gather(
+            *(self._state(endpoint, material, slots) for endpoint in endpoints)
+        )
         by_state = {
             state: tuple(
                 f"{endpoint.host}:{endpoint.port}"
@@ -82,7 +88,9 @@ class ServicePods:
             f"/apis/discovery.k8s.io/v1/namespaces/{self._namespace}/endpointslices",
             params={"labelSelector": f"kubernetes.io/service-name={self._service}"},
         )
-        return sorted({endpoint for one in json.loads(answer)["items"] for endpoint in endpoints_in(one)})
+        return sorted(
+            {endpoint for one in json.loads(answer)["items"] for endpoint in endpoints_in(one)}
+        )
 
     async def _state(self, endpoint: Endpoint, material: Material, slots: asyncio.Semaphore) -> str:
         async with slots:
@@ -95,9 +103,14 @@ class ServicePods:
     async def _probe(self, endpoint: Endpoint, material: Material) -> str:
         """Compare the certificate, then ask for the path. The token is sent to no server that does not hold our key."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the certificate itself is compared
+        context.check_hostname, context.verify_mode = (
+            False,
+            ssl.CERT_NONE,
+        )  # the certificate itself is compared
         host = f"{self._service}.{self._namespace}.svc"
-        reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, ssl=context, server_hostname=host)
+        reader, writer = await asyncio.open_connection(
+            endpoint.host, endpoint.port, ssl=context, server_hostname=host
+        )
         try:
             served = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
             if served != ssl.PEM_cert_to_DER_cert(material.certificate.decode()):
@@ -107,7 +120,9 @@ class ServicePods:
             writer.close()
 
     @staticmethod
-    async def _path_state(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, token: str) -> str:
+    async def _path_state(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, token: str
+    ) -> str:
         path = f"/{token}{PATHS[VALIDATING]}" if token else PATHS[VALIDATING]
         request = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         writer.write(request.encode())
@@ -119,7 +134,9 @@ class ServicePods:
 
 def endpoints_in(endpoint_slice: Document) -> Iterator[Endpoint]:
     """Yield the endpoints of an EndpointSlice that offer the webhook's port."""
-    ports = [port["port"] for port in endpoint_slice.get("ports") or () if port.get("name") == PORT_NAME]
+    ports = [
+        port["port"] for port in endpoint_slice.get("ports") or () if port.get("name") == PORT_NAME
+    ]
     for endpoint in endpoint_slice.get("endpoints") or ():
         ready = (endpoint.get("conditions") or {}).get("ready") is not False
         for host in endpoint["addresses"][:1]:  # the others are not used by any consumer either

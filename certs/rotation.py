@@ -100,7 +100,9 @@ def with_old_authorities_revoked(material: Material, seen: bytes, now: datetime)
     """
     others = material.authorities + seen
     current = current_authority(material)
-    return replace(material, revoked=bundle.merge(others, material.revoked, now, current, bundle.MOST_REVOKED))
+    return replace(
+        material, revoked=bundle.merge(others, material.revoked, now, current, bundle.MOST_REVOKED)
+    )
 
 
 def revokes(material: Material) -> bool:
@@ -115,7 +117,9 @@ def revokes_served_pair(material: Material) -> bool:
 
 def without_revoked(material: Material, now: datetime) -> Material:
     """Return the material with the revoked CAs dropped from the bundle."""
-    return replace(material, authorities=bundle.merge(material.authorities, b"", now, without=material.revoked))
+    return replace(
+        material, authorities=bundle.merge(material.authorities, b"", now, without=material.revoked)
+    )
 
 
 def distrusted(material: Material) -> bytes:
@@ -127,7 +131,9 @@ def distrusted(material: Material) -> bytes:
 
 def current_authority(material: Material) -> bytes:
     """Return the current CA as a PEM block, or nothing if there is none."""
-    return b"".join(one.public_bytes(Encoding.PEM) for one in bundle.authorities_in(material.authorities)[:1])
+    return b"".join(
+        one.public_bytes(Encoding.PEM) for one in bundle.authorities_in(material.authorities)[:1]
+    )
 
 
 def with_new_serving_pair(material: Material, order: Order, now: datetime) -> Material:
@@ -161,7 +167,11 @@ def with_new_token(material: Material, token: bytes, now: datetime) -> Material:
         now: the moment of the change.
     """
     present = material.path_token if PATH_TOKEN_FORM.fullmatch(material.path_token) else b""
-    return replace(material, path_token=token, previous_path_token=present if still_serves(material, now) else None)
+    return replace(
+        material,
+        path_token=token,
+        previous_path_token=present if still_serves(material, now) else None,
+    )
 
 
 def trust_is_new(material: Material) -> bool:
@@ -217,4 +227,7 @@ def _age(certificate: x509.Certificate, now: datetime) -> Decision:
         return Decision(renew=True, reason="has expired")
     if now >= renewal_time(certificate):
         return Decision(renew=True, reason="has reached two thirds of its life")
-    return Decision(renew=False, reason=f"is good until {renewal_time(certificate):%Y-%m-%d %H:%M} UTC, then renewed")
+    return Decision(
+        renew=False,
+        reason=f"is good until {renewal_time(certificate):%Y-%m-%d %H:%M} UTC, then renewed",
+    )

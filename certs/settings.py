@@ -47,26 +47,43 @@ class Settings(ProcessSettings):
     inspect: print what is there, when it expires, and what ensure would do and why.
     """
 
-    command: CliPositionalArg[Literal["ensure", "revoke", "inspect"]] = Field(description="ensure, revoke or inspect")
-    health_address: CliSuppress[AddressText] = Field(default=":0", description="unused: a script answers no probes")
-    namespace: str = Field(default="configmapsync-system", description="namespace of the Secrets and of the service")
+    command: CliPositionalArg[Literal["ensure", "revoke", "inspect"]] = Field(
+        description="ensure, revoke or inspect"
+    )
+    health_address: CliSuppress[AddressText] = Field(
+        default=":0", description="unused: a script answers no probes"
+    )
+    namespace: str = Field(
+        default="configmapsync-system", description="namespace of the Secrets and of the service"
+    )
     secret: str = Field(
-        default="configmapsync-webhook", description="name of the kubernetes.io/tls Secret that the webhook mounts"
+        default="configmapsync-webhook",
+        description="name of the kubernetes.io/tls Secret that the webhook mounts",
     )
     ca_secret: str = Field(
-        default="configmapsync-webhook-ca", description="name of the Secret with the CA's key, for this tool alone"
+        default="configmapsync-webhook-ca",
+        description="name of the Secret with the CA's key, for this tool alone",
     )
-    service: str = Field(default="configmapsync-webhook", description="service that the API server calls")
-    cluster_domain: str = Field(default="cluster.local", description="domain of the cluster's own names")
-    extra_names: list[str] = Field(default=[], description="further DNS names or addresses in the certificate")
+    service: str = Field(
+        default="configmapsync-webhook", description="service that the API server calls"
+    )
+    cluster_domain: str = Field(
+        default="cluster.local", description="domain of the cluster's own names"
+    )
+    extra_names: list[str] = Field(
+        default=[], description="further DNS names or addresses in the certificate"
+    )
     mutating_configuration: str = Field(
-        default="configmapsync-webhook", description="MutatingWebhookConfiguration that must trust the CA; empty: none"
+        default="configmapsync-webhook",
+        description="MutatingWebhookConfiguration that must trust the CA; empty: none",
     )
     validating_configuration: str = Field(
         default="configmapsync-webhook",
         description="ValidatingWebhookConfiguration that must trust the CA; empty: none",
     )
-    dir: Path | None = Field(default=None, description="keep everything in this directory instead of Secrets")
+    dir: Path | None = Field(
+        default=None, description="keep everything in this directory instead of Secrets"
+    )
     inject: bool | None = Field(
         default=None,
         description="write the CA and the path into the webhook configurations; default: yes, but not with --dir",
@@ -75,7 +92,9 @@ class Settings(ProcessSettings):
         default=True,
         description="put a path that only the API server knows into the webhook configurations, in place of the plain one",
     )
-    ca_lifetime: Lifetime = Field(default=timedelta(days=1825), description="life of a new CA, such as 1825d")
+    ca_lifetime: Lifetime = Field(
+        default=timedelta(days=1825), description="life of a new CA, such as 1825d"
+    )
     certificate_lifetime: Lifetime = Field(
         default=timedelta(days=90), description="life of a new certificate, such as 90d"
     )
@@ -91,7 +110,9 @@ class Settings(ProcessSettings):
         default="due",
         description="due: what is due; certificate: a new certificate now; all: a new CA and a new path too (after a leak: revoke)",
     )
-    output: Literal["text", "json"] = Field(default="text", description="form of what inspect prints")
+    output: Literal["text", "json"] = Field(
+        default="text", description="form of what inspect prints"
+    )
 
     @property
     def injects(self) -> bool:
@@ -108,8 +129,18 @@ class Settings(ProcessSettings):
         """What the material must be like."""
         host = f"{self.service}.{self.namespace}.svc"
         development = DEVELOPMENT_NAMES if self.dir is not None else ()
-        names = (host, f"{host}.{self.cluster_domain}", *development, *map(_normalised, self.extra_names))
-        return Order(tuple(dict.fromkeys(names)), self.ca_lifetime, self.certificate_lifetime, self.unguessable_path)
+        names = (
+            host,
+            f"{host}.{self.cluster_domain}",
+            *development,
+            *map(_normalised, self.extra_names),
+        )
+        return Order(
+            tuple(dict.fromkeys(names)),
+            self.ca_lifetime,
+            self.certificate_lifetime,
+            self.unguessable_path,
+        )
 
 
 def _normalised(name: str) -> str:

@@ -99,7 +99,9 @@ class _Counted:
 
     @property
     def summary(self) -> str | None:
-        return f"{self.destinations.synced}/{self.destinations.desired}" if self.destinations else None
+        return (
+            f"{self.destinations.synced}/{self.destinations.desired}" if self.destinations else None
+        )
 
 
 def _has_counted(report: Report) -> bool:
@@ -111,17 +113,27 @@ def _counted(report: Report) -> _Counted:
     failed = _failed((*report.outcomes, *report.leftovers))
     synced = sum(outcome.reason is Reason.SYNCED for outcome in report.outcomes)
     failures = tuple(
-        DestinationFailure(namespace=outcome.namespace, reason=outcome.reason, message=outcome.message[:MESSAGE_LIMIT])
+        DestinationFailure(
+            namespace=outcome.namespace,
+            reason=outcome.reason,
+            message=outcome.message[:MESSAGE_LIMIT],
+        )
         for outcome in failed[:MOST_FAILURES]
     )
-    return _Counted(DestinationCounts(desired=len(report.outcomes), synced=synced, failed=len(failed)), failures)
+    return _Counted(
+        DestinationCounts(desired=len(report.outcomes), synced=synced, failed=len(failed)), failures
+    )
 
 
 def _kept(previous: ConfigMapSyncStatus) -> _Counted:
     """Keep what was counted before, unless counts and failures of an older version disagree."""
     counts = previous.destinations
     listed = min(counts.failed, MOST_FAILURES) if counts else 0
-    return _Counted(counts, previous.failures) if len(previous.failures) == listed else _Counted(None, ())
+    return (
+        _Counted(counts, previous.failures)
+        if len(previous.failures) == listed
+        else _Counted(None, ())
+    )
 
 
 def _readiness(report: Report) -> Outcome:
@@ -134,7 +146,9 @@ def _readiness(report: Report) -> Outcome:
     if failed:
         return Outcome("", _commonest(failed), _failure_message(failed, total))
     if waiting:
-        return Outcome("", Reason.PROGRESSING, f"{total - len(waiting)} of {total} copies are up to date")
+        return Outcome(
+            "", Reason.PROGRESSING, f"{total - len(waiting)} of {total} copies are up to date"
+        )
     if not total:
         return Outcome("", Reason.SYNCED, "no namespace is selected")
     done = "1 copy is up to date" if total == 1 else f"all {total} copies are up to date"
@@ -143,7 +157,9 @@ def _readiness(report: Report) -> Outcome:
 
 def _idle_keys(report: Report) -> tuple[str, ...]:
     """Name the first selections of keys that match nothing, for example because of a typo."""
-    idle = idle_keys(report.keys, report.source.content.keys) if report.keys and report.source else ()
+    idle = (
+        idle_keys(report.keys, report.source.content.keys) if report.keys and report.source else ()
+    )
     more = (f"and {len(idle) - MOST_IDLE_KEYS} more",) if len(idle) > MOST_IDLE_KEYS else ()
     return (*idle[:MOST_IDLE_KEYS], *more)
 
@@ -166,10 +182,16 @@ def _commonest(failed: Sequence[Outcome]) -> Reason:
 def _failure_message(failed: Sequence[Outcome], total: int) -> str:
     first = failed[0]
     others = f" (and {len(failed) - 1} more, see status.failures)" if len(failed) > 1 else ""
-    return f"{len(failed)} of {total} destinations failed: {first.namespace}: {first.message}{others}"[:MESSAGE_LIMIT]
+    return (
+        f"{len(failed)} of {total} destinations failed: {first.namespace}: {first.message}{others}"[
+            :MESSAGE_LIMIT
+        ]
+    )
 
 
-def _conditions(report: Report, ready: Outcome, previous: Iterable[Condition], now: datetime) -> tuple[Condition, ...]:
+def _conditions(
+    report: Report, ready: Outcome, previous: Iterable[Condition], now: datetime
+) -> tuple[Condition, ...]:
     since = {condition.type: condition for condition in previous}
     is_ready = ready.reason in {Reason.SYNCED, Reason.SUSPENDED}
     stalled = ready.reason in STALLED
@@ -178,11 +200,19 @@ def _conditions(report: Report, ready: Outcome, previous: Iterable[Condition], n
         ("Reconciling", not is_ready and not stalled),
         ("Stalled", stalled),
     )
-    return tuple(_condition(kind, value, ready, report.generation, since.get(kind), now) for kind, value in values)
+    return tuple(
+        _condition(kind, value, ready, report.generation, since.get(kind), now)
+        for kind, value in values
+    )
 
 
 def _condition(
-    kind: str, value: bool, why: Outcome, generation: int | None, previous: Condition | None, now: datetime
+    kind: str,
+    value: bool,
+    why: Outcome,
+    generation: int | None,
+    previous: Condition | None,
+    now: datetime,
 ) -> Condition:
     text = "True" if value else "False"
     unchanged = previous is not None and previous.status == text
@@ -192,7 +222,9 @@ def _condition(
         reason=why.reason,
         message=why.message[:MESSAGE_LIMIT],
         observed_generation=generation,
-        last_transition_time=previous.last_transition_time if previous is not None and unchanged else now,
+        last_transition_time=previous.last_transition_time
+        if previous is not None and unchanged
+        else now,
     )
 
 

@@ -156,7 +156,9 @@ class CopyTemplate:
     @property
     def content_hash(self) -> int:
         """All that a copy says, content and metadata, as a number to compare within one process."""
-        return hash((self.digest, frozenset(self.labels.items()), frozenset(self.annotations.items())))
+        return hash(
+            (self.digest, frozenset(self.labels.items()), frozenset(self.annotations.items()))
+        )
 
     @cached_property
     def applied(self) -> str:
@@ -166,7 +168,9 @@ class CopyTemplate:
 
 def digest(content: Content) -> str:
     """A fingerprint of the content: the same for equal content whatever the order of its keys, different for different content."""
-    return _digest(b"immutable" if content.immutable else b"mutable", content.data, content.binary_data)
+    return _digest(
+        b"immutable" if content.immutable else b"mutable", content.data, content.binary_data
+    )
 
 
 def _digest(begin: bytes, *parts: Mapping[str, str]) -> str:
@@ -188,7 +192,11 @@ def _applied_digest(labels: Mapping[str, str], annotations: Mapping[str, str]) -
 
 def abridged(record: CopyRecord) -> CopyRecord:
     """Return the record without the metadata of others where that is too large to be cached."""
-    size = sum(len(key) + len(value) for part in (record.labels, record.annotations) for key, value in part.items())
+    size = sum(
+        len(key) + len(value)
+        for part in (record.labels, record.annotations)
+        for key, value in part.items()
+    )
     if size + len(repr(record.others)) <= KEPT_METADATA:
         return record
     return marks_only(record)
@@ -234,7 +242,11 @@ def choose_keys(content: Content, keys: Iterable[KeySelection]) -> Content:
     names = _names_in_copy(chosen, (*content.data, *content.binary_data))
     return Content(
         data={new: content.data[old] for new, old in names.items() if old in content.data},
-        binary_data={new: content.binary_data[old] for new, old in names.items() if old in content.binary_data},
+        binary_data={
+            new: content.binary_data[old]
+            for new, old in names.items()
+            if old in content.binary_data
+        },
         immutable=content.immutable,
     )
 
@@ -243,8 +255,14 @@ def _names_in_copy(chosen: tuple[KeySelection, ...], present: Iterable[str]) -> 
     """Key in the copy to key in the source. Globs first, so that exact choices overwrite what they brought."""
     available = set(present)
     patterns = Globs(selection.key for selection in chosen if is_glob(selection.key))
-    exact = ((selection.as_ or selection.key, selection.key) for selection in chosen if not is_glob(selection.key))
-    return {key: key for key in patterns.among(available)} | {new: old for new, old in exact if old in available}
+    exact = (
+        (selection.as_ or selection.key, selection.key)
+        for selection in chosen
+        if not is_glob(selection.key)
+    )
+    return {key: key for key in patterns.among(available)} | {
+        new: old for new, old in exact if old in available
+    }
 
 
 def idle_keys(keys: Iterable[KeySelection], present: Iterable[str]) -> tuple[str, ...]:
@@ -262,7 +280,10 @@ def template(sync: ConfigMapSync, source: SourceObject) -> CopyTemplate:
     """What each copy of `source` must look like for `sync`: content, marks, and the metadata that was asked for."""
     content = choose_keys(source.content, sync.spec.keys)
     fingerprint = digest(content)
-    labels = {**_taken_over(source.labels, sync.spec.copy_metadata.labels), **sync.spec.metadata.labels}
+    labels = {
+        **_taken_over(source.labels, sync.spec.copy_metadata.labels),
+        **sync.spec.metadata.labels,
+    }
     annotations = {
         **_taken_over(source.annotations, sync.spec.copy_metadata.annotations),
         **sync.spec.metadata.annotations,
@@ -294,7 +315,9 @@ def satisfied(record: CopyRecord, wanted: CopyTemplate) -> bool:
         applied_metadata = record.applied == wanted.applied
     else:
         labels, annotations = dict(wanted.labels), dict(wanted.annotations)
-        applied_metadata = APPLIED_METADATA in wanted.annotations or APPLIED_METADATA not in record.annotations
+        applied_metadata = (
+            APPLIED_METADATA in wanted.annotations or APPLIED_METADATA not in record.annotations
+        )
     return (
         applied_metadata
         and record.labels.items() >= labels.items()
@@ -325,7 +348,11 @@ def render(
     """
     if record is not None and record.applied is not None:
         raise ValueError(f"the metadata of {record.key} was not read whole")
-    metadata = {"name": wanted.name, "namespace": namespace, **_metadata(wanted, record, adopted=adopted)}
+    metadata = {
+        "name": wanted.name,
+        "namespace": namespace,
+        **_metadata(wanted, record, adopted=adopted),
+    }
     metadata["annotations"][DESTINATION] = f"{namespace}/{wanted.name}"
     if record is not None:
         metadata |= record.others
@@ -353,13 +380,21 @@ def _metadata(wanted: CopyTemplate, record: CopyRecord | None, *, adopted: bool)
             ("labels", labels, wanted.labels),
             ("annotations", annotations, _without_marks(wanted.annotations)),
         ):
-            present.update({key: value for key, value in replaced[part].items() if key not in present})
+            present.update(
+                {key: value for key, value in replaced[part].items() if key not in present}
+            )
             replaced[part] = {key: present[key] for key in sorted(ours.keys() & present.keys())}
-        if MANAGED_BY_LABEL in record.labels and record.labels[MANAGED_BY_LABEL] != MANAGED_BY_VALUE:
+        if (
+            MANAGED_BY_LABEL in record.labels
+            and record.labels[MANAGED_BY_LABEL] != MANAGED_BY_VALUE
+        ):
             replaced["labels"][MANAGED_BY_LABEL] = record.labels[MANAGED_BY_LABEL]
         if any(replaced.values()):
             annotations[REPLACED] = json.dumps(replaced, separators=(",", ":"), sort_keys=True)
-    return {"labels": labels | dict(wanted.labels), "annotations": annotations | dict(wanted.annotations)}
+    return {
+        "labels": labels | dict(wanted.labels),
+        "annotations": annotations | dict(wanted.annotations),
+    }
 
 
 def _replaced(record: CopyRecord) -> dict[str, dict[str, str]]:
@@ -367,7 +402,11 @@ def _replaced(record: CopyRecord) -> dict[str, dict[str, str]]:
     try:
         parsed = json.loads(record.annotations.get(REPLACED, "{}"))
         return {
-            part: {str(key): str(value) for key, value in parsed.get(part, {}).items() if key not in marks}
+            part: {
+                str(key): str(value)
+                for key, value in parsed.get(part, {}).items()
+                if key not in marks
+            }
             for part, marks in (
                 ("labels", MARK_LABELS - {MANAGED_BY_LABEL}),  # other tools use that label as well
                 ("annotations", MARK_ANNOTATIONS),
@@ -388,14 +427,20 @@ def released(record: CopyRecord) -> dict[str, Any]:
     """
     if record.applied is not None:
         raise ValueError(f"the metadata of {record.key} was not read whole")
-    labels: dict[str, str | None] = {key: None for key in sorted(MARK_LABELS) if key in record.labels}
-    annotations: dict[str, str | None] = {key: None for key in sorted(MARK_ANNOTATIONS) if key in record.annotations}
+    labels: dict[str, str | None] = {
+        key: None for key in sorted(MARK_LABELS) if key in record.labels
+    }
+    annotations: dict[str, str | None] = {
+        key: None for key in sorted(MARK_ANNOTATIONS) if key in record.annotations
+    }
     if record.adopted:
         applied_labels, applied_annotations = _applied_metadata(record)
         replaced = _replaced(record)
         labels |= {key: None for key in sorted(applied_labels) if key in record.labels}
         labels |= replaced["labels"]
-        annotations |= {key: None for key in sorted(applied_annotations) if key in record.annotations}
+        annotations |= {
+            key: None for key in sorted(applied_annotations) if key in record.annotations
+        }
         annotations |= replaced["annotations"]
     elif record.synced_by is not None and record.destination == record.key:
         annotations |= {RELEASED_BY: f"{record.synced_by} {record.key}"}
@@ -412,7 +457,10 @@ def released(record: CopyRecord) -> dict[str, Any]:
 def _foreign_metadata(record: CopyRecord) -> tuple[dict[str, str], dict[str, str]]:
     """The labels and annotations that others put on a copy."""
     applied_labels, applied_annotations = _applied_metadata(record)
-    our_labels, our_annotations = MARK_LABELS | applied_labels, MARK_ANNOTATIONS | applied_annotations
+    our_labels, our_annotations = (
+        MARK_LABELS | applied_labels,
+        MARK_ANNOTATIONS | applied_annotations,
+    )
     return (
         {key: value for key, value in record.labels.items() if key not in our_labels},
         {key: value for key, value in record.annotations.items() if key not in our_annotations},

@@ -86,7 +86,9 @@ class History:
         return len(self.repairs) >= REPAIRS
 
 
-def after(history: History | None, done: Done, *, owner: Owner = NO_OWNER, drifted: bool = False) -> History:
+def after(
+    history: History | None, done: Done, *, owner: Owner = NO_OWNER, drifted: bool = False
+) -> History:
     """The history with one more write.
 
     Args:
@@ -119,7 +121,11 @@ def defer_contested(planned: Plan, name: str, contested: Contested) -> Plan:
     """
     if not contested:
         return planned
-    held = (Outcome(write.key.namespace, Reason.SYNCED) for write in planned.writes if write.key in contested)
+    held = (
+        Outcome(write.key.namespace, Reason.SYNCED)
+        for write in planned.writes
+        if write.key in contested
+    )
     return replace(
         planned,
         writes=tuple(write for write in planned.writes if write.key not in contested),
@@ -128,9 +134,14 @@ def defer_contested(planned: Plan, name: str, contested: Contested) -> Plan:
     )
 
 
-def mark_contested(outcomes: Iterable[Outcome], name: str, contested: Contested) -> tuple[Outcome, ...]:
+def mark_contested(
+    outcomes: Iterable[Outcome], name: str, contested: Contested
+) -> tuple[Outcome, ...]:
     """The outcomes, none of them right where somebody fights: a copy has to stay so for a while, or the status would change its mind every minute."""
-    return tuple(_marked(outcome, contested.get(NamespacedName(outcome.namespace, name))) for outcome in outcomes)
+    return tuple(
+        _marked(outcome, contested.get(NamespacedName(outcome.namespace, name)))
+        for outcome in outcomes
+    )
 
 
 def _marked(outcome: Outcome, sentence: str | None) -> Outcome:
@@ -139,7 +150,9 @@ def _marked(outcome: Outcome, sentence: str | None) -> Outcome:
     return Outcome(outcome.namespace, Reason.CONTESTED, sentence)
 
 
-def contested_leftovers(contested: Contested, name: str, destinations: Collection[str]) -> tuple[Outcome, ...]:
+def contested_leftovers(
+    contested: Contested, name: str, destinations: Collection[str]
+) -> tuple[Outcome, ...]:
     """What should be gone and may come back: the contested places where no copy should be.
 
     Args:

@@ -6,13 +6,23 @@
 
 from typing import Any
 
-from configmapsync.names import GROUP, KIND, PLURAL, RESERVED_CONFIGMAPS, SHORT_NAME, SINGULAR, VERSION
+from configmapsync.names import (
+    GROUP,
+    KIND,
+    PLURAL,
+    RESERVED_CONFIGMAPS,
+    SHORT_NAME,
+    SINGULAR,
+    VERSION,
+)
 from configmapsync.resource import ConfigMapSync, ConfigMapSyncSpec, ConfigMapSyncStatus
 
 Schema = dict[str, Any]
 
 _SAME_NAME = "(!has(self.destinationConfigMapName) || self.destinationConfigMapName == self.configMapName) && has(self.sourceNamespace)"
-_DESTINATION_NAME = "(has(self.destinationConfigMapName) ? self.destinationConfigMapName : self.configMapName)"
+_DESTINATION_NAME = (
+    "(has(self.destinationConfigMapName) ? self.destinationConfigMapName : self.configMapName)"
+)
 _RESERVED = ", ".join(f"'{name}'" for name in sorted(RESERVED_CONFIGMAPS))
 
 SPEC_RULES = (
@@ -60,8 +70,16 @@ COLUMNS = (
     {"name": "Source-Namespace", "type": "string", "jsonPath": ".spec.sourceNamespace"},
     {"name": "ConfigMap", "type": "string", "jsonPath": ".spec.configMapName"},
     {"name": "Synced", "type": "string", "jsonPath": ".status.summary"},
-    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
-    {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
+    {
+        "name": "Ready",
+        "type": "string",
+        "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
+    },
+    {
+        "name": "Reason",
+        "type": "string",
+        "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
+    },
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 )
 
@@ -102,7 +120,10 @@ def _object_schema() -> Schema:
         "description": (ConfigMapSync.__doc__ or "").strip(),
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string", "description": "The version of this representation of the object."},
+            "apiVersion": {
+                "type": "string",
+                "description": "The version of this representation of the object.",
+            },
             "kind": {"type": "string", "description": "The kind of this object."},
             "metadata": {"type": "object"},
             "spec": _spec_schema(),
@@ -162,12 +183,19 @@ def _simplified(schema: Any, definitions: dict[str, Schema]) -> Any:
         if key not in {"title", "propertyNames"} and not _is_idle_default(key, value)
     }
     if kept.get("additionalProperties") is False:
-        del kept["additionalProperties"]  # the API server prunes, or refuses where the client asks for strictness
+        del kept[
+            "additionalProperties"
+        ]  # the API server prunes, or refuses where the client asks for strictness
     if kept.get("type") == "integer":
         kept["format"] = "int64"
     if "properties" in kept:
-        kept["properties"] = {name: _simplified(value, definitions) for name, value in kept["properties"].items()}
-    return {key: value if key == "properties" else _simplified(value, definitions) for key, value in kept.items()}
+        kept["properties"] = {
+            name: _simplified(value, definitions) for name, value in kept["properties"].items()
+        }
+    return {
+        key: value if key == "properties" else _simplified(value, definitions)
+        for key, value in kept.items()
+    }
 
 
 def _without_null(schema: Schema) -> Schema:
@@ -191,4 +219,6 @@ def _without_reference(schema: Schema, definitions: dict[str, Schema]) -> Schema
 
 def _is_idle_default(key: str, value: Any) -> bool:
     """Empty defaults say nothing, and would be written into every stored object."""
-    return key == "default" and (value is None or value in ([], {}, "", 0, False) or isinstance(value, dict))
+    return key == "default" and (
+        value is None or value in ([], {}, "", 0, False) or isinstance(value, dict)
+    )

@@ -40,7 +40,9 @@ def _every_place(previous: ConfigMapSync, protected: frozenset[str]) -> tuple[tu
     if _open_ended(previous):
         return ((COPY_NAME_PATH, ANY_NAMESPACE),)
     before = _selector_before(previous, protected)
-    return tuple((COPY_NAME_PATH, name) for name in _exact_names(previous) if before.matches(Namespace(name)))
+    return tuple(
+        (COPY_NAME_PATH, name) for name in _exact_names(previous) if before.matches(Namespace(name))
+    )
 
 
 def _dropped_forms(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[tuple[str, str]]:
@@ -49,7 +51,9 @@ def _dropped_forms(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[tup
         return
     if not _selects_everything(sync):
         names = set(sync.spec.destination_namespaces)
-        if any(is_glob(name) and name not in names for name in previous.spec.destination_namespaces):
+        if any(
+            is_glob(name) and name not in names for name in previous.spec.destination_namespaces
+        ):
             yield NAMES_PATH, ANY_NAMESPACE
         selector = previous.spec.destination_namespace_selector
         if selector is not None and selector != sync.spec.destination_namespace_selector:
@@ -88,12 +92,17 @@ def _new_exclusions(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[st
 
 def _open_ended(sync: ConfigMapSync) -> bool:
     spec = sync.spec
-    return spec.destination_namespace_selector is not None or any(map(is_glob, spec.destination_namespaces))
+    return spec.destination_namespace_selector is not None or any(
+        map(is_glob, spec.destination_namespaces)
+    )
 
 
 def _selects_everything(sync: ConfigMapSync) -> bool:
     spec = sync.spec
-    return EVERY_NAMESPACE in spec.destination_namespaces or spec.destination_namespace_selector == _EVERYTHING
+    return (
+        EVERY_NAMESPACE in spec.destination_namespaces
+        or spec.destination_namespace_selector == _EVERYTHING
+    )
 
 
 def _selector_before(sync: ConfigMapSync, protected: frozenset[str]) -> Selector:
@@ -108,6 +117,8 @@ def _selector_after(sync: ConfigMapSync, protected: frozenset[str]) -> Selector:
     return _with_labels(sync, selector if selector == _EVERYTHING else None, protected)
 
 
-def _with_labels(sync: ConfigMapSync, labels: LabelSelector | None, protected: frozenset[str]) -> Selector:
+def _with_labels(
+    sync: ConfigMapSync, labels: LabelSelector | None, protected: frozenset[str]
+) -> Selector:
     spec = sync.spec.model_copy(update={"destination_namespace_selector": labels})
     return Selector.of(sync.model_copy(update={"spec": spec}), protected)

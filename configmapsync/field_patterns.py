@@ -6,7 +6,16 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from configmapsync.fielderrors import ErrorKind, FieldError, at_key, cut, forbidden, invalid, not_supported, required
+from configmapsync.fielderrors import (
+    ErrorKind,
+    FieldError,
+    at_key,
+    cut,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 LABEL = rf"^{_LABEL}$"
@@ -68,7 +77,11 @@ def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
         if not isinstance(value, Mapping | list):
             continue
         if len(value) > MOST_ITEMS:
-            errors.append(FieldError(path, ErrorKind.TOO_MANY, len(value), f"must have at most {MOST_ITEMS} items"))
+            errors.append(
+                FieldError(
+                    path, ErrorKind.TOO_MANY, len(value), f"must have at most {MOST_ITEMS} items"
+                )
+            )
             continue
         if depth > DEEPEST:
             errors.append(forbidden(path, f"is nested deeper than {DEEPEST} levels"))
@@ -78,7 +91,9 @@ def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
             detail = f"must have at most {MOST_VALUES} values in all lists and maps together"
             return (FieldError(root, ErrorKind.TOO_MANY, values, detail), *errors)
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
-        pending += [(_joined(path, field, part), str(part), item, depth + 1) for part, item in items]
+        pending += [
+            (_joined(path, field, part), str(part), item, depth + 1) for part, item in items
+        ]
     return tuple(sorted(errors, key=lambda error: error.path))
 
 
@@ -105,9 +120,18 @@ def _field_error(path: str, problem: Mapping[str, Any]) -> FieldError:
         case "string_too_short":
             return invalid(path, value, f"should be at least {context['min_length']} chars long")
         case "string_too_long":
-            return FieldError(path, ErrorKind.TOO_LONG, detail=f"may not be more than {context['max_length']} bytes")
+            return FieldError(
+                path,
+                ErrorKind.TOO_LONG,
+                detail=f"may not be more than {context['max_length']} bytes",
+            )
         case "too_long":
-            return FieldError(path, ErrorKind.TOO_MANY, len(value), f"must have at most {context['max_length']} items")
+            return FieldError(
+                path,
+                ErrorKind.TOO_MANY,
+                len(value),
+                f"must have at most {context['max_length']} items",
+            )
         case "globs_too_long":
             return FieldError(path, ErrorKind.TOO_LONG, detail=problem["msg"])
         case "enum":
@@ -115,7 +139,10 @@ def _field_error(path: str, problem: Mapping[str, Any]) -> FieldError:
         case kind:
             wanted = _TYPES.get(kind)
             return FieldError(
-                path, ErrorKind.TYPE_INVALID, value, f"must be of type {wanted}" if wanted else problem["msg"]
+                path,
+                ErrorKind.TYPE_INVALID,
+                value,
+                f"must be of type {wanted}" if wanted else problem["msg"],
             )
 
 

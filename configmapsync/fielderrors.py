@@ -41,7 +41,9 @@ _WORDS = {
     ErrorKind.TYPE_INVALID: "Invalid value",
     ErrorKind.OMITTED: "More errors",
 }
-_WITHOUT_VALUE = frozenset({ErrorKind.REQUIRED, ErrorKind.FORBIDDEN, ErrorKind.TOO_LONG, ErrorKind.OMITTED})
+_WITHOUT_VALUE = frozenset(
+    {ErrorKind.REQUIRED, ErrorKind.FORBIDDEN, ErrorKind.TOO_LONG, ErrorKind.OMITTED}
+)
 
 MOST_ERRORS = 20  # listed for one object; a person corrects these first
 MOST_QUOTED = 100  # characters of a value or of a map key in one error
@@ -101,7 +103,10 @@ def limited(errors: Iterable[FieldError]) -> tuple[FieldError, ...]:
     missing = len(found) - MOST_ERRORS
     if found[-1].kind is ErrorKind.OMITTED:
         return found
-    return (*found[:MOST_ERRORS], FieldError("spec", ErrorKind.OMITTED, detail=f"and {missing} more"))
+    return (
+        *found[:MOST_ERRORS],
+        FieldError("spec", ErrorKind.OMITTED, detail=f"and {missing} more"),
+    )
 
 
 def _shortened(value: Any, depth: int) -> Any:
@@ -179,7 +184,10 @@ def to_status(errors: Iterable[FieldError], kind: str, name: str) -> dict[str, A
             "name": name,
             "group": GROUP,
             "kind": kind,
-            "causes": [{"reason": error.kind.value, "message": error.message, "field": error.path} for error in listed],
+            "causes": [
+                {"reason": error.kind.value, "message": error.message, "field": error.path}
+                for error in listed
+            ],
         },
         "code": 422,
     }

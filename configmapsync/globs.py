@@ -19,7 +19,9 @@ MOST_GENERAL_CHARACTERS = 512
 # Names are joined up to this length: an integer of so many bits (4 KiB) stays in the CPU's cache.
 _BLOCK_CHARACTERS = 32 * 1024
 _END = "\0"  # ends each name in the joined text; no name contains it
-_BITS = tuple(bytes(ord("1") if code >> bit & 1 else ord("0") for code in range(256)) for bit in range(7))
+_BITS = tuple(
+    bytes(ord("1") if code >> bit & 1 else ord("0") for code in range(256)) for bit in range(7)
+)
 
 
 def is_glob(text: str) -> bool:
@@ -34,7 +36,9 @@ def is_general(text: str) -> bool:
 
 def general_characters(patterns: Iterable[str]) -> int:
     """Return how many characters the distinct general globs among `patterns` have."""
-    return sum(len(pattern) for pattern in {_squeezed(text) for text in patterns} if is_general(pattern))
+    return sum(
+        len(pattern) for pattern in {_squeezed(text) for text in patterns} if is_general(pattern)
+    )
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -74,7 +78,9 @@ class Globs:
         if not self._general:
             return False
         if self._expression is None:
-            self._expression = re.compile("|".join(_translate(pattern) for pattern in self._general), re.DOTALL)
+            self._expression = re.compile(
+                "|".join(_translate(pattern) for pattern in self._general), re.DOTALL
+            )
         return self._expression.fullmatch(name) is not None
 
     def among(self, names: Iterable[str]) -> set[str]:
@@ -131,7 +137,9 @@ def _translate(pattern: str) -> str:
     atomic group): if the first place does not lead to a match, no later place does, and
     trying all of them would take exponential time.
     """
-    first, *rest = (".".join(re.escape(text) for text in part.split("?")) for part in pattern.split("*"))
+    first, *rest = (
+        ".".join(re.escape(text) for text in part.split("?")) for part in pattern.split("*")
+    )
     if not rest:
         return first
     *middle, last = rest
@@ -177,9 +185,13 @@ class _Block:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        text = "".join(f"{name.replace(_END, '?')}{_END}" for name in names).encode("ascii", "replace")
+        text = "".join(f"{name.replace(_END, '?')}{_END}" for name in names).encode(
+            "ascii", "replace"
+        )
         self._ends = list(accumulate(len(name) + 1 for name in names))
-        backwards = text[::-1]  # the first character is the lowest bit, so that a carry runs forwards
+        backwards = text[
+            ::-1
+        ]  # the first character is the lowest bit, so that a carry runs forwards
         self._bits = tuple(int(backwards.translate(table), 2) for table in _BITS)
         self._all = (1 << len(text)) - 1
         self._characters: dict[str, int] = {}

@@ -21,7 +21,9 @@ MANAGED_BY_VALUE = "configmapsync"
 SYNC_UID_LABEL = f"{GROUP}/sync-uid"
 SYNCED_BY = f"{GROUP}/synced-by"
 SOURCE = f"{GROUP}/source"
-DESTINATION = f"{GROUP}/destination"  # the copy's own place: a clone of a copy, marks and all, is known by it
+DESTINATION = (
+    f"{GROUP}/destination"  # the copy's own place: a clone of a copy, marks and all, is known by it
+)
 DIGEST = f"{GROUP}/digest"
 DELETION_POLICY = f"{GROUP}/deletion-policy"
 ADOPTED = f"{GROUP}/adopted"
@@ -30,12 +32,20 @@ ADOPTED = f"{GROUP}/adopted"
 REPLACED = f"{GROUP}/replaced"
 # On a released copy: the sync that released it and may take it back, and the copy's own place.
 RELEASED_BY = f"{GROUP}/released-by"
-APPLIED_METADATA = (
-    f"{GROUP}/applied-metadata"  # which other keys we put on a copy: what is no longer asked for goes again
-)
+APPLIED_METADATA = f"{GROUP}/applied-metadata"  # which other keys we put on a copy: what is no longer asked for goes again
 MARK_LABELS = frozenset({MANAGED_BY_LABEL, SYNC_UID_LABEL})
 MARK_ANNOTATIONS = frozenset(
-    {SYNCED_BY, SOURCE, DESTINATION, DIGEST, DELETION_POLICY, ADOPTED, REPLACED, RELEASED_BY, APPLIED_METADATA}
+    {
+        SYNCED_BY,
+        SOURCE,
+        DESTINATION,
+        DIGEST,
+        DELETION_POLICY,
+        ADOPTED,
+        REPLACED,
+        RELEASED_BY,
+        APPLIED_METADATA,
+    }
 )
 MARKS = MARK_LABELS | MARK_ANNOTATIONS
 
@@ -44,7 +54,9 @@ SYNC_DISABLED_LABEL = f"{GROUP}/sync"
 SYNC_DISABLED_VALUE = "disabled"
 
 # ConfigMaps that a cluster component writes into every namespace: as destinations they would be fought over for ever.
-RESERVED_CONFIGMAPS = frozenset({"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt"})
+RESERVED_CONFIGMAPS = frozenset(
+    {"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt"}
+)
 
 # Namespaces that no glob and no selector reaches; the operator's own is added where it runs.
 PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
@@ -87,7 +99,9 @@ RESERVED_DOMAINS = frozenset(
         "zalando.org",  # kopf
     }
 )
-RESERVED_PREFIXES = ("olm.",)  # Operator Lifecycle Manager: olm.owner, olm.managed, olm.owner.namespace
+RESERVED_PREFIXES = (
+    "olm.",
+)  # Operator Lifecycle Manager: olm.owner, olm.managed, olm.owner.namespace
 
 
 class NamespacedName(NamedTuple):

@@ -79,7 +79,11 @@ def of_service_account(namespace: str, name: str) -> Subject:
         title=f'service account "{namespace}/{name}"',
         username=f"system:serviceaccount:{namespace}:{name}",
         uid="",
-        groups=("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"),
+        groups=(
+            "system:serviceaccounts",
+            f"system:serviceaccounts:{namespace}",
+            "system:authenticated",
+        ),
         extra=(),
     )
 
@@ -87,14 +91,20 @@ def of_service_account(namespace: str, name: str) -> Subject:
 def rights_needed(sync: ConfigMapSync, targets: Targets) -> tuple[Need, ...]:
     """Return every right that the sync would make use of, in the order of the spec's fields."""
     source = sync.source
-    reading = Need(SOURCE_PATH, source.namespace, source.name, (Right("get", source.namespace, source.name),))
+    reading = Need(
+        SOURCE_PATH, source.namespace, source.name, (Right("get", source.namespace, source.name),)
+    )
     places = [(path, namespace) for namespace, path in targets.named.items()]
     places += [(path, EVERYWHERE) for path in targets.open_ended]
     name = sync.destination_name
-    return reading, *(Need(path, namespace, name, _writing(sync, namespace)) for path, namespace in places)
+    return reading, *(
+        Need(path, namespace, name, _writing(sync, namespace)) for path, namespace in places
+    )
 
 
-def rights_to_drop(previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]) -> tuple[Need, ...]:
+def rights_to_drop(
+    previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]
+) -> tuple[Need, ...]:
     """Return the rights for the destinations of `previous` that `sync` no longer has.
 
     Their copies are deleted or released by the deletion policy of the new spec. Releasing is an update.
@@ -111,7 +121,13 @@ def rights_to_act_as(account: NamespacedName) -> tuple[Right, ...]:
     """Return the rights of which each by itself lets a user act as a service account: a sync that names it gives no more."""
     return (
         Right("impersonate", account.namespace, account.name, resource="serviceaccounts"),
-        Right("create", account.namespace, account.name, resource="serviceaccounts", subresource="token"),
+        Right(
+            "create",
+            account.namespace,
+            account.name,
+            resource="serviceaccounts",
+            subresource="token",
+        ),
         Right("create", account.namespace, resource="pods"),
     )
 
@@ -124,7 +140,10 @@ def right_to_see(sync: NamespacedName) -> Right:
 def may_delete(sync: ConfigMapSync) -> bool:
     """Return whether any policy of the sync could delete a copy; only then an immutable copy is recreated."""
     spec = sync.spec
-    return spec.deletion_policy is DeletionPolicy.DELETE or spec.source_deletion_policy is SourceDeletionPolicy.DELETE
+    return (
+        spec.deletion_policy is DeletionPolicy.DELETE
+        or spec.source_deletion_policy is SourceDeletionPolicy.DELETE
+    )
 
 
 def denials_of(subject: Subject, needs: Sequence[Need], missing: Collection[Right]) -> list[Denial]:

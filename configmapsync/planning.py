@@ -12,7 +12,12 @@ from enum import StrEnum
 from configmapsync.content import CopyRecord, CopyTemplate, SourceObject, satisfied, template
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
-from configmapsync.resource import ConfigMapSync, ConflictPolicy, DeletionPolicy, SourceDeletionPolicy
+from configmapsync.resource import (
+    ConfigMapSync,
+    ConflictPolicy,
+    DeletionPolicy,
+    SourceDeletionPolicy,
+)
 from configmapsync.selection import Namespace, select
 
 
@@ -131,7 +136,9 @@ def plan(observed: Observed) -> Plan:
     if sync.deleting:
         removals = _removals(observed, owned, wanted=frozenset(), why="the sync is being deleted")
         # A copy of a former sync of this name may be forged, and has its own way to be removed: it holds nothing up.
-        return Plan(removals=removals, finalizer=any(_carries_uid(sync, removal) for removal in removals))
+        return Plan(
+            removals=removals, finalizer=any(_carries_uid(sync, removal) for removal in removals)
+        )
     if sync.spec.suspend:
         verdict = Outcome("", Reason.SUSPENDED, "spec.suspend is true: copies stay as they are")
         return Plan(verdict=verdict, finalizer=bool(owned))
@@ -165,7 +172,9 @@ def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> P
     sync = observed.sync
     verdict = Outcome("", Reason.SOURCE_NOT_FOUND, f'source ConfigMap "{sync.source}" not found')
     if sync.spec.source_deletion_policy is SourceDeletionPolicy.DELETE:
-        removals = _removals(observed, owned, wanted=frozenset(), why="the source is gone", orphaning=False)
+        removals = _removals(
+            observed, owned, wanted=frozenset(), why="the source is gone", orphaning=False
+        )
     else:
         selection = select(sync, observed.namespaces, observed.protected)
         wanted = frozenset(copy.key for copy in owned if copy.namespace in selection.selected)
@@ -177,22 +186,30 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
     sync = observed.sync
     selection = select(sync, observed.namespaces, observed.protected)
     wanted_template = template(sync, source)
-    refused = [Outcome(refusal.namespace, refusal.reason, refusal.message) for refusal in selection.refused]
+    refused = [
+        Outcome(refusal.namespace, refusal.reason, refusal.message) for refusal in selection.refused
+    ]
     writes: list[Write] = []
     settled: list[Outcome] = []
     for namespace in selection.selected:
-        decision = _plan_destination(observed, NamespacedName(namespace, wanted_template.name), wanted_template)
+        decision = _plan_destination(
+            observed, NamespacedName(namespace, wanted_template.name), wanted_template
+        )
         if isinstance(decision, Write):
             writes.append(decision)
         else:
             settled.append(decision)
     # A copy under a former name stays until its successor stands, also where that cannot be made at all.
     without_successor = {write.key.namespace for write in writes}
-    without_successor |= {outcome.namespace for outcome in settled if outcome.reason is not Reason.SYNCED}
+    without_successor |= {
+        outcome.namespace for outcome in settled if outcome.reason is not Reason.SYNCED
+    }
     removals = _removals(
         observed,
         owned,
-        wanted=frozenset(NamespacedName(namespace, wanted_template.name) for namespace in selection.selected),
+        wanted=frozenset(
+            NamespacedName(namespace, wanted_template.name) for namespace in selection.selected
+        ),
         why="no longer selected",
     )
     ready = tuple(removal for removal in removals if removal.key.namespace not in without_successor)
@@ -206,7 +223,9 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
     )
 
 
-def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTemplate) -> Write | Outcome:
+def _plan_destination(
+    observed: Observed, key: NamespacedName, wanted: CopyTemplate
+) -> Write | Outcome:
     """Decide one destination: a write, or why there is none."""
     sync = observed.sync
     if (refusal := observed.refused.get(key)) is not None:
@@ -216,7 +235,9 @@ def _plan_destination(observed: Observed, key: NamespacedName, wanted: CopyTempl
         return _plan_empty_place(observed, key, wanted)
     if copy.deleting:
         return Outcome(
-            key.namespace, Reason.PROGRESSING, f'ConfigMap "{key}" is being deleted; it is made again afterwards'
+            key.namespace,
+            Reason.PROGRESSING,
+            f'ConfigMap "{key}" is being deleted; it is made again afterwards',
         )
     if copy.cloned or not copy.managed:
         return _plan_taken_place(observed, key, wanted, copy)
@@ -238,9 +259,7 @@ def _plan_own_copy(
     other_content = copy.digest != wanted.digest
     if copy.immutable and other_content:
         if (obstacle := _keeps_immutable(sync, copy)) is not None:
-            message = (
-                f'ConfigMap "{key}" is immutable and {obstacle}: delete it, and it is created with the new content'
-            )
+            message = f'ConfigMap "{key}" is immutable and {obstacle}: delete it, and it is created with the new content'
             return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
         return Write(Verb.RECREATE, key, "an immutable copy has other content", copy, wanted)
     return Write(
@@ -261,12 +280,16 @@ def _keeps_immutable(sync: ConfigMapSync, copy: CopyRecord) -> str | None:
     return None
 
 
-def _ours_at_its_place(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]) -> bool:
+def _ours_at_its_place(
+    sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]
+) -> bool:
     """At a wanted place our UID is proof enough: an annotation that someone took off is drift, and is put back."""
     return owns(sync, copy, is_living) or (copy.managed and copy.sync_uid == sync.metadata.uid)
 
 
-def _plan_empty_place(observed: Observed, key: NamespacedName, wanted: CopyTemplate) -> Write | Outcome:
+def _plan_empty_place(
+    observed: Observed, key: NamespacedName, wanted: CopyTemplate
+) -> Write | Outcome:
     """A place without a copy, which need not be empty."""
     foreign = observed.blocker_at(key)
     if foreign is None:
@@ -279,7 +302,9 @@ def _plan_taken_place(
 ) -> Write | Outcome:
     """Somebody else's ConfigMap stands there: it is adopted where that is asked for and possible, else left alone."""
     if foreign.released_by == observed.sync.key:
-        return _plan_own_copy(observed.sync, key, wanted, foreign, "a copy that was released is taken back")
+        return _plan_own_copy(
+            observed.sync, key, wanted, foreign, "a copy that was released is taken back"
+        )
     what = "is not managed by ConfigMapSync"
     if foreign.cloned:
         what = f'is a clone of the copy "{foreign.destination}" that somebody made'
@@ -297,7 +322,10 @@ def _plan_taken_place(
 
 
 def plan_orphans(
-    copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace], why: str, served: frozenset[str] | None = None
+    copies: Iterable[CopyRecord],
+    namespaces: Mapping[str, Namespace],
+    why: str,
+    served: frozenset[str] | None = None,
 ) -> tuple[Write, ...]:
     """What becomes of copies whose sync cannot say it any more: each goes the way its own deletion-policy mark tells."""
     return tuple(
@@ -318,7 +346,8 @@ def _removals(
     orphan = orphaning and observed.sync.spec.deletion_policy is DeletionPolicy.ORPHAN
     unwanted = (copy for copy in owned if copy.key not in wanted)
     return tuple(
-        _removal(copy, why, orphan=orphan) for copy in _removable(unwanted, observed.namespaces, observed.served)
+        _removal(copy, why, orphan=orphan)
+        for copy in _removable(unwanted, observed.namespaces, observed.served)
     )
 
 

@@ -50,7 +50,9 @@ NamespacePattern = Annotated[str, Field(min_length=1, max_length=63, pattern=LAB
 ConfigMapName = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN)]
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=DATA_KEY)]
 DataKeyPattern = Annotated[str, Field(min_length=1, max_length=253, pattern=DATA_KEY_GLOB)]
-MetadataKey = Annotated[str, Field(min_length=1, max_length=317)]  # 253 of prefix, a slash, 63 of name
+MetadataKey = Annotated[
+    str, Field(min_length=1, max_length=317)
+]  # 253 of prefix, a slash, 63 of name
 LabelValue = Annotated[str, Field(max_length=63)]
 AnnotationValue = Annotated[str, Field(max_length=65536)]
 
@@ -112,19 +114,25 @@ def _checked_keys(keys: tuple["KeySelection", ...]) -> tuple["KeySelection", ...
 NamespacePatterns = Annotated[
     tuple[NamespacePattern, ...], Field(max_length=MOST_NAMES), AfterValidator(_checked_globs)
 ]
-MetadataPatterns = Annotated[tuple[MetadataKey, ...], Field(max_length=MOST_METADATA), AfterValidator(_checked_globs)]
+MetadataPatterns = Annotated[
+    tuple[MetadataKey, ...], Field(max_length=MOST_METADATA), AfterValidator(_checked_globs)
+]
 
 
 class _Model(BaseModel):
     """What we read and write: camelCase, immutable, and nothing unknown."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
+    )
 
 
 class _Lenient(BaseModel):
     """What others may have extended: what we do not know is left aside."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
+    )
 
 
 class LabelSelectorRequirement(_Model):
@@ -155,7 +163,9 @@ class LabelSelector(_Model):
 class KeySelection(_Model):
     """Which key of the source is copied, and under what name."""
 
-    key: DataKeyPattern = Field(description="A key, or a glob (* and ?) over the keys of data and binaryData.")
+    key: DataKeyPattern = Field(
+        description="A key, or a glob (* and ?) over the keys of data and binaryData."
+    )
     as_: DataKey | None = Field(
         default=None,
         alias="as",
@@ -191,18 +201,21 @@ class ConfigMapSyncSpec(_Model):
     """Which ConfigMap is copied where, how much of it, and by which policies."""
 
     source_namespace: NamespaceName | None = Field(
-        default=None, description="The namespace of the source. Default: the namespace of this resource."
+        default=None,
+        description="The namespace of the source. Default: the namespace of this resource.",
     )
     config_map_name: ConfigMapName = Field(description="The name of the source ConfigMap.")
     destination_namespace: NamespaceName | None = Field(
-        default=None, description="A namespace that gets a copy: the short form of destinationNamespaces."
+        default=None,
+        description="A namespace that gets a copy: the short form of destinationNamespaces.",
     )
     destination_namespaces: NamespacePatterns = Field(
         default=(),
         description='Namespaces that get a copy, as names or anchored globs (* and ?). ["*"] is every namespace.',
     )
     destination_namespace_selector: LabelSelector | None = Field(
-        default=None, description="Namespaces that get a copy, by their labels. {} selects every namespace."
+        default=None,
+        description="Namespaces that get a copy, by their labels. {} selects every namespace.",
     )
     excluded_namespaces: NamespacePatterns = Field(
         default=(),
@@ -211,9 +224,9 @@ class ConfigMapSyncSpec(_Model):
     destination_config_map_name: ConfigMapName | None = Field(
         default=None, description="The name of the copies. Default: configMapName."
     )
-    keys: Annotated[tuple[KeySelection, ...], Field(max_length=MOST_KEYS), AfterValidator(_checked_keys)] = Field(
-        default=(), description="Which keys are copied. Default: every key."
-    )
+    keys: Annotated[
+        tuple[KeySelection, ...], Field(max_length=MOST_KEYS), AfterValidator(_checked_keys)
+    ] = Field(default=(), description="Which keys are copied. Default: every key.")
     metadata: CopyMetadata = Field(
         default_factory=CopyMetadata, description="Labels and annotations put on every copy."
     )
@@ -230,7 +243,8 @@ class ConfigMapSyncSpec(_Model):
         description="When this resource goes or a namespace is no longer selected: Delete the copies, or Orphan them.",
     )
     source_deletion_policy: SourceDeletionPolicy = Field(
-        default=SourceDeletionPolicy.RETAIN, description="When the source goes: Retain the copies, or Delete them."
+        default=SourceDeletionPolicy.RETAIN,
+        description="When the source goes: Retain the copies, or Delete them.",
     )
     service_account_name: ConfigMapName | None = Field(
         default=None,
@@ -255,14 +269,24 @@ class ObjectMeta(_Lenient):
 class Condition(_Lenient):
     """One condition, in the shape of metav1.Condition."""
 
-    type: Annotated[str, Field(max_length=316)] = Field(description="Ready, Reconciling or Stalled.")
+    type: Annotated[str, Field(max_length=316)] = Field(
+        description="Ready, Reconciling or Stalled."
+    )
     status: Annotated[str, Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})] = Field(
         description="True, False or Unknown."
     )
-    reason: Annotated[str, Field(max_length=1024)] = Field(default="", description="Why, in one word.")
-    message: Annotated[str, Field(max_length=32768)] = Field(default="", description="Why, in a sentence.")
-    observed_generation: int | None = Field(default=None, description="The generation this condition speaks of.")
-    last_transition_time: Timestamp | None = Field(default=None, description="When the status last changed.")
+    reason: Annotated[str, Field(max_length=1024)] = Field(
+        default="", description="Why, in one word."
+    )
+    message: Annotated[str, Field(max_length=32768)] = Field(
+        default="", description="Why, in a sentence."
+    )
+    observed_generation: int | None = Field(
+        default=None, description="The generation this condition speaks of."
+    )
+    last_transition_time: Timestamp | None = Field(
+        default=None, description="When the status last changed."
+    )
 
 
 class SourceStatus(_Lenient):
@@ -291,17 +315,27 @@ class DestinationFailure(_Lenient):
 class ConfigMapSyncStatus(_Lenient):
     """What the reconciler has found and done."""
 
-    observed_generation: int | None = Field(default=None, description="The generation this status speaks of.")
-    conditions: Annotated[tuple[Condition, ...], Field(max_length=MOST_CONDITIONS, fail_fast=True)] = Field(
-        default=(), description="Ready, Reconciling and Stalled, as kstatus reads them."
+    observed_generation: int | None = Field(
+        default=None, description="The generation this status speaks of."
     )
-    source: SourceStatus | None = Field(default=None, description="The source the copies were made from.")
-    destinations: DestinationCounts | None = Field(default=None, description="How the destinations stand.")
+    conditions: Annotated[
+        tuple[Condition, ...], Field(max_length=MOST_CONDITIONS, fail_fast=True)
+    ] = Field(default=(), description="Ready, Reconciling and Stalled, as kstatus reads them.")
+    source: SourceStatus | None = Field(
+        default=None, description="The source the copies were made from."
+    )
+    destinations: DestinationCounts | None = Field(
+        default=None, description="How the destinations stand."
+    )
     summary: str | None = Field(default=None, description="Synced of desired, as 11/12.")
-    failures: Annotated[tuple[DestinationFailure, ...], Field(max_length=MOST_LISTED_FAILURES, fail_fast=True)] = Field(
+    failures: Annotated[
+        tuple[DestinationFailure, ...], Field(max_length=MOST_LISTED_FAILURES, fail_fast=True)
+    ] = Field(
         default=(), description="Destinations that could not be served, by namespace; the first 20."
     )
-    last_sync_time: Timestamp | None = Field(default=None, description="When a copy was last written.")
+    last_sync_time: Timestamp | None = Field(
+        default=None, description="When a copy was last written."
+    )
 
 
 class ConfigMapSync(_Lenient):
@@ -319,7 +353,9 @@ class ConfigMapSync(_Lenient):
     @property
     def source(self) -> NamespacedName:
         """The ConfigMap that is copied."""
-        return NamespacedName(self.spec.source_namespace or self.metadata.namespace, self.spec.config_map_name)
+        return NamespacedName(
+            self.spec.source_namespace or self.metadata.namespace, self.spec.config_map_name
+        )
 
     @property
     def destination_name(self) -> str:
@@ -371,7 +407,9 @@ def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
             {} if present is None else _without_nulls(present), by_alias=True, by_name=False
         )
     except ValidationError as error:
-        raise InvalidResource(limited(field_errors("spec", error.errors(include_url=False))), metadata) from None
+        raise InvalidResource(
+            limited(field_errors("spec", error.errors(include_url=False))), metadata
+        ) from None
     return ConfigMapSync(metadata=metadata, spec=spec, status=read_status(raw.get("status")))
 
 
@@ -394,7 +432,9 @@ def read_metadata(document: Any) -> ObjectMeta:
     if not isinstance(document, Mapping):
         raise ValueError("the metadata of a resource is an object")  # noqa: TRY004 - as for text that is no JSON
     aliases = [field.alias or name for name, field in ObjectMeta.model_fields.items()]
-    return ObjectMeta.model_validate({alias: document[alias] for alias in aliases if document.get(alias) is not None})
+    return ObjectMeta.model_validate(
+        {alias: document[alias] for alias in aliases if document.get(alias) is not None}
+    )
 
 
 def _decoded(text: bytes) -> Any:

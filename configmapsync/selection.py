@@ -76,8 +76,13 @@ class Labels:
                 inside[key] = inside.get(key, values) & values
             elif requirement.operator is SelectorOperator.NOT_IN:
                 outside[key] = outside.get(key, values) | values
-        present, absent = by_operator[SelectorOperator.EXISTS], by_operator[SelectorOperator.DOES_NOT_EXIST]
-        return cls(tuple(inside.items()), tuple(outside.items()), frozenset(present), frozenset(absent))
+        present, absent = (
+            by_operator[SelectorOperator.EXISTS],
+            by_operator[SelectorOperator.DOES_NOT_EXIST],
+        )
+        return cls(
+            tuple(inside.items()), tuple(outside.items()), frozenset(present), frozenset(absent)
+        )
 
     def match(self, labels: Mapping[str, str]) -> bool:
         """Whether `labels` meet all requirements."""
@@ -118,7 +123,9 @@ class Selector:
         onto_itself = sync.destination_name == sync.source.name
         labels = spec.destination_namespace_selector
         return cls(
-            exact_names=frozenset(named | {name for name in spec.destination_namespaces if not is_glob(name)}),
+            exact_names=frozenset(
+                named | {name for name in spec.destination_namespaces if not is_glob(name)}
+            ),
             globs=Globs(pattern for pattern in spec.destination_namespaces if is_glob(pattern)),
             labels=Labels.of(labels) if labels is not None else None,
             excluded=Globs(spec.excluded_namespaces),
@@ -149,7 +156,9 @@ class Selector:
         name = namespace.name
         if name == self.source_namespace:
             return False
-        if name not in self.exact_names and (name in self.protected or not self._reaches(namespace)):
+        if name not in self.exact_names and (
+            name in self.protected or not self._reaches(namespace)
+        ):
             return False
         return not self.excludes(name)
 
@@ -158,35 +167,55 @@ class Selector:
         return self.excluded.matches(name)
 
     def _reaches(self, namespace: Namespace) -> bool:
-        return self.globs.matches(namespace.name) or (self.labels is not None and self.labels.match(namespace.labels))
+        return self.globs.matches(namespace.name) or (
+            self.labels is not None and self.labels.match(namespace.labels)
+        )
 
     def _reached(self, namespaces: Mapping[str, Namespace]) -> set[str]:
         reached = self.globs.among(namespaces)
         if self.labels is not None:
-            reached |= {name for name, namespace in namespaces.items() if self.labels.match(namespace.labels)}
+            reached |= {
+                name
+                for name, namespace in namespaces.items()
+                if self.labels.match(namespace.labels)
+            }
         return reached - self.protected
 
 
-def select(sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: frozenset[str]) -> Selection:
+def select(
+    sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: frozenset[str]
+) -> Selection:
     """Every namespace that gets a copy of `sync`, and every one that was named and cannot."""
     selector = Selector.of(sync, protected)
-    able = (view.name for view in selector.among(namespaces) if not view.terminating and not view.disabled)
+    able = (
+        view.name
+        for view in selector.among(namespaces)
+        if not view.terminating and not view.disabled
+    )
     asked_for = selector.exact_names - selector.excluded.among(selector.exact_names)
     refused = (_refusal(selector, name, namespaces.get(name)) for name in asked_for)
     return Selection(
         selected=tuple(sorted(able)),
-        refused=tuple(sorted((refusal for refusal in refused if refusal), key=lambda refusal: refusal.namespace)),
+        refused=tuple(
+            sorted(
+                (refusal for refusal in refused if refusal), key=lambda refusal: refusal.namespace
+            )
+        ),
     )
 
 
 def _refusal(selector: Selector, name: str, namespace: Namespace | None) -> Refused | None:
     """Return why a named namespace that is not excluded gets no copy; None if it gets one."""
     if name == selector.source_namespace:
-        return Refused(name, Reason.INVALID_SPEC, f'the copy in namespace "{name}" would be the source itself')
+        return Refused(
+            name, Reason.INVALID_SPEC, f'the copy in namespace "{name}" would be the source itself'
+        )
     if namespace is None:
         return Refused(name, Reason.NAMESPACE_NOT_FOUND, f'namespace "{name}" not found')
     if namespace.terminating:
-        return Refused(name, Reason.NAMESPACE_TERMINATING, f'namespace "{name}" is being terminated')
+        return Refused(
+            name, Reason.NAMESPACE_TERMINATING, f'namespace "{name}" is being terminated'
+        )
     if namespace.disabled:
         message = f'namespace "{name}" is labelled {SYNC_DISABLED_LABEL}: {SYNC_DISABLED_VALUE}'
         return Refused(name, Reason.NAMESPACE_DISABLED, message)

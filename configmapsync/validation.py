@@ -36,7 +36,9 @@ LABEL_VALUE = re.compile(rf"({_NAME})?")
 METADATA_GLOB = re.compile(r"[-A-Za-z0-9_./*?]+")
 LONGEST_NAME = 63
 LONGEST_PREFIX = 253
-MOST_ANNOTATION_BYTES = 256 * 1024  # of all keys and values of one object together: the API server's own limit
+MOST_ANNOTATION_BYTES = (
+    256 * 1024
+)  # of all keys and values of one object together: the API server's own limit
 
 NAME_WORDS = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 VALUE_WORDS = (
@@ -56,7 +58,9 @@ def validate(sync: ConfigMapSync) -> list[FieldError]:
         limited(
             chain(
                 _destination_errors(spec),
-                _selector_errors(spec.destination_namespace_selector, "spec.destinationNamespaceSelector"),
+                _selector_errors(
+                    spec.destination_namespace_selector, "spec.destinationNamespaceSelector"
+                ),
                 _exclusion_errors(spec),
                 _name_errors(sync),
                 _key_errors(spec),
@@ -82,7 +86,9 @@ def doubtful_metadata(sync: ConfigMapSync) -> Iterator[str]:
 
 def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     if not (
-        spec.destination_namespace or spec.destination_namespaces or spec.destination_namespace_selector is not None
+        spec.destination_namespace
+        or spec.destination_namespaces
+        or spec.destination_namespace_selector is not None
     ):
         yield required(
             "spec.destinationNamespace",
@@ -95,24 +101,35 @@ def _exclusion_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     named = {name for name in (spec.destination_namespace, *spec.destination_namespaces) if name}
     everything = any(set(pattern) == {"*"} for pattern in spec.excluded_namespaces)
     only_names = spec.destination_namespace_selector is None and not any(map(is_glob, named))
-    if everything or (named and only_names and named == Globs(spec.excluded_namespaces).among(named)):
-        yield invalid("spec.excludedNamespaces", list(spec.excluded_namespaces), "excludes every destination")
+    if everything or (
+        named and only_names and named == Globs(spec.excluded_namespaces).among(named)
+    ):
+        yield invalid(
+            "spec.excludedNamespaces", list(spec.excluded_namespaces), "excludes every destination"
+        )
 
 
 def _name_errors(sync: ConfigMapSync) -> Iterator[FieldError]:
     name = sync.destination_name
     if name in RESERVED_CONFIGMAPS:
         field = "configMapName" if name == sync.spec.config_map_name else "destinationConfigMapName"
-        yield forbidden(f"spec.{field}", f'ConfigMap "{name}" is written into every namespace by the cluster itself')
+        yield forbidden(
+            f"spec.{field}",
+            f'ConfigMap "{name}" is written into every namespace by the cluster itself',
+        )
 
 
 def _key_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
-    taken: dict[str, str] = {}  # the key in the copy to the key in the source: a repeated entry is no contradiction
+    taken: dict[
+        str, str
+    ] = {}  # the key in the copy to the key in the source: a repeated entry is no contradiction
     for index, selection in enumerate(spec.keys):
         path = f"spec.keys[{index}]"
         if is_glob(selection.key):
             if selection.as_ is not None:
-                yield forbidden(f"{path}.as", "may only be set where key is an exact key, not a glob")
+                yield forbidden(
+                    f"{path}.as", "may only be set where key is an exact key, not a glob"
+                )
             continue
         name = selection.as_ or selection.key
         if taken.setdefault(name, selection.key) != selection.key:
@@ -123,18 +140,32 @@ def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     yield from _labels_errors(spec.metadata.labels, "spec.metadata.labels")
     for key in spec.metadata.annotations:
         yield from _metadata_key_errors(key, at_key("spec.metadata.annotations", key))
-    if sum(len(text.encode()) for entry in spec.metadata.annotations.items() for text in entry) > MOST_ANNOTATION_BYTES:
+    if (
+        sum(len(text.encode()) for entry in spec.metadata.annotations.items() for text in entry)
+        > MOST_ANNOTATION_BYTES
+    ):
         detail = f"may not be more than {MOST_ANNOTATION_BYTES} bytes"
         yield FieldError("spec.metadata.annotations", ErrorKind.TOO_LONG, detail=detail)
-    for part, keys in (("labels", spec.metadata.labels), ("annotations", spec.metadata.annotations)):
+    for part, keys in (
+        ("labels", spec.metadata.labels),
+        ("annotations", spec.metadata.annotations),
+    ):
         for key in keys:
             if is_own_key(key):
-                yield forbidden(at_key(f"spec.metadata.{part}", key), "is one of the marks by which a copy is known")
-    for part, patterns in (("labels", spec.copy_metadata.labels), ("annotations", spec.copy_metadata.annotations)):
+                yield forbidden(
+                    at_key(f"spec.metadata.{part}", key),
+                    "is one of the marks by which a copy is known",
+                )
+    for part, patterns in (
+        ("labels", spec.copy_metadata.labels),
+        ("annotations", spec.copy_metadata.annotations),
+    ):
         for index, pattern in enumerate(patterns):
             if not METADATA_GLOB.fullmatch(pattern):
                 yield invalid(
-                    f"spec.copyMetadata.{part}[{index}]", pattern, "must be a key, or a glob (* and ?) over keys"
+                    f"spec.copyMetadata.{part}[{index}]",
+                    pattern,
+                    "must be a key, or a glob (* and ?) over keys",
                 )
 
 
@@ -154,7 +185,9 @@ def _requirement_errors(requirement: LabelSelectorRequirement, path: str) -> Ite
         if not requirement.values:
             yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
     elif requirement.values:
-        yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+        yield forbidden(
+            f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+        )
 
 
 def _labels_errors(labels: Mapping[str, str], path: str) -> Iterator[FieldError]:
@@ -166,7 +199,11 @@ def _labels_errors(labels: Mapping[str, str], path: str) -> Iterator[FieldError]
 def _metadata_key_errors(key: str, path: str) -> Iterator[FieldError]:
     prefix, slash, name = key.rpartition("/")
     if slash and (not re.fullmatch(SUBDOMAIN, prefix) or len(prefix) > LONGEST_PREFIX):
-        yield invalid(path, key, "prefix part must be a lowercase RFC 1123 subdomain of at most 253 characters")
+        yield invalid(
+            path,
+            key,
+            "prefix part must be a lowercase RFC 1123 subdomain of at most 253 characters",
+        )
     if len(name) > LONGEST_NAME:
         yield invalid(path, key, f"name part must be no more than {LONGEST_NAME} bytes")
     elif not QUALIFIED_NAME.fullmatch(name):

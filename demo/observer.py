@@ -26,7 +26,14 @@ class Observer:
 
     def __init__(self, kubectl: str, kubeconfig: Path) -> None:
         self.sightings: list[Sighting] = []
-        command = [kubectl, "--kubeconfig", str(kubeconfig), "get", "--raw", "/api/v1/configmaps?watch=true"]
+        command = [
+            kubectl,
+            "--kubeconfig",
+            str(kubeconfig),
+            "get",
+            "--raw",
+            "/api/v1/configmaps?watch=true",
+        ]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         threading.Thread(target=self._follow, daemon=True).start()
 
@@ -37,7 +44,11 @@ class Observer:
 
     def seen(self, key: str, name: str, value: str, since: float) -> float | None:
         """When `key` was first seen with `value` under `name` after `since`; None where it was not."""
-        times = (s.at for s in list(self.sightings) if s.at >= since and s.key == key and s.data.get(name) == value)
+        times = (
+            s.at
+            for s in list(self.sightings)
+            if s.at >= since and s.key == key and s.data.get(name) == value
+        )
         return next(times, None)
 
     def _follow(self) -> None:
@@ -47,4 +58,6 @@ class Observer:
             event = json.loads(line)
             metadata = event["object"]["metadata"]
             key = f"{metadata['namespace']}/{metadata['name']}"
-            self.sightings.append(Sighting(now, event["type"], key, event["object"].get("data", {})))
+            self.sightings.append(
+                Sighting(now, event["type"], key, event["object"].get("data", {}))
+            )

@@ -25,7 +25,10 @@ class Processes:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for name, process in reversed(self._running):
             process.terminate()
@@ -59,7 +62,9 @@ class Processes:
         while not holds():
             for name, process in self._running:
                 if process.poll() is not None:
-                    raise StoryFailed(f"{name} ended: {(self._folder / (name + '.log')).read_text()[-2000:]}")
+                    raise StoryFailed(
+                        f"{name} ended: {(self._folder / (name + '.log')).read_text()[-2000:]}"
+                    )
             if time.monotonic() > deadline:
                 raise StoryFailed(problem)
             time.sleep(0.02)  # noqa: TID251 - a script that waits for another process

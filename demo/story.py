@@ -61,7 +61,9 @@ class Story:
 
     def _start(self) -> None:
         terminal, kubeconfig = self._terminal, str(self._kubeconfig)
-        terminal.heading("An API server in memory; beside it, as real processes, the webhook and the reconciler")
+        terminal.heading(
+            "An API server in memory; beside it, as real processes, the webhook and the reconciler"
+        )
         webhook = free_port()
         self._processes.start(
             "devcluster",
@@ -79,10 +81,19 @@ class Story:
         )
         self._serve(
             "webhook",
-            *("--certificate-dir", certificates, "--listen", f"127.0.0.1:{webhook}", "--drain-seconds", "0.2"),
+            *(
+                "--certificate-dir",
+                certificates,
+                "--listen",
+                f"127.0.0.1:{webhook}",
+                "--drain-seconds",
+                "0.2",
+            ),
         )
         self._serve("reconciler")
-        terminal.say("the webhook and the reconciler are ready, each with the rights of its own ServiceAccount")
+        terminal.say(
+            "the webhook and the reconciler are ready, each with the rights of its own ServiceAccount"
+        )
 
     def _serve(self, module: str, *arguments: str) -> None:
         """Start one of our processes and wait until it says that it is ready."""
@@ -110,18 +121,25 @@ class Story:
         terminal.kubectl(f"apply -f {MANIFESTS}/1-namespaces.yaml")
         terminal.kubectl(f"apply -f {MANIFESTS}/2-shared-config.yaml")
         terminal.kubectl(f"apply -f {MANIFESTS}/3-sync.yaml")
-        terminal.kubectl("wait --for=condition=Ready configmapsync/shared-config -n platform --timeout=20s")
+        terminal.kubectl(
+            "wait --for=condition=Ready configmapsync/shared-config -n platform --timeout=20s"
+        )
         terminal.kubectl(f"get configmaps -A {COPIES}")
         terminal.verify(
             "checkout, payments and team-search have their copy, byte for byte; team-sandbox was excluded",
-            lambda: self._copies() == {name: self._source() for name in ("checkout", "payments", "team-search")},
+            lambda: (
+                self._copies()
+                == {name: self._source() for name in ("checkout", "payments", "team-search")}
+            ),
         )
 
     def _edits_travel(self) -> None:
         terminal = self._terminal
         terminal.heading("Edit the source, and every copy follows")
         _ = self.observer
-        terminal.verify("an observer watches from outside", lambda: len(self.observer.sightings) >= 4)
+        terminal.verify(
+            "an observer watches from outside", lambda: len(self.observer.sightings) >= 4
+        )
         took = self._change_and_measure("debug", ("checkout", "payments", "team-search"))
         terminal.say(f"  the last copy was right {took * 1000:.1f} ms after the edit was seen")
         terminal.verify(
@@ -133,12 +151,16 @@ class Story:
         """Edit the source; returns the seconds from the edit to the last copy, both as the observer saw them."""
         since = time.monotonic()
         patch = json.dumps({"data": {"LOG_LEVEL": value}})
-        self._terminal.kubectl(f"patch configmap shared-config -n config-central --type=merge -p '{patch}'")
+        self._terminal.kubectl(
+            f"patch configmap shared-config -n config-central --type=merge -p '{patch}'"
+        )
 
         def seen(namespace: str) -> float | None:
             return self.observer.seen(f"{namespace}/shared-config", "LOG_LEVEL", value, since)
 
-        self._terminal.verify(f"every copy says LOG_LEVEL: {value}", lambda: all(seen(name) for name in namespaces))
+        self._terminal.verify(
+            f"every copy says LOG_LEVEL: {value}", lambda: all(seen(name) for name in namespaces)
+        )
         edited = seen("config-central") or since
         return max(seen(name) or edited for name in namespaces) - edited
 
@@ -151,29 +173,43 @@ class Story:
         terminal.verify(
             "the observer saw the damage, and then the right content again",
             lambda: (
-                (damaged := self.observer.seen("payments/shared-config", "LOG_LEVEL", "hacked", since)) is not None
-                and self.observer.seen("payments/shared-config", "LOG_LEVEL", "debug", damaged) is not None
+                (
+                    damaged := self.observer.seen(
+                        "payments/shared-config", "LOG_LEVEL", "hacked", since
+                    )
+                )
+                is not None
+                and self.observer.seen("payments/shared-config", "LOG_LEVEL", "debug", damaged)
+                is not None
             ),
         )
         terminal.kubectl("delete configmap shared-config -n checkout")
-        terminal.verify("checkout has its copy again", lambda: self._copies().get("checkout") == self._source())
+        terminal.verify(
+            "checkout has its copy again", lambda: self._copies().get("checkout") == self._source()
+        )
 
     def _new_namespaces_are_served(self) -> None:
         terminal = self._terminal
         terminal.heading("A namespace with the right label is served as soon as it is there")
         terminal.kubectl("create namespace reporting")
         terminal.kubectl("label namespace reporting config=shared")
-        terminal.verify("reporting has its copy", lambda: self._copies().get("reporting") == self._source())
+        terminal.verify(
+            "reporting has its copy", lambda: self._copies().get("reporting") == self._source()
+        )
 
     def _it_explains_itself(self) -> None:
         terminal = self._terminal
         terminal.heading("It explains itself")
-        terminal.kubectl("create configmap shared-config -n team-sandbox --from-literal=made=by-hand")
+        terminal.kubectl(
+            "create configmap shared-config -n team-sandbox --from-literal=made=by-hand"
+        )
         terminal.kubectl(
             "patch configmapsync shared-config -n platform --type=json "
             """-p '[{"op": "remove", "path": "/spec/excludedNamespaces"}]'"""
         )
-        terminal.kubectl("wait --for=condition=Ready=false configmapsync/shared-config -n platform --timeout=20s")
+        terminal.kubectl(
+            "wait --for=condition=Ready=false configmapsync/shared-config -n platform --timeout=20s"
+        )
         terminal.kubectl("get cmsync -A")
         terminal.kubectl(
             """get cmsync shared-config -n platform -o jsonpath='{range .status.failures[*]}{.reason}: {.message}{"\\n"}{end}'"""
@@ -183,9 +219,12 @@ class Story:
             lambda: self._data("team-sandbox") == {"data": {"made": "by-hand"}},
         )
         terminal.kubectl("delete configmap shared-config -n team-sandbox")
-        terminal.kubectl("wait --for=condition=Ready configmapsync/shared-config -n platform --timeout=20s")
+        terminal.kubectl(
+            "wait --for=condition=Ready configmapsync/shared-config -n platform --timeout=20s"
+        )
         terminal.verify(
-            "it healed by itself once that was gone", lambda: self._copies().get("team-sandbox") == self._source()
+            "it healed by itself once that was gone",
+            lambda: self._copies().get("team-sandbox") == self._source(),
         )
         terminal.verify("events tell the same", lambda: "DestinationConflict" in self._events())
         terminal.kubectl("events -n platform --for configmapsync/shared-config")
@@ -196,7 +235,9 @@ class Story:
         refused = MANIFESTS / "refused"
         terminal.refused(f"apply -f {refused}/missing-namespace.yaml", 'Not found: "chekout"')
         terminal.refused(f"apply -f {refused}/self-sync.yaml", "the source itself")
-        terminal.warned(f"apply -f {MANIFESTS}/4-chain.yaml", "there is no ConfigMap config-central/limits yet")
+        terminal.warned(
+            f"apply -f {MANIFESTS}/4-chain.yaml", "there is no ConfigMap config-central/limits yet"
+        )
         terminal.refused(
             f"apply -f {refused}/loop.yaml",
             "payments/limits -> config-central/limits -> checkout/limits -> payments/limits",
@@ -206,7 +247,8 @@ class Story:
         )
         terminal.kubectl("create rolebinding dana --role=syncs --user=dana -n platform")
         terminal.refused(
-            f"apply --as=dana -f {refused}/without-rights.yaml", 'user "dana" may not get the ConfigMap "credentials"'
+            f"apply --as=dana -f {refused}/without-rights.yaml",
+            'user "dana" may not get the ConfigMap "credentials"',
         )
         terminal.say("Policies that were left out are filled in:")
         terminal.kubectl("get cmsync limits-to-payments -n platform -o jsonpath='{.spec}'")
@@ -216,13 +258,15 @@ class Story:
         )
 
     def _spec(self, name: str) -> dict[str, str]:
-        spec: dict[str, str] = json.loads(self._terminal.kubectl(f"get cmsync {name} -n platform -o json", show=False))[
-            "spec"
-        ]
+        spec: dict[str, str] = json.loads(
+            self._terminal.kubectl(f"get cmsync {name} -n platform -o json", show=False)
+        )["spec"]
         return spec
 
     def _events(self) -> str:
-        return self._terminal.kubectl("events -n platform --for configmapsync/shared-config", show=False)
+        return self._terminal.kubectl(
+            "events -n platform --for configmapsync/shared-config", show=False
+        )
 
     def _idle_means_silent(self) -> None:
         terminal = self._terminal
@@ -246,13 +290,17 @@ class Story:
         terminal.heading("Delete the sync, and nothing of it stays")
         terminal.kubectl("delete configmapsync shared-config -n platform")
         terminal.verify("all copies are gone", lambda: self._copies() == {})
-        terminal.verify("the source is untouched", lambda: self._source()["data"]["LOG_LEVEL"] == "debug")
+        terminal.verify(
+            "the source is untouched", lambda: self._source()["data"]["LOG_LEVEL"] == "debug"
+        )
 
     def _keep(self) -> None:
         """Leave everything running until Ctrl-C."""
         ending = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-        self._terminal.say(f"\nIt is left running. In another terminal:\n\n  export KUBECONFIG={self._kubeconfig}")
+        self._terminal.say(
+            f"\nIt is left running. In another terminal:\n\n  export KUBECONFIG={self._kubeconfig}"
+        )
         self._terminal.say(f"  {self._kubectl_program} get cmsync -A\n\nCtrl-C ends it.")
         signal.sigwait(ending)
 
@@ -265,13 +313,17 @@ class Story:
 
     def _data(self, namespace: str) -> dict[str, dict[str, str]]:
         configmap = json.loads(
-            self._terminal.kubectl(f"get configmap shared-config -n {namespace} -o json", show=False)
+            self._terminal.kubectl(
+                f"get configmap shared-config -n {namespace} -o json", show=False
+            )
         )
         return _content(configmap)
 
     def _copies(self) -> dict[str, dict[str, dict[str, str]]]:
         """The content of every copy by namespace."""
-        copies = json.loads(self._terminal.kubectl(f"get configmaps -A {COPIES} -o json", show=False))["items"]
+        copies = json.loads(
+            self._terminal.kubectl(f"get configmaps -A {COPIES} -o json", show=False)
+        )["items"]
         return {copy["metadata"]["namespace"]: _content(copy) for copy in copies}
 
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-BOLD, GREEN, RED, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("",) * 4
+BOLD, GREEN, RED, PLAIN = (
+    ("\033[1m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("",) * 4
+)
 DEADLINE = 30.0  # seconds any single outcome may take before the demo fails
 
 
@@ -50,13 +52,17 @@ class Terminal:
         """Run `kubectl COMMAND`, show it, and verify that it is accepted with a warning in these words."""
         answer, output = self._run(command, show=True)
         if answer.returncode or of not in output:
-            raise StoryFailed(f"kubectl {command} was to be accepted with a warning of {of!r}\n{output}")
+            raise StoryFailed(
+                f"kubectl {command} was to be accepted with a warning of {of!r}\n{output}"
+            )
         self.done(f"accepted, with a warning: {of}")
 
     def command(self, *arguments: str) -> None:
         """Run one of our own tools as `python -m ...`, and show it with its output."""
         print(f"{BOLD}$ python -m {shlex.join(arguments)}{PLAIN}", flush=True)
-        answer = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+        answer = subprocess.run(
+            [sys.executable, "-m", *arguments], capture_output=True, text=True, check=False
+        )
         print(answer.stdout + answer.stderr, end="", flush=True)
         if answer.returncode:
             raise StoryFailed(f"python -m {shlex.join(arguments)}: exit code {answer.returncode}")
@@ -69,7 +75,11 @@ class Terminal:
         if show:
             print(f"{BOLD}$ kubectl {command}{PLAIN}", flush=True)
         answer = subprocess.run(
-            [self._kubectl, *shlex.split(command)], env=self._environment, capture_output=True, text=True, check=False
+            [self._kubectl, *shlex.split(command)],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         output = answer.stdout + answer.stderr
         if show:

@@ -15,7 +15,16 @@ from devcluster.errors import ApiStatus, bad_request, invalid
 from devcluster.field_problems import invalid_value
 from devcluster.kinds import Kind
 from devcluster.parsing import go_kind
-from devcluster.types import DELETE_OPTIONS, OBJECT_META, AnyValue, ListOf, MapOf, Scalar, Struct, Type
+from devcluster.types import (
+    DELETE_OPTIONS,
+    OBJECT_META,
+    AnyValue,
+    ListOf,
+    MapOf,
+    Scalar,
+    Struct,
+    Type,
+)
 
 META_VERSION = "meta.k8s.io/v1"
 INTEGERS = {"int32": 2**31, "int64": 2**63}

@@ -14,7 +14,15 @@ from devcluster import fields, metadata
 from devcluster.access import Access
 from devcluster.admission.request import AdmissionRequest, Operation, Resource
 from devcluster.crds import accepted_status
-from devcluster.errors import ApiStatus, FieldCause, bad_request, forbidden, invalid, not_found, qualified
+from devcluster.errors import (
+    ApiStatus,
+    FieldCause,
+    bad_request,
+    forbidden,
+    invalid,
+    not_found,
+    qualified,
+)
 from devcluster.escalation import check_grant
 from devcluster.event_rules import event_causes
 from devcluster.kinds import Kind

@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping
 
-from devcluster.types import ANY, BOOLEAN, INT64, STRING, STRING_LIST, TIME, ListOf, MapOf, Struct, object_type, struct
+from devcluster.types import (
+    ANY,
+    BOOLEAN,
+    INT64,
+    STRING,
+    STRING_LIST,
+    TIME,
+    ListOf,
+    MapOf,
+    Struct,
+    object_type,
+    struct,
+)
 
 REQUIREMENT = struct("SelectorRequirement", key=STRING, operator=STRING, values=STRING_LIST)
 FIELD_SELECTOR = struct("FieldSelectorAttributes", rawSelector=STRING, requirements=ListOf(REQUIREMENT))

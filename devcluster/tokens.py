@@ -16,9 +16,18 @@ from datetime import datetime, timedelta
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 
-from devcluster.users import CREDENTIAL_ID, User, authenticated, service_account_groups, service_account_name
+from devcluster.users import (
+    CREDENTIAL_ID,
+    User,
+    authenticated,
+    service_account_groups,
+    service_account_name,
+)
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 KUBERNETES_CLAIM = "kubernetes.io"

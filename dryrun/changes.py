@@ -25,7 +25,9 @@ def key_changes(step: Step) -> KeyChanges:
     before, after = _entries(step.before), _entries(step.after)
     return KeyChanges(
         added=tuple(sorted(after.keys() - before.keys())),
-        changed=tuple(sorted(key for key in before.keys() & after.keys() if before[key] != after[key])),
+        changed=tuple(
+            sorted(key for key in before.keys() & after.keys() if before[key] != after[key])
+        ),
         removed=tuple(sorted(before.keys() - after.keys())),
     )
 
@@ -38,4 +40,8 @@ def counts(simulated_syncs: list[SimulatedSync]) -> dict[str, int]:
 
 def _entries(document: Document | None) -> Mapping[str, tuple[str, Any]]:
     """The part counts as well: a key that moves from data to binaryData has changed."""
-    return {key: (part, value) for part in PARTS for key, value in ((document or {}).get(part) or {}).items()}
+    return {
+        key: (part, value)
+        for part in PARTS
+        for key, value in ((document or {}).get(part) or {}).items()
+    }

@@ -67,7 +67,9 @@ def _print(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains of it at the end
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the interpreter complains of it at the end
 
 
 async def _prospects(settings: PlanSettings) -> list[SimulatedSync]:
@@ -75,7 +77,9 @@ async def _prospects(settings: PlanSettings) -> list[SimulatedSync]:
     async with _cluster(settings) as cluster:
         draft = SimulatedCluster(cluster)
         now = asyncio.get_running_loop().time
-        rights = AskedIfAllowed(Authorization(draft, now, settings.protected(), AUTHORIZATION_INTERVAL))
+        rights = AskedIfAllowed(
+            Authorization(draft, now, settings.protected(), AUTHORIZATION_INTERVAL)
+        )
         rng = random.Random()  # noqa: S311 - jitter of watches, of which there are none
         simulator = Simulator(draft, rights, settings.protected(), rng)
         await simulator.read()
@@ -102,7 +106,9 @@ async def _cluster(settings: PlanSettings) -> AsyncIterator[ApiServer]:
         yield connection
 
 
-def _chosen(settings: PlanSettings, simulator: Simulator, told: list[NamespacedName]) -> list[NamespacedName]:
+def _chosen(
+    settings: PlanSettings, simulator: Simulator, told: list[NamespacedName]
+) -> list[NamespacedName]:
     """Which syncs are told: those that were named, else those of files that are laid over a cluster, else all."""
     known = simulator.syncs()
     if not settings.syncs:

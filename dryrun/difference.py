@@ -17,7 +17,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", value, style="|" if "\n" in value else None
+    )
 
 
 _Dumper.add_representer(str, _text)
@@ -25,7 +27,9 @@ _Dumper.add_representer(str, _text)
 
 def as_diff(simulated_syncs: list[SimulatedSync]) -> str:
     """Every change; empty where there is none."""
-    return "".join(line for simulated in simulated_syncs for step in simulated.steps for line in _lines(step))
+    return "".join(
+        line for simulated in simulated_syncs for step in simulated.steps for line in _lines(step)
+    )
 
 
 def _lines(step: Step) -> Iterator[str]:
@@ -42,7 +46,15 @@ def _shown(document: Document | None) -> list[str]:
     """The lines of an object without what the API server puts on it."""
     if document is None:
         return []
-    metadata = {field: document["metadata"][field] for field in SHOWN_METADATA if document["metadata"].get(field)}
+    metadata = {
+        field: document["metadata"][field]
+        for field in SHOWN_METADATA
+        if document["metadata"].get(field)
+    }
     shown: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-    shown |= {part: document[part] for part in ("data", "binaryData", "immutable") if document.get(part)}
-    return yaml.dump(shown, Dumper=_Dumper, sort_keys=True, width=1000, allow_unicode=True).splitlines(keepends=True)
+    shown |= {
+        part: document[part] for part in ("data", "binaryData", "immutable") if document.get(part)
+    }
+    return yaml.dump(
+        shown, Dumper=_Dumper, sort_keys=True, width=1000, allow_unicode=True
+    ).splitlines(keepends=True)

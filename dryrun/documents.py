@@ -38,7 +38,12 @@ def read(filenames: Iterable[str]) -> list[Document]:
     Raises:
         UnreadableFile: one line for people; it quotes nothing of the file.
     """
-    return [document for name in filenames for text, told in _texts(name) for document in _documents(text, told)]
+    return [
+        document
+        for name in filenames
+        for text, told in _texts(name)
+        for document in _documents(text, told)
+    ]
 
 
 def _texts(filename: str) -> Iterator[tuple[str, str]]:
@@ -46,7 +51,11 @@ def _texts(filename: str) -> Iterator[tuple[str, str]]:
         yield sys.stdin.read(), "standard input"
         return
     path = Path(filename)
-    files = sorted(child for child in path.iterdir() if child.suffix in SUFFIXES) if path.is_dir() else [path]
+    files = (
+        sorted(child for child in path.iterdir() if child.suffix in SUFFIXES)
+        if path.is_dir()
+        else [path]
+    )
     for file in files:
         try:
             yield file.read_text(encoding="utf-8"), str(file)

@@ -14,7 +14,9 @@ DEFAULT_NAMESPACE = "default"
 SERVERS_OWN = ("uid", "creationTimestamp", "deletionTimestamp", "finalizers", "generation")
 
 
-async def apply_files(simulator: Simulator, draft: SimulatedCluster, documents: list[Document]) -> list[NamespacedName]:
+async def apply_files(
+    simulator: Simulator, draft: SimulatedCluster, documents: list[Document]
+) -> list[NamespacedName]:
     """Apply documents to the draft; returns the syncs among them.
 
     Where an object lives, its namespace is taken to be there: nothing could be applied to it otherwise. No other namespace is assumed.
@@ -27,7 +29,9 @@ async def apply_files(simulator: Simulator, draft: SimulatedCluster, documents: 
         if document["kind"] == "Namespace":
             await _put_namespace(simulator, draft, document)
             continue
-        place = NamespacedName(document["metadata"].get("namespace") or DEFAULT_NAMESPACE, document["metadata"]["name"])
+        place = NamespacedName(
+            document["metadata"].get("namespace") or DEFAULT_NAMESPACE, document["metadata"]["name"]
+        )
         if place.namespace not in simulator.caches.namespaces_by_name:
             await _put_namespace(simulator, draft, {"metadata": {"name": place.namespace}})
         placed = {**document, "metadata": {**document["metadata"], **place._asdict()}}

@@ -24,7 +24,9 @@ class PlanSettings(ClusterSettings):
 
     model_config = SettingsConfigDict(cli_shortcuts={"filename": "f"})
 
-    syncs: CliPositionalArg[list[Sync]] = Field(default=[], description="NAMESPACE/NAME of each sync; default: all")
+    syncs: CliPositionalArg[list[Sync]] = Field(
+        default=[], description="NAMESPACE/NAME of each sync; default: all"
+    )
     filename: list[str] = Field(
         default=[],
         description="file or folder of YAML, or - for standard input, in place of a cluster; may be repeated",
@@ -38,7 +40,8 @@ class PlanSettings(ClusterSettings):
         description="text for people, json for machines, or a diff of each copy: that one shows the values of ConfigMaps",
     )
     protected_namespaces: list[str] = Field(
-        default=sorted(PROTECTED_NAMESPACES), description="as the reconciler is told: destinations only by exact name"
+        default=sorted(PROTECTED_NAMESPACES),
+        description="as the reconciler is told: destinations only by exact name",
     )
     operator_namespace: str = Field(
         default="",

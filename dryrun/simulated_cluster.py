@@ -39,9 +39,13 @@ class NoCluster:
             return EMPTY_LIST
         if method == "GET" and SERVICE_ACCOUNTS not in path:
             raise NotFound(f"GET {path}: not in the files", status=404, reason="NotFound")
-        raise Forbidden(f"{method} {path}: there is no cluster to ask", status=403, reason="Forbidden")
+        raise Forbidden(
+            f"{method} {path}: there is no cluster to ask", status=403, reason="Forbidden"
+        )
 
-    def stream(self, path: str, **_options: Any) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def stream(
+        self, path: str, **_options: Any
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Nothing ever changes."""
         raise NotFound(f"{path} is not watched")
 
@@ -66,11 +70,15 @@ class SimulatedCluster:
                 raise NotFound(f"GET {path}: it would be gone", status=404, reason="NotFound")
             return drafted
         if method != "GET" and path != ACCESS_REVIEWS:
-            raise Forbidden(f"{method} {path}: a plan writes nothing", status=403, reason="Forbidden")
+            raise Forbidden(
+                f"{method} {path}: a plan writes nothing", status=403, reason="Forbidden"
+            )
         async with self._slots:
             return await self._base.request(method, path, **options)
 
-    def stream(self, path: str, **options: Any) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def stream(
+        self, path: str, **options: Any
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Watch what is beneath."""
         return self._base.stream(path, **options)
 
@@ -84,4 +92,6 @@ class SimulatedCluster:
 
     def put(self, place: NamespacedName, document: Document | None) -> None:
         """From now on, this stands there; None: nothing does."""
-        self._drafted[configmap_path(place)] = None if document is None else msgspec.json.encode(document)
+        self._drafted[configmap_path(place)] = (
+            None if document is None else msgspec.json.encode(document)
+        )

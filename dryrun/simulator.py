@@ -67,7 +67,10 @@ class SimulatedSync:
     def right(self) -> int:
         """How many copies need nothing."""
         written = {step.write.key.namespace for step in self.steps}
-        return sum(outcome.reason is Reason.SYNCED and outcome.namespace not in written for outcome in self.settled)
+        return sum(
+            outcome.reason is Reason.SYNCED and outcome.namespace not in written
+            for outcome in self.settled
+        )
 
     @property
     def refused(self) -> tuple[Outcome, ...]:
@@ -77,14 +80,20 @@ class SimulatedSync:
     @property
     def failed(self) -> bool:
         """Whether there is something that only a person can mend before a plan can be made."""
-        return self.problem is not None or (self.verdict is not None and self.verdict.reason is Reason.INVALID_SPEC)
+        return self.problem is not None or (
+            self.verdict is not None and self.verdict.reason is Reason.INVALID_SPEC
+        )
 
 
 class Simulator:
     """Plans every sync that was asked for, on a draft of the cluster."""
 
     def __init__(
-        self, draft: SimulatedCluster, authorization: Denials, protected: frozenset[str], rng: random.Random
+        self,
+        draft: SimulatedCluster,
+        authorization: Denials,
+        protected: frozenset[str],
+        rng: random.Random,
     ) -> None:
         self.caches = Caches(draft, protected, rng)
         self._cluster = draft
@@ -99,7 +108,9 @@ class Simulator:
             ApiError: it could not be read.
         """
         caches = self.caches
-        await all_of(informer.read_once() for informer in (caches.syncs, caches.copies, caches.namespaces))
+        await all_of(
+            informer.read_once() for informer in (caches.syncs, caches.copies, caches.namespaces)
+        )
 
     def syncs(self) -> list[NamespacedName]:
         """Every sync there is, and every one that is gone and left copies behind."""
@@ -151,10 +162,16 @@ class Simulator:
             simulated.source, planned = await self._observer.plan(simulated.record)
         return planned
 
-    async def _look_where_something_would_be_made(self, sync: NamespacedName, planned: Plan) -> bool:
+    async def _look_where_something_would_be_made(
+        self, sync: NamespacedName, planned: Plan
+    ) -> bool:
         """The reconciler learns from the API server's refusal what stands in its way; here the places are looked at instead."""
         places = [write.key for write in planned.writes if write.verb is Verb.CREATE]
-        found = [document for document in await all_of(map(self._cluster.find, places)) if document is not None]
+        found = [
+            document
+            for document in await all_of(map(self._cluster.find, places))
+            if document is not None
+        ]
         for document in found:
             record = read_copy(msgspec.json.encode(document))
             self.caches.blockers.expect(record.key, sync)
@@ -204,7 +221,10 @@ class Simulator:
         """As the API server would store it: with a version of its own, and a UID."""
         self._version += 1
         made = {"uid": f"known-after-apply-{self._version - FIRST_DRAFTED_VERSION}"}
-        return {**document, "metadata": {**made, **document["metadata"], "resourceVersion": str(self._version)}}
+        return {
+            **document,
+            "metadata": {**made, **document["metadata"], "resourceVersion": str(self._version)},
+        }
 
 
 def _raw(document: Document) -> msgspec.Raw:

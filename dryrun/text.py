@@ -37,7 +37,8 @@ def _block(simulated: SimulatedSync) -> Iterator[str]:
     width = max((len(str(step.write.key)) for step in simulated.steps), default=0)
     for step in simulated.steps:
         yield from _wrapped(
-            _reason(step), f"  {SIGNS[step.write.verb]} {step.write.verb:8} {step.write.key!s:{width}}  "
+            _reason(step),
+            f"  {SIGNS[step.write.verb]} {step.write.verb:8} {step.write.key!s:{width}}  ",
         )
     for outcome in simulated.refused:
         yield from _wrapped(f"{outcome.reason}: {outcome.message}", f"  ! {outcome.namespace}  ")
@@ -66,9 +67,13 @@ def _reason(step: Step) -> str:
         return step.write.why
     keys = key_changes(step)
     signed = [
-        f"{sign}{key}" for sign, names in (("+", keys.added), ("~", keys.changed), ("-", keys.removed)) for key in names
+        f"{sign}{key}"
+        for sign, names in (("+", keys.added), ("~", keys.changed), ("-", keys.removed))
+        for key in names
     ]
-    shown = ", ".join(signed[:MOST_KEYS]) + (f" and {len(signed) - MOST_KEYS} more" if len(signed) > MOST_KEYS else "")
+    shown = ", ".join(signed[:MOST_KEYS]) + (
+        f" and {len(signed) - MOST_KEYS} more" if len(signed) > MOST_KEYS else ""
+    )
     return f"{step.write.why}: {shown}" if shown else step.write.why
 
 
@@ -100,5 +105,10 @@ def _wrapped(text: str, begin: str) -> Sequence[str]:
     if len(begin) + len(text) <= WIDTH:
         return [begin + text]
     return textwrap.wrap(
-        text, WIDTH, initial_indent=begin, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
+        text,
+        WIDTH,
+        initial_indent=begin,
+        subsequent_indent=" " * 6,
+        break_long_words=False,
+        break_on_hyphens=False,
     )

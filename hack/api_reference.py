@@ -31,7 +31,9 @@ def page() -> str:
         ("spec", "What is asked for"),
         ("status", "What was found and done: written by the reconciler"),
     ):
-        parts.append(f"## {part}\n\n{words}.\n\n{HEAD}" + "".join(_rows(schema["properties"][part], "")))
+        parts.append(
+            f"## {part}\n\n{words}.\n\n{HEAD}" + "".join(_rows(schema["properties"][part], ""))
+        )
     rules = list(_rules(schema, ""))
     parts.append(
         "## Rules over several fields\n\n| where | what is answered where it does not hold |\n|---|---|\n"
@@ -66,8 +68,16 @@ def _kind(field: Schema) -> str:
 def _limits(field: Schema) -> str:
     """Of the value, of each entry of a list, of each value of a map."""
     each = field.get("items") or field.get("additionalProperties") or {}
-    told = [LIMITS[limit].format(field[limit]) for limit in LIMITS if limit in field and field[limit] != 1]
-    told += [f"each {LIMITS[limit].format(each[limit])}" for limit in LIMITS if limit in each and each[limit] != 1]
+    told = [
+        LIMITS[limit].format(field[limit])
+        for limit in LIMITS
+        if limit in field and field[limit] != 1
+    ]
+    told += [
+        f"each {LIMITS[limit].format(each[limit])}"
+        for limit in LIMITS
+        if limit in each and each[limit] != 1
+    ]
     return ", ".join(told)
 
 

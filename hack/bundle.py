@@ -22,13 +22,23 @@ def main() -> int:
     """Build and print; returns the exit code of kubectl."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--image", type=parts_of, default={}, help="NAME:TAG or NAME@DIGEST; default: what the manifests say"
+        "--image",
+        type=parts_of,
+        default={},
+        help="NAME:TAG or NAME@DIGEST; default: what the manifests say",
     )
-    parser.add_argument("--overlay", type=Path, default=ROOT / "config" / "default", help="the kustomization to build")
+    parser.add_argument(
+        "--overlay",
+        type=Path,
+        default=ROOT / "config" / "default",
+        help="the kustomization to build",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         overlay = Path(folder) / "kustomization.yaml"
-        overlay.write_text(yaml.safe_dump(kustomization(arguments.overlay, arguments.image, Path(folder))))
+        overlay.write_text(
+            yaml.safe_dump(kustomization(arguments.overlay, arguments.image, Path(folder)))
+        )
         return subprocess.run([find(), "kustomize", folder], check=False).returncode
 
 
@@ -46,7 +56,9 @@ def parts_of(image: str) -> dict[str, str]:
     folder, slash, last = name.rpartition("/")
     last, _, tag = last.partition(":")
     if not (tag or digest):
-        raise argparse.ArgumentTypeError(f"{image!r} has no tag and no digest: nobody could tell what runs")
+        raise argparse.ArgumentTypeError(
+            f"{image!r} has no tag and no digest: nobody could tell what runs"
+        )
     parts = {"newName": folder + slash + last, "newTag": tag, "digest": digest}
     return {part: value for part, value in parts.items() if value}
 

@@ -13,7 +13,10 @@ import yaml
 
 Manifest = dict[str, Any]
 
-BRACES = ("{{", '{{ "{{" }}')  # Prometheus' rules have templates of their own, which Helm must hand on
+BRACES = (
+    "{{",
+    '{{ "{{" }}',
+)  # Prometheus' rules have templates of their own, which Helm must hand on
 CRD_KEPT = "{{- if $.Values.crds.keep }}\nannotations:\n  helm.sh/resource-policy: keep\n{{- end }}"
 SERVED = '{{- with $.Values.namespaces }}\n- --served-namespaces={{ join "," . }}\n{{- end }}'
 LABELS = '{{- include "configmapsync.labels" $ | nindent INDENT }}'
@@ -25,7 +28,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+    )
 
 
 _Dumper.add_representer(str, _text)
@@ -56,16 +61,26 @@ class Spots:
     def fill(self, text: str) -> str:
         """Write what each stands for in its place."""
         text = text.replace(*BRACES)
-        text = re.sub(r"^( *)(?:- )?LINES-(\d+)-(?:: null)?$", self._filled_lines, text, flags=re.MULTILINE)
-        return re.sub(r"INLINE-(\d+)-", lambda match: f"{{{{ {self._inline[int(match[1])]} }}}}", text)
+        text = re.sub(
+            r"^( *)(?:- )?LINES-(\d+)-(?:: null)?$", self._filled_lines, text, flags=re.MULTILINE
+        )
+        return re.sub(
+            r"INLINE-(\d+)-", lambda match: f"{{{{ {self._inline[int(match[1])]} }}}}", text
+        )
 
     def _filled_lines(self, match: re.Match[str]) -> str:
         indent = len(match[1])
-        text = self._lines[int(match[2])].replace("INDENT+2", str(indent + 2)).replace("INDENT", str(indent))
+        text = (
+            self._lines[int(match[2])]
+            .replace("INDENT+2", str(indent + 2))
+            .replace("INDENT", str(indent))
+        )
         return "\n".join(match[1] + line if line else line for line in text.splitlines())
 
 
-def template(manifest: Manifest, around: str, for_cert_manager: dict[str, str], paths: Sequence[str] = ()) -> str:
+def template(
+    manifest: Manifest, around: str, for_cert_manager: dict[str, str], paths: Sequence[str] = ()
+) -> str:
     """The object as a template.
 
     Args:
@@ -86,7 +101,9 @@ def template(manifest: Manifest, around: str, for_cert_manager: dict[str, str], 
         manifest["spec"]["replicas"] = spots.inline(f"$.Values.{component}.replicas")
     for component, pod in _pods(manifest):
         _pod(pod, f"$.Values.{component}", spots)
-    text = "---\n" + spots.fill(yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True))
+    text = "---\n" + spots.fill(
+        yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+    )
     return f"{{{{- {around} }}}}\n{text}{{{{- end }}}}\n" if around else text
 
 
@@ -99,7 +116,9 @@ def _metadata(manifest: Manifest, spots: Spots, for_cert_manager: dict[str, str]
         metadata |= spots.lines(CRD_KEPT)
     if for_cert_manager:
         text = yaml.safe_dump(for_cert_manager, width=10_000).strip()
-        metadata |= spots.lines(f"{{{{- if $.Values.certManager.enabled }}}}\nannotations:\n  {text}\n{{{{- end }}}}")
+        metadata |= spots.lines(
+            f"{{{{- if $.Values.certManager.enabled }}}}\nannotations:\n  {text}\n{{{{- end }}}}"
+        )
     if kind == "Job":  # whose pods cannot be changed: every revision has one of its own
         metadata["name"] += f"-{spots.inline('$.Release.Revision')}"
 
@@ -120,7 +139,9 @@ def _pod(pod: Manifest, values: str, spots: Spots) -> None:
     spec |= spots.lines(_optional("imagePullSecrets", "$.Values.imagePullSecrets"))
     [container] = spec["containers"]
     container["image"] = spots.inline('include "configmapsync.image" $')
-    container |= spots.lines("{{- with $.Values.image.pullPolicy }}\nimagePullPolicy: {{ . }}\n{{- end }}")
+    container |= spots.lines(
+        "{{- with $.Values.image.pullPolicy }}\nimagePullPolicy: {{ . }}\n{{- end }}"
+    )
     if values == "$.Values.reconciler":
         container["args"].append(spots.item(SERVED))
     _more(container, "args", f"{values}.extraArgs", spots)

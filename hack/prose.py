@@ -43,7 +43,8 @@ RULES = {
 }
 
 PRONOUN = re.compile(
-    r"\b(?:whoever|nobody|somebody|anybody|everybody|someone|anyone|everyone|no\s+one)\b", re.IGNORECASE
+    r"\b(?:whoever|nobody|somebody|anybody|everybody|someone|anyone|everyone|no\s+one)\b",
+    re.IGNORECASE,
 )
 # `who` is a relative pronoun after a noun. At the start of a sentence, clause or table cell it has
 # no noun.

@@ -14,7 +14,9 @@ NAMESPACE = "system"  # kustomize puts the real one in its place
 
 def documents(roles: Iterable[Role], component: str) -> str:
     """Each role with its binding, as YAML; a rule that has a reason says it."""
-    return "---\n".join(text for role in roles for text in (_role(role, component), _binding(role, component)))
+    return "---\n".join(
+        text for role in roles for text in (_role(role, component), _binding(role, component))
+    )
 
 
 def _role(role: Role, component: str) -> str:
@@ -47,7 +49,11 @@ def _binding(role: Role, component: str) -> str:
 
 def _metadata(role: Role, component: str) -> dict[str, Any]:
     labels = {"app.kubernetes.io/name": "configmapsync", "app.kubernetes.io/component": component}
-    return {"name": role.name, **({"namespace": NAMESPACE} if role.kind == "Role" else {}), "labels": labels}
+    return {
+        "name": role.name,
+        **({"namespace": NAMESPACE} if role.kind == "Role" else {}),
+        "labels": labels,
+    }
 
 
 def _dumped(document: object) -> str:

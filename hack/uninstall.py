@@ -38,7 +38,9 @@ def main() -> int:
     kubectl("delete", CRD, "--ignore-not-found", "--timeout=60s")
     print("The ConfigMapSync CRD is gone.")
     if released:
-        print(f"No reconciler cleaned up after {', '.join(sorted(released))}. Their copies are still there:")
+        print(
+            f"No reconciler cleaned up after {', '.join(sorted(released))}. Their copies are still there:"
+        )
         print(f"  kubectl get configmaps --all-namespaces {COPIES_SELECTOR}")
     return 0
 
@@ -56,12 +58,18 @@ def left_after(patience: float) -> list[dict[str, Any]]:
 
 def copies() -> int:
     """Count the copies there are: their rows, not their contents."""
-    return len(kubectl("get", "configmaps", "--all-namespaces", COPIES_SELECTOR, "--no-headers").splitlines())
+    return len(
+        kubectl(
+            "get", "configmaps", "--all-namespaces", COPIES_SELECTOR, "--no-headers"
+        ).splitlines()
+    )
 
 
 def syncs() -> list[dict[str, Any]]:
     """Return every ConfigMapSync there is."""
-    items: list[dict[str, Any]] = json.loads(kubectl("get", SYNCS, "--all-namespaces", "--output=json"))["items"]
+    items: list[dict[str, Any]] = json.loads(
+        kubectl("get", SYNCS, "--all-namespaces", "--output=json")
+    )["items"]
     return items
 
 
@@ -69,14 +77,26 @@ def release(sync: dict[str, Any]) -> str:
     """Take our finalizer, and no other, off a sync that is being deleted; return its name."""
     metadata = sync["metadata"]
     others = [finalizer for finalizer in metadata.get("finalizers", []) if finalizer != FINALIZER]
-    patch = json.dumps({"metadata": {"finalizers": others, "resourceVersion": metadata["resourceVersion"]}})
-    kubectl("patch", SYNCS, metadata["name"], f"--namespace={metadata['namespace']}", "--type=merge", "--patch", patch)
+    patch = json.dumps(
+        {"metadata": {"finalizers": others, "resourceVersion": metadata["resourceVersion"]}}
+    )
+    kubectl(
+        "patch",
+        SYNCS,
+        metadata["name"],
+        f"--namespace={metadata['namespace']}",
+        "--type=merge",
+        "--patch",
+        patch,
+    )
     return f"{metadata['namespace']}/{metadata['name']}"
 
 
 def kubectl(*arguments: str) -> str:
     """Run kubectl and return what it printed, or end with what it complained of."""
-    done = subprocess.run([find() or "kubectl", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [find() or "kubectl", *arguments], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"kubectl {' '.join(arguments)}: {done.stderr}")
     return done.stdout

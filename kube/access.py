@@ -13,7 +13,12 @@ from kube.rbac import Rule
 from kube.wire import decoding
 
 RULES = (
-    Rule("subjectaccessreviews", ("create",), group="authorization.k8s.io", why="may somebody do what is asked for?"),
+    Rule(
+        "subjectaccessreviews",
+        ("create",),
+        group="authorization.k8s.io",
+        why="may somebody do what is asked for?",
+    ),
 )
 PATH = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
@@ -164,9 +169,13 @@ class AccessReviews(Generic[RightT]):
         slots = slots or asyncio.Semaphore(ASKED_AT_ONCE)
         wanted = dict.fromkeys(rights)
         broad = list(dict.fromkeys(right.broad for right in wanted))
-        answers = await all_of(self._ask(subject, right, slots, believe_no=right not in wanted) for right in broad)
+        answers = await all_of(
+            self._ask(subject, right, slots, believe_no=right not in wanted) for right in broad
+        )
         everywhere = dict(zip(broad, answers, strict=True))
-        rest = [right for right in wanted if right not in everywhere and not everywhere[right.broad]]
+        rest = [
+            right for right in wanted if right not in everywhere and not everywhere[right.broad]
+        ]
         asked = everywhere | await self._until_refused(subject, rest, slots)
         held = [right for right in wanted if everywhere[right.broad] or asked.get(right)]
         refused = [right for right in wanted if asked.get(right) is False]
@@ -196,7 +205,12 @@ class AccessReviews(Generic[RightT]):
         return answers
 
     async def _ask(
-        self, subject: AnySubject, right: RightT, slots: asyncio.Semaphore, *, believe_no: bool = False
+        self,
+        subject: AnySubject,
+        right: RightT,
+        slots: asyncio.Semaphore,
+        *,
+        believe_no: bool = False,
     ) -> bool:
         """Return whether `subject` has `right`; a remembered "no" is believed only where it refuses no request."""
         body = msgspec.json.encode(_question(subject, right))
@@ -205,7 +219,9 @@ class AccessReviews(Generic[RightT]):
         if memory and memory.until > self._now() and (memory.allowed or believe_no):
             return memory.allowed
         async with slots:
-            answer = await self._connection.request("POST", PATH, body=body, timeout=ANSWERED_WITHIN_SECONDS)
+            answer = await self._connection.request(
+                "POST", PATH, body=body, timeout=ANSWERED_WITHIN_SECONDS
+            )
         yes = _is_allowed(answer)
         self._on_answer(yes)
         self._remember(key, allowed=yes)

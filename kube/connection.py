@@ -46,11 +46,15 @@ __all__ = [
 ACCEPT_JSON = "application/json"
 # Metadata only. A list needs the word for lists, and a watch asked for with that word stays silent for ever.
 ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-ACCEPT_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+ACCEPT_METADATA_LIST = (
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+)
 MERGE_PATCH = "application/merge-patch+json"
 
 CONNECT_TIMEOUT = 5.0  # seconds
-REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT)  # the whole is bounded by each caller
+REQUEST_LIMITS = aiohttp.ClientTimeout(
+    sock_connect=CONNECT_TIMEOUT
+)  # the whole is bounded by each caller
 # Largest answer, and largest watch event, in bytes. etcd stores objects up to 1.5 MiB by default, and the API server escapes
 # each "<" to six bytes, so one object has up to 9 MiB on the wire; the rest is for a raised limit.
 ANSWER_BYTES = 20 << 20
@@ -105,7 +109,10 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, settings: ConnectionSettings, metrics: RequestMetrics | None = None, fence: Fence | None = None
+        cls,
+        settings: ConnectionSettings,
+        metrics: RequestMetrics | None = None,
+        fence: Fence | None = None,
     ) -> Self:
         """Find the API server and make ready to talk to it; nothing is sent yet.
 
@@ -118,17 +125,24 @@ class Connection:
         Raises:
             ConfigurationError: it cannot be found, or its certificates cannot be read; one line for people.
         """
-        target = await credentials.find(settings.kubeconfig, settings.context, settings.service_account)
+        target = await credentials.find(
+            settings.kubeconfig, settings.context, settings.service_account
+        )
         try:
             return cls(target, settings, metrics, fence)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(f"the certificates for {target.host} cannot be used: {error}") from error
+            raise ConfigurationError(
+                f"the certificates for {target.host} cannot be used: {error}"
+            ) from error
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.close()
 
@@ -157,7 +171,9 @@ class Connection:
             AnswerTooLarge: the answer has more than `max_bytes`; its connection is closed.
             ApiError: any answer but 2xx, or none in time; what ends in `Unreachable` may have been carried out.
         """
-        outgoing = _Outgoing(method, path, params, body, accept, content_type if body is not None else None)
+        outgoing = _Outgoing(
+            method, path, params, body, accept, content_type if body is not None else None
+        )
         with _as_api_errors(outgoing):
             async with (
                 asyncio.timeout(timeout),
@@ -165,7 +181,10 @@ class Connection:
             ):
                 body = await _read_up_to(response, max_bytes)
         if body is None:
-            raise AnswerTooLarge(f"{method} {path}: the answer has more than {max_bytes} bytes", status=response.status)
+            raise AnswerTooLarge(
+                f"{method} {path}: the answer has more than {max_bytes} bytes",
+                status=response.status,
+            )
         return body
 
     @asynccontextmanager
@@ -192,7 +211,9 @@ class Connection:
             ApiError: it could not be opened, or broke.
         """
         outgoing = _Outgoing("GET", path, params, None, accept, None)
-        limits = aiohttp.ClientTimeout(total=total_timeout, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout)
+        limits = aiohttp.ClientTimeout(
+            total=total_timeout, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout
+        )
         with _as_api_errors(outgoing):
             response = await self._answer(self._watches, outgoing, limits)
         # Only reading is guarded: what goes wrong in the caller's block is the caller's, and no error of the API server.
@@ -262,7 +283,11 @@ class _Outgoing:
 
     def headers(self, authorization: str | None) -> dict[str, str]:
         """What is particular to this request."""
-        headers = {"Accept": self.accept, "Content-Type": self.content_type, "Authorization": authorization}
+        headers = {
+            "Accept": self.accept,
+            "Content-Type": self.content_type,
+            "Authorization": authorization,
+        }
         return {name: value for name, value in headers.items() if value}
 
     def data(self) -> bytes | io.BytesIO | None:
@@ -284,7 +309,9 @@ async def _read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes | N
     return bytes(body)
 
 
-async def _lines(response: aiohttp.ClientResponse, outgoing: _Outgoing) -> AsyncGenerator[bytes, None]:
+async def _lines(
+    response: aiohttp.ClientResponse, outgoing: _Outgoing
+) -> AsyncGenerator[bytes, None]:
     what = f"{outgoing.method} {outgoing.path}"
     with _as_api_errors(outgoing):
         try:
@@ -316,4 +343,6 @@ def _as_api_errors(outgoing: _Outgoing) -> Iterator[None]:
     except aiohttp.ClientPayloadError as error:
         raise Unreachable(f"{what}: the answer broke off") from error
     except (aiohttp.ClientError, OSError) as error:
-        raise Unreachable(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from error
+        raise Unreachable(
+            f"{what}: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from error

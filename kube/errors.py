@@ -241,12 +241,16 @@ def _error(status: int, told: _Status, retry_after: float | None) -> ApiError:
 
 
 def _cause(cause: _Cause) -> tuple[str, str, str]:
-    reason, field, message = ((text or "")[:MESSAGE_LIMIT] for text in (cause.reason, cause.field, cause.message))
+    reason, field, message = (
+        (text or "")[:MESSAGE_LIMIT] for text in (cause.reason, cause.field, cause.message)
+    )
     return reason, field, message
 
 
 _WEBHOOK = re.compile(r"(?:^|: )admission webhook \"([^\"]{1,253})\" denied the request")
-_POLICY = re.compile(r"ValidatingAdmissionPolicy '([^']{1,253})' with binding '([^']{1,253})' denied request")
+_POLICY = re.compile(
+    r"ValidatingAdmissionPolicy '([^']{1,253})' with binding '([^']{1,253})' denied request"
+)
 
 
 def _denied_by(message: str) -> str | None:
@@ -261,7 +265,9 @@ def _denied_by(message: str) -> str | None:
 def _class_of(status: int, told: _Status) -> type[ApiError]:
     if _denied_by((told.message or "")[:MESSAGE_LIMIT]) is not None:
         return AdmissionDenied
-    if status == 422 and not any(cause.reason for cause in (told.details or _Details()).causes or ()):
+    if status == 422 and not any(
+        cause.reason for cause in (told.details or _Details()).causes or ()
+    ):
         return AdmissionDenied  # the API server's own validation always says which field is wrong, and how
     if status == 409 and told.reason == "AlreadyExists":
         return AlreadyExists

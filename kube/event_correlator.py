@@ -9,12 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-COMBINED_FROM = 10  # different messages of one object for one reason; from here on they share one event
+COMBINED_FROM = (
+    10  # different messages of one object for one reason; from here on they share one event
+)
 SIMILAR_WITHIN = timedelta(minutes=10)
 BURST = 25  # events of one object in a row
 ONE_MORE_EVERY = timedelta(minutes=5)  # after a burst
-REMEMBERED = 4096  # of each kind of memory; what was used longest ago is forgotten, and then told anew
-NAME_LIMIT = 236  # characters of the object's name in an event's name, which with its suffix may have 253
+REMEMBERED = (
+    4096  # of each kind of memory; what was used longest ago is forgotten, and then told anew
+)
+NAME_LIMIT = (
+    236  # characters of the object's name in an event's name, which with its suffix may have 253
+)
 COMBINED = "(combined from similar events): "
 
 
@@ -95,7 +101,9 @@ class Correlator:
         if not similar.is_one_of_many(occurrence.message, now):
             return occurrence
         message = COMBINED + occurrence.message
-        return Occurrence(occurrence.regarding, occurrence.type, occurrence.reason, message, occurrence.action)
+        return Occurrence(
+            occurrence.regarding, occurrence.type, occurrence.reason, message, occurrence.action
+        )
 
     def _name(self, occurrence: Occurrence, now: datetime) -> str:
         """A name of its own: the object's, and the time in microseconds, moved on where two fall together."""

@@ -13,7 +13,15 @@ import msgspec
 import structlog
 
 from kube.connection import MERGE_PATCH, Connection
-from kube.errors import AlreadyExists, ApiError, NotFound, ServerError, TooManyRequests, Unauthorized, Unreachable
+from kube.errors import (
+    AlreadyExists,
+    ApiError,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+    Unauthorized,
+    Unreachable,
+)
 from kube.event_correlator import Correlator, ObjectReference, Occurrence, Series
 from kube.rbac import Rule
 
@@ -24,13 +32,25 @@ WAITING_LIMIT = 1000  # events; who has more than that to tell is not listened t
 MESSAGE_LIMIT = 1024  # characters, as events.k8s.io has it
 CLUSTER_SCOPED = "default"  # where the API server wants the events of objects without a namespace
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between the tries of one event
-PASSING = (Unreachable, ServerError, TooManyRequests, Unauthorized)  # anything else will be refused again
+PASSING = (
+    Unreachable,
+    ServerError,
+    TooManyRequests,
+    Unauthorized,
+)  # anything else will be refused again
 
 
 class EventRecorder:
     """Sends Events in the background, for one component."""
 
-    def __init__(self, connection: Connection, *, component: str, instance: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        component: str,
+        instance: str,
+        clock: Callable[[], datetime],
+    ) -> None:
         """Prepare; nothing is sent before `run` or `drain`.
 
         Args:
@@ -50,7 +70,14 @@ class EventRecorder:
         self._complaint = ""
         self._log = structlog.get_logger("events")
 
-    def emit(self, regarding: ObjectReference, type: str, reason: str, message: str, action: str = "") -> None:  # noqa: A002 - its name in every Event
+    def emit(
+        self,
+        regarding: ObjectReference,
+        type: str,  # noqa: A002 - its name in every Event
+        reason: str,
+        message: str,
+        action: str = "",
+    ) -> None:
         """Tell that something happened; returns at once and never fails.
 
         Args:
@@ -117,9 +144,15 @@ class EventRecorder:
         await self._connection.request("POST", _collection(series.latest.regarding), body=body)
 
     async def _update(self, series: Series) -> None:
-        change = {"count": series.count, "lastTimestamp": _timestamp(series.last), "message": series.latest.message}
+        change = {
+            "count": series.count,
+            "lastTimestamp": _timestamp(series.last),
+            "message": series.latest.message,
+        }
         path = f"{_collection(series.latest.regarding)}/{series.name}"
-        await self._connection.request("PATCH", path, body=msgspec.json.encode(change), content_type=MERGE_PATCH)
+        await self._connection.request(
+            "PATCH", path, body=msgspec.json.encode(change), content_type=MERGE_PATCH
+        )
 
     def _document(self, series: Series) -> dict[str, Any]:
         told = series.latest

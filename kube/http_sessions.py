@@ -13,7 +13,12 @@ from kube.target import Target
 READING = {"GET", "HEAD", "OPTIONS"}
 READ_AHEAD = 1 << 18  # bytes
 POOLED_FOR = 60.0  # seconds an idle connection is kept; the server closes it after 90
-KEEPALIVE = (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 35_000))
+KEEPALIVE = (
+    ("TCP_KEEPIDLE", 20),
+    ("TCP_KEEPINTVL", 5),
+    ("TCP_KEEPCNT", 3),
+    ("TCP_USER_TIMEOUT", 35_000),
+)
 
 Fence = Callable[[], None]  # returns where writing is allowed, raises where it is not
 
@@ -27,7 +32,11 @@ class FencedConnector(aiohttp.TCPConnector):
 
     def __init__(self, fence: Fence | None, limit: int, context: ssl.SSLContext) -> None:
         super().__init__(
-            limit=limit, ssl=context, socket_factory=_keepalive_socket, keepalive_timeout=POOLED_FOR, ttl_dns_cache=60
+            limit=limit,
+            ssl=context,
+            socket_factory=_keepalive_socket,
+            keepalive_timeout=POOLED_FOR,
+            ttl_dns_cache=60,
         )
         self._fence = fence
 
@@ -58,7 +67,10 @@ def open_session(
         trust_env=False,  # netrc and proxy variables cost two thread hops a request, and may break our Authorization
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=READ_AHEAD,
-        headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},  # unpacking costs more than reading
+        headers={
+            "User-Agent": user_agent,
+            "Accept-Encoding": "identity",
+        },  # unpacking costs more than reading
     )
 
 

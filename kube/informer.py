@@ -88,7 +88,9 @@ class Informer(Generic[R]):
         self._forgotten: dict[Place, int] = {}  # the versions up to which an echo may still come
         self._forgotten_limit = FORGOTTEN_LIMIT
         self._log = structlog.get_logger("informer").bind(path=path)
-        self._reflector = Reflector(connection, path, self, params=params or {}, accept=accept, rng=rng)
+        self._reflector = Reflector(
+            connection, path, self, params=params or {}, accept=accept, rng=rng
+        )
         self.synced = asyncio.Event()
 
     @property
@@ -166,7 +168,9 @@ class Informer(Generic[R]):
 
         The watch will not tell of it any more.
         """
-        if (new.namespace, new.name) in self._records or _number(new.resource_version) > self._reached:
+        if (new.namespace, new.name) in self._records or _number(
+            new.resource_version
+        ) > self._reached:
             self._change(new)
 
     def forget(self, namespace: str, name: str, version: str | None = None) -> None:
@@ -216,7 +220,9 @@ class Informer(Generic[R]):
     def list_complete(self, version: str) -> None:
         """Called by the reflector: what the list did not hold is gone, unless it was recorded after the list was made."""
         for place in self._records.keys() - (self._seen or set()):
-            if place in self._stale or _number(self._records[place].resource_version) <= _number(version):
+            if place in self._stale or _number(self._records[place].resource_version) <= _number(
+                version
+            ):
                 self._delete(place)
         self._seen, self._listing = None, 0
         self._reached = max(self._reached, _number(version))
@@ -247,7 +253,9 @@ class Informer(Generic[R]):
             record = self._decode(item)
         except Exception:  # noqa: BLE001 - decoding is the owner's, and may fail in any way
             metadata = decode_partial(item).metadata
-            self._log.exception("an object cannot be read", namespace=metadata.namespace, name=metadata.name)
+            self._log.exception(
+                "an object cannot be read", namespace=metadata.namespace, name=metadata.name
+            )
             self._note_seen((metadata.namespace, metadata.name))
             return _number(metadata.resource_version)
         if record is None:
@@ -321,11 +329,15 @@ class Informer(Generic[R]):
         try:
             handler(*values)
         except Exception:  # noqa: BLE001 - a mistake in one handler must not keep the others, and what comes next, from being told
-            self._log.exception("a handler failed", handler=getattr(handler, "__qualname__", repr(handler)))
+            self._log.exception(
+                "a handler failed", handler=getattr(handler, "__qualname__", repr(handler))
+            )
 
     def _forget_echoes(self) -> None:
         """Drop what the watch has passed: no older event of those places can come any more."""
-        self._forgotten = {place: gone for place, gone in self._forgotten.items() if gone > self._reached}
+        self._forgotten = {
+            place: gone for place, gone in self._forgotten.items() if gone > self._reached
+        }
 
 
 def _number(version: str) -> int:

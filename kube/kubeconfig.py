@@ -35,7 +35,10 @@ async def from_kubeconfig(files: str, context: str | None) -> Target:
     try:
         async with asyncio.timeout(LOADED_WITHIN):
             loader = await config.load_kube_config(
-                config_file=files, context=chosen, client_configuration=configuration, persist_config=False
+                config_file=files,
+                context=chosen,
+                client_configuration=configuration,
+                persist_config=False,
             )
     except TimeoutError as error:
         raise ConfigurationError(
@@ -58,7 +61,9 @@ def _read(path: Path) -> Document:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"kubeconfig {path} cannot be read: {_in_one_line(error)}") from error
+        raise ConfigurationError(
+            f"kubeconfig {path} cannot be read: {_in_one_line(error)}"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"kubeconfig {path} is not YAML: {_place(error)}") from error
     if not isinstance(document, dict):
@@ -71,9 +76,13 @@ def _chosen_context(files: str, documents: Sequence[Document], context: str | No
 
     Of several files the first that sets a current context counts, as for `kubectl`.
     """
-    chosen = context or next((each["current-context"] for each in documents if each.get("current-context")), None)
+    chosen = context or next(
+        (each["current-context"] for each in documents if each.get("current-context")), None
+    )
     if chosen is None:
-        raise ConfigurationError(f"kubeconfig {files}: no current-context is set; name one with --context")
+        raise ConfigurationError(
+            f"kubeconfig {files}: no current-context is set; name one with --context"
+        )
     entry = _entry(files, documents, "context", chosen)
     server = str(_entry(files, documents, "cluster", str(entry.get("cluster"))).get("server"))
     if not server.startswith(("https://", "http://")):
@@ -82,7 +91,9 @@ def _chosen_context(files: str, documents: Sequence[Document], context: str | No
         )
     if "user" in entry:
         _entry(files, documents, "user", str(entry["user"]))
-    elif server.startswith("https://"):  # of an API server that speaks TLS, nobody in particular may ask anything
+    elif server.startswith(
+        "https://"
+    ):  # of an API server that speaks TLS, nobody in particular may ask anything
         raise ConfigurationError(f"kubeconfig {files}: context {chosen!r} names no user")
     return str(chosen)
 
@@ -91,7 +102,11 @@ def _entry(files: str, documents: Iterable[Document], kind: str, name: str) -> D
     """What the first file that has it says of the `kind` called `name`."""
     for document in documents:
         for entry in document.get(f"{kind}s") or ():
-            if isinstance(entry, dict) and entry.get("name") == name and isinstance(entry.get(kind), dict):
+            if (
+                isinstance(entry, dict)
+                and entry.get("name") == name
+                and isinstance(entry.get(kind), dict)
+            ):
                 return Document(entry[kind])
     raise ConfigurationError(f"kubeconfig {files}: there is no {kind} {name!r}")
 

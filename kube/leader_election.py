@@ -63,11 +63,15 @@ class Timing:
         if self.retry_period <= 0:
             raise ValueError("the retry period must be more than 0 seconds")
         if self.renew_deadline <= self.retry_period * (1 + JITTER):
-            raise ValueError(f"the renew deadline must be more than the retry period and its jitter, {JITTER:.0%}")
+            raise ValueError(
+                f"the renew deadline must be more than the retry period and its jitter, {JITTER:.0%}"
+            )
         if self.duration <= self.renew_deadline:
             raise ValueError("the lease duration must be more than the renew deadline")
         if self.duration > LONGEST_DURATION_SECONDS:
-            raise ValueError(f"the lease duration must be at most {LONGEST_DURATION_SECONDS} seconds")
+            raise ValueError(
+                f"the lease duration must be at most {LONGEST_DURATION_SECONDS} seconds"
+            )
 
 
 class Elector:
@@ -155,7 +159,9 @@ class Elector:
                 elif self._version is not None:
                     await self._follow()
                 self.problem = None
-                pause = min(self._pause() / 2, self._free_in)  # between two watches as well a release is seen soon
+                pause = min(
+                    self._pause() / 2, self._free_in
+                )  # between two watches as well a release is seen soon
             except (Conflict, AlreadyExists):
                 pause = self._pause() / 2  # somebody was faster
             except ApiError as error:
@@ -195,7 +201,9 @@ class Elector:
         try:
             await self._as_holder(lambda: self._write(self._spec.released(self._clock())))
         except (ApiError, LeaseLost) as error:
-            self._log.warning("the Lease could not be given back, it will run out", error=str(error))
+            self._log.warning(
+                "the Lease could not be given back, it will run out", error=str(error)
+            )
         else:
             self._log.info("gave the Lease back")
 
@@ -217,7 +225,9 @@ class Elector:
     async def _claim(self) -> None:
         """Write ourselves in as the holder, or once more as the holder, over the version that was seen."""
         asked = self._now()
-        await self._write(self._spec.claimed_by(self._identity, self._timing.duration, self._clock()))
+        await self._write(
+            self._spec.claimed_by(self._identity, self._timing.duration, self._clock())
+        )
         self._held_until = asked + self._timing.renew_deadline
         self.problem = None
 
@@ -259,7 +269,9 @@ class Elector:
     def _believed_for(self) -> float:
         """Return the seconds for which the holder in the record is believed after a change of the record."""
         asked = self._spec.lease_duration_seconds
-        return min(asked, LONGEST_DURATION_SECONDS) if asked and asked > 0 else self._timing.duration
+        return (
+            min(asked, LONGEST_DURATION_SECONDS) if asked and asked > 0 else self._timing.duration
+        )
 
     @property
     def _free_in(self) -> float:
@@ -281,6 +293,9 @@ class Elector:
 
     def _note(self, error: ApiError) -> None:
         """Say what is wrong once, and again only when it changes."""
-        if self.problem is None or (type(self.problem), self.problem.message) != (type(error), error.message):
+        if self.problem is None or (type(self.problem), self.problem.message) != (
+            type(error),
+            error.message,
+        ):
             self._log.warning("the Lease cannot be read or written", error=str(error))
         self.problem = error

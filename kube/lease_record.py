@@ -24,7 +24,12 @@ GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
 def rules(name: str) -> tuple[Rule, ...]:
     """What is needed for the Lease of that name, in its namespace."""
     return (
-        Rule("leases", ("create",), group=GROUP, why="a right to create cannot name what there is not yet"),
+        Rule(
+            "leases",
+            ("create",),
+            group=GROUP,
+            why="a right to create cannot name what there is not yet",
+        ),
         Rule("leases", ("get", "watch", "patch"), group=GROUP, names=(name,)),
     )
 
@@ -44,7 +49,11 @@ class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
         if self.holder_identity == identity:
             return structs.replace(self, renew_time=now, lease_duration_seconds=duration)
         # The API server stores 32 bits and refuses more, so the count stops at its highest value.
-        transitions = 0 if self.lease_transitions is None else min(max(0, self.lease_transitions) + 1, MOST_TRANSITIONS)
+        transitions = (
+            0
+            if self.lease_transitions is None
+            else min(max(0, self.lease_transitions) + 1, MOST_TRANSITIONS)
+        )
         return type(self)(identity, duration, now, now, transitions)
 
     def released(self, moment: datetime) -> Self:
@@ -96,13 +105,19 @@ class LeaseRecord:
         """
         if version is None:
             body = msgspec.json.encode({"metadata": {"name": self._name}, "spec": spec})
-            return _read(await self._connection.request("POST", self._collection, body=body, timeout=timeout))
+            return _read(
+                await self._connection.request("POST", self._collection, body=body, timeout=timeout)
+            )
         body = msgspec.json.encode({"metadata": {"resourceVersion": version}, "spec": spec})
-        answer = self._connection.request("PATCH", self.path, body=body, content_type=MERGE_PATCH, timeout=timeout)
+        answer = self._connection.request(
+            "PATCH", self.path, body=body, content_type=MERGE_PATCH, timeout=timeout
+        )
         return _read(await answer)
 
     @asynccontextmanager
-    async def follow(self, version: str, seconds: int) -> AsyncIterator[AsyncIterator[Sighting | None]]:
+    async def follow(
+        self, version: str, seconds: int
+    ) -> AsyncIterator[AsyncIterator[Sighting | None]]:
         """Every change after `version` as it happens, for `seconds` at most; None where the record is deleted.
 
         Whoever follows has a patience of his own, shorter than that.
@@ -114,7 +129,9 @@ class LeaseRecord:
             "timeoutSeconds": str(seconds),
         }
         limit = seconds + GRACE_SECONDS
-        stream = self._connection.stream(self._collection, params=params, idle_timeout=limit, total_timeout=limit)
+        stream = self._connection.stream(
+            self._collection, params=params, idle_timeout=limit, total_timeout=limit
+        )
         async with stream as lines, aclosing(_changes(lines)) as changes:
             yield changes
 

@@ -6,8 +6,12 @@ simulations differ from run to run.
 
 import asyncio
 
-STEP_BYTES = 64 << 10  # of JSON in one step; decoding, hashing and caching them takes a few milliseconds
-ITEM_BYTES = 2 << 10  # that each object counts for, however small: it is decoded, indexed and given to handlers
+STEP_BYTES = (
+    64 << 10
+)  # of JSON in one step; decoding, hashing and caching them takes a few milliseconds
+ITEM_BYTES = (
+    2 << 10
+)  # that each object counts for, however small: it is decoded, indexed and given to handlers
 
 
 class Pace:

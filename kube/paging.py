@@ -9,9 +9,7 @@ from kube.connection import ANSWER_BYTES
 PAGE_BYTES = 4 << 20  # of one page; it is in memory twice while it is read
 AIM_BYTES = 2 << 20  # of the next page, by the size of the objects in the last one
 MOST_OBJECTS = 500
-FIRST_WHOLE = (
-    100  # whole objects are copies of 16 KiB rather than of 1 KiB; a first page of 500 would often be given up
-)
+FIRST_WHOLE = 100  # whole objects are copies of 16 KiB rather than of 1 KiB; a first page of 500 would often be given up
 GROWTH = 4
 
 

@@ -20,12 +20,20 @@ from kube.pacing import Pace
 from kube.paging import Pages
 from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_partial, decoding
 
-FIRST_DELAY, LONGEST_DELAY = 0.2, 4.0  # seconds between tries; an API server that is back is noticed within five
+FIRST_DELAY, LONGEST_DELAY = (
+    0.2,
+    4.0,
+)  # seconds between tries; an API server that is back is noticed within five
 HEALTHY_AFTER = 60.0  # seconds; a watch that lived that long has earned a quick resume
-WATCH_SECONDS = (290, 590)  # how long the server is asked to keep a watch; random, so that not all end together
+WATCH_SECONDS = (
+    290,
+    590,
+)  # how long the server is asked to keep a watch; random, so that not all end together
 IDLE_SECONDS = 80.0  # bookmarks come about every minute; longer silence is a dead peer
 GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
-LIST_SECONDS = 60.0  # for one page; the server may have to read 500 objects of a mebibyte each for it
+LIST_SECONDS = (
+    60.0  # for one page; the server may have to read 500 objects of a mebibyte each for it
+)
 PROBE_SECONDS = 10.0  # for a list of one object
 
 
@@ -114,11 +122,15 @@ class Reflector:
             self._version = None
             self._begin_anew()
         except Silent:
-            self._log.info("nothing was heard for long, watching anew")  # bookmarks are usual, and not promised
+            self._log.info(
+                "nothing was heard for long, watching anew"
+            )  # bookmarks are usual, and not promised
         except ApiError as error:
             self._note(error)
             if isinstance(error, Malformed):
-                self._version = None  # resumed from the same version, the same event would come again
+                self._version = (
+                    None  # resumed from the same version, the same event would come again
+                )
             return error.retry_after or 0.0
         except Exception:  # noqa: BLE001 - whatever happens, we must not go blind; it is logged whole, and a new list mends what it left
             self._version = None
@@ -152,7 +164,9 @@ class Reflector:
             async for line in lines:
                 self._version = self._take(line)
                 self._heard()
-                await self._pace.did(len(line))  # a burst of events may be buffered: reading it would never wait
+                await self._pace.did(
+                    len(line)
+                )  # a burst of events may be buffered: reading it would never wait
 
     async def _check_history(self) -> None:
         """Find out before a watch is resumed whether the storage was restored from a backup meanwhile.
@@ -167,7 +181,9 @@ class Reflector:
         """
         if self._deleted is None:
             await self._probe(self._path, {"limit": "1"})
-        elif any(version < self._deleted.version for version in await self._versions_of(self._deleted)):
+        elif any(
+            version < self._deleted.version for version in await self._versions_of(self._deleted)
+        ):
             raise VersionsWentBack
         newest = self._sink.newest()
         if newest is None:
@@ -184,10 +200,14 @@ class Reflector:
         It is a list of one name, for which the right to list suffices.
         """
         collection, _, plural = self._path.rpartition("/")
-        path = f"{collection}/namespaces/{seen.namespace}/{plural}" if seen.namespace else self._path
+        path = (
+            f"{collection}/namespaces/{seen.namespace}/{plural}" if seen.namespace else self._path
+        )
         page = await self._probe(path, {"fieldSelector": f"metadata.name={seen.name}"})
         with decoding(f"GET {path}: the list"):
-            return [_number(decode_partial(item).metadata.resource_version) for item in page.items or []]
+            return [
+                _number(decode_partial(item).metadata.resource_version) for item in page.items or []
+            ]
 
     async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
         shown = self._shown
@@ -304,7 +324,10 @@ class Reflector:
 
     def _note(self, error: ApiError) -> None:
         """Say what is wrong once, and again only when it changes."""
-        if self.problem is None or (type(self.problem), self.problem.message) != (type(error), error.message):
+        if self.problem is None or (type(self.problem), self.problem.message) != (
+            type(error),
+            error.message,
+        ):
             self._log.warning("cannot list or watch", error=str(error))
         self.problem = error
 

@@ -22,7 +22,9 @@ class ServiceAccounts:
         remembered_for: seconds for which an account that existed is believed to exist. That one is missing is never remembered.
     """
 
-    def __init__(self, connection: ApiServer, now: Callable[[], float], remembered_for: float) -> None:
+    def __init__(
+        self, connection: ApiServer, now: Callable[[], float], remembered_for: float
+    ) -> None:
         self._connection = connection
         self._now = now
         self._remembered_for = remembered_for
@@ -38,7 +40,9 @@ class ServiceAccounts:
             return True
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
         try:
-            answer = await self._connection.request("GET", path, accept=METADATA, timeout=ANSWERED_WITHIN_SECONDS)
+            answer = await self._connection.request(
+                "GET", path, accept=METADATA, timeout=ANSWERED_WITHIN_SECONDS
+            )
         except NotFound:
             return False
         with decoding(path):

@@ -39,7 +39,9 @@ class Target:
         return cls(
             host=str(configuration.host).rstrip("/"),
             authority=configuration.ssl_ca_cert,
-            certificate=(configuration.cert_file, configuration.key_file) if configuration.cert_file else None,
+            certificate=(configuration.cert_file, configuration.key_file)
+            if configuration.cert_file
+            else None,
             verify=bool(configuration.verify_ssl),
             server_name=configuration.tls_server_name,
             proxy=configuration.proxy,

@@ -54,7 +54,9 @@ class Token:
             async with asyncio.timeout(LOADED_WITHIN):
                 loaded = await self._load(refused)
         except Exception as error:  # noqa: BLE001 - a plugin may fail in any way; should the old token be no good, the 401 says so
-            self._log.warning("the token cannot be loaded again, the old one is kept", error=type(error).__name__)
+            self._log.warning(
+                "the token cannot be loaded again, the old one is kept", error=type(error).__name__
+            )
             return
         if loaded:
             self._value = _clean(loaded)

@@ -45,7 +45,9 @@ class WorkQueue(Generic[Key]):
 
     def __init__(self, metrics: QueueMetrics) -> None:
         self._metrics = metrics
-        self._ready: dict[Priority, OrderedDict[Key, float]] = {priority: OrderedDict() for priority in Priority}
+        self._ready: dict[Priority, OrderedDict[Key, float]] = {
+            priority: OrderedDict() for priority in Priority
+        }
         self._working: dict[Key, float] = {}
         self._dirty: dict[Key, Priority] = {}  # added while worked on
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -77,7 +79,11 @@ class WorkQueue(Generic[Key]):
 
     def add_after(self, key: Key, seconds: float, priority: Priority = Priority.LOW) -> None:
         """Have `key` worked on in `seconds`, unless it is due earlier anyway."""
-        if self._closed or key in self._dirty or any(key in waiting for waiting in self._ready.values()):
+        if (
+            self._closed
+            or key in self._dirty
+            or any(key in waiting for waiting in self._ready.values())
+        ):
             return
         self._metrics.retried()
         if seconds <= 0:
@@ -143,7 +149,9 @@ class WorkQueue(Generic[Key]):
         if key in high or (key in low and priority is Priority.LOW):
             return
         promoted = low.pop(key, None)
-        self._ready[priority][key] = asyncio.get_running_loop().time() if promoted is None else promoted
+        self._ready[priority][key] = (
+            asyncio.get_running_loop().time() if promoted is None else promoted
+        )
         if promoted is None:
             self._metrics.added(len(self))
         self._empty.clear()

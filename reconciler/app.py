@@ -58,7 +58,9 @@ USER_AGENT = "configmapsync-reconciler"
 Clock = Callable[[], datetime]
 
 
-async def run(settings: ReconcilerSettings, clock: Clock, rng: random.Random, stop: asyncio.Event) -> int:
+async def run(
+    settings: ReconcilerSettings, clock: Clock, rng: random.Random, stop: asyncio.Event
+) -> int:
     """Run the reconciler until `stop` is set; returns the exit code."""
     log = structlog.get_logger("app")
     registry = new_registry()
@@ -66,7 +68,9 @@ async def run(settings: ReconcilerSettings, clock: Clock, rng: random.Random, st
     async with AsyncExitStack() as connections:
         connecting = _connection_settings(settings)
         try:
-            leadership = await connections.enter_async_context(candidacy(settings, connecting, metrics, clock, rng))
+            leadership = await connections.enter_async_context(
+                candidacy(settings, connecting, metrics, clock, rng)
+            )
             connection = await connections.enter_async_context(
                 await Connection.open(connecting, metrics, leadership.check)
             )
@@ -77,7 +81,9 @@ async def run(settings: ReconcilerSettings, clock: Clock, rng: random.Random, st
         try:
             address = await app.health.start()
         except OSError as error:
-            log.error("the health server cannot listen", address=settings.health_address, error=str(error))  # noqa: TRY400
+            log.error(  # noqa: TRY400 - one line for people, no traceback
+                "the health server cannot listen", address=settings.health_address, error=str(error)
+            )
             return EXIT_FAILURE
         log.info("started", health_address=str(address))
         code = EXIT_OK
@@ -123,7 +129,9 @@ class App:
         self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
         self.caches = Caches(connection, settings.protected(), rng)
         self.decider = Decider(self.caches.grants, self.queue.add)
-        self.events = EventRecorder(connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock)
+        self.events = EventRecorder(
+            connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock
+        )
         self.copy_events = CopyEvents(self.events, self.caches.configmap_at, self._now)
         self.contention = Contention(
             connection,
@@ -144,7 +152,9 @@ class App:
             waiting=self.caches.blockers.waiting,
             parallel=settings.parallel_writes,
         )
-        self._sources = Sources(connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE)
+        self._sources = Sources(
+            connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE
+        )
         reporter = Reporter(
             connection,
             self.caches.syncs,
@@ -154,18 +164,24 @@ class App:
             standing=self.standing,
             clock=clock,
         )
-        authorization = Authorization(connection, self._now, settings.protected(), settings.authorization_interval)
+        authorization = Authorization(
+            connection, self._now, settings.protected(), settings.authorization_interval
+        )
         orphans = Orphans(connection, self.caches, self._now, settings.orphan_grace)
         reconciler = Reconciler(
             caches=self.caches,
-            observer=Observer(self.caches, self._sources, authorization, self.decider.decided, settings.served()),
+            observer=Observer(
+                self.caches, self._sources, authorization, self.decider.decided, settings.served()
+            ),
             authorization=authorization,
             contention=self.contention,
             orphans=orphans,
             applier=self.applier,
             reporter=reporter,
         )
-        self.controller = Controller(self.queue, reconciler, Backoff(rng), self.metrics, settings.workers)
+        self.controller = Controller(
+            self.queue, reconciler, Backoff(rng), self.metrics, settings.workers
+        )
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self._connect(registry)
@@ -187,7 +203,10 @@ class App:
     async def run(self, stop: asyncio.Event) -> None:
         """Watch and work until `stop`."""
         async with asyncio.TaskGroup() as background:
-            tasks = [background.create_task(informer.run(), name=name) for name, informer in self.caches.all.items()]
+            tasks = [
+                background.create_task(informer.run(), name=name)
+                for name, informer in self.caches.all.items()
+            ]
             tasks.append(background.create_task(self.events.run(), name="events"))
             tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
             tasks.append(background.create_task(self._decide(), name="decider"))
@@ -208,7 +227,8 @@ class App:
         await self.caches.synced()
         gc.freeze()  # what is cached now lives long; the collector need not walk it again
         structlog.get_logger("app").info(
-            "caches are in sync", **{name: len(informer) for name, informer in self.caches.all.items()}
+            "caches are in sync",
+            **{name: len(informer) for name, informer in self.caches.all.items()},
         )
         async with self._leadership.leadership():  # everything that writes is in this block
             self._working = True
@@ -225,7 +245,9 @@ class App:
         """Let what is begun be finished."""
         _, unfinished = await asyncio.wait({work}, timeout=DRAIN_LIMIT)
         if unfinished:
-            structlog.get_logger("app").warning("writes in flight were given up", seconds=DRAIN_LIMIT)
+            structlog.get_logger("app").warning(
+                "writes in flight were given up", seconds=DRAIN_LIMIT
+            )
 
     def _begin_anew(self) -> None:
         """The storage of the cluster was restored: forget what is keyed by a version, and look at every sync again."""
@@ -245,11 +267,17 @@ class App:
         informer = self.caches.all[name]
         if informer.synced.is_set():
             return None
-        return f"waiting for the list of {name}" + (f": {informer.problem}" if informer.problem else "")
+        return f"waiting for the list of {name}" + (
+            f": {informer.problem}" if informer.problem else ""
+        )
 
     def _deaf(self, name: str) -> str | None:
         age = self._watch_ages()[name]
-        return f"the watch of {name} has heard nothing for {age:.0f} s" if age > DEAF_LIMIT else None
+        return (
+            f"the watch of {name} has heard nothing for {age:.0f} s" if age > DEAF_LIMIT else None
+        )
 
     def _watch_ages(self) -> dict[str, float]:
-        return {name: self._now() - informer.last_heard for name, informer in self.caches.all.items()}
+        return {
+            name: self._now() - informer.last_heard for name, informer in self.caches.all.items()
+        }

@@ -20,7 +20,9 @@ from reconciler.reconcile import Reconciler, ReportStep, Result
 from reconciler.reports.metrics import Metrics
 
 REPORT_LANES = 4  # statuses written at the same time: few beside the copies, more than enough once those are written
-REPORT_PATIENCE = 5.0  # seconds that a report waits, at most, while other syncs wait for their copies
+REPORT_PATIENCE = (
+    5.0  # seconds that a report waits, at most, while other syncs wait for their copies
+)
 
 ResultLabel = str  # what became of a reconcile, for the metric
 
@@ -62,14 +64,18 @@ class Controller:
         Every reconcile has a number that all of its log lines carry, also those of the writes that it begins.
         """
         while (key := await self._queue.get()) is not None:
-            with structlog.contextvars.bound_contextvars(reconcile=next(self._numbers), sync=str(key)):
+            with structlog.contextvars.bound_contextvars(
+                reconcile=next(self._numbers), sync=str(key)
+            ):
                 started = asyncio.get_running_loop().time()
                 with self._metrics.worker_active():
                     newer = partial(self._queue.wait_dirty, key)
                     done = await self._run_step(key, self._reconciler.reconcile(key, newer))
                 tasks.create_task(self._finish(key, done, started))
 
-    async def _finish(self, key: NamespacedName, done: Result | ResultLabel, started: float) -> None:
+    async def _finish(
+        self, key: NamespacedName, done: Result | ResultLabel, started: float
+    ) -> None:
         """Report beside the work: the copies of other syncs come before what is said about this one."""
         try:
             if isinstance(done, Result) and done.report is not None:
@@ -106,7 +112,9 @@ class Controller:
                 await self._queue.wait_empty()
         await self._report_lanes.acquire()
 
-    async def _run_step(self, key: NamespacedName, step: Coroutine[None, None, Result]) -> Result | ResultLabel:
+    async def _run_step(
+        self, key: NamespacedName, step: Coroutine[None, None, Result]
+    ) -> Result | ResultLabel:
         """Carry out a step of one reconcile; where it fails, see to the retry and return the word for the metric."""
         try:
             return await step
@@ -115,12 +123,17 @@ class Controller:
             return "requeue"
         except ApiError as error:
             self._log.warning(
-                "reconcile failed", sync=str(key), error=str(error), retry_in=self._retry(key, error.retry_after)
+                "reconcile failed",
+                sync=str(key),
+                error=str(error),
+                retry_in=self._retry(key, error.retry_after),
             )
             return "error"
         except Exception:  # noqa: BLE001 - a mistake of ours on one object must not stop the others; it is logged whole and retried
             self._metrics.panicked()
-            self._log.exception("reconcile failed unexpectedly", sync=str(key), retry_in=self._retry(key))
+            self._log.exception(
+                "reconcile failed unexpectedly", sync=str(key), retry_in=self._retry(key)
+            )
             return "error"
 
     def _succeeded(self, key: NamespacedName, result: Result) -> ResultLabel:

@@ -72,13 +72,21 @@ async def candidacy(
     if not settings.leader_elect:
         yield Alone()
         return
-    own = replace(connection, write_limit=PARALLEL, user_agent=f"{connection.user_agent}/leader-election")
+    own = replace(
+        connection, write_limit=PARALLEL, user_agent=f"{connection.user_agent}/leader-election"
+    )
     async with await Connection.open(own, metrics) as opened:
         record = LeaseRecord(opened, settings.lease_namespace(), settings.leader_election_name)
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"  # of a pod, its name; two containers may have the same
-        yield Elector(record, identity, settings.lease_timing(), now=_running_clock, clock=clock, rng=rng)
+        yield Elector(
+            record, identity, settings.lease_timing(), now=_running_clock, clock=clock, rng=rng
+        )
 
 
 def _running_clock() -> float:
     """Seconds by a clock that also runs while the process is stopped and while its machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return (
+        time.clock_gettime(time.CLOCK_BOOTTIME)
+        if hasattr(time, "CLOCK_BOOTTIME")
+        else time.monotonic()
+    )

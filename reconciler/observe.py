@@ -79,7 +79,11 @@ class Observer:
     def plan_orphans(self, sync: NamespacedName) -> Plan:
         """What becomes of the copies of a sync that is not there any more."""
         orphans = self._caches.orphans_of(sync)
-        return Plan(removals=plan_orphans(orphans, self._caches.namespaces_by_name, "its sync is gone", self._served))
+        return Plan(
+            removals=plan_orphans(
+                orphans, self._caches.namespaces_by_name, "its sync is gone", self._served
+            )
+        )
 
     async def _read(self, sync: ConfigMapSync) -> tuple[str | None, SourceObject | None]:
         """What a named service account lacks, and the source; each where the plan depends on it."""
@@ -93,7 +97,9 @@ class Observer:
         copies = self._caches.copies_naming(record)
         own = [copy for copy in copies if copy.sync_uid == record.metadata.uid and not copy.cloned]
         if record.deleting:
-            removals = plan_orphans(own, self._caches.namespaces_by_name, "the sync is being deleted", self._served)
+            removals = plan_orphans(
+                own, self._caches.namespaces_by_name, "the sync is being deleted", self._served
+            )
             return Plan(removals=removals, finalizer=bool(removals))
         errors = "; ".join(str(error) for error in record.errors)
         return Plan(verdict=Outcome("", Reason.INVALID_SPEC, errors), finalizer=bool(own))

@@ -99,7 +99,9 @@ class Reconciler:
         guarded = await self._add_finalizer(record, planned)
         if guarded is None:
             return Result()
-        applied = await self._mark_contested(record, planned, await self._apply(key, planned, newer))
+        applied = await self._mark_contested(
+            record, planned, await self._apply(key, planned, newer)
+        )
         released = await self._remove_finalizer(guarded, planned)
         report = self._report(released, source, planned, applied) if released is not None else None
         return Result(self._requeue_after(record, planned, applied), report)
@@ -138,13 +140,19 @@ class Reconciler:
             ours = any(owns(record.sync, copy, self._caches.is_living) for copy in copies)
             return None, Plan(verdict=verdict, finalizer=ours)
         planned = defer_contested(planned, name, contested)
-        taken = {NamespacedName(outcome.namespace, name) for outcome in planned.settled if outcome.reason in TAKEN}
+        taken = {
+            NamespacedName(outcome.namespace, name)
+            for outcome in planned.settled
+            if outcome.reason in TAKEN
+        }
         self._forget_unplanned(record.key, planned, taken)
         for place in taken:
             self._caches.blockers.expect(place, record.key)
         return source, planned
 
-    def _forget_unplanned(self, key: NamespacedName, planned: Plan, taken: Collection[NamespacedName]) -> None:
+    def _forget_unplanned(
+        self, key: NamespacedName, planned: Plan, taken: Collection[NamespacedName]
+    ) -> None:
         """Forget failures and obstacles at places that this plan has nothing to do with, or memory would only grow."""
         writes = {write.key for write in (*planned.writes, *planned.removals)}
         self._applier.begin(key, writes)
@@ -229,7 +237,11 @@ class Reconciler:
         if sync is None or sync.deleting or sync.spec.suspend:
             return None
         waiting = planned.verdict is not None and planned.verdict.reason is Reason.NOT_AUTHORIZED
-        return self._authorization.ask_again_after if waiting or sync.spec.service_account_name else None
+        return (
+            self._authorization.ask_again_after
+            if waiting or sync.spec.service_account_name
+            else None
+        )
 
 
 def _soonest(*waits: float | None) -> float | None:

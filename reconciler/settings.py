@@ -27,7 +27,9 @@ class ReconcilerSettings(ProcessSettings):
         description="the only namespaces in which this account may write ConfigMaps; default: every namespace",
     )
     workers: int = Field(default=16, ge=1, le=256, description="syncs reconciled at the same time")
-    parallel_writes: int = Field(default=32, ge=1, le=512, description="writes in flight at the same time")
+    parallel_writes: int = Field(
+        default=32, ge=1, le=512, description="writes in flight at the same time"
+    )
     source_cache_mebibytes: int = Field(
         default=16,
         ge=0,
@@ -57,14 +59,20 @@ class ReconcilerSettings(ProcessSettings):
     )
 
     leader_elect: bool = Field(
-        default=False, description="work only while holding a Lease: for several replicas, of which one works"
+        default=False,
+        description="work only while holding a Lease: for several replicas, of which one works",
     )
     leader_election_namespace: str = Field(
-        default="", description="namespace of the Lease; default: the one this process runs in, where it is a pod"
+        default="",
+        description="namespace of the Lease; default: the one this process runs in, where it is a pod",
     )
-    leader_election_name: str = Field(default="configmapsync-reconciler", description="name of the Lease")
+    leader_election_name: str = Field(
+        default="configmapsync-reconciler", description="name of the Lease"
+    )
     leader_election_lease_duration: int = Field(
-        default=15, le=LONGEST_SECONDS, description="seconds after which a leader that says nothing is replaced"
+        default=15,
+        le=LONGEST_SECONDS,
+        description="seconds after which a leader that says nothing is replaced",
     )
     leader_election_renew_deadline: float = Field(
         default=10.0,
@@ -72,7 +80,9 @@ class ReconcilerSettings(ProcessSettings):
         description="seconds after which a leader that cannot renew its Lease ends; less than the duration",
     )
     leader_election_retry_period: float = Field(
-        default=2.0, le=LONGEST_SECONDS, description="seconds between two renewals; less than the deadline"
+        default=2.0,
+        le=LONGEST_SECONDS,
+        description="seconds between two renewals; less than the deadline",
     )
 
     @model_validator(mode="after")
@@ -80,7 +90,9 @@ class ReconcilerSettings(ProcessSettings):
         """Refuse an election that cannot go well."""
         self.lease_timing()
         if self.leader_elect and not self.lease_namespace():
-            raise ValueError("--leader-election-namespace must say where the Lease is to be: this is no pod")
+            raise ValueError(
+                "--leader-election-namespace must say where the Lease is to be: this is no pod"
+            )
         return self
 
     def lease_timing(self) -> Timing:

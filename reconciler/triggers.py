@@ -91,7 +91,9 @@ class Triggers:
 
     def _wake_namespace(self, sync: SyncRecord, namespace: Namespace) -> None:
         if sync.sync is not None:
-            self._wake_for(sync.key, "namespace", NamespacedName(namespace.name, sync.sync.destination_name))
+            self._wake_for(
+                sync.key, "namespace", NamespacedName(namespace.name, sync.sync.destination_name)
+            )
 
     def _wake_for(self, sync: NamespacedName, trigger: str, destination: NamespacedName) -> None:
         """Wake a sync because of one destination: whatever held it back may be over."""
@@ -99,7 +101,9 @@ class Triggers:
         self._wake(sync, trigger, destination)
 
     def _wake(self, sync: NamespacedName, trigger: str, changed: NamespacedName) -> None:
-        self._log.debug("woken", sync=str(sync), trigger=trigger, namespace=changed.namespace, name=changed.name)
+        self._log.debug(
+            "woken", sync=str(sync), trigger=trigger, namespace=changed.namespace, name=changed.name
+        )
         self._queue.add(sync)
 
 
@@ -108,11 +112,15 @@ def _intent(sync: SyncRecord) -> tuple[int | None, bool]:
     return sync.metadata.generation, sync.deleting
 
 
-def _makes_a_difference(sync: SyncRecord, before: Namespace | None, after: Namespace | None) -> bool:
+def _makes_a_difference(
+    sync: SyncRecord, before: Namespace | None, after: Namespace | None
+) -> bool:
     return _as_seen_by(sync, before) != _as_seen_by(sync, after)
 
 
-def _as_seen_by(sync: SyncRecord, namespace: Namespace | None) -> tuple[str, bool, str | None] | None:
+def _as_seen_by(
+    sync: SyncRecord, namespace: Namespace | None
+) -> tuple[str, bool, str | None] | None:
     """What a sync's plan can see of a namespace; None where it has nothing to do with it."""
     selector = sync.selector
     if namespace is None or selector is None:

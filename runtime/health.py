@@ -67,7 +67,9 @@ class HealthServer:
         server = cast("web.Server", self._runner.server)  # made by `setup`
         connections = BoundedConnections(server, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(connections.accept, sock=listening, backlog=BACKLOG)
+        self._listener = await loop.create_server(
+            connections.accept, sock=listening, backlog=BACKLOG
+        )
         self._sweeper = asyncio.create_task(connections.sweep(), name="health connections")
         return address_of(listening)
 
@@ -101,7 +103,9 @@ class HealthServer:
 
 
 def _answer(checks: Mapping[str, Check]) -> web.Response:
-    problems = [f"{name}: {problem}" for name, check in checks.items() if (problem := check()) is not None]
+    problems = [
+        f"{name}: {problem}" for name, check in checks.items() if (problem := check()) is not None
+    ]
     if problems:
         return web.Response(status=503, text="\n".join(problems) + "\n")
     return web.Response(text="ok\n")

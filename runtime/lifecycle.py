@@ -29,7 +29,9 @@ async def _until_signalled(process: Process, verbosity: Verbosity) -> int:
 
     def on_signal() -> None:
         if stop.is_set():
-            os._exit(EXIT_KILLED)  # nothing is lost: every write is atomic, and the next start converges
+            os._exit(
+                EXIT_KILLED
+            )  # nothing is lost: every write is atomic, and the next start converges
         stop.set()
 
     loop = asyncio.get_running_loop()

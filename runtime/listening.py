@@ -24,7 +24,9 @@ def open_socket(address: Address, backlog: int = BACKLOG) -> socket.socket:
         OSError: the address is in use, or there is no such interface.
     """
     if address.host:
-        family, _, _, _, place = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        family, _, _, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM
+        )[0]
         return socket.create_server(cast("tuple[str, int]", place), family=family, backlog=backlog)
     if socket.has_dualstack_ipv6():
         try:
@@ -63,8 +65,12 @@ class BoundedConnections:
         """Return the protocol of a new connection, as the event loop asks for it."""
         self._forget_closed()
         if len(self._opened) >= self._most:
-            oldest = next((handler for handler in self._opened if handler.transport is not None), None)
-            if oldest is not None:  # connections that were accepted in this very turn have no transport yet
+            oldest = next(
+                (handler for handler in self._opened if handler.transport is not None), None
+            )
+            if (
+                oldest is not None
+            ):  # connections that were accepted in this very turn have no transport yet
                 self._close(oldest)
         handler = cast("Callable[[], web.RequestHandler]", self._server)()
         self._opened[handler] = self._now()
@@ -82,9 +88,13 @@ class BoundedConnections:
 
     def _forget_closed(self) -> None:
         living = set(self._server.connections)
-        lately = self._now() - SWEEP_SECONDS  # one that was just accepted is not known to the server yet
+        lately = (
+            self._now() - SWEEP_SECONDS
+        )  # one that was just accepted is not known to the server yet
         self._opened = {
-            handler: began for handler, began in self._opened.items() if handler in living or began > lately
+            handler: began
+            for handler, began in self._opened.items()
+            if handler in living or began > lately
         }
 
     def _close(self, handler: web.RequestHandler) -> None:

@@ -14,7 +14,11 @@ from structlog.typing import Processor
 from runtime.log_limits import bounded, bounded_traceback
 from runtime.settings import LogFormat, LogLevel
 
-CHATTY_LIBRARIES = ("aiohttp.access", "asyncio", "kubernetes_asyncio")  # at DEBUG they print whole request bodies
+CHATTY_LIBRARIES = (
+    "aiohttp.access",
+    "asyncio",
+    "kubernetes_asyncio",
+)  # at DEBUG they print whole request bodies
 
 
 class Verbosity:
@@ -29,7 +33,9 @@ class Verbosity:
         """Write debug lines from now on; the next time, what was asked for at the start again."""
         self._set(self._usual if self._level == logging.DEBUG else logging.DEBUG)
         log = structlog.get_logger("logs")
-        log.warning("the log level has changed", log_level=logging.getLevelName(self._level).lower())
+        log.warning(
+            "the log level has changed", log_level=logging.getLevelName(self._level).lower()
+        )
 
     def _set(self, level: int) -> None:
         self._level = level

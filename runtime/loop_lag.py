@@ -26,6 +26,8 @@ class LoopLag:
     async def run(self) -> None:
         """Measure until cancelled."""
         while True:
-            due = time.monotonic() + EVERY_SECONDS  # the loop's own clock stands still during a step
+            due = (
+                time.monotonic() + EVERY_SECONDS
+            )  # the loop's own clock stands still during a step
             await asyncio.sleep(EVERY_SECONDS)
             self._seconds.observe(max(0.0, time.monotonic() - due))

@@ -36,7 +36,9 @@ def new_registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
-    build = Info("configmapsync_build", "What runs: its version and that of Python.", registry=registry)
+    build = Info(
+        "configmapsync_build", "What runs: its version and that of Python.", registry=registry
+    )
     build.info({"version": version(), "python_version": platform.python_version()})
     return registry
 
@@ -116,7 +118,9 @@ class Watch(Protocol):
         """How often a watch was opened."""
 
 
-def observe_watches(registry: CollectorRegistry, watches: Mapping[str, Watch], now: Callable[[], float]) -> None:
+def observe_watches(
+    registry: CollectorRegistry, watches: Mapping[str, Watch], now: Callable[[], float]
+) -> None:
     """Have every scrape read how the watches are, by name."""
     for snapshot in (
         Snapshot(

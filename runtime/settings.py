@@ -69,7 +69,9 @@ class ClusterSettings(BaseSettings):
         default=None,
         description="kubeconfig file; default: $KUBECONFIG, else the pod's service account, else ~/.kube/config",
     )
-    context: str | None = Field(default=None, description="context of the kubeconfig; default: its current one")
+    context: str | None = Field(
+        default=None, description="context of the kubeconfig; default: its current one"
+    )
     relaxed_tls: bool = Field(
         default=False,
         description="accept a cluster CA without key identifiers, which Python 3.13 and later refuse by default",
@@ -79,9 +81,12 @@ class ClusterSettings(BaseSettings):
 class ProcessSettings(ClusterSettings):
     """What all our processes understand."""
 
-    log_format: LogFormat = Field(default="json", description="json for machines, console for people")
+    log_format: LogFormat = Field(
+        default="json", description="json for machines, console for people"
+    )
     log_level: LogLevel = Field(
-        default="info", description="the least severe line that is written; SIGUSR1 raises it to debug, and again back"
+        default="info",
+        description="the least severe line that is written; SIGUSR1 raises it to debug, and again back",
     )
     health_address: AddressText = Field(
         default=":8081", description="HOST:PORT of /healthz, /readyz and /metrics; port 0 picks one"
@@ -91,7 +96,9 @@ class ProcessSettings(ClusterSettings):
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)
 
 
-def load(settings: type[SettingsType], program: str, arguments: Sequence[str] | None = None) -> SettingsType:
+def load(
+    settings: type[SettingsType], program: str, arguments: Sequence[str] | None = None
+) -> SettingsType:
     """Build the settings from the command line and the environment, or end the process with one line for people.
 
     Args:
@@ -104,7 +111,10 @@ def load(settings: type[SettingsType], program: str, arguments: Sequence[str] | 
     try:
         return CliApp.run(settings, cli_args=given)
     except ValidationError as error:
-        _refuse(program, "; ".join(_problem(details["loc"], details["msg"]) for details in error.errors()))
+        _refuse(
+            program,
+            "; ".join(_problem(details["loc"], details["msg"]) for details in error.errors()),
+        )
     except SettingsError as error:
         _refuse(program, str(error).removeprefix("error parsing CLI: "))
 

@@ -30,7 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_on(*kinds): runs only on these kinds of cluster")
-    config.addinivalue_line("markers", "long_steps(reason): a step of the product may hold the event loop here")
+    config.addinivalue_line(
+        "markers", "long_steps(reason): a step of the product may hold the event loop here"
+    )
     try:
         config.stash[CHOSEN] = chosen(config.getoption("--cluster"))
     except NoSuchClusterError as problem:
@@ -52,7 +54,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     only_on = next(metafunc.definition.iter_markers("only_on"), None)
     allowed = KINDS if only_on is None else only_on.args
     kinds = [
-        kind if kind in allowed else pytest.param(kind, marks=pytest.mark.skip(f"only on {' or '.join(allowed)}"))
+        kind
+        if kind in allowed
+        else pytest.param(kind, marks=pytest.mark.skip(f"only on {' or '.join(allowed)}"))
         for kind in metafunc.config.stash[CHOSEN]
     ]
     metafunc.parametrize("cluster", kinds, indirect=True, scope="session")
@@ -66,7 +70,9 @@ def _start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
         def start(kind: Kind) -> Cluster:
             if kind not in running:
-                running[kind] = until_the_end.enter_context(started(kind, tmp_path_factory.mktemp(kind)))
+                running[kind] = until_the_end.enter_context(
+                    started(kind, tmp_path_factory.mktemp(kind))
+                )
             return running[kind]
 
         yield start
@@ -128,7 +134,9 @@ def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """
     running: list[Process] = []
 
-    def start(module: str, *arguments: str | Path, environment: dict[str, str] | None = None) -> Process:
+    def start(
+        module: str, *arguments: str | Path, environment: dict[str, str] | None = None
+    ) -> Process:
         log = tmp_path / f"{module}-{len(running)}.log"
         running.append(Process.python(module, *arguments, log=log, environment=environment))
         return running[-1]

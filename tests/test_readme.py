@@ -16,7 +16,10 @@ from tests.support.plans import CHANGES, plan
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = {"README": README, **{page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}}
+PAGES = {
+    "README": README,
+    **{page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")},
+}
 
 
 def test_the_resource_shown_is_valid_and_shows_every_field_that_works() -> None:
@@ -33,7 +36,9 @@ def test_the_resource_shown_is_valid_and_shows_every_field_that_works() -> None:
 def test_every_file_that_is_named_exists(name: str) -> None:
     page, folder = PAGES[name], ROOT if name == "README" else ROOT / "docs"
     named = {
-        path for path in re.findall(r"`((?:[a-z_-]+/)+[\w.-]+)`", page) if not path.startswith("dist/")
+        path
+        for path in re.findall(r"`((?:[a-z_-]+/)+[\w.-]+)`", page)
+        if not path.startswith("dist/")
     }  # which is built
     linked = set(re.findall(r"\]\(([\w/.-]+)(?:#[\w-]+)?\)", page))
 
@@ -51,10 +56,16 @@ def test_one_table_explains_every_reason_word_once() -> None:
     assert all(cause.strip() for _, cause, _ in rows)
 
 
-@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m (reconciler|webhook|certs|devcluster)", README))))
+@pytest.mark.parametrize(
+    "module", sorted(set(re.findall(r"python -m (reconciler|webhook|certs|devcluster)", README)))
+)
 def test_what_is_run_starts_and_explains_itself(module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", module, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert done.returncode == 0
@@ -62,7 +73,9 @@ def test_what_is_run_starts_and_explains_itself(module: str) -> None:
 
 
 def test_the_plan_that_is_shown_is_the_plan_that_is_told() -> None:
-    command, _, shown = README.split("$ python -m reconciler plan ", 1)[1].split("```", 1)[0].partition("\n")
+    command, _, shown = (
+        README.split("$ python -m reconciler plan ", 1)[1].split("```", 1)[0].partition("\n")
+    )
 
     told = plan(*command.split())
 
@@ -80,7 +93,9 @@ def test_every_make_target_that_is_named_exists(name: str) -> None:
 def test_the_glossary_explains_words_that_the_code_uses_and_each_once() -> None:
     words = re.findall(r"^\| \*\*(.+?)\*\* \|", PAGES["glossary"], re.MULTILINE)
     packages = ("configmapsync", "kube", "runtime", "reconciler", "webhook", "certs")
-    code = "\n".join(file.read_text() for package in packages for file in (ROOT / package).rglob("*.py")).lower()
+    code = "\n".join(
+        file.read_text() for package in packages for file in (ROOT / package).rglob("*.py")
+    ).lower()
 
     assert len(words) == len(set(words)) > 40
     assert [word for entry in words for word in entry.split(", ") if word.lower() not in code] == []

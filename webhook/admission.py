@@ -24,7 +24,14 @@ from webhook.admit import AdmissionInput
 from webhook.authorization import Authorizer, Requester, shortened
 from webhook.cluster_state import ClusterState, RightsFilter
 from webhook.limits import ReviewSlots, TooManyReviewsError
-from webhook.review import MalformedReviewError, Review, UnreadableSpecError, allowed, denied, failure
+from webhook.review import (
+    MalformedReviewError,
+    Review,
+    UnreadableSpecError,
+    allowed,
+    denied,
+    failure,
+)
 from webhook.settings import AuthorizationMode
 
 log = structlog.stdlib.get_logger()
@@ -66,7 +73,11 @@ class Admission:
     """Mutates and validates."""
 
     def __init__(
-        self, world: ClusterState, authorizer: Authorizer, mode: AuthorizationMode, slots: ReviewSlots | None = None
+        self,
+        world: ClusterState,
+        authorizer: Authorizer,
+        mode: AuthorizationMode,
+        slots: ReviewSlots | None = None,
     ) -> None:
         self._state = world
         self._authorizer = authorizer
@@ -111,7 +122,9 @@ class Admission:
         if denials and self._mode is AuthorizationMode.ENFORCE:
             return _refused(review, denials)
         verified = self._mode is AuthorizationMode.ENFORCE
-        view = await self._state.view(sync_input, self._held_by(requester), may_read_source=verified)
+        view = await self._state.view(
+            sync_input, self._held_by(requester), may_read_source=verified
+        )
         warnings = [str(denial) for denial in denials]
         if errors := admit.check(sync_input, view):
             return _refused(review, errors, warnings)
@@ -132,7 +145,9 @@ class Admission:
         selector = Selector.of(sync, self._state.protected)
         return AdmissionInput(sync, targets_of(sync, selector), _previous(review))
 
-    async def _denials(self, review: Review, requester: Requester, sync_input: AdmissionInput) -> list[FieldError]:
+    async def _denials(
+        self, review: Review, requester: Requester, sync_input: AdmissionInput
+    ) -> list[FieldError]:
         if self._mode is AuthorizationMode.OFF:
             return []
         needs = rights_needed(sync_input.sync, sync_input.targets)
@@ -169,7 +184,9 @@ def _former_places(review: Review) -> ConfigMapSync | None:
         spec = document.get("spec")
         if not isinstance(spec, dict):
             return None
-        return with_defaults(parse(document | {"spec": {key: spec[key] for key in PLACE_FIELDS if key in spec}}))
+        return with_defaults(
+            parse(document | {"spec": {key: spec[key] for key in PLACE_FIELDS if key in spec}})
+        )
     except (InvalidResource, UnreadableSpecError, ValueError):
         return None
 
@@ -177,7 +194,9 @@ def _former_places(review: Review) -> ConfigMapSync | None:
 def _bounded(warnings: list[str]) -> list[str]:
     """Return the first warnings: the API server cuts them off, and more are not read."""
     left_out = len(warnings) - WARNED_AT_MOST
-    return warnings if left_out <= 0 else [*warnings[:WARNED_AT_MOST], f"and {left_out} more warnings"]
+    return (
+        warnings if left_out <= 0 else [*warnings[:WARNED_AT_MOST], f"and {left_out} more warnings"]
+    )
 
 
 def _refused(review: Review, errors: Sequence[FieldError], warnings: Sequence[str] = ()) -> Answer:
@@ -197,7 +216,9 @@ def _undecided(review: Review, error: ApiError | TimeoutError) -> Answer:
     told = str(error) or "no answer in time"
     log.warning("not judged", sync=f"{review.request.namespace}/{review.request.name}", error=told)
     message = "the API server did not tell the webhook what it must know to judge this; try again"
-    return Answer(denied(review.request.uid, failure(503, "ServiceUnavailable", message)), "undecided")
+    return Answer(
+        denied(review.request.uid, failure(503, "ServiceUnavailable", message)), "undecided"
+    )
 
 
 def _throttled(review: Review, error: TooManyReviewsError) -> Answer:

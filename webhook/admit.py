@@ -13,7 +13,13 @@ from configmapsync.defaulting import default_document
 from configmapsync.destination_paths import Targets, idle_targets
 from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
 from configmapsync.graph.allocation import spelled_path
-from configmapsync.names import GROUP, PLURAL, SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
+from configmapsync.names import (
+    GROUP,
+    PLURAL,
+    SYNC_DISABLED_LABEL,
+    SYNC_DISABLED_VALUE,
+    NamespacedName,
+)
 from configmapsync.resource import ConfigMapSync, ConflictPolicy
 from configmapsync.selection import Namespace
 from configmapsync.validation import doubtful_metadata
@@ -171,7 +177,9 @@ def steps_to_ask(cycle: Sequence[NamespacedName] | None) -> Sequence[NamespacedN
 def _first_step(sync: ConfigMapSync, cycle: Sequence[NamespacedName]) -> str:
     """Return the namespace that the sync itself copies to on its way round the cycle."""
     steps = pairwise(cycle)
-    return next((after.namespace for before, after in steps if before == sync.source), cycle[0].namespace)
+    return next(
+        (after.namespace for before, after in steps if before == sync.source), cycle[0].namespace
+    )
 
 
 def _contested_copies(sync_input: AdmissionInput, view: Snapshot) -> Iterator[FieldError]:
@@ -179,7 +187,12 @@ def _contested_copies(sync_input: AdmissionInput, view: Snapshot) -> Iterator[Fi
     exact, _ = contests_by_form(sync_input, view.contested)
     for destination, other in exact[:MOST_LISTED]:
         path = sync_input.targets.path_to(destination.namespace)
-        yield FieldError(path, ErrorKind.DUPLICATE, str(destination), f"is already written by {_writer(other, view)}")
+        yield FieldError(
+            path,
+            ErrorKind.DUPLICATE,
+            str(destination),
+            f"is already written by {_writer(other, view)}",
+        )
 
 
 def _contested_matches(sync_input: AdmissionInput, view: Snapshot) -> Iterator[str]:
@@ -197,10 +210,14 @@ def _contested_matches(sync_input: AdmissionInput, view: Snapshot) -> Iterator[s
         yield f"at least {more} more destinations are already written by other ConfigMapSyncs"
 
 
-def contests_by_form(sync_input: AdmissionInput, contested: Sequence[Contest]) -> tuple[list[Contest], list[Contest]]:
+def contests_by_form(
+    sync_input: AdmissionInput, contested: Sequence[Contest]
+) -> tuple[list[Contest], list[Contest]]:
     """Split contested destinations into those that are named exactly and those that a glob or the selector reaches."""
     exact = [contest for contest in contested if contest[0].namespace in sync_input.targets.named]
-    return exact, [contest for contest in contested if contest[0].namespace not in sync_input.targets.named]
+    return exact, [
+        contest for contest in contested if contest[0].namespace not in sync_input.targets.named
+    ]
 
 
 def _writer(other: NamespacedName, view: Snapshot) -> str:

@@ -42,7 +42,9 @@ DEAF_AFTER_SECONDS = 300.0
 class Webhook:
     """The process: what it is made of, and in which order that starts and stops."""
 
-    def __init__(self, settings: Settings, connection: Connection, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, settings: Settings, connection: Connection, registry: CollectorRegistry
+    ) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._listening = False
@@ -51,7 +53,10 @@ class Webhook:
         self._loop_lag = LoopLag(registry)
         self._health = HealthServer(Address.parse(settings.health_address), registry)
         self._watcher = CertWatcher(
-            settings.certificate_dir, self._served, self._metrics.certificate_unusable, settings.client_ca_file
+            settings.certificate_dir,
+            self._served,
+            self._metrics.certificate_unusable,
+            settings.client_ca_file,
         )
         self._paths = ServedPaths(settings.certificate_dir, self._loop.time)
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
@@ -72,7 +77,9 @@ class Webhook:
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until `stop` is set; returns the exit code."""
         if self._settings.authorization is not AuthorizationMode.ENFORCE:
-            log.warning("rights of users are not enforced", authorization=self._settings.authorization)
+            log.warning(
+                "rights of users are not enforced", authorization=self._settings.authorization
+            )
         health = await self._health.start()
         log.info("started", health_address=str(health))
         try:
@@ -117,8 +124,12 @@ class Webhook:
         gc.freeze()  # 10,000 syncs are here to stay: looking through them again and again would cost a pause each time
 
     def _add_checks(self) -> None:
-        self._health.ready_when("stopping", lambda: "no new requests, please" if self._draining else None)
-        self._health.ready_when("listener", lambda: None if self._listening else "not listening yet")
+        self._health.ready_when(
+            "stopping", lambda: "no new requests, please" if self._draining else None
+        )
+        self._health.ready_when(
+            "listener", lambda: None if self._listening else "not listening yet"
+        )
         self._health.ready_when("certificate", lambda: self._watcher.problem(_utc_now()))
         self._health.ready_when("paths", self._paths.problem)
         for name, informer in self._state.informers.items():

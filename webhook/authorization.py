@@ -40,11 +40,17 @@ class Requester:
 class Authorizer:
     """Asks the API server for the rights behind a request; `now` is the event loop's clock."""
 
-    def __init__(self, connection: Connection, now: Callable[[], float], on_answer: Callable[[bool], None]) -> None:
-        self._reviews: AccessReviews[Right] = AccessReviews(connection, now, on_answer, REMEMBERED_FOR_SECONDS)
+    def __init__(
+        self, connection: Connection, now: Callable[[], float], on_answer: Callable[[bool], None]
+    ) -> None:
+        self._reviews: AccessReviews[Right] = AccessReviews(
+            connection, now, on_answer, REMEMBERED_FOR_SECONDS
+        )
         self._accounts = ServiceAccounts(connection, now, REMEMBERED_FOR_SECONDS)
 
-    async def denials(self, requester: Requester, sync: ConfigMapSync, needs: Sequence[Need]) -> list[Denial]:
+    async def denials(
+        self, requester: Requester, sync: ConfigMapSync, needs: Sequence[Need]
+    ) -> list[Denial]:
         """Return what the user, or the service account that the sync names, may not do.
 
         A named account is checked first: whether the user may act as it, then whether it exists. The rights follow only after
@@ -75,7 +81,9 @@ class Authorizer:
     async def _account_denial(self, requester: Requester, account: NamespacedName) -> Denial | None:
         user = of_user(requester.user)
         itself = user.username == of_service_account(*account).username
-        if not itself and not await self._reviews.may(user, rights_to_act_as(account), requester.slots):
+        if not itself and not await self._reviews.may(
+            user, rights_to_act_as(account), requester.slots
+        ):
             return acting_denial(user, account)
         return None if await self._accounts.exists(*account) else missing_account_denial(account)
 
@@ -89,15 +97,17 @@ def subject_of(sync: ConfigMapSync, user: User) -> Subject:
 def of_user(user: User) -> Subject:
     """Return the user as the API server sent them: groups, uid and extra count for its authorizers."""
     extra = tuple(sorted(user.extra.items()))
-    return Subject(f'user "{shortened(user.username)}"', user.username, user.uid, user.groups, extra)
+    return Subject(
+        f'user "{shortened(user.username)}"', user.username, user.uid, user.groups, extra
+    )
 
 
 def shortened(username: str) -> str:
     """Return a user name as messages and logs show it."""
-    return username if len(username) <= LONGEST_SHOWN_NAME else f"{username[:LONGEST_SHOWN_NAME]}..."
+    return (
+        username if len(username) <= LONGEST_SHOWN_NAME else f"{username[:LONGEST_SHOWN_NAME]}..."
+    )
 
 
 def _ended_early(subject: Subject) -> str:
-    return (
-        f"the check of what {subject.title} may do ended after {ENOUGH_REFUSALS} refusals; more rights may be missing"
-    )
+    return f"the check of what {subject.title} may do ended after {ENOUGH_REFUSALS} refusals; more rights may be missing"

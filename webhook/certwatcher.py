@@ -116,7 +116,9 @@ class CertWatcher:
             log.warning("certificate not loaded", error=problem, serving_on=self.served is not None)
         self._problem = problem
 
-    def _hand_out(self, connection: ssl.SSLObject, _name: str | None, _listener: ssl.SSLContext) -> None:
+    def _hand_out(
+        self, connection: ssl.SSLObject, _name: str | None, _listener: ssl.SSLContext
+    ) -> None:
         if self.served:
             connection.context = self.served.context
 
@@ -154,7 +156,9 @@ def _load(generation: Path, files: _Files, client_ca: Path | None) -> ServedPair
     except (OSError, ValueError) as error:
         raise UnusablePairError(f"the CAs of clients cannot be used: {error}") from error
     if _read(generation, client_ca) != files:
-        raise UnusablePairError("the files are being written")  # OpenSSL read them itself: what it read is not certain
+        raise UnusablePairError(
+            "the files are being written"
+        )  # OpenSSL read them itself: what it read is not certain
     expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(str(facts["notAfter"])), UTC)
     return ServedPair(context, str(facts["serialNumber"]).lower().lstrip("0"), expires)
 
@@ -169,7 +173,9 @@ def _tried(context: ssl.SSLContext, certificate: str) -> Mapping[str, object]:
     """
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
-    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is trusted, whoever signed it
+    trusting.verify_flags |= (
+        ssl.VERIFY_X509_PARTIAL_CHAIN
+    )  # the certificate itself is trusted, whoever signed it
     trusting.load_verify_locations(cadata=certificate)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = trusting.wrap_bio(to_client, to_server)
@@ -186,6 +192,8 @@ def _server_context(clients_need_certificates: bool) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if clients_need_certificates:
         context.verify_mode = ssl.CERT_REQUIRED
-        context.num_tickets = 0  # a resumed session would outlive the CA that its certificate came from
+        context.num_tickets = (
+            0  # a resumed session would outlive the CA that its certificate came from
+        )
         context.options |= ssl.OP_NO_TICKET
     return context

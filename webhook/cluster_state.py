@@ -48,7 +48,11 @@ RULES = (
     Rule(PLURAL, ("list", "watch"), group=GROUP),
     Rule("namespaces", ("list", "watch")),
     Rule("namespaces", ("get",), why="one that was created a moment ago"),
-    Rule("configmaps", ("get",), why="for warnings: is the source there, has it the keys, is anything in the way?"),
+    Rule(
+        "configmaps",
+        ("get",),
+        why="for warnings: is the source there, has it the keys, is anything in the way?",
+    ),
 )
 
 CONFIRMED_WITHIN_SECONDS = 3.0
@@ -99,18 +103,27 @@ _keys_decoder = msgspec.json.Decoder(_Keys)
 class ClusterState:
     """Keeps the view; nothing is known before `synced`."""
 
-    def __init__(self, connection: Connection, protected: frozenset[str], rng: random.Random) -> None:
+    def __init__(
+        self, connection: Connection, protected: frozenset[str], rng: random.Random
+    ) -> None:
         self.protected = protected
         self._connection = connection
         self._known: dict[str, Namespace] = {}
         self._graph = Graph(protected)
-        namespaces = Informer(connection, NAMESPACES_PATH, decode=_namespace, rng=rng, accept=ACCEPT_METADATA)
+        namespaces = Informer(
+            connection, NAMESPACES_PATH, decode=_namespace, rng=rng, accept=ACCEPT_METADATA
+        )
         namespaces.on_change(self._namespace_changed)
         syncs = Informer(connection, SYNCS_PATH, decode=_sync, rng=rng)
         syncs.on_change(self._sync_changed)
-        self.informers: dict[str, Informer[Any]] = {"namespaces": namespaces, "configmapsyncs": syncs}
+        self.informers: dict[str, Informer[Any]] = {
+            "namespaces": namespaces,
+            "configmapsyncs": syncs,
+        }
 
-    async def view(self, sync_input: AdmissionInput, held: RightsFilter, *, may_read_source: bool) -> Snapshot:
+    async def view(
+        self, sync_input: AdmissionInput, held: RightsFilter, *, may_read_source: bool
+    ) -> Snapshot:
         """Look at everything that one judgement needs.
 
         Args:
@@ -127,7 +140,11 @@ class ClusterState:
         contested = tuple(self._graph.contested(sync_input.sync))
         sync = sync_input.sync
         cycle = self._graph.cycle_through(sync)
-        told = (contest for form in contests_by_form(sync_input, contested) for contest in form[:MOST_LISTED])
+        told = (
+            contest
+            for form in contests_by_form(sync_input, contested)
+            for contest in form[:MOST_LISTED]
+        )
         see = {right_to_see(other): other for _, other in told}
         read = {Right("get", *step): step for step in steps_to_ask(cycle)}
         rights, source_missing, source_keys, in_the_way = await asyncio.gather(
@@ -155,7 +172,9 @@ class ClusterState:
         others count as missing, too.
         """
         named = dict.fromkeys((sync_input.sync.source.namespace, *sync_input.targets.named))
-        doubtful = iter([name for name in named if name not in self._known or self._known[name].terminating])
+        doubtful = iter(
+            [name for name in named if name not in self._known or self._known[name].terminating]
+        )
         found: dict[str, Namespace] = {}
         missing = 0
 
@@ -193,7 +212,9 @@ class ClusterState:
         if not wanted:
             return None
         try:
-            answer = await self._connection.request("GET", _config_map_path(source), timeout=LOOKED_WITHIN_SECONDS)
+            answer = await self._connection.request(
+                "GET", _config_map_path(source), timeout=LOOKED_WITHIN_SECONDS
+            )
             with decoding("the source"):
                 content = _keys_decoder.decode(answer)
         except ApiError:
@@ -204,13 +225,17 @@ class ClusterState:
         self, sync_input: AdmissionInput, namespaces: Mapping[str, Namespace]
     ) -> tuple[NamespacedName, ...]:
         """Look at the first destinations for ConfigMaps that no sync manages."""
-        places = list(islice(_destinations(sync_input, namespaces, self.protected), LOOKED_AT_FOR_WARNINGS))
+        places = list(
+            islice(_destinations(sync_input, namespaces, self.protected), LOOKED_AT_FOR_WARNINGS)
+        )
         found = await all_of(self._is_unmanaged(place) for place in places)
         return tuple(place for place, unmanaged in zip(places, found, strict=True) if unmanaged)
 
     async def _is_unmanaged(self, place: NamespacedName) -> bool:
         try:
-            labels = (await self._read(_config_map_path(place), LOOKED_WITHIN_SECONDS)).metadata.labels or {}
+            labels = (
+                await self._read(_config_map_path(place), LOOKED_WITHIN_SECONDS)
+            ).metadata.labels or {}
         except ApiError:
             return False
         return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels

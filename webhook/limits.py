@@ -94,7 +94,10 @@ class ReviewSlots:
         if self._free_for(user) and not user.waiting:
             self._start(user)
             return
-        if self._waiting >= self._limits.waiting or len(user.waiting) >= self._limits.waiting_per_user:
+        if (
+            self._waiting >= self._limits.waiting
+            or len(user.waiting) >= self._limits.waiting_per_user
+        ):
             raise TooManyReviewsError(_message(user.running))
         turn = asyncio.get_running_loop().create_future()
         user.waiting.append(turn)

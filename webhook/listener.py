@@ -188,7 +188,10 @@ class Listener:
     def _make_room(self, address: str) -> bool:
         """Close the oldest unproven connection where a bound is reached; returns whether there is room."""
         table, limits = self._table, self._limits
-        if len(table.unproven) < min(limits.unproven, limits.unproven_per_address) and self._total() < limits.total:
+        if (
+            len(table.unproven) < min(limits.unproven, limits.unproven_per_address)
+            and self._total() < limits.total
+        ):
             return True
         self._drop_closed()
         by_address = Counter(connection.address for connection in table.unproven)
@@ -240,5 +243,7 @@ class Listener:
 
     def _drop_closed(self) -> None:
         self._table.drop_closed()
-        for protocol in [protocol for protocol, connection in self._by_protocol.items() if connection.closed]:
+        for protocol in [
+            protocol for protocol, connection in self._by_protocol.items() if connection.closed
+        ]:
             del self._by_protocol[protocol]

@@ -14,7 +14,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 OPERATIONS = ("CREATE", "UPDATE")  # those that we are registered for
-OUTCOMES = ("allowed", "patched", "exempt", "refused", "undecided", "throttled")  # the words of `admission.py`
+OUTCOMES = (
+    "allowed",
+    "patched",
+    "exempt",
+    "refused",
+    "undecided",
+    "throttled",
+)  # the words of `admission.py`
 
 ALLOWED, DENIED = ANSWERS = ("allowed", "denied")
 
@@ -57,7 +64,9 @@ class Metrics:
         for answer in ANSWERS:
             self._access_reviews.labels(answer)
         self._certificates = Counter(
-            "certwatcher_read_certificate", "Certificates that were read and are served since.", registry=registry
+            "certwatcher_read_certificate",
+            "Certificates that were read and are served since.",
+            registry=registry,
         )
         self._certificate_errors = Counter(
             "certwatcher_read_certificate_errors",
@@ -83,7 +92,10 @@ class Metrics:
     @contextmanager
     def answering(self, webhook: str) -> Iterator[None]:
         """Measure a request while it is answered."""
-        with self._seconds.labels(webhook).time(), self._in_flight.labels(webhook).track_inprogress():
+        with (
+            self._seconds.labels(webhook).time(),
+            self._in_flight.labels(webhook).track_inprogress(),
+        ):
             yield
 
     def answered(self, webhook: str, code: int) -> None:

@@ -94,7 +94,9 @@ class ServedPaths:
 
     def _served(self) -> list[str]:
         if self._former:
-            self._former = [(prefix, until) for prefix, until in self._former if until > self._now()]
+            self._former = [
+                (prefix, until) for prefix, until in self._former if until > self._now()
+            ]
         served = (self._prefix, self._previous, *(prefix for prefix, _ in self._former))
         return [prefix for prefix in served if prefix is not None]
 

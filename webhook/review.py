@@ -143,7 +143,11 @@ class SentObject:
         Raises:
             UnreadableSpecError: the spec is too large or nested too deeply.
         """
-        metadata = {key: value for key, value in msgspec.to_builtins(self.metadata).items() if value is not None}
+        metadata = {
+            key: value
+            for key, value in msgspec.to_builtins(self.metadata).items()
+            if value is not None
+        }
         return {"metadata": metadata, "spec": self._decoded(msgspec.json.decode)}
 
     def shallow_spec(self) -> Document | None:
@@ -159,7 +163,9 @@ class SentObject:
     def _decoded(self, decode: Any) -> Any:
         if self.digest:
             raise UnreadableSpecError(
-                FieldError("spec", ErrorKind.TOO_LONG, detail=f"may not be more than {LARGEST_SPEC} bytes")
+                FieldError(
+                    "spec", ErrorKind.TOO_LONG, detail=f"may not be more than {LARGEST_SPEC} bytes"
+                )
             )
         try:
             return decode(self.spec)
@@ -239,7 +245,11 @@ def parse(body: bytes | bytearray) -> Review:
 def _scalar(raw: msgspec.Raw) -> Any:
     """Decode a short value that is no list and no object."""
     text = memoryview(raw)
-    return raw if len(text) > LARGEST_SCALAR or bytes(text[:1]) in {b"[", b"{"} else msgspec.json.decode(raw)
+    return (
+        raw
+        if len(text) > LARGEST_SCALAR or bytes(text[:1]) in {b"[", b"{"}
+        else msgspec.json.decode(raw)
+    )
 
 
 def _read(problem: str, decode: Any, text: bytes | bytearray | msgspec.Raw) -> Any:
@@ -266,7 +276,10 @@ def allowed(uid: str, warnings: Sequence[str] = (), patch: Sequence[Document] = 
     """Answer yes, with changes for the API server to make where `patch` has operations."""
     response: Document = {"uid": uid, "allowed": True}
     if patch:
-        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(msgspec.json.encode(patch)).decode()}
+        response |= {
+            "patchType": "JSONPatch",
+            "patch": base64.b64encode(msgspec.json.encode(patch)).decode(),
+        }
     return _answer(response, warnings)
 
 

@@ -4,4 +4,11 @@ from kube import access, service_accounts
 from kube.rbac import Role, merged
 from webhook import cluster_state as world
 
-ROLES = (Role("webhook", "ClusterRole", merged((*world.RULES, *access.RULES, *service_accounts.RULES)), "webhook"),)
+ROLES = (
+    Role(
+        "webhook",
+        "ClusterRole",
+        merged((*world.RULES, *access.RULES, *service_accounts.RULES)),
+        "webhook",
+    ),
+)

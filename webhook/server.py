@@ -96,7 +96,9 @@ class WebhookServer:
         self._draining = False
         for path in PATHS:
             metrics.serves(path)
-        application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._tracked, self._with_status])
+        application = web.Application(
+            client_max_size=LARGEST_BODY, middlewares=[self._tracked, self._with_status]
+        )
         application.router.add_route("*", "/{path:.*}", self._handle, expect_handler=self._expected)
         self._runner = web.AppRunner(
             application,
@@ -221,8 +223,12 @@ class WebhookServer:
             return response
         except Exception:
             log.exception("review not answered", webhook=self._webhook(request))
-            return _status(failure(500, "InternalError", "the webhook failed to judge this; its log says why"))
+            return _status(
+                failure(500, "InternalError", "the webhook failed to judge this; its log says why")
+            )
 
 
 def _status(status: Document) -> web.Response:
-    return web.Response(status=status["code"], body=msgspec.json.encode(status), content_type="application/json")
+    return web.Response(
+        status=status["code"], body=msgspec.json.encode(status), content_type="application/json"
+    )

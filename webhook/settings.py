@@ -23,7 +23,9 @@ class AuthorizationMode(StrEnum):
 class Settings(ProcessSettings):
     """Refuse at `kubectl apply` what could do harm, and fill in what was left unset."""
 
-    listen: AddressText = Field(default=":9443", description="HOST:PORT of the webhook itself; port 0 picks one")
+    listen: AddressText = Field(
+        default=":9443", description="HOST:PORT of the webhook itself; port 0 picks one"
+    )
     certificate_dir: Path = Field(
         default=Path("/etc/configmapsync/tls"),
         description="directory with tls.crt, tls.key and, where the certificate tool wrote it, path-token; followed when they change",
@@ -61,5 +63,9 @@ class Settings(ProcessSettings):
 
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""
-        own = {NAMESPACE_FILE.read_text(encoding="utf-8").strip()} if NAMESPACE_FILE.exists() else set()
+        own = (
+            {NAMESPACE_FILE.read_text(encoding="utf-8").strip()}
+            if NAMESPACE_FILE.exists()
+            else set()
+        )
         return frozenset(self.protected_namespaces) | own

@@ -40,7 +40,12 @@ class Node:
         """Return the node of a sync whose defaults are filled in."""
         age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, sync.key)
         selector = Selector.of(sync, protected)
-        selection = (selector.exact_names, selector.globs.patterns, selector.labels, selector.excluded.patterns)
+        selection = (
+            selector.exact_names,
+            selector.globs.patterns,
+            selector.labels,
+            selector.excluded.patterns,
+        )
         return cls(sync.key, sync.source, sync.destination_name, selection, selector, age)
 
 

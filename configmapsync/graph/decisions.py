@@ -60,7 +60,11 @@ class _Component:
     def standing(self, node: Node) -> object:
         """Return what a plan of this sync depends on, but for the names of the writers."""
         decision = self.decisions[node.key]
-        return decision.granted & self.disputed[node.destination_name], decision.contested, decision.loop
+        return (
+            decision.granted & self.disputed[node.destination_name],
+            decision.contested,
+            decision.loop,
+        )
 
 
 class Grants:
@@ -69,7 +73,9 @@ class Grants:
     def __init__(self, protected: frozenset[str]) -> None:
         self.graph = Graph(protected)
         self.steps = 0  # taken so far: the cost of all decisions
-        self._components: dict[NamespacedName, _Component] = {}  # no entry: the sync depends on no other
+        self._components: dict[
+            NamespacedName, _Component
+        ] = {}  # no entry: the sync depends on no other
         self._standings: dict[NamespacedName, object] = {}
         self._undecided: OrderedDict[NamespacedName, None] = OrderedDict()
         self._touched: Keys = set()  # syncs that changed since the component under work was begun
@@ -78,7 +84,11 @@ class Grants:
     def put(self, sync: ConfigMapSync) -> None:
         """Add or replace a sync. A sync that is being deleted writes no more and counts as gone."""
         previous = self.graph.nodes.get(sync.key)
-        if previous is not None and not sync.deleting and previous == Node.of(sync, self.graph.protected):
+        if (
+            previous is not None
+            and not sync.deleting
+            and previous == Node.of(sync, self.graph.protected)
+        ):
             return  # its status or labels changed
         self._mark([sync.key])
         self.graph.put(sync)
@@ -125,9 +135,9 @@ class Grants:
         if not self.graph.claims(node, place):
             return True
         component = self._components.get(key)
-        return component is not None and not component.decisions[key].granted & self.graph.numbers.single(
-            place.namespace
-        )
+        return component is not None and not component.decisions[
+            key
+        ].granted & self.graph.numbers.single(place.namespace)
 
     def decide(self, first: Collection[NamespacedName] = ()) -> Iterator[Decided]:
         """Decide everything that is undecided, and pause every STEPS_AT_ONCE steps.
@@ -200,14 +210,20 @@ class Grants:
         for node in members:
             decision = component.decisions[node.key] = allocation.grant(node, reach[node.key])
             yield 1
-            for namespace in numbers.names(decision.granted & component.disputed[node.destination_name]):
+            for namespace in numbers.names(
+                decision.granted & component.disputed[node.destination_name]
+            ):
                 component.writers[Place(namespace, node.destination_name)] = node.key
                 yield 1
         return component
 
     def _moved(self, members: list[Node], component: _Component) -> Generator[int, None, Moved]:
         """Return, by the former component of a member and by ConfigMap name, where another sync than before was granted the copy."""
-        previous = {id(known): known for node in members if (known := self._components.get(node.key)) is not None}
+        previous = {
+            id(known): known
+            for node in members
+            if (known := self._components.get(node.key)) is not None
+        }
         moved: Moved = {}
         for known in previous.values():
             changed = moved[id(known)] = defaultdict(int)
@@ -225,7 +241,9 @@ class Grants:
         for node in members:
             standing = standings[node.key] = component.standing(node)
             contested = component.decisions[node.key].contested
-            others = moved.get(id(self._components.get(node.key)), unmoved).get(node.destination_name, 0)
+            others = moved.get(id(self._components.get(node.key)), unmoved).get(
+                node.destination_name, 0
+            )
             if standing != self._standings.get(node.key, ALONE) or contested & others:
                 changed.add(node.key)
             yield 1
@@ -238,12 +256,16 @@ class Grants:
         for key in standings:
             self._undecided.pop(key, None)
 
-    def _left_behind(self, keys: Collection[NamespacedName]) -> Generator[int, None, dict[NamespacedName, _Component]]:
+    def _left_behind(
+        self, keys: Collection[NamespacedName]
+    ) -> Generator[int, None, dict[NamespacedName, _Component]]:
         """Return smaller components for syncs whose companions leave: a decision is kept by no sync but its own.
 
         A sync shares its component with all other claimants of its places, so a place and its writer stay together.
         """
-        previous = {id(known): known for key in keys if (known := self._components.get(key)) is not None}
+        previous = {
+            id(known): known for key in keys if (known := self._components.get(key)) is not None
+        }
         replaced: dict[NamespacedName, _Component] = {}
         for known in previous.values():
             smaller = _Component(disputed=known.disputed)
@@ -280,7 +302,9 @@ class _Gathering:
         self.reach: dict[NamespacedName, NamespaceSet] = {}
         self._graph = graph
         self._waiting: list[Node] = []
-        self._explored: defaultdict[str, NamespaceSet] = defaultdict(int)  # all claimants there are members
+        self._explored: defaultdict[str, NamespaceSet] = defaultdict(
+            int
+        )  # all claimants there are members
         self._scans: Counter[str] = Counter()
         self._open_ended_reach: dict[str, NamespaceSet] = {}
 
@@ -298,7 +322,9 @@ class _Gathering:
             if rivals:
                 yield from self._add_claimants(node.destination_name, reach)
             if leads_on:
-                yield from self._add_claimants(node.source.name, self._graph.numbers.single(node.source.namespace))
+                yield from self._add_claimants(
+                    node.source.name, self._graph.numbers.single(node.source.namespace)
+                )
                 yield from self._add_readers(node.destination_name, reach)
 
     def _add(self, node: Node) -> None:

@@ -16,7 +16,9 @@ from configmapsync.selection import Namespace
 
 MAX_CONTESTED = 32  # contested destinations that are reported for one sync
 MAX_LOOKS = 10_000  # at other syncs, for one question of the webhook: some ten milliseconds
-MAX_CLAIMANTS = 1_000  # that are compared for one question of the webhook: some ten milliseconds more
+MAX_CLAIMANTS = (
+    1_000  # that are compared for one question of the webhook: some ten milliseconds more
+)
 
 Path = tuple[Place, ...]
 Nodes = dict[NamespacedName, Node]
@@ -64,7 +66,9 @@ class Graph:
         self._naming: defaultdict[str, set[NamespacedName]] = defaultdict(
             set
         )  # a namespace -> `exact` syncs that name it
-        self._reach: dict[NamespacedName, NamespaceSet] = {}  # computed when first asked for, then kept right
+        self._reach: dict[
+            NamespacedName, NamespaceSet
+        ] = {}  # computed when first asked for, then kept right
 
     def put(self, sync: ConfigMapSync) -> None:
         """Add or replace a sync. A sync that is being deleted writes no more and counts as gone."""
@@ -103,7 +107,11 @@ class Graph:
         previous = self._namespaces.get(namespace.name)
         self._namespaces[namespace.name] = namespace
         self.numbers.add(namespace.name, reuse=reuse)
-        if previous is not None and _able(previous) == _able(namespace) and previous.labels == namespace.labels:
+        if (
+            previous is not None
+            and _able(previous) == _able(namespace)
+            and previous.labels == namespace.labels
+        ):
             return []
         return self._namespace_changed(
             namespace.name, came_or_went=previous is None or _able(previous) != _able(namespace)
@@ -144,7 +152,9 @@ class Graph:
         """Return the existing namespaces that a sync copies to. The first answer costs a look at each of them."""
         if self.knows_reach(node):
             return self._reach[node.key]
-        self.looks += len(self._namespaces) if node.selector.open_ended else len(node.selector.exact_names)
+        self.looks += (
+            len(self._namespaces) if node.selector.open_ended else len(node.selector.exact_names)
+        )
         selected = node.selector.among(self._namespaces)
         reach = self.numbers.of(namespace.name for namespace in selected if _able(namespace))
         if self.nodes.get(node.key) is node:
@@ -164,12 +174,18 @@ class Graph:
         gives up after MAX_LOOKS and returns None: the reconciler does not carry loops out, however long they are.
         """
         node = Node.of(sync, self.protected)
-        leads_to: dict[Place, Place] = {}  # a source -> its copy, one step nearer to the source of `sync`
+        leads_to: dict[
+            Place, Place
+        ] = {}  # a source -> its copy, one step nearer to the source of `sync`
         waiting, limit = deque((node.source,)), self.looks + MAX_LOOKS
         while waiting:
             here = waiting.popleft()
             for writer in self.claimants(here, limit):
-                if writer.key == node.key or writer.source in leads_to or writer.source == node.source:
+                if (
+                    writer.key == node.key
+                    or writer.source in leads_to
+                    or writer.source == node.source
+                ):
                     continue
                 leads_to[writer.source] = here
                 if self.claims(node, writer.source):
@@ -177,7 +193,9 @@ class Graph:
                 waiting.append(writer.source)
         return None
 
-    def contested(self, sync: ConfigMapSync, most: int = MAX_CONTESTED) -> list[tuple[Place, NamespacedName]]:
+    def contested(
+        self, sync: ConfigMapSync, most: int = MAX_CONTESTED
+    ) -> list[tuple[Place, NamespacedName]]:
         """Return destinations of `sync` that another sync may write, each with that sync; those named exactly come first.
 
         The former version of the sync is ignored. The answer is exact up to MAX_LOOKS and MAX_CLAIMANTS. Beyond them it is
@@ -206,7 +224,9 @@ class Graph:
         if not rivals and not self.exact.named(name):
             return
         others: Iterable[str] = ()
-        if node.selector.open_ended:  # without open-ended rivals, only namespaces that rivals name can be contested
+        if (
+            node.selector.open_ended
+        ):  # without open-ended rivals, only namespaces that rivals name can be contested
             others = {
                 *(self._namespaces if rivals else ()),
                 *self.exact.named(name),
@@ -251,7 +271,9 @@ class Graph:
         exists = name in self._namespaces
         for key, reach in self._reach.items():
             node = self.nodes[key]
-            if not node.selector.open_ended or not (came_or_went or node.selector.labels is not None):
+            if not node.selector.open_ended or not (
+                came_or_went or node.selector.labels is not None
+            ):
                 continue
             if (exists and self.reaches(node, name)) != bool(reach & single):
                 self._reach[key] = reach ^ single

@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.admission.request import OPTIONS_KINDS, AdmissionRequest, Document, Operation, Resource
+from devcluster.admission.request import (
+    OPTIONS_KINDS,
+    AdmissionRequest,
+    Document,
+    Operation,
+    Resource,
+)
 
 REVIEW_GROUP = "admission.k8s.io"
 SUPPORTED_VERSIONS = ("v1", "v1beta1")

@@ -7,7 +7,16 @@ from devcluster.errors import ApiStatus
 from devcluster.fields.checking import told_problems
 from devcluster.fields.comparing import differences, fields_of
 from devcluster.fields.last_applied import may_be_taken, with_last_applied
-from devcluster.fields.managers import APPLY, UNOWNED, UPDATE, Manager, Owners, Ownership, owners_of, with_owners
+from devcluster.fields.managers import (
+    APPLY,
+    UNOWNED,
+    UPDATE,
+    Manager,
+    Owners,
+    Ownership,
+    owners_of,
+    with_owners,
+)
 from devcluster.fields.merging import merged, without
 from devcluster.fields.paths import FieldSet, Path, spelled, with_parents
 from devcluster.fields.tracking import bare, released

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from devcluster.fields.comparing import Differences, differences
-from devcluster.fields.managers import UNOWNED, UPDATE, Manager, Owners, Ownership, owners_of, with_owners
+from devcluster.fields.managers import (
+    UNOWNED,
+    UPDATE,
+    Manager,
+    Owners,
+    Ownership,
+    owners_of,
+    with_owners,
+)
 from devcluster.types import Type
 
 Document = Mapping[str, Any]

@@ -12,7 +12,15 @@ from typing import Any, Self
 from devcluster.errors import FieldCause
 from devcluster.structural.formats import has_format
 from devcluster.structural.values import ABSENT, child, keys_of, same, type_name
-from devcluster.structural.wording import invalid, not_supported, required, shown, too_long, too_many, wrong_type
+from devcluster.structural.wording import (
+    invalid,
+    not_supported,
+    required,
+    shown,
+    too_long,
+    too_many,
+    wrong_type,
+)
 
 Schema = Mapping[str, Any]
 INTEGER_LIMITS = {"int32": 1 << 31, "int64": 1 << 63}

@@ -19,7 +19,14 @@ import msgspec
 from configmapsync.content import CopyRecord
 from configmapsync.contention import Owner
 from configmapsync.graph.decisions import Grants
-from configmapsync.names import API_VERSION, GROUP, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL, NamespacedName
+from configmapsync.names import (
+    API_VERSION,
+    GROUP,
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    PLURAL,
+    NamespacedName,
+)
 from configmapsync.selection import Namespace
 from kube.api_server import ApiServer
 from kube.connection import ACCEPT_METADATA
@@ -62,7 +69,9 @@ class NamespaceRecord(msgspec.Struct, frozen=True):
 class Caches:
     """The four informers and the views the planner asks for."""
 
-    def __init__(self, connection: ApiServer, protected: frozenset[str], rng: random.Random) -> None:
+    def __init__(
+        self, connection: ApiServer, protected: frozenset[str], rng: random.Random
+    ) -> None:
         self.protected = protected
         self.blockers = Blockers()
         self.syncs: Informer[SyncRecord] = Informer(
@@ -88,7 +97,11 @@ class Caches:
             connection, NAMESPACES_PATH, decode=_read_namespace, accept=ACCEPT_METADATA, rng=rng
         )
         self.versions: Informer[ConfigMapVersion] = Informer(
-            connection, CONFIGMAPS_PATH, decode=self._read_wanted_version, accept=ACCEPT_METADATA, rng=rng
+            connection,
+            CONFIGMAPS_PATH,
+            decode=self._read_wanted_version,
+            accept=ACCEPT_METADATA,
+            rng=rng,
         )
         self.grants = Grants(protected)
         self.syncs.on_change(self._keep_grants)
@@ -99,7 +112,11 @@ class Caches:
     def all(
         self,
     ) -> Mapping[
-        str, Informer[SyncRecord] | Informer[CopyRecord] | Informer[NamespaceRecord] | Informer[ConfigMapVersion]
+        str,
+        Informer[SyncRecord]
+        | Informer[CopyRecord]
+        | Informer[NamespaceRecord]
+        | Informer[ConfigMapVersion],
     ]:
         """Every informer by the name it has in logs, metrics and health checks."""
         return {
@@ -116,7 +133,9 @@ class Caches:
     @property
     def whole(self) -> bool:
         """Whether every list has arrived and every watch works, as far as we know."""
-        return all(informer.synced.is_set() and informer.problem is None for informer in self.all.values())
+        return all(
+            informer.synced.is_set() and informer.problem is None for informer in self.all.values()
+        )
 
     @property
     def namespaces_by_name(self) -> Mapping[str, Namespace]:
@@ -132,7 +151,11 @@ class Caches:
     def orphans_of(self, sync: NamespacedName) -> tuple[CopyRecord, ...]:
         """Every copy that names `sync` and was written by no sync that is there."""
         naming = self.copies.by_index(BY_SYNC_NAME, str(sync))
-        return tuple(copy for copy in naming if copy.managed and not copy.cloned and not self.is_living(copy.sync_uid))
+        return tuple(
+            copy
+            for copy in naming
+            if copy.managed and not copy.cloned and not self.is_living(copy.sync_uid)
+        )
 
     def copy_at(self, key: NamespacedName) -> CopyRecord | None:
         """The copy at a place, whoever's it is."""
@@ -157,7 +180,9 @@ class Caches:
 
     def syncs_that_may_serve(self, namespace: str) -> tuple[SyncRecord, ...]:
         """The syncs that name a namespace, and those that may select it without naming it."""
-        return self.syncs.by_index(BY_NAMESPACE, namespace) + self.syncs.by_index(BY_NAMESPACE, ANY_NAMESPACE)
+        return self.syncs.by_index(BY_NAMESPACE, namespace) + self.syncs.by_index(
+            BY_NAMESPACE, ANY_NAMESPACE
+        )
 
     def is_living(self, uid: str) -> bool:
         """Whether a sync of that UID exists."""

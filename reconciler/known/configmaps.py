@@ -36,7 +36,9 @@ class _ConfigMap(msgspec.Struct, rename="camel"):
     immutable: bool | None = None
 
     def content(self) -> Content:
-        return Content(data=self.data or {}, binary_data=self.binary_data or {}, immutable=bool(self.immutable))
+        return Content(
+            data=self.data or {}, binary_data=self.binary_data or {}, immutable=bool(self.immutable)
+        )
 
 
 class ConfigMapVersion(msgspec.Struct, frozen=True, gc=False):

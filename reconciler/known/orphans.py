@@ -22,7 +22,9 @@ LOOKS = 10  # while the time runs, to notice a watch that does not work
 class Orphans:
     """Since when each sync is missing whose copies are there."""
 
-    def __init__(self, connection: Connection, caches: Caches, now: Callable[[], float], grace: float) -> None:
+    def __init__(
+        self, connection: Connection, caches: Caches, now: Callable[[], float], grace: float
+    ) -> None:
         """Begin without a memory.
 
         Args:

@@ -34,11 +34,17 @@ class Authorization:
     """
 
     def __init__(
-        self, connection: ApiServer, now: Callable[[], float], protected: frozenset[str], interval: float
+        self,
+        connection: ApiServer,
+        now: Callable[[], float],
+        protected: frozenset[str],
+        interval: float,
     ) -> None:
         # An answer is as old as this when it is used last, and the next look comes as much later: together the interval.
         self.ask_again_after = interval / 2
-        self._reviews: AccessReviews[Right] = AccessReviews(connection, now, lambda _: None, self.ask_again_after)
+        self._reviews: AccessReviews[Right] = AccessReviews(
+            connection, now, lambda _: None, self.ask_again_after
+        )
         # The syncs of one namespace share a bound on the questions under way: slow answers delay no other namespace.
         self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._accounts = ServiceAccounts(connection, now, self.ask_again_after)
@@ -60,5 +66,10 @@ class Authorization:
         subject = of_service_account(*account)
         needs = rights_needed(sync, targets_of(sync, Selector.of(sync, self._protected)))
         slots = self._slots.setdefault(account.namespace, asyncio.Semaphore(ASKED_AT_ONCE))
-        answers = await self._reviews.check(subject, (right for need in needs for right in need.rights), slots)
-        return "; ".join(denial.message for denial in denials_of(subject, needs, answers.refused)) or None
+        answers = await self._reviews.check(
+            subject, (right for need in needs for right in need.rights), slots
+        )
+        return (
+            "; ".join(denial.message for denial in denials_of(subject, needs, answers.refused))
+            or None
+        )

@@ -22,7 +22,9 @@ READS = 3  # until one is current; more are needed only where the cluster's own 
 class Sources:
     """Reads sources, and remembers the latest used up to a number of bytes."""
 
-    def __init__(self, connection: ApiServer, versions: Informer[ConfigMapVersion], limit_bytes: int) -> None:
+    def __init__(
+        self, connection: ApiServer, versions: Informer[ConfigMapVersion], limit_bytes: int
+    ) -> None:
         self._connection = connection
         self._versions = versions
         self._limit = limit_bytes
@@ -39,11 +41,17 @@ class Sources:
         for _ in range(READS):
             kept = self._kept.get(key)
             version = self._versions.get(*key)
-            if kept is not None and version is not None and version.resource_version == kept.resource_version:
+            if (
+                kept is not None
+                and version is not None
+                and version.resource_version == kept.resource_version
+            ):
                 self._kept.move_to_end(key)
                 return kept
             self._drop(key)
-            if version is None:  # held from before the read on, so that a deletion during it is not missed
+            if (
+                version is None
+            ):  # held from before the read on, so that a deletion during it is not missed
                 self._versions.record(ConfigMapVersion(*key, UNREAD))
             source = await self._get(key)
             if self._is_current(key, source):
@@ -96,4 +104,8 @@ class Sources:
 def _size(source: SourceObject) -> int:
     """Roughly the bytes of its content."""
     content = source.content
-    return sum(len(key) + len(value) for part in (content.data, content.binary_data) for key, value in part.items())
+    return sum(
+        len(key) + len(value)
+        for part in (content.data, content.binary_data)
+        for key, value in part.items()
+    )

@@ -111,7 +111,9 @@ class _Document(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Document)
 
 
-def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str], known: Known = lambda _key: None) -> SyncRecord:
+def read_sync(
+    raw: bytes | msgspec.Raw, protected: frozenset[str], known: Known = lambda _key: None
+) -> SyncRecord:
     """Read one object as far as it can be read.
 
     Args:
@@ -141,7 +143,9 @@ def read_sync(raw: bytes | msgspec.Raw, protected: frozenset[str], known: Known 
     except InvalidResource as invalid:
         return SyncRecord(metadata, raw_status, None, invalid.errors, protected, spec_digest)
     errors = tuple(validate(sync))
-    return SyncRecord(metadata, raw_status, None if errors else sync, errors, protected, spec_digest)
+    return SyncRecord(
+        metadata, raw_status, None if errors else sync, errors, protected, spec_digest
+    )
 
 
 def _check_stored(metadata: ObjectMeta) -> None:

@@ -42,7 +42,9 @@ class Told(NamedTuple):
 class CopyEvents:
     """Tells of the copies of all syncs."""
 
-    def __init__(self, events: EventRecorder, configmap_at: SyncStats, now: Callable[[], float]) -> None:
+    def __init__(
+        self, events: EventRecorder, configmap_at: SyncStats, now: Callable[[], float]
+    ) -> None:
         """Begin with nothing told.
 
         Args:
@@ -58,14 +60,20 @@ class CopyEvents:
     def wrote(self, sync: NamespacedName, write: Write, *, repaired: bool) -> None:
         """Tell of a write where it is news to who looks after the namespace: a repair of what they changed, or that something is theirs again."""
         if write.verb is Verb.RELEASE:
-            message = f"it is no copy of ConfigMapSync {sync} any more, and its data stays: {write.why}"
+            message = (
+                f"it is no copy of ConfigMapSync {sync} any more, and its data stays: {write.why}"
+            )
             self._tell(sync, write.key, Told("Normal", RELEASED, message, "Release"), write.record)
         elif repaired and write.template is not None:
             message = f"it was put right for ConfigMapSync {sync}: {write.why}"
             self._tell(sync, write.key, Told("Normal", Reason.SYNCED, message, "Repair"))
 
     def failing(
-        self, sync: NamespacedName, name: str, before: Iterable[DestinationFailure], after: Iterable[DestinationFailure]
+        self,
+        sync: NamespacedName,
+        name: str,
+        before: Iterable[DestinationFailure],
+        after: Iterable[DestinationFailure],
     ) -> None:
         """Destinations that fail in a way in which they did not before."""
         known = {(failure.namespace, failure.reason) for failure in before}
@@ -79,11 +87,19 @@ class CopyEvents:
         """A sync is gone."""
         self._told.pop(sync, None)
 
-    def _tell(self, sync: NamespacedName, place: NamespacedName, told: Told, record: CopyRecord | None = None) -> None:
+    def _tell(
+        self,
+        sync: NamespacedName,
+        place: NamespacedName,
+        told: Told,
+        record: CopyRecord | None = None,
+    ) -> None:
         if not self._may_tell(sync):
             return
         record = record or self._configmap_at(place)
-        reference = ObjectReference("v1", "ConfigMap", place.namespace, place.name, record.uid if record else "")
+        reference = ObjectReference(
+            "v1", "ConfigMap", place.namespace, place.name, record.uid if record else ""
+        )
         self._events.emit(reference, told.kind, told.reason, told.message, told.action)
 
     def _may_tell(self, sync: NamespacedName) -> bool:

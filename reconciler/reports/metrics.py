@@ -26,10 +26,16 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._reconciles = Counter(
-            "controller_runtime_reconcile", "Reconciles by result.", ["controller", "result"], registry=registry
+            "controller_runtime_reconcile",
+            "Reconciles by result.",
+            ["controller", "result"],
+            registry=registry,
         )
         self._errors = Counter(
-            "controller_runtime_reconcile_errors", "Reconciles that failed.", ["controller"], registry=registry
+            "controller_runtime_reconcile_errors",
+            "Reconciles that failed.",
+            ["controller"],
+            registry=registry,
         ).labels(CONTROLLER)
         self._panics = Counter(
             "controller_runtime_reconcile_panics",
@@ -51,7 +57,10 @@ class Metrics:
             registry=registry,
         ).labels(CONTROLLER)
         self._active = Gauge(
-            "controller_runtime_active_workers", "Syncs that are reconciled now.", ["controller"], registry=registry
+            "controller_runtime_active_workers",
+            "Syncs that are reconciled now.",
+            ["controller"],
+            registry=registry,
         ).labels(CONTROLLER)
         self._propagation = Histogram(
             "configmapsync_propagation_seconds",
@@ -69,7 +78,9 @@ class Metrics:
             "configmapsync_status_writes", "Writes of a status that changed.", registry=registry
         )
         self._contested = Counter(
-            "configmapsync_contested", "Times that a copy was found to be fought over.", registry=registry
+            "configmapsync_contested",
+            "Times that a copy was found to be fought over.",
+            registry=registry,
         )
         self._leading = Gauge(
             "leader_election_master_status",
@@ -127,13 +138,21 @@ class WorkQueueMetrics:
     """What a work queue tells of itself, as client-go has it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._depth = Gauge("workqueue_depth", "Syncs that wait.", ["name"], registry=registry).labels(CONTROLLER)
-        self._adds = Counter("workqueue_adds", "Syncs added.", ["name"], registry=registry).labels(CONTROLLER)
-        self._retries = Counter("workqueue_retries", "Syncs added for later.", ["name"], registry=registry).labels(
+        self._depth = Gauge(
+            "workqueue_depth", "Syncs that wait.", ["name"], registry=registry
+        ).labels(CONTROLLER)
+        self._adds = Counter("workqueue_adds", "Syncs added.", ["name"], registry=registry).labels(
             CONTROLLER
         )
+        self._retries = Counter(
+            "workqueue_retries", "Syncs added for later.", ["name"], registry=registry
+        ).labels(CONTROLLER)
         self._waited = Histogram(
-            "workqueue_queue_duration_seconds", "How long syncs waited.", ["name"], buckets=SECONDS, registry=registry
+            "workqueue_queue_duration_seconds",
+            "How long syncs waited.",
+            ["name"],
+            buckets=SECONDS,
+            registry=registry,
         ).labels(CONTROLLER)
         self._worked = Histogram(
             "workqueue_work_duration_seconds",

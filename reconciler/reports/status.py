@@ -84,7 +84,10 @@ class Reporter:
             Conflict: someone else changed the object; look again.
         """
         others = [finalizer for finalizer in record.metadata.finalizers if finalizer != FINALIZER]
-        metadata = {**_precondition(record), "finalizers": [*others, FINALIZER] if present else others}
+        metadata = {
+            **_precondition(record),
+            "finalizers": [*others, FINALIZER] if present else others,
+        }
         try:
             answer = await self._patch(record.key, "", {"metadata": metadata})
         except NotFound:
@@ -92,18 +95,28 @@ class Reporter:
         return self._remember(answer, record)
 
     async def _write_status(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
-        document = new.model_dump(mode="json", by_alias=True)  # with nulls: a merge patch removes what is null
+        document = new.model_dump(
+            mode="json", by_alias=True
+        )  # with nulls: a merge patch removes what is null
         try:
-            answer = await self._patch(record.key, "/status", {"metadata": _precondition(record), "status": document})
+            answer = await self._patch(
+                record.key, "/status", {"metadata": _precondition(record), "status": document}
+            )
         except NotFound:
             return  # it went while we worked; there is nobody to tell
         self._metrics.wrote_status()
         self._remember(answer, record)
 
-    async def _patch(self, key: NamespacedName, subresource: str, patch: dict[str, object]) -> bytes:
+    async def _patch(
+        self, key: NamespacedName, subresource: str, patch: dict[str, object]
+    ) -> bytes:
         path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}{subresource}"
         return await self._connection.request(
-            "PATCH", path, params=FIELD_MANAGER, body=msgspec.json.encode(patch), content_type=MERGE_PATCH
+            "PATCH",
+            path,
+            params=FIELD_MANAGER,
+            body=msgspec.json.encode(patch),
+            content_type=MERGE_PATCH,
         )
 
     def _remember(self, answer: bytes, previous: SyncRecord) -> SyncRecord:
@@ -112,11 +125,15 @@ class Reporter:
         self._syncs.record(record)
         return record
 
-    def _tell(self, record: SyncRecord, previous: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus) -> None:
+    def _tell(
+        self, record: SyncRecord, previous: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus
+    ) -> None:
         """Log and send an event where the readiness changed or copies were written, and one on each copy that fails anew."""
         if record.sync is not None:
             failures = previous.failures if previous else ()
-            self._copy_events.failing(record.key, record.sync.destination_name, failures, new.failures)
+            self._copy_events.failing(
+                record.key, record.sync.destination_name, failures, new.failures
+            )
         before = _ready(previous.conditions if previous else ())
         after = _ready(new.conditions)
         if after is None:
@@ -130,7 +147,13 @@ class Reporter:
         if not changed and not written:
             return
         good = after.reason in {Reason.SYNCED, Reason.PROGRESSING, Reason.SUSPENDED}
-        self._log.info("reported", sync=str(record.key), ready=after.status, reason=after.reason, message=after.message)
+        self._log.info(
+            "reported",
+            sync=str(record.key),
+            ready=after.status,
+            reason=after.reason,
+            message=after.message,
+        )
         self._events.emit(
             ObjectReference(
                 api_version=API_VERSION,

@@ -16,7 +16,9 @@ from configmapsync.resource import ConfigMapSyncStatus
 
 FINE = frozenset({Reason.SYNCED, Reason.PROGRESSING, Reason.SUSPENDED})
 FAILURES = tuple(reason for reason in Reason if reason not in FINE)
-UNDER_WAY = frozenset({Reason.PROGRESSING, Reason.WRITE_FAILED})  # what we go on trying by ourselves
+UNDER_WAY = frozenset(
+    {Reason.PROGRESSING, Reason.WRITE_FAILED}
+)  # what we go on trying by ourselves
 SYNCED, PROGRESSING, FAILED = STATES = ("synced", "progressing", "failed")
 
 Tally = Counter[tuple[str, str]]  # what is counted and the word it is counted under -> how many
@@ -112,7 +114,11 @@ def _tally(report: Report, new: ConfigMapSyncStatus) -> Tally:
             tally["syncs", condition.reason] += 1
     if counts := new.destinations:
         waiting = max(counts.desired - counts.synced - counts.failed, 0)
-        for state, number in ((SYNCED, counts.synced), (PROGRESSING, waiting), (FAILED, counts.failed)):
+        for state, number in (
+            (SYNCED, counts.synced),
+            (PROGRESSING, waiting),
+            (FAILED, counts.failed),
+        ):
             tally["copies", state] += number
     verdict = (report.verdict,) if report.verdict is not None else ()
     for outcome in (*verdict, *report.outcomes, *report.leftovers):

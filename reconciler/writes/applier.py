@@ -23,9 +23,7 @@ from reconciler.writes.failures import is_stale, outcome_of
 from reconciler.writes.writer import Writer
 
 MAX_BACKOFF_SECONDS = 300.0  # seconds; for what only an edit can mend
-WRITE_WAIT_SECONDS = (
-    2.0  # seconds a reconcile waits for its writes before it reports progress and looks at the world again
-)
+WRITE_WAIT_SECONDS = 2.0  # seconds a reconcile waits for its writes before it reports progress and looks at the world again
 # A create without an answer may still be carried out: the API server gives up on a request after 60 s by default.
 UNANSWERED_SECONDS = 60.0
 
@@ -44,7 +42,11 @@ class BackoffEntry:
 
     def defers(self, write: Write, now: float) -> bool:
         """Whether `write` has to wait."""
-        if self.final and write.template is not None and write.template.content_hash != self.content_hash:
+        if (
+            self.final
+            and write.template is not None
+            and write.template.content_hash != self.content_hash
+        ):
             return False
         return now < self.until
 
@@ -56,9 +58,7 @@ class Batch:
     sync: NamespacedName
     waiting: deque[Write] = field(default_factory=deque)
     outcomes: dict[NamespacedName, Outcome] = field(default_factory=dict)
-    closed: bool = (
-        False  # the reconcile has gone on: begin nothing more, and wake the sync when what is in flight has ended
-    )
+    closed: bool = False  # the reconcile has gone on: begin nothing more, and wake the sync when what is in flight has ended
 
 
 class Applier:
@@ -97,8 +97,12 @@ class Applier:
         self._waiting = waiting
         self._parallel = parallel
         self._slots = asyncio.Semaphore(parallel)
-        self._in_flight: dict[NamespacedName, NamespacedName] = {}  # by place, the sync that writes it
-        self._unanswered: dict[NamespacedName, dict[NamespacedName, float]] = {}  # creates, until when they may happen
+        self._in_flight: dict[
+            NamespacedName, NamespacedName
+        ] = {}  # by place, the sync that writes it
+        self._unanswered: dict[
+            NamespacedName, dict[NamespacedName, float]
+        ] = {}  # creates, until when they may happen
         self._waiting_syncs: dict[
             NamespacedName, set[NamespacedName]
         ] = {}  # by place, the syncs that found it in flight
@@ -108,7 +112,10 @@ class Applier:
         self._log = structlog.get_logger("applier")
 
     async def apply(
-        self, sync: NamespacedName, writes: Iterable[Write], newer: Callable[[], Coroutine[None, None, None]]
+        self,
+        sync: NamespacedName,
+        writes: Iterable[Write],
+        newer: Callable[[], Coroutine[None, None, None]],
     ) -> tuple[Outcome, ...]:
         """Carry out what may be carried out now; one outcome for each write.
 
@@ -145,7 +152,11 @@ class Applier:
         One whose time has come since the current plan was applied is due at once.
         """
         now = asyncio.get_running_loop().time()
-        waits = (held for held in self._backoff_entries.get(sync, {}).values() if held.deferred or held.until > now)
+        waits = (
+            held
+            for held in self._backoff_entries.get(sync, {}).values()
+            if held.deferred or held.until > now
+        )
         return min((max(held.until - now, 0.0) for held in waits), default=None)
 
     def settled_in(self, sync: NamespacedName) -> float | None:
@@ -153,7 +164,10 @@ class Applier:
         if sync in self._in_flight.values():
             return None
         now = asyncio.get_running_loop().time()
-        return max((until - now for until in self._unanswered.get(sync, {}).values() if until > now), default=0.0)
+        return max(
+            (until - now for until in self._unanswered.get(sync, {}).values() if until > now),
+            default=0.0,
+        )
 
     def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:
         """Stop holding one destination back, or all of a sync: what kept them may have changed."""
@@ -193,14 +207,19 @@ class Applier:
             held.deferred = True
             batch.outcomes[write.key] = held.outcome
             return
-        batch.outcomes[write.key] = Outcome(write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.why}")
+        batch.outcomes[write.key] = Outcome(
+            write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.why}"
+        )
         if write.key in self._in_flight:
             self._waiting_syncs.setdefault(write.key, set()).add(batch.sync)
         else:
             batch.waiting.append(write)
 
     async def _run(self, batch: Batch, newer: Callable[[], Coroutine[None, None, None]]) -> None:
-        runners = [asyncio.create_task(self._work(batch)) for _ in range(min(self._parallel, len(batch.waiting)))]
+        runners = [
+            asyncio.create_task(self._work(batch))
+            for _ in range(min(self._parallel, len(batch.waiting)))
+        ]
         for runner in runners:
             self._runners.add(runner)
             runner.add_done_callback(self._runners.discard)
@@ -208,7 +227,9 @@ class Applier:
         interruption: asyncio.Future[Any] = asyncio.ensure_future(newer())
         try:
             await asyncio.wait(
-                {everything, interruption}, timeout=WRITE_WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                {everything, interruption},
+                timeout=WRITE_WAIT_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if everything.done():
                 everything.result()
@@ -245,7 +266,9 @@ class Applier:
         self._wrote(sync, write)
         previous = write.record.synced_by if write.record else None
         for other in {*self._waiting(write.key), *([previous] if previous else [])} - {sync}:
-            self._wake(other)  # our own writes make no events for us, but they may be news for another sync
+            self._wake(
+                other
+            )  # our own writes make no events for us, but they may be news for another sync
         self._metrics.wrote(write.verb, DONE)
         self._log.debug("wrote", verb=write.verb, why=write.why, **_names(sync, write))
         if not stands:  # no event tells of it; how often it is worth trying is for `configmapsync/contention.py` to say
@@ -259,7 +282,9 @@ class Applier:
     def _defer(self, sync: NamespacedName, write: Write, error: ApiError) -> Outcome:
         outcome = outcome_of(write, error)
         stale, final = is_stale(write, error), retry_of(error) is Retry.NEVER
-        delay = self._backoff.next((sync, write.key), MAX_BACKOFF_SECONDS if final and not stale else error.retry_after)
+        delay = self._backoff.next(
+            (sync, write.key), MAX_BACKOFF_SECONDS if final and not stale else error.retry_after
+        )
         content_hash = write.template.content_hash if write.template else None
         held = BackoffEntry(asyncio.get_running_loop().time() + delay, outcome, content_hash, final)
         self._backoff_entries.setdefault(sync, {})[write.key] = held

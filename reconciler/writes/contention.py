@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 
 from configmapsync.conditions import MOST_FAILURES
 from configmapsync.content import CopyRecord
-from configmapsync.contention import NO_CONTENT, WINDOW_SECONDS, Done, History, Opponent, Owner, after, sentence
+from configmapsync.contention import (
+    NO_CONTENT,
+    WINDOW_SECONDS,
+    Done,
+    History,
+    Opponent,
+    Owner,
+    after,
+    sentence,
+)
 from configmapsync.names import DIGEST, NamespacedName
 from configmapsync.planning import Write
 from kube.connection import Connection
@@ -96,17 +105,23 @@ class Contention:
         """What is to be left alone now, each place with a sentence that names who is in the way, where that can be told."""
         contests = self._contested_copies.get(sync, {})
         now = self._now()
-        for place in [place for place, contest in contests.items() if self._is_over(sync, place, contest, now)]:
+        for place in [
+            place for place, contest in contests.items() if self._is_over(sync, place, contest, now)
+        ]:
             del contests[place]
         going_on = {place: contest for place, contest in contests.items() if now < contest.until}
-        for place in sorted(going_on)[:MOST_FAILURES]:  # a tool may fight for a thousand copies; nobody is told of more
+        for place in sorted(going_on)[
+            :MOST_FAILURES
+        ]:  # a tool may fight for a thousand copies; nobody is told of more
             await self._look(place, going_on[place])
         return {
             place: sentence(place, contest.opponent, contest.manager, self._interval)
             for place, contest in going_on.items()
         }
 
-    def _is_over(self, sync: NamespacedName, place: Place, contest: _ContestedCopy, now: float) -> bool:
+    def _is_over(
+        self, sync: NamespacedName, place: Place, contest: _ContestedCopy, now: float
+    ) -> bool:
         return now - contest.until > WINDOW_SECONDS or contest.owner != self._owner_of(sync, place)
 
     def next_write_in(self, sync: NamespacedName) -> float | None:

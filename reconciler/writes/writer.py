@@ -20,7 +20,13 @@ from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from kube.rbac import Rule
 from kube.wire import decode_object
 from reconciler.known.caches import Caches
-from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_metadata, read_whole_copy, read_written
+from reconciler.known.configmaps import (
+    ConfigMapVersion,
+    read_copy,
+    read_metadata,
+    read_whole_copy,
+    read_written,
+)
 from reconciler.known.sources import UNREAD
 from reconciler.writes.failures import describe
 
@@ -80,7 +86,12 @@ class Writer:
                 template=CopyTemplate() as template,
             ):
                 return await self._update(key, record, template, adopt=write.verb is Verb.ADOPT)
-            case Write(verb=Verb.RECREATE, key=key, record=CopyRecord() as record, template=CopyTemplate() as template):
+            case Write(
+                verb=Verb.RECREATE,
+                key=key,
+                record=CopyRecord() as record,
+                template=CopyTemplate() as template,
+            ):
                 return await self._recreate(key, record, template)
             case Write(verb=Verb.DELETE, key=key, record=CopyRecord() as record):
                 await self._delete(key, record)
@@ -90,7 +101,9 @@ class Writer:
                 raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")
         return None
 
-    async def _create(self, key: NamespacedName, configmap: Mapping[str, Any], *, dry_run: bool = False) -> bytes:
+    async def _create(
+        self, key: NamespacedName, configmap: Mapping[str, Any], *, dry_run: bool = False
+    ) -> bytes:
         return await self._connection.request(
             "POST",
             f"/api/v1/namespaces/{key.namespace}/configmaps",
@@ -99,15 +112,23 @@ class Writer:
             accept=ACCEPT_METADATA,
         )
 
-    async def _update(self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool) -> bytes:
+    async def _update(
+        self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool
+    ) -> bytes:
         configmap = render(template, key.namespace, await self._whole(key, record), adopted=adopt)
         answer = await self._connection.request(
-            "PUT", _path(key), params=FIELD_MANAGER, body=msgspec.json.encode(configmap), accept=ACCEPT_METADATA
+            "PUT",
+            _path(key),
+            params=FIELD_MANAGER,
+            body=msgspec.json.encode(configmap),
+            accept=ACCEPT_METADATA,
         )
         self._caches.blockers.cleared(key)
         return answer
 
-    async def _recreate(self, key: NamespacedName, record: CopyRecord, template: CopyTemplate) -> bytes:
+    async def _recreate(
+        self, key: NamespacedName, record: CopyRecord, template: CopyTemplate
+    ) -> bytes:
         """Replace an immutable copy. The old one goes only after the API server has said that it would admit the new one.
 
         The question is a dry-run create. It passes every admission before the name is found to be taken, so the
@@ -129,15 +150,26 @@ class Writer:
             raise
 
     async def _put_back(self, key: NamespacedName, before: Mapping[str, Any]) -> None:
-        metadata = {field: value for field, value in before["metadata"].items() if field in RESTORED_METADATA}
-        content = {part: before[part] for part in ("data", "binaryData", "immutable") if part in before}
+        metadata = {
+            field: value
+            for field, value in before["metadata"].items()
+            if field in RESTORED_METADATA
+        }
+        content = {
+            part: before[part] for part in ("data", "binaryData", "immutable") if part in before
+        }
         try:
-            await self._create(key, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content})
+            await self._create(
+                key, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content}
+            )
         except AlreadyExists:
             return  # the create whose answer was lost did happen
         except ApiError as error:
             self._log.error(
-                "cannot restore an immutable copy", namespace=key.namespace, name=key.name, error=describe(error)
+                "cannot restore an immutable copy",
+                namespace=key.namespace,
+                name=key.name,
+                error=describe(error),
             )
 
     async def _whole(self, key: NamespacedName, record: CopyRecord) -> CopyRecord:
@@ -148,7 +180,9 @@ class Writer:
         """
         if record.applied is None:
             return record
-        whole = read_metadata(await self._connection.request("GET", _path(key), accept=ACCEPT_METADATA), record)
+        whole = read_metadata(
+            await self._connection.request("GET", _path(key), accept=ACCEPT_METADATA), record
+        )
         _require_version(record, {"uid": whole.uid, "resourceVersion": whole.resource_version})
         return whole
 
@@ -158,7 +192,9 @@ class Writer:
             "kind": "DeleteOptions",
             "preconditions": {"uid": record.uid, "resourceVersion": record.resource_version},
         }
-        await self._connection.request("DELETE", _path(key), body=msgspec.json.encode(options), accept=ACCEPT_METADATA)
+        await self._connection.request(
+            "DELETE", _path(key), body=msgspec.json.encode(options), accept=ACCEPT_METADATA
+        )
         self._forget(key, record)
 
     async def _release(self, key: NamespacedName, record: CopyRecord) -> None:
@@ -196,7 +232,9 @@ class Writer:
             self._forget(key, record)
             self._caches.blockers.found(marks_only(record))
 
-    async def _keep(self, sync: NamespacedName, write: Write, template: CopyTemplate, answer: bytes) -> bool:
+    async def _keep(
+        self, sync: NamespacedName, write: Write, template: CopyTemplate, answer: bytes
+    ) -> bool:
         """Put into the cache what was stored; returns whether it is what was sent.
 
         The answer does not hold the content. That of a version which the cache holds already is known: the watch was faster, or the write
@@ -226,4 +264,6 @@ def _path(key: NamespacedName) -> str:
 def _require_version(record: CopyRecord, metadata: Mapping[str, Any]) -> None:
     """Raise what the API server answers for a stale precondition."""
     if (metadata["uid"], metadata["resourceVersion"]) != (record.uid, record.resource_version):
-        raise Conflict(f"{record.key} was changed after it was planned", status=409, reason="Conflict")
+        raise Conflict(
+            f"{record.key} was changed after it was planned", status=409, reason="Conflict"
+        )

@@ -9,8 +9,23 @@ import pytest
 @pytest.mark.parametrize(
     ("benchmark", "tells"),
     [
-        (("propagation", "--copies", "3", "--rounds", "1", "one-edit", "first-fan-out", "damage"), "copies damaged"),
-        (("admission", "--syncs", "50", "--namespaces", "20", "--rate", "50", "--seconds", "1"), "memory"),
+        (
+            (
+                "propagation",
+                "--copies",
+                "3",
+                "--rounds",
+                "1",
+                "one-edit",
+                "first-fan-out",
+                "damage",
+            ),
+            "copies damaged",
+        ),
+        (
+            ("admission", "--syncs", "50", "--namespaces", "20", "--rate", "50", "--seconds", "1"),
+            "memory",
+        ),
     ],
 )
 def test_a_benchmark_tells_its_figures(benchmark: tuple[str, ...], tells: str) -> None:

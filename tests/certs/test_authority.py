@@ -74,14 +74,21 @@ def _rsa_key() -> bytes:
         pytest.param(b"", b"x", "is missing", id="no certificate"),
         pytest.param(b"x", b"", "is missing", id="no key"),
         pytest.param(b"nonsense", b"nonsense", "is unreadable", id="nonsense"),
-        pytest.param(new_authority(NOW, YEAR).certificate_pem, b"nonsense", "is unreadable", id="damaged key"),
+        pytest.param(
+            new_authority(NOW, YEAR).certificate_pem, b"nonsense", "is unreadable", id="damaged key"
+        ),
         pytest.param(
             new_authority(NOW, YEAR).certificate_pem,
             new_authority(NOW, YEAR).key_pem,
             "has a key that belongs to another certificate",
             id="torn pair",
         ),
-        pytest.param(new_authority(NOW, YEAR).certificate_pem, _rsa_key(), "has a key of another kind", id="RSA key"),
+        pytest.param(
+            new_authority(NOW, YEAR).certificate_pem,
+            _rsa_key(),
+            "has a key of another kind",
+            id="RSA key",
+        ),
     ],
 )
 def test_an_unusable_pair_is_refused_with_the_reason(certificate: bytes, key: bytes, reason: str):

@@ -26,7 +26,9 @@ def test_an_expired_authority_goes():
     "present",
     [
         pytest.param(b"", id="emptied"),
-        pytest.param(b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n", id="damaged"),
+        pytest.param(
+            b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n", id="damaged"
+        ),
         pytest.param(b"\n", id="the placeholder of a manifest"),
         pytest.param(LEAF, id="a certificate that is no authority"),
         pytest.param(PEMS[0] + PEMS[0], id="one twice"),
@@ -37,7 +39,9 @@ def test_a_bundle_that_someone_spoiled_is_repaired(present: bytes):
 
 
 def test_a_damaged_block_does_not_cost_its_neighbours():
-    assert authorities_in(PEMS[0] + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + PEMS[1]) == (
+    assert authorities_in(
+        PEMS[0] + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + PEMS[1]
+    ) == (
         AUTHORITIES[0].certificate,
         AUTHORITIES[1].certificate,
     )

@@ -17,7 +17,10 @@ from tests.support.cluster import Cluster
 from tests.support.processes import Process
 
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1"
-KINDS = {"mutatingwebhookconfigurations": "Mutating", "validatingwebhookconfigurations": "Validating"}
+KINDS = {
+    "mutatingwebhookconfigurations": "Mutating",
+    "validatingwebhookconfigurations": "Validating",
+}
 
 
 @dataclass
@@ -36,7 +39,15 @@ class Installed:
             *arguments,
             "--kubeconfig",
             self.cluster.kubeconfig,
-            *("--relaxed-tls", "--settling", "0s", "--patience", "0s", "--namespace", self.namespace),
+            *(
+                "--relaxed-tls",
+                "--settling",
+                "0s",
+                "--patience",
+                "0s",
+                "--namespace",
+                self.namespace,
+            ),
             *("--mutating-configuration", self.name, "--validating-configuration", self.name),
             log=log,
         )
@@ -99,9 +110,16 @@ def _configuration(kind: str, name: str, namespace: str) -> dict[str, Any]:
             {
                 "name": f"{which}.example.com",
                 "admissionReviewVersions": ["v1"],
-                "clientConfig": {"service": {"namespace": namespace, "name": "configmapsync-webhook"}},
+                "clientConfig": {
+                    "service": {"namespace": namespace, "name": "configmapsync-webhook"}
+                },
                 "rules": [
-                    {"apiGroups": [name], "apiVersions": ["v1"], "resources": ["nothing"], "operations": ["CREATE"]}
+                    {
+                        "apiGroups": [name],
+                        "apiVersions": ["v1"],
+                        "resources": ["nothing"],
+                        "operations": ["CREATE"],
+                    }
                 ],
                 "sideEffects": "None",
             }
@@ -114,7 +132,9 @@ def _configuration(kind: str, name: str, namespace: str) -> dict[str, Any]:
 def installed(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Installed]:
     installed = Installed(cluster, namespace, namespace, tmp_path)
     for resource, kind in KINDS.items():
-        cluster.create(f"{CONFIGURATIONS}/{resource}", _configuration(kind, installed.name, namespace))
+        cluster.create(
+            f"{CONFIGURATIONS}/{resource}", _configuration(kind, installed.name, namespace)
+        )
     yield installed
     for resource in KINDS:
         cluster.delete(installed.path_of(resource))
@@ -129,14 +149,21 @@ def test_everything_is_made_and_trusted_and_a_second_run_writes_nothing(installe
     assert installed.bundles() == [installed.material().authorities] * 4
     token = installed.material().path_token.decode()
     assert installed.paths() == [
-        f"/{token}/{verb}-apps-nishaf-info-v1-configmapsync" for verb in ("mutate", "mutate", "validate", "validate")
+        f"/{token}/{verb}-apps-nishaf-info-v1-configmapsync"
+        for verb in ("mutate", "mutate", "validate", "validate")
     ]
-    before = [installed.cluster.get(installed.path_of(resource))["metadata"]["resourceVersion"] for resource in KINDS]
+    before = [
+        installed.cluster.get(installed.path_of(resource))["metadata"]["resourceVersion"]
+        for resource in KINDS
+    ]
     installed.run("ensure")
-    assert installed.secret()["metadata"]["resourceVersion"] == secret["metadata"]["resourceVersion"]
+    assert (
+        installed.secret()["metadata"]["resourceVersion"] == secret["metadata"]["resourceVersion"]
+    )
     assert installed.cluster.get(installed.authority_path) == authority
     assert before == [
-        installed.cluster.get(installed.path_of(resource))["metadata"]["resourceVersion"] for resource in KINDS
+        installed.cluster.get(installed.path_of(resource))["metadata"]["resourceVersion"]
+        for resource in KINDS
     ]
 
 
@@ -217,7 +244,9 @@ def test_a_secret_of_somebody_else_is_refused_and_left_alone(installed: Installe
     assert installed.bundles() == [b""] * 4
 
 
-def test_a_configuration_that_is_not_there_yet_is_told_and_the_next_run_carries_on(installed: Installed):
+def test_a_configuration_that_is_not_there_yet_is_told_and_the_next_run_carries_on(
+    installed: Installed,
+):
     document = installed.cluster.get(installed.path_of("validatingwebhookconfigurations"))
     installed.cluster.delete(installed.path_of("validatingwebhookconfigurations"))
     assert installed.name in installed.run("ensure", code=1)
@@ -244,14 +273,24 @@ def test_inspect_tells_what_is_due_and_changes_nothing(installed: Installed):
         *["trusts what it must, at the right path"] * 2,
     ]
     installed.empty_bundles()
-    assert [finding["renew"] for finding in inspected()["findings"]] == [False, False, False, True, True]
+    assert [finding["renew"] for finding in inspected()["findings"]] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
     text = installed.run("inspect")
     assert f"configmapsync-webhook.{installed.namespace}.svc" in text
     assert "must trust other authorities: ensure would act" in text
 
 
 def test_no_key_is_ever_printed(installed: Installed):
-    output = installed.run("ensure", "--log-level", "debug") + installed.run("inspect") + installed.run("ensure")
+    output = (
+        installed.run("ensure", "--log-level", "debug")
+        + installed.run("inspect")
+        + installed.run("ensure")
+    )
     assert "PRIVATE" not in output
     assert base64.b64encode(installed.material().key).decode() not in output
     assert installed.material().path_token.decode() not in output
@@ -259,7 +298,9 @@ def test_no_key_is_ever_printed(installed: Installed):
 
 def test_an_unreachable_cluster_is_one_line(tmp_path: Path):
     kubeconfig = tmp_path / "kubeconfig"
-    process = Process([sys.executable, "-m", "certs", "ensure", "--kubeconfig", kubeconfig], tmp_path / "log")
+    process = Process(
+        [sys.executable, "-m", "certs", "ensure", "--kubeconfig", kubeconfig], tmp_path / "log"
+    )
     assert process.wait() == 1
     assert "Traceback" not in process.output()
     assert len(process.output().splitlines()) == 1

@@ -70,7 +70,9 @@ class World:
             return  # nothing is registered yet, or an upgrade has taken the path away
         for pod in self.pods:
             [certificate] = x509.load_pem_x509_certificates(pod.files["tls.crt"])
-            assert any(_signed(certificate, authority) for authority in authorities_in(self.bundle)), "not trusted"
+            assert any(
+                _signed(certificate, authority) for authority in authorities_in(self.bundle)
+            ), "not trusted"
             assert pod.accepts(self.token), "no such path"
 
     place = "memory"
@@ -99,7 +101,9 @@ class World:
         self.wrote()
         return Stored(material, stored.authority, self.serving)
 
-    async def publish(self, authorities: bytes, without: bytes, now: datetime) -> tuple[object, ...]:
+    async def publish(
+        self, authorities: bytes, without: bytes, now: datetime
+    ) -> tuple[object, ...]:
         await asyncio.sleep(0)
         wanted = merge(authorities, self.bundle, now, without)
         if wanted == self.bundle:
@@ -155,7 +159,9 @@ async def fresh() -> World:
 
 async def of_version_0_1_0() -> World:
     """One Secret with everything in it, and plain paths."""
-    made = rotation.with_new_serving_pair(rotation.with_new_authority(Material(), ORDER, NOW), ORDER, NOW)
+    made = rotation.with_new_serving_pair(
+        rotation.with_new_authority(Material(), ORDER, NOW), ORDER, NOW
+    )
     files = {**made.authority_files(), **made.serving_files()}
     return World(serving=Part("0", files), bundle=made.authorities, token=b"", pods=_pods(files))
 
@@ -188,7 +194,9 @@ STARTS: list[Start] = [fresh, of_version_0_1_0, upgraded, installed]
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("renewal", Renewal)
-async def test_a_run_that_ends_after_any_write_is_finished_by_the_next_one(start: Start, renewal: Renewal) -> None:
+async def test_a_run_that_ends_after_any_write_is_finished_by_the_next_one(
+    start: Start, renewal: Renewal
+) -> None:
     for crash_after in range(1, MOST_WRITES):
         world = await start()
         before = set(authorities_in(world.bundle))
@@ -208,7 +216,9 @@ async def test_a_run_that_ends_after_any_write_is_finished_by_the_next_one(start
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("renewal", Renewal)
-async def test_a_run_ends_in_order_and_the_next_one_writes_nothing(start: Start, renewal: Renewal) -> None:
+async def test_a_run_ends_in_order_and_the_next_one_writes_nothing(
+    start: Start, renewal: Renewal
+) -> None:
     world = await start()
     await world.run(renewal).ensure()
     assert_in_order(world)
@@ -219,7 +229,9 @@ async def test_a_run_ends_in_order_and_the_next_one_writes_nothing(start: Start,
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("renewal", [Renewal.ALL, Renewal.REVOKE])
-async def test_parallel_runs_make_one_authority_each_at_most(start: Start, renewal: Renewal) -> None:
+async def test_parallel_runs_make_one_authority_each_at_most(
+    start: Start, renewal: Renewal
+) -> None:
     world = await start()
     before = set(authorities_in(world.bundle))
     await asyncio.gather(*(world.run(renewal).ensure() for _ in range(4)))

@@ -28,7 +28,9 @@ class TrustedBundle:
     token: bytes | None = None
     served_at_publishing: list[bytes] = field(default_factory=list)
 
-    async def publish(self, authorities: bytes, without: bytes, now: datetime) -> tuple[object, ...]:
+    async def publish(
+        self, authorities: bytes, without: bytes, now: datetime
+    ) -> tuple[object, ...]:
         wanted = merge(authorities, self.bundle, now, without)
         if wanted == self.bundle:
             return ()
@@ -46,8 +48,12 @@ class TrustedBundle:
         return Published(self.bundle, frozenset({self.token}))
 
 
-def _run(directory: Path, *, days: float = 0, order: Order = ORDER, trust: TrustedBundle | None = None) -> Ensurer:
-    return Ensurer(DirectoryStore(directory), trust, None, order, lambda: NOW + timedelta(days=days), AT_ONCE)
+def _run(
+    directory: Path, *, days: float = 0, order: Order = ORDER, trust: TrustedBundle | None = None
+) -> Ensurer:
+    return Ensurer(
+        DirectoryStore(directory), trust, None, order, lambda: NOW + timedelta(days=days), AT_ONCE
+    )
 
 
 async def test_everything_is_made_at_first(tmp_path: Path):
@@ -100,7 +106,10 @@ async def test_an_authority_whose_store_was_lost_stays_trusted(tmp_path: Path):
 async def test_what_is_asked_for_is_renewed_before_it_is_due(tmp_path: Path):
     first = await _run(tmp_path).ensure()
     second = await replace(_run(tmp_path), renewal=Renewal.CERTIFICATE).ensure()
-    assert (second.authorities == first.authorities, second.certificate == first.certificate) == (True, False)
+    assert (second.authorities == first.authorities, second.certificate == first.certificate) == (
+        True,
+        False,
+    )
     third = await replace(_run(tmp_path), renewal=Renewal.ALL).ensure()
     assert authorities_in(third.authorities)[1:] == authorities_in(second.authorities)
     assert not serving_due(third, ORDER, NOW).renew
@@ -136,7 +145,9 @@ async def test_inspection_promises_what_ensure_then_does(tmp_path: Path):
     def found(material: Material, days: float) -> dict[str, object]:
         return as_document(findings("here", material, clients, ORDER, NOW + timedelta(days=days)))
 
-    assert [(one["thing"], one["renew"], one["reason"]) for one in found(Material(), 0)["findings"]] == [
+    assert [
+        (one["thing"], one["renew"], one["reason"]) for one in found(Material(), 0)["findings"]
+    ] == [
         ("authority in here", True, "is missing"),
         ("certificate in here", True, "is missing"),
         ("path token", True, "is missing"),
@@ -148,7 +159,10 @@ async def test_inspection_promises_what_ensure_then_does(tmp_path: Path):
     del clients["validating/x"]
     assert found(material, 0)["due"] is False
     assert found(material, 21)["due"] is True
-    clients["mutating/x"] = (client(b"", material.path_token), client(material.authorities, material.path_token))
+    clients["mutating/x"] = (
+        client(b"", material.path_token),
+        client(material.authorities, material.path_token),
+    )
     assert found(material, 0)["findings"][-1]["reason"] == "must trust other authorities"
     clients["mutating/x"] = (client(material.authorities, b""),)
     assert found(material, 0)["findings"][-1]["reason"] == "has another path"

@@ -35,9 +35,37 @@ def test_two_processes_at_once_end_with_one_certificate(tmp_path: Path):
     assert (tmp_path / "pair" / "tls.crt").read_bytes() == made
 
 
-def test_a_directory_is_for_development_names_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["ensure", "--dir", str(tmp_path), "--extra-names", "webhook.example", "--namespace", "ns"]) == 0
-    assert main(["inspect", "--dir", str(tmp_path), "--extra-names", "webhook.example", "--namespace", "ns"]) == 0
+def test_a_directory_is_for_development_names_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert (
+        main(
+            [
+                "ensure",
+                "--dir",
+                str(tmp_path),
+                "--extra-names",
+                "webhook.example",
+                "--namespace",
+                "ns",
+            ]
+        )
+        == 0
+    )
+    assert (
+        main(
+            [
+                "inspect",
+                "--dir",
+                str(tmp_path),
+                "--extra-names",
+                "webhook.example",
+                "--namespace",
+                "ns",
+            ]
+        )
+        == 0
+    )
     text = capsys.readouterr().out
     for name in (
         "configmapsync-webhook.ns.svc",
@@ -57,7 +85,9 @@ def test_inspect_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert [finding["reason"] for finding in found["findings"]] == ["is missing", "is missing"]
 
 
-def test_files_of_somebody_else_are_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_files_of_somebody_else_are_one_line_and_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     (tmp_path / "tls.key").write_text("theirs")
     assert main(["ensure", "--dir", str(tmp_path)]) == 1
     error = capsys.readouterr().err
@@ -83,7 +113,9 @@ def test_files_of_somebody_else_are_one_line_and_exit_code_1(tmp_path: Path, cap
     ],
     ids=lambda arguments: " ".join(arguments)[:60],
 )
-def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+def test_a_wrong_command_line_is_exit_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
     with pytest.raises(SystemExit) as ended:
         load(Settings, "configmapsync-certs", arguments)
     assert ended.value.code == 2
@@ -91,7 +123,20 @@ def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytes
 
 
 def test_the_longest_lifetimes_work(tmp_path: Path):
-    assert main(["ensure", "--dir", str(tmp_path), "--ca-lifetime", "36525d", "--certificate-lifetime", "36525d"]) == 0
+    assert (
+        main(
+            [
+                "ensure",
+                "--dir",
+                str(tmp_path),
+                "--ca-lifetime",
+                "36525d",
+                "--certificate-lifetime",
+                "36525d",
+            ]
+        )
+        == 0
+    )
     assert main(["inspect", "--dir", str(tmp_path)]) == 0
 
 
@@ -111,7 +156,9 @@ def test_the_first_signal_ends_it(tmp_path: Path, number: signal.Signals):
 
 
 def test_lifetimes_are_read_as_people_write_them():
-    settings = load(Settings, "configmapsync-certs", ["ensure", "--ca-lifetime", "10d", "--settling", "90s"])
+    settings = load(
+        Settings, "configmapsync-certs", ["ensure", "--ca-lifetime", "10d", "--settling", "90s"]
+    )
     assert (settings.ca_lifetime.days, settings.settling.total_seconds()) == (10, 90)
 
 

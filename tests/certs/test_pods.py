@@ -23,7 +23,9 @@ PLAIN = "/validate-apps-nishaf-info-v1-configmapsync"
 
 def _material(token: str = TOKEN) -> Material:
     made = with_new_serving_pair(with_new_authority(Material(), ORDER, NOW), ORDER, NOW)
-    return Material.from_files(made.authority_files(), {**made.serving_files(), "path-token": token.encode()})
+    return Material.from_files(
+        made.authority_files(), {**made.serving_files(), "path-token": token.encode()}
+    )
 
 
 class Server:
@@ -40,7 +42,9 @@ class Server:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if line := (await reader.readline()).decode():
             self.asked.append(line)
-            status = "415 Unsupported Media Type" if line.split()[1] == self._path else "404 Not Found"
+            status = (
+                "415 Unsupported Media Type" if line.split()[1] == self._path else "404 Not Found"
+            )
             writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
         writer.close()
 
@@ -106,7 +110,9 @@ async def test_plain_paths_are_asked_for_without_a_token(tmp_path: Path) -> None
 
 async def test_a_pod_that_does_not_answer_is_unreachable(unused_tcp_port: int) -> None:
     endpoint = Endpoint("127.0.0.1", unused_tcp_port, ready=True)
-    assert await _lagging(_material(), endpoint) == Lagging(unreachable=(f"127.0.0.1:{unused_tcp_port}",))
+    assert await _lagging(_material(), endpoint) == Lagging(
+        unreachable=(f"127.0.0.1:{unused_tcp_port}",)
+    )
 
 
 async def test_a_pod_that_the_api_server_does_not_call_is_not_asked(unused_tcp_port: int) -> None:
@@ -116,11 +122,15 @@ async def test_a_pod_that_the_api_server_does_not_call_is_not_asked(unused_tcp_p
 
 @pytest.mark.parametrize(("ready", "called"), [(True, True), (None, True), (False, False)])
 def test_an_endpoint_of_unknown_readiness_is_called(ready: bool | None, called: bool) -> None:
-    assert list(endpoints_in(_slice("10.0.0.1", 9443, ready))) == [Endpoint("10.0.0.1", 9443, called)]
+    assert list(endpoints_in(_slice("10.0.0.1", 9443, ready))) == [
+        Endpoint("10.0.0.1", 9443, called)
+    ]
 
 
 @pytest.mark.parametrize(
-    "document", [{}, {"ports": None, "endpoints": None}, {"ports": [{"name": "webhook", "port": 1}]}], ids=str
+    "document",
+    [{}, {"ports": None, "endpoints": None}, {"ports": [{"name": "webhook", "port": 1}]}],
+    ids=str,
 )
 def test_a_slice_without_endpoints_has_none(document: dict[str, Any]) -> None:
     assert list(endpoints_in(document)) == []

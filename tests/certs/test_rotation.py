@@ -119,7 +119,9 @@ def test_an_authority_without_key_identifiers_is_replaced():
 
 def test_a_certificate_of_a_stranger_is_replaced():
     stranger = with_new_authority(Material(), ORDER, NOW)
-    pair = new_serving_pair(KeyPair.parse(stranger.authorities, stranger.authority_key), ORDER.names, NOW, timedelta(1))
+    pair = new_serving_pair(
+        KeyPair.parse(stranger.authorities, stranger.authority_key), ORDER.names, NOW, timedelta(1)
+    )
     strange = replace(FRESH, certificate=pair.certificate_pem, key=pair.key_pem)
     assert serving_due(strange, ORDER, NOW) == (True, "is not signed by the current CA")
 
@@ -129,7 +131,9 @@ def test_no_representation_shows_a_key():
 
 
 def test_a_revocation_drops_every_former_authority_once_the_new_pair_is_served():
-    seen = with_new_authority(Material(), ORDER, NOW).authorities  # trusted, and unknown to the store
+    seen = with_new_authority(
+        Material(), ORDER, NOW
+    ).authorities  # trusted, and unknown to the store
     begun = with_old_authorities_revoked(with_new_authority(FRESH, ORDER, NOW), seen, NOW)
     assert revokes(begun)
     assert distrusted(begun) == seen
@@ -156,7 +160,9 @@ def test_a_revoked_authority_that_comes_back_is_replaced():
         (b"a" * 43, False, "is in order"),
     ],
 )
-def test_a_path_token_is_one_long_segment_that_the_api_server_takes(token: bytes, due: bool, reason: str):
+def test_a_path_token_is_one_long_segment_that_the_api_server_takes(
+    token: bytes, due: bool, reason: str
+):
     assert token_due(replace(FRESH, path_token=token), ORDER) == (due, reason)
 
 
@@ -171,4 +177,7 @@ def test_plain_paths_may_be_asked_for():
     plain = replace(ORDER, unguessable_path=False)
     assert not token_due(FRESH, plain).renew
     assert token_due(replace(FRESH, path_token=b"a" * 43), plain).renew
-    assert with_new_token(replace(FRESH, path_token=b"a" * 43), b"", NOW).previous_path_token == b"a" * 43
+    assert (
+        with_new_token(replace(FRESH, path_token=b"a" * 43), b"", NOW).previous_path_token
+        == b"a" * 43
+    )

@@ -29,7 +29,10 @@ HELMS_OWN_LABELS = (
     "app.kubernetes.io/managed-by",
 )
 KEEP = "helm.sh/resource-policy"
-EVERYTHING = {name: {"enabled": True} for name in ("serviceMonitor", "prometheusRule", "dashboard", "networkPolicy")}
+EVERYTHING = {
+    name: {"enabled": True}
+    for name in ("serviceMonitor", "prometheusRule", "dashboard", "networkPolicy")
+}
 PODS = ["reconciler", "webhook", "certs"]
 SPOTS = {  # a value of a pod: what it becomes
     "nodeSelector": ({"disk": "ssd"}, lambda pod, value: pod["spec"].update(nodeSelector=value)),
@@ -111,13 +114,17 @@ def test_another_release_in_another_namespace_is_what_kustomize_applies_under_th
 def test_with_cert_manager_it_is_what_kustomize_applies_with_cert_manager(tmp_path: Path) -> None:
     rendered = render(tmp_path, {"certManager": {"enabled": True}})
 
-    assert as_kustomize_has_them(rendered) == without_the_namespace(build(CONFIG / "overlays" / "cert-manager"))
+    assert as_kustomize_has_them(rendered) == without_the_namespace(
+        build(CONFIG / "overlays" / "cert-manager")
+    )
 
 
 def test_with_namespaces_copies_may_be_written_there_alone(tmp_path: Path) -> None:
     rendered = render(tmp_path, {"namespaces": ["web", "checkout"]})
 
-    assert as_kustomize_has_them(rendered) == without_the_namespace(build(CONFIG / "overlays" / "namespaces"))
+    assert as_kustomize_has_them(rendered) == without_the_namespace(
+        build(CONFIG / "overlays" / "namespaces")
+    )
 
 
 def test_with_cert_manager_another_name_is_followed_everywhere(tmp_path: Path) -> None:
@@ -128,26 +135,35 @@ def test_with_cert_manager_another_name_is_followed_everywhere(tmp_path: Path) -
     issuers = {issuer["metadata"]["name"] for issuer in of_kind(rendered, "Issuer")}
     assert {certificate["spec"]["issuerRef"]["name"] for certificate in certificates} == issuers
     serving = named(rendered, "Certificate", "acme-webhook")
-    assert serving["spec"]["dnsNames"] == ["acme-webhook.tools.svc", "acme-webhook.tools.svc.cluster.local"]
+    assert serving["spec"]["dnsNames"] == [
+        "acme-webhook.tools.svc",
+        "acme-webhook.tools.svc.cluster.local",
+    ]
     [volume] = named(rendered, "Deployment", "acme-webhook")["spec"]["template"]["spec"]["volumes"]
     assert volume["secret"]["secretName"] == serving["spec"]["secretName"]
     injected = {
         manifest["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
-        for manifest in of_kind(rendered, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+        for manifest in of_kind(
+            rendered, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+        )
     }
     assert injected == {"tools/acme-webhook"}
 
 
 @pytest.mark.parametrize("component", PODS)
 @pytest.mark.parametrize("spot", SPOTS)
-def test_a_value_of_a_pod_changes_that_pod_in_that_spot_alone(tmp_path: Path, component: str, spot: str) -> None:
+def test_a_value_of_a_pod_changes_that_pod_in_that_spot_alone(
+    tmp_path: Path, component: str, spot: str
+) -> None:
     value, put = SPOTS[spot]
 
     rendered = as_kustomize_has_them(render(tmp_path, {component: {spot: value}}))
 
     expected = without_the_namespace(build())
     changed = [
-        template for template in map(_pod_template, expected.values()) if template and _belongs(template, component)
+        template
+        for template in map(_pod_template, expected.values())
+        if template and _belongs(template, component)
     ]
     assert changed
     for template in changed:
@@ -178,7 +194,10 @@ def test_replicas_are_those_of_one_deployment(tmp_path: Path, component: str) ->
     ],
 )  # fmt: skip
 def test_the_image_is_the_same_in_every_pod(tmp_path: Path, image: Values, expected: str) -> None:
-    values = {"image": {**image, "pullPolicy": "Always"}, "imagePullSecrets": [{"name": "registry"}]}
+    values = {
+        "image": {**image, "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "registry"}],
+    }
 
     pods = dict(pod_specs(render(tmp_path, values)))
 
@@ -191,7 +210,9 @@ def test_the_image_is_the_same_in_every_pod(tmp_path: Path, image: Values, expec
 
 def test_prometheus_may_choose_by_labels(tmp_path: Path) -> None:
     labels = {"release": "kube-prometheus-stack"}
-    values = {name: {"enabled": True, "labels": labels} for name in ("serviceMonitor", "prometheusRule")}
+    values = {
+        name: {"enabled": True, "labels": labels} for name in ("serviceMonitor", "prometheusRule")
+    }
 
     chosen = of_kind(render(tmp_path, values), "ServiceMonitor", "PrometheusRule")
 
@@ -210,7 +231,10 @@ def test_the_crd_is_upgraded_with_the_release_and_outlives_it(tmp_path: Path) ->
 
 
 def test_a_namespace_that_reads_like_a_number_stays_a_name(tmp_path: Path) -> None:
-    namespaces = {m["metadata"].get("namespace", "2026") for m in render(tmp_path, EVERYTHING, namespace="2026")}
+    namespaces = {
+        m["metadata"].get("namespace", "2026")
+        for m in render(tmp_path, EVERYTHING, namespace="2026")
+    }
 
     assert namespaces == {"2026"}
 
@@ -235,7 +259,9 @@ def test_a_namespace_that_reads_like_a_number_stays_a_name(tmp_path: Path) -> No
         ({"fullnameOverride": "Not_A_Name"}, "'/fullnameOverride'"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_refused_by_its_path(tmp_path: Path, values: Values, complaint: str) -> None:
+def test_a_wrong_value_is_refused_by_its_path(
+    tmp_path: Path, values: Values, complaint: str
+) -> None:
     done = helm("template", RELEASE, CHART, home=tmp_path, values=values)
 
     assert done.returncode != 0
@@ -249,9 +275,15 @@ def test_the_schema_and_the_default_values_name_the_same_things() -> None:
         return {name: names(inner.get("properties", {})) for name, inner in properties.items()}
 
     def outline(values: object, schema_names: Values) -> Values:
-        return {name: outline(values[name], inner) for name, inner in schema_names.items()} if schema_names else {}  # type: ignore[index]
+        return (
+            {name: outline(values[name], inner) for name, inner in schema_names.items()}
+            if schema_names
+            else {}
+        )  # type: ignore[index]
 
-    expected = names({name: inner for name, inner in schema["properties"].items() if name != "global"})
+    expected = names(
+        {name: inner for name, inner in schema["properties"].items() if name != "global"}
+    )
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert outline(values, expected) == expected
     assert {name: set(values[name]) for name in values if isinstance(values[name], dict)} == {
@@ -275,15 +307,25 @@ def test_helm_finds_nothing_to_complain_of(tmp_path: Path) -> None:
 def test_no_name_of_a_release_is_too_long_for_what_is_put_behind_it(tmp_path: Path) -> None:
     rendered = render(tmp_path, EVERYTHING, release="a" * 53)
 
-    assert max(len(manifest["metadata"]["name"]) for manifest in of_kind(rendered, "Service", "CronJob")) <= 52
+    assert (
+        max(
+            len(manifest["metadata"]["name"])
+            for manifest in of_kind(rendered, "Service", "CronJob")
+        )
+        <= 52
+    )
     assert all(len(manifest["metadata"]["name"]) <= 63 for manifest in rendered)
 
 
 def test_no_default_name_is_left_in_a_release_of_another_name(tmp_path: Path) -> None:
-    text = json.dumps(render(tmp_path, {**EVERYTHING, "fullnameOverride": "acme"}, namespace="tools"))
+    text = json.dumps(
+        render(tmp_path, {**EVERYTHING, "fullnameOverride": "acme"}, namespace="tools")
+    )
 
     commands = {f"configmapsync-{component}" for component in PODS}
-    jobs_of_prometheus = re.compile(r"configmapsync-(\$1|\(reconciler\|webhook\)|reconciler|webhook)")
+    jobs_of_prometheus = re.compile(
+        r"configmapsync-(\$1|\(reconciler\|webhook\)|reconciler|webhook)"
+    )
     chart = f"configmapsync-{VERSION}"
     left = set(re.findall(r"configmapsync-[\w$()|*.-]+", text)) - {*commands, chart}
     assert [name for name in left if not jobs_of_prometheus.fullmatch(name)] == []

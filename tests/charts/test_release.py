@@ -35,23 +35,34 @@ def run_helm(fresh_cluster: Cluster, tmp_path: Path) -> Callable[..., str]:
 def test_it_is_installed_upgraded_and_uninstalled_and_the_crd_outlives_it(
     fresh_cluster: Cluster, run_helm: Callable[..., str]
 ) -> None:
-    told = run_helm("install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace", values={})
+    told = run_helm(
+        "install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace", values={}
+    )
 
     assert fresh_cluster.get(DEPLOYMENT)["spec"]["replicas"] == 2
-    assert f"kubectl wait -n {NAMESPACE} --for=condition=Available deployment acme-configmapsync-reconciler" in told
+    assert (
+        f"kubectl wait -n {NAMESPACE} --for=condition=Available deployment acme-configmapsync-reconciler"
+        in told
+    )
     [configuration] = fresh_cluster.get(CONFIGURATIONS)["items"]
     trusted = [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "cm9vdA=="}]
     injected = f"{CONFIGURATIONS}/{configuration['metadata']['name']}"
     fresh_cluster.patch(injected, trusted, "application/json-patch+json")
 
-    run_helm("upgrade", RELEASE, CHART, "--namespace", NAMESPACE, values={"reconciler": {"replicas": 3}})
+    run_helm(
+        "upgrade", RELEASE, CHART, "--namespace", NAMESPACE, values={"reconciler": {"replicas": 3}}
+    )
 
     assert fresh_cluster.get(DEPLOYMENT)["spec"]["replicas"] == 3
-    assert fresh_cluster.get(injected)["webhooks"][0]["clientConfig"]["caBundle"] == "cm9vdA=="  # not ours to take away
+    assert (
+        fresh_cluster.get(injected)["webhooks"][0]["clientConfig"]["caBundle"] == "cm9vdA=="
+    )  # not ours to take away
 
     run_helm("uninstall", RELEASE, "--namespace", NAMESPACE)
 
     assert fresh_cluster.find(DEPLOYMENT) is None
     assert fresh_cluster.get(CONFIGURATIONS)["items"] == []
     assert fresh_cluster.find(CRD) is not None  # and with it every sync
-    wait_until(lambda: fresh_cluster.get(f"/apis/{API_VERSION}/{PLURAL}"))  # a changed CRD is served a moment later
+    wait_until(
+        lambda: fresh_cluster.get(f"/apis/{API_VERSION}/{PLURAL}")
+    )  # a changed CRD is served a moment later

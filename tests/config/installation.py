@@ -22,7 +22,16 @@ LITTLE_PATIENCE = "0.5"
 def make(cluster: Cluster, *arguments: str) -> str:
     """Run `make ARGUMENTS` on the cluster, with this Python in place of .venv; returns what it printed."""
     tools = f"BIN={Path(sys.executable).parent}"
-    return _run(cluster, "make", "--silent", "--directory", str(ROOT), "--old-file=kubectl", tools, *arguments)
+    return _run(
+        cluster,
+        "make",
+        "--silent",
+        "--directory",
+        str(ROOT),
+        "--old-file=kubectl",
+        tools,
+        *arguments,
+    )
 
 
 def deploy(cluster: Cluster, overlay: Path = DEFAULT) -> None:
@@ -49,13 +58,17 @@ def undeploy(cluster: Cluster) -> None:
 
 def uninstall(cluster: Cluster) -> str:
     """`make uninstall`, with little patience; returns what it says."""
-    return _run(cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", LITTLE_PATIENCE)
+    return _run(
+        cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", LITTLE_PATIENCE
+    )
 
 
 def by_hand(comment: str) -> Callable[[Cluster], str]:
     """Return what runs the commands of docs/installation.md that stand under a comment with these words."""
     page = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
-    [commands] = [block for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if comment in block]
+    [commands] = [
+        block for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if comment in block
+    ]
 
     def run(cluster: Cluster) -> str:
         return _run(cluster, "bash", "-euo", "pipefail", "-c", commands)
@@ -71,15 +84,24 @@ def let_syncs_in(cluster: Cluster) -> None:
 def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Process:
     """Start one as the admin, and wait until it is ready."""
     health = f"127.0.0.1:{free_port()}"
-    process = start_process("reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", health)
+    process = start_process(
+        "reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", health
+    )
     process.wait_until_answering(f"http://{health}/readyz")
     return process
 
 
 def _run(cluster: Cluster, *command: str) -> str:
     path = f"{os.environ['PATH']}{os.pathsep}{kubectl_program().parent}"
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "KUBERC": "off", "PATH": path}
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "KUBERC": "off",
+        "PATH": path,
+    }
     environment.pop("MAKEFLAGS", None)  # those of the make that runs the tests
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=90, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -29,7 +29,9 @@ function(script, obj)
   return compiled()
 end
 """
-HEALTH = {Reason.SYNCED: "Healthy", Reason.SUSPENDED: "Suspended"} | dict.fromkeys(STALLED, "Degraded")
+HEALTH = {Reason.SYNCED: "Healthy", Reason.SUSPENDED: "Suspended"} | dict.fromkeys(
+    STALLED, "Degraded"
+)
 Check = Callable[..., tuple[str, str]]
 
 
@@ -52,7 +54,14 @@ def health() -> Check:
 
 def written(*outcomes: Outcome, verdict: Outcome | None = None) -> dict[str, Any]:
     """The status as the reconciler writes it and the API server stores it."""
-    report = Report(generation=4, previous=None, source=source(), digest="sha256:1", outcomes=outcomes, verdict=verdict)
+    report = Report(
+        generation=4,
+        previous=None,
+        source=source(),
+        digest="sha256:1",
+        outcomes=outcomes,
+        verdict=verdict,
+    )
     return status(report, NOW).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -75,8 +84,12 @@ def test_every_reason_of_one_destination_has_its_health(health: Check, reason: R
     assert message.startswith(f"{reason}: ")
 
 
-@pytest.mark.parametrize("reported", [None, {}, {"observedGeneration": -1}, {"observedGeneration": 4}])
-def test_a_sync_that_the_reconciler_has_not_seen_is_progressing(health: Check, reported: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize(
+    "reported", [None, {}, {"observedGeneration": -1}, {"observedGeneration": 4}]
+)
+def test_a_sync_that_the_reconciler_has_not_seen_is_progressing(
+    health: Check, reported: dict[str, Any] | None
+) -> None:
     assert health(reported)[0] == "Progressing"
 
 
@@ -86,16 +99,24 @@ def test_a_status_of_an_older_generation_is_progressing(health: Check) -> None:
 
 def test_not_ready_without_another_condition_is_degraded(health: Check) -> None:
     reported = written(verdict=Outcome("", Reason.WRITE_FAILED, "why"))
-    reported["conditions"] = [condition for condition in reported["conditions"] if condition["type"] == "Ready"]
+    reported["conditions"] = [
+        condition for condition in reported["conditions"] if condition["type"] == "Ready"
+    ]
 
     assert health(reported) == ("Degraded", "WriteFailed: why")
 
 
-def test_applying_it_adds_one_key_to_the_configuration_of_argo_cd(cluster: Cluster, namespace: str) -> None:
+def test_applying_it_adds_one_key_to_the_configuration_of_argo_cd(
+    cluster: Cluster, namespace: str
+) -> None:
     here = f"--namespace={namespace}"
-    cluster.kubectl("create", "configmap", "argocd-cm", "--from-literal=url=https://argocd.example.com", here)
+    cluster.kubectl(
+        "create", "configmap", "argocd-cm", "--from-literal=url=https://argocd.example.com", here
+    )
 
     cluster.kubectl("apply", "--server-side", f"--filename={FOLDER / 'argocd-cm.yaml'}", here)
 
-    data = yaml.safe_load(cluster.kubectl("get", "configmap", "argocd-cm", "--output=yaml", here).stdout)["data"]
+    data = yaml.safe_load(
+        cluster.kubectl("get", "configmap", "argocd-cm", "--output=yaml", here).stdout
+    )["data"]
     assert set(data) == {"url", KEY}

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.manifests import CONFIG, DEFAULT, Manifest, build, build_text, named, of_kind, pod_specs
+from tests.support.manifests import (
+    CONFIG,
+    DEFAULT,
+    Manifest,
+    build,
+    build_text,
+    named,
+    of_kind,
+    pod_specs,
+)
 
 KUSTOMIZATIONS = sorted(path.parent for path in CONFIG.rglob("kustomization.yaml"))
 INSTALLATIONS = [DEFAULT, *(path for path in KUSTOMIZATIONS if path.parent.name == "overlays")]
@@ -19,11 +28,11 @@ CLUSTER_SCOPED = {
     "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
     "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 }  # fmt: skip
-WHERE_COPIES_GO = (
-    "configmapsync-reconciler-copies"  # bound in namespaces of other people, where config/overlays/namespaces says so
-)
+WHERE_COPIES_GO = "configmapsync-reconciler-copies"  # bound in namespaces of other people, where config/overlays/namespaces says so
 OPTIONS = ("../prometheus", "../network-policy")
-NAMES_TOLD = re.compile(r"^CONFIGMAPSYNC_(SERVICE|SECRET|MUTATING_CONFIGURATION|VALIDATING_CONFIGURATION)$")
+NAMES_TOLD = re.compile(
+    r"^CONFIGMAPSYNC_(SERVICE|SECRET|MUTATING_CONFIGURATION|VALIDATING_CONFIGURATION)$"
+)
 
 
 def name_of(folder: Path) -> str:
@@ -45,20 +54,29 @@ def test_no_file_is_forgotten() -> None:
     for file in CONFIG.rglob("*.yaml"):
         folder = next(parent for parent in file.parents if parent in KUSTOMIZATIONS)
         named_here = (folder / "kustomization.yaml").read_text()
-        assert file.name == "kustomization.yaml" or f"{file.relative_to(folder)}\n" in named_here, file
+        assert file.name == "kustomization.yaml" or f"{file.relative_to(folder)}\n" in named_here, (
+            file
+        )
 
 
-def test_every_object_is_in_the_one_namespace_and_says_what_it_belongs_to(installation: list[Manifest]) -> None:
+def test_every_object_is_in_the_one_namespace_and_says_what_it_belongs_to(
+    installation: list[Manifest],
+) -> None:
     for manifest in installation:
         kind, metadata = manifest["kind"], manifest["metadata"]
         expected = None if kind in CLUSTER_SCOPED else "configmapsync-system"
         if metadata["name"] != WHERE_COPIES_GO:
             assert metadata.get("namespace") == expected, (kind, metadata["name"])
-        assert metadata["labels"]["app.kubernetes.io/name"] == "configmapsync", (kind, metadata["name"])
+        assert metadata["labels"]["app.kubernetes.io/name"] == "configmapsync", (
+            kind,
+            metadata["name"],
+        )
 
 
 def test_no_two_objects_are_the_same(installation: list[Manifest]) -> None:
-    seen = [(m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in installation]
+    seen = [
+        (m["kind"], m["metadata"].get("namespace"), m["metadata"]["name"]) for m in installation
+    ]
     assert len(seen) == len(set(seen))
 
 
@@ -67,7 +85,9 @@ def test_the_selectors_find_the_pods_they_mean_and_no_others(installation: list[
         deployment["metadata"]["name"]: deployment["spec"]["template"]["metadata"]["labels"]
         for deployment in of_kind(installation, "Deployment")
     }
-    selectors = [(m["metadata"]["name"], m["spec"]["selector"]) for m in of_kind(installation, "Service")]
+    selectors = [
+        (m["metadata"]["name"], m["spec"]["selector"]) for m in of_kind(installation, "Service")
+    ]
     selectors += [
         (m["metadata"]["name"], m["spec"]["selector"]["matchLabels"])
         for m in of_kind(installation, "Deployment", "PodDisruptionBudget")
@@ -79,7 +99,9 @@ def test_the_selectors_find_the_pods_they_mean_and_no_others(installation: list[
     ]
 
     for name, selector in selectors:
-        assert [found for found, labels in templates.items() if selector.items() <= labels.items()] == [name]
+        assert [
+            found for found, labels in templates.items() if selector.items() <= labels.items()
+        ] == [name]
 
 
 def test_the_ports_that_are_named_are_there(installation: list[Manifest]) -> None:
@@ -87,9 +109,15 @@ def test_the_ports_that_are_named_are_there(installation: list[Manifest]) -> Non
         [container] = pod["containers"]
         ports = {port["name"] for port in container.get("ports", ())}
         probes = [
-            container[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe") if probe in container
+            container[probe]["httpGet"]["port"]
+            for probe in ("livenessProbe", "readinessProbe")
+            if probe in container
         ]
-        services = [s for s in of_kind(installation, "Service") if s["metadata"]["name"] == name.partition("/")[2]]
+        services = [
+            s
+            for s in of_kind(installation, "Service")
+            if s["metadata"]["name"] == name.partition("/")[2]
+        ]
         targets = [port["targetPort"] for service in services for port in service["spec"]["ports"]]
         assert {*probes, *targets} == ports
 
@@ -97,30 +125,50 @@ def test_the_ports_that_are_named_are_there(installation: list[Manifest]) -> Non
 def test_the_webhook_mounts_the_secret_that_is_made_for_it(installation: list[Manifest]) -> None:
     pod = named(installation, "Deployment", "configmapsync-webhook")["spec"]["template"]["spec"]
     [volume] = pod["volumes"]
-    made = {env["value"] for env in _environment(installation) if env["name"] == "CONFIGMAPSYNC_SECRET"}
-    made |= {m["spec"]["secretName"] for m in of_kind(installation, "Certificate") if not m["spec"].get("isCA")}
+    made = {
+        env["value"] for env in _environment(installation) if env["name"] == "CONFIGMAPSYNC_SECRET"
+    }
+    made |= {
+        m["spec"]["secretName"]
+        for m in of_kind(installation, "Certificate")
+        if not m["spec"].get("isCA")
+    }
 
     assert {volume["secret"]["secretName"]} == made
 
 
-def test_the_certificate_is_for_the_service_and_trusted_by_both_configurations(installation: list[Manifest]) -> None:
+def test_the_certificate_is_for_the_service_and_trusted_by_both_configurations(
+    installation: list[Manifest],
+) -> None:
     service = named(installation, "Service", "configmapsync-webhook")["metadata"]
-    for configuration in of_kind(installation, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+    for configuration in of_kind(
+        installation, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+    ):
         client = configuration["webhooks"][0]["clientConfig"]["service"]
         assert (client["name"], client["namespace"]) == (service["name"], service["namespace"])
-    if certificates := [c for c in of_kind(installation, "Certificate") if not c["spec"].get("isCA")]:
+    if certificates := [
+        c for c in of_kind(installation, "Certificate") if not c["spec"].get("isCA")
+    ]:
         [certificate] = certificates
         host = f"{service['name']}.{service['namespace']}.svc"
         assert certificate["spec"]["dnsNames"] == [host, f"{host}.cluster.local"]
         place = f"{certificate['metadata']['namespace']}/{certificate['metadata']['name']}"
-        configurations = of_kind(installation, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-        assert {c["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] for c in configurations} == {place}
+        configurations = of_kind(
+            installation, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+        )
+        assert {
+            c["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] for c in configurations
+        } == {place}
     else:
-        named_to_the_tool = {env["value"] for env in _environment(installation) if NAMES_TOLD.match(env["name"])}
+        named_to_the_tool = {
+            env["value"] for env in _environment(installation) if NAMES_TOLD.match(env["name"])
+        }
         assert named_to_the_tool == {"configmapsync-webhook"}
 
 
-def test_a_right_to_one_object_names_it_as_the_processes_call_it(installation: list[Manifest]) -> None:
+def test_a_right_to_one_object_names_it_as_the_processes_call_it(
+    installation: list[Manifest],
+) -> None:
     narrowed = {name for rule in rules_of(installation) for name in rule.get("resourceNames", ())}
     ours = {"configmapsync-reconciler", "configmapsync-webhook", "configmapsync-webhook-ca"}
     assert narrowed == ours - missing_in(installation)
@@ -133,26 +181,47 @@ def rules_of(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
 
 def missing_in(installation: list[Manifest]) -> set[str]:
     """With cert-manager no account of ours has a right to a Secret or to a webhook configuration."""
-    return {"configmapsync-webhook", "configmapsync-webhook-ca"} if of_kind(installation, "Certificate") else set()
+    return (
+        {"configmapsync-webhook", "configmapsync-webhook-ca"}
+        if of_kind(installation, "Certificate")
+        else set()
+    )
 
 
-def test_no_pod_mounts_the_secret_with_the_key_of_the_authority(installation: list[Manifest]) -> None:
-    kept = {env["value"] for env in _environment(installation) if env["name"] == "CONFIGMAPSYNC_CA_SECRET"}
-    mounted = {
-        volume["secret"]["secretName"] for _, pod in pod_specs(installation) for volume in pod.get("volumes", ())
+def test_no_pod_mounts_the_secret_with_the_key_of_the_authority(
+    installation: list[Manifest],
+) -> None:
+    kept = {
+        env["value"]
+        for env in _environment(installation)
+        if env["name"] == "CONFIGMAPSYNC_CA_SECRET"
     }
-    assert kept == ({"configmapsync-webhook-ca"} if not of_kind(installation, "Certificate") else set())
+    mounted = {
+        volume["secret"]["secretName"]
+        for _, pod in pod_specs(installation)
+        for volume in pod.get("volumes", ())
+    }
+    assert kept == (
+        {"configmapsync-webhook-ca"} if not of_kind(installation, "Certificate") else set()
+    )
     assert kept.isdisjoint(mounted)
 
 
-def test_the_path_is_named_only_where_no_tool_of_ours_writes_it(installation: list[Manifest]) -> None:
+def test_the_path_is_named_only_where_no_tool_of_ours_writes_it(
+    installation: list[Manifest],
+) -> None:
     """A path in the manifests would take the unguessable one away at each `kubectl apply`."""
     paths = [
         webhook["clientConfig"]["service"].get("path")
-        for configuration in of_kind(installation, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+        for configuration in of_kind(
+            installation, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"
+        )
         for webhook in configuration["webhooks"]
     ]
-    plain = ["/mutate-apps-nishaf-info-v1-configmapsync", "/validate-apps-nishaf-info-v1-configmapsync"]
+    plain = [
+        "/mutate-apps-nishaf-info-v1-configmapsync",
+        "/validate-apps-nishaf-info-v1-configmapsync",
+    ]
     assert paths == (plain if of_kind(installation, "Certificate") else [None, None])
 
 
@@ -173,18 +242,32 @@ def test_cert_manager_takes_the_place_of_our_own_tool() -> None:
         "Deployment/configmapsync-reconciler",
         "Deployment/configmapsync-webhook",
     ]
-    assert "certs" not in {m["metadata"]["labels"].get("app.kubernetes.io/component") for m in overlay}
+    assert "certs" not in {
+        m["metadata"]["labels"].get("app.kubernetes.io/component") for m in overlay
+    }
 
 
 def test_with_a_set_of_namespaces_nothing_is_written_in_the_others() -> None:
     overlay = build(CONFIG / "overlays" / "namespaces")
-    assert WHERE_COPIES_GO not in {m["metadata"]["name"] for m in of_kind(overlay, "ClusterRoleBinding")}
-    bindings = [m for m in of_kind(overlay, "RoleBinding") if m["metadata"]["name"] == WHERE_COPIES_GO]
+    assert WHERE_COPIES_GO not in {
+        m["metadata"]["name"] for m in of_kind(overlay, "ClusterRoleBinding")
+    }
+    bindings = [
+        m for m in of_kind(overlay, "RoleBinding") if m["metadata"]["name"] == WHERE_COPIES_GO
+    ]
     assert {m["metadata"]["namespace"] for m in bindings} == {"web", "checkout"}
-    [container] = named(overlay, "Deployment", "configmapsync-reconciler")["spec"]["template"]["spec"]["containers"]
+    [container] = named(overlay, "Deployment", "configmapsync-reconciler")["spec"]["template"][
+        "spec"
+    ]["containers"]
     assert container["args"][-1] == "--served-namespaces=web,checkout"
-    account = {"kind": "ServiceAccount", "name": "configmapsync-reconciler", "namespace": "configmapsync-system"}
-    assert all(m["roleRef"]["name"] == WHERE_COPIES_GO and m["subjects"] == [account] for m in bindings)
+    account = {
+        "kind": "ServiceAccount",
+        "name": "configmapsync-reconciler",
+        "namespace": "configmapsync-system",
+    }
+    assert all(
+        m["roleRef"]["name"] == WHERE_COPIES_GO and m["subjects"] == [account] for m in bindings
+    )
 
 
 @pytest.fixture
@@ -207,14 +290,20 @@ def overlaid(config: Path) -> Path:
     folder = config / "theirs"
     folder.mkdir()
     (folder / "kustomization.yaml").write_text(
-        yaml.safe_dump({"namespace": "elsewhere", "namePrefix": "acme-", "resources": ["../default"]})
+        yaml.safe_dump(
+            {"namespace": "elsewhere", "namePrefix": "acme-", "resources": ["../default"]}
+        )
     )
     return folder
 
 
 def assert_follows(text: str, prefix: str) -> None:
     """No name or namespace of before is left over, but for what is not a name of an object."""
-    allowed = {"configmapsync-reconciler", "configmapsync-webhook", "configmapsync-certs"}  # the programs in the image
+    allowed = {
+        "configmapsync-reconciler",
+        "configmapsync-webhook",
+        "configmapsync-certs",
+    }  # the programs in the image
     programs = {
         command
         for _, pod in pod_specs(list(yaml.safe_load_all(text)))
@@ -223,15 +312,24 @@ def assert_follows(text: str, prefix: str) -> None:
     }
     assert programs <= allowed
     built = list(yaml.safe_load_all(text))
-    assert all(name.startswith(prefix) for rule in rules_of(built) for name in rule.get("resourceNames", ()))
+    assert all(
+        name.startswith(prefix)
+        for rule in rules_of(built)
+        for name in rule.get("resourceNames", ())
+    )
     for manifest in built:
         for path, value in strings_in(manifest):
             if path.endswith(".command.0"):
                 continue
             assert "configmapsync-system" not in value, (path, value)
             assert "configmapsync-" not in value.replace(prefix, ""), (path, value)
-            of_ours = value.removeprefix("system-cluster-critical")  # the PriorityClass of Kubernetes
-            assert not re.search(r"\bsystem\b(?!:)", of_ours) or "description" in path, (path, value)
+            of_ours = value.removeprefix(
+                "system-cluster-critical"
+            )  # the PriorityClass of Kubernetes
+            assert not re.search(r"\bsystem\b(?!:)", of_ours) or "description" in path, (
+                path,
+                value,
+            )
 
 
 def strings_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -264,7 +362,11 @@ def test_an_overlay_gives_it_another_namespace_and_another_prefix(copied_config:
     built = list(yaml.safe_load_all(text))
     tool = {env["value"] for env in _environment(built) if NAMES_TOLD.match(env["name"])}
     assert tool == {"acme-configmapsync-webhook"}
-    lease = [env["value"] for env in _environment(built) if env["name"] == "CONFIGMAPSYNC_LEADER_ELECTION_NAME"]
+    lease = [
+        env["value"]
+        for env in _environment(built)
+        if env["name"] == "CONFIGMAPSYNC_LEADER_ELECTION_NAME"
+    ]
     assert lease == ["acme-configmapsync-reconciler"]
 
 
@@ -276,37 +378,65 @@ def test_cert_manager_follows_another_namespace_and_another_prefix(copied_config
     )
     built = list(yaml.safe_load_all(build_text(copied_config / "overlays" / "cert-manager")))
     [certificate] = [c for c in of_kind(built, "Certificate") if not c["spec"].get("isCA")]
-    assert certificate["spec"]["dnsNames"] == ["acme-webhook.elsewhere.svc", "acme-webhook.elsewhere.svc.cluster.local"]
-    assert {m["metadata"]["namespace"] for m in of_kind(built, "Certificate", "Issuer")} == {"elsewhere"}
+    assert certificate["spec"]["dnsNames"] == [
+        "acme-webhook.elsewhere.svc",
+        "acme-webhook.elsewhere.svc.cluster.local",
+    ]
+    assert {m["metadata"]["namespace"] for m in of_kind(built, "Certificate", "Issuer")} == {
+        "elsewhere"
+    }
     pod = named(built, "Deployment", "acme-webhook")["spec"]["template"]["spec"]
-    assert pod["volumes"][0]["secret"]["secretName"] == certificate["spec"]["secretName"] == "acme-webhook"
+    assert (
+        pod["volumes"][0]["secret"]["secretName"]
+        == certificate["spec"]["secretName"]
+        == "acme-webhook"
+    )
 
 
-def test_a_set_of_namespaces_follows_another_namespace_and_another_prefix(copied_config: Path) -> None:
+def test_a_set_of_namespaces_follows_another_namespace_and_another_prefix(
+    copied_config: Path,
+) -> None:
     edit_default(
         copied_config,
         ("namespace: configmapsync-system", "namespace: elsewhere"),
         ("namePrefix: configmapsync-", "namePrefix: acme-"),
     )
     built = list(yaml.safe_load_all(build_text(copied_config / "overlays" / "namespaces")))
-    assert "acme-reconciler-copies" not in {m["metadata"]["name"] for m in of_kind(built, "ClusterRoleBinding")}
-    bindings = [m for m in of_kind(built, "RoleBinding") if m["metadata"]["name"] == WHERE_COPIES_GO]
+    assert "acme-reconciler-copies" not in {
+        m["metadata"]["name"] for m in of_kind(built, "ClusterRoleBinding")
+    }
+    bindings = [
+        m for m in of_kind(built, "RoleBinding") if m["metadata"]["name"] == WHERE_COPIES_GO
+    ]
     account = {"kind": "ServiceAccount", "name": "acme-reconciler", "namespace": "elsewhere"}
-    assert all(m["roleRef"]["name"] == "acme-reconciler-copies" and m["subjects"] == [account] for m in bindings)
+    assert all(
+        m["roleRef"]["name"] == "acme-reconciler-copies" and m["subjects"] == [account]
+        for m in bindings
+    )
 
 
 @pytest.mark.parametrize("options", [o for n in (1, 2) for o in itertools.combinations(OPTIONS, n)])
-def test_what_is_commented_out_may_be_switched_on(copied_config: Path, options: tuple[str, ...]) -> None:
+def test_what_is_commented_out_may_be_switched_on(
+    copied_config: Path, options: tuple[str, ...]
+) -> None:
     edit_default(copied_config, *((f"#- {option}\n", f"- {option}\n") for option in options))
     built = list(yaml.safe_load_all(build_text(copied_config / "default")))
     added = {m["kind"] for m in built} - {m["kind"] for m in build()}
-    assert ("ServiceMonitor" in added, "NetworkPolicy" in added) == tuple(option in options for option in OPTIONS)
-    assert {m["metadata"].get("namespace") for m in built if m["kind"] in added} == {"configmapsync-system"}
+    assert ("ServiceMonitor" in added, "NetworkPolicy" in added) == tuple(
+        option in options for option in OPTIONS
+    )
+    assert {m["metadata"].get("namespace") for m in built if m["kind"] in added} == {
+        "configmapsync-system"
+    }
 
 
 def test_no_image_floats(installation: list[Manifest]) -> None:
-    images = {container["image"] for _, pod in pod_specs(installation) for container in pod["containers"]}
-    version = re.search(r'^version = "(.+)"', (CONFIG.parent / "pyproject.toml").read_text(), re.MULTILINE)
+    images = {
+        container["image"] for _, pod in pod_specs(installation) for container in pod["containers"]
+    }
+    version = re.search(
+        r'^version = "(.+)"', (CONFIG.parent / "pyproject.toml").read_text(), re.MULTILINE
+    )
     assert version is not None
     assert images == {f"configmapsync:{version[1]}"}
 

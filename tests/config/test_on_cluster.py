@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from configmapsync.names import API_VERSION, FINALIZER
-from tests.config.installation import by_hand, deploy, let_syncs_in, start_reconciler, undeploy, uninstall
+from tests.config.installation import (
+    by_hand,
+    deploy,
+    let_syncs_in,
+    start_reconciler,
+    undeploy,
+    uninstall,
+)
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.clusters import started
@@ -43,13 +50,20 @@ def stage(empty: Cluster) -> Stage:
 def nothing_is_left(cluster: Cluster) -> None:
     """None of our objects is there any more, nor is one on its way out for ever."""
     wait_until(
-        lambda: cluster.kubectl("get", "-k", DEFAULT, "--ignore-not-found", "-o", "name").stdout == "", within=30
+        lambda: (
+            cluster.kubectl("get", "-k", DEFAULT, "--ignore-not-found", "-o", "name").stdout == ""
+        ),
+        within=30,
     )
 
 
 @pytest.mark.parametrize("how", ["--server-side=false", "--server-side=true"])
-def test_the_api_server_takes_every_object_and_applying_it_again_changes_nothing(empty: Cluster, how: str) -> None:
-    empty.kubectl("apply", how, "-f", "-", input=json.dumps(of_kind(build(), "Namespace")[0]))  # a dry run makes none
+def test_the_api_server_takes_every_object_and_applying_it_again_changes_nothing(
+    empty: Cluster, how: str
+) -> None:
+    empty.kubectl(
+        "apply", how, "-f", "-", input=json.dumps(of_kind(build(), "Namespace")[0])
+    )  # a dry run makes none
     rehearsed = empty.kubectl("apply", how, "--dry-run=server", "-k", DEFAULT)
     applied = empty.kubectl("apply", how, "-k", DEFAULT)
     before = versions(empty)
@@ -77,17 +91,28 @@ def test_the_real_pod_security_admission_lets_every_pod_in_and_no_other(empty: C
     deploy(empty)
 
     def create(spec: dict[str, object]) -> str:
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", "namespace": NAMESPACE}, "spec": spec}
-        done = empty.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod), check=False)
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "pod", "namespace": NAMESPACE},
+            "spec": spec,
+        }
+        done = empty.kubectl(
+            "create", "--dry-run=server", "-f", "-", input=json.dumps(pod), check=False
+        )
         return done.stdout + done.stderr
 
-    wait_until(lambda: "created" in create(next(pod for _, pod in pod_specs(build()))))  # its quota has a status
+    wait_until(
+        lambda: "created" in create(next(pod for _, pod in pod_specs(build())))
+    )  # its quota has a status
     for _, pod in pod_specs(build()):
         assert "pod/pod created" in create(pod)
         assert 'violates PodSecurity "restricted:' in create({**pod, "hostNetwork": True})
 
 
-def test_uninstall_then_undeploy_leaves_nothing(stage: Stage, start_process: Callable[..., Process]) -> None:
+def test_uninstall_then_undeploy_leaves_nothing(
+    stage: Stage, start_process: Callable[..., Process]
+) -> None:
     """The order that cleans up: the reconciler is there to the end of the syncs."""
     deploy(stage.cluster)
     let_syncs_in(stage.cluster)
@@ -127,8 +152,12 @@ def test_undeploy_then_uninstall_leaves_nothing_but_the_copies(
     nothing_is_left(stage.cluster)
 
 
-@pytest.mark.parametrize("way_out", [uninstall, by_hand("nothing cleans up any more")], ids=["make", "by-hand"])
-def test_everything_at_once_can_be_brought_to_its_end(stage: Stage, way_out: Callable[[Cluster], str]) -> None:
+@pytest.mark.parametrize(
+    "way_out", [uninstall, by_hand("nothing cleans up any more")], ids=["make", "by-hand"]
+)
+def test_everything_at_once_can_be_brought_to_its_end(
+    stage: Stage, way_out: Callable[[Cluster], str]
+) -> None:
     """`kubectl delete -k config/default` takes the reconciler away while it is needed: the CRD hangs, until somebody lets go."""
     deploy(stage.cluster)
     let_syncs_in(stage.cluster)

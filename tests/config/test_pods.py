@@ -32,16 +32,22 @@ def pod(request: pytest.FixtureRequest) -> Manifest:
 
 def violations(pod: Manifest) -> Iterator[str]:
     """What the restricted Pod Security Standard forbids, https://kubernetes.io/docs/concepts/security/pod-security-standards/."""
-    yield from (f"spec.{field}" for field in ("hostNetwork", "hostPID", "hostIPC") if pod.get(field))
+    yield from (
+        f"spec.{field}" for field in ("hostNetwork", "hostPID", "hostIPC") if pod.get(field)
+    )
     for volume in pod.get("volumes", ()):
         yield from (f"volume {kind}" for kind in volume.keys() - {"name"} - RESTRICTED_VOLUMES)
     whole = pod.get("securityContext", {})
     yield from (
-        f"spec.securityContext.{field}" for field in ("sysctls", "windowsOptions", "seLinuxOptions") if field in whole
+        f"spec.securityContext.{field}"
+        for field in ("sysctls", "windowsOptions", "seLinuxOptions")
+        if field in whole
     )
     for container in [*pod["containers"], *pod.get("initContainers", ())]:
         own = container.get("securityContext", {})
-        yield from (f"container {field}" for field in _forbidden_in(container, {**whole, **own}, own))
+        yield from (
+            f"container {field}" for field in _forbidden_in(container, {**whole, **own}, own)
+        )
 
 
 def _forbidden_in(container: Manifest, effective: Manifest, own: Manifest) -> Iterator[str]:
@@ -72,7 +78,9 @@ def test_the_namespace_holds_every_pod_to_it() -> None:
 def test_it_runs_as_a_numeric_user_on_a_root_file_system_that_nobody_writes(pod: Manifest) -> None:
     assert pod["securityContext"]["runAsUser"] >= 10000  # beyond the users of the host
     assert pod["securityContext"]["runAsGroup"] >= 10000
-    assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in pod["containers"])
+    assert all(
+        container["securityContext"]["readOnlyRootFilesystem"] for container in pod["containers"]
+    )
 
 
 def test_it_says_what_it_needs_and_has_a_limit(pod: Manifest) -> None:
@@ -81,7 +89,9 @@ def test_it_says_what_it_needs_and_has_a_limit(pod: Manifest) -> None:
         assert set(resources["requests"]) == set(resources["limits"]) == {"cpu", "memory"}
 
 
-def test_its_token_is_mounted_because_the_pod_asks_for_it_not_because_of_its_account(pod: Manifest) -> None:
+def test_its_token_is_mounted_because_the_pod_asks_for_it_not_because_of_its_account(
+    pod: Manifest,
+) -> None:
     assert pod["automountServiceAccountToken"] is True
     assert pod["serviceAccountName"].startswith("configmapsync-")
     for account in of_kind(build(), "ServiceAccount"):
@@ -93,12 +103,18 @@ def test_other_services_are_no_settings_of_ours(pod: Manifest) -> None:
     assert pod["enableServiceLinks"] is False
 
 
-def test_its_priority_is_the_built_in_class_which_a_quota_permits_in_our_namespace(pod: Manifest) -> None:
+def test_its_priority_is_the_built_in_class_which_a_quota_permits_in_our_namespace(
+    pod: Manifest,
+) -> None:
     quota = named(build(), "ResourceQuota", "configmapsync-critical")
     [scope] = quota["spec"]["scopeSelector"]["matchExpressions"]
 
     assert pod["priorityClassName"] == "system-cluster-critical"
-    assert scope == {"scopeName": "PriorityClass", "operator": "In", "values": [pod["priorityClassName"]]}
+    assert scope == {
+        "scopeName": "PriorityClass",
+        "operator": "In",
+        "values": [pod["priorityClassName"]],
+    }
     assert set(quota["spec"]["hard"]) == {"pods"}
 
 
@@ -119,7 +135,10 @@ def test_two_replicas_are_spread_and_a_drain_takes_one_of_them(name: str) -> Non
     name = name.partition("/")[2]
     assert named(build(), "Deployment", name)["spec"]["replicas"] == 2
     assert named(build(), "PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
-    keys = {constraint["topologyKey"] for constraint in PODS[f"Deployment/{name}"]["topologySpreadConstraints"]}
+    keys = {
+        constraint["topologyKey"]
+        for constraint in PODS[f"Deployment/{name}"]["topologySpreadConstraints"]
+    }
     assert keys == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
 
 
@@ -143,7 +162,10 @@ def test_a_run_of_the_certificate_tool_is_over_before_the_next() -> None:
 
 def test_the_install_job_is_out_of_the_way_of_an_upgrade() -> None:
     """The pods of a Job cannot be changed: one that is still there would refuse another image."""
-    assert named(build(), "Job", "configmapsync-certs-install")["spec"]["ttlSecondsAfterFinished"] <= 60
+    assert (
+        named(build(), "Job", "configmapsync-certs-install")["spec"]["ttlSecondsAfterFinished"]
+        <= 60
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,4 +185,8 @@ def test_a_pod_that_breaks_the_standard_is_found(change: Manifest, found: str) -
 def test_no_role_has_a_wildcard() -> None:
     for role in of_kind(build(), "Role", "ClusterRole"):
         for rule in role.get("rules", ()):
-            assert "*" not in {*rule.get("apiGroups", ()), *rule.get("resources", ()), *rule["verbs"]}, role["metadata"]
+            assert "*" not in {
+                *rule.get("apiGroups", ()),
+                *rule.get("resources", ()),
+                *rule["verbs"],
+            }, role["metadata"]

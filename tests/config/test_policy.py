@@ -72,14 +72,18 @@ REFUSED: dict[str, Change] = {
         path=next(path for kind, path in PLAIN.items() if kind != document["kind"])
     )(document),
     "labels": lambda document: document["metadata"]["labels"].clear(),
-    "an annotation": lambda document: document["metadata"].setdefault("annotations", {}).update(a="b"),
+    "an annotation": lambda document: (
+        document["metadata"].setdefault("annotations", {}).update(a="b")
+    ),
     "a finalizer": lambda document: document["metadata"].update(finalizers=["example.com/hold"]),
     "an owner": lambda document: document["metadata"].update(
         ownerReferences=[{"apiVersion": "v1", "kind": "Namespace", "name": "a", "uid": "b"}]
     ),
     "the failure policy": _webhook(failurePolicy="Ignore"),
     "the match policy": _webhook(matchPolicy="Exact"),
-    "the rules": lambda document: document["webhooks"][0]["rules"][0].update(resources=["*"], apiGroups=["*"]),
+    "the rules": lambda document: document["webhooks"][0]["rules"][0].update(
+        resources=["*"], apiGroups=["*"]
+    ),
     "no rules": lambda document: document["webhooks"][0].update(rules=[]),
     "the namespaces": _webhook(namespaceSelector={"matchLabels": {"a": "b"}}),
     "the objects": _webhook(objectSelector={"matchLabels": {"a": "b"}}),
@@ -123,9 +127,15 @@ def admits(kind: str, old: Manifest, new: Manifest) -> bool:
     """Whether every expression of the policy is true; an error counts as false, as `failurePolicy: Fail` has it."""
     spec = named(build(), "ValidatingAdmissionPolicy", "configmapsync-certs")["spec"]
     values = {"object": new, "oldObject": old, "request": {"resource": {"resource": KINDS[kind]}}}
-    variables = {variable["name"]: str(_evaluate(variable["expression"], values)) for variable in spec["variables"]}
+    variables = {
+        variable["name"]: str(_evaluate(variable["expression"], values))
+        for variable in spec["variables"]
+    }
     try:
-        return all(_evaluate(v["expression"], values | {"variables": variables}) for v in spec["validations"])
+        return all(
+            _evaluate(v["expression"], values | {"variables": variables})
+            for v in spec["validations"]
+        )
     except celpy.CELEvalError:
         return False
 
@@ -145,7 +155,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "change", "allowed"), CASES)
-def test_the_expressions_allow_the_bundle_and_the_path_alone(kind: str, change: Change, allowed: bool) -> None:
+def test_the_expressions_allow_the_bundle_and_the_path_alone(
+    kind: str, change: Change, allowed: bool
+) -> None:
     old = _as_stored(kind)
     new = copy.deepcopy(old)
     change(new)
@@ -180,8 +192,19 @@ def test_the_api_server_holds_the_tools_account_to_it(fresh_cluster: Cluster) ->
         path = f"/apis/admissionregistration.k8s.io/v1/{KINDS[kind]}/{NAME}"
         document = fresh_cluster.get(path)
         change(document)
-        command = [kubectl_program(), "--kubeconfig", str(kubeconfig), "replace", "--raw", path, "-f", "-"]
-        done = subprocess.run(command, input=json.dumps(document), capture_output=True, text=True, check=False)
+        command = [
+            kubectl_program(),
+            "--kubeconfig",
+            str(kubeconfig),
+            "replace",
+            "--raw",
+            path,
+            "-f",
+            "-",
+        ]
+        done = subprocess.run(
+            command, input=json.dumps(document), capture_output=True, text=True, check=False
+        )
         return done.stderr
 
     def annotate(document: Manifest) -> None:
@@ -194,5 +217,7 @@ def test_the_api_server_holds_the_tools_account_to_it(fresh_cluster: Cluster) ->
     for kind in KINDS:
         for name, change, allowed in _changes(kind):
             assert (put(kind, change) == "") is allowed, (kind, name)
-    labelled = fresh_cluster.kubectl("label", "mutatingwebhookconfiguration", NAME, "by=admin", check=False)
+    labelled = fresh_cluster.kubectl(
+        "label", "mutatingwebhookconfiguration", NAME, "by=admin", check=False
+    )
     assert labelled.returncode == 0, labelled.stderr

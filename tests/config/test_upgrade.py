@@ -31,7 +31,10 @@ def test_syncs_and_copies_live_on(stage: Stage, start_process: Callable[..., Pro
     stage.copy_becomes(stage.source(home), edited)
     stage.sync(home, sourceNamespace=home, configMapName="other", destinationNamespace=left_alone)
     stage.copy_becomes(stage.source(home, "other"), left_alone, "other")
-    before = {place: stage.find(place, name)["metadata"] for place, name in ((edited, "config"), (left_alone, "other"))}
+    before = {
+        place: stage.find(place, name)["metadata"]
+        for place, name in ((edited, "config"), (left_alone, "other"))
+    }
     spec, uid = cluster.get(sync)["spec"], cluster.get(sync)["metadata"]["uid"]
     assert older.terminate() == 0
 
@@ -45,14 +48,24 @@ def test_syncs_and_copies_live_on(stage: Stage, start_process: Callable[..., Pro
     now = cluster.get(sync)
     assert now["metadata"]["uid"] == uid
     assert now["spec"].items() >= spec.items()  # fields that are new have their defaults now
-    assert images(cluster) == {c["image"] for d in of_kind(build(), "Deployment") for c in _containers(d)}
+    assert images(cluster) == {
+        c["image"] for d in of_kind(build(), "Deployment") for c in _containers(d)
+    }
 
 
 def images(cluster: Cluster) -> set[str]:
     """What the Deployments and Jobs run now."""
     namespace = "configmapsync-system"
-    paths = (f"/apis/apps/v1/namespaces/{namespace}/deployments", f"/apis/batch/v1/namespaces/{namespace}/jobs")
-    return {c["image"] for path in paths for item in cluster.get(path)["items"] for c in _containers(item)}
+    paths = (
+        f"/apis/apps/v1/namespaces/{namespace}/deployments",
+        f"/apis/batch/v1/namespaces/{namespace}/jobs",
+    )
+    return {
+        c["image"]
+        for path in paths
+        for item in cluster.get(path)["items"]
+        for c in _containers(item)
+    }
 
 
 def _containers(workload: dict[str, Any]) -> Iterator[dict[str, Any]]:

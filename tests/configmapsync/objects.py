@@ -21,7 +21,11 @@ def sync(**spec: Any) -> ConfigMapSync:
 
 def source(data: dict[str, str] | None = None, **more: Any) -> SourceObject:
     """A source."""
-    content = Content(data=data or {}, binary_data=more.pop("binary_data", {}), immutable=more.pop("immutable", False))
+    content = Content(
+        data=data or {},
+        binary_data=more.pop("binary_data", {}),
+        immutable=more.pop("immutable", False),
+    )
     return SourceObject(
         key=NamespacedName("home", "config"),
         uid="uid-of-source",
@@ -32,7 +36,9 @@ def source(data: dict[str, str] | None = None, **more: Any) -> SourceObject:
     )
 
 
-def record(labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None, **more: Any) -> CopyRecord:
+def record(
+    labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None, **more: Any
+) -> CopyRecord:
     """A live ConfigMap."""
     content = Content(data=more.pop("data", {}), binary_data={})
     given: dict[str, Any] = {
@@ -42,4 +48,6 @@ def record(labels: dict[str, str] | None = None, annotations: dict[str, str] | N
         "resource_version": "7",
         **more,
     }
-    return CopyRecord(labels=labels or {}, annotations=annotations or {}, digest=digest(content), **given)
+    return CopyRecord(
+        labels=labels or {}, annotations=annotations or {}, digest=digest(content), **given
+    )

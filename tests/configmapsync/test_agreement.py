@@ -14,7 +14,9 @@ from configmapsync.fielderrors import ErrorKind
 from configmapsync.resource import InvalidResource, parse
 from devcluster.structural import StructuralSchema
 
-SCHEMA = StructuralSchema(custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+SCHEMA = StructuralSchema(
+    custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+)
 FULL: dict[str, Any] = {
     "sourceNamespace": "home",
     "configMapName": "config",
@@ -37,7 +39,19 @@ FULL: dict[str, Any] = {
 }
 WRONG = [
     *("", "x" * 64, "x" * 254, "x" * 318, "x" * 65537, "A!", "é", "*", "a.b", "-"),
-    *(5, 1.5, True, [], {}, [5], [{}], ["a"], ["x"] * 600, {"a": 5}, {f"k{number}": "v" for number in range(65)}),
+    *(
+        5,
+        1.5,
+        True,
+        [],
+        {},
+        [5],
+        [{}],
+        ["a"],
+        ["x"] * 600,
+        {"a": 5},
+        {f"k{number}": "v" for number in range(65)},
+    ),
 ]
 RULES = {  # broken by a value whose shape is right: validation.py's, and held against the schema in test_crd.py
     ("keys", 1, "key"): ["*"],
@@ -51,7 +65,13 @@ def places(value: Any, here: Place = ()) -> Iterator[Place]:
     """Every place in a document but the root."""
     if here:
         yield here
-    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    below = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for step, inner in below:
         yield from places(inner, (*here, step))
 
@@ -92,9 +112,16 @@ def test_both_take_the_full_spec() -> None:
 @pytest.mark.parametrize("place", list(places(FULL)), ids=lambda place: ".".join(map(str, place)))
 def test_both_refuse_the_same_values(place: Place) -> None:
     values = [value for value in WRONG if value not in RULES.get(place, [])]
-    verdicts = [(refused_by_models(spec), refused_by_schema(spec)) for spec in (with_value(place, v) for v in values)]
+    verdicts = [
+        (refused_by_models(spec), refused_by_schema(spec))
+        for spec in (with_value(place, v) for v in values)
+    ]
 
-    assert [str(value)[:40] for value, (models, schema) in zip(values, verdicts, strict=True) if models != schema] == []
+    assert [
+        str(value)[:40]
+        for value, (models, schema) in zip(values, verdicts, strict=True)
+        if models != schema
+    ] == []
     assert any(models for models, _ in verdicts)
 
 

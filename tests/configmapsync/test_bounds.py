@@ -59,10 +59,14 @@ HOSTILE: dict[str, Any] = {
     "a million unknown fields": {f"x{number}": 0 for number in range(1_000_000)},
     "many lists of many lists": {"keys": [[[1] * 500] * 500] * 500},
     "32,768 wrong label values": {
-        SELECTOR: {"matchExpressions": [{"key": "k", "operator": "In", "values": ["a b"] * 480}] * 64}
+        SELECTOR: {
+            "matchExpressions": [{"key": "k", "operator": "In", "values": ["a b"] * 480}] * 64
+        }
     },
     "8,000 wrong label values": {
-        SELECTOR: {"matchExpressions": [{"key": "k", "operator": "In", "values": ["a b"] * 500}] * 15}
+        SELECTOR: {
+            "matchExpressions": [{"key": "k", "operator": "In", "values": ["a b"] * 500}] * 15
+        }
     },
     "8,000 values of the wrong type": {
         SELECTOR: {"matchExpressions": [{"key": "k", "operator": "In", "values": [1] * 500}] * 15}
@@ -74,10 +78,22 @@ HOSTILE: dict[str, Any] = {
     "a label key of 8 MB": {"metadata": {"labels": {"y" * 8_000_000: "a b"}}},
     "900 nested brackets": {"keys": nested(900)},
     "512 wrong exclusions": {"destinationNamespace": "a", "excludedNamespaces": ["A"] * 512},
-    "512 exclusions quoted": {"destinationNamespace": "a", "excludedNamespaces": ["a", *[f"b{n}" for n in range(511)]]},
-    "a long annotation key": {"destinationNamespace": "a", "metadata": {"annotations": {"_" * 317: "x" * 65536}}},
-    "256 hostile globs": {"destinationNamespace": "a", "keys": [{"key": "*a" * 126 + f"{n}"} for n in range(256)]},
-    "64 hostile metadata globs": {"destinationNamespace": "a", "copyMetadata": {"labels": ["*a" * 150 + "b"] * 64}},
+    "512 exclusions quoted": {
+        "destinationNamespace": "a",
+        "excludedNamespaces": ["a", *[f"b{n}" for n in range(511)]],
+    },
+    "a long annotation key": {
+        "destinationNamespace": "a",
+        "metadata": {"annotations": {"_" * 317: "x" * 65536}},
+    },
+    "256 hostile globs": {
+        "destinationNamespace": "a",
+        "keys": [{"key": "*a" * 126 + f"{n}"} for n in range(256)],
+    },
+    "64 hostile metadata globs": {
+        "destinationNamespace": "a",
+        "copyMetadata": {"labels": ["*a" * 150 + "b"] * 64},
+    },
     "512 hostile exclusions": {
         "destinationNamespace": "a",
         "excludedNamespaces": ["a*" * 30 + f"{number}" for number in range(512)],
@@ -145,7 +161,9 @@ def test_a_wrong_status_or_finalizer_list_costs_little() -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=300),
-    lambda inner: st.lists(inner, max_size=30) | st.dictionaries(st.text(max_size=40), inner, max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=30) | st.dictionaries(st.text(max_size=40), inner, max_size=30)
+    ),
     max_leaves=60,
 )
 field_names = st.sampled_from(tuple(parse(document()).spec.model_dump(by_alias=True)))
@@ -154,13 +172,20 @@ field_names = st.sampled_from(tuple(parse(document()).spec.model_dump(by_alias=T
 @settings(max_examples=200, deadline=None)
 @given(
     st.dictionaries(field_names, json_values, max_size=5) | json_values,
-    st.dictionaries(st.sampled_from(("name", "uid", "finalizers", "creationTimestamp", "generation")), json_values),
+    st.dictionaries(
+        st.sampled_from(("name", "uid", "finalizers", "creationTimestamp", "generation")),
+        json_values,
+    ),
     json_values,
 )
-def test_any_json_is_read_or_refused_with_few_short_errors(spec: Any, metadata: Any, status: Any) -> None:
+def test_any_json_is_read_or_refused_with_few_short_errors(
+    spec: Any, metadata: Any, status: Any
+) -> None:
     errors: tuple[FieldError, ...] = ()
     try:
-        errors = tuple(validate(with_defaults(parse({"metadata": metadata, "spec": spec, "status": status}))))
+        errors = tuple(
+            validate(with_defaults(parse({"metadata": metadata, "spec": spec, "status": status})))
+        )
     except InvalidResource as refused:
         errors = refused.errors
         assert errors
@@ -189,7 +214,10 @@ EXCLUSIONS = [
     *["*x" * 31 + "y" for _ in range(1)],
     *[f"n*{'x' * 29}y{'x' * 29}{number}" for number in range(6)],
 ]
-NAMESPACES = {name: Namespace(name, {"a": "b"}) for name in (f"n{number:04}" + "x" * 58 for number in range(5000))}
+NAMESPACES = {
+    name: Namespace(name, {"a": "b"})
+    for name in (f"n{number:04}" + "x" * 58 for number in range(5000))
+}
 
 
 def test_names_and_exclusions_at_their_largest_are_validated_cheaply() -> None:
@@ -204,7 +232,11 @@ def test_names_and_exclusions_at_their_largest_are_validated_cheaply() -> None:
 
 
 def test_a_selection_at_its_largest_is_made_cheaply() -> None:
-    requirement = {"key": "a", "operator": "In", "values": ["b", *[f"v{number}" for number in range(120)]]}
+    requirement = {
+        "key": "a",
+        "operator": "In",
+        "values": ["b", *[f"v{number}" for number in range(120)]],
+    }
     one = sync(
         destinationNamespaces=["*"],
         excludedNamespaces=EXCLUSIONS,
@@ -212,15 +244,25 @@ def test_a_selection_at_its_largest_is_made_cheaply() -> None:
     )
     found: list[str] = []
 
-    assert cpu_seconds(lambda: found.extend(select(one, NAMESPACES, frozenset()).selected)) < 2 * MOST_SECONDS
+    assert (
+        cpu_seconds(lambda: found.extend(select(one, NAMESPACES, frozenset()).selected))
+        < 2 * MOST_SECONDS
+    )
     assert len(found) == len(NAMESPACES)
 
 
 def test_many_globs_that_select_nothing_are_found_cheaply() -> None:
-    one = sync(destinationNamespaces=[*[f"m{number}*" for number in range(490)], *[f"q*{n}*z" for n in range(22)]])
+    one = sync(
+        destinationNamespaces=[
+            *[f"m{number}*" for number in range(490)],
+            *[f"q*{n}*z" for n in range(22)],
+        ]
+    )
     found: list[tuple[str, str]] = []
 
-    assert cpu_seconds(lambda: found.extend(idle_targets(one, NAMESPACES, frozenset()))) < MOST_SECONDS
+    assert (
+        cpu_seconds(lambda: found.extend(idle_targets(one, NAMESPACES, frozenset()))) < MOST_SECONDS
+    )
     assert len(found) == 512
 
 
@@ -228,17 +270,23 @@ def test_many_globs_that_select_nothing_are_found_cheaply() -> None:
     "patterns",
     [
         pytest.param(
-            ["*a" * 60 + "b", "*" + "a?" * 60, *[f"*{'a' * 40}b{'a' * 40}{n}*" for n in range(3)]], id="general"
+            ["*a" * 60 + "b", "*" + "a?" * 60, *[f"*{'a' * 40}b{'a' * 40}{n}*" for n in range(3)]],
+            id="general",
         ),
         pytest.param([f"{'a' * 100}{n:03}b*" for n in range(256)], id="prefixes"),
         pytest.param([f"*{n:03}c{'0' * 100}" for n in range(256)], id="suffixes"),
     ],
 )
 @pytest.mark.parametrize(("count", "length"), [(8000, 128), (4000, 253)])
-def test_a_template_of_the_largest_source_is_made_cheaply(patterns: list[str], count: int, length: int) -> None:
+def test_a_template_of_the_largest_source_is_made_cheaply(
+    patterns: list[str], count: int, length: int
+) -> None:
     data = {"a" * (length - 8) + f"{number:08}": "" for number in range(count)}
     one = sync(keys=[{"key": pattern} for pattern in patterns])
     allowed = sync(copyMetadata={"labels": patterns[:64], "annotations": patterns[:64]})
 
     assert cpu_seconds(lambda: template(one, source(data))) < MOST_SECONDS
-    assert cpu_seconds(lambda: template(allowed, source(labels=data, annotations=data))) < 2 * MOST_SECONDS
+    assert (
+        cpu_seconds(lambda: template(allowed, source(labels=data, annotations=data)))
+        < 2 * MOST_SECONDS
+    )

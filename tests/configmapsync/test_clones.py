@@ -26,7 +26,10 @@ def clone(namespace: str = "elsewhere", of: ConfigMapSync | None = None) -> Copy
 
 
 def without_place(copy: CopyRecord) -> CopyRecord:
-    return replace(copy, annotations={key: value for key, value in copy.annotations.items() if key != DESTINATION})
+    return replace(
+        copy,
+        annotations={key: value for key, value in copy.annotations.items() if key != DESTINATION},
+    )
 
 
 def deleted(asked: ConfigMapSync) -> ConfigMapSync:
@@ -44,7 +47,9 @@ def test_a_clone_in_a_namespace_that_is_not_selected_is_left_alone() -> None:
 def test_a_clone_outlives_the_sync() -> None:
     gone = deleted(sync())
 
-    assert verbs(plan(observed(gone, copy_of(sync()), clone()))) == [(Verb.DELETE, Name("there", "config"))]
+    assert verbs(plan(observed(gone, copy_of(sync()), clone()))) == [
+        (Verb.DELETE, Name("there", "config"))
+    ]
     assert not plan(observed(gone, clone())).finalizer
 
 
@@ -58,7 +63,9 @@ def test_a_clone_where_a_copy_becomes_wanted_is_foreign_and_the_message_says_wha
     made = plan(observed(wider, copy_of(wider), clone(of=wider)))
 
     assert made.empty
-    conflict = next(outcome for outcome in made.settled if outcome.reason is Reason.DESTINATION_CONFLICT)
+    conflict = next(
+        outcome for outcome in made.settled if outcome.reason is Reason.DESTINATION_CONFLICT
+    )
     assert conflict.message.startswith(
         'ConfigMap "elsewhere/config" exists and is a clone of the copy "there/config" that somebody made; delete it'
     )
@@ -67,14 +74,21 @@ def test_a_clone_where_a_copy_becomes_wanted_is_foreign_and_the_message_says_wha
 def test_a_clone_where_a_copy_becomes_wanted_is_adopted_where_that_is_asked_for() -> None:
     wider = sync(destinationNamespaces=["there", "elsewhere"], conflictPolicy="Adopt")
 
-    assert verbs(plan(observed(wider, copy_of(wider), clone(of=wider)))) == [(Verb.ADOPT, ELSEWHERE)]
+    assert verbs(plan(observed(wider, copy_of(wider), clone(of=wider)))) == [
+        (Verb.ADOPT, ELSEWHERE)
+    ]
 
 
 @pytest.mark.parametrize("living", [(), ("uid-of-another",)])
-def test_a_clone_of_another_syncs_copy_is_foreign_whether_that_sync_lives_or_not(living: tuple[str, ...]) -> None:
+def test_a_clone_of_another_syncs_copy_is_foreign_whether_that_sync_lives_or_not(
+    living: tuple[str, ...],
+) -> None:
     theirs = clone("there")
     theirs = replace(theirs, labels={**theirs.labels, SYNC_UID_LABEL: "uid-of-another"})
-    theirs = replace(theirs, annotations={**theirs.annotations, SYNCED_BY: "home/another", DESTINATION: "far/config"})
+    theirs = replace(
+        theirs,
+        annotations={**theirs.annotations, SYNCED_BY: "home/another", DESTINATION: "far/config"},
+    )
 
     made = plan(observed(sync(), theirs, living=living, must_release=lambda _copy: True))
 
@@ -89,7 +103,9 @@ def test_a_copy_under_another_name_beside_the_original_is_a_clone_too() -> None:
 
 
 def test_the_mark_of_its_place_is_put_back_where_a_copy_is_wanted() -> None:
-    assert verbs(plan(observed(sync(), without_place(copy_of(sync()))))) == [(Verb.UPDATE, Name("there", "config"))]
+    assert verbs(plan(observed(sync(), without_place(copy_of(sync()))))) == [
+        (Verb.UPDATE, Name("there", "config"))
+    ]
 
 
 @pytest.mark.parametrize("garbage", ["", "there", "a/b/c"])
@@ -105,13 +121,19 @@ def test_what_does_not_name_its_place_is_released_and_never_deleted() -> None:
     moved = sync(destinationNamespace="home", destinationConfigMapName="other")
 
     assert (Verb.RELEASE, Name("there", "config")) in verbs(plan(observed(moved, unmarked)))
-    assert verbs(plan(observed(deleted(sync()), unmarked))) == [(Verb.RELEASE, Name("there", "config"))]
-    assert [write.verb for write in plan_orphans([unmarked], NAMESPACES, "its sync is gone")] == [Verb.RELEASE]
+    assert verbs(plan(observed(deleted(sync()), unmarked))) == [
+        (Verb.RELEASE, Name("there", "config"))
+    ]
+    assert [write.verb for write in plan_orphans([unmarked], NAMESPACES, "its sync is gone")] == [
+        Verb.RELEASE
+    ]
 
 
 def test_an_immutable_foreign_configmap_is_not_adopted_where_that_would_need_a_delete() -> None:
     asked = sync(conflictPolicy="Adopt")
-    fixed = replace(copy_of(asked, source({"k": "theirs"}, immutable=True)), labels={}, annotations={})
+    fixed = replace(
+        copy_of(asked, source({"k": "theirs"}, immutable=True)), labels={}, annotations={}
+    )
 
     made = plan(observed(asked, fixed))
 
@@ -123,7 +145,9 @@ def test_an_immutable_foreign_configmap_is_not_adopted_where_that_would_need_a_d
 def test_an_adopted_copy_that_became_immutable_is_never_deleted_to_be_made_again() -> None:
     asked = sync(conflictPolicy="Adopt")
     adopted = copy_of(asked, source({"k": "old"}, immutable=True))
-    adopted = replace(adopted, annotations={**adopted.annotations, "apps.nishaf.info/adopted": "true"})
+    adopted = replace(
+        adopted, annotations={**adopted.annotations, "apps.nishaf.info/adopted": "true"}
+    )
 
     made = plan(observed(asked, adopted, origin=source({"k": "new"}, immutable=True)))
 

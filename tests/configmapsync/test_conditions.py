@@ -19,9 +19,14 @@ LATER = NOW + timedelta(hours=1)
 FINE = tuple(Outcome(f"ns-{number}", Reason.SYNCED) for number in range(3))
 
 
-def report(*outcomes: Outcome, previous: ConfigMapSyncStatus | None = None, **more: object) -> Report:
+def report(
+    *outcomes: Outcome, previous: ConfigMapSyncStatus | None = None, **more: object
+) -> Report:
     return Report(
-        generation=4, previous=previous, outcomes=outcomes, **({"source": source(), "digest": "sha256:1"} | more)
+        generation=4,
+        previous=previous,
+        outcomes=outcomes,
+        **({"source": source(), "digest": "sha256:1"} | more),
     )  # type: ignore[arg-type]
 
 
@@ -51,7 +56,9 @@ def test_one_failure_makes_it_unready_and_names_the_namespace() -> None:
     assert summary(made)["Reconciling"][0] == "True"
     assert made.conditions[0].message == "1 of 4 destinations failed: bad: no"
     assert made.summary == "3/4"
-    assert [(failure.namespace, failure.reason) for failure in made.failures] == [("bad", "WriteFailed")]
+    assert [(failure.namespace, failure.reason) for failure in made.failures] == [
+        ("bad", "WriteFailed")
+    ]
 
 
 def test_what_only_a_person_can_mend_is_stalled() -> None:
@@ -62,12 +69,16 @@ def test_what_only_a_person_can_mend_is_stalled() -> None:
 
 
 def test_the_commonest_reason_speaks_for_all_and_the_list_is_bounded_and_sorted() -> None:
-    failures = [Outcome(f"f-{number:03}", Reason.WRITE_FAILED, "no") for number in reversed(range(50))]
+    failures = [
+        Outcome(f"f-{number:03}", Reason.WRITE_FAILED, "no") for number in reversed(range(50))
+    ]
     made = status(report(*failures, Outcome("a", Reason.TOO_LARGE, "big")), NOW)
 
     assert summary(made)["Ready"] == ("False", "WriteFailed")
     assert len(made.failures) == MOST_FAILURES
-    assert [failure.namespace for failure in made.failures] == sorted(failure.namespace for failure in made.failures)
+    assert [failure.namespace for failure in made.failures] == sorted(
+        failure.namespace for failure in made.failures
+    )
     assert made.destinations is not None
     assert made.destinations.failed == 51
 
@@ -81,7 +92,9 @@ def test_work_under_way_is_progress_not_failure() -> None:
 
 
 def test_a_leftover_is_a_failure_but_no_destination() -> None:
-    made = status(report(*FINE, leftovers=(Outcome("old", Reason.WRITE_FAILED, "may not delete"),)), NOW)
+    made = status(
+        report(*FINE, leftovers=(Outcome("old", Reason.WRITE_FAILED, "may not delete"),)), NOW
+    )
 
     assert made.destinations is not None
     assert (made.destinations.desired, made.destinations.failed) == (3, 1)
@@ -95,11 +108,19 @@ def test_a_leftover_is_a_failure_but_no_destination() -> None:
 def test_a_verdict_keeps_what_was_counted_before(reason: Reason, keeps_source: bool) -> None:
     previous = status(report(*FINE, wrote=True), NOW)
 
-    made = status(report(previous=previous, verdict=Outcome("", reason, "so it is"), source=None, digest=None), LATER)
+    made = status(
+        report(
+            previous=previous, verdict=Outcome("", reason, "so it is"), source=None, digest=None
+        ),
+        LATER,
+    )
 
     assert made.summary == "3/3"
     assert made.last_sync_time == NOW
-    assert summary(made)["Ready"] == ("True" if reason is Reason.SUSPENDED else "False", str(reason))
+    assert summary(made)["Ready"] == (
+        "True" if reason is Reason.SUSPENDED else "False",
+        str(reason),
+    )
     assert (made.source is not None) == keeps_source
 
 
@@ -113,9 +134,15 @@ def test_a_world_that_stands_still_gives_the_same_status_again() -> None:
 def test_a_transition_gets_a_new_time_and_a_new_reason_alone_does_not() -> None:
     once = status(report(*FINE), NOW)
     broken = status(report(Outcome("bad", Reason.WRITE_FAILED, "no"), previous=once), LATER)
-    otherwise = status(report(Outcome("bad", Reason.TOO_LARGE, "big"), previous=broken), LATER + timedelta(hours=1))
+    otherwise = status(
+        report(Outcome("bad", Reason.TOO_LARGE, "big"), previous=broken), LATER + timedelta(hours=1)
+    )
 
-    assert [condition.last_transition_time for condition in broken.conditions] == [LATER, LATER, NOW]
+    assert [condition.last_transition_time for condition in broken.conditions] == [
+        LATER,
+        LATER,
+        NOW,
+    ]
     assert otherwise.conditions[0].last_transition_time == LATER
 
 
@@ -125,7 +152,9 @@ def test_no_namespace_selected_is_ready_and_says_so() -> None:
 
 
 def test_a_selection_of_keys_that_matches_nothing_is_named_and_the_sync_stays_ready() -> None:
-    keys = sync(keys=[{"key": key} for key in ("a.yaml", "*.yml", "b", "*.yaml", "b*", "?")]).spec.keys
+    keys = sync(
+        keys=[{"key": key} for key in ("a.yaml", "*.yml", "b", "*.yaml", "b*", "?")]
+    ).spec.keys
     made = status(report(*FINE, source=source({"a.yaml": "1"}), keys=keys), NOW)
 
     assert summary(made)["Ready"] == ("True", "Synced")
@@ -151,7 +180,9 @@ def kstatus(made: ConfigMapSyncStatus, generation: int) -> str:
 def test_kstatus_waits_for_what_may_still_come_and_for_nothing_else(reason: Reason) -> None:
     made = status(report(verdict=Outcome("", reason, "so it is")), NOW)
 
-    wanted = {Reason.SYNCED: "Current", Reason.SUSPENDED: "Current"} | dict.fromkeys(STALLED, "Failed")
+    wanted = {Reason.SYNCED: "Current", Reason.SUSPENDED: "Current"} | dict.fromkeys(
+        STALLED, "Failed"
+    )
     assert kstatus(made, 4) == wanted.get(reason, "InProgress")
     assert kstatus(made, 5) == "InProgress"
 
@@ -165,9 +196,13 @@ def test_kstatus_waits_before_the_reconciler_has_looked() -> None:
     assert kstatus(status(report(*FINE, previous=created), NOW), 4) == "Current"
 
 
-outcomes = st.lists(st.builds(Outcome, st.sampled_from("abc"), st.sampled_from(Reason), st.just("why")), max_size=30)
+outcomes = st.lists(
+    st.builds(Outcome, st.sampled_from("abc"), st.sampled_from(Reason), st.just("why")), max_size=30
+)
 rounds = st.lists(
-    st.tuples(outcomes, outcomes, st.none() | st.builds(Outcome, st.just(""), st.sampled_from(Reason))),
+    st.tuples(
+        outcomes, outcomes, st.none() | st.builds(Outcome, st.just(""), st.sampled_from(Reason))
+    ),
     min_size=1,
     max_size=4,
 )
@@ -175,12 +210,18 @@ rounds = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(rounds, st.none() | st.integers(0, 3))
-def test_counts_summary_and_failures_never_contradict_each_other(rounds: list[Any], failed_before: int | None) -> None:
+def test_counts_summary_and_failures_never_contradict_each_other(
+    rounds: list[Any], failed_before: int | None
+) -> None:
     previous = None
     if failed_before is not None:  # as an older version wrote it beside a verdict
-        previous = ConfigMapSyncStatus(destinations=DestinationCounts(desired=3, failed=failed_before), summary="0/3")
+        previous = ConfigMapSyncStatus(
+            destinations=DestinationCounts(desired=3, failed=failed_before), summary="0/3"
+        )
     for written, leftovers, verdict in rounds:
-        previous = status(report(*written, leftovers=tuple(leftovers), verdict=verdict, previous=previous), NOW)
+        previous = status(
+            report(*written, leftovers=tuple(leftovers), verdict=verdict, previous=previous), NOW
+        )
 
         counts = previous.destinations
         assert len(previous.failures) == (min(counts.failed, MOST_FAILURES) if counts else 0)
@@ -191,4 +232,11 @@ def test_counts_summary_and_failures_never_contradict_each_other(rounds: list[An
 
 
 def test_long_messages_are_cut() -> None:
-    assert len(status(report(Outcome("bad", Reason.WRITE_FAILED, "x" * 5000)), NOW).conditions[0].message) <= 1024
+    assert (
+        len(
+            status(report(Outcome("bad", Reason.WRITE_FAILED, "x" * 5000)), NOW)
+            .conditions[0]
+            .message
+        )
+        <= 1024
+    )

@@ -44,7 +44,9 @@ def test_the_digest_does_not_depend_on_the_order_of_keys(content: Content, rng: 
     keys = list(content.data)
     rng.shuffle(keys)  # type: ignore[attr-defined]
     turned = Content(
-        {key: content.data[key] for key in keys}, dict(reversed(list(content.binary_data.items()))), content.immutable
+        {key: content.data[key] for key in keys},
+        dict(reversed(list(content.binary_data.items()))),
+        content.immutable,
     )
 
     assert digest(turned) == digest(content)
@@ -71,14 +73,19 @@ def test_different_content_has_different_digests(one: Content, other: Content) -
         ({"a": "b"}, {}),
     ],
 )
-def test_no_two_contents_run_into_the_same_bytes(one: dict[str, str], other: dict[str, str]) -> None:
+def test_no_two_contents_run_into_the_same_bytes(
+    one: dict[str, str], other: dict[str, str]
+) -> None:
     assert digest(Content(one, {})) != digest(Content(other, {}))
     assert digest(Content(one, {})) != digest(Content({}, one))
 
 
-def chosen(*keys: tuple[str, str | None], data: dict[str, str], binary: dict[str, str] | None = None) -> Content:
+def chosen(
+    *keys: tuple[str, str | None], data: dict[str, str], binary: dict[str, str] | None = None
+) -> Content:
     return choose_keys(
-        Content(data, binary or {}), [KeySelection.model_validate({"key": key, "as": new}) for key, new in keys]
+        Content(data, binary or {}),
+        [KeySelection.model_validate({"key": key, "as": new}) for key, new in keys],
     )
 
 
@@ -99,7 +106,9 @@ def test_keys_and_globs_choose_over_both_parts_and_keys_may_be_renamed() -> None
 
 
 def test_an_exact_choice_wins_over_what_a_glob_brings_under_the_same_name() -> None:
-    assert chosen(("*", None), ("a", "b"), data={"a": "from a", "b": "from b"}).data["b"] == "from a"
+    assert (
+        chosen(("*", None), ("a", "b"), data={"a": "from a", "b": "from b"}).data["b"] == "from a"
+    )
 
 
 def test_a_copy_written_from_nothing_satisfies_its_template() -> None:
@@ -107,7 +116,9 @@ def test_a_copy_written_from_nothing_satisfies_its_template() -> None:
     written = render(wanted, "there", None)
 
     assert "resourceVersion" not in written["metadata"]
-    live = record(written["metadata"]["labels"], written["metadata"]["annotations"], data=written["data"])
+    live = record(
+        written["metadata"]["labels"], written["metadata"]["annotations"], data=written["data"]
+    )
     assert satisfied(live, wanted)
     assert live.managed
     assert live.synced_by == NamespacedName("home", "sync")
@@ -123,16 +134,21 @@ def test_any_difference_that_is_ours_is_noticed() -> None:
     assert not satisfied(record(labels | {"team": "other"}, annotations, data={"k": "v"}), wanted)
     for key in annotations:
         assert not satisfied(
-            record(labels, {k: v for k, v in annotations.items() if k != key}, data={"k": "v"}), wanted
+            record(labels, {k: v for k, v in annotations.items() if k != key}, data={"k": "v"}),
+            wanted,
         )
-    assert satisfied(record(labels | {"theirs": "1"}, annotations | {"theirs": "2"}, data={"k": "v"}), wanted)
+    assert satisfied(
+        record(labels | {"theirs": "1"}, annotations | {"theirs": "2"}, data={"k": "v"}), wanted
+    )
 
 
 def test_what_is_no_longer_asked_for_goes_and_what_others_put_there_stays() -> None:
-    before = render(template(sync(metadata={"labels": {"team": "web", "tier": "1"}}), source()), "there", None)[
-        "metadata"
-    ]
-    live = record(before["labels"] | {"theirs": "x"}, before["annotations"] | {"note": "y", ADOPTED: "true"})
+    before = render(
+        template(sync(metadata={"labels": {"team": "web", "tier": "1"}}), source()), "there", None
+    )["metadata"]
+    live = record(
+        before["labels"] | {"theirs": "x"}, before["annotations"] | {"note": "y", ADOPTED: "true"}
+    )
     wanted = template(sync(metadata={"labels": {"team": "web"}}), source())
 
     assert not satisfied(live, wanted)
@@ -152,19 +168,23 @@ def test_an_unreadable_list_of_applied_metadata_takes_nothing_off(mark: str) -> 
 
 
 def test_the_last_of_our_metadata_takes_its_list_along() -> None:
-    with_label = render(template(sync(metadata={"labels": {"team": "web"}}), source()), "there", None)["metadata"]
+    with_label = render(
+        template(sync(metadata={"labels": {"team": "web"}}), source()), "there", None
+    )["metadata"]
     plain = template(sync(), source())
 
     assert not satisfied(record(with_label["labels"], with_label["annotations"]), plain)
     assert (
         APPLIED_METADATA
-        not in render(plain, "there", record(with_label["labels"], with_label["annotations"]))["metadata"][
-            "annotations"
-        ]
+        not in render(plain, "there", record(with_label["labels"], with_label["annotations"]))[
+            "metadata"
+        ]["annotations"]
     )
 
 
-def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_tools_track_by() -> None:
+def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_tools_track_by() -> (
+    None
+):
     labels = {
         "grafana_dashboard": "1",
         "app.kubernetes.io/instance": "x",
@@ -177,7 +197,8 @@ def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_to
         "note": "n",
     }
     everything = template(
-        sync(copyMetadata={"labels": ["*"], "annotations": ["*"]}), source(labels=labels, annotations=annotations)
+        sync(copyMetadata={"labels": ["*"], "annotations": ["*"]}),
+        source(labels=labels, annotations=annotations),
     )
     nothing = template(sync(), source(labels=labels, annotations=annotations))
 
@@ -192,7 +213,9 @@ def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_to
 
 def test_releasing_takes_off_our_marks_and_nothing_else_and_only_from_what_was_seen() -> None:
     metadata = render(template(sync(), source()), "there", None)["metadata"]
-    patch = released(record(metadata["labels"] | {"theirs": "1"}, metadata["annotations"]))["metadata"]
+    patch = released(record(metadata["labels"] | {"theirs": "1"}, metadata["annotations"]))[
+        "metadata"
+    ]
 
     assert (patch["uid"], patch["resourceVersion"]) == ("uid-of-copy", "7")
     assert patch["labels"] == dict.fromkeys(metadata["labels"])
@@ -208,13 +231,17 @@ def written(wanted: CopyTemplate, over: CopyRecord | None, *, adopted: bool = Fa
 
 keys = st.sampled_from(["app.kubernetes.io/managed-by", "team", "tier", "owner"])
 mappings = st.dictionaries(keys, st.sampled_from(["theirs", "Helm", "x"]), max_size=4)
-asked = st.dictionaries(st.sampled_from(["team", "tier", "other"]), st.sampled_from(["ours", "x"]), max_size=3)
+asked = st.dictionaries(
+    st.sampled_from(["team", "tier", "other"]), st.sampled_from(["ours", "x"]), max_size=3
+)
 
 
 @settings(max_examples=300, deadline=None)
 @given(mappings, mappings, st.lists(st.tuples(asked, asked), min_size=1, max_size=3))
 def test_release_gives_back_whatever_adoption_and_later_writes_replaced(
-    labels: dict[str, str], annotations: dict[str, str], edits: list[tuple[dict[str, str], dict[str, str]]]
+    labels: dict[str, str],
+    annotations: dict[str, str],
+    edits: list[tuple[dict[str, str], dict[str, str]]],
 ) -> None:
     before = record(labels, annotations)
     copy = before
@@ -232,7 +259,9 @@ def test_release_gives_back_whatever_adoption_and_later_writes_replaced(
 
 def test_a_label_that_the_sync_no_longer_asks_for_has_its_former_value_again() -> None:
     theirs = record({"team": "theirs"})
-    adopted = written(template(sync(metadata={"labels": {"team": "ours"}}), source()), theirs, adopted=True)
+    adopted = written(
+        template(sync(metadata={"labels": {"team": "ours"}}), source()), theirs, adopted=True
+    )
     assert adopted.labels["team"] == "ours"
 
     assert written(template(sync(), source()), adopted).labels["team"] == "theirs"
@@ -247,7 +276,9 @@ def test_finalizers_and_owners_that_others_put_on_a_copy_are_written_again() -> 
     wanted = template(sync(), source())
 
     update = render(wanted, "there", replace(record(), others=others))["metadata"]
-    again = render(wanted, "there", replace(record({"theirs": "1"}), others=others), recreated=True)["metadata"]
+    again = render(
+        wanted, "there", replace(record({"theirs": "1"}), others=others), recreated=True
+    )["metadata"]
 
     assert others.items() <= update.items()
     assert update["resourceVersion"] == "7"
@@ -256,7 +287,9 @@ def test_finalizers_and_owners_that_others_put_on_a_copy_are_written_again() -> 
     assert not {"uid", "resourceVersion"} & again.keys()
 
 
-def test_large_metadata_of_others_is_not_kept_and_a_copy_with_it_is_still_known_to_be_right() -> None:
+def test_large_metadata_of_others_is_not_kept_and_a_copy_with_it_is_still_known_to_be_right() -> (
+    None
+):
     wanted = template(sync(metadata={"labels": {"team": "web"}}), source())
     metadata = render(wanted, "there", None)["metadata"]
     noise = {f"example.com/{number}": "x" * 100 for number in range(2000)}
@@ -287,7 +320,13 @@ def test_a_forged_mark_as_long_as_an_object_is_not_kept() -> None:
 def test_empty_parts_are_left_out_and_an_immutable_one_is_said() -> None:
     wanted = template(sync(), source(binary_data={"b": "AA=="}, immutable=True))
 
-    assert render(wanted, "there", None).keys() == {"apiVersion", "kind", "metadata", "binaryData", "immutable"}
+    assert render(wanted, "there", None).keys() == {
+        "apiVersion",
+        "kind",
+        "metadata",
+        "binaryData",
+        "immutable",
+    }
 
 
 @pytest.mark.parametrize("text", ["", "a", "a/", "/b", "a/b/c", None])

@@ -26,7 +26,9 @@ PLACE = NamespacedName("there", "config")
 ELSEWHERE = NamespacedName("elsewhere", "config")
 
 
-def told(writes: Iterable[tuple[float, int]], found: str | None = "7", left: str | None = "8") -> History:
+def told(
+    writes: Iterable[tuple[float, int]], found: str | None = "7", left: str | None = "8"
+) -> History:
     """The history of writes that say something at some time."""
     history: History | None = None
     for at, content_hash in writes:
@@ -51,7 +53,9 @@ def test_a_person_who_repairs_twice_makes_no_fight() -> None:
 
 
 def test_repairs_far_apart_make_no_fight() -> None:
-    assert not told((number * WINDOW_SECONDS / (REPAIRS - 1), SAME) for number in range(50)).contested
+    assert not told(
+        (number * WINDOW_SECONDS / (REPAIRS - 1), SAME) for number in range(50)
+    ).contested
 
 
 def test_an_edit_of_the_source_does_not_end_a_fight() -> None:
@@ -63,7 +67,9 @@ def test_an_edit_of_the_source_does_not_end_a_fight() -> None:
     assert edited.repairs == fighting.repairs
 
 
-def test_a_fight_with_one_write_a_minute_goes_on_and_is_forgotten_when_it_stopped_for_long() -> None:
+def test_a_fight_with_one_write_a_minute_goes_on_and_is_forgotten_when_it_stopped_for_long() -> (
+    None
+):
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
     for minute in range(1, 60):
         fighting = after(fighting, Done(SAME, minute * 60.0, "7", "8"))
@@ -88,7 +94,9 @@ def test_a_copy_that_shows_what_it_said_before_is_repaired_even_if_nobody_rememb
         ("9", None, Opponent.REMOVER),
     ],
 )
-def test_the_versions_show_who_undoes_our_writes(found: str | None, left: str | None, opponent: Opponent) -> None:
+def test_the_versions_show_who_undoes_our_writes(
+    found: str | None, left: str | None, opponent: Opponent
+) -> None:
     assert told([(0.0, SAME), (1.0, SAME)], found, left).opponent is opponent
 
 
@@ -97,7 +105,10 @@ def test_a_write_says_its_content_and_its_metadata() -> None:
 
     assert said == template(sync(), source({"k": "1"})).content_hash
     assert said != template(sync(), source({"k": "2"})).content_hash
-    assert said != template(sync(metadata={"labels": {"team": "web"}}), source({"k": "1"})).content_hash
+    assert (
+        said
+        != template(sync(metadata={"labels": {"team": "web"}}), source({"k": "1"})).content_hash
+    )
 
 
 def test_a_plan_outside_of_every_fight_is_carried_out_whole() -> None:
@@ -112,7 +123,10 @@ def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> 
     planned = Plan(
         writes=(Write(Verb.CREATE, PLACE, ""), Write(Verb.CREATE, ELSEWHERE, "")),
         removals=(Write(Verb.DELETE, NamespacedName("there", "former"), ""),),
-        settled=(Outcome("right", Reason.SYNCED), Outcome("taken", Reason.DESTINATION_CONFLICT, "theirs")),
+        settled=(
+            Outcome("right", Reason.SYNCED),
+            Outcome("taken", Reason.DESTINATION_CONFLICT, "theirs"),
+        ),
         finalizer=True,
     )
     contested = {PLACE: "at it", right: "at it", NamespacedName("there", "former"): "at that"}
@@ -142,8 +156,16 @@ def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> 
             'field manager "argocd-controller" keeps rewriting ConfigMap "there/config"',
         ),
         (Opponent.WRITER, None, 'something keeps rewriting ConfigMap "there/config"'),
-        (Opponent.REMOVER, None, 'something keeps deleting ConfigMap "there/config", or bringing it back'),
-        (Opponent.ADMISSION, None, 'an admission webhook changes what is written to ConfigMap "there/config"'),
+        (
+            Opponent.REMOVER,
+            None,
+            'something keeps deleting ConfigMap "there/config", or bringing it back',
+        ),
+        (
+            Opponent.ADMISSION,
+            None,
+            'an admission webhook changes what is written to ConfigMap "there/config"',
+        ),
     ],
 )
 def test_people_are_told_who_it_is(opponent: Opponent, manager: str | None, expected: str) -> None:

@@ -14,14 +14,19 @@ from tests.configmapsync.objects import document
 
 def complaints(**spec: Any) -> list[str]:
     try:
-        return [str(error) for error in validate(with_defaults(parse(document(destinationNamespace="a", **spec))))]
+        return [
+            str(error)
+            for error in validate(with_defaults(parse(document(destinationNamespace="a", **spec))))
+        ]
     except InvalidResource as refusal:
         return [str(error) for error in refusal.errors]
 
 
 @pytest.mark.parametrize("field", ["sourceNamespace", "destinationConfigMapName"])
 @pytest.mark.parametrize("value", [False, 0, [], {}])
-def test_a_value_of_the_wrong_type_is_refused_and_never_replaced_by_a_default(field: str, value: Any) -> None:
+def test_a_value_of_the_wrong_type_is_refused_and_never_replaced_by_a_default(
+    field: str, value: Any
+) -> None:
     defaulted = default_document({"configMapName": "config", field: value})
 
     assert defaulted[field] == value
@@ -29,9 +34,16 @@ def test_a_value_of_the_wrong_type_is_refused_and_never_replaced_by_a_default(fi
 
 
 def test_an_empty_text_means_unset_where_a_default_is_derived() -> None:
-    said = default_document({"configMapName": "config", "sourceNamespace": "", "destinationConfigMapName": ""})
+    said = default_document(
+        {"configMapName": "config", "sourceNamespace": "", "destinationConfigMapName": ""}
+    )
 
-    assert said.keys() == {"configMapName", "conflictPolicy", "deletionPolicy", "sourceDeletionPolicy"}
+    assert said.keys() == {
+        "configMapName",
+        "conflictPolicy",
+        "deletionPolicy",
+        "sourceDeletionPolicy",
+    }
     assert default_document({"destinationNamespace": ""})["destinationNamespace"] == ""
 
 
@@ -44,14 +56,20 @@ def is_config_map_key(key: str) -> bool:
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet=".a-_*\n/", max_size=5))
 def test_a_key_is_renamed_only_to_what_an_api_server_takes(key: str) -> None:
-    refused = [text for text in complaints(keys=[{"key": "a", "as": key}]) if text.startswith("spec.keys[0].as: ")]
+    refused = [
+        text
+        for text in complaints(keys=[{"key": "a", "as": key}])
+        if text.startswith("spec.keys[0].as: ")
+    ]
 
     assert bool(refused) != is_config_map_key(key)
 
 
 def test_annotations_that_no_object_can_hold_are_refused() -> None:
     def annotations(last: int) -> dict[str, Any]:
-        return {"annotations": {f"k{number}": "x" * 65534 for number in range(3)} | {"k3": "x" * last}}
+        return {
+            "annotations": {f"k{number}": "x" * 65534 for number in range(3)} | {"k3": "x" * last}
+        }
 
     assert complaints(metadata=annotations(65534)) == []
     assert complaints(metadata=annotations(65535)) == [

@@ -87,7 +87,8 @@ specs = st.fixed_dictionaries(
         ),
         "keys": st.lists(
             st.fixed_dictionaries(
-                {"key": st.sampled_from(("a", "*", "a b"))}, optional={"as": st.sampled_from(("x", "*"))}
+                {"key": st.sampled_from(("a", "*", "a b"))},
+                optional={"as": st.sampled_from(("x", "*"))},
             ),
             max_size=1,
         ),
@@ -123,9 +124,9 @@ def is_self_sync(spec: dict[str, Any]) -> bool:
 @pytest.mark.filterwarnings(RECURSION_LIMIT_OF_CEL)
 @given(specs)
 def test_schema_and_models_refuse_the_same(spec: dict[str, Any]) -> None:
-    if not is_self_sync(spec) and len({entry.get("as", entry["key"]) for entry in spec.get("keys", [])}) == len(
-        spec.get("keys", [])
-    ):
+    if not is_self_sync(spec) and len(
+        {entry.get("as", entry["key"]) for entry in spec.get("keys", [])}
+    ) == len(spec.get("keys", [])):
         assert refused_by_schema(spec) == refused_by_models(spec), spec
 
 
@@ -134,7 +135,12 @@ def test_schema_and_models_refuse_the_same(spec: dict[str, Any]) -> None:
     [
         {"sourceNamespace": "a", "configMapName": "c", "destinationNamespace": "a"},
         {"sourceNamespace": "a", "configMapName": "c", "destinationNamespaces": ["a"]},
-        {"sourceNamespace": "a", "configMapName": "c", "destinationNamespace": "a", "destinationConfigMapName": "c"},
+        {
+            "sourceNamespace": "a",
+            "configMapName": "c",
+            "destinationNamespace": "a",
+            "destinationConfigMapName": "c",
+        },
     ],
 )
 def test_a_sync_onto_itself_is_refused_by_the_schema(spec: dict[str, Any]) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from configmapsync.content import Content, CopyRecord, SourceObject, digest, released, render, template
+from configmapsync.content import (
+    Content,
+    CopyRecord,
+    SourceObject,
+    digest,
+    released,
+    render,
+    template,
+)
 from configmapsync.names import (
     ADOPTED,
     DELETION_POLICY,
@@ -155,25 +163,35 @@ def test_the_copy_of_a_sync_that_has_to_yield_is_taken_over() -> None:
     ]
 
 
-def test_the_immutable_copy_of_a_sync_that_has_to_yield_is_made_again_and_an_adopted_one_is_told_of() -> None:
+def test_the_immutable_copy_of_a_sync_that_has_to_yield_is_made_again_and_an_adopted_one_is_told_of() -> (
+    None
+):
     fixed = replace(theirs(), immutable=True)
     adopted = replace(fixed, annotations={**fixed.annotations, ADOPTED: "true"})
 
-    assert verbs(plan(observed(sync(), fixed, must_release=lambda _copy: True))) == [(Verb.RECREATE, PLACE)]
-    assert reasons(plan(observed(sync(), adopted, must_release=lambda _copy: True))) == [Reason.DESTINATION_CONFLICT]
+    assert verbs(plan(observed(sync(), fixed, must_release=lambda _copy: True))) == [
+        (Verb.RECREATE, PLACE)
+    ]
+    assert reasons(plan(observed(sync(), adopted, must_release=lambda _copy: True))) == [
+        Reason.DESTINATION_CONFLICT
+    ]
 
 
 def test_a_copy_of_this_sync_before_it_was_made_again_is_taken_back() -> None:
     orphan = theirs(uid="uid-of-a-former-life", owner="home/sync")
 
     assert verbs(plan(observed(sync(), orphan))) == [(Verb.UPDATE, PLACE)]
-    assert reasons(plan(observed(sync(), orphan, living=("uid-of-a-former-life",)))) == [Reason.DESTINATION_CONTESTED]
+    assert reasons(plan(observed(sync(), orphan, living=("uid-of-a-former-life",)))) == [
+        Reason.DESTINATION_CONTESTED
+    ]
 
 
 def test_a_destination_that_another_rule_forbids_gets_nothing() -> None:
     forbidden = {PLACE: Refusal(Reason.LOOP_DETECTED, "a -> b -> a")}
 
-    assert plan(observed(sync(), refused=forbidden)).settled == (Outcome("there", Reason.LOOP_DETECTED, "a -> b -> a"),)
+    assert plan(observed(sync(), refused=forbidden)).settled == (
+        Outcome("there", Reason.LOOP_DETECTED, "a -> b -> a"),
+    )
 
 
 def test_a_renamed_copy_goes_only_after_its_successor_stands() -> None:
@@ -190,7 +208,11 @@ def test_a_renamed_copy_goes_only_after_its_successor_stands() -> None:
 
 @pytest.mark.parametrize(
     ("policy", "marks", "verb"),
-    [("Delete", {}, Verb.DELETE), ("Orphan", {}, Verb.RELEASE), ("Delete", {ADOPTED: "true"}, Verb.RELEASE)],
+    [
+        ("Delete", {}, Verb.DELETE),
+        ("Orphan", {}, Verb.RELEASE),
+        ("Delete", {ADOPTED: "true"}, Verb.RELEASE),
+    ],
 )
 def test_a_copy_whose_namespace_is_no_longer_selected_goes_as_the_policy_says(
     policy: str, marks: dict[str, str], verb: Verb
@@ -203,8 +225,12 @@ def test_a_copy_whose_namespace_is_no_longer_selected_goes_as_the_policy_says(
     assert verbs(made) == [(Verb.CREATE, Name("elsewhere", "config")), (verb, PLACE)]
 
 
-@pytest.mark.parametrize(("policy", "expected"), [("Retain", []), ("Delete", [(Verb.DELETE, PLACE)])])
-def test_without_a_source_copies_stay_or_go_as_the_policy_says(policy: str, expected: list[tuple[Verb, Name]]) -> None:
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("Retain", []), ("Delete", [(Verb.DELETE, PLACE)])]
+)
+def test_without_a_source_copies_stay_or_go_as_the_policy_says(
+    policy: str, expected: list[tuple[Verb, Name]]
+) -> None:
     asked = sync(sourceDeletionPolicy=policy, deletionPolicy="Orphan")
 
     made = plan(observed(asked, copy_of(asked), origin=None))
@@ -222,7 +248,11 @@ def test_without_a_source_a_namespace_that_is_no_longer_selected_is_cleaned_all_
 
 def test_a_deleted_sync_removes_its_copies_and_then_lets_go() -> None:
     gone = sync().model_copy(
-        update={"metadata": sync().metadata.model_copy(update={"deletion_timestamp": "2026-01-01T00:00:00Z"})}
+        update={
+            "metadata": sync().metadata.model_copy(
+                update={"deletion_timestamp": "2026-01-01T00:00:00Z"}
+            )
+        }
     )
 
     assert verbs(plan(observed(gone, copy_of(sync()), origin=None))) == [(Verb.DELETE, PLACE)]
@@ -243,12 +273,19 @@ def test_a_namespace_on_its_way_out_takes_its_copy_along_without_us() -> None:
     closed = {**NAMESPACES, "there": Namespace("there", {"apps.nishaf.info/sync": "disabled"})}
 
     assert plan(observed(sync(), copy_of(sync()), namespaces=leaving)).empty
-    assert verbs(plan(observed(sync(), copy_of(sync()), namespaces=closed))) == [(Verb.DELETE, PLACE)]
+    assert verbs(plan(observed(sync(), copy_of(sync()), namespaces=closed))) == [
+        (Verb.DELETE, PLACE)
+    ]
 
 
 @pytest.mark.parametrize(
     ("mark", "verb"),
-    [("Delete", Verb.DELETE), ("Orphan", Verb.RELEASE), ("nonsense", Verb.RELEASE), (None, Verb.RELEASE)],
+    [
+        ("Delete", Verb.DELETE),
+        ("Orphan", Verb.RELEASE),
+        ("nonsense", Verb.RELEASE),
+        (None, Verb.RELEASE),
+    ],
 )
 def test_an_abandoned_copy_goes_the_way_its_own_mark_tells(mark: str | None, verb: Verb) -> None:
     copy = record({}, {DESTINATION: "there/config"} | ({DELETION_POLICY: mark} if mark else {}))
@@ -261,10 +298,14 @@ def released_copy(asked: ConfigMapSync, **more: Any) -> CopyRecord:
     return replace(patched(copy, released(copy)), **more)
 
 
-def test_a_copy_that_the_same_sync_released_is_taken_back_with_old_content_and_under_a_new_uid() -> None:
+def test_a_copy_that_the_same_sync_released_is_taken_back_with_old_content_and_under_a_new_uid() -> (
+    None
+):
     asked = sync(deletionPolicy="Orphan")
     left = released_copy(asked, digest="sha256:old")
-    again = asked.model_copy(update={"metadata": asked.metadata.model_copy(update={"uid": "uid-2"})})
+    again = asked.model_copy(
+        update={"metadata": asked.metadata.model_copy(update={"uid": "uid-2"})}
+    )
 
     [write] = plan(observed(again, left)).writes
 
@@ -276,8 +317,12 @@ def test_a_copy_that_the_same_sync_released_is_taken_back_with_old_content_and_u
 def test_a_released_copy_of_another_sync_or_a_clone_of_one_is_a_conflict() -> None:
     asked = sync()
     other = released_copy(asked)
-    foreign = replace(other, annotations={**other.annotations, RELEASED_BY: "home/another there/config"})
-    clone = replace(other, annotations={**other.annotations, RELEASED_BY: "home/sync elsewhere/config"})
+    foreign = replace(
+        other, annotations={**other.annotations, RELEASED_BY: "home/another there/config"}
+    )
+    clone = replace(
+        other, annotations={**other.annotations, RELEASED_BY: "home/sync elsewhere/config"}
+    )
 
     for standing in (foreign, clone):
         [outcome] = plan(observed(asked, standing)).settled
@@ -316,7 +361,9 @@ def test_only_a_copy_with_its_uid_in_a_served_namespace_holds_a_sync_that_is_del
     asked = sync()
     copy = copy_of(asked)
     forged = replace(copy, labels={**copy.labels, SYNC_UID_LABEL: uid})
-    metadata = asked.metadata.model_copy(update={"deletion_timestamp": asked.metadata.creation_timestamp or NOW})
+    metadata = asked.metadata.model_copy(
+        update={"deletion_timestamp": asked.metadata.creation_timestamp or NOW}
+    )
     deleted = asked.model_copy(update={"metadata": metadata})
 
     assert plan(observed(deleted, forged, served=served)).finalizer is held

@@ -23,7 +23,12 @@ NOW = datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 
 outcomes = st.lists(
-    st.builds(Outcome, st.sampled_from("abcd"), st.sampled_from(Reason), st.sampled_from(("", "why", "x" * 3000))),
+    st.builds(
+        Outcome,
+        st.sampled_from("abcd"),
+        st.sampled_from(Reason),
+        st.sampled_from(("", "why", "x" * 3000)),
+    ),
     max_size=30,
 ).map(tuple)
 reports = st.builds(
@@ -34,7 +39,8 @@ reports = st.builds(
     digest=st.none() | st.just("sha256:1"),
     outcomes=outcomes,
     leftovers=outcomes,
-    verdict=st.none() | st.builds(Outcome, st.just(""), st.sampled_from(Reason), st.just("so it is")),
+    verdict=st.none()
+    | st.builds(Outcome, st.just(""), st.sampled_from(Reason), st.just("so it is")),
     wrote=st.booleans(),
 )
 
@@ -43,14 +49,18 @@ reports = st.builds(
 @given(reports)
 def test_a_status_read_back_from_the_api_server_is_not_written_again(report: Report) -> None:
     once = status(report, NOW)
-    stored = read_status(json.loads(json.dumps(once.model_dump(mode="json", by_alias=True, exclude_none=True))))
+    stored = read_status(
+        json.loads(json.dumps(once.model_dump(mode="json", by_alias=True, exclude_none=True)))
+    )
 
     assert status(replace(report, previous=stored, wrote=False), LATER) == once
 
 
 @settings(max_examples=120, deadline=None)
 @given(reports, st.integers(0, 1000))
-def test_the_order_in_which_destinations_were_served_does_not_show(report: Report, seed: int) -> None:
+def test_the_order_in_which_destinations_were_served_does_not_show(
+    report: Report, seed: int
+) -> None:
     rng = Random(seed)  # noqa: S311 - nothing secret hangs on it
     shuffled = replace(
         report,
@@ -92,7 +102,9 @@ def test_no_mark_that_others_can_write_on_a_copy_stops_its_repair(mark: str) -> 
 
 
 def test_a_value_of_ours_that_others_changed_is_put_back_and_not_taken_for_theirs() -> None:
-    wanted = template(sync(metadata={"labels": {"team": "web"}, "annotations": {"note": "a"}}), source())
+    wanted = template(
+        sync(metadata={"labels": {"team": "web"}, "annotations": {"note": "a"}}), source()
+    )
     ours = render(wanted, "there", None)["metadata"]
     drifted = record(ours["labels"] | {"team": "theirs"}, ours["annotations"] | {"note": "b"})
 
@@ -162,14 +174,18 @@ def test_a_key_by_which_a_tool_tracks_its_objects_is_taken_over_by_its_exact_nam
     assert not taken_over(key, "*", f"{domain}*", f"*{key[-3:]}", f"{key[:-1]}?")
     assert taken_over(key, key)
     assert any(
-        "is in a reserved domain" in warning for warning in doubtful_metadata(sync(copyMetadata={"labels": [key]}))
+        "is in a reserved domain" in warning
+        for warning in doubtful_metadata(sync(copyMetadata={"labels": [key]}))
     )
 
 
 @pytest.mark.parametrize("key", OWN_KEYS)
 def test_a_key_of_this_operator_is_never_taken_over(key: str) -> None:
     assert not taken_over(key, key, "*")
-    assert any("is never copied" in warning for warning in doubtful_metadata(sync(copyMetadata={"annotations": [key]})))
+    assert any(
+        "is never copied" in warning
+        for warning in doubtful_metadata(sync(copyMetadata={"annotations": [key]}))
+    )
 
 
 @pytest.mark.parametrize("key", HARMLESS_KEYS)
@@ -182,5 +198,7 @@ def test_a_time_in_another_zone_is_the_same_moment_and_one_without_a_zone_is_no_
     elsewhere = read_status({"lastSyncTime": "2026-01-01T14:00:00+02:00"})
 
     assert elsewhere is not None
-    assert elsewhere.model_dump(mode="json", by_alias=True)["lastSyncTime"] == "2026-01-01T12:00:00Z"
+    assert (
+        elsewhere.model_dump(mode="json", by_alias=True)["lastSyncTime"] == "2026-01-01T12:00:00Z"
+    )
     assert read_status({"lastSyncTime": "2026-01-01T14:00:00"}) is None

@@ -33,9 +33,17 @@ def dropped(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, st
 @pytest.mark.parametrize(
     ("before", "after", "places"),
     [
-        pytest.param({"destinationNamespaces": ["a", "b"]}, {"destinationNamespaces": ["b", "a", "c"]}, [], id="more"),
         pytest.param(
-            {"destinationNamespaces": ["prod", "web"]}, {"destinationNamespaces": ["web"]}, [(NAMES, "prod")], id="less"
+            {"destinationNamespaces": ["a", "b"]},
+            {"destinationNamespaces": ["b", "a", "c"]},
+            [],
+            id="more",
+        ),
+        pytest.param(
+            {"destinationNamespaces": ["prod", "web"]},
+            {"destinationNamespaces": ["web"]},
+            [(NAMES, "prod")],
+            id="less",
         ),
         pytest.param(
             {"destinationNamespace": "prod", "destinationNamespaces": ["web"]},
@@ -44,9 +52,17 @@ def dropped(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, st
             id="the short form goes",
         ),
         pytest.param(
-            {"destinationNamespace": "prod"}, {"destinationNamespaces": ["prod"]}, [], id="the short form moves"
+            {"destinationNamespace": "prod"},
+            {"destinationNamespaces": ["prod"]},
+            [],
+            id="the short form moves",
         ),
-        pytest.param({"destinationNamespaces": ["prod"]}, {"destinationNamespaces": ["pro*"]}, [], id="a glob covers"),
+        pytest.param(
+            {"destinationNamespaces": ["prod"]},
+            {"destinationNamespaces": ["pro*"]},
+            [],
+            id="a glob covers",
+        ),
         pytest.param(
             {"destinationNamespaces": ["kube-system"]},
             {"destinationNamespaces": ["*"]},
@@ -60,7 +76,10 @@ def dropped(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, st
             id="labels may not match",
         ),
         pytest.param(
-            {"destinationNamespaces": ["prod"]}, {"destinationNamespaceSelector": {}}, [], id="an empty selector covers"
+            {"destinationNamespaces": ["prod"]},
+            {"destinationNamespaceSelector": {}},
+            [],
+            id="an empty selector covers",
         ),
         pytest.param(
             {"destinationNamespaces": ["prod", "web"]},
@@ -104,7 +123,12 @@ def dropped(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, st
             [(NAMES, ANY_NAMESPACE)],
             id="a glob goes",
         ),
-        pytest.param({"destinationNamespaces": ["team-*"]}, {"destinationNamespaces": ["*"]}, [], id="a wider glob"),
+        pytest.param(
+            {"destinationNamespaces": ["team-*"]},
+            {"destinationNamespaces": ["*"]},
+            [],
+            id="a wider glob",
+        ),
         pytest.param(
             {"destinationNamespaceSelector": LABELLED},
             {"destinationNamespaceSelector": {"matchLabels": {"config": "other"}}},
@@ -112,7 +136,10 @@ def dropped(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, st
             id="another selector",
         ),
         pytest.param(
-            {"destinationNamespaceSelector": LABELLED}, {"destinationNamespaceSelector": {}}, [], id="a wider selector"
+            {"destinationNamespaceSelector": LABELLED},
+            {"destinationNamespaceSelector": {}},
+            [],
+            id="a wider selector",
         ),
         pytest.param(
             {"destinationNamespaces": ["a", "b"]},
@@ -140,12 +167,16 @@ def dropped(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, st
         ),
     ],
 )
-def test_what_an_edit_drops(before: dict[str, Any], after: dict[str, Any], places: list[tuple[str, str]]) -> None:
+def test_what_an_edit_drops(
+    before: dict[str, Any], after: dict[str, Any], places: list[tuple[str, str]]
+) -> None:
     assert dropped(before, after) == places
 
 
 @pytest.mark.parametrize(("policy", "verb"), [("Delete", "delete"), ("Orphan", "update")])
-def test_the_right_that_dropping_needs_is_the_one_that_the_new_policy_uses(policy: str, verb: str) -> None:
+def test_the_right_that_dropping_needs_is_the_one_that_the_new_policy_uses(
+    policy: str, verb: str
+) -> None:
     previous = sync(destinationNamespaces=["prod", "web"], destinationConfigMapName="old")
     new = sync(destinationNamespaces=["web"], destinationConfigMapName="old", deletionPolicy=policy)
 
@@ -156,7 +187,9 @@ def test_the_right_that_dropping_needs_is_the_one_that_the_new_policy_uses(polic
 
 name = st.sampled_from(["a", "b", "team-a", "team-b", "kube-system", "home"])
 pattern = st.sampled_from(["*", "team-*", "?", "*-a"])
-selectors = st.sampled_from([None, {}, LABELLED, {"matchExpressions": [{"key": "config", "operator": "DoesNotExist"}]}])
+selectors = st.sampled_from(
+    [None, {}, LABELLED, {"matchExpressions": [{"key": "config", "operator": "DoesNotExist"}]}]
+)
 specs = st.builds(
     lambda names, globs, excluded, selector, copy: {
         "destinationNamespaces": [*names, *globs, "last"],
@@ -173,13 +206,18 @@ specs = st.builds(
 
 
 @settings(max_examples=400, deadline=None)
-@given(before=specs, after=specs, namespace=name, labels=st.sampled_from([{}, {"config": "shared"}]))
+@given(
+    before=specs, after=specs, namespace=name, labels=st.sampled_from([{}, {"config": "shared"}])
+)
 def test_no_copy_goes_without_a_right(
     before: dict[str, Any], after: dict[str, Any], namespace: str, labels: dict[str, str]
 ) -> None:
     """Whatever is selected before an edit and not after it is among the dropped places, whatever its labels are."""
     previous, new, place = sync(**before), sync(**after), Namespace(namespace, labels)
     was = Selector.of(previous, PROTECTED).matches(place)
-    stays = Selector.of(new, PROTECTED).matches(place) and previous.destination_name == new.destination_name
+    stays = (
+        Selector.of(new, PROTECTED).matches(place)
+        and previous.destination_name == new.destination_name
+    )
     if was and not stays:
         assert {namespace, ANY_NAMESPACE} & {where for _, where in dropped(before, after)}

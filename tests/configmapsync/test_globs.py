@@ -29,18 +29,24 @@ def test_every_pattern_means_what_its_definition_says(pattern: str, name: str) -
 )
 def test_many_names_at_once_match_as_each_alone(patterns: list[str], names: list[str]) -> None:
     globs = Globs(patterns)
-    matching = {name for name in names if any(obviously_matches(pattern, name) for pattern in patterns)}
+    matching = {
+        name for name in names if any(obviously_matches(pattern, name) for pattern in patterns)
+    }
 
     assert globs.among(names) == matching
     assert {name for name in names if globs.matches(name)} == matching
     assert globs.idle(names) == tuple(
-        pattern for pattern in patterns if not any(obviously_matches(pattern, name) for name in names)
+        pattern
+        for pattern in patterns
+        if not any(obviously_matches(pattern, name) for name in names)
     )
 
 
 @pytest.mark.parametrize("length", [1, 253, 8192])
 def test_names_are_matched_across_blocks(length: int) -> None:
-    names = [f"{number:06}{'x' * (length - 1)}{number % 7}" for number in range(70_000 // length + 5)]
+    names = [
+        f"{number:06}{'x' * (length - 1)}{number % 7}" for number in range(70_000 // length + 5)
+    ]
     globs = Globs(["*x*3", "0*x?5", "0000?1*1"])
 
     assert globs.among(names) == {name for name in names if globs.matches(name)}
@@ -51,11 +57,17 @@ def test_only_globs_that_are_no_plain_prefix_or_suffix_count_as_expensive() -> N
     assert general_characters(["a*b", "a*b", "a**b", "?"]) == 4
 
 
-@pytest.mark.parametrize("hostile", ["*a" * 30 + "*b", "*?" * 30 + "b", "a*" * 30 + "b*c", "*" * 62 + "b"])
+@pytest.mark.parametrize(
+    "hostile", ["*a" * 30 + "*b", "*?" * 30 + "b", "a*" * 30 + "b*c", "*" * 62 + "b"]
+)
 def test_no_pattern_can_hold_the_process_up(hostile: str) -> None:
-    assert not matches(hostile, "a" * 250)  # tried every way, this would outlive the test's own time limit
+    assert not matches(
+        hostile, "a" * 250
+    )  # tried every way, this would outlive the test's own time limit
 
 
-@pytest.mark.parametrize(("text", "pattern"), [("team-*", True), ("team-?", True), ("team-a", False), ("[a]", False)])
+@pytest.mark.parametrize(
+    ("text", "pattern"), [("team-*", True), ("team-?", True), ("team-a", False), ("[a]", False)]
+)
 def test_only_star_and_question_mark_make_a_pattern(text: str, pattern: bool) -> None:
     assert is_glob(text) == pattern

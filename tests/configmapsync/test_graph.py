@@ -27,7 +27,9 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 Edge = tuple[NamespacedName, NamespacedName]
 
 
-def sync(name: str, source: str, *destinations: str, minutes: int | None = 0, **spec: object) -> ConfigMapSync:
+def sync(
+    name: str, source: str, *destinations: str, minutes: int | None = 0, **spec: object
+) -> ConfigMapSync:
     """A sync from `namespace/name` to namespaces, made some minutes after the beginning."""
     namespace, configmap = source.split("/")
     metadata: dict[str, object] = {"name": name, "namespace": "home", "uid": f"uid-{name}"}
@@ -63,7 +65,9 @@ class Known(Grants):
         return self.graph.cycle_through(one)
 
 
-def graph(*syncs: ConfigMapSync, namespaces: tuple[Namespace, ...] = tuple(map(Namespace, SPACES))) -> Known:
+def graph(
+    *syncs: ConfigMapSync, namespaces: tuple[Namespace, ...] = tuple(map(Namespace, SPACES))
+) -> Known:
     made = Known(PROTECTED)
     for namespace in namespaces:
         made.put_namespace(namespace)
@@ -78,12 +82,15 @@ def spelled(cycle: tuple[NamespacedName, ...] | None) -> str:
 
 def test_a_loop_of_two_is_spelled_out() -> None:
     assert (
-        spelled(graph(sync("one", "a/cfg", "b")).cycle_through(sync("two", "b/cfg", "a"))) == "b/cfg -> a/cfg -> b/cfg"
+        spelled(graph(sync("one", "a/cfg", "b")).cycle_through(sync("two", "b/cfg", "a")))
+        == "b/cfg -> a/cfg -> b/cfg"
     )
 
 
 def test_a_loop_through_three_with_a_rename_on_the_way() -> None:
-    known = graph(sync("one", "a/cfg", "b", destinationConfigMapName="other"), sync("two", "b/other", "c"))
+    known = graph(
+        sync("one", "a/cfg", "b", destinationConfigMapName="other"), sync("two", "b/other", "c")
+    )
 
     closing = sync("three", "c/other", "a", destinationConfigMapName="cfg")
 
@@ -110,14 +117,19 @@ def test_a_loop_comes_about_by_a_label_and_goes_with_it() -> None:
 
     assert known.refusals_of(younger) == {}
     known.put_namespace(Namespace("b", {"wants": "it"}))
-    assert {refusal.reason for refusal in known.refusals_of(younger).values()} == {Reason.LOOP_DETECTED}
+    assert {refusal.reason for refusal in known.refusals_of(younger).values()} == {
+        Reason.LOOP_DETECTED
+    }
     assert known.refusals_of(older) == {}
     known.put_namespace(Namespace("b"))
     assert known.refusals_of(younger) == {}
 
 
 def test_the_older_sync_keeps_a_contested_destination() -> None:
-    older, younger = sync("z", "a/cfg", "b", minutes=0), sync("a", "c/cfg", "b", "team-*", minutes=1)
+    older, younger = (
+        sync("z", "a/cfg", "b", minutes=0),
+        sync("a", "c/cfg", "b", "team-*", minutes=1),
+    )
     known = graph(older, younger)
 
     assert known.refusals_of(older) == {}
@@ -137,7 +149,10 @@ def test_a_sync_that_is_deleted_contests_nothing() -> None:
 
 
 def test_a_namespace_that_is_not_there_yet_is_contested_by_those_who_would_reach_it() -> None:
-    named, everywhere = sync("named", "a/cfg", "soon", minutes=0), sync("everywhere", "b/cfg", "*", minutes=1)
+    named, everywhere = (
+        sync("named", "a/cfg", "soon", minutes=0),
+        sync("everywhere", "b/cfg", "*", minutes=1),
+    )
     known = graph(named, everywhere)
     soon = NamespacedName("soon", "cfg")
 
@@ -168,7 +183,9 @@ def test_a_claim_that_is_refused_stands_in_nobodys_way() -> None:
 
 
 def test_a_label_that_keeps_one_sync_out_lets_the_next_one_in() -> None:
-    older = sync("older", "b/cfg", minutes=0, destinationNamespaceSelector={"matchLabels": {"wants": "it"}})
+    older = sync(
+        "older", "b/cfg", minutes=0, destinationNamespaceSelector={"matchLabels": {"wants": "it"}}
+    )
     cut = sync("cut", "a/cfg", "b", minutes=1)
     youngest = sync("youngest", "c/cfg", "b", minutes=2)
     known = graph(older, cut, youngest)
@@ -192,7 +209,13 @@ def test_a_loop_over_a_step_that_nobody_takes_is_none() -> None:
 def crowd(size: int, *destinations: str) -> list[ConfigMapSync]:
     """Many syncs whose copies have the same name."""
     return [
-        sync(f"s{number:04}", f"a/from-{number}", *destinations, minutes=number, destinationConfigMapName="cfg")
+        sync(
+            f"s{number:04}",
+            f"a/from-{number}",
+            *destinations,
+            minutes=number,
+            destinationConfigMapName="cfg",
+        )
         for number in range(size)
     ]
 
@@ -207,7 +230,9 @@ def test_many_syncs_that_want_the_same_places_are_told_apart_without_a_look_at_e
     assert known.graph.looks == 200 * 200
 
 
-def test_a_webhook_waits_for_no_more_than_some_looks_and_the_reconciler_is_told_everything() -> None:
+def test_a_webhook_waits_for_no_more_than_some_looks_and_the_reconciler_is_told_everything() -> (
+    None
+):
     many = [*crowd(300, "no-such-*"), sync("last", "a/cfg", "space-199", minutes=301)]
     known = graph(*many, namespaces=tuple(Namespace(f"space-{number:03}") for number in range(200)))
     new = sync("new", "b/cfg", "space-*", minutes=302)
@@ -232,7 +257,9 @@ def worlds(draw: st.DrawFn) -> tuple[list[ConfigMapSync], ConfigMapSync, dict[st
         destinations = draw(st.lists(patterns, min_size=1, max_size=2))
         return sync(name, draw(places), *destinations, minutes=minutes, **more)
 
-    syncs = [one(f"s{number}", draw(st.integers(0, 5))) for number in range(draw(st.integers(0, 5)))]
+    syncs = [
+        one(f"s{number}", draw(st.integers(0, 5))) for number in range(draw(st.integers(0, 5)))
+    ]
     candidate = one("candidate", draw(st.none() | st.integers(0, 5)))
     labels = st.sampled_from(({}, {"l": "x"}, {"apps.nishaf.info/sync": "disabled"}))
     namespaces = {name: Namespace(name, draw(labels)) for name in SPACES}
@@ -274,7 +301,9 @@ def test_loops_agree_with_the_obvious_reference(
     syncs, candidate, namespaces = world
     known = graph(*syncs, namespaces=tuple(namespaces.values()))
     others = {edge for one in syncs for edge in edges(one, namespaces)}
-    closes = any(candidate.source in reachable(after, others) for _, after in edges(candidate, namespaces))
+    closes = any(
+        candidate.source in reachable(after, others) for _, after in edges(candidate, namespaces)
+    )
 
     cycle = known.cycle_through(candidate)
 
@@ -293,7 +322,9 @@ def test_contested_destinations_agree_with_the_obvious_reference(
     syncs, candidate, namespaces = world
     known = graph(*syncs, namespaces=tuple(namespaces.values()))
     wanted = {after for _, after in edges(candidate, namespaces)}
-    writers = {after: name for name, carried in granted(syncs, namespaces).items() for _, after in carried}
+    writers = {
+        after: name for name, carried in granted(syncs, namespaces).items() for _, after in carried
+    }
 
     told = {destination: other.name for destination, other in known.contested(candidate)}
 
@@ -310,7 +341,10 @@ def test_what_is_carried_out_after_all_refusals_has_no_loop_and_one_writer_each(
     known = graph(*everyone, namespaces=tuple(namespaces.values()))
 
     carried_out = [
-        (one, edge) for one in everyone for edge in edges(one, namespaces) if edge[1] not in known.refusals_of(one)
+        (one, edge)
+        for one in everyone
+        for edge in edges(one, namespaces)
+        if edge[1] not in known.refusals_of(one)
     ]
 
     destinations = [after for _, (_, after) in carried_out]
@@ -354,7 +388,9 @@ def test_exactly_the_syncs_whose_refusals_change_are_named(
         changed = known.settle()
         for one in syncs:
             differs = before[one.key] != known.refusals(one.key)
-            takes_over = {place for place, key in claimed_by_several(known, syncs).items() if key == one.key}
+            takes_over = {
+                place for place, key in claimed_by_several(known, syncs).items() if key == one.key
+            }
             took_over_before = {place for place, key in writers.items() if key == one.key}
             assert (one.key in changed) == (differs or takes_over != took_over_before)
 
@@ -365,11 +401,17 @@ def test_exactly_the_syncs_whose_refusals_change_are_named(
     names_exactly_those_that(lambda: known.remove_namespace("a"))
 
 
-def claimed_by_several(known: Known, syncs: list[ConfigMapSync]) -> dict[NamespacedName, NamespacedName]:
+def claimed_by_several(
+    known: Known, syncs: list[ConfigMapSync]
+) -> dict[NamespacedName, NamespacedName]:
     """The writer of each place that several living syncs claim."""
     living = list(known.graph.nodes.values())
-    places = [NamespacedName(namespace, name) for namespace in known.graph._namespaces for name in NAMES]
-    claims = {place: [node.key for node in living if known.graph.claims(node, place)] for place in places}
+    places = [
+        NamespacedName(namespace, name) for namespace in known.graph._namespaces for name in NAMES
+    ]
+    claims = {
+        place: [node.key for node in living if known.graph.claims(node, place)] for place in places
+    }
     return {
         place: key
         for place, keys in claims.items()
@@ -384,7 +426,9 @@ def test_an_update_is_judged_as_if_its_former_self_had_never_kept_anybody_out() 
     kept_out = sync("kept-out", "a/cfg", "b", minutes=1)
     edited = sync("edited", "c/cfg", "b", minutes=0)
 
-    assert list(graph(previous, kept_out).contested(edited)) == [(NamespacedName("b", "cfg"), kept_out.key)]
+    assert list(graph(previous, kept_out).contested(edited)) == [
+        (NamespacedName("b", "cfg"), kept_out.key)
+    ]
 
 
 def test_an_update_is_judged_as_if_its_former_self_had_never_let_anybody_in() -> None:
@@ -457,7 +501,11 @@ def test_changes_between_any_two_steps_lead_to_the_same_decisions(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("configmapsync.graph.decisions.STEPS_AT_ONCE", 1)
-        changes = data.draw(st.lists(st.tuples(st.integers(0, 6), st.sampled_from((*SPACES, *everyone))), max_size=12))
+        changes = data.draw(
+            st.lists(
+                st.tuples(st.integers(0, 6), st.sampled_from((*SPACES, *everyone))), max_size=12
+            )
+        )
         deciding = known.decide()
         for steps, changed in changes:
             for _ in range(steps):
@@ -482,7 +530,9 @@ def test_changes_between_any_two_steps_lead_to_the_same_decisions(
     known.settle()
     for key, component in known._components.items():
         assert key in living
-        assert all(known._components.get(other) is component for other in component.decisions), "memory is linear"
+        assert all(known._components.get(other) is component for other in component.decisions), (
+            "memory is linear"
+        )
     anew = graph(*living.values(), namespaces=tuple(spaces.values()))
     anew.settle()
     for key in everyone:

@@ -14,13 +14,22 @@ def spaces(count: int) -> tuple[Namespace, ...]:
 
 
 def ring(size: int) -> list[ConfigMapSync]:
-    return [sync(f"s{step:05}", f"n{step}/cfg", f"n{(step + 1) % size}", minutes=step) for step in range(size)]
+    return [
+        sync(f"s{step:05}", f"n{step}/cfg", f"n{(step + 1) % size}", minutes=step)
+        for step in range(size)
+    ]
 
 
 def nested_loops(size: int) -> list[ConfigMapSync]:
     """A chain in which every sync also leads back to all earlier ConfigMaps; the youngest syncs are at its beginning."""
     return [
-        sync(f"s{step:05}", f"n{step}/cfg", *(f"n{back}" for back in range(step)), f"n{step + 1}", minutes=size - step)
+        sync(
+            f"s{step:05}",
+            f"n{step}/cfg",
+            *(f"n{back}" for back in range(step)),
+            f"n{step + 1}",
+            minutes=size - step,
+        )
         for step in range(size)
     ]
 
@@ -66,7 +75,10 @@ def test_loops_deeper_than_the_stack_are_decided() -> None:
 
     assert known.refusals(many[-1].key) == {}
     (refusal,) = known.refusals(many[-2].key).values()
-    assert refusal.message == "would close a loop: n2999/cfg -> n0/cfg -> (at least 16 more) -> n2999/cfg"
+    assert (
+        refusal.message
+        == "would close a loop: n2999/cfg -> n0/cfg -> (at least 16 more) -> n2999/cfg"
+    )
 
 
 def test_many_globs_over_one_name_cost_steps_in_proportion_to_syncs_and_namespaces() -> None:
@@ -104,12 +116,21 @@ def test_a_label_that_contested_syncs_select_costs_steps_in_proportion_to_them()
 
 def crowd_with(selector: dict[str, object], size: int) -> list[ConfigMapSync]:
     more = {"destinationNamespaceSelector": selector, "destinationConfigMapName": "cfg"}
-    return [sync(f"s{number:04}", f"a/from-{number}", "n1", minutes=number, **more) for number in range(size)]
+    return [
+        sync(f"s{number:04}", f"a/from-{number}", "n1", minutes=number, **more)
+        for number in range(size)
+    ]
 
 
 def test_a_change_costs_nothing_for_syncs_that_it_does_not_concern() -> None:
     strangers = [
-        sync(f"s{number:04}", f"n{number}/from", f"n{number}", minutes=number, destinationConfigMapName="cfg")
+        sync(
+            f"s{number:04}",
+            f"n{number}/from",
+            f"n{number}",
+            minutes=number,
+            destinationConfigMapName="cfg",
+        )
         for number in range(1_000)
     ]
     hub = sync("hub", "home/from", "n*", excludedNamespaces=["n0"])
@@ -141,7 +162,9 @@ def test_a_change_during_a_pause_is_decided_as_well() -> None:
 
 
 def test_a_sync_that_is_waited_for_is_decided_before_others() -> None:
-    known = graph(*ring(1_000), sync("bystander", "n7/other", "n8", minutes=2_000), namespaces=spaces(1_000))
+    known = graph(
+        *ring(1_000), sync("bystander", "n7/other", "n8", minutes=2_000), namespaces=spaces(1_000)
+    )
     bystander = NamespacedName("home", "bystander")
 
     first = next(news for news in known.decide(first=[bystander]) if news.syncs)
@@ -151,7 +174,10 @@ def test_a_sync_that_is_waited_for_is_decided_before_others() -> None:
 
 def test_the_questions_of_the_webhook_end_after_some_looks() -> None:
     known = graph(*ring(3_000), *crowd(1_000, "n*"), namespaces=spaces(3_000))
-    for one in (sync("new", "n0/cfg", "n1", minutes=9_999), sync("new", "a/cfg", "n*", minutes=9_999)):
+    for one in (
+        sync("new", "n0/cfg", "n1", minutes=9_999),
+        sync("new", "a/cfg", "n*", minutes=9_999),
+    ):
         looks = known.graph.looks
         known.cycle_through(one)
         known.contested(one)

@@ -6,7 +6,14 @@ import pytest
 
 from configmapsync.destination_paths import SELECTOR_PATH, Targets, idle_targets, targets_of
 from configmapsync.names import NamespacedName
-from configmapsync.permissions import Right, denials_of, may_delete, of_service_account, right_to_see, rights_needed
+from configmapsync.permissions import (
+    Right,
+    denials_of,
+    may_delete,
+    of_service_account,
+    right_to_see,
+    rights_needed,
+)
 from configmapsync.selection import Namespace, Selector
 from tests.configmapsync.objects import sync
 
@@ -26,7 +33,10 @@ def targets(**spec: Any) -> Targets:
 def test_every_destination_is_known_by_the_field_that_asks_for_it() -> None:
     found = targets(**WHOLE)
 
-    assert found.named == {"web": "spec.destinationNamespace", "shop": "spec.destinationNamespaces[0]"}
+    assert found.named == {
+        "web": "spec.destinationNamespace",
+        "shop": "spec.destinationNamespaces[0]",
+    }
     assert found.open_ended == ("spec.destinationNamespaces[1]", SELECTOR_PATH)
     assert found.path_to("shop") == "spec.destinationNamespaces[0]"
     assert found.path_to("team-a") == "spec.destinationNamespaces[1]"
@@ -34,7 +44,9 @@ def test_every_destination_is_known_by_the_field_that_asks_for_it() -> None:
 
 
 def test_an_excluded_name_is_no_target() -> None:
-    found = targets(destinationNamespace="web", destinationNamespaces=["shop"], excludedNamespaces=["w*"])
+    found = targets(
+        destinationNamespace="web", destinationNamespaces=["shop"], excludedNamespaces=["w*"]
+    )
 
     assert list(found.named) == ["shop"]
     assert found.open_ended == ()
@@ -54,7 +66,10 @@ def test_each_glob_and_the_selector_that_select_nothing_by_themselves_are_known(
     assert idle(Namespace("team-a"), Namespace("web"), **WHOLE) == [by_label]
     assert idle(Namespace("x", shared), **WHOLE) == [by_glob]
     assert idle(Namespace("team-a", shared), **WHOLE) == []
-    assert idle(Namespace("team-a", shared), excludedNamespaces=["*a"], **WHOLE) == [by_glob, by_label]
+    assert idle(Namespace("team-a", shared), excludedNamespaces=["*a"], **WHOLE) == [
+        by_glob,
+        by_label,
+    ]
     assert idle(Namespace("team-system", shared), **WHOLE) == [by_glob, by_label]
     assert idle(Namespace("web"), destinationNamespace="web") == []
 
@@ -127,12 +142,19 @@ def test_a_denied_source_is_told_by_the_name_of_the_source() -> None:
     needs = rights_needed(sync(**spec), targets(**spec))
     first = denials_of(ACCOUNT, needs, needs[0].rights)[0]
 
-    assert first.message == 'service account "home/syncer" may not get the ConfigMap "config" in namespace "central"'
+    assert (
+        first.message
+        == 'service account "home/syncer" may not get the ConfigMap "config" in namespace "central"'
+    )
 
 
 def test_a_service_account_is_who_the_api_server_would_say_it_is() -> None:
     assert ACCOUNT.username == "system:serviceaccount:home:syncer"
-    assert ACCOUNT.groups == ("system:serviceaccounts", "system:serviceaccounts:home", "system:authenticated")
+    assert ACCOUNT.groups == (
+        "system:serviceaccounts",
+        "system:serviceaccounts:home",
+        "system:authenticated",
+    )
 
 
 def test_a_right_held_everywhere_covers_each_object() -> None:

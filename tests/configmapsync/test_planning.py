@@ -89,14 +89,18 @@ def test_the_order_of_inputs_never_matters(world: World) -> None:
 @given(worlds())
 def test_each_wanted_destination_has_exactly_one_decision(world: World) -> None:
     planned = plan(world.observe())
-    decided = [write.key.namespace for write in planned.writes] + [outcome.namespace for outcome in planned.settled]
+    decided = [write.key.namespace for write in planned.writes] + [
+        outcome.namespace for outcome in planned.settled
+    ]
 
     assert len(decided) == len(set(decided))
 
 
 @quick
 @given(worlds())
-def test_the_finalizer_stands_whenever_something_of_ours_is_or_will_be_out_there(world: World) -> None:
+def test_the_finalizer_stands_whenever_something_of_ours_is_or_will_be_out_there(
+    world: World,
+) -> None:
     planned = plan(world.observe())
 
     if planned.writes or planned.removals:

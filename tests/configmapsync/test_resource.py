@@ -40,15 +40,30 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
     ("spec", "expected"),
     [
         ({}, "spec.destinationNamespace: Required value: at least one of"),
-        ({"configMapName": None, "destinationNamespace": "a"}, "spec.configMapName: Required value"),
-        ({"destinationNamespace": "A_b"}, f'spec.destinationNamespace: Invalid value: "A_b": {LABEL_WORDS}'),
-        ({"destinationNamespace": "a" * 64}, "spec.destinationNamespace: Too long: may not be more than 63 bytes"),
-        ({"destinationNamespace": ""}, 'spec.destinationNamespace: Invalid value: "": should be at least 1 chars long'),
+        (
+            {"configMapName": None, "destinationNamespace": "a"},
+            "spec.configMapName: Required value",
+        ),
+        (
+            {"destinationNamespace": "A_b"},
+            f'spec.destinationNamespace: Invalid value: "A_b": {LABEL_WORDS}',
+        ),
+        (
+            {"destinationNamespace": "a" * 64},
+            "spec.destinationNamespace: Too long: may not be more than 63 bytes",
+        ),
+        (
+            {"destinationNamespace": ""},
+            'spec.destinationNamespace: Invalid value: "": should be at least 1 chars long',
+        ),
         (
             {"destinationNamespaces": ["ok", "-"]},
             'spec.destinationNamespaces[1]: Invalid value: "-": a namespace pattern',
         ),
-        ({"destinationNamespaces": "a"}, 'spec.destinationNamespaces: Invalid value: "a": must be of type array'),
+        (
+            {"destinationNamespaces": "a"},
+            'spec.destinationNamespaces: Invalid value: "a": must be of type array',
+        ),
         (
             {"destinationNamespaces": ["x"] * 513},
             "spec.destinationNamespaces: Too many: 513: must have at most 512 items",
@@ -95,11 +110,17 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
             "name part must be no more than 63 bytes",
         ),
         (
-            {"destinationNamespace": "a", "metadata": {"labels": {"apps.nishaf.info/sync-uid": "v"}}},
+            {
+                "destinationNamespace": "a",
+                "metadata": {"labels": {"apps.nishaf.info/sync-uid": "v"}},
+            },
             "spec.metadata.labels[apps.nishaf.info/sync-uid]: Forbidden: is one of the marks",
         ),
         (
-            {"destinationNamespace": "a", "metadata": {"annotations": {"apps.nishaf.info/new": "v"}}},
+            {
+                "destinationNamespace": "a",
+                "metadata": {"annotations": {"apps.nishaf.info/new": "v"}},
+            },
             "spec.metadata.annotations[apps.nishaf.info/new]: Forbidden: is one of the marks",
         ),
         (
@@ -111,7 +132,11 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
             'spec.copyMetadata.labels[0]: Invalid value: "a b": must be a key, or a glob',
         ),
         (
-            {"destinationNamespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
+            {
+                "destinationNamespaceSelector": {
+                    "matchExpressions": [{"key": "a", "operator": "In"}]
+                }
+            },
             "spec.destinationNamespaceSelector.matchExpressions[0].values: Required value",
         ),
         (
@@ -123,24 +148,43 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
             "spec.destinationNamespaceSelector.matchExpressions[0].values: Forbidden",
         ),
         (
-            {"destinationNamespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]}},
+            {
+                "destinationNamespaceSelector": {
+                    "matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]
+                }
+            },
             "spec.destinationNamespaceSelector.matchExpressions[0].values[0]: Invalid value",
         ),
         (
             {"destinationNamespace": "a", "excludedNamespaces": ["a"]},
             'spec.excludedNamespaces: Invalid value: ["a"]: excludes every destination',
         ),
-        ({"destinationNamespaces": ["x-*"], "excludedNamespaces": ["*"]}, "excludes every destination"),
+        (
+            {"destinationNamespaces": ["x-*"], "excludedNamespaces": ["*"]},
+            "excludes every destination",
+        ),
     ],
 )
-def test_each_mistake_is_told_with_its_path_and_kubernetes_words(spec: dict[str, Any], expected: str) -> None:
-    assert any(complaint.startswith(expected) or expected in complaint for complaint in complaints(**spec)), complaints(
-        **spec
-    )
+def test_each_mistake_is_told_with_its_path_and_kubernetes_words(
+    spec: dict[str, Any], expected: str
+) -> None:
+    assert any(
+        complaint.startswith(expected) or expected in complaint for complaint in complaints(**spec)
+    ), complaints(**spec)
 
 
 def test_every_mistake_is_told_not_the_first() -> None:
-    assert len(complaints(destinationNamespace="A", destinationNamespaces=["-"], conflictPolicy="x", nonsense=1)) == 4
+    assert (
+        len(
+            complaints(
+                destinationNamespace="A",
+                destinationNamespaces=["-"],
+                conflictPolicy="x",
+                nonsense=1,
+            )
+        )
+        == 4
+    )
 
 
 def test_paths_point_into_the_list_that_the_user_wrote() -> None:
@@ -149,8 +193,12 @@ def test_paths_point_into_the_list_that_the_user_wrote() -> None:
     assert complaints(destinationNamespaces=["z", "b", "-", "b"]) == complaints(
         destinationNamespaces=["z", "b", "-", "b"], excludedNamespaces=["q", "a", "a"]
     )
-    assert complaints(destinationNamespaces=["z", "b", "-", "b"])[0].startswith("spec.destinationNamespaces[2]: ")
-    assert complaints(destinationNamespace="a", keys=keys) == ['spec.keys[3].key: Duplicate value: "z"']
+    assert complaints(destinationNamespaces=["z", "b", "-", "b"])[0].startswith(
+        "spec.destinationNamespaces[2]: "
+    )
+    assert complaints(destinationNamespace="a", keys=keys) == [
+        'spec.keys[3].key: Duplicate value: "z"'
+    ]
 
 
 def test_globs_that_are_expensive_to_match_are_limited_in_every_list() -> None:
@@ -175,11 +223,15 @@ def test_exclusion_of_some_is_fine() -> None:
 
 
 def test_the_original_three_fields_are_a_whole_resource() -> None:
-    assert complaints(sourceNamespace="config-central", destinationNamespace="my-app-namespace") == []
+    assert (
+        complaints(sourceNamespace="config-central", destinationNamespace="my-app-namespace") == []
+    )
 
 
 def test_null_means_not_there_as_everywhere_in_kubernetes() -> None:
-    assert parse(document(destinationNamespace="a", keys=None, sourceNamespace=None)).spec.keys == ()
+    assert (
+        parse(document(destinationNamespace="a", keys=None, sourceNamespace=None)).spec.keys == ()
+    )
 
 
 def test_unknown_metadata_and_a_broken_status_never_make_a_resource_unreadable() -> None:
@@ -264,11 +316,18 @@ def test_field_errors_read_like_kubernetes_own() -> None:
     assert str(not_found("spec.a", "x")) == 'spec.a: Not found: "x"'
     assert str(duplicate("spec.a", "x")) == 'spec.a: Duplicate value: "x"'
     assert str(forbidden("spec.a", "why")) == "spec.a: Forbidden: why"
-    assert str(not_supported("spec.a", "x", ["y", "z"])) == 'spec.a: Unsupported value: "x": supported values: "y", "z"'
+    assert (
+        str(not_supported("spec.a", "x", ["y", "z"]))
+        == 'spec.a: Unsupported value: "x": supported values: "y", "z"'
+    )
 
 
 def test_a_status_of_several_errors_lists_them_as_the_api_server_does() -> None:
-    status = to_status([required("spec.a"), FieldError("spec.b", ErrorKind.TOO_LONG, detail="x")], "ConfigMapSync", "s")
+    status = to_status(
+        [required("spec.a"), FieldError("spec.b", ErrorKind.TOO_LONG, detail="x")],
+        "ConfigMapSync",
+        "s",
+    )
 
     assert (
         status["message"]

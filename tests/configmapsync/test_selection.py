@@ -25,7 +25,10 @@ def names(*names: str) -> list[Namespace]:
 
 
 def test_the_three_forms_add_up_and_exclusion_wins() -> None:
-    spaces = [*names("web", "team-a", "team-sandbox", "other"), Namespace("labelled", {"config": "shared"})]
+    spaces = [
+        *names("web", "team-a", "team-sandbox", "other"),
+        Namespace("labelled", {"config": "shared"}),
+    ]
 
     selection = selected(
         *spaces,
@@ -39,7 +42,10 @@ def test_the_three_forms_add_up_and_exclusion_wins() -> None:
 
 
 def test_what_was_named_and_cannot_be_served_is_refused_with_its_reason() -> None:
-    spaces = [Namespace("going", terminating=True), Namespace("closed", {"apps.nishaf.info/sync": "disabled"})]
+    spaces = [
+        Namespace("going", terminating=True),
+        Namespace("closed", {"apps.nishaf.info/sync": "disabled"}),
+    ]
 
     selection = selected(*spaces, destinationNamespaces=["going", "closed", "nowhere"])
 
@@ -63,17 +69,26 @@ def test_what_a_glob_cannot_serve_is_simply_not_selected() -> None:
 
 def test_a_protected_namespace_is_reached_by_its_exact_name_only() -> None:
     assert selected(*names("kube-system"), destinationNamespaces=["*", "kube-*"]).selected == ()
-    assert selected(*names("kube-system"), destinationNamespaces=["kube-system"]).selected == ("kube-system",)
+    assert selected(*names("kube-system"), destinationNamespaces=["kube-system"]).selected == (
+        "kube-system",
+    )
 
 
 def test_the_source_is_never_its_own_copy_but_another_name_beside_it_is_fine() -> None:
     assert selected(*names("home", "b"), destinationNamespaces=["*"]).selected == ("b",)
-    assert selected(*names("home"), destinationNamespaces=["home"]).refused[0].reason is Reason.INVALID_SPEC
-    assert selected(*names("home"), destinationNamespaces=["*"], destinationConfigMapName="twin").selected == ("home",)
+    assert (
+        selected(*names("home"), destinationNamespaces=["home"]).refused[0].reason
+        is Reason.INVALID_SPEC
+    )
+    assert selected(
+        *names("home"), destinationNamespaces=["*"], destinationConfigMapName="twin"
+    ).selected == ("home",)
 
 
 def test_an_excluded_name_is_no_failure() -> None:
-    assert selected(destinationNamespaces=["gone"], excludedNamespaces=["gone"]) == Selection((), ())
+    assert selected(destinationNamespaces=["gone"], excludedNamespaces=["gone"]) == Selection(
+        (), ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,10 +106,15 @@ def test_an_excluded_name_is_no_failure() -> None:
         ("DoesNotExist", [], {"k": ""}, False),
     ],
 )
-def test_the_four_operators(operator: str, values: list[str], labels: dict[str, str], holds: bool) -> None:
+def test_the_four_operators(
+    operator: str, values: list[str], labels: dict[str, str], holds: bool
+) -> None:
     selector = {"matchExpressions": [{"key": "k", "operator": operator, "values": values}]}
 
-    assert bool(selected(Namespace("x", labels), destinationNamespaceSelector=selector).selected) == holds
+    assert (
+        bool(selected(Namespace("x", labels), destinationNamespaceSelector=selector).selected)
+        == holds
+    )
 
 
 def test_an_empty_selector_selects_every_namespace() -> None:

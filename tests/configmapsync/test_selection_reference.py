@@ -25,10 +25,17 @@ requirements = st.sampled_from(
 )
 selectors = st.fixed_dictionaries(
     {},
-    optional={"matchLabels": st.sampled_from(({}, {"k": "a"})), "matchExpressions": st.lists(requirements, max_size=2)},
+    optional={
+        "matchLabels": st.sampled_from(({}, {"k": "a"})),
+        "matchExpressions": st.lists(requirements, max_size=2),
+    },
 )
 specs = st.fixed_dictionaries(
-    {"configMapName": st.just("config"), "destinationNamespaces": words, "excludedNamespaces": words},
+    {
+        "configMapName": st.just("config"),
+        "destinationNamespaces": words,
+        "excludedNamespaces": words,
+    },
     optional={
         "sourceNamespace": st.sampled_from(("home", "web")),
         "destinationNamespace": st.sampled_from((*EXISTING, "gone")),
@@ -53,17 +60,22 @@ def labels_match(selector: dict[str, Any] | None, labels: dict[str, str]) -> boo
     if selector is None:
         return False
     equal = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
-    return equal and all(requirement_holds(one, labels) for one in selector.get("matchExpressions", []))
+    return equal and all(
+        requirement_holds(one, labels) for one in selector.get("matchExpressions", [])
+    )
 
 
-def should_have_a_copy(spec: dict[str, Any], name: str, labels: dict[str, str], leaving: bool) -> bool:
+def should_have_a_copy(
+    spec: dict[str, Any], name: str, labels: dict[str, str], leaving: bool
+) -> bool:
     """The rules, in the order in which the documentation tells them."""
     asked = [*spec["destinationNamespaces"], *filter(None, [spec.get("destinationNamespace")])]
     by_pattern = any(fnmatchcase(name, pattern) for pattern in asked)
     by_label = labels_match(spec.get("destinationNamespaceSelector"), labels)
     excluded = any(fnmatchcase(name, pattern) for pattern in spec["excludedNamespaces"])
     is_source = (
-        name == spec.get("sourceNamespace", "home") and spec.get("destinationConfigMapName", "config") == "config"
+        name == spec.get("sourceNamespace", "home")
+        and spec.get("destinationConfigMapName", "config") == "config"
     )
     unwilling = leaving or labels.get("apps.nishaf.info/sync") == "disabled"
     if excluded or is_source or unwilling:
@@ -77,16 +89,29 @@ def test_exactly_the_namespaces_that_the_rules_name_are_selected(
     spec: dict[str, Any], world: dict[str, tuple[dict[str, str], bool]]
 ) -> None:
     sync = with_defaults(parse({"metadata": {"name": "sync", "namespace": "home"}, "spec": spec}))
-    namespaces = {name: Namespace(name, labels, terminating=leaving) for name, (labels, leaving) in world.items()}
+    namespaces = {
+        name: Namespace(name, labels, terminating=leaving)
+        for name, (labels, leaving) in world.items()
+    }
 
     selection = select(sync, namespaces, PROTECTED)
 
     assert selection.selected == tuple(
-        sorted(name for name, (labels, leaving) in world.items() if should_have_a_copy(spec, name, labels, leaving))
+        sorted(
+            name
+            for name, (labels, leaving) in world.items()
+            if should_have_a_copy(spec, name, labels, leaving)
+        )
     )
     for refused in selection.refused:
         assert refused.namespace not in selection.selected
         assert (refused.reason is Reason.NAMESPACE_NOT_FOUND) == (refused.namespace not in world)
     named = {spec.get("destinationNamespace"), *spec["destinationNamespaces"]} & {*EXISTING, "gone"}
-    excluded = {name for name in named if any(fnmatchcase(name, pattern) for pattern in spec["excludedNamespaces"])}
-    assert named - excluded == {refused.namespace for refused in selection.refused} | (set(selection.selected) & named)
+    excluded = {
+        name
+        for name in named
+        if any(fnmatchcase(name, pattern) for pattern in spec["excludedNamespaces"])
+    }
+    assert named - excluded == {refused.namespace for refused in selection.refused} | (
+        set(selection.selected) & named
+    )

@@ -36,26 +36,51 @@ def test_the_wire_knows_a_field_by_its_one_spelling(name: str) -> None:
         ({"configMapName": "a\n"}, "spec.configMapName", ErrorKind.INVALID),
         ({"configMapName": "a", "suspend": 1}, "spec.suspend", ErrorKind.TYPE_INVALID),
         ({"configMapName": "a", "keys": [{}]}, "spec.keys[0].key", ErrorKind.REQUIRED),
-        ({"configMapName": "a", "keys": [{"key": "a", "as_": "b"}]}, "spec.keys[0].as_", ErrorKind.FORBIDDEN),
-        ({"configMapName": "a", "keys": [{"key": "a", "as": "b*"}]}, "spec.keys[0].as", ErrorKind.INVALID),
+        (
+            {"configMapName": "a", "keys": [{"key": "a", "as_": "b"}]},
+            "spec.keys[0].as_",
+            ErrorKind.FORBIDDEN,
+        ),
+        (
+            {"configMapName": "a", "keys": [{"key": "a", "as": "b*"}]},
+            "spec.keys[0].as",
+            ErrorKind.INVALID,
+        ),
         ({"configMapName": "a", "keys": [None]}, "spec.keys[0]", ErrorKind.TYPE_INVALID),
-        ({"configMapName": "a", "metadata": {"labels": {"k": 1}}}, "spec.metadata.labels[k]", ErrorKind.TYPE_INVALID),
-        ({"configMapName": "a", "metadata": {"labels": {"": "v"}}}, "spec.metadata.labels[]", ErrorKind.INVALID),
-        ({"configMapName": "a", "metadata": {"labels": "v"}}, "spec.metadata.labels", ErrorKind.TYPE_INVALID),
+        (
+            {"configMapName": "a", "metadata": {"labels": {"k": 1}}},
+            "spec.metadata.labels[k]",
+            ErrorKind.TYPE_INVALID,
+        ),
+        (
+            {"configMapName": "a", "metadata": {"labels": {"": "v"}}},
+            "spec.metadata.labels[]",
+            ErrorKind.INVALID,
+        ),
+        (
+            {"configMapName": "a", "metadata": {"labels": "v"}},
+            "spec.metadata.labels",
+            ErrorKind.TYPE_INVALID,
+        ),
         (
             {"configMapName": "a", "copyMetadata": {"labels": [1]}},
             "spec.copyMetadata.labels[0]",
             ErrorKind.TYPE_INVALID,
         ),
         (
-            {"configMapName": "a", "destinationNamespaceSelector": {"matchLabels": {"k": "v" * 64}}},
+            {
+                "configMapName": "a",
+                "destinationNamespaceSelector": {"matchLabels": {"k": "v" * 64}},
+            },
             "spec.destinationNamespaceSelector.matchLabels[k]",
             ErrorKind.TOO_LONG,
         ),
         (
             {
                 "configMapName": "a",
-                "destinationNamespaceSelector": {"matchExpressions": [{"key": "k", "operator": "="}]},
+                "destinationNamespaceSelector": {
+                    "matchExpressions": [{"key": "k", "operator": "="}]
+                },
             },
             "spec.destinationNamespaceSelector.matchExpressions[0].operator",
             ErrorKind.NOT_SUPPORTED,
@@ -68,7 +93,12 @@ def test_a_wrong_shape_is_refused_where_it_is_wrong(spec: Any, path: str, kind: 
 
 def test_a_mark_is_refused_in_labels_and_in_annotations_each_in_its_place() -> None:
     both = {"labels": {ADOPTED: "true"}, "annotations": {ADOPTED: "true"}}
-    sync = parse({"metadata": {}, "spec": {"configMapName": "a", "destinationNamespace": "b", "metadata": both}})
+    sync = parse(
+        {
+            "metadata": {},
+            "spec": {"configMapName": "a", "destinationNamespace": "b", "metadata": both},
+        }
+    )
 
     assert [error.path for error in validate(sync)] == [
         f"spec.metadata.labels[{ADOPTED}]",

@@ -81,10 +81,16 @@ def patched(record: CopyRecord, patch: Mapping[str, Any]) -> CopyRecord:
     """A record after a merge patch of its metadata."""
 
     def merged(part: str, before: Mapping[str, str]) -> dict[str, str]:
-        return {key: value for key, value in {**before, **patch["metadata"][part]}.items() if value is not None}
+        return {
+            key: value
+            for key, value in {**before, **patch["metadata"][part]}.items()
+            if value is not None
+        }
 
     return replace(
-        record, labels=merged("labels", record.labels), annotations=merged("annotations", record.annotations)
+        record,
+        labels=merged("labels", record.labels),
+        annotations=merged("annotations", record.annotations),
     )
 
 
@@ -117,9 +123,12 @@ def worlds(draw: st.DrawFn) -> World:
     source = draw(st.none() | sources(sync))
     living = frozenset({sync.metadata.uid, "uid-of-another"})
     places = st.builds(NamespacedName, st.sampled_from(NAMESPACES), st.sampled_from(NAMES))
-    configmaps = {key: draw(records(key)) for key in draw(st.sets(places, max_size=8)) if key != sync.source}
+    configmaps = {
+        key: draw(records(key)) for key in draw(st.sets(places, max_size=8)) if key != sync.source
+    }
     namespaces = {
-        name: draw(namespaces_called(name)) for name in draw(st.sets(st.sampled_from(NAMESPACES), min_size=1))
+        name: draw(namespaces_called(name))
+        for name in draw(st.sets(st.sampled_from(NAMESPACES), min_size=1))
     }
     return World(sync, source, configmaps, namespaces, living)
 
@@ -131,7 +140,9 @@ def syncs(draw: st.DrawFn) -> ConfigMapSync:
         "sourceNamespace": "home",
         "configMapName": "config",
         "destinationNamespaces": draw(
-            st.lists(st.sampled_from((*NAMESPACES[:5], "team-*", "*", "gone")), min_size=1, max_size=3)
+            st.lists(
+                st.sampled_from((*NAMESPACES[:5], "team-*", "*", "gone")), min_size=1, max_size=3
+            )
         ),
         "excludedNamespaces": draw(st.lists(st.sampled_from(("b", "team-?")), max_size=1)),
         "destinationConfigMapName": draw(st.sampled_from(NAMES)),
@@ -150,14 +161,24 @@ def syncs(draw: st.DrawFn) -> ConfigMapSync:
     if draw(st.sampled_from((False, False, True))):
         metadata["deletionTimestamp"] = CREATED.isoformat()
     return with_defaults(
-        parse({"apiVersion": "apps.nishaf.info/v1", "kind": "ConfigMapSync", "metadata": metadata, "spec": spec})
+        parse(
+            {
+                "apiVersion": "apps.nishaf.info/v1",
+                "kind": "ConfigMapSync",
+                "metadata": metadata,
+                "spec": spec,
+            }
+        )
     )
 
 
 def sources(sync: ConfigMapSync) -> st.SearchStrategy[SourceObject]:
     """Sources of two contents."""
     contents = st.builds(
-        Content, data=st.sampled_from(({"k": "1"}, {"k": "2"}, {})), binary_data=st.just({}), immutable=st.booleans()
+        Content,
+        data=st.sampled_from(({"k": "1"}, {"k": "2"}, {})),
+        binary_data=st.just({}),
+        immutable=st.booleans(),
     )
     return st.builds(
         SourceObject,
@@ -179,7 +200,9 @@ def _placed(form: CopyRecord, key: NamespacedName) -> CopyRecord:
     annotations = dict(form.annotations)
     if annotations.get(DESTINATION) == ITS_OWN:
         annotations[DESTINATION] = str(key)
-    return replace(form, namespace=key.namespace, name=key.name, uid=f"uid-of-{key}", annotations=annotations)
+    return replace(
+        form, namespace=key.namespace, name=key.name, uid=f"uid-of-{key}", annotations=annotations
+    )
 
 
 def _forms() -> Iterator[CopyRecord]:

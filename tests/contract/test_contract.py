@@ -27,12 +27,16 @@ KNOWN_DIFFERENCES = re.compile(
 KNOWN_DIFFERENCE = re.compile(r"^- `(?P<scenario>[a-z0-9-]+)`: \S", re.MULTILINE)
 AT_MOST_KNOWN = 1 / 20
 RECORDED_MINOR_VERSION = "36"  # other versions are allowed to word or order things differently
-WITHIN_ONE_SECOND = {"table-configmaps"}  # it records the age "0s", which a turn of the clock's second makes "1s"
+WITHIN_ONE_SECOND = {
+    "table-configmaps"
+}  # it records the age "0s", which a turn of the clock's second makes "1s"
 SHOWN_DIFFERENCES = 40  # lines of a step: enough for a whole object
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),  # the runner's way to send 1 MiB
+    pytest.mark.filterwarnings(
+        "ignore:Sending a large body:ResourceWarning"
+    ),  # the runner's way to send 1 MiB
 ]
 
 
@@ -60,7 +64,9 @@ class Scenario:
 
 
 def _all_scenarios() -> list[Scenario]:
-    files = [yaml.safe_load(path.read_text()) for path in sorted((HERE / "scenarios").glob("*.yaml"))]
+    files = [
+        yaml.safe_load(path.read_text()) for path in sorted((HERE / "scenarios").glob("*.yaml"))
+    ]
     return [Scenario(file["area"], document) for file in files for document in file["scenarios"]]
 
 
@@ -78,17 +84,23 @@ def known_differences() -> set[str]:
 async def runner(cluster: Cluster) -> AsyncIterator[conformance.Runner]:
     """The recorder's runner, which makes the CRDs of the scenarios once and removes them at the end."""
     if cluster.kind == "real" and cluster.get("/version")["minor"] != RECORDED_MINOR_VERSION:
-        pytest.skip(f"recorded from version 1.{RECORDED_MINOR_VERSION}; other versions are allowed to differ")
+        pytest.skip(
+            f"recorded from version 1.{RECORDED_MINOR_VERSION}; other versions are allowed to differ"
+        )
     authority = None if cluster.authority_file is None else str(cluster.authority_file)
     server = conformance.Server(cluster.url, authority, insecure=False)
     server.credentials["admin"] = {}  # on an existing cluster the proxy signs in
     server.credentials |= {user.name: {"token": user.token} for user in cluster.users.values()}
-    runner = conformance.Runner(server, argparse.Namespace(diff_lines=SHOWN_DIFFERENCES, verbose=False))
+    runner = conformance.Runner(
+        server, argparse.Namespace(diff_lines=SHOWN_DIFFERENCES, verbose=False)
+    )
     yield runner
     await runner.finish()
 
 
-@pytest.mark.parametrize("scenario", [pytest.param(one, id=f"{one.area}/{one.name}") for one in SCENARIOS])
+@pytest.mark.parametrize(
+    "scenario", [pytest.param(one, id=f"{one.area}/{one.name}") for one in SCENARIOS]
+)
 async def test_the_cluster_answers_as_recorded(
     cluster: Cluster, runner: conformance.Runner, scenario: Scenario, request: pytest.FixtureRequest
 ) -> None:

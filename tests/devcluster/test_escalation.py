@@ -1,7 +1,13 @@
 import pytest
 
 from devcluster.errors import ApiStatus
-from devcluster.escalation import check_grant, explain, missing, missing_for_binding, missing_for_role
+from devcluster.escalation import (
+    check_grant,
+    explain,
+    missing,
+    missing_for_binding,
+    missing_for_role,
+)
 from devcluster.rbac import Authorizer
 from devcluster.users import authenticated
 from tests.devcluster.rbac_objects import StoredRbac, person, rule

@@ -24,12 +24,23 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
 def configmap(place: str, data: dict[str, str] | None = None, **parts: Any) -> dict[str, Any]:
     at, _, name = place.partition("/")
     metadata = {"namespace": at, "name": name, **parts.pop("metadata", {})}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data or {"key": SECRETIVE}, **parts}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": data or {"key": SECRETIVE},
+        **parts,
+    }
 
 
 def sync(place: str, **spec: Any) -> dict[str, Any]:
     at, _, name = place.partition("/")
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"namespace": at, "name": name}, "spec": spec}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"namespace": at, "name": name},
+        "spec": spec,
+    }
 
 
 def text(*documents: dict[str, Any]) -> str:
@@ -41,7 +52,11 @@ WORLD = text(
     namespace("web", team="a"),
     namespace("shop", team="a"),
     configmap("shop/config", {"mine": "1"}),
-    sync("central/shared", configMapName="config", destinationNamespaceSelector={"matchLabels": {"team": "a"}}),
+    sync(
+        "central/shared",
+        configMapName="config",
+        destinationNamespaceSelector={"matchLabels": {"team": "a"}},
+    ),
     sync("central/lost", configMapName="nowhere", destinationNamespace="web"),
 )
 
@@ -65,9 +80,14 @@ def test_text_tells_each_write_each_refusal_and_the_sum() -> None:
 
 
 def test_neither_text_nor_json_holds_a_value_and_the_diff_does() -> None:
-    answers = {output: plan("-f", "-", "--output", output, given=WORLD) for output in ("text", "json", "diff")}
+    answers = {
+        output: plan("-f", "-", "--output", output, given=WORLD)
+        for output in ("text", "json", "diff")
+    }
 
-    assert [output for output, told in answers.items() if SECRETIVE in told.text + told.aside] == ["diff"]
+    assert [output for output, told in answers.items() if SECRETIVE in told.text + told.aside] == [
+        "diff"
+    ]
     assert {told.code for told in answers.values()} == {CHANGES}
     assert f"+  LOG_LEVEL: {SECRETIVE}\n" in answers["diff"].text
     assert "--- /dev/null\n+++ planned/web/config\n" in answers["diff"].text
@@ -91,14 +111,19 @@ def test_a_copy_that_is_the_source_of_another_sync_is_followed_to_the_end() -> N
 
 def test_a_spec_with_errors_is_told_with_its_field_paths_and_fails() -> None:
     told = plan(
-        "-f", "-", given=text(sync("a/bad", configMapName="Not A Name", keys=[{"key": "x*", "as": "y"}], nonsense=1))
+        "-f",
+        "-",
+        given=text(
+            sync("a/bad", configMapName="Not A Name", keys=[{"key": "x*", "as": "y"}], nonsense=1)
+        ),
     )
 
     assert told.code == FAILURE
     assert "  * spec.configMapName: Invalid value:" in told.text
     assert "  * spec.nonsense: " in told.text
     machine = plan(
-        *("-f", "-", "--output", "json"), given=text(sync("a/bad", configMapName="x", keys=[{"key": "x*", "as": "y"}]))
+        *("-f", "-", "--output", "json"),
+        given=text(sync("a/bad", configMapName="x", keys=[{"key": "x*", "as": "y"}])),
     )
     errors = machine.document["syncs"][0]["errors"]
     assert {error["field"] for error in errors} == {"spec.destinationNamespace", "spec.keys[0].as"}
@@ -115,7 +140,10 @@ def test_a_loop_is_cut_where_the_reconciler_would_cut_it() -> None:
     )
 
     assert writes(told) == {("create", "b/config")}
-    reasons = {sync["name"]: [refused["reason"] for refused in sync["refused"]] for sync in told.document["syncs"]}
+    reasons = {
+        sync["name"]: [refused["reason"] for refused in sync["refused"]]
+        for sync in told.document["syncs"]
+    }
     assert reasons == {"there": [], "back": ["LoopDetected"]}
 
 
@@ -130,7 +158,9 @@ def test_copies_whose_sync_is_not_there_are_told_with_what_becomes_of_them() -> 
         "-f",
         "-",
         given=text(
-            left("one", "Delete"), left("two", "Orphan"), sync("a/s", configMapName="x", destinationNamespace="b")
+            left("one", "Delete"),
+            left("two", "Orphan"),
+            sync("a/s", configMapName="x", destinationNamespace="b"),
         ),
     )
 
@@ -144,10 +174,15 @@ def test_copies_whose_sync_is_not_there_are_told_with_what_becomes_of_them() -> 
 
 def test_the_operators_own_namespace_is_reached_by_its_name_alone() -> None:
     spaces = [namespace("configmapsync-system"), namespace("other")]
-    everywhere = sync("a/s", configMapName="config", destinationNamespaces=["*"], destinationConfigMapName="copy")
+    everywhere = sync(
+        "a/s", configMapName="config", destinationNamespaces=["*"], destinationConfigMapName="copy"
+    )
     given = text(configmap("a/config"), everywhere, *spaces)
 
-    assert writes(plan("-f", "-", "--output", "json", given=given)) == {("create", "a/copy"), ("create", "other/copy")}
+    assert writes(plan("-f", "-", "--output", "json", given=given)) == {
+        ("create", "a/copy"),
+        ("create", "other/copy"),
+    }
     elsewhere = plan("-f", "-", "--output", "json", "--operator-namespace", "other", given=given)
     assert writes(elsewhere) == {("create", "a/copy"), ("create", "configmapsync-system/copy")}
 
@@ -155,12 +190,18 @@ def test_the_operators_own_namespace_is_reached_by_its_name_alone() -> None:
 def test_the_order_of_the_objects_changes_nothing() -> None:
     backwards = text(*reversed(list(yaml.safe_load_all(WORLD))))
 
-    assert plan("-f", "-", "--output", "json", given=backwards) == plan("-f", "-", "--output", "json", given=WORLD)
+    assert plan("-f", "-", "--output", "json", given=backwards) == plan(
+        "-f", "-", "--output", "json", given=WORLD
+    )
 
 
 def test_only_namespaces_that_the_files_name_are_there() -> None:
     told = plan(
-        "-f", "-", given=text(configmap("a/config"), sync("a/s", configMapName="config", destinationNamespace="b"))
+        "-f",
+        "-",
+        given=text(
+            configmap("a/config"), sync("a/s", configMapName="config", destinationNamespace="b")
+        ),
     )
 
     assert 'NamespaceNotFound: namespace "b" not found' in told.text
@@ -201,10 +242,20 @@ def test_what_cannot_be_read_or_is_not_there_is_one_line_and_exit_code_1(tmp_pat
 
 
 def test_files_that_are_settled_change_nothing() -> None:
-    first = plan("-f", "-", "--output", "diff", given=text(configmap("a/config"), namespace("b"), sync_with_uid()))
+    first = plan(
+        "-f",
+        "-",
+        "--output",
+        "diff",
+        given=text(configmap("a/config"), namespace("b"), sync_with_uid()),
+    )
     copy = "\n".join(line[1:] for line in first.text.splitlines()[3:])
 
-    told = plan("-f", "-", given=text(configmap("a/config"), namespace("b"), sync_with_uid(), yaml.safe_load(copy)))
+    told = plan(
+        "-f",
+        "-",
+        given=text(configmap("a/config"), namespace("b"), sync_with_uid(), yaml.safe_load(copy)),
+    )
 
     assert told.text.endswith("  = 1 copy is right already\n\nPlan: no changes, 1 right already.\n")
     assert told.code == NO_CONTENT
@@ -215,7 +266,9 @@ def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     arguments = [sys.executable, "-m", "reconciler", "plan", "-f", str(tmp_path)]
-    done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        arguments, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
     os.close(writer)
 
     assert (done.returncode, done.stderr) == (CHANGES, "")
@@ -230,20 +283,35 @@ def sync_with_uid() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (configmap("a/config", {"PORT": 80}), "ConfigMap config: Expected `str`, got `int` - at `$.data[...]`"),  # type: ignore[dict-item]
-        (sync("a/s") | {"metadata": {"name": "s", "uid": [SECRETIVE]}}, "ConfigMapSync s is not of the right shape"),
+        (
+            configmap("a/config", {"PORT": 80}),
+            "ConfigMap config: Expected `str`, got `int` - at `$.data[...]`",
+        ),  # type: ignore[dict-item]
+        (
+            sync("a/s") | {"metadata": {"name": "s", "uid": [SECRETIVE]}},
+            "ConfigMapSync s is not of the right shape",
+        ),
         (
             sync("a/s") | {"metadata": {"name": "s", "finalizers": {1: SECRETIVE, "a": {1}}}},
             "ConfigMapSync s is not of",
         ),
         (
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"a": 1}}},
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": "n", "labels": {"a": 1}},
+            },
             "Namespace n: Expected",
         ),
-        ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}, "holds a ConfigMap without a name"),
+        (
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}},
+            "holds a ConfigMap without a name",
+        ),
     ],
 )
-def test_what_no_api_server_would_take_is_told_in_one_line(document: dict[str, Any], said: str) -> None:
+def test_what_no_api_server_would_take_is_told_in_one_line(
+    document: dict[str, Any], said: str
+) -> None:
     told = plan("-f", "-", given=text(document))
 
     assert told.code == FAILURE

@@ -15,7 +15,13 @@ DIGEST = "sha256:" + "0" * 64
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, SCRIPT, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,17 @@ def test_what_cannot_be_built_is_an_error(tmp_path: Path) -> None:
 
 def test_the_installer_is_the_same_in_one_file() -> None:
     root, tools = CONFIG.parent, f"BIN={Path(sys.executable).parent}"
-    command = ["make", "--directory", root, "--old-file=kubectl", "build-installer", tools, "IMG=example.com/sync:7"]
+    command = [
+        "make",
+        "--directory",
+        root,
+        "--old-file=kubectl",
+        "build-installer",
+        tools,
+        "IMG=example.com/sync:7",
+    ]
     subprocess.run(command, capture_output=True, timeout=60, check=True)
 
-    assert (root / "dist" / "install.yaml").read_text() == run("--image", "example.com/sync:7").stdout
+    assert (root / "dist" / "install.yaml").read_text() == run(
+        "--image", "example.com/sync:7"
+    ).stdout

@@ -33,7 +33,8 @@ def test_every_default_can_be_said_by_flag_and_by_variable(
     assert len(rows) >= 5
 
     flags = [
-        f"--{'no-' if default == 'false' else ''}{flag}" + ("" if default in ("false", "true") else f"={default}")
+        f"--{'no-' if default == 'false' else ''}{flag}"
+        + ("" if default in ("false", "true") else f"={default}")
         for flag, _, default in said
     ]
     assert load(settings, "test", [*arguments, *flags]) == untouched

@@ -38,7 +38,9 @@ def wheel_around(programs: dict[str, bytes], path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["kubectl", "helm"])
-def test_the_program_is_found_inside_the_three_archives(script: ModuleType, tmp_path: Path, name: str) -> None:
+def test_the_program_is_found_inside_the_three_archives(
+    script: ModuleType, tmp_path: Path, name: str
+) -> None:
     programs = {"kubectl": b"\x7fELF kubectl", "helm": b"\x7fELF helm"}
     wheel = wheel_around(programs, tmp_path / "layer-1-py3-none-any.whl")
 
@@ -46,7 +48,10 @@ def test_the_program_is_found_inside_the_three_archives(script: ModuleType, tmp_
 
 
 def test_where_there_is_a_kubectl_nothing_is_unpacked(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     present = tmp_path / "kubectl"
     present.write_text("#!/bin/sh\n")
@@ -59,7 +64,10 @@ def test_where_there_is_a_kubectl_nothing_is_unpacked(
 
 
 def test_a_machine_the_package_has_no_build_for_is_told_so(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(script, "FOLDER", tmp_path)

@@ -110,7 +110,10 @@ def test_markdown_after_a_code_block_is_checked() -> None:
 
 def test_long_lines_of_python_are_found_but_pragmas_do_not_count() -> None:
     code = f"value = call({', '.join(['argument'] * 8)})"
-    assert prose.findings_in_python("a.py", f"{code}  # noqa: S101 - the reason is rather long\n") == []
+    assert (
+        prose.findings_in_python("a.py", f"{code}  # noqa: S101 - the reason is rather long\n")
+        == []
+    )
     assert rules(prose.findings_in_python("a.py", f"{code}  # and a comment\n")) == ["line-length"]
 
 

@@ -29,7 +29,14 @@ C_LIBRARY = (
     "librt.so.1",
 )
 NOT_NEEDED = shutil.ignore_patterns(
-    "__pycache__", "site-packages", "dist-packages", "test", "idlelib", "turtledemo", "config-*", "ensurepip"
+    "__pycache__",
+    "site-packages",
+    "dist-packages",
+    "test",
+    "idlelib",
+    "turtledemo",
+    "config-*",
+    "ensurepip",
 )
 
 
@@ -65,7 +72,9 @@ def lay_out_builder(root: Path) -> Path:
 
 
 def _copy_libraries(root: Path, programs: Iterable[Path]) -> None:
-    listed = subprocess.run(["ldd", *programs], capture_output=True, text=True, timeout=60, check=True).stdout
+    listed = subprocess.run(
+        ["ldd", *programs], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
     libraries = {Path(path) for path in re.findall(r"(/\S+) \(0x", listed)}
     folder = next(path.parent for path in libraries if path.name.startswith("libc.so"))
     for library in libraries | {folder / name for name in C_LIBRARY}:

@@ -54,10 +54,29 @@ class Image:
             (self.root / inside.lstrip("/")).mkdir(parents=True, exist_ok=True)
             mounts += [str(outside), inside]
         (self.root / "proc").mkdir(exist_ok=True)
-        given = [*self.configuration["Env"], *(f"{name}={value}" for name, value in (environment or {}).items())]
-        become = [shutil.which("chroot") or "/usr/sbin/chroot", f"--userspec={self.configuration['User']}", self.root]
+        given = [
+            *self.configuration["Env"],
+            *(f"{name}={value}" for name, value in (environment or {}).items()),
+        ]
+        become = [
+            shutil.which("chroot") or "/usr/sbin/chroot",
+            f"--userspec={self.configuration['User']}",
+            self.root,
+        ]
         enter = ["env", "--ignore-environment", *given, *become]
-        arguments = ["unshare", "--mount", "sh", "-euc", START, "sh", self.root, *mounts, "--", *enter, *command]
+        arguments = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-euc",
+            START,
+            "sh",
+            self.root,
+            *mounts,
+            "--",
+            *enter,
+            *command,
+        ]
         return [str(argument) for argument in arguments]
 
     def run(self, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -73,9 +92,13 @@ class Buildah:
         """Keep everything in `folder`."""
         places = [f"--root={folder / 'root'}", f"--runroot={folder / 'runroot'}"]
         layered = subprocess.run(
-            ["buildah", *places, "--storage-driver=overlay", "info"], capture_output=True, check=False
+            ["buildah", *places, "--storage-driver=overlay", "info"],
+            capture_output=True,
+            check=False,
         )
-        driver = "overlay" if layered.returncode == 0 else "vfs"  # vfs copies every layer whole, and works everywhere
+        driver = (
+            "overlay" if layered.returncode == 0 else "vfs"
+        )  # vfs copies every layer whole, and works everywhere
         self._command = ["buildah", *places, f"--storage-driver={driver}"]
 
     def __call__(self, *arguments: str | Path) -> str:
@@ -85,7 +108,9 @@ class Buildah:
             AssertionError: it failed; the message is what it said.
         """
         command = [*self._command, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=BUILD_TIMEOUT, check=False
+        )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
 

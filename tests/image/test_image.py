@@ -25,15 +25,24 @@ from tests.support.users import ADMIN
 
 ROOT = Path(__file__).parents[2]
 USER = 65532
-BUILDER, RUNTIME, OURS = "localhost/builder:test", "localhost/runtime:test", "localhost/configmapsync:test"
+BUILDER, RUNTIME, OURS = (
+    "localhost/builder:test",
+    "localhost/runtime:test",
+    "localhost/configmapsync:test",
+)
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-PIP_SETTINGS = re.compile(r"^\S*\.(cert|index-url|extra-index-url|trusted-host|proxy)='(.*)'$", re.MULTILINE)
+PIP_SETTINGS = re.compile(
+    r"^\S*\.(cert|index-url|extra-index-url|trusted-host|proxy)='(.*)'$", re.MULTILINE
+)
 WHY_NOT = next(
     (
         reason
         for applies, reason in (
             (sys.platform != "linux", "containers are Linux's"),
-            (shutil.which("buildah") is None, "buildah is not installed (Debian: apt-get install buildah)"),
+            (
+                shutil.which("buildah") is None,
+                "buildah is not installed (Debian: apt-get install buildah)",
+            ),
             (
                 not hasattr(os, "geteuid") or os.geteuid() != 0,
                 "only root may mount an image and run in it as somebody else",
@@ -43,7 +52,10 @@ WHY_NOT = next(
     ),
     None,
 )
-pytestmark = [pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT)), pytest.mark.timeout(420)]
+pytestmark = [
+    pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT)),
+    pytest.mark.timeout(420),
+]
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +111,8 @@ def pod(cluster: Cluster, tmp_path: Path) -> dict[str, dict[str, str] | dict[str
 
 def test_it_says_what_it_is(image: Image) -> None:
     labels = {
-        name.removeprefix("org.opencontainers.image."): value for name, value in image.configuration["Labels"].items()
+        name.removeprefix("org.opencontainers.image."): value
+        for name, value in image.configuration["Labels"].items()
     }
 
     assert labels["title"] == "ConfigMapSync"
@@ -109,7 +122,9 @@ def test_it_says_what_it_is(image: Image) -> None:
 
 
 def test_it_runs_as_a_number_that_is_nobody(image: Image) -> None:
-    assert image.configuration["User"] == f"{USER}:{USER}"  # a name could not be verified by `runAsNonRoot`
+    assert (
+        image.configuration["User"] == f"{USER}:{USER}"
+    )  # a name could not be verified by `runAsNonRoot`
 
     told = image.run("python", "-c", "import os; print(os.getuid(), os.getgid(), os.getgroups())")
 
@@ -139,7 +154,18 @@ def test_only_what_runs_in_production_is_inside(image: Image) -> None:
 
     assert {"configmapsync", "kube", "runtime", "reconciler", "webhook", "certs"} <= installed
     assert (
-        installed & {"devcluster", "demo", "tests", "pip", "setuptools", "wheel", "pytest", "celpy", "jsonpatch"}
+        installed
+        & {
+            "devcluster",
+            "demo",
+            "tests",
+            "pip",
+            "setuptools",
+            "wheel",
+            "pytest",
+            "celpy",
+            "jsonpatch",
+        }
         == set()
     )
     assert not (image.root / "src").exists()
@@ -148,9 +174,20 @@ def test_only_what_runs_in_production_is_inside(image: Image) -> None:
 
 def test_its_bytecode_is_written_already(image: Image) -> None:
     [packages] = image.root.glob("opt/configmapsync/lib/python*/site-packages")
-    for package in ("configmapsync", "kube", "reconciler", "webhook", "certs", "runtime", "aiohttp", "pydantic"):
+    for package in (
+        "configmapsync",
+        "kube",
+        "reconciler",
+        "webhook",
+        "certs",
+        "runtime",
+        "aiohttp",
+        "pydantic",
+    ):
         sources = list((packages / package).glob("*.py"))
-        compiled = {path.name.split(".")[0] for path in (packages / package / "__pycache__").glob("*.pyc")}
+        compiled = {
+            path.name.split(".")[0] for path in (packages / package / "__pycache__").glob("*.pyc")
+        }
         assert {source.stem for source in sources} <= compiled
 
 
@@ -175,12 +212,18 @@ print("all there")
 
 
 def test_certificates_are_made_and_the_webhook_serves_with_them(
-    image: Image, start: Callable[..., Process], pod: dict[str, dict[str, Path]], stage: Stage, tmp_path: Path
+    image: Image,
+    start: Callable[..., Process],
+    pod: dict[str, dict[str, Path]],
+    stage: Stage,
+    tmp_path: Path,
 ) -> None:
     certificates = _folder_of_the_user(tmp_path / "tls")
     volumes = {**pod["volumes"], "/etc/configmapsync/tls": certificates}
 
-    made = image.run("configmapsync-certs", "ensure", "--dir=/etc/configmapsync/tls", volumes=volumes)
+    made = image.run(
+        "configmapsync-certs", "ensure", "--dir=/etc/configmapsync/tls", volumes=volumes
+    )
 
     assert made.returncode == 0, made.stdout + made.stderr
     assert (certificates / "tls.crt").stat().st_uid == USER
@@ -217,7 +260,11 @@ def test_the_reconciler_copies_and_ends_in_order(
 
 def _make(*arguments: str) -> None:
     done = subprocess.run(
-        ["make", "--directory", ROOT, *arguments], capture_output=True, text=True, timeout=BUILD_TIMEOUT, check=False
+        ["make", "--directory", ROOT, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=BUILD_TIMEOUT,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -232,8 +279,16 @@ def _folder_of_the_user(path: Path) -> Path:
 def _pip_settings(path: Path) -> Path:
     """How this machine's pip reaches its index, without what only this machine has: folders of wheels, constraints."""
     listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-m", "pip", "config", "list"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     ).stdout
-    settings = {name: value for name, value in PIP_SETTINGS.findall(listed) if "file://" not in value}
-    path.write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in settings.items()), ""]))
+    settings = {
+        name: value for name, value in PIP_SETTINGS.findall(listed) if "file://" not in value
+    }
+    path.write_text(
+        "\n".join(["[global]", *(f"{name} = {value}" for name, value in settings.items()), ""])
+    )
     return path

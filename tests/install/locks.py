@@ -34,7 +34,10 @@ class Entry(NamedTuple):
 def entries(lock: Path) -> list[Entry]:
     """Return every entry of `lock`. A package has several if its version depends on the Python."""
     texts = re.split(r"\n(?=[a-z0-9])", COMMENT.sub("", lock.read_text()))
-    return [Entry(Requirement(HASH.sub("", CONTINUED.sub(" ", text)).strip()), text.strip()) for text in texts]
+    return [
+        Entry(Requirement(HASH.sub("", CONTINUED.sub(" ", text)).strip()), text.strip())
+        for text in texts
+    ]
 
 
 def for_this_python(lock: Path) -> dict[str, Entry]:
@@ -53,7 +56,11 @@ def newer_releases(names: Iterable[str], folder: Path) -> Path:
         module = name.replace("-", "_")
         info = f"{module}-{NEWER}.dist-info"
         with zipfile.ZipFile(folder / f"{module}-{NEWER}-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEWER}\n")
-            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(
+                f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEWER}\n"
+            )
+            wheel.writestr(
+                f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
             wheel.writestr(f"{info}/RECORD", "")
     return folder

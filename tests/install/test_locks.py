@@ -31,11 +31,15 @@ def test_every_entry_is_one_version_with_hashes(lock: Path) -> None:
         assert HASH.search(text), text
 
 
-@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock != KUBECTL], ids=lambda lock: lock.name)
+@pytest.mark.parametrize(
+    "lock", [lock for lock in LOCKS if lock != KUBECTL], ids=lambda lock: lock.name
+)
 def test_an_entry_names_every_extra_that_another_one_asks_for(lock: Path) -> None:
     """Before 23.1, pip did not match a requirement `coverage[toml]` to a pin of `coverage`."""
     locked = {name: entry.requirement for name, entry in for_this_python(lock).items()}
-    installed = {canonicalize_name(found.name): found for found in importlib.metadata.distributions()}
+    installed = {
+        canonicalize_name(found.name): found for found in importlib.metadata.distributions()
+    }
     for name in locked.keys() & installed.keys():
         for asked in map(Requirement, installed[name].requires or ()):
             wanted = any(
@@ -54,7 +58,9 @@ def test_a_lock_satisfies_all_that_the_project_asks_for(lock: str) -> None:
     locked = for_this_python(ROOT / lock)
     for asked in map(Requirement, chain(project["dependencies"], *extras)):
         if asked.name != project["name"] and (asked.marker is None or asked.marker.evaluate()):
-            assert asked.specifier.contains(_version(locked[canonicalize_name(asked.name)].requirement)), asked
+            assert asked.specifier.contains(
+                _version(locked[canonicalize_name(asked.name)].requirement)
+            ), asked
 
 
 @pytest.mark.parametrize("file", ["Makefile", "Dockerfile", "hack/kubectl.py"])
@@ -73,7 +79,9 @@ def test_without_a_lock_pip_would_take_a_newer_release(
     environment_with_oldest_pip: Path, index_has_newer_releases: dict[str, str]
 ) -> None:
     """The control: the releases that the next test must not install are real to pip."""
-    done = _pip(environment_with_oldest_pip, index_has_newer_releases, "install", "--dry-run", "coverage")
+    done = _pip(
+        environment_with_oldest_pip, index_has_newer_releases, "install", "--dry-run", "coverage"
+    )
 
     assert done.returncode == 0, done.stderr
     assert f"Would install coverage-{NEWER}" in done.stdout
@@ -93,8 +101,12 @@ def test_the_oldest_pip_installs_exactly_the_lock(
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    listed = _pip(environment_with_oldest_pip, index_has_newer_releases, "list", "--format=json").stdout
-    installed = {canonicalize_name(package["name"]): package["version"] for package in json.loads(listed)}
+    listed = _pip(
+        environment_with_oldest_pip, index_has_newer_releases, "list", "--format=json"
+    ).stdout
+    installed = {
+        canonicalize_name(package["name"]): package["version"] for package in json.loads(listed)
+    }
     expected = {name: _version(entry.requirement) for name, entry in for_this_python(lock).items()}
     assert {"pip": installed["pip"], **expected} == installed
 
@@ -104,7 +116,11 @@ def _version(requirement: Requirement) -> str:
     return pin.version
 
 
-def _pip(python: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def _pip(
+    python: Path, environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
     """Run pip of the environment of `python`."""
     command = [python, "-m", "pip", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )

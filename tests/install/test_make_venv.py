@@ -47,24 +47,39 @@ class Project:
 
     def make(self, *targets: str) -> subprocess.CompletedProcess[str]:
         """Run make as on a shell."""
-        command = ["make", "--directory", self.folder, "--no-print-directory", f"PYTHON={self.python}", *targets]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=600, check=False)
+        command = [
+            "make",
+            "--directory",
+            self.folder,
+            "--no-print-directory",
+            f"PYTHON={self.python}",
+            *targets,
+        ]
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=600, check=False
+        )
 
     def versions(self) -> set[str]:
         """The packages of the environment, as `name==version`."""
         command = [self.folder / ".venv/bin/python", "-m", "pip", "list", "--format=freeze"]
-        listed = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=True)
+        listed = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=60, check=True
+        )
         return set(listed.stdout.split())
 
 
 @pytest.fixture
-def project(tmp_path: Path, fresh_python: Path, index_has_newer_releases: dict[str, str]) -> Project:
+def project(
+    tmp_path: Path, fresh_python: Path, index_has_newer_releases: dict[str, str]
+) -> Project:
     for file in ("Makefile", "requirements-pip.lock"):
         shutil.copy(ROOT / file, tmp_path)
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     (tmp_path / "small.py").touch()
     outside = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV"}  # of the `make test` that runs this
-    environment = {name: value for name, value in index_has_newer_releases.items() if name not in outside}
+    environment = {
+        name: value for name, value in index_has_newer_releases.items() if name not in outside
+    }
     made = Project(tmp_path, fresh_python, environment)
     made.write_lock("setuptools")
     return made
@@ -74,12 +89,18 @@ def pin(lock: Path, name: str) -> str:
     return str(for_this_python(lock)[name].requirement)
 
 
-def test_it_installs_the_pinned_pip_and_the_lock_prints_one_line_and_runs_once(project: Project) -> None:
+def test_it_installs_the_pinned_pip_and_the_lock_prints_one_line_and_runs_once(
+    project: Project,
+) -> None:
     done = project.make("venv")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout == "installing requirements-dev.lock into .venv\n"
-    assert project.versions() == {pin(ROOT / "requirements-pip.lock", "pip"), pin(DEV, "setuptools"), "small==1"}
+    assert project.versions() == {
+        pin(ROOT / "requirements-pip.lock", "pip"),
+        pin(DEV, "setuptools"),
+        "small==1",
+    }
     assert "Nothing to be done" in project.make("venv").stdout
 
 
@@ -102,7 +123,9 @@ def test_an_environment_is_not_ready_after_an_installation_that_failed(project: 
     assert project.make("venv").returncode != 0
 
     project.lock.write_text(good)
-    os.utime(project.lock, (made_at, made_at))  # `git stash` and some editors restore the time as well
+    os.utime(
+        project.lock, (made_at, made_at)
+    )  # `git stash` and some editors restore the time as well
     done = project.make("venv")
 
     assert done.stdout == "installing requirements-dev.lock into .venv\n"

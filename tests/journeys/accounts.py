@@ -41,7 +41,10 @@ def let_elect(cluster: Cluster, namespace: str) -> None:
     if cluster.kind == "existing":
         return
     _install(cluster)
-    rights = [copy.deepcopy(named(build(), kind, name_of("reconciler"))) for kind in ("Role", "RoleBinding")]
+    rights = [
+        copy.deepcopy(named(build(), kind, name_of("reconciler")))
+        for kind in ("Role", "RoleBinding")
+    ]
     for manifest in rights:
         manifest["metadata"]["namespace"] = namespace
     _apply(cluster, rights)
@@ -52,14 +55,21 @@ def _install(cluster: Cluster) -> None:
     if cluster.find(SYSTEM) is not None:
         return
     wanted = [
-        manifest for manifest in of_kind(build(), *RIGHTS) if manifest["metadata"]["labels"][COMPONENT] in PROGRAMS
+        manifest
+        for manifest in of_kind(build(), *RIGHTS)
+        if manifest["metadata"]["labels"][COMPONENT] in PROGRAMS
     ]
     _apply(cluster, [named(build(), "Namespace", NAMESPACE), *wanted])
 
 
 def _apply(cluster: Cluster, manifests: list[Manifest]) -> None:
     """Apply them, and wait until the API server decides by them: it follows its own store a moment later."""
-    cluster.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
+    cluster.kubectl(
+        "apply",
+        "-f",
+        "-",
+        input=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}),
+    )
     for question in _questions(manifests):
         wait_until(lambda question=question: cluster.create(REVIEWS, question)["status"]["allowed"])
 

@@ -37,7 +37,9 @@ def stage(cluster: Cluster, crd: None, new_namespace: Callable[..., str]) -> Ite
 
 
 @pytest.fixture
-def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Callable[..., Process]:
+def start_reconciler(
+    cluster: Cluster, start_process: Callable[..., Process]
+) -> Callable[..., Process]:
     """Start the reconciler as a process and wait until it is ready; `port` is that of its health server."""
 
     def start(*arguments: str, port: int | None = None) -> Process:

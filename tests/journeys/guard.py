@@ -42,7 +42,12 @@ class Guard:
             "webhook",
             *("--kubeconfig", kubeconfig_of(self.cluster, "webhook"), "--relaxed-tls"),
             *("--certificate-dir", self.folder / "tls"),
-            *("--listen", f"{LOCAL_ADDRESS}:{self.port}", "--health-address", f"{LOCAL_ADDRESS}:{self.health_port}"),
+            *(
+                "--listen",
+                f"{LOCAL_ADDRESS}:{self.port}",
+                "--health-address",
+                f"{LOCAL_ADDRESS}:{self.health_port}",
+            ),
             *("--drain-seconds", QUICKLY),
             *self._arguments,
             log=self.folder / "webhook.log",
@@ -55,7 +60,9 @@ class Guard:
         for document in of_kind(build(), *RESOURCES):
             for webhook in document["webhooks"]:
                 del webhook["clientConfig"]["service"]
-                webhook["clientConfig"]["url"] = f"https://{LOCAL_ADDRESS}:{self.port}/"  # the tool writes the path
+                webhook["clientConfig"]["url"] = (
+                    f"https://{LOCAL_ADDRESS}:{self.port}/"  # the tool writes the path
+                )
             self.cluster.create(f"{CONFIGURATIONS}/{RESOURCES[document['kind']]}", document)
 
     def unregister(self) -> None:
@@ -65,7 +72,9 @@ class Guard:
 
     def ensure_certificates(self) -> None:
         """Run the certificate tool as the CronJob would."""
-        tool = Process.python("certs", "ensure", *self._certificate_arguments, log=self.folder / "certs.log")
+        tool = Process.python(
+            "certs", "ensure", *self._certificate_arguments, log=self.folder / "certs.log"
+        )
         assert tool.wait() == 0, tool.explain("the certificate tool failed")
 
     @property

@@ -12,7 +12,9 @@ from tests.support.kubelet import Kubelet, Pod
 from tests.support.manifests import DEFAULT
 from tests.support.processes import LOCAL_ADDRESS, free_port
 
-SHORT_GRACE = "3"  # seconds; the one setting that is not the manifest's, for nobody waits ten minutes here
+SHORT_GRACE = (
+    "3"  # seconds; the one setting that is not the manifest's, for nobody waits ten minutes here
+)
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
@@ -38,7 +40,11 @@ class Installation:
     def set_variable(self, deployment: str, name: str, value: str) -> None:
         """Add an environment variable to a Deployment, as an administrator would."""
         path = f"/apis/apps/v1/namespaces/{self.names.namespace}/deployments/{self.names.prefix}{deployment}"
-        entry = {"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": name, "value": value}}
+        entry = {
+            "op": "add",
+            "path": "/spec/template/spec/containers/0/env/-",
+            "value": {"name": name, "value": value},
+        }
         self.cluster.patch(path, [entry], "application/json-patch+json")
 
     def start(self) -> None:
@@ -50,8 +56,13 @@ class Installation:
             self._get("apps", "deployments", "webhook"),
             self._get("apps", "deployments", "reconciler"),
         )
-        self.webhooks = [self.kubelet.run(webhook, {"webhook": self._webhook_port}), self.kubelet.run(webhook)]
-        self.reconcilers = [self.kubelet.run(reconciler) for _ in range(reconciler["spec"]["replicas"])]
+        self.webhooks = [
+            self.kubelet.run(webhook, {"webhook": self._webhook_port}),
+            self.kubelet.run(webhook),
+        ]
+        self.reconcilers = [
+            self.kubelet.run(reconciler) for _ in range(reconciler["spec"]["replicas"])
+        ]
         for pod in (*self.webhooks, *self.reconcilers):
             pod.wait_until_ready()
 
@@ -68,7 +79,9 @@ class Installation:
     def leader(self) -> Pod:
         """The reconciler that holds the Lease. Both have the host name of this machine, so it is told by its log."""
         [leading] = [
-            pod for pod in self.reconcilers if "leading" in pod.process.output() and pod.process.exit_code is None
+            pod
+            for pod in self.reconcilers
+            if "leading" in pod.process.output() and pod.process.exit_code is None
         ]
         return leading
 
@@ -81,7 +94,13 @@ class Installation:
         name = f"{self.names.prefix}webhook"
         service = {"spec": {"type": "ExternalName", "externalName": "localhost"}}
         self.cluster.patch(f"/api/v1/namespaces/{self.names.namespace}/services/{name}", service)
-        change = [{"op": "add", "path": "/webhooks/0/clientConfig/service/port", "value": self._webhook_port}]
+        change = [
+            {
+                "op": "add",
+                "path": "/webhooks/0/clientConfig/service/port",
+                "value": self._webhook_port,
+            }
+        ]
         for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
             self.cluster.patch(f"{ADMISSION}/{kind}/{name}", change, "application/json-patch+json")
 
@@ -92,7 +111,12 @@ class Installation:
 
 
 @contextmanager
-def installed(kind: Kind, folder: Path, overlay: Path = DEFAULT, names: Names = Names()) -> Iterator[Installation]:  # noqa: B008 - a value
+def installed(
+    kind: Kind,
+    folder: Path,
+    overlay: Path = DEFAULT,
+    names: Names = Names(),  # noqa: B008 - frozen
+) -> Iterator[Installation]:
     """Deploy a kustomization, whose names are these, on a cluster of its own, and run it until the end of the block."""
     port = free_port()
     address = f"{names.namespace}/{names.prefix}webhook={LOCAL_ADDRESS}:{port}"

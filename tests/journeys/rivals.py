@@ -55,7 +55,10 @@ def resetting(stage: Stage, namespace: str, data: dict[str, str], manager: str) 
         version = {"metadata": {"resourceVersion": copy["metadata"]["resourceVersion"]}}
         content_type = "application/merge-patch+json"
         place = f"{path}?fieldManager={manager}"
-        return stage.cluster.request("PATCH", place, stale | version, content_type=content_type).status == 200
+        return (
+            stage.cluster.request("PATCH", place, stale | version, content_type=content_type).status
+            == 200
+        )
 
     yield from _while_at_it(Rival(look))
 
@@ -68,7 +71,12 @@ def hammering(stage: Stage, namespace: str, manager: str) -> Iterator[Rival]:
 
     def look() -> bool:
         beat = {"data": {"heartbeat": str(next(beats))}}
-        return stage.cluster.request("PATCH", path, beat, content_type="application/merge-patch+json").status == 200
+        return (
+            stage.cluster.request(
+                "PATCH", path, beat, content_type="application/merge-patch+json"
+            ).status
+            == 200
+        )
 
     yield from _while_at_it(Rival(look, every=0.0))
 
@@ -90,10 +98,14 @@ def _while_at_it(rival: Rival) -> Iterator[Rival]:
 @contextmanager
 def bringing_back(stage: Stage, copy: Any) -> Iterator[Rival]:
     """A tool that has the copy in its repository, marks and all, and makes it again whenever it is gone."""
-    metadata = {part: copy["metadata"][part] for part in ("name", "namespace", "labels", "annotations")}
+    metadata = {
+        part: copy["metadata"][part] for part in ("name", "namespace", "labels", "annotations")
+    }
     document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": copy["data"]}
     path = f"/api/v1/namespaces/{metadata['namespace']}/configmaps"
-    yield from _while_at_it(Rival(lambda: stage.cluster.request("POST", path, document).status == 201))
+    yield from _while_at_it(
+        Rival(lambda: stage.cluster.request("POST", path, document).status == 201)
+    )
 
 
 def adds_a_key(configmap: dict[str, Any]) -> dict[str, Any]:
@@ -103,12 +115,20 @@ def adds_a_key(configmap: dict[str, Any]) -> dict[str, Any]:
 
 def takes_the_labels_off(_configmap: dict[str, Any]) -> dict[str, Any]:
     """Labels as a policy wants them."""
-    return {"op": "add", "path": "/metadata/labels", "value": {"app.kubernetes.io/managed-by": "policy"}}
+    return {
+        "op": "add",
+        "path": "/metadata/labels",
+        "value": {"app.kubernetes.io/managed-by": "policy"},
+    }
 
 
 @contextmanager
 def changing(
-    stage: Stage, namespace: str, change: Callable[[dict[str, Any]], dict[str, Any]], folder: Path, now: datetime
+    stage: Stage,
+    namespace: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+    folder: Path,
+    now: datetime,
 ) -> Iterator[list[str]]:
     """A mutating webhook that changes every ConfigMap `config` of a namespace; gives the operations it was asked about."""
     authority = Authority(folder, now)
@@ -122,7 +142,8 @@ def changing(
     name = f"changing-{stage.tag}"
     bundle = base64.b64encode(authority.pair.certificate.read_bytes()).decode()
     stage.cluster.create(
-        MUTATING, _registration(name, namespace, f"https://{LOCAL_ADDRESS}:{server.server_port}/", bundle)
+        MUTATING,
+        _registration(name, namespace, f"https://{LOCAL_ADDRESS}:{server.server_port}/", bundle),
     )
     try:
         yield asked
@@ -134,7 +155,12 @@ def changing(
 
 def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str, Any]:
     rules = [
-        {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE", "UPDATE"]}
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "resources": ["configmaps"],
+            "operations": ["CREATE", "UPDATE"],
+        }
     ]
     webhook = {
         "name": "changing.example.com",
@@ -142,7 +168,10 @@ def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str,
         "rules": rules,
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
         "matchConditions": [
-            {"name": "ours", "expression": 'request.name == "config" || object.metadata.name == "config"'}
+            {
+                "name": "ours",
+                "expression": 'request.name == "config" || object.metadata.name == "config"',
+            }
         ],
         "sideEffects": "None",
         "admissionReviewVersions": ["v1"],
@@ -156,7 +185,9 @@ def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str,
     }
 
 
-def _handler(asked: list[str], change: Callable[[dict[str, Any]], dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    asked: list[str], change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -15,7 +15,9 @@ class Scrape:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.families: dict[str, Metric] = {family.name: family for family in text_string_to_metric_families(text)}
+        self.families: dict[str, Metric] = {
+            family.name: family for family in text_string_to_metric_families(text)
+        }
 
     def samples(self) -> Iterator[Sample]:
         """Every series with its value."""
@@ -25,12 +27,18 @@ class Scrape:
     def value(self, name: str, /, **labels: str) -> float:
         """The sum of the series of that name that carry these labels; 0.0 where there is none."""
         return sum(
-            sample.value for sample in self.samples() if sample.name == name and labels.items() <= sample.labels.items()
+            sample.value
+            for sample in self.samples()
+            if sample.name == name and labels.items() <= sample.labels.items()
         )
 
     def by(self, label: str, name: str) -> dict[str, float]:
         """The values that are not 0, by one label."""
-        return {sample.labels[label]: sample.value for sample in self.samples() if sample.name == name and sample.value}
+        return {
+            sample.labels[label]: sample.value
+            for sample in self.samples()
+            if sample.name == name and sample.value
+        }
 
 
 def scrape(port: int) -> Scrape:

@@ -17,7 +17,9 @@ Content = dict[str, Any]
 
 def content_of(configmap: Mapping[str, Any]) -> Content:
     """What must be equal in a source and its copy."""
-    return {part: configmap[part] for part in ("data", "binaryData", "immutable") if configmap.get(part)}
+    return {
+        part: configmap[part] for part in ("data", "binaryData", "immutable") if configmap.get(part)
+    }
 
 
 @dataclass
@@ -41,9 +43,13 @@ class Stage:
 
     def source(self, namespace: str, name: str = "config", **parts: Any) -> Content:
         """Create a ConfigMap; `data={"a": "b"}` unless other parts are given. Returns its content."""
-        return content_of(self.put_configmap(namespace, name, **(parts or {"data": {"key": "value"}})))
+        return content_of(
+            self.put_configmap(namespace, name, **(parts or {"data": {"key": "value"}}))
+        )
 
-    def put_configmap(self, namespace: str, name: str, labels: Mapping[str, str] | None = None, **parts: Any) -> Any:
+    def put_configmap(
+        self, namespace: str, name: str, labels: Mapping[str, str] | None = None, **parts: Any
+    ) -> Any:
         """Create any ConfigMap."""
         metadata = {"name": name, "namespace": namespace, "labels": dict(labels or {})}
         document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **parts}
@@ -103,7 +109,9 @@ class Stage:
         """A whole ConfigMap, or None."""
         return self.cluster.find(self.configmap_path(namespace, name))
 
-    def copy_becomes(self, content: Content, namespace: str, name: str = "config", within: float = 10.0) -> Any:
+    def copy_becomes(
+        self, content: Content, namespace: str, name: str = "config", within: float = 10.0
+    ) -> Any:
         """Wait until the copy is there with exactly that content; returns it."""
 
         def right() -> Any:
@@ -121,10 +129,14 @@ class Stage:
 
     def condition(self, sync: str, kind: str = "Ready") -> Mapping[str, Any]:
         """A condition of a sync as it is now; empty where it has none."""
-        conditions: Sequence[Mapping[str, Any]] = self.cluster.get(sync).get("status", {}).get("conditions", [])
+        conditions: Sequence[Mapping[str, Any]] = (
+            self.cluster.get(sync).get("status", {}).get("conditions", [])
+        )
         return next((condition for condition in conditions if condition["type"] == kind), {})
 
-    def ready_becomes(self, sync: str, status: str, reason: str, within: float = 10.0) -> Mapping[str, Any]:
+    def ready_becomes(
+        self, sync: str, status: str, reason: str, within: float = 10.0
+    ) -> Mapping[str, Any]:
         """Wait for the status and reason of Ready, for the newest generation; returns the condition."""
 
         def so() -> Mapping[str, Any]:
@@ -139,7 +151,11 @@ class Stage:
     def versions(self) -> dict[str, str]:
         """The version of every ConfigMap and sync there is, but for those that go with their namespace: what must not move while all is idle."""
         namespaces = self.cluster.get("/api/v1/namespaces")["items"]
-        leaving = {item["metadata"]["name"] for item in namespaces if "deletionTimestamp" in item["metadata"]}
+        leaving = {
+            item["metadata"]["name"]
+            for item in namespaces
+            if "deletionTimestamp" in item["metadata"]
+        }
         paths = ("/api/v1/configmaps", f"/apis/{API_VERSION}/{PLURAL}")
         items = [item["metadata"] for path in paths for item in self.cluster.get(path)["items"]]
         return {

@@ -67,11 +67,21 @@ class Desk:
 
     def configmap(self, namespace: str, name: str = "cfg") -> None:
         """Create a ConfigMap."""
-        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"}}
+        document = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name},
+            "data": {"a": "b"},
+        }
         self.cluster.create(f"/api/v1/namespaces/{namespace}/configmaps", document)
 
     def allow(
-        self, user: str, namespace: str, verbs: tuple[str, ...], group: str = "", resource: str = "configmaps"
+        self,
+        user: str,
+        namespace: str,
+        verbs: tuple[str, ...],
+        group: str = "",
+        resource: str = "configmaps",
     ) -> None:
         """Give a user (or `namespace/name`, a service account) rights in one namespace."""
         name = f"role-{secrets.token_hex(4)}"
@@ -100,7 +110,13 @@ class Desk:
 
     def may_write_syncs(self, user: str, namespace: str) -> None:
         """Let a user write and read syncs there, as the author of one must."""
-        self.allow(user, namespace, ("get", "create", "update", "patch", "delete"), "apps.nishaf.info", PLURAL)
+        self.allow(
+            user,
+            namespace,
+            ("get", "create", "update", "patch", "delete"),
+            "apps.nishaf.info",
+            PLURAL,
+        )
 
 
 @pytest.fixture
@@ -140,13 +156,23 @@ def test_what_is_unset_is_filled_in_and_applying_again_changes_nothing(desk: Des
     assert desk.stored(home, "sync")["metadata"]["generation"] == 1
 
 
-def test_a_diff_after_an_apply_is_empty_and_a_rename_of_the_source_renames_the_copies(desk: Desk) -> None:
+def test_a_diff_after_an_apply_is_empty_and_a_rename_of_the_source_renames_the_copies(
+    desk: Desk,
+) -> None:
     home, there = desk.namespace(), desk.namespace()
     keys = [{"key": "z"}, {"key": "a"}, {"key": "z"}]
-    document = sync(home, destinationNamespaces=["x-*", there, "a-*"], excludedNamespaces=["z", "b", "z"], keys=keys)
+    document = sync(
+        home,
+        destinationNamespaces=["x-*", there, "a-*"],
+        excludedNamespaces=["z", "b", "z"],
+        keys=keys,
+    )
     desk.accepted(document)
 
-    assert desk.cluster.kubectl("diff", "-f", "-", input=json.dumps(document), check=False).returncode == 0
+    assert (
+        desk.cluster.kubectl("diff", "-f", "-", input=json.dumps(document), check=False).returncode
+        == 0
+    )
     document["spec"]["configMapName"] = "cfg-7f9k"
     desk.accepted(document)
 
@@ -171,7 +197,9 @@ def test_no_tool_takes_a_sync_for_done_while_no_reconciler_runs(desk: Desk) -> N
 def test_a_selection_of_keys_that_matches_nothing_is_warned_of(desk: Desk) -> None:
     home, there = desk.namespace(), desk.namespace()
     desk.configmap(home)
-    document = sync(home, destinationNamespace=there, keys=[{"key": "a"}, {"key": "*.yml"}, {"key": "b"}])
+    document = sync(
+        home, destinationNamespace=there, keys=[{"key": "a"}, {"key": "*.yml"}, {"key": "b"}]
+    )
 
     output = desk.accepted(document)
 
@@ -210,7 +238,9 @@ def test_everything_that_is_wrong_with_the_object_is_told_at_once_as_kubectl_tel
 
 def test_what_the_cluster_itself_writes_is_never_a_destination(desk: Desk) -> None:
     document = sync(
-        desk.namespace(), destinationNamespace=desk.namespace(), destinationConfigMapName="kube-root-ca.crt"
+        desk.namespace(),
+        destinationNamespace=desk.namespace(),
+        destinationConfigMapName="kube-root-ca.crt",
     )
     assert "is written into every namespace by the cluster itself" in desk.refused(document)
 
@@ -258,7 +288,10 @@ def test_who_may_not_write_a_destination_learns_nothing_of_it(desk: Desk) -> Non
     desk.configmap(secret_place)
 
     assert without_namespace == without_right == desk.refused(document, user="alice")
-    assert f'may not create, update, delete the ConfigMap "cfg" in namespace "{secret_place}"' in without_right
+    assert (
+        f'may not create, update, delete the ConfigMap "cfg" in namespace "{secret_place}"'
+        in without_right
+    )
     assert f'in namespace "{allowed}"' not in without_right
 
 
@@ -302,8 +335,13 @@ def test_a_destination_is_dropped_only_with_the_right_to_remove_its_copy(desk: D
         sync(home, destinationNamespaces=[prod, web], excludedNamespaces=[prod]),
     ):
         output = desk.refused(narrowed, user="alice")
-        assert f'may not delete the ConfigMap "cfg" in namespace "{prod}", from which this change removes it' in output
-    released = desk.refused(sync(home, destinationNamespaces=[web], deletionPolicy="Orphan"), user="alice")
+        assert (
+            f'may not delete the ConfigMap "cfg" in namespace "{prod}", from which this change removes it'
+            in output
+        )
+    released = desk.refused(
+        sync(home, destinationNamespaces=[web], deletionPolicy="Orphan"), user="alice"
+    )
     assert f'may not update the ConfigMap "cfg" in namespace "{prod}"' in released
 
     desk.allow("alice", prod, ("delete",))
@@ -325,9 +363,12 @@ def test_a_service_account_that_is_named_is_judged_in_place_of_the_user(desk: De
 
 
 @pytest.mark.parametrize(
-    ("verb", "resource"), [("impersonate", "serviceaccounts"), ("create", "serviceaccounts/token"), ("create", "pods")]
+    ("verb", "resource"),
+    [("impersonate", "serviceaccounts"), ("create", "serviceaccounts/token"), ("create", "pods")],
 )
-def test_a_service_account_is_named_only_by_a_user_who_may_act_as_it(desk: Desk, verb: str, resource: str) -> None:
+def test_a_service_account_is_named_only_by_a_user_who_may_act_as_it(
+    desk: Desk, verb: str, resource: str
+) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.may_write_syncs("alice", home)
     desk.cluster.kubectl("create", "serviceaccount", "robot", "-n", home)
@@ -337,7 +378,8 @@ def test_a_service_account_is_named_only_by_a_user_who_may_act_as_it(desk: Desk,
 
     output = desk.refused(document, user="alice")
     assert (
-        f'spec.serviceAccountName: Forbidden: user "alice" may not act as the service account "{home}/robot"' in output
+        f'spec.serviceAccountName: Forbidden: user "alice" may not act as the service account "{home}/robot"'
+        in output
     )
 
     desk.allow("alice", home, (verb,), resource=resource)
@@ -365,7 +407,9 @@ def test_a_user_without_rights_who_names_hundreds_of_namespaces_costs_few_access
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     before = access_reviews()
-    output = desk.refused(sync(home, destinationNamespaces=[f"n-{number}" for number in range(512)]), user="alice")
+    output = desk.refused(
+        sync(home, destinationNamespaces=[f"n-{number}" for number in range(512)]), user="alice"
+    )
     assert "ended after 8 refusals" in output
     assert access_reviews() - before <= 20
 
@@ -376,7 +420,9 @@ def test_a_user_without_rights_who_names_hundreds_of_namespaces_costs_few_access
 def test_every_missing_namespace_is_told_at_once(desk: Desk) -> None:
     home, there = desk.namespace(), desk.namespace()
     gone = [f"gone-{desk.tag}-{letter}" for letter in "ab"]
-    output = desk.refused(sync(home, sourceNamespace=gone[0], destinationNamespaces=[there, gone[1]]))
+    output = desk.refused(
+        sync(home, sourceNamespace=gone[0], destinationNamespaces=[there, gone[1]])
+    )
     assert f'* spec.sourceNamespace: Not found: "{gone[0]}"' in output
     assert f'Not found: "{gone[1]}"' in output
     assert f'"{there}"' not in output
@@ -385,15 +431,23 @@ def test_every_missing_namespace_is_told_at_once(desk: Desk) -> None:
 def test_namespaces_and_a_sync_in_one_file_are_accepted_every_time(desk: Desk) -> None:
     for number in range(5):
         home, other = f"new-{desk.tag}-{number}-a", f"new-{desk.tag}-{number}-b"
-        desk.accepted(namespace_document(home), namespace_document(other), sync(home, destinationNamespaces=[other]))
+        desk.accepted(
+            namespace_document(home),
+            namespace_document(other),
+            sync(home, destinationNamespaces=[other]),
+        )
 
 
-def test_a_sync_right_behind_its_namespace_is_accepted_a_hundred_times_in_a_row(desk: Desk, cluster: Cluster) -> None:
+def test_a_sync_right_behind_its_namespace_is_accepted_a_hundred_times_in_a_row(
+    desk: Desk, cluster: Cluster
+) -> None:
     for number in range(100):
         name = f"quick-{desk.tag}-{number}"
         cluster.add_namespace(name)
         document = sync(name, destinationNamespace=name, destinationConfigMapName="copy")
-        answer = cluster.request("POST", f"/apis/{API_VERSION}/namespaces/{name}/{PLURAL}", document)
+        answer = cluster.request(
+            "POST", f"/apis/{API_VERSION}/namespaces/{name}/{PLURAL}", document
+        )
         assert answer.status == 201, answer.text
 
 
@@ -417,9 +471,16 @@ def test_a_loop_through_three_syncs_is_refused_and_spelled_out(desk: Desk) -> No
 
 def test_a_loop_over_a_glob_and_a_rename_is_found_as_well(desk: Desk) -> None:
     a, b = desk.namespace(f"x{desk.tag}-a"), desk.namespace(f"x{desk.tag}-b")
-    desk.accepted(sync(a, destinationNamespaces=[f"x{desk.tag}-b*"], destinationConfigMapName="renamed"))
+    desk.accepted(
+        sync(a, destinationNamespaces=[f"x{desk.tag}-b*"], destinationConfigMapName="renamed")
+    )
     output = desk.refused(
-        sync(b, configMapName="renamed", destinationNamespaceSelector={}, destinationConfigMapName="cfg")
+        sync(
+            b,
+            configMapName="renamed",
+            destinationNamespaceSelector={},
+            destinationConfigMapName="cfg",
+        )
     )
     assert f"{b}/renamed -> {a}/cfg -> {b}/renamed" in output
 
@@ -427,18 +488,23 @@ def test_a_loop_over_a_glob_and_a_rename_is_found_as_well(desk: Desk) -> None:
 def test_three_syncs_that_draw_a_loop_in_one_file_are_not_all_accepted(desk: Desk) -> None:
     a, b, c = (desk.namespace(letter) for letter in "abc")
     code, output = desk.apply(
-        sync(a, destinationNamespace=b), sync(b, destinationNamespace=c), sync(c, destinationNamespace=a)
+        sync(a, destinationNamespace=b),
+        sync(b, destinationNamespace=c),
+        sync(c, destinationNamespace=a),
     )
     assert code != 0, output
     assert "would close a loop" in output
 
 
-def test_a_contested_destination_is_refused_and_the_other_sync_named_to_who_may_see_it(desk: Desk) -> None:
+def test_a_contested_destination_is_refused_and_the_other_sync_named_to_who_may_see_it(
+    desk: Desk,
+) -> None:
     first, second, target = desk.namespace(), desk.namespace(), desk.namespace()
     desk.accepted(sync(first, "older", destinationNamespace=target))
     contest = sync(second, destinationNamespace=target)
-    assert f'Duplicate value: "{target}/cfg": is already written by ConfigMapSync {first}/older' in desk.refused(
-        contest
+    assert (
+        f'Duplicate value: "{target}/cfg": is already written by ConfigMapSync {first}/older'
+        in desk.refused(contest)
     )
     desk.may_write_syncs("alice", second)
     for namespace in (second, target):
@@ -450,15 +516,27 @@ def test_a_contested_destination_is_refused_and_the_other_sync_named_to_who_may_
     wait_until(lambda: desk.apply(contest, user="alice")[0] == 0)
 
 
-def test_a_tenant_cannot_veto_a_sync_for_all_namespaces_by_claiming_its_name_first(desk: Desk) -> None:
+def test_a_tenant_cannot_veto_a_sync_for_all_namespaces_by_claiming_its_name_first(
+    desk: Desk,
+) -> None:
     home, tenant = desk.namespace(), desk.namespace("squatted")
     name = f"shared-{desk.tag}"
-    desk.accepted(sync(tenant, "squatter", suspend=True, destinationNamespace=tenant, destinationConfigMapName=name))
+    desk.accepted(
+        sync(
+            tenant,
+            "squatter",
+            suspend=True,
+            destinationNamespace=tenant,
+            destinationConfigMapName=name,
+        )
+    )
     everywhere = sync(home, "everywhere", configMapName=name, destinationNamespaces=["*"])
 
     output = desk.accepted(everywhere)
 
-    assert f"ConfigMap {tenant}/{name} is already written by ConfigMapSync {tenant}/squatter" in output
+    assert (
+        f"ConfigMap {tenant}/{name} is already written by ConfigMapSync {tenant}/squatter" in output
+    )
     output = desk.refused(sync(home, "exact", configMapName=name, destinationNamespace=tenant))
     assert "spec.destinationNamespace: Duplicate value" in output
 
@@ -472,7 +550,10 @@ def test_a_loop_hides_the_steps_that_the_user_may_not_read(desk: Desk) -> None:
 
     output = desk.refused(sync(c, destinationNamespace=a), user="alice")
 
-    assert f"would close a loop: {c}/cfg -> {a}/cfg -> (a ConfigMap of another sync) -> {c}/cfg" in output
+    assert (
+        f"would close a loop: {c}/cfg -> {a}/cfg -> (a ConfigMap of another sync) -> {c}/cfg"
+        in output
+    )
     assert f"{b}/cfg" not in output
 
 
@@ -482,7 +563,9 @@ def test_a_loop_hides_the_steps_that_the_user_may_not_read(desk: Desk) -> None:
 def test_what_may_be_a_mistake_is_warned_of_and_accepted(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.configmap(other)
-    output = desk.accepted(sync(home, destinationNamespaces=[other, f"nobody-{desk.tag}-*"], suspend=True))
+    output = desk.accepted(
+        sync(home, destinationNamespaces=[other, f"nobody-{desk.tag}-*"], suspend=True)
+    )
     assert "Warning: spec.suspend" in output
     assert f"there is no ConfigMap {home}/cfg yet" in output
     assert f'"nobody-{desk.tag}-*" matches no namespace now' in output
@@ -526,21 +609,29 @@ def test_a_dry_run_is_judged_and_has_no_effect(desk: Desk) -> None:
     assert "Not found" in desk.refused(sync(home, destinationNamespace=f"gone-{desk.tag}"), **dry)
     desk.accepted(sync(home, destinationNamespace=other), **dry)
     assert desk.stored(home, "sync") is None
-    desk.accepted(sync(other, destinationNamespace=home))  # a loop only if the dry run had left something behind
+    desk.accepted(
+        sync(other, destinationNamespace=home)
+    )  # a loop only if the dry run had left something behind
 
 
 def test_server_side_apply_is_judged_like_any_other_write(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     server_side = {"arguments": ("--server-side",)}
-    assert "Not found" in desk.refused(sync(home, destinationNamespace=f"gone-{desk.tag}"), **server_side)
+    assert "Not found" in desk.refused(
+        sync(home, destinationNamespace=f"gone-{desk.tag}"), **server_side
+    )
     desk.accepted(sync(home, destinationNamespace=other), **server_side)
-    assert "serverside-applied" in desk.accepted(sync(home, destinationNamespace=other), **server_side)
+    assert "serverside-applied" in desk.accepted(
+        sync(home, destinationNamespace=other), **server_side
+    )
 
 
 # --- the webhook comes, goes, and changes its certificate
 
 
-def test_certificates_are_rotated_twenty_times_under_load_and_no_admission_fails(desk: Desk, guard: Guard) -> None:
+def test_certificates_are_rotated_twenty_times_under_load_and_no_admission_fails(
+    desk: Desk, guard: Guard
+) -> None:
     home, other = desk.namespace(), desk.namespace()
     collection = f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}?dryRun=All"
     enough = threading.Event()
@@ -558,7 +649,12 @@ def test_certificates_are_rotated_twenty_times_under_load_and_no_admission_fails
         try:
             for number in range(20):
                 guard.rotate("all" if number % 5 == 4 else "certificate")
-                wait_until(lambda: guard.metric("configmapsync_certificate_expiry_timestamp_seconds{") not in served)
+                wait_until(
+                    lambda: (
+                        guard.metric("configmapsync_certificate_expiry_timestamp_seconds{")
+                        not in served
+                    )
+                )
                 served.add(guard.metric("configmapsync_certificate_expiry_timestamp_seconds{"))
         finally:
             enough.set()
@@ -572,21 +668,30 @@ def test_with_the_webhook_down_only_our_own_writes_are_refused(desk: Desk, guard
     assert guard.process is not None
     assert guard.process.terminate() == 0
     try:
-        assert "failed calling webhook" in desk.refused(sync(home, "late", destinationNamespace=other))
+        assert "failed calling webhook" in desk.refused(
+            sync(home, "late", destinationNamespace=other)
+        )
         desk.configmap(home)
-        desk.cluster.kubectl("label", "-n", home, "configmapsyncs.apps.nishaf.info/sync", "some=label")
+        desk.cluster.kubectl(
+            "label", "-n", home, "configmapsyncs.apps.nishaf.info/sync", "some=label"
+        )
         desk.cluster.kubectl("delete", "-n", home, "configmapsyncs.apps.nishaf.info/sync")
     finally:
         guard.start()
     wait_until(lambda: desk.apply(sync(home, "late", destinationNamespace=other))[0] == 0)
 
 
-def test_a_webhook_that_is_told_to_stop_answers_those_who_still_ask(desk: Desk, guard: Guard) -> None:
+def test_a_webhook_that_is_told_to_stop_answers_those_who_still_ask(
+    desk: Desk, guard: Guard
+) -> None:
     home, other = desk.namespace(), desk.namespace()
     collection = f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}?dryRun=All"
     with ThreadPoolExecutor(8) as threads:
         documents = [sync(home, f"s-{number}", destinationNamespace=other) for number in range(64)]
-        asked = [threads.submit(desk.cluster.request, "POST", collection, document) for document in documents[:32]]
+        asked = [
+            threads.submit(desk.cluster.request, "POST", collection, document)
+            for document in documents[:32]
+        ]
         assert guard.process is not None
         ending = threads.submit(guard.process.terminate)
         answers = [one.result() for one in asked]

@@ -57,7 +57,9 @@ def reconciler(health_port: int, start_reconciler: Callable[..., Process], stage
 @pytest.fixture
 def fault(cluster: Cluster) -> Iterator[Callable[..., object]]:
     """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    yield lambda action, **details: cluster.create(
+        "/devcluster/faults", {"action": action, **details}
+    )
     cluster.delete("/devcluster/faults")
 
 
@@ -96,12 +98,16 @@ def hour(first: dict[str, Scrape], second: dict[str, Scrape]) -> dict[str, str]:
     for pod, scraped in second.items():
         target = {"job": f"configmapsync-{pod.split('-')[0]}", "namespace": "system", "pod": pod}
         series[named("up", target)] = f"1x{MINUTES}"
-        previous = {named(sample.name, sample.labels): sample.value for sample in first[pod].samples()}
+        previous = {
+            named(sample.name, sample.labels): sample.value for sample in first[pod].samples()
+        }
         for family in scraped.families.values():
             for sample in family.samples:
                 grown = sample.value - previous.get(named(sample.name, sample.labels), 0)
                 step = grown if family.type in {"counter", "histogram"} else 0
-                series[named(sample.name, {**sample.labels, **target})] = f"{sample.value}+{step}x{MINUTES}"
+                series[named(sample.name, {**sample.labels, **target})] = (
+                    f"{sample.value}+{step}x{MINUTES}"
+                )
     return series
 
 
@@ -115,7 +121,9 @@ def judge(folder: Path, series: dict[str, str], **firing: list[dict[str, str]]) 
     evaluate(folder, series, AT, {name: firing.get(name, []) for name in ALERTS})
 
 
-def test_nothing_fires_while_all_is_well(stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path) -> None:
+def test_nothing_fires_while_all_is_well(
+    stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path
+) -> None:
     home, one = stage.namespace(), stage.namespace()
     stage.source(home)
     first = look()
@@ -143,18 +151,33 @@ def test_nothing_fires_while_one_of_two_leads_and_the_other_stands_by_with_work_
 
 
 def test_a_lease_that_nobody_alive_holds_is_told(
-    stage: Stage, electorate: str, start_replica: Callable[[], Callable[[], dict[str, Scrape]]], tmp_path: Path
+    stage: Stage,
+    electorate: str,
+    start_replica: Callable[[], Callable[[], dict[str, Scrape]]],
+    tmp_path: Path,
 ) -> None:
     renewed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: TID251 - as if it had just been renewed
-    spec = {"holderIdentity": "ghost", "leaseDurationSeconds": 3600, "renewTime": renewed, "acquireTime": renewed}
-    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE}, "spec": spec}
+    spec = {
+        "holderIdentity": "ghost",
+        "leaseDurationSeconds": 3600,
+        "renewTime": renewed,
+        "acquireTime": renewed,
+    }
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": LEASE},
+        "spec": spec,
+    }
     stage.cluster.create(f"/apis/coordination.k8s.io/v1/namespaces/{electorate}/leases", lease)
     look = start_replica()
     first = look()
     stage.sync(stage.namespace(), destinationNamespace=stage.namespace())
     wait_until(lambda: look()["reconciler-0"].value("workqueue_depth") > 0)
 
-    judge(tmp_path, hour(first, look()), ConfigMapSyncNoLeader=[told(severity="critical", name=LEASE)])
+    judge(
+        tmp_path, hour(first, look()), ConfigMapSyncNoLeader=[told(severity="critical", name=LEASE)]
+    )
 
 
 def test_a_copy_that_is_fought_over_is_told(
@@ -179,7 +202,9 @@ def test_a_place_that_is_taken_is_told_by_its_reason(
     stage.source(home)
     stage.put_configmap(taken, "config", data={"somebody": "else"})
     first = look()
-    stage.ready_becomes(stage.sync(home, destinationNamespace=taken), "False", "DestinationConflict")
+    stage.ready_becomes(
+        stage.sync(home, destinationNamespace=taken), "False", "DestinationConflict"
+    )
 
     judge(tmp_path, hour(first, look()), ConfigMapSyncFailing=[told(reason="DestinationConflict")])
 

@@ -26,7 +26,8 @@ def grant(cluster: Cluster, account_namespace: str, namespace: str, *verbs: str)
     metadata = {"name": "robot"}
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": list(verbs)}]
     cluster.create(
-        f"{RBAC}/namespaces/{namespace}/roles", {**api, "kind": "Role", "metadata": metadata, "rules": rules}
+        f"{RBAC}/namespaces/{namespace}/roles",
+        {**api, "kind": "Role", "metadata": metadata, "rules": rules},
     )
     binding: dict[str, Any] = {
         **api,
@@ -41,19 +42,27 @@ def grant(cluster: Cluster, account_namespace: str, namespace: str, *verbs: str)
 
 def bind_again(cluster: Cluster, path: str, binding: dict[str, Any]) -> None:
     """Create a binding that was deleted."""
-    cluster.create(path.rpartition("/")[0], {**binding, "metadata": {"name": binding["metadata"]["name"]}})
+    cluster.create(
+        path.rpartition("/")[0], {**binding, "metadata": {"name": binding["metadata"]["name"]}}
+    )
 
 
-def test_copies_come_with_the_right_go_with_it_and_come_back(stage: Stage, reconciler: Process) -> None:
+def test_copies_come_with_the_right_go_with_it_and_come_back(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.service_account(home)
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
     ready = stage.ready_becomes(sync, "False", "NotAuthorized")
     assert (
-        f'service account "{home}/robot" may not get the ConfigMap "config" in namespace "{home}"' in ready["message"]
+        f'service account "{home}/robot" may not get the ConfigMap "config" in namespace "{home}"'
+        in ready["message"]
     )
-    assert f'may not create, update, delete the ConfigMap "config" in namespace "{there}"' in ready["message"]
+    assert (
+        f'may not create, update, delete the ConfigMap "config" in namespace "{there}"'
+        in ready["message"]
+    )
     assert stage.find(there) is None
 
     grant(stage.cluster, home, home, "get")
@@ -72,14 +81,18 @@ def test_copies_come_with_the_right_go_with_it_and_come_back(stage: Stage, recon
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_copy_that_was_adopted_is_left_to_its_owner_when_the_right_goes(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_that_was_adopted_is_left_to_its_owner_when_the_right_goes(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.service_account(home)
     stage.put_configmap(there, "config", data={"old": "1"})
     grant(stage.cluster, home, home, "get")
     path = grant(stage.cluster, home, there, "create", "update", "delete")
-    sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot", conflictPolicy="Adopt")
+    sync = stage.sync(
+        home, destinationNamespace=there, serviceAccountName="robot", conflictPolicy="Adopt"
+    )
     uid = stage.copy_becomes(content, there)["metadata"]["uid"]
 
     stage.cluster.delete(path)
@@ -107,7 +120,9 @@ def test_a_sync_whose_right_is_gone_can_be_deleted(stage: Stage, reconciler: Pro
     wait_until(lambda: stage.cluster.find(sync) is None)
 
 
-def test_rights_for_a_glob_are_those_for_the_whole_cluster(stage: Stage, reconciler: Process) -> None:
+def test_rights_for_a_glob_are_those_for_the_whole_cluster(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace("glob"), stage.namespace("glob")
     stage.source(home)
     stage.service_account(home)

@@ -41,7 +41,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize("text", WRONG_FILES.values(), ids=WRONG_FILES.keys())
-def test_an_unusable_kubeconfig_is_one_line_and_exit_code_1(tmp_path: Path, text: str | None) -> None:
+def test_an_unusable_kubeconfig_is_one_line_and_exit_code_1(
+    tmp_path: Path, text: str | None
+) -> None:
     path = tmp_path / "kubeconfig"
     if text is not None:
         path.write_text(text)
@@ -75,14 +77,25 @@ def test_the_environment_says_the_same_as_flags() -> None:
     assert run(CONFIGMAPSYNC_WORKERS="0").returncode == 2
 
 
-def test_a_taken_port_is_one_line_and_exit_code_1(cluster: Cluster, start_process: Callable[..., Process]) -> None:
+def test_a_taken_port_is_one_line_and_exit_code_1(
+    cluster: Cluster, start_process: Callable[..., Process]
+) -> None:
     port = free_port()
     first = start_process(
-        "reconciler", "--kubeconfig", kubeconfig_of(cluster, "reconciler"), "--health-address", f"127.0.0.1:{port}"
+        "reconciler",
+        "--kubeconfig",
+        kubeconfig_of(cluster, "reconciler"),
+        "--health-address",
+        f"127.0.0.1:{port}",
     )
     first.wait_for_line("started")
 
-    done = run("--kubeconfig", str(kubeconfig_of(cluster, "reconciler")), "--health-address", f"127.0.0.1:{port}")
+    done = run(
+        "--kubeconfig",
+        str(kubeconfig_of(cluster, "reconciler")),
+        "--health-address",
+        f"127.0.0.1:{port}",
+    )
 
     assert done.returncode == 1
     assert "cannot listen" in done.stderr
@@ -105,7 +118,9 @@ def test_an_api_server_that_is_away_at_the_start_is_waited_for(
     assert "Traceback" not in process.output()
 
 
-def test_a_missing_crd_is_said_and_waited_for(fresh_cluster: Cluster, start_process: Callable[..., Process]) -> None:
+def test_a_missing_crd_is_said_and_waited_for(
+    fresh_cluster: Cluster, start_process: Callable[..., Process]
+) -> None:
     assert fresh_cluster.find(CRD) is None
     port = free_port()
     process = start_process(
@@ -127,7 +142,11 @@ def test_missing_rights_are_said_and_waited_for(
     cluster: Cluster, crd: None, start_process: Callable[..., Process]
 ) -> None:
     process = start_process(
-        "reconciler", "--kubeconfig", cluster.kubeconfig_for("alice"), "--health-address", "127.0.0.1:0"
+        "reconciler",
+        "--kubeconfig",
+        cluster.kubeconfig_for("alice"),
+        "--health-address",
+        "127.0.0.1:0",
     )
 
     line = process.wait_for_line("Forbidden")
@@ -152,7 +171,11 @@ def test_objects_written_with_a_relaxed_schema_get_a_condition_and_stop_nobody(
     content = stage.source(home)
     good = stage.sync(home, "good", destinationNamespace=there)
     start_process(
-        "reconciler", "--kubeconfig", kubeconfig_of(fresh_cluster, "reconciler"), "--health-address", "127.0.0.1:0"
+        "reconciler",
+        "--kubeconfig",
+        kubeconfig_of(fresh_cluster, "reconciler"),
+        "--health-address",
+        "127.0.0.1:0",
     )
 
     stage.copy_becomes(content, there)
@@ -167,5 +190,7 @@ def _relax(cluster: Cluster) -> None:
     """Let everything through, as an old or foreign CRD might."""
     crd = cluster.get(CRD)
     version = crd["spec"]["versions"][0]
-    version["schema"] = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version["schema"] = {
+        "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    }
     cluster.replace(CRD, crd)

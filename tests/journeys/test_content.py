@@ -16,7 +16,9 @@ FIXED = {"data": {"a": "1"}, "immutable": True}
 @pytest.fixture
 def fault(cluster: Cluster) -> Any:
     """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    yield lambda action, **details: cluster.create(
+        "/devcluster/faults", {"action": action, **details}
+    )
     cluster.delete("/devcluster/faults")
 
 
@@ -26,7 +28,9 @@ def replace_source(stage: Stage, home: str, **parts: Any) -> dict[str, Any]:
     return stage.source(home, **parts)
 
 
-def test_a_copy_follows_its_source_into_immutability_and_out_of_it(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_follows_its_source_into_immutability_and_out_of_it(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home, data={"a": "1"})
     sync = stage.sync(home, destinationNamespace=there)
@@ -52,7 +56,9 @@ def test_a_copy_that_somebody_made_immutable_is_replaced(stage: Stage, reconcile
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_an_adopted_copy_that_cannot_be_changed_is_not_deleted_but_told_of(stage: Stage, reconciler: Process) -> None:
+def test_an_adopted_copy_that_cannot_be_changed_is_not_deleted_but_told_of(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.put_configmap(there, "config", data={"before": "us"})
     stage.source(home, **FIXED)
@@ -69,7 +75,9 @@ def test_an_adopted_copy_that_cannot_be_changed_is_not_deleted_but_told_of(stage
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_an_immutable_configmap_in_the_way_is_not_adopted(stage: Stage, reconciler: Process) -> None:
+def test_an_immutable_configmap_in_the_way_is_not_adopted(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     foreign = stage.put_configmap(there, "config", data={"theirs": "1"}, immutable=True)
@@ -112,7 +120,9 @@ def test_what_somebody_puts_into_the_gap_of_an_immutable_copy_is_theirs(
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(FIXED, there)
     # the first create asks, the second makes the new copy, the third puts the old one back
-    fault("fail", verb="create", resource="configmaps", namespace=there, status=500, skip=1, times=2)
+    fault(
+        "fail", verb="create", resource="configmaps", namespace=there, status=500, skip=1, times=2
+    )
     replace_source(stage, home, data={"a": "2"}, immutable=True)
     wait_until(lambda: stage.find(there) is None)
     stage.edit_sync(sync, suspend=True)
@@ -131,13 +141,16 @@ def test_what_somebody_puts_into_the_gap_of_an_immutable_copy_is_theirs(
 OTHERS = {
     "labels": {"theirs": "1"},
     "annotations": {"example.com/note": "2"},
-    "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt", "uid": "0"}],
+    "ownerReferences": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "kube-root-ca.crt", "uid": "0"}
+    ],
 }
 
 
 @pytest.mark.only_on("devcluster")
 @pytest.mark.parametrize(
-    ("skip", "times"), [pytest.param(0, 1000, id="asked first"), pytest.param(1, 1, id="refused all the same")]
+    ("skip", "times"),
+    [pytest.param(0, 1000, id="asked first"), pytest.param(1, 1, id="refused all the same")],
 )
 def test_an_immutable_copy_whose_successor_is_refused_stays_as_it_was_and_follows_when_it_is_admitted(
     stage: Stage, reconciler: Process, fault: Callable[..., None], skip: int, times: int
@@ -147,7 +160,10 @@ def test_an_immutable_copy_whose_successor_is_refused_stays_as_it_was_and_follow
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(FIXED, there)
     owner = stage.find(there, "kube-root-ca.crt")
-    others = {**OTHERS, "ownerReferences": [{**OTHERS["ownerReferences"][0], "uid": owner["metadata"]["uid"]}]}  # type: ignore[index]
+    others = {
+        **OTHERS,
+        "ownerReferences": [{**OTHERS["ownerReferences"][0], "uid": owner["metadata"]["uid"]}],
+    }  # type: ignore[index]
     stage.edit(there, "config", metadata=others)
     stage.ready_becomes(sync, "True", "Synced")
     fault(
@@ -178,25 +194,36 @@ def test_text_and_binary_data_change_places(stage: Stage, reconciler: Process) -
     home, there = stage.namespace(), stage.namespace()
     stage.source(home, data={"key": "text"}, binaryData={"blob": encoded(b"\x00\xff")})
     sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes({"data": {"key": "text"}, "binaryData": {"blob": encoded(b"\x00\xff")}}, there)
+    stage.copy_becomes(
+        {"data": {"key": "text"}, "binaryData": {"blob": encoded(b"\x00\xff")}}, there
+    )
 
     content = stage.edit(
-        home, "config", data={"key": None, "blob": "now text"}, binaryData={"blob": None, "key": encoded(b"\x01\xfe")}
+        home,
+        "config",
+        data={"key": None, "blob": "now text"},
+        binaryData={"blob": None, "key": encoded(b"\x01\xfe")},
     )
 
     assert stage.copy_becomes(content, there)
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_keys_that_come_and_go_at_the_source_come_and_go_in_the_copy(stage: Stage, reconciler: Process) -> None:
+def test_keys_that_come_and_go_at_the_source_come_and_go_in_the_copy(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
-    stage.source(home, data={"app.yaml": "1", "other": "2"}, binaryData={"app.bin": encoded(b"\xff")})
+    stage.source(
+        home, data={"app.yaml": "1", "other": "2"}, binaryData={"app.bin": encoded(b"\xff")}
+    )
     keys = [{"key": "app.*"}, {"key": "other", "as": "renamed"}]
     sync = stage.sync(home, destinationNamespace=there, keys=keys)
     blob = {"binaryData": {"app.bin": encoded(b"\xff")}}
     stage.copy_becomes({"data": {"app.yaml": "1", "renamed": "2"}, **blob}, there)
 
-    stage.edit(home, "config", data={"app.json": "3", "app.yaml": None, "other": None, "unwanted": "4"})
+    stage.edit(
+        home, "config", data={"app.json": "3", "app.yaml": None, "other": None, "unwanted": "4"}
+    )
 
     stage.copy_becomes({"data": {"app.json": "3"}, **blob}, there)
     stage.ready_becomes(sync, "True", "Synced")
@@ -234,7 +261,9 @@ def test_renames_that_must_collide_are_refused_clearly(
     stage.cluster.delete(f"{path}/colliding")
 
 
-def test_a_copy_that_would_be_too_large_is_said_and_heals_when_it_shrinks(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_that_would_be_too_large_is_said_and_heals_when_it_shrinks(
+    stage: Stage, reconciler: Process
+) -> None:
     """The source is within every limit; with our marks beside its annotations the copy is not."""
     home, there, plain = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
@@ -252,13 +281,17 @@ def test_a_copy_that_would_be_too_large_is_said_and_heals_when_it_shrinks(stage:
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_copy_that_outgrows_the_limits_keeps_its_last_content(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_that_outgrows_the_limits_keeps_its_last_content(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there, copyMetadata={"annotations": ["notes"]})
     stage.copy_becomes(content, there)
 
-    stage.edit(home, "config", data={"key": "newer"}, metadata={"annotations": {"notes": "x" * 262_000}})
+    stage.edit(
+        home, "config", data={"key": "newer"}, metadata={"annotations": {"notes": "x" * 262_000}}
+    )
 
     stage.ready_becomes(sync, "False", "TooLarge")
     assert content_of(stage.find(there) or {}) == content

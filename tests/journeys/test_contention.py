@@ -21,7 +21,10 @@ from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
 QUICKLY = ("--contested-interval", "1")
-NOT_AGAIN = ("--contested-interval", "3600")  # so that no answer of ours falls into the time in which none may come
+NOT_AGAIN = (
+    "--contested-interval",
+    "3600",
+)  # so that no answer of ours falls into the time in which none may come
 
 
 @pytest.fixture
@@ -62,10 +65,14 @@ def test_a_tool_that_resets_a_copy_is_named_and_answered_once_a_minute(
         stage.copy_becomes(newer, good)
     status = stage.cluster.get(sync)["status"]
     assert status["destinations"] == {"desired": 2, "synced": 1, "failed": 1}
-    assert [(failure["namespace"], failure["reason"]) for failure in status["failures"]] == [(there, "Contested")]
+    assert [(failure["namespace"], failure["reason"]) for failure in status["failures"]] == [
+        (there, "Contested")
+    ]
 
 
-def test_a_fight_is_over_when_the_other_stops(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+def test_a_fight_is_over_when_the_other_stops(
+    stage: Stage, start_reconciler: Callable[..., Process]
+) -> None:
     start_reconciler(*QUICKLY)
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
@@ -98,7 +105,9 @@ def test_a_status_does_not_change_its_mind_while_a_fight_goes_on(
         assert ready["lastTransitionTime"] == since
 
 
-def test_a_tool_that_prunes_a_copy_is_answered_once_a_minute(stage: Stage, reconciler: Process) -> None:
+def test_a_tool_that_prunes_a_copy_is_answered_once_a_minute(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -126,7 +135,9 @@ def test_a_program_that_writes_faster_than_anybody_could_answer_is_named_and_lef
         undone_no_more(stage, lambda: reconciler.output().count("write failed"))
 
 
-def test_a_tool_that_brings_back_what_we_remove_is_answered_once_a_minute(stage: Stage, reconciler: Process) -> None:
+def test_a_tool_that_brings_back_what_we_remove_is_answered_once_a_minute(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespaces=[there, elsewhere])
@@ -175,7 +186,9 @@ def test_a_webhook_that_changes_what_is_written_makes_no_hot_loop(
         assert len(asked) <= REPAIRS + 2
 
 
-@pytest.mark.parametrize(("policy", "reason"), [("Fail", "DestinationConflict"), ("Adopt", "Contested")])
+@pytest.mark.parametrize(
+    ("policy", "reason"), [("Fail", "DestinationConflict"), ("Adopt", "Contested")]
+)
 def test_a_webhook_that_takes_our_labels_off_takes_the_copy_from_us(
     stage: Stage, reconciler: Process, tmp_path: Path, policy: str, reason: str
 ) -> None:
@@ -191,7 +204,9 @@ def test_a_webhook_that_takes_our_labels_off_takes_the_copy_from_us(
         assert len(asked) <= REPAIRS + 2
 
 
-def test_a_person_who_changes_a_copy_now_and_then_makes_no_fight(stage: Stage, reconciler: Process) -> None:
+def test_a_person_who_changes_a_copy_now_and_then_makes_no_fight(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -204,7 +219,9 @@ def test_a_person_who_changes_a_copy_now_and_then_makes_no_fight(stage: Stage, r
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_source_that_is_edited_again_and_again_makes_no_fight(stage: Stage, reconciler: Process) -> None:
+def test_a_source_that_is_edited_again_and_again_makes_no_fight(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)

@@ -17,7 +17,10 @@ def test_the_original_three_fields_work_unchanged(stage: Stage, reconciler: Proc
     central, application = stage.namespace("config-central"), stage.namespace("my-app-namespace")
     content = stage.source(central, "shared-config", data={"a": "1"})
     sync = stage.sync(
-        "default", sourceNamespace=central, destinationNamespace=application, configMapName="shared-config"
+        "default",
+        sourceNamespace=central,
+        destinationNamespace=application,
+        configMapName="shared-config",
     )
 
     copy = stage.copy_becomes(content, application, "shared-config")
@@ -27,7 +30,9 @@ def test_the_original_three_fields_work_unchanged(stage: Stage, reconciler: Proc
     assert stage.cluster.get(sync)["status"]["summary"] == "1/1"
 
 
-def test_names_globs_and_selectors_add_up_and_exclusions_win(stage: Stage, reconciler: Process) -> None:
+def test_names_globs_and_selectors_add_up_and_exclusions_win(
+    stage: Stage, reconciler: Process
+) -> None:
     home = stage.namespace("home")
     named, globbed = stage.namespace("named"), stage.namespace(f"team-{stage.tag}-a")
     labelled = stage.namespace("labelled", {"wants": stage.tag})
@@ -44,18 +49,26 @@ def test_names_globs_and_selectors_add_up_and_exclusions_win(stage: Stage, recon
         stage.copy_becomes(content, namespace)
 
     stage.ready_becomes(sync, "True", "Synced")
-    assert stage.cluster.get(sync)["status"]["destinations"] == {"desired": 3, "synced": 3, "failed": 0}
+    assert stage.cluster.get(sync)["status"]["destinations"] == {
+        "desired": 3,
+        "synced": 3,
+        "failed": 0,
+    }
     assert stage.find(excluded) is None
 
 
-def test_every_edit_of_the_source_is_followed_and_idle_means_no_write(stage: Stage, reconciler: Process) -> None:
+def test_every_edit_of_the_source_is_followed_and_idle_means_no_write(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
     stage.ready_becomes(sync, "True", "Synced")
 
     for number in range(5):
-        content = stage.edit(home, "config", data={"key": f"value {number}", f"key-{number}": "more"})
+        content = stage.edit(
+            home, "config", data={"key": f"value {number}", f"key-{number}": "more"}
+        )
         stage.copy_becomes(content, there)
     content = stage.edit(home, "config", data={"key": None})
     stage.copy_becomes(content, there)
@@ -67,17 +80,28 @@ def test_every_edit_of_the_source_is_followed_and_idle_means_no_write(stage: Sta
     "parts",
     [
         pytest.param({"data": {"big": "x" * (MEBIBYTE - 3)}}, id="one mebibyte"),
-        pytest.param({"data": {"xml": "<" * (MEBIBYTE // 8)}}, id="many characters that JSON escapes"),
+        pytest.param(
+            {"data": {"xml": "<" * (MEBIBYTE // 8)}}, id="many characters that JSON escapes"
+        ),
         pytest.param({"binaryData": {"blob": encoded(bytes(range(256)) * 64)}}, id="binary data"),
         pytest.param({"data": {}}, id="empty"),
-        pytest.param({"data": {"a.b-c_d": "1", ".x": "2", "-": "3"}}, id="keys with dots and dashes"),
+        pytest.param(
+            {"data": {"a.b-c_d": "1", ".x": "2", "-": "3"}}, id="keys with dots and dashes"
+        ),
         pytest.param({"data": {"k" * 253: "1"}}, id="a long key"),
-        pytest.param({"data": {"text": 'grüße, 世界 \U0001f600\n\t\u2028 \\ " &amp;'}}, id="any text"),
-        pytest.param({"data": {"both": "1"}, "binaryData": {"blob": encoded(b"\xff\xfe")}}, id="text and binary"),
+        pytest.param(
+            {"data": {"text": 'grüße, 世界 \U0001f600\n\t\u2028 \\ " &amp;'}}, id="any text"
+        ),
+        pytest.param(
+            {"data": {"both": "1"}, "binaryData": {"blob": encoded(b"\xff\xfe")}},
+            id="text and binary",
+        ),
         pytest.param({"data": {"a": "1"}, "immutable": True}, id="immutable"),
     ],
 )
-def test_content_is_copied_byte_for_byte(stage: Stage, reconciler: Process, parts: dict[str, object]) -> None:
+def test_content_is_copied_byte_for_byte(
+    stage: Stage, reconciler: Process, parts: dict[str, object]
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home, **parts)
     sync = stage.sync(home, destinationNamespace=there)
@@ -99,7 +123,9 @@ def test_long_names_of_source_and_sync(stage: Stage, reconciler: Process, name: 
     assert copy["metadata"]["annotations"]["apps.nishaf.info/synced-by"] == f"{home}/{name}"
 
 
-def test_a_damaged_copy_is_repaired_and_a_deleted_one_comes_back(stage: Stage, reconciler: Process) -> None:
+def test_a_damaged_copy_is_repaired_and_a_deleted_one_comes_back(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home, data={"a": "1"})
     stage.sync(home, destinationNamespace=there)
@@ -110,7 +136,10 @@ def test_a_damaged_copy_is_repaired_and_a_deleted_one_comes_back(stage: Stage, r
     stage.edit(there, "config", metadata={"annotations": {"apps.nishaf.info/synced-by": None}})
     mark = "apps.nishaf.info/synced-by"
     wait_until(
-        lambda: (stage.find(there) or {})["metadata"]["annotations"].get(mark) == copy["metadata"]["annotations"][mark]
+        lambda: (
+            (stage.find(there) or {})["metadata"]["annotations"].get(mark)
+            == copy["metadata"]["annotations"][mark]
+        )
     )
     stage.delete(there, "config")
     stage.copy_becomes(content, there)
@@ -122,7 +151,9 @@ def test_labels_and_annotations_of_others_stay_on_a_copy(stage: Stage, reconcile
     stage.sync(home, destinationNamespace=there, metadata={"labels": {"team": "web"}})
     stage.copy_becomes({"data": {"key": "value"}}, there)
 
-    stage.edit(there, "config", metadata={"labels": {"theirs": "1"}, "annotations": {"theirs": "2"}})
+    stage.edit(
+        there, "config", metadata={"labels": {"theirs": "1"}, "annotations": {"theirs": "2"}}
+    )
     content = stage.edit(home, "config", data={"key": "new"})
 
     copy = stage.copy_becomes(content, there)
@@ -131,7 +162,9 @@ def test_labels_and_annotations_of_others_stay_on_a_copy(stage: Stage, reconcile
     assert copy["metadata"]["annotations"]["theirs"] == "2"
 
 
-def test_deleting_the_sync_removes_the_copies_and_never_the_source(stage: Stage, reconciler: Process) -> None:
+def test_deleting_the_sync_removes_the_copies_and_never_the_source(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there, also_there = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespaces=[there, also_there, home])
@@ -164,7 +197,9 @@ def test_orphaned_copies_stay_without_our_marks(stage: Stage, reconciler: Proces
     }
 
 
-def test_a_foreign_configmap_is_never_touched_and_it_heals_when_that_goes(stage: Stage, reconciler: Process) -> None:
+def test_a_foreign_configmap_is_never_touched_and_it_heals_when_that_goes(
+    stage: Stage, reconciler: Process
+) -> None:
     home, taken, free = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     foreign = stage.put_configmap(taken, "config", data={"theirs": "untouched"})
@@ -189,7 +224,9 @@ def test_a_namespace_is_served_when_it_is_labelled_and_cleaned_when_it_is_not_an
     content = stage.source(home)
     stage.sync(home, destinationNamespaceSelector={"matchLabels": {"wants": stage.tag}})
 
-    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"wants": stage.tag}}})
+    stage.cluster.patch(
+        f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"wants": stage.tag}}}
+    )
     stage.copy_becomes(content, there)
     stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"wants": None}}})
     stage.copy_goes(there)
@@ -201,21 +238,34 @@ def test_a_disabled_namespace_keeps_nothing_of_ours(stage: Stage, reconciler: Pr
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(content, there)
 
-    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"apps.nishaf.info/sync": "disabled"}}})
+    stage.cluster.patch(
+        f"/api/v1/namespaces/{there}",
+        {"metadata": {"labels": {"apps.nishaf.info/sync": "disabled"}}},
+    )
     stage.copy_goes(there)
     stage.ready_becomes(sync, "False", "NamespaceDisabled")
-    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"apps.nishaf.info/sync": None}}})
+    stage.cluster.patch(
+        f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"apps.nishaf.info/sync": None}}}
+    )
 
     stage.copy_becomes(content, there)
 
 
-def test_a_renamed_destination_and_chosen_keys_take_effect_at_once(stage: Stage, reconciler: Process) -> None:
+def test_a_renamed_destination_and_chosen_keys_take_effect_at_once(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home, data={"app.yaml": "1", "app.json": "2", "old": "3", "secret": "4"})
     sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes({"data": {"app.yaml": "1", "app.json": "2", "old": "3", "secret": "4"}}, there)
+    stage.copy_becomes(
+        {"data": {"app.yaml": "1", "app.json": "2", "old": "3", "secret": "4"}}, there
+    )
 
-    stage.edit_sync(sync, destinationConfigMapName="renamed", keys=[{"key": "app.*"}, {"key": "old", "as": "new"}])
+    stage.edit_sync(
+        sync,
+        destinationConfigMapName="renamed",
+        keys=[{"key": "app.*"}, {"key": "old", "as": "new"}],
+    )
 
     stage.copy_becomes({"data": {"app.yaml": "1", "app.json": "2", "new": "3"}}, there, "renamed")
     stage.copy_goes(there)
@@ -266,7 +316,9 @@ def test_an_unmanaged_configmap_is_adopted_only_where_that_is_asked_for_and_rele
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
-    uid = stage.put_configmap(there, "config", {"theirs": "1"}, data={"before": "us"})["metadata"]["uid"]
+    uid = stage.put_configmap(there, "config", {"theirs": "1"}, data={"before": "us"})["metadata"][
+        "uid"
+    ]
     sync = stage.sync(home, destinationNamespace=there, conflictPolicy="Adopt")
 
     copy = stage.copy_becomes(content, there)
@@ -274,7 +326,10 @@ def test_an_unmanaged_configmap_is_adopted_only_where_that_is_asked_for_and_rele
     assert copy["metadata"]["labels"]["theirs"] == "1"
     assert copy["metadata"]["annotations"]["apps.nishaf.info/adopted"] == "true"
     content = stage.edit(home, "config", data={"key": "newer"})
-    assert stage.copy_becomes(content, there)["metadata"]["annotations"]["apps.nishaf.info/adopted"] == "true"
+    assert (
+        stage.copy_becomes(content, there)["metadata"]["annotations"]["apps.nishaf.info/adopted"]
+        == "true"
+    )
     stage.cluster.delete(sync)
 
     wait_until(lambda: stage.cluster.find(sync) is None)
@@ -291,17 +346,26 @@ def test_metadata_of_the_source_is_taken_over_only_by_name_and_goes_when_it_is_n
     labels = {"grafana_dashboard": "1", "argocd.argoproj.io/instance": "app", "other": "2"}
     stage.put_configmap(home, "config", labels, data={"key": "value"})
     sync = stage.sync(
-        home, destinationNamespace=there, copyMetadata={"labels": ["*"]}, metadata={"labels": {"team": "web"}}
+        home,
+        destinationNamespace=there,
+        copyMetadata={"labels": ["*"]},
+        metadata={"labels": {"team": "web"}},
     )
 
     copied = stage.copy_becomes({"data": {"key": "value"}}, there)["metadata"]["labels"]
-    assert {key: value for key, value in copied.items() if "configmapsync" not in value and "sync-uid" not in key} == {
+    assert {
+        key: value
+        for key, value in copied.items()
+        if "configmapsync" not in value and "sync-uid" not in key
+    } == {
         "grafana_dashboard": "1",
         "other": "2",
         "team": "web",
     }
     stage.edit(there, "config", metadata={"labels": {"theirs": "stays"}})
-    stage.edit_sync(sync, copyMetadata={"labels": ["grafana_*"]}, metadata={"labels": {"team": None}})
+    stage.edit_sync(
+        sync, copyMetadata={"labels": ["grafana_*"]}, metadata={"labels": {"team": None}}
+    )
 
     def trimmed() -> bool:
         labels = (stage.find(there) or {})["metadata"]["labels"]

@@ -27,7 +27,9 @@ def test_of_two_syncs_for_one_destination_the_older_wins_and_the_other_takes_ove
     stage.ready_becomes(younger, "True", "Synced")
 
 
-def test_an_older_sync_takes_a_destination_back_without_a_gap(stage: Stage, reconciler: Process) -> None:
+def test_an_older_sync_takes_a_destination_back_without_a_gap(
+    stage: Stage, reconciler: Process
+) -> None:
     first, second, there = stage.namespace(), stage.namespace(), stage.namespace()
     older_content = stage.source(first, data={"from": "older"})
     stage.source(second, data={"from": "younger"})
@@ -36,14 +38,18 @@ def test_an_older_sync_takes_a_destination_back_without_a_gap(stage: Stage, reco
     younger = stage.younger_sync(older, second, destinationNamespace=there)
     uid = stage.copy_becomes({"data": {"from": "younger"}}, there)["metadata"]["uid"]
 
-    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"later": stage.tag}}})
+    stage.cluster.patch(
+        f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"later": stage.tag}}}
+    )
 
     assert stage.copy_becomes(older_content, there)["metadata"]["uid"] == uid
     stage.ready_becomes(younger, "False", "DestinationContested")
     stage.ready_becomes(older, "True", "Synced")
 
 
-def test_an_older_sync_takes_an_immutable_copy_back_as_well(stage: Stage, reconciler: Process) -> None:
+def test_an_older_sync_takes_an_immutable_copy_back_as_well(
+    stage: Stage, reconciler: Process
+) -> None:
     first, second, there = stage.namespace(), stage.namespace(), stage.namespace()
     older_content = stage.source(first, data={"from": "older"})
     younger_content = stage.source(second, data={"from": "younger"}, immutable=True)
@@ -52,7 +58,9 @@ def test_an_older_sync_takes_an_immutable_copy_back_as_well(stage: Stage, reconc
     younger = stage.younger_sync(older, second, destinationNamespace=there)
     stage.copy_becomes(younger_content, there)
 
-    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"later": stage.tag}}})
+    stage.cluster.patch(
+        f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"later": stage.tag}}}
+    )
 
     stage.copy_becomes(older_content, there)
     stage.ready_becomes(younger, "False", "DestinationContested")
@@ -70,13 +78,18 @@ def test_a_loop_is_cut_at_its_youngest_sync_and_heals(stage: Stage, reconciler: 
 
     ready = stage.ready_becomes(closing, "False", "LoopDetected")
     source, back = f"{spaces[2]}/config", f"{spaces[0]}/config"
-    assert f"would close a loop: {source} -> {back} -> (a ConfigMap of another sync) -> {source}" in ready["message"]
+    assert (
+        f"would close a loop: {source} -> {back} -> (a ConfigMap of another sync) -> {source}"
+        in ready["message"]
+    )
     content = stage.edit(spaces[0], "config", data={"round": "1"})
     stage.copy_becomes(content, spaces[2])
     assert "managed-by" not in str((stage.find(spaces[0]) or {})["metadata"].get("labels"))
     stage.cluster.delete(first)
 
-    stage.ready_becomes(closing, "False", "DestinationConflict")  # no loop any more, but a ConfigMap of somebody else's
+    stage.ready_becomes(
+        closing, "False", "DestinationConflict"
+    )  # no loop any more, but a ConfigMap of somebody else's
     wait_until(lambda: content_of(stage.find(spaces[0]) or {}) == content)
 
 
@@ -92,7 +105,9 @@ def test_a_chain_carries_an_edit_to_its_end(stage: Stage, reconciler: Process) -
     stage.copy_becomes(content, spaces[3])
 
 
-def test_a_source_among_its_own_destinations_is_left_alone(stage: Stage, reconciler: Process) -> None:
+def test_a_source_among_its_own_destinations_is_left_alone(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace("own"), stage.namespace("own")
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespaces=[f"{home[:3]}-*"], excludedNamespaces=["zzz"])
@@ -103,10 +118,14 @@ def test_a_source_among_its_own_destinations_is_left_alone(stage: Stage, reconci
     assert "labels" not in (stage.find(home) or {})["metadata"]
 
 
-def test_protected_namespaces_are_reached_by_exact_name_only(stage: Stage, reconciler: Process) -> None:
+def test_protected_namespaces_are_reached_by_exact_name_only(
+    stage: Stage, reconciler: Process
+) -> None:
     home = stage.namespace()
     content = stage.source(home, f"cm-{stage.tag}")
-    reaching = stage.sync(home, configMapName=f"cm-{stage.tag}", destinationNamespaces=["kube-p*", "kube-node-lease"])
+    reaching = stage.sync(
+        home, configMapName=f"cm-{stage.tag}", destinationNamespaces=["kube-p*", "kube-node-lease"]
+    )
 
     stage.copy_becomes(content, "kube-node-lease", f"cm-{stage.tag}")
 
@@ -114,7 +133,9 @@ def test_protected_namespaces_are_reached_by_exact_name_only(stage: Stage, recon
     assert stage.find("kube-public", f"cm-{stage.tag}") is None
 
 
-def test_a_copy_whose_sync_was_made_again_is_taken_back(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+def test_a_copy_whose_sync_was_made_again_is_taken_back(
+    stage: Stage, start_reconciler: Callable[..., Process]
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, "again", destinationNamespace=there)
@@ -130,15 +151,23 @@ def test_a_copy_whose_sync_was_made_again_is_taken_back(stage: Stage, start_reco
     stage.ready_becomes(made_again, "True", "Synced")
     copy = stage.copy_becomes(content, there)
     assert copy["metadata"]["uid"] == uid
-    assert copy["metadata"]["labels"]["apps.nishaf.info/sync-uid"] == stage.cluster.get(made_again)["metadata"]["uid"]
+    assert (
+        copy["metadata"]["labels"]["apps.nishaf.info/sync-uid"]
+        == stage.cluster.get(made_again)["metadata"]["uid"]
+    )
 
 
-def test_marks_that_somebody_forged_never_lead_to_a_delete(stage: Stage, reconciler: Process) -> None:
+def test_marks_that_somebody_forged_never_lead_to_a_delete(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
     copy = stage.copy_becomes(content, there)
-    labels = {**copy["metadata"]["labels"], "apps.nishaf.info/sync-uid": "00000000-0000-0000-0000-000000000000"}
+    labels = {
+        **copy["metadata"]["labels"],
+        "apps.nishaf.info/sync-uid": "00000000-0000-0000-0000-000000000000",
+    }
     forged = stage.put_configmap(elsewhere, "config", labels, data={"theirs": "1"})
 
     stage.edit(home, "config", data={"key": "newer"})
@@ -149,13 +178,17 @@ def test_marks_that_somebody_forged_never_lead_to_a_delete(stage: Stage, reconci
     assert stage.find(elsewhere) == forged
 
 
-def test_a_sync_that_is_kept_out_as_part_of_a_loop_keeps_nobody_else_out(stage: Stage, reconciler: Process) -> None:
+def test_a_sync_that_is_kept_out_as_part_of_a_loop_keeps_nobody_else_out(
+    stage: Stage, reconciler: Process
+) -> None:
     front, back, third = stage.namespace(), stage.namespace(), stage.namespace()
     stage.source(back, data={"from": "back"})
     content = stage.source(third, data={"from": "third"})
     oldest = stage.sync(back, destinationNamespace=front)
     stage.copy_becomes({"data": {"from": "back"}}, front)
-    cut = stage.younger_sync(oldest, front, destinationNamespace=back, destinationConfigMapName="config")
+    cut = stage.younger_sync(
+        oldest, front, destinationNamespace=back, destinationConfigMapName="config"
+    )
     stage.ready_becomes(cut, "False", "LoopDetected")
     youngest = stage.younger_sync(cut, third, destinationNamespace=back)
 

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.only_on("devcluster")
 @pytest.fixture
 def fault(cluster: Cluster) -> Any:
     """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    yield lambda action, **details: cluster.create(
+        "/devcluster/faults", {"action": action, **details}
+    )
     cluster.delete("/devcluster/faults")
 
 
@@ -30,7 +32,8 @@ def clear(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [(403, "WriteFailed"), (500, "WriteFailed"), (413, "TooLarge"), (429, "WriteFailed")]
+    ("status", "reason"),
+    [(403, "WriteFailed"), (500, "WriteFailed"), (413, "TooLarge"), (429, "WriteFailed")],
 )
 def test_one_destination_that_always_fails_delays_no_other(
     stage: Stage, reconciler: Process, fault: Callable[..., None], status: int, reason: str
@@ -47,7 +50,9 @@ def test_one_destination_that_always_fails_delays_no_other(
         stage.copy_becomes(content, good)
     clear(stage.cluster)
     stage.edit_sync(sync, suspend=True)
-    stage.edit_sync(sync, suspend=False)  # an edit is tried at once, whatever the backoff has come to
+    stage.edit_sync(
+        sync, suspend=False
+    )  # an edit is tried at once, whatever the backoff has come to
 
     stage.copy_becomes(content, bad)
     stage.ready_becomes(sync, "True", "Synced")
@@ -113,7 +118,9 @@ def test_a_denial_by_a_webhook_is_retried_with_backoff_whatever_status_it_has(
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     message = 'admission webhook "policy.example.com" denied the request: the value is too long'
-    fault("fail", verb="write", resource="configmaps", namespace=there, status=status, message=message)
+    fault(
+        "fail", verb="write", resource="configmaps", namespace=there, status=status, message=message
+    )
     sync = stage.sync(home, destinationNamespace=there)
 
     said = stage.ready_becomes(sync, "False", "WriteFailed")["message"]
@@ -168,7 +175,9 @@ def test_an_api_server_that_restarts_costs_no_edit(stage: Stage, reconciler: Pro
     stage.copy_becomes({"data": {"key": "value"}}, there)
 
     stage.cluster.create("/devcluster/restart", {"seconds": 1})
-    wait_until(lambda: stage.cluster.request("GET", "/readyz").status == 0)  # it answers first, and goes then
+    wait_until(
+        lambda: stage.cluster.request("GET", "/readyz").status == 0
+    )  # it answers first, and goes then
     content = wait_until(lambda: _edit_when_it_answers(stage, home))
 
     stage.copy_becomes(content, there)

@@ -32,11 +32,17 @@ from tests.support.processes import LOCAL_ADDRESS
 from tests.support.service_account import mounting
 from tests.support.web import Web
 
-ROLES = {"reconciler": reconciler.roles.ROLES, "webhook": webhook.roles.ROLES, "certs": certs.roles.ROLES}
+ROLES = {
+    "reconciler": reconciler.roles.ROLES,
+    "webhook": webhook.roles.ROLES,
+    "certs": certs.roles.ROLES,
+}
 
 
 @pytest.fixture(scope="module")
-def installation(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     """One for all tests of this module: it is nothing that a test could not leave as it was."""
     if cluster.kind == "existing":
         pytest.skip("an existing cluster is not ours to install on")
@@ -52,13 +58,17 @@ def stage(installation: Installation) -> Stage:
 def nobody_was_refused(installation: Installation) -> None:
     """No process asked the API server for what its roles do not allow."""
     for pod in installation.kubelet.pods:
-        assert f"system:serviceaccount:{installation.names.namespace}" not in pod.process.output(), pod.process.explain(
-            "refused"
-        )
+        assert (
+            f"system:serviceaccount:{installation.names.namespace}" not in pod.process.output()
+        ), pod.process.explain("refused")
         if pod.process.exit_code is None and "health" in pod.ports:
-            with urlopen(f"http://{LOCAL_ADDRESS}:{pod.ports['health']}/metrics", timeout=10) as answer:
+            with urlopen(
+                f"http://{LOCAL_ADDRESS}:{pod.ports['health']}/metrics", timeout=10
+            ) as answer:
                 requests = [
-                    line for line in answer.read().decode().splitlines() if "rest_client_requests_total{" in line
+                    line
+                    for line in answer.read().decode().splitlines()
+                    if "rest_client_requests_total{" in line
                 ]
             assert requests
             assert [line for line in requests if 'code="403"' in line] == []
@@ -104,7 +114,9 @@ def edited_and_told_again(stage: Stage, home: str, there: str) -> bool:
     return times_told(stage, home) > 1
 
 
-def test_what_was_there_before_is_adopted_and_released(installation: Installation, stage: Stage) -> None:
+def test_what_was_there_before_is_adopted_and_released(
+    installation: Installation, stage: Stage
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.put_configmap(there, "config", data={"theirs": "1"})
     content = stage.source(home)
@@ -135,22 +147,36 @@ def test_harm_is_refused(installation: Installation, stage: Stage) -> None:
     assert "would close a loop" in applied(stage, home, "back", back)
     nowhere = {"configMapName": "config", "destinationNamespace": f"gone-{stage.tag}"}
     assert "not found" in applied(stage, home, "nowhere", nowhere).lower()
-    stage.cluster.kubectl("create", "rolebinding", "alice", "--clusterrole=edit", "--user=alice", "-n", there)
+    stage.cluster.kubectl(
+        "create", "rolebinding", "alice", "--clusterrole=edit", "--user=alice", "-n", there
+    )
     theirs = {"configMapName": "config", "sourceNamespace": home, "destinationNamespace": there}
-    assert 'user "alice" may not get the ConfigMap "config"' in applied(stage, there, "theirs", theirs, user="alice")
-    missing = {"configMapName": "missing", "destinationNamespace": there, "destinationConfigMapName": "other"}
+    assert 'user "alice" may not get the ConfigMap "config"' in applied(
+        stage, there, "theirs", theirs, user="alice"
+    )
+    missing = {
+        "configMapName": "missing",
+        "destinationNamespace": there,
+        "destinationConfigMapName": "other",
+    }
     assert "Warning" in applied(stage, home, "early", missing)
     nobody_was_refused(installation)
 
 
 def test_people_have_the_rights_that_their_role_in_a_namespace_gives(stage: Stage) -> None:
     home = stage.namespace()
-    stage.cluster.kubectl("create", "rolebinding", "bob", "--clusterrole=view", "--user=bob", "-n", home)
-    stage.cluster.kubectl("create", "rolebinding", "alice", "--clusterrole=edit", "--user=alice", "-n", home)
+    stage.cluster.kubectl(
+        "create", "rolebinding", "bob", "--clusterrole=view", "--user=bob", "-n", home
+    )
+    stage.cluster.kubectl(
+        "create", "rolebinding", "alice", "--clusterrole=edit", "--user=alice", "-n", home
+    )
 
     def may(user: str, verb: str) -> bool:
         resource = "configmapsyncs.apps.nishaf.info"
-        done = stage.cluster.kubectl_as(user)("auth", "can-i", verb, resource, "-n", home, check=False)
+        done = stage.cluster.kubectl_as(user)(
+            "auth", "can-i", verb, resource, "-n", home, check=False
+        )
         return done.stdout.strip() == "yes"
 
     wait_until(lambda: may("bob", "list"))
@@ -159,12 +185,16 @@ def test_people_have_the_rights_that_their_role_in_a_namespace_gives(stage: Stag
     assert not may("bob", "delete")
 
 
-def test_a_named_service_account_counts_in_place_of_the_user(installation: Installation, stage: Stage) -> None:
+def test_a_named_service_account_counts_in_place_of_the_user(
+    installation: Installation, stage: Stage
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.service_account(home)
     for namespace in (home, there):
         account = f"--serviceaccount={home}:robot"
-        stage.cluster.kubectl("create", "rolebinding", "robot", "--clusterrole=edit", account, "-n", namespace)
+        stage.cluster.kubectl(
+            "create", "rolebinding", "robot", "--clusterrole=edit", account, "-n", namespace
+        )
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
     stage.copy_becomes(content, there)
@@ -182,9 +212,13 @@ def test_a_renewal_finds_nothing_to_do(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize("how", ["--server-side=false", "--server-side=true"])
-def test_applying_it_again_leaves_the_trust_in_the_webhook(installation: Installation, stage: Stage, how: str) -> None:
+def test_applying_it_again_leaves_the_trust_in_the_webhook(
+    installation: Installation, stage: Stage, how: str
+) -> None:
     before = reached_by(stage)
-    stage.cluster.kubectl("apply", how, "--force-conflicts" if how.endswith("true") else "--wait=true", "-k", DEFAULT)
+    stage.cluster.kubectl(
+        "apply", how, "--force-conflicts" if how.endswith("true") else "--wait=true", "-k", DEFAULT
+    )
     assert reached_by(stage) == before
     home = stage.namespace()
     nowhere = {"configMapName": "config", "destinationNamespace": f"gone-{stage.tag}"}
@@ -201,12 +235,19 @@ class Reached(NamedTuple):
 def reached_by(stage: Stage) -> set[Reached]:
     """What both configurations say."""
     kinds = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
-    found = [stage.cluster.get(f"{ADMISSION}/{kind}/configmapsync-webhook")["webhooks"] for kind in kinds]
+    found = [
+        stage.cluster.get(f"{ADMISSION}/{kind}/configmapsync-webhook")["webhooks"] for kind in kinds
+    ]
     clients = [webhook["clientConfig"] for webhooks in found for webhook in webhooks]
-    return {Reached(base64.b64decode(client["caBundle"]), client["service"]["path"]) for client in clients}
+    return {
+        Reached(base64.b64decode(client["caBundle"]), client["service"]["path"])
+        for client in clients
+    }
 
 
-def test_the_copies_of_a_sync_that_was_removed_by_force_go_in_time(installation: Installation, stage: Stage) -> None:
+def test_the_copies_of_a_sync_that_was_removed_by_force_go_in_time(
+    installation: Installation, stage: Stage
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -232,7 +273,9 @@ def test_a_damaged_certificate_is_made_again(installation: Installation) -> None
 def test_after_a_revocation_nothing_of_before_is_trusted_and_admission_goes_on(
     installation: Installation, stage: Stage
 ) -> None:
-    before = {authority for found in reached_by(stage) for authority in authorities_in(found.bundle)}
+    before = {
+        authority for found in reached_by(stage) for authority in authorities_in(found.bundle)
+    }
     revoking = installation.revoke_certificates()
     assert revoking.process.wait(within=60) == 0, revoking.process.explain("the revocation failed")
     installation.kubelet.refresh()
@@ -245,8 +288,12 @@ def test_after_a_revocation_nothing_of_before_is_trusted_and_admission_goes_on(
     nobody_was_refused(installation)
 
 
-@pytest.mark.skipif(not mounting(), reason="mounts of its own are not allowed to a process on this machine")
-def test_its_own_namespace_is_served_by_exact_name_alone(installation: Installation, stage: Stage) -> None:
+@pytest.mark.skipif(
+    not mounting(), reason="mounts of its own are not allowed to a process on this machine"
+)
+def test_its_own_namespace_is_served_by_exact_name_alone(
+    installation: Installation, stage: Stage
+) -> None:
     home, there, own = stage.namespace(), stage.namespace(), installation.names.namespace
     content = stage.source(home, f"own-{stage.tag}")
     spec = {"configMapName": f"own-{stage.tag}", "destinationNamespaces": [there, f"{own[:-1]}?"]}
@@ -261,7 +308,9 @@ def test_its_own_namespace_is_served_by_exact_name_alone(installation: Installat
     stage.copy_goes(own, f"own-{stage.tag}")
 
 
-@pytest.mark.skipif(not mounting(), reason="mounts of its own are not allowed to a process on this machine")
+@pytest.mark.skipif(
+    not mounting(), reason="mounts of its own are not allowed to a process on this machine"
+)
 def test_a_token_that_is_good_no_more_is_replaced_by_that_of_the_kubelet(
     installation: Installation, stage: Stage
 ) -> None:
@@ -279,26 +328,37 @@ def test_a_token_that_is_good_no_more_is_replaced_by_that_of_the_kubelet(
         pod.account.renew()
 
     server = Web(stage.cluster.url, stage.cluster.authority_file)
-    wait_until(lambda: server.request("GET", "/api/v1/configmaps", token=previous).status == 401, within=30)
+    wait_until(
+        lambda: server.request("GET", "/api/v1/configmaps", token=previous).status == 401, within=30
+    )
     stage.copy_becomes(stage.edit(home, "config", data={"key": "after"}), there)
     assert installation.lease()["spec"]["leaseTransitions"] == 0
 
 
 @pytest.mark.parametrize("process", ROLES)
-def test_every_right_was_used_and_there_is_no_other(installation: Installation, process: str) -> None:
+def test_every_right_was_used_and_there_is_no_other(
+    installation: Installation, process: str
+) -> None:
     """Without one verb of one rule a story above would have been refused something; one more would give what nothing needs."""
     granted = {
-        Used(rule.group, rule.resource, verb) for role in ROLES[process] for rule in role.rules for verb in rule.verbs
+        Used(rule.group, rule.resource, verb)
+        for role in ROLES[process]
+        for rule in role.rules
+        for verb in rule.verbs
     }
     account = f"system:serviceaccount:{installation.names.namespace}:configmapsync-{process}"
     wait_until(lambda: same(rights_used(installation.audit_log, account), granted))
 
 
 def same(used: set[Used], granted: set[Used]) -> None:
-    assert used == granted, f"never used: {sorted(granted - used)}; used by another role: {sorted(used - granted)}"
+    assert used == granted, (
+        f"never used: {sorted(granted - used)}; used by another role: {sorted(used - granted)}"
+    )
 
 
-def test_the_other_replica_goes_on_and_every_pod_ends_in_time(installation: Installation, stage: Stage) -> None:
+def test_the_other_replica_goes_on_and_every_pod_ends_in_time(
+    installation: Installation, stage: Stage
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.sync(home, destinationNamespace=there)
@@ -337,7 +397,9 @@ def test_under_other_names_it_works_the_same(cluster: Cluster, tmp_path: Path) -
         nobody_was_refused(installation)
 
 
-def applied(stage: Stage, namespace: str, name: str, spec: dict[str, Any], user: str = "admin") -> str:
+def applied(
+    stage: Stage, namespace: str, name: str, spec: dict[str, Any], user: str = "admin"
+) -> str:
     """What kubectl prints when a user applies a sync."""
     document = {
         "apiVersion": "apps.nishaf.info/v1",

@@ -20,7 +20,9 @@ from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 
 LEASE = "configmapsync-reconciler"
-AT_ONCE = 2.0  # seconds: what the design promises for a clean exit, and beyond the duration for any other
+AT_ONCE = (
+    2.0  # seconds: what the design promises for a clean exit, and beyond the duration for any other
+)
 SHORT = ("4", "3", "0.5")  # duration, deadline and retry period, in seconds
 LONG = ("60", "40", "0.5")  # nobody is replaced because of silence while a test looks
 CREATED = Used("", "configmaps", "create")
@@ -69,7 +71,12 @@ class Replicas:
         process = self._start_process(
             *("reconciler", "--leader-elect", "--health-address", f"{LOCAL_ADDRESS}:{port}"),
             *("--kubeconfig", self.kubeconfig(user), "--leader-election-namespace", self.namespace),
-            *("--leader-election-lease-duration", duration, "--leader-election-renew-deadline", deadline),
+            *(
+                "--leader-election-lease-duration",
+                duration,
+                "--leader-election-renew-deadline",
+                deadline,
+            ),
             *("--leader-election-retry-period", retry),
         )
         process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/readyz")
@@ -90,7 +97,11 @@ class Replicas:
 
     def kubeconfig(self, user: str | None) -> Path:
         """Of the reconciler's own ServiceAccount, or of somebody else."""
-        return kubeconfig_of(self.cluster, "reconciler") if user is None else self.cluster.kubeconfig_for(user)
+        return (
+            kubeconfig_of(self.cluster, "reconciler")
+            if user is None
+            else self.cluster.kubeconfig_for(user)
+        )
 
     @property
     def lease_path(self) -> str:
@@ -103,11 +114,17 @@ class Replicas:
 
     def version(self) -> str:
         """The version that the cluster has reached."""
-        return str(self.cluster.get(f"/api/v1/namespaces/{self.namespace}/configmaps")["metadata"]["resourceVersion"])
+        return str(
+            self.cluster.get(f"/api/v1/namespaces/{self.namespace}/configmaps")["metadata"][
+                "resourceVersion"
+            ]
+        )
 
     def history(self, path: str, since: str) -> list[Any]:
         """Every event of a collection after version `since`, as the API server tells it."""
-        answer = self.cluster.request("GET", f"{path}?watch=true&resourceVersion={since}&timeoutSeconds=1")
+        answer = self.cluster.request(
+            "GET", f"{path}?watch=true&resourceVersion={since}&timeoutSeconds=1"
+        )
         events = [json.loads(line) for line in answer.text.splitlines()]
         assert all(event["type"] != "ERROR" for event in events)
         return events
@@ -146,7 +163,9 @@ def work_for(stage: Stage) -> Work:
 @pytest.fixture
 def fault(cluster: Cluster) -> Iterator[Callable[..., Any]]:
     """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    yield lambda action, **details: cluster.create(
+        "/devcluster/faults", {"action": action, **details}
+    )
     cluster.delete("/devcluster/faults")
 
 
@@ -161,7 +180,12 @@ def test_the_standby_knows_everything_and_writes_nothing(replicas: Replicas) -> 
     events = replicas.cluster.get(f"/api/v1/namespaces/{work.home}/events")["items"]
     copy = replicas.stage.find(work.there)
 
-    assert ("status" in sync, sync["metadata"].get("finalizers"), events, copy) == (False, None, [], None)
+    assert ("status" in sync, sync["metadata"].get("finalizers"), events, copy) == (
+        False,
+        None,
+        [],
+        None,
+    )
     standby.process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{standby.port}/readyz")
     leader.go_on()
     work.copied("value")
@@ -206,7 +230,9 @@ def test_edits_during_a_takeover_are_neither_lost_nor_carried_out_twice(replicas
 
     events = replicas.history(f"/api/v1/namespaces/{work.there}/configmaps", since)
     written = [
-        int(event["object"]["data"]["key"]) for event in events if event["object"]["metadata"]["name"] == "config"
+        int(event["object"]["data"]["key"])
+        for event in events
+        if event["object"]["metadata"]["name"] == "config"
     ]
     assert {event["type"] for event in events} == {"MODIFIED"}
     assert written == sorted(set(written)), "each content once, never an older one after a newer"
@@ -299,7 +325,9 @@ def _bind_to_everything(cluster: Cluster, user: str) -> str:
 
 
 @pytest.mark.only_on("devcluster")
-def test_without_an_api_server_for_longer_than_the_deadline_the_leader_ends(replicas: Replicas) -> None:
+def test_without_an_api_server_for_longer_than_the_deadline_the_leader_ends(
+    replicas: Replicas,
+) -> None:
     leader = replicas.leader(SHORT)
 
     replicas.cluster.create("/devcluster/restart", {"seconds": float(SHORT[1]) + AT_ONCE})
@@ -355,7 +383,10 @@ def _hits(cluster: Cluster) -> int:
     ("flags", "problem"),
     [
         (["--leader-elect"], "--leader-election-namespace must say where the Lease is to be"),
-        (["--leader-election-renew-deadline", "15"], "the lease duration must be more than the renew deadline"),
+        (
+            ["--leader-election-renew-deadline", "15"],
+            "the lease duration must be more than the renew deadline",
+        ),
     ],
 )
 def test_an_election_that_cannot_go_well_is_refused_at_the_start(

@@ -18,11 +18,15 @@ ENABLED = {"metadata": {"labels": {"apps.nishaf.info/sync": None}}}
 
 def annotations(stage: Stage, namespace: str, name: str = "config") -> dict[str, str]:
     """The annotations of a ConfigMap; none where it is not there."""
-    found: dict[str, str] = (stage.find(namespace, name) or {"metadata": {}})["metadata"].get("annotations", {})
+    found: dict[str, str] = (stage.find(namespace, name) or {"metadata": {}})["metadata"].get(
+        "annotations", {}
+    )
     return found
 
 
-def test_a_copy_under_a_new_name_stands_before_the_former_goes(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_under_a_new_name_stands_before_the_former_goes(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -54,7 +58,9 @@ def test_a_copy_stays_under_its_former_name_while_something_is_in_the_way_of_the
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_namespace_that_is_excluded_loses_its_copy_and_gets_it_back(stage: Stage, reconciler: Process) -> None:
+def test_a_namespace_that_is_excluded_loses_its_copy_and_gets_it_back(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there, also_there = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespaces=[there, also_there])
@@ -71,7 +77,10 @@ def test_a_namespace_that_is_excluded_loses_its_copy_and_gets_it_back(stage: Sta
 
 def test_another_source_is_taken_over_in_place(stage: Stage, reconciler: Process) -> None:
     home, other, there = stage.namespace(), stage.namespace(), stage.namespace()
-    content, other_content = stage.source(home), stage.source(other, "another", data={"from": "another"})
+    content, other_content = (
+        stage.source(home),
+        stage.source(other, "another", data={"from": "another"}),
+    )
     sync = stage.sync(home, destinationNamespace=there, destinationConfigMapName="copy")
     uid = stage.copy_becomes(content, there, "copy")["metadata"]["uid"]
 
@@ -99,7 +108,9 @@ def test_a_deletion_policy_that_changes_is_marked_on_the_copies_and_the_newest_c
     assert POLICY not in annotations(stage, there)
 
 
-def test_what_happened_during_a_suspension_is_made_good_at_its_end(stage: Stage, reconciler: Process) -> None:
+def test_what_happened_during_a_suspension_is_made_good_at_its_end(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there, later = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -159,7 +170,9 @@ def test_a_namespace_that_wants_nothing_of_us_keeps_what_was_its_own_and_is_serv
 
 
 @pytest.mark.controllers
-def test_a_sync_and_the_namespaces_of_its_copies_can_go_together(stage: Stage, reconciler: Process) -> None:
+def test_a_sync_and_the_namespaces_of_its_copies_can_go_together(
+    stage: Stage, reconciler: Process
+) -> None:
     home, spaces = stage.namespace(), [stage.namespace() for _ in range(5)]
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespaces=spaces)
@@ -172,7 +185,9 @@ def test_a_sync_and_the_namespaces_of_its_copies_can_go_together(stage: Stage, r
 
     wait_until(lambda: stage.cluster.find(sync) is None)
     for namespace in spaces:
-        wait_until(lambda path=f"/api/v1/namespaces/{namespace}": stage.cluster.find(path) is None, 60)  # type: ignore[misc]
+        wait_until(
+            lambda path=f"/api/v1/namespaces/{namespace}": stage.cluster.find(path) is None, 60
+        )  # type: ignore[misc]
 
 
 @pytest.mark.controllers
@@ -192,7 +207,9 @@ def test_a_namespace_that_does_not_go_holds_no_sync_up(stage: Stage, reconciler:
     stage.edit(stuck, held, metadata={"finalizers": None})
 
 
-def test_a_copy_that_another_finalizer_keeps_holds_no_sync_up(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_that_another_finalizer_keeps_holds_no_sync_up(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -206,7 +223,9 @@ def test_a_copy_that_another_finalizer_keeps_holds_no_sync_up(stage: Stage, reco
     stage.edit(there, "config", metadata={"finalizers": None})
 
 
-def test_a_sync_without_a_copy_can_be_deleted_while_no_reconciler_runs(stage: Stage, start_reconciler: Any) -> None:
+def test_a_sync_without_a_copy_can_be_deleted_while_no_reconciler_runs(
+    stage: Stage, start_reconciler: Any
+) -> None:
     home = stage.namespace()
     first = start_reconciler()
     sync = stage.sync(home, destinationNamespace="nowhere")
@@ -221,7 +240,9 @@ def test_a_sync_without_a_copy_can_be_deleted_while_no_reconciler_runs(stage: St
 @pytest.fixture
 def fault(cluster: Cluster) -> Any:
     """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    yield lambda action, **details: cluster.create(
+        "/devcluster/faults", {"action": action, **details}
+    )
     cluster.delete("/devcluster/faults")
 
 

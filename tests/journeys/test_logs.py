@@ -57,14 +57,20 @@ def test_all_lines_of_one_reconcile_share_its_number_and_name_things_alike(
     (updated,) = [line for line in found if line["event"] == "wrote" and line["verb"] == "update"]
     assert created["reconcile"] == refused["reconcile"] != updated["reconcile"]
     assert (created["namespace"], created["name"]) == (one, "config")
-    assert (refused["namespace"], refused["name"], refused["reason"]) == (taken, "config", "Progressing")
+    assert (refused["namespace"], refused["name"], refused["reason"]) == (
+        taken,
+        "config",
+        "Progressing",
+    )
     woken = [line for line in found if line["event"] == "woken"]
     assert {"sync", "source"} <= {line["trigger"] for line in woken}
-    assert ("source", home, "config") in {(line["trigger"], line["namespace"], line["name"]) for line in woken}
-    reported = [line for line in found if line["event"] == "reported"]
-    assert {"DestinationConflict"} == {line["reason"] for line in reported if line["ready"] == "False"} - {
-        "Progressing"
+    assert ("source", home, "config") in {
+        (line["trigger"], line["namespace"], line["name"]) for line in woken
     }
+    reported = [line for line in found if line["event"] == "reported"]
+    assert {"DestinationConflict"} == {
+        line["reason"] for line in reported if line["ready"] == "False"
+    } - {"Progressing"}
 
 
 def test_a_signal_turns_debug_lines_on_and_the_next_one_off_again(
@@ -93,7 +99,9 @@ def test_a_signal_turns_debug_lines_on_and_the_next_one_off_again(
 
 
 @pytest.mark.only_on("devcluster", "real")
-def test_what_the_webhook_says_of_a_review_carries_the_reviews_own_number(guard: Guard, stage: Stage) -> None:
+def test_what_the_webhook_says_of_a_review_carries_the_reviews_own_number(
+    guard: Guard, stage: Stage
+) -> None:
     home, one = stage.namespace(), stage.namespace()
     stage.sync(home, destinationNamespace=one)
     for _ in range(2):

@@ -28,7 +28,9 @@ def test_200_forged_copies_of_a_mebibyte_do_not_matter_at_the_start(
     namespace = stage.namespace()
     data = {"large": content * (MEBIBYTE - 100)}
     for number in range(200 if content == "x" else 40):
-        stage.put_configmap(namespace, f"forged-{number}", {MANAGED_BY_LABEL: MANAGED_BY_VALUE}, data=data)
+        stage.put_configmap(
+            namespace, f"forged-{number}", {MANAGED_BY_LABEL: MANAGED_BY_VALUE}, data=data
+        )
     reconciler = start_reconciler()
     assert peak(reconciler) < PEAK_BYTES
     source = stage.source(namespace)

@@ -43,7 +43,9 @@ def guard(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield guard
 
 
-def test_an_edit_is_measured_once_from_its_event_to_the_last_copy(stage: Stage, told: Callable[[], Scrape]) -> None:
+def test_an_edit_is_measured_once_from_its_event_to_the_last_copy(
+    stage: Stage, told: Callable[[], Scrape]
+) -> None:
     home, one, two = stage.namespace("home"), stage.namespace("one"), stage.namespace("two")
     stage.source(home)
     sync = stage.sync(home, destinationNamespaces=[one, two])
@@ -66,7 +68,9 @@ def test_an_edit_is_measured_once_from_its_event_to_the_last_copy(stage: Stage, 
     wait_until(measured)
 
 
-def test_copies_are_counted_by_state_and_failures_by_reason(stage: Stage, told: Callable[[], Scrape]) -> None:
+def test_copies_are_counted_by_state_and_failures_by_reason(
+    stage: Stage, told: Callable[[], Scrape]
+) -> None:
     home, good, taken = stage.namespace("home"), stage.namespace("good"), stage.namespace("taken")
     stage.source(home)
     stage.put_configmap(taken, "config", data={"somebody": "else"})
@@ -80,26 +84,44 @@ def test_copies_are_counted_by_state_and_failures_by_reason(stage: Stage, told: 
 
     def grown(name: str, label: str) -> dict[str, float]:
         previous, now = before.by(label, name), after.by(label, name)
-        return {word: now[word] - previous.get(word, 0) for word in now if now[word] != previous.get(word, 0)}
+        return {
+            word: now[word] - previous.get(word, 0)
+            for word in now
+            if now[word] != previous.get(word, 0)
+        }
 
     assert grown("configmapsync_copies", "state") == {"synced": 1, "failed": 1}
-    assert grown("configmapsync_failures", "reason") == {"DestinationConflict": 1, "SourceNotFound": 1}
+    assert grown("configmapsync_failures", "reason") == {
+        "DestinationConflict": 1,
+        "SourceNotFound": 1,
+    }
     assert grown("configmapsync_syncs", "reason") == {"DestinationConflict": 1, "SourceNotFound": 1}
 
     stage.delete(taken, "config")
     stage.remove_syncs()
-    wait_until(lambda: told().by("reason", "configmapsync_failures") == before.by("reason", "configmapsync_failures"))
+    wait_until(
+        lambda: (
+            told().by("reason", "configmapsync_failures")
+            == before.by("reason", "configmapsync_failures")
+        )
+    )
 
 
 def test_every_reason_has_its_series_before_anything_fails(told: Callable[[], Scrape]) -> None:
     """An alert on an increase, or on a series that is not there yet, would miss the first failure."""
-    reasons = {sample.labels["reason"] for sample in told().samples() if sample.name == "configmapsync_failures"}
+    reasons = {
+        sample.labels["reason"]
+        for sample in told().samples()
+        if sample.name == "configmapsync_failures"
+    }
 
     assert reasons == {str(reason) for reason in Reason} - {"Synced", "Progressing", "Suspended"}
 
 
 @pytest.mark.only_on("devcluster")
-def test_no_name_that_a_user_chooses_makes_a_series(stage: Stage, told: Callable[[], Scrape]) -> None:
+def test_no_name_that_a_user_chooses_makes_a_series(
+    stage: Stage, told: Callable[[], Scrape]
+) -> None:
     home = stage.namespace("home")
     stage.source(home)
     first = stage.sync(home, destinationNamespaces=["x-*"])
@@ -108,7 +130,12 @@ def test_no_name_that_a_user_chooses_makes_a_series(stage: Stage, told: Callable
 
     odd = [f"x-{number}.{'y' * (number % 40 + 1)}.sync" for number in range(MANY)]
     for name in odd:
-        stage.sync(home, name, configMapName=name if len(name) % 3 else "config", destinationNamespace=f"n-{len(name)}")
+        stage.sync(
+            home,
+            name,
+            configMapName=name if len(name) % 3 else "config",
+            destinationNamespace=f"n-{len(name)}",
+        )
     wait_until(lambda: told().value("configmapsync_syncs") >= MANY, 60)
 
     grown = {(sample.name, tuple(sample.labels.items())) for sample in told().samples()} - series
@@ -128,7 +155,9 @@ def processes(
 ) -> dict[str, Scrape]:
     """Both processes after a day's work, the reconciler as one that is elected."""
     home = stage.namespace()
-    start_reconciler("--leader-elect", "--leader-election-namespace", stage.electorate(), port=health_port)
+    start_reconciler(
+        "--leader-elect", "--leader-election-namespace", stage.electorate(), port=health_port
+    )
     wait_until(lambda: worked(health_port))
     stage.sync(home, destinationNamespaces=["nowhere-*"])
     wait_until(lambda: reported(health_port))
@@ -146,7 +175,9 @@ def reported(port: int) -> None:
 @needs_promtool
 @pytest.mark.only_on("devcluster", "real")
 @pytest.mark.parametrize("process", ["reconciler", "webhook"])
-def test_names_and_texts_are_as_prometheus_wants_them(processes: dict[str, Scrape], process: str) -> None:
+def test_names_and_texts_are_as_prometheus_wants_them(
+    processes: dict[str, Scrape], process: str
+) -> None:
     done = promtool("check", "metrics", stdin=processes[process].text)
 
     assert done.returncode == 0, done.stdout
@@ -166,9 +197,13 @@ def told_by(processes: dict[str, Scrape]) -> list[str]:
     rows: dict[str, str] = {}
     for scraped in processes.values():
         for family in scraped.families.values():
-            where = ", ".join(name for name, other in processes.items() if family.name in other.families)
+            where = ", ".join(
+                name for name, other in processes.items() if family.name in other.families
+            )
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             named = ", ".join(f"`{label}`" for label in sorted(labels))
             name = family.name + ("_total" if family.type == "counter" else "")
-            rows[name] = f"| `{name}` | {family.type} | {named} | {where} | {family.documentation} |"
+            rows[name] = (
+                f"| `{name}` | {family.type} | {named} | {where} | {family.documentation} |"
+            )
     return [rows[name] for name in sorted(rows)]

@@ -29,19 +29,27 @@ def overlay_for(namespace: str, folder: Path) -> Path:
     """The overlay as somebody would copy and edit it."""
     overlay = shutil.copytree(CONFIG, folder / "config") / "overlays" / "namespaces"
     bindings = overlay / "bindings.yaml"
-    bindings.write_text(bindings.read_text().replace("namespace: web\n", f"namespace: {namespace}\n"))
+    bindings.write_text(
+        bindings.read_text().replace("namespace: web\n", f"namespace: {namespace}\n")
+    )
     flags = overlay / "kustomization.yaml"
     flags.write_text(flags.read_text().replace("=web,checkout", f"={namespace},checkout"))
     return overlay
 
 
-def test_copies_are_written_in_the_set_alone_and_the_status_says_so(kubelet: Kubelet, tmp_path: Path) -> None:
+def test_copies_are_written_in_the_set_alone_and_the_status_says_so(
+    kubelet: Kubelet, tmp_path: Path
+) -> None:
     stage = Stage(kubelet.cluster, kubelet.cluster.new_namespace)
     home, inside, outside = stage.namespace(), stage.namespace(), stage.namespace()
     stage.cluster.add_namespace("checkout")
     deploy(stage.cluster, overlay_for(inside, tmp_path))
     let_syncs_in(stage.cluster)
-    kubelet.run(stage.cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/configmapsync-reconciler"))
+    kubelet.run(
+        stage.cluster.get(
+            f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/configmapsync-reconciler"
+        )
+    )
     content = stage.source(home)
 
     sync = stage.sync(home, destinationNamespaces=[inside, outside])
@@ -58,7 +66,12 @@ def test_copies_are_written_in_the_set_alone_and_the_status_says_so(kubelet: Kub
     marks = {"labels": copy["metadata"]["labels"], "annotations": copy["metadata"]["annotations"]}
     forged = json.loads(json.dumps(marks).replace(f"{inside}/config", f"{outside}/config"))
     path = f"/api/v1/namespaces/{outside}/configmaps"
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config", **forged}, "data": {"a": "b"}}
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "config", **forged},
+        "data": {"a": "b"},
+    }
     stage.cluster.create(path, body)
     stage.cluster.delete(sync)
     stage.copy_goes(inside)

@@ -43,7 +43,9 @@ def port() -> int:
 
 
 @pytest.fixture
-def reconciler(guard: Guard, stage: Stage, port: int, start_reconciler: Callable[..., Process]) -> Process:
+def reconciler(
+    guard: Guard, stage: Stage, port: int, start_reconciler: Callable[..., Process]
+) -> Process:
     return start_reconciler("--log-level", "debug", port=port)
 
 
@@ -51,13 +53,18 @@ def reconciler(guard: Guard, stage: Stage, port: int, start_reconciler: Callable
 def quoting(stage: Stage) -> Iterator[Callable[[str], None]]:
     """Have the API server refuse every copy in a namespace, and quote its values: by a policy, or by a fault where there are none."""
     name = f"quoting-{stage.tag}"
-    paths = [f"{POLICIES}/validatingadmissionpolicies", f"{POLICIES}/validatingadmissionpolicybindings"]
+    paths = [
+        f"{POLICIES}/validatingadmissionpolicies",
+        f"{POLICIES}/validatingadmissionpolicybindings",
+    ]
 
     def quote(namespace: str) -> None:
         if not stage.cluster.is_real:
             message = f"denied by policy: data is {json.dumps(TEXT)}, binaryData is {ENCODED}"
             where = {"verb": "write", "resource": "configmaps", "namespace": namespace}
-            stage.cluster.create("/devcluster/faults", {"action": "fail", "status": 422, "message": message, **where})
+            stage.cluster.create(
+                "/devcluster/faults", {"action": "fail", "status": 422, "message": message, **where}
+            )
             return
         rule = {
             "apiGroups": [""],
@@ -77,9 +84,17 @@ def quoting(stage: Stage) -> Iterator[Callable[[str], None]]:
             "validationActions": ["Deny"],
             "matchResources": {"namespaceSelector": selector},
         }
-        for path, kind, spec in zip(paths, ("Policy", "PolicyBinding"), (policy, binding), strict=True):
-            document = {"kind": f"ValidatingAdmission{kind}", "metadata": {"name": name}, "spec": spec}
-            stage.cluster.create(path, {"apiVersion": "admissionregistration.k8s.io/v1", **document})
+        for path, kind, spec in zip(
+            paths, ("Policy", "PolicyBinding"), (policy, binding), strict=True
+        ):
+            document = {
+                "kind": f"ValidatingAdmission{kind}",
+                "metadata": {"name": name},
+                "spec": spec,
+            }
+            stage.cluster.create(
+                path, {"apiVersion": "admissionregistration.k8s.io/v1", **document}
+            )
 
     yield quote
     if not stage.cluster.is_real:
@@ -94,7 +109,11 @@ def applied_source(stage: Stage, namespace: str, text: str) -> None:
     document: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": "config", "namespace": namespace, "annotations": {"note": f"{CANARY}-annotation"}},
+        "metadata": {
+            "name": "config",
+            "namespace": namespace,
+            "annotations": {"note": f"{CANARY}-annotation"},
+        },
         "data": {"app.ini": text},
         "binaryData": {"raw": ENCODED},
     }
@@ -104,7 +123,9 @@ def applied_source(stage: Stage, namespace: str, text: str) -> None:
 def test_no_value_is_said_anywhere_whatever_happens_to_it(
     stage: Stage, reconciler: Process, guard: Guard, port: int, quoting: Callable[[str], None]
 ) -> None:
-    home, good, bad, taken = (stage.namespace(prefix) for prefix in ("home", "good", "bad", "taken"))
+    home, good, bad, taken = (
+        stage.namespace(prefix) for prefix in ("home", "good", "bad", "taken")
+    )
     applied_source(stage, home, TEXT)
     stage.put_configmap(taken, "config", data={"own": f"{CANARY}-of-somebody-else"})
     sync = stage.sync(home, destinationNamespaces=[good, bad, taken])
@@ -132,7 +153,11 @@ def test_no_value_is_said_anywhere_whatever_happens_to_it(
     assert '"level": "debug"' in said["reconciler"], "the test looks at debug lines"
     assert REFUSED in said["syncs"], "the refusal is in the status, without its text"
     assert REFUSED in said["events"]
-    assert {name: found for name, text in said.items() if (found := [each for each in FOUND_BY if each in text])} == {}
+    assert {
+        name: found
+        for name, text in said.items()
+        if (found := [each for each in FOUND_BY if each in text])
+    } == {}
 
 
 def applied_and_refused(stage: Stage, home: str, sync: str, text: str) -> None:
@@ -146,7 +171,9 @@ def applied_and_refused(stage: Stage, home: str, sync: str, text: str) -> None:
 def everything_said(stage: Stage, reconciler: Process, guard: Guard, port: int) -> dict[str, str]:
     """Logs, statuses, events, metrics and plans."""
     assert guard.process is not None
-    wait_until(lambda: REFUSED in json.dumps(stage.cluster.get("/api/v1/events")["items"]) or fail())
+    wait_until(
+        lambda: REFUSED in json.dumps(stage.cluster.get("/api/v1/events")["items"]) or fail()
+    )
     return {
         "reconciler": reconciler.output(),
         "webhook": guard.process.output(),

@@ -12,7 +12,9 @@ from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
 
-def test_the_sync_before_its_source_and_the_namespaces_last(stage: Stage, reconciler: Process) -> None:
+def test_the_sync_before_its_source_and_the_namespaces_last(
+    stage: Stage, reconciler: Process
+) -> None:
     home = stage.namespace()
     there = f"late-{stage.tag}"
     sync = stage.sync(home, destinationNamespaces=[there, f"later-{stage.tag}-*"])
@@ -43,7 +45,9 @@ def test_a_source_deleted_and_recreated(stage: Stage, reconciler: Process) -> No
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_copies_go_with_their_source_where_the_sync_says_so(stage: Stage, reconciler: Process) -> None:
+def test_copies_go_with_their_source_where_the_sync_says_so(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.sync(home, destinationNamespace=there, sourceDeletionPolicy="Delete")
@@ -111,7 +115,9 @@ def test_a_sync_deleted_while_no_reconciler_runs_is_cleaned_up_later(
     wait_until(lambda: stage.cluster.find(sync) is None)
 
 
-def test_a_frozen_reconciler_that_wakes_up_late_catches_up(stage: Stage, reconciler: Process) -> None:
+def test_a_frozen_reconciler_that_wakes_up_late_catches_up(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)

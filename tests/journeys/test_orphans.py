@@ -45,7 +45,9 @@ def test_copies_of_a_sync_removed_by_force_go_the_way_their_marks_tell(
     content = stage.source(home)
     stage.put_configmap(taken, "config", data={"before": "us"})
     deleting = stage.sync(home, destinationNamespaces=[there, taken], conflictPolicy="Adopt")
-    orphaning = stage.sync(home, destinationNamespace=there, destinationConfigMapName="kept", deletionPolicy="Orphan")
+    orphaning = stage.sync(
+        home, destinationNamespace=there, destinationConfigMapName="kept", deletionPolicy="Orphan"
+    )
     copy = stage.copy_becomes(content, there)
     stage.copy_becomes(content, there, "kept")
     stage.copy_becomes(content, taken)

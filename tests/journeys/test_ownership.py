@@ -13,7 +13,9 @@ PLACE = "apps.nishaf.info/destination"
 
 def clone(stage: Stage, copy: Any, namespace: str) -> Any:
     """What `kubectl get configmap -o yaml | sed s/from/to/ | kubectl apply -f -` makes, and a restore into another namespace."""
-    metadata = {part: copy["metadata"][part] for part in ("name", "labels", "annotations")} | {"namespace": namespace}
+    metadata = {part: copy["metadata"][part] for part in ("name", "labels", "annotations")} | {
+        "namespace": namespace
+    }
     document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content_of(copy)}
     stage.cluster.kubectl("apply", "-f", "-", input=json.dumps(document))
     return stage.find(namespace)
@@ -25,7 +27,9 @@ def after_another_edit(stage: Stage, home: str, there: str) -> None:
     stage.copy_becomes(content, there)
 
 
-def test_a_clone_of_a_copy_is_never_touched_and_outlives_the_sync(stage: Stage, reconciler: Process) -> None:
+def test_a_clone_of_a_copy_is_never_touched_and_outlives_the_sync(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -107,7 +111,9 @@ def test_the_mark_of_its_place_is_put_back_and_a_copy_without_it_is_released_at_
     unmarked = {"annotations": {PLACE: None}}
 
     stage.edit(there, "config", metadata=unmarked)
-    wait_until(lambda: (stage.find(there) or {})["metadata"]["annotations"].get(PLACE) == f"{there}/config")
+    wait_until(
+        lambda: (stage.find(there) or {})["metadata"]["annotations"].get(PLACE) == f"{there}/config"
+    )
     first.kill()
     stage.edit(there, "config", metadata=unmarked)
     stage.cluster.delete(sync)
@@ -120,18 +126,25 @@ def test_the_mark_of_its_place_is_put_back_and_a_copy_without_it_is_released_at_
     assert "labels" not in left["metadata"]
 
 
-def test_marks_with_the_uid_of_another_living_sync_move_nobody(stage: Stage, reconciler: Process) -> None:
+def test_marks_with_the_uid_of_another_living_sync_move_nobody(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there, other, elsewhere = (stage.namespace() for _ in range(4))
     content, other_content = stage.source(home), stage.source(other)
     first = stage.sync(home, destinationNamespace=there)
     second = stage.sync(other, destinationNamespace=there, destinationConfigMapName="other")
     copy = stage.copy_becomes(content, there)
-    uid = stage.copy_becomes(other_content, there, "other")["metadata"]["labels"]["apps.nishaf.info/sync-uid"]
+    uid = stage.copy_becomes(other_content, there, "other")["metadata"]["labels"][
+        "apps.nishaf.info/sync-uid"
+    ]
     labels = {**copy["metadata"]["labels"], "apps.nishaf.info/sync-uid": uid}
     annotations = {**copy["metadata"]["annotations"], PLACE: f"{elsewhere}/config"}
     forged = stage.cluster.create(
         f"/api/v1/namespaces/{elsewhere}/configmaps",
-        {"metadata": {"name": "config", "labels": labels, "annotations": annotations}, "data": {"theirs": "1"}},
+        {
+            "metadata": {"name": "config", "labels": labels, "annotations": annotations},
+            "data": {"theirs": "1"},
+        },
     )
 
     for sync, name in ((first, "config"), (second, "other")):
@@ -148,7 +161,12 @@ def test_finalizers_owners_labels_and_annotations_of_others_survive_every_write_
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     owner = stage.put_configmap(there, "owner")
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+    reference = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": "owner",
+        "uid": owner["metadata"]["uid"],
+    }
     foreign = stage.cluster.create(
         f"/api/v1/namespaces/{there}/configmaps",
         {
@@ -163,7 +181,10 @@ def test_finalizers_owners_labels_and_annotations_of_others_survive_every_write_
             "data": {"before": "us"},
         },
     )
-    owned = {field: foreign["metadata"].get(field) for field in ("finalizers", "ownerReferences", "generateName")}
+    owned = {
+        field: foreign["metadata"].get(field)
+        for field in ("finalizers", "ownerReferences", "generateName")
+    }
     sync = stage.sync(
         home,
         destinationNamespace=there,
@@ -188,11 +209,17 @@ def test_finalizers_owners_labels_and_annotations_of_others_survive_every_write_
     stage.edit(there, "config", metadata={"finalizers": None})
 
 
-def test_a_copy_that_one_flap_of_a_label_released_is_taken_back(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_that_one_flap_of_a_label_released_is_taken_back(
+    stage: Stage, reconciler: Process
+) -> None:
     home = stage.namespace()
     there = stage.namespace(labels={"wants": stage.tag})
     content = stage.source(home)
-    sync = stage.sync(home, destinationNamespaceSelector={"matchLabels": {"wants": stage.tag}}, deletionPolicy="Orphan")
+    sync = stage.sync(
+        home,
+        destinationNamespaceSelector={"matchLabels": {"wants": stage.tag}},
+        deletionPolicy="Orphan",
+    )
     uid = stage.copy_becomes(content, there)["metadata"]["uid"]
     path = f"/api/v1/namespaces/{there}"
 

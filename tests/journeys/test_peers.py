@@ -48,14 +48,18 @@ def test_a_configmap_that_waits_in_a_namespace_before_it_is_selected_is_not_over
     sync = stage.sync(home, destinationNamespaceSelector={"matchLabels": {"wants": stage.tag}})
     stage.ready_becomes(sync, "True", "Synced")
 
-    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"wants": stage.tag}}})
+    stage.cluster.patch(
+        f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"wants": stage.tag}}}
+    )
 
     stage.ready_becomes(sync, "False", "DestinationConflict")
     assert stage.find(there) == foreign
 
 
 @pytest.mark.parametrize("how", ["the sync goes", "the namespace is excluded", "the source goes"])
-def test_what_was_in_the_way_of_a_copy_outlives_everything(stage: Stage, reconciler: Process, how: str) -> None:
+def test_what_was_in_the_way_of_a_copy_outlives_everything(
+    stage: Stage, reconciler: Process, how: str
+) -> None:
     """It was counted among the destinations; that makes it nobody's to delete."""
     home, there, free = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
@@ -98,14 +102,22 @@ def test_a_delete_decided_on_old_news_never_hits_a_namesake(
 
 
 @pytest.mark.controllers
-def test_owner_references_and_finalizers_of_a_source_stay_with_it(stage: Stage, reconciler: Process) -> None:
+def test_owner_references_and_finalizers_of_a_source_stay_with_it(
+    stage: Stage, reconciler: Process
+) -> None:
     """Copied, the first has the copy collected as garbage, and the second keeps it from ever being deleted."""
     home, there = stage.namespace(), stage.namespace()
     owner = stage.put_configmap(home, "owner", data={})["metadata"]
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
     content = stage.source(home)
-    stage.edit(home, "config", metadata={"ownerReferences": [reference], "finalizers": ["example.com/held"]})
-    sync = stage.sync(home, destinationNamespace=there, copyMetadata={"labels": ["*"], "annotations": ["*"]})
+    stage.edit(
+        home,
+        "config",
+        metadata={"ownerReferences": [reference], "finalizers": ["example.com/held"]},
+    )
+    sync = stage.sync(
+        home, destinationNamespace=there, copyMetadata={"labels": ["*"], "annotations": ["*"]}
+    )
 
     copy = stage.copy_becomes(content, there)["metadata"]
 
@@ -140,7 +152,9 @@ def test_a_namespace_with_a_copy_goes_without_waiting_for_us(
 @pytest.fixture
 def fault(cluster: Cluster) -> Any:
     """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create("/devcluster/faults", {"action": action, **details})
+    yield lambda action, **details: cluster.create(
+        "/devcluster/faults", {"action": action, **details}
+    )
     cluster.delete("/devcluster/faults")
 
 
@@ -171,7 +185,11 @@ def test_what_is_no_longer_selected_is_cleaned_up_by_a_reconciler_that_did_not_s
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     first = start_reconciler()
-    home, there, labelled = stage.namespace(), stage.namespace(), stage.namespace(labels={"wants": stage.tag})
+    home, there, labelled = (
+        stage.namespace(),
+        stage.namespace(),
+        stage.namespace(labels={"wants": stage.tag}),
+    )
     content = stage.source(home)
     selector = {"matchLabels": {"wants": stage.tag}}
     sync = stage.sync(home, destinationNamespaces=[there], destinationNamespaceSelector=selector)
@@ -187,7 +205,9 @@ def test_what_is_no_longer_selected_is_cleaned_up_by_a_reconciler_that_did_not_s
     stage.copy_goes(labelled)
 
 
-def test_a_restart_deletes_and_writes_nothing(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+def test_a_restart_deletes_and_writes_nothing(
+    stage: Stage, start_reconciler: Callable[..., Process]
+) -> None:
     first = start_reconciler()
     home, spaces = stage.namespace(), [stage.namespace() for _ in range(3)]
     content = stage.source(home, data={"z": "1", "a": "2", "m": "3"}, binaryData={"b": "AA=="})
@@ -208,7 +228,9 @@ def test_a_restart_deletes_and_writes_nothing(stage: Stage, start_reconciler: Ca
     assert before.items() <= stage.versions().items()
 
 
-def test_an_edit_is_written_in_place_so_that_nothing_is_missing_in_between(stage: Stage, reconciler: Process) -> None:
+def test_an_edit_is_written_in_place_so_that_nothing_is_missing_in_between(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.sync(home, destinationNamespace=there)
     uid = stage.copy_becomes(stage.source(home), there)["metadata"]["uid"]
@@ -221,7 +243,9 @@ def test_an_edit_is_written_in_place_so_that_nothing_is_missing_in_between(stage
 # Loops and fights
 
 
-def test_a_selection_that_covers_its_own_source_is_no_loop(stage: Stage, reconciler: Process) -> None:
+def test_a_selection_that_covers_its_own_source_is_no_loop(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(labels={"wants": "yes"}), stage.namespace(labels={"wants": "yes"})
     content = stage.source(home)
     source = stage.find(home)
@@ -246,7 +270,12 @@ def test_the_order_of_keys_is_no_difference(stage: Stage, reconciler: Process) -
     stage.delete(home, "config")
     stage.source(home, data={key: key for key in reversed(keys)})
 
-    wait_until(lambda: stage.cluster.get(sync)["status"].get("source", {}).get("resourceVersion", before) != before)
+    wait_until(
+        lambda: (
+            stage.cluster.get(sync)["status"].get("source", {}).get("resourceVersion", before)
+            != before
+        )
+    )
     stage.ready_becomes(sync, "True", "Synced")
     assert stage.find(there) == copy
 
@@ -272,23 +301,36 @@ TRACKING = {
 }
 
 
-def test_no_tool_that_owns_the_source_finds_its_marks_on_a_copy(stage: Stage, reconciler: Process) -> None:
+def test_no_tool_that_owns_the_source_finds_its_marks_on_a_copy(
+    stage: Stage, reconciler: Process
+) -> None:
     """It would take the copy for its own and prune it, and we would make it again, for ever."""
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
-    stage.edit(home, "config", metadata=TRACKING | {"labels": TRACKING["labels"] | {"grafana_dashboard": "1"}})
-    stage.sync(home, destinationNamespace=there, copyMetadata={"labels": ["*"], "annotations": ["*", "argocd*"]})
+    stage.edit(
+        home,
+        "config",
+        metadata=TRACKING | {"labels": TRACKING["labels"] | {"grafana_dashboard": "1"}},
+    )
+    stage.sync(
+        home,
+        destinationNamespace=there,
+        copyMetadata={"labels": ["*"], "annotations": ["*", "argocd*"]},
+    )
 
     copy = stage.copy_becomes(content, there)["metadata"]
 
     assert copy["labels"]["grafana_dashboard"] == "1"
     assert {key: copy["labels"].get(key) for key in TRACKING["labels"]} == {
-        key: "configmapsync" if key == "app.kubernetes.io/managed-by" else None for key in TRACKING["labels"]
+        key: "configmapsync" if key == "app.kubernetes.io/managed-by" else None
+        for key in TRACKING["labels"]
     }
     assert not copy["annotations"].keys() & TRACKING["annotations"].keys()
 
 
-def test_a_copy_can_be_marked_so_that_tools_leave_it_alone(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_can_be_marked_so_that_tools_leave_it_alone(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     wishes = {
@@ -302,7 +344,9 @@ def test_a_copy_can_be_marked_so_that_tools_leave_it_alone(stage: Stage, reconci
     assert wishes.items() <= copy["metadata"]["annotations"].items()
 
 
-def test_a_copy_that_is_applied_empty_from_a_repository_is_filled_again(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_that_is_applied_empty_from_a_repository_is_filled_again(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)

@@ -46,12 +46,18 @@ def verb(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
         return "delete"
     if before["uid"] != after["uid"]:
         return "recreate"
-    return {(True, True): "update", (False, True): "adopt", (True, False): "release"}[is_copy(before), is_copy(after)]
+    return {(True, True): "update", (False, True): "adopt", (True, False): "release"}[
+        is_copy(before), is_copy(after)
+    ]
 
 
-def test_the_reconciler_does_exactly_what_the_plan_says(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+def test_the_reconciler_does_exactly_what_the_plan_says(
+    stage: Stage, start_reconciler: Callable[..., Process]
+) -> None:
     home, chain = stage.namespace("home"), stage.namespace("chain")
-    kept, edited, gone, taken, fresh, left = (stage.namespace(name) for name in ("k", "e", "g", "t", "f", "l"))
+    kept, edited, gone, taken, fresh, left = (
+        stage.namespace(name) for name in ("k", "e", "g", "t", "f", "l")
+    )
     namespaces = [home, chain, kept, edited, gone, taken, fresh, left]
     stage.source(home)
     stage.source(home, "frozen", data={"a": "1"}, immutable=True)
@@ -59,7 +65,9 @@ def test_the_reconciler_does_exactly_what_the_plan_says(stage: Stage, start_reco
     renamed = stage.sync(home, destinationNamespace=chain, destinationConfigMapName="former")
     stage.sync(chain, configMapName="next", sourceNamespace=chain, destinationNamespace=fresh)
     frozen = stage.sync(home, configMapName="frozen", destinationNamespace=kept)
-    orphaned = stage.sync(home, destinationNamespace=left, destinationConfigMapName="stays", deletionPolicy="Orphan")
+    orphaned = stage.sync(
+        home, destinationNamespace=left, destinationConfigMapName="stays", deletionPolicy="Orphan"
+    )
     adopting = stage.sync(home, destinationNamespace=taken, suspend=True, conflictPolicy="Adopt")
     refused = stage.sync(home, destinationNamespace=taken, destinationConfigMapName="foreign")
     stage.put_configmap(taken, "config", data={"old": "1"})
@@ -89,11 +97,19 @@ def test_the_reconciler_does_exactly_what_the_plan_says(stage: Stage, start_reco
     done = {
         (verb(before.get(place), after.get(place)), place)
         for place in before.keys() | after.keys()
-        if before.get(place, {}).get("resourceVersion") != after.get(place, {}).get("resourceVersion")
+        if before.get(place, {}).get("resourceVersion")
+        != after.get(place, {}).get("resourceVersion")
     }
 
     assert {write for write in writes(told) if write[1].partition("/")[0] in namespaces} == done
-    assert {kind for kind, _ in done} == {"create", "update", "recreate", "adopt", "release", "delete"}
+    assert {kind for kind, _ in done} == {
+        "create",
+        "update",
+        "recreate",
+        "adopt",
+        "release",
+        "delete",
+    }
     assert ("create", f"{fresh}/next") in done  # whose source was only to be made
 
 
@@ -115,7 +131,9 @@ def test_a_settled_cluster_has_no_plan(stage: Stage, reconciler: Process) -> Non
     assert planned(stage.cluster, name, "--output", "diff").text == ""
 
 
-def test_the_diff_shows_what_would_change_in_a_copy(stage: Stage, start_reconciler: Callable[..., Process]) -> None:
+def test_the_diff_shows_what_would_change_in_a_copy(
+    stage: Stage, start_reconciler: Callable[..., Process]
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home, data={"kept": "1", "changed": "old"})
     sync = stage.sync(home, destinationNamespace=there)
@@ -173,7 +191,11 @@ def reader(cluster: Cluster) -> Iterator[Callable[[Rules], str]]:
     api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "plan-reader"}}
 
     def allow(rules: Rules) -> str:
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "plan-reader"}
+        reference = {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "plan-reader",
+        }
         subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}]
         cluster.create(f"{RBAC}/clusterroles", {**api, "kind": "ClusterRole", "rules": rules})
         binding = {**api, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": subjects}
@@ -185,10 +207,14 @@ def reader(cluster: Cluster) -> Iterator[Callable[[Rules], str]]:
     cluster.delete(f"{RBAC}/clusterroles/plan-reader")
 
 
-def test_in_its_pod_the_reconcilers_own_rights_suffice(stage: Stage, reader: Callable[[Rules], str]) -> None:
+def test_in_its_pod_the_reconcilers_own_rights_suffice(
+    stage: Stage, reader: Callable[[Rules], str]
+) -> None:
     roles = yaml.safe_load_all((ROOT / "config/rbac/reconciler.yaml").read_text())
     (rules,) = [
-        role["rules"] for role in roles if (role["kind"], role["metadata"]["name"]) == ("ClusterRole", "reconciler")
+        role["rules"]
+        for role in roles
+        if (role["kind"], role["metadata"]["name"]) == ("ClusterRole", "reconciler")
     ]
     user = reader(rules)
     home, there = stage.namespace(), stage.namespace()
@@ -212,7 +238,9 @@ def test_the_right_to_read_suffices_and_what_it_cannot_tell_is_said(
     versions = stage.versions()
     user = reader(READING)
 
-    told = wait_until(lambda: (told := planned(stage.cluster, name, user=user)).code == CHANGES and told)
+    told = wait_until(
+        lambda: (told := planned(stage.cluster, name, user=user)).code == CHANGES and told
+    )
 
     assert f"+ create   {there}/config" in told.text
     assert f"you may not ask for the rights of service account {home}/robot" in told.text

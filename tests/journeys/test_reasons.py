@@ -17,7 +17,9 @@ WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfiguration
 HELD = {"finalizers": ["example.com/held"]}
 NO_FAILURES = frozenset({Reason.SYNCED, Reason.PROGRESSING, Reason.SUSPENDED})
 
-Situation = Callable[[Stage], AbstractContextManager[str]]  # yields the path of the sync whose reason it is
+Situation = Callable[
+    [Stage], AbstractContextManager[str]
+]  # yields the path of the sync whose reason it is
 SITUATIONS: dict[Reason, Situation] = {}
 
 
@@ -85,7 +87,9 @@ def _(stage: Stage) -> Iterator[str]:
 def _(stage: Stage) -> Iterator[str]:
     home = stage.namespace()
     stage.source(home)
-    yield stage.sync(home, destinationNamespace=stage.namespace(labels={"apps.nishaf.info/sync": "disabled"}))
+    yield stage.sync(
+        home, destinationNamespace=stage.namespace(labels={"apps.nishaf.info/sync": "disabled"})
+    )
 
 
 @leads_to(Reason.DESTINATION_CONFLICT)
@@ -122,7 +126,9 @@ def _(stage: Stage) -> Iterator[str]:
     home = stage.namespace()
     stage.source(home)
     stage.service_account(home, "has-no-rights")
-    yield stage.sync(home, destinationNamespace=stage.namespace(), serviceAccountName="has-no-rights")
+    yield stage.sync(
+        home, destinationNamespace=stage.namespace(), serviceAccountName="has-no-rights"
+    )
 
 
 @leads_to(Reason.TOO_LARGE)
@@ -130,7 +136,9 @@ def _(stage: Stage) -> Iterator[str]:
     home = stage.namespace()
     stage.source(home)
     stage.edit(home, "config", metadata={"annotations": {"notes": "x" * 262_000}})
-    yield stage.sync(home, destinationNamespace=stage.namespace(), copyMetadata={"annotations": ["notes"]})
+    yield stage.sync(
+        home, destinationNamespace=stage.namespace(), copyMetadata={"annotations": ["notes"]}
+    )
 
 
 @leads_to(Reason.WRITE_FAILED)
@@ -138,7 +146,9 @@ def _(stage: Stage) -> Iterator[str]:
     home, there = stage.namespace(), stage.namespace(labels={"refuses": stage.tag})
     stage.source(home)
     name = f"refuses-{stage.tag}"
-    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["*"]}]
+    rules = [
+        {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["*"]}
+    ]
     webhook = {
         "name": "nobody.example.com",
         "clientConfig": {"url": "https://127.0.0.1:1/nobody-answers"},
@@ -149,7 +159,10 @@ def _(stage: Stage) -> Iterator[str]:
         "admissionReviewVersions": ["v1"],
         "timeoutSeconds": 1,
     }
-    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    kind = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+    }
     stage.cluster.create(WEBHOOKS, {**kind, "metadata": {"name": name}, "webhooks": [webhook]})
     try:
         trial = f"/api/v1/namespaces/{there}/configmaps?dryRun=All"
@@ -187,7 +200,9 @@ def test_condition_event_metric_and_log_line_say_the_same_word(
         assert reason in words_logged(reconciler, f"{namespace}/{name}")
         told = scrape(port)
         assert told.value("configmapsync_syncs", reason=reason) >= 1
-        assert bool(told.value("configmapsync_failures", reason=reason)) == (reason not in NO_FAILURES)
+        assert bool(told.value("configmapsync_failures", reason=reason)) == (
+            reason not in NO_FAILURES
+        )
 
 
 def events_about(stage: Stage, namespace: str, name: str) -> set[str]:
@@ -199,4 +214,6 @@ def events_about(stage: Stage, namespace: str, name: str) -> set[str]:
 def words_logged(reconciler: Process, sync: str) -> set[str]:
     """The reasons under which a sync was reported in the log."""
     lines = [json.loads(line) for line in reconciler.output().splitlines() if line.endswith("}")]
-    return {line["reason"] for line in lines if line["event"] == "reported" and line["sync"] == sync}
+    return {
+        line["reason"] for line in lines if line["event"] == "reported" and line["sync"] == sync
+    }

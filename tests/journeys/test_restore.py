@@ -54,7 +54,9 @@ class Backup:
         snapshot = json.loads(self._kept)
         snapshot["store"]["version"] -= SKIPPED
         self._snapshot.write_text(json.dumps(snapshot), encoding="utf-8")
-        self._cluster.server = DevCluster(self._cluster.folder, tuple(self._cluster.users.values()), *self._arguments)
+        self._cluster.server = DevCluster(
+            self._cluster.folder, tuple(self._cluster.users.values()), *self._arguments
+        )
 
 
 @pytest.fixture
@@ -76,13 +78,22 @@ def test_versions_that_go_back_are_noticed_and_work_goes_on(
     cluster, backup = own_cluster
     install_crd(cluster)
     stage = Stage(cluster, cluster.new_namespace)
-    home, target, later = stage.namespace("home"), stage.namespace("target"), stage.namespace("later")
+    home, target, later = (
+        stage.namespace("home"),
+        stage.namespace("target"),
+        stage.namespace("later"),
+    )
     stage.sync(home, destinationNamespaces=[target, later])
     first = stage.source(home, data={"key": "before the backup"})
     port = free_port()
     reconciler = start_process(
         "reconciler",
-        *("--kubeconfig", kubeconfig_of(cluster, "reconciler"), "--health-address", f"{LOCAL_ADDRESS}:{port}"),
+        *(
+            "--kubeconfig",
+            kubeconfig_of(cluster, "reconciler"),
+            "--health-address",
+            f"{LOCAL_ADDRESS}:{port}",
+        ),
     )
     reconciler.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/readyz")
     stage.copy_becomes(first, target)
@@ -97,7 +108,9 @@ def test_versions_that_go_back_are_noticed_and_work_goes_on(
         return copies <= places
 
     backup.make(holds_the_copies)
-    stage.copy_becomes(stage.edit(home, "config", data={"key": "after the backup"}), target, within=HEALS_WITHIN)
+    stage.copy_becomes(
+        stage.edit(home, "config", data={"key": "after the backup"}), target, within=HEALS_WITHIN
+    )
     for number in range(later_writes):
         stage.put_configmap(home, f"filler-{number}", data={})
 

@@ -21,14 +21,20 @@ def empty_stage(fresh_cluster: Cluster, start_process: Callable[..., Process]) -
     install_crd(fresh_cluster)
     health = f"127.0.0.1:{free_port()}"
     reconciler = start_process(
-        "reconciler", "--kubeconfig", kubeconfig_of(fresh_cluster, "reconciler"), "--health-address", health
+        "reconciler",
+        "--kubeconfig",
+        kubeconfig_of(fresh_cluster, "reconciler"),
+        "--health-address",
+        health,
     )
     reconciler.wait_until_answering(f"http://{health}/readyz")
     return Stage(fresh_cluster, fresh_cluster.new_namespace)
 
 
 def apply(stage: Stage, sample: str) -> None:
-    stage.cluster.kubectl("apply", "-f", SAMPLES / "prerequisites.yaml", "-f", SAMPLES / f"{sample}.yaml")
+    stage.cluster.kubectl(
+        "apply", "-f", SAMPLES / "prerequisites.yaml", "-f", SAMPLES / f"{sample}.yaml"
+    )
 
 
 def delete(stage: Stage, sample: str) -> None:
@@ -38,7 +44,9 @@ def delete(stage: Stage, sample: str) -> None:
 def test_three_fields_copy_a_configmap_follow_it_and_clean_up(empty_stage: Stage) -> None:
     apply(empty_stage, "three-fields")
 
-    empty_stage.copy_becomes({"data": {"log-level": "info", "region": "eu-west"}}, "my-app-namespace", "shared-config")
+    empty_stage.copy_becomes(
+        {"data": {"log-level": "info", "region": "eu-west"}}, "my-app-namespace", "shared-config"
+    )
     edited = empty_stage.edit("config-central", "shared-config", data={"log-level": "debug"})
     empty_stage.copy_becomes(edited, "my-app-namespace", "shared-config")
 
@@ -46,7 +54,9 @@ def test_three_fields_copy_a_configmap_follow_it_and_clean_up(empty_stage: Stage
     empty_stage.copy_goes("my-app-namespace", "shared-config")
 
 
-def test_many_namespaces_are_served_but_no_sandbox_and_the_copies_outlive_the_sync(empty_stage: Stage) -> None:
+def test_many_namespaces_are_served_but_no_sandbox_and_the_copies_outlive_the_sync(
+    empty_stage: Stage,
+) -> None:
     apply(empty_stage, "many-namespaces")
     content = {"data": {"retries": "3"}}
 
@@ -80,6 +90,8 @@ def test_a_part_of_a_configmap_is_copied_under_another_name(empty_stage: Stage) 
 def test_all_samples_together_are_ready(empty_stage: Stage) -> None:
     empty_stage.cluster.kubectl("apply", "-k", SAMPLES)
 
-    empty_stage.cluster.kubectl("wait", "--for=condition=Ready", PLURAL, "--all", "--all-namespaces", "--timeout=30s")
+    empty_stage.cluster.kubectl(
+        "wait", "--for=condition=Ready", PLURAL, "--all", "--all-namespaces", "--timeout=30s"
+    )
     applied = {path.name for path in SAMPLES.glob("*.yaml")} - {"kustomization.yaml"}
     assert all(f"- {name}\n" in (SAMPLES / "kustomization.yaml").read_text() for name in applied)

@@ -22,36 +22,53 @@ def has_event(stage: Stage, namespace: str, kind: str, *words: str) -> None:
     """Wait until one event on such an object says all the words, in its reason or its message."""
 
     def told() -> bool:
-        texts = [f"{event['type']} {event['reason']} {event['message']}" for event in events_in(stage, namespace, kind)]
+        texts = [
+            f"{event['type']} {event['reason']} {event['message']}"
+            for event in events_in(stage, namespace, kind)
+        ]
         return any(all(word in text for word in words) for text in texts)
 
     wait_until(told)
 
 
-def test_kubectl_waits_for_a_sync_and_describes_what_happened(stage: Stage, reconciler: Process) -> None:
+def test_kubectl_waits_for_a_sync_and_describes_what_happened(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     stage.sync(home, "shown", destinationNamespace=there)
 
-    stage.cluster.kubectl("wait", "-n", home, "cmsync/shown", "--for=condition=Ready", "--timeout=10s")
+    stage.cluster.kubectl(
+        "wait", "-n", home, "cmsync/shown", "--for=condition=Ready", "--timeout=10s"
+    )
 
     has_event(stage, home, "ConfigMapSync", "Normal Synced", "1 copy is up to date")
-    assert "1 copy is up to date" in stage.cluster.kubectl("describe", "cmsync", "-n", home, "shown").stdout
+    assert (
+        "1 copy is up to date"
+        in stage.cluster.kubectl("describe", "cmsync", "-n", home, "shown").stdout
+    )
 
 
-def test_a_typo_in_the_selected_keys_is_named_beside_ready(stage: Stage, reconciler: Process) -> None:
+def test_a_typo_in_the_selected_keys_is_named_beside_ready(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home, data={"app.yaml": "1"})
     sync = stage.sync(home, destinationNamespace=there, keys=[{"key": "*.yml"}])
 
     ready = stage.ready_becomes(sync, "True", "Synced")
-    assert ready["message"] == '1 copy is up to date; spec.keys[0] "*.yml" matches no key of the source'
+    assert (
+        ready["message"]
+        == '1 copy is up to date; spec.keys[0] "*.yml" matches no key of the source'
+    )
 
     stage.edit_sync(sync, keys=[{"key": "*.yaml"}])
     wait_until(lambda: stage.condition(sync)["message"] == "1 copy is up to date")
 
 
-def test_who_looks_after_a_namespace_is_told_there_what_is_in_the_way(stage: Stage, reconciler: Process) -> None:
+def test_who_looks_after_a_namespace_is_told_there_what_is_in_the_way(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     stage.put_configmap(there, "config", data={"theirs": "1"})
@@ -63,7 +80,9 @@ def test_who_looks_after_a_namespace_is_told_there_what_is_in_the_way(stage: Sta
     assert "DestinationConflict" in shown
 
 
-def test_who_changes_a_copy_is_told_on_it_that_it_was_put_right(stage: Stage, reconciler: Process) -> None:
+def test_who_changes_a_copy_is_told_on_it_that_it_was_put_right(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.sync(home, destinationNamespace=there)
@@ -83,7 +102,9 @@ def test_who_is_left_a_configmap_is_told_on_it(stage: Stage, reconciler: Process
 
     stage.cluster.delete(sync)
 
-    has_event(stage, there, "ConfigMap", "Normal Released", "its data stays: the sync is being deleted")
+    has_event(
+        stage, there, "ConfigMap", "Normal Released", "its data stays: the sync is being deleted"
+    )
 
 
 def test_a_fight_is_told_on_the_sync_and_on_the_copy(stage: Stage, reconciler: Process) -> None:
@@ -97,7 +118,9 @@ def test_a_fight_is_told_on_the_sync_and_on_the_copy(stage: Stage, reconciler: P
         has_event(stage, there, "ConfigMap", "Warning Contested")
 
 
-def test_many_failures_make_a_list_with_an_end_and_few_events(stage: Stage, reconciler: Process) -> None:
+def test_many_failures_make_a_list_with_an_end_and_few_events(
+    stage: Stage, reconciler: Process
+) -> None:
     home = stage.namespace()
     stage.source(home)
     prefix = f"many-{stage.tag}"
@@ -106,13 +129,17 @@ def test_many_failures_make_a_list_with_an_end_and_few_events(stage: Stage, reco
         stage.put_configmap(namespace, "config", data={"theirs": "1"})
     sync = stage.sync(home, destinationNamespaces=[f"{prefix}-*"])
     message = f"{MANY} of {MANY} destinations failed"
-    wait_until(lambda: message in stage.ready_becomes(sync, "False", "DestinationConflict")["message"])
+    wait_until(
+        lambda: message in stage.ready_becomes(sync, "False", "DestinationConflict")["message"]
+    )
     _assert_silence(stage, 0.5)
 
     status = stage.cluster.get(sync)["status"]
     assert [failure["namespace"] for failure in status["failures"]] == spaces[:MOST_FAILURES]
     assert status["destinations"] == {"desired": MANY, "synced": 0, "failed": MANY}
-    assert sum(len(events_in(stage, namespace, "ConfigMap")) for namespace in spaces) <= MOST_FAILURES
+    assert (
+        sum(len(events_in(stage, namespace, "ConfigMap")) for namespace in spaces) <= MOST_FAILURES
+    )
     assert len(events_in(stage, home, "ConfigMapSync")) <= MOST_FAILURES
 
 
@@ -125,7 +152,9 @@ def test_no_time_in_a_status_changes_by_itself(stage: Stage, reconciler: Process
     stage.ready_becomes(sync, "False", "DestinationConflict")
     before = stage.cluster.get(sync)
 
-    stage.cluster.patch(f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"irrelevant": "1"}}})
+    stage.cluster.patch(
+        f"/api/v1/namespaces/{there}", {"metadata": {"labels": {"irrelevant": "1"}}}
+    )
     stage.edit(home, "config", metadata={"annotations": {"irrelevant": "1"}})
     wait_until(lambda: stage.cluster.get(sync)["status"]["source"] != before["status"]["source"])
     _assert_silence(stage, 0.5)

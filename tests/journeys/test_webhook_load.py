@@ -113,7 +113,9 @@ def test_a_caller_who_does_not_know_the_path_learns_nothing(desk: Desk, guard: G
     assert token not in guard.metric("")
 
 
-def test_thousands_of_silent_connections_end_soon_and_keep_no_write_out(desk: Desk, guard: Guard) -> None:
+def test_thousands_of_silent_connections_end_soon_and_keep_no_write_out(
+    desk: Desk, guard: Guard
+) -> None:
     home, other = desk.namespace(), desk.namespace()
     silent = [socket.create_connection((LOCAL_ADDRESS, guard.port)) for _ in range(1500)]
     context = trusting()
@@ -127,7 +129,12 @@ def test_thousands_of_silent_connections_end_soon_and_keep_no_write_out(desk: De
 
     desk.accepted(sync(home, destinationNamespace=other))
 
-    deadline = time.monotonic() + ConnectionLimits().unproven_seconds + ConnectionLimits().handshake_seconds + 20
+    deadline = (
+        time.monotonic()
+        + ConnectionLimits().unproven_seconds
+        + ConnectionLimits().handshake_seconds
+        + 20
+    )
     for connection in silent:
         if connection.fileno() < 0:
             continue  # closed before the handshake was done
@@ -144,9 +151,13 @@ def hostile_bodies() -> dict[str, bytes]:
         "a million and a half wrong names": '{"configMapName": "a", "destinationNamespaces": ['
         + "1," * 1_500_000
         + "1]}",
-        "objects as names": '{"configMapName": "a", "destinationNamespaces": [' + "{}," * 170_000 + "{}]}",
+        "objects as names": '{"configMapName": "a", "destinationNamespaces": ['
+        + "{}," * 170_000
+        + "{}]}",
         "wrong labels": '{"configMapName": "a", "destinationNamespaceSelector": {"matchExpressions": ['
-        + ",".join('{"key": "a", "operator": "In", "values": [' + '"!",' * 511 + '"!"]}' for _ in range(60))
+        + ",".join(
+            '{"key": "a", "operator": "In", "values": [' + '"!",' * 511 + '"!"]}' for _ in range(60)
+        )
         + "]}}",
         "nested": '{"configMapName": "a", "keys": ' + "[" * 900 + "]" * 900 + "}",
         "nested deeply": '{"configMapName": "a", "keys": ' + "[" * 200_000 + "]" * 200_000 + "}",
@@ -180,7 +191,10 @@ def test_hostile_reviews_cost_little_and_delay_no_other_user(desk: Desk, guard: 
         attackers = [pool.submit(attack, number) for number in range(8)]
         names = [f"sync-{number}" for number in range(5)]
         for name in names:
-            desk.accepted(sync(home, name, destinationNamespace=other, destinationConfigMapName=name), user="alice")
+            desk.accepted(
+                sync(home, name, destinationNamespace=other, destinationConfigMapName=name),
+                user="alice",
+            )
         statuses = {status for attacker in attackers for status in attacker.result()}
 
     assert statuses <= {200, 400, 503}

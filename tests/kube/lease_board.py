@@ -35,7 +35,9 @@ class Board:
 
     def __init__(self) -> None:
         self.lease: Document | None = None
-        self.history: list[tuple[float, str, Document]] = []  # when, in which kind of event, what it was then
+        self.history: list[
+            tuple[float, str, Document]
+        ] = []  # when, in which kind of event, what it was then
         self._version = 100
         self._changed = asyncio.Condition()
         self._serving: set[asyncio.Task[Document]] = set()
@@ -82,7 +84,10 @@ class Board:
     async def patch(self, document: Document) -> Document:
         if self.lease is None:
             raise NotFound("there is none")
-        if document.get("metadata", {}).get("resourceVersion", self._version_now) != self._version_now:
+        if (
+            document.get("metadata", {}).get("resourceVersion", self._version_now)
+            != self._version_now
+        ):
             raise Conflict("it is another version")
         merged = merge(self.lease, document)
         return self.lease if merged == self.lease else await self._store("MODIFIED", merged)
@@ -91,7 +96,9 @@ class Board:
         assert self.lease is not None
         gone, self.lease = self.lease, None
         self._version += 1
-        await self._tell("DELETED", merge(gone, {"metadata": {"resourceVersion": str(self._version)}}))
+        await self._tell(
+            "DELETED", merge(gone, {"metadata": {"resourceVersion": str(self._version)}})
+        )
 
     async def events_after(self, version: int) -> AsyncIterator[bytes]:
         told = 0

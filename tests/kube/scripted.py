@@ -38,7 +38,10 @@ def status(code: int, reason: str, message: str = "as scripted", **details: Any)
 
 
 def configmap(name: str, version: int, namespace: str = "team", **data: str) -> dict[str, Any]:
-    return {"metadata": {"namespace": namespace, "name": name, "resourceVersion": str(version)}, "data": data}
+    return {
+        "metadata": {"namespace": namespace, "name": name, "resourceVersion": str(version)},
+        "data": data,
+    }
 
 
 def a_list(version: int, *items: dict[str, Any], token: str = "") -> dict[str, Any]:
@@ -88,14 +91,18 @@ class ApiServer:
         )
 
     @asynccontextmanager
-    async def connection(self, fence: Fence | None = None, **settings: Any) -> AsyncIterator[Connection]:
+    async def connection(
+        self, fence: Fence | None = None, **settings: Any
+    ) -> AsyncIterator[Connection]:
         if "kubeconfig" not in settings:
             settings["kubeconfig"] = self.kubeconfig()
         async with await Connection.open(ConnectionSettings(**settings), fence=fence) as connection:
             yield connection
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(request.method, request.path, dict(request.query), request.headers, await request.read())
+        seen = Seen(
+            request.method, request.path, dict(request.query), request.headers, await request.read()
+        )
         self.requests.append(seen)
         assert self.answer is not None
         return await self.answer(request)
@@ -114,17 +121,25 @@ async def api_server(folder: Path, tls: ssl.SSLContext | None = None) -> AsyncIt
         await server.close()
 
 
-def answering(body: object = None, code: int = 200, headers: dict[str, str] | None = None) -> Answer:
+def answering(
+    body: object = None, code: int = 200, headers: dict[str, str] | None = None
+) -> Answer:
     """The same answer to everything."""
 
     async def answer(_: web.Request) -> web.Response:
-        content = body if isinstance(body, bytes) else json.dumps(body if body is not None else {}).encode()
+        content = (
+            body
+            if isinstance(body, bytes)
+            else json.dumps(body if body is not None else {}).encode()
+        )
         return web.Response(status=code, body=content, headers=headers)
 
     return answer
 
 
-async def stream_to(request: web.Request, *lines: bytes, then_stay: bool = False) -> web.StreamResponse:
+async def stream_to(
+    request: web.Request, *lines: bytes, then_stay: bool = False
+) -> web.StreamResponse:
     """Answer a watch with these lines, and end it, or keep it open and silent."""
     response = web.StreamResponse()
     await response.prepare(request)
@@ -159,9 +174,15 @@ class ScriptedConnection:
     def __init__(self, lists: list[Step], watches: list[Step]) -> None:
         self.lists = lists
         self.watches = watches
-        self.asked: list[tuple[float, str, dict[str, str], str]] = []  # when, list or watch, parameters, form
-        self.versions: dict[str, int] = {}  # of single objects, when they are asked for; 0 where there is none
-        self.now_at = 1 << 60  # the version that a list of one object shows, with which a reflector checks the history
+        self.asked: list[
+            tuple[float, str, dict[str, str], str]
+        ] = []  # when, list or watch, parameters, form
+        self.versions: dict[
+            str, int
+        ] = {}  # of single objects, when they are asked for; 0 where there is none
+        self.now_at = (
+            1 << 60
+        )  # the version that a list of one object shows, with which a reflector checks the history
 
     async def request(
         self,
@@ -176,8 +197,12 @@ class ScriptedConnection:
         assert timeout <= 90
         if "fieldSelector" in params:
             assert (method, path) == ("GET", "/namespaces/team/things")
-            version = self.versions.get(params["fieldSelector"].removeprefix("metadata.name="), 1 << 60)
-            return json.dumps(a_list(self.now_at, *([configmap("a", version)] if version else []))).encode()
+            version = self.versions.get(
+                params["fieldSelector"].removeprefix("metadata.name="), 1 << 60
+            )
+            return json.dumps(
+                a_list(self.now_at, *([configmap("a", version)] if version else []))
+            ).encode()
         assert (method, path) == ("GET", "/things")
         assert max_bytes <= 20 << 20
         if params == {"limit": "1"}:
@@ -188,7 +213,13 @@ class ScriptedConnection:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, *, params: Mapping[str, str], accept: str, idle_timeout: float, total_timeout: float
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str],
+        accept: str,
+        idle_timeout: float,
+        total_timeout: float,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         assert path == "/things"
         assert idle_timeout <= 90

@@ -54,12 +54,20 @@ class Authorizer:
         assert (method, path) == ("POST", PATH)
         assert timeout <= 5, "an admission request waits for it"
         document = json.loads(body)
-        assert (document["apiVersion"], document["kind"]) == ("authorization.k8s.io/v1", "SubjectAccessReview")
+        assert (document["apiVersion"], document["kind"]) == (
+            "authorization.k8s.io/v1",
+            "SubjectAccessReview",
+        )
         self.asked.append(document["spec"])
         await asyncio.sleep(0.01)
         if self.fails is not None:
             raise self.fails
-        return self.answer or json.dumps({**document, "status": {"allowed": self.allows(document["spec"])}}).encode()
+        return (
+            self.answer
+            or json.dumps(
+                {**document, "status": {"allowed": self.allows(document["spec"])}}
+            ).encode()
+        )
 
 
 class Desk:
@@ -96,7 +104,9 @@ async def desk() -> Desk:
 async def test_everything_about_the_subject_and_the_right_is_in_the_question(desk: Desk) -> None:
     subject = Subject("system:serviceaccount:a:b", "u-1", ("g1", "g2"), (("scopes", ("x", "y")),))
 
-    await desk.may(Right("update", "web", "config", "apps.nishaf.info", "configmapsyncs"), subject=subject)
+    await desk.may(
+        Right("update", "web", "config", "apps.nishaf.info", "configmapsyncs"), subject=subject
+    )
 
     assert desk.authorizer.asked == [
         {
@@ -172,7 +182,13 @@ async def test_what_one_may_is_not_believed_of_another(desk: Desk, other: Subjec
 
 @pytest.mark.parametrize(
     "other",
-    [Right("list"), Right(namespace="shop"), Right(name="other"), Right(group="apps"), Right(resource="secrets")],
+    [
+        Right("list"),
+        Right(namespace="shop"),
+        Right(name="other"),
+        Right(group="apps"),
+        Right(resource="secrets"),
+    ],
 )
 async def test_a_right_that_is_had_is_not_another(desk: Desk, other: Right) -> None:
     assert await desk.may(Right()) == {Right()}
@@ -182,7 +198,9 @@ async def test_a_right_that_is_had_is_not_another(desk: Desk, other: Right) -> N
 
 
 async def test_who_may_everywhere_is_asked_about_no_namespace(desk: Desk) -> None:
-    rights = [Right(verb, f"team-{number}") for verb in ("create", "update") for number in range(100)]
+    rights = [
+        Right(verb, f"team-{number}") for verb in ("create", "update") for number in range(100)
+    ]
 
     assert await desk.check(*rights) == set(rights)
 
@@ -193,10 +211,16 @@ async def test_who_may_not_everywhere_is_asked_about_each_namespace(desk: Desk) 
     desk.authorizer.allows = lambda spec: spec["resourceAttributes"]["namespace"] == "web"
 
     assert await desk.check(Right(), Right(namespace="shop")) == {Right()}
-    assert sorted(desk.questions()) == [("get", "", ""), ("get", "shop", "config"), ("get", "web", "config")]
+    assert sorted(desk.questions()) == [
+        ("get", "", ""),
+        ("get", "shop", "config"),
+        ("get", "web", "config"),
+    ]
     await desk.check(Right(), Right(namespace="shop"))
 
-    assert desk.questions() == [("get", "shop", "config")], "the broad no is remembered, for it refuses nobody"
+    assert desk.questions() == [("get", "shop", "config")], (
+        "the broad no is remembered, for it refuses nobody"
+    )
 
 
 async def test_a_right_everywhere_that_is_wanted_itself_is_asked_once(desk: Desk) -> None:
@@ -208,7 +232,9 @@ async def test_a_right_everywhere_that_is_wanted_itself_is_asked_once(desk: Desk
     assert sorted(desk.questions()) == [("get", "", ""), ("get", "web", "config")]
 
 
-async def test_what_was_remembered_of_a_broad_no_does_not_refuse_who_asks_for_just_that(desk: Desk) -> None:
+async def test_what_was_remembered_of_a_broad_no_does_not_refuse_who_asks_for_just_that(
+    desk: Desk,
+) -> None:
     desk.authorizer.allows = lambda _: False
     await desk.check(Right())
     desk.authorizer.allows = lambda _: True
@@ -216,8 +242,12 @@ async def test_what_was_remembered_of_a_broad_no_does_not_refuse_who_asks_for_ju
     assert await desk.may(Right().broad) == {Right().broad}
 
 
-@pytest.mark.parametrize("error", [ServerError("down", status=500), Forbidden("not you", status=403)])
-async def test_no_answer_is_neither_yes_nor_no_and_is_not_remembered(desk: Desk, error: ApiError) -> None:
+@pytest.mark.parametrize(
+    "error", [ServerError("down", status=500), Forbidden("not you", status=403)]
+)
+async def test_no_answer_is_neither_yes_nor_no_and_is_not_remembered(
+    desk: Desk, error: ApiError
+) -> None:
     desk.authorizer.fails = error
     for ask in (desk.may, desk.check):
         with pytest.raises(type(error)):
@@ -229,14 +259,18 @@ async def test_no_answer_is_neither_yes_nor_no_and_is_not_remembered(desk: Desk,
 
 
 @pytest.mark.parametrize("answer", [b" ", b"<html>", b"[]", b'{"status": {"allowed": "yes"}}'])
-async def test_an_answer_that_nobody_can_read_is_an_error_of_the_api_server(desk: Desk, answer: bytes) -> None:
+async def test_an_answer_that_nobody_can_read_is_an_error_of_the_api_server(
+    desk: Desk, answer: bytes
+) -> None:
     desk.authorizer.answer = answer
 
     with pytest.raises(Malformed):
         await desk.may(Right())
 
 
-@pytest.mark.parametrize("answer", [b"{}", b'{"status": {}}', b'{"status": {"allowed": false, "denied": true}}'])
+@pytest.mark.parametrize(
+    "answer", [b"{}", b'{"status": {}}', b'{"status": {"allowed": false, "denied": true}}']
+)
 async def test_what_does_not_say_yes_is_a_no(desk: Desk, answer: bytes) -> None:
     desk.authorizer.answer = answer
 
@@ -250,9 +284,15 @@ async def test_the_memory_has_an_end(desk: Desk) -> None:
         assert len(desk.reviews._remembered) <= REMEMBERED_AT_MOST
 
 
-async def test_a_check_of_a_subject_without_rights_ends_after_the_first_refusals(desk: Desk) -> None:
+async def test_a_check_of_a_subject_without_rights_ends_after_the_first_refusals(
+    desk: Desk,
+) -> None:
     desk.authorizer.allows = lambda _: False
-    rights = [Right(verb, f"team-{number}") for number in range(512) for verb in ("create", "update", "delete")]
+    rights = [
+        Right(verb, f"team-{number}")
+        for number in range(512)
+        for verb in ("create", "update", "delete")
+    ]
 
     answers = await desk.reviews.check(Subject(), rights)
 
@@ -264,7 +304,9 @@ async def test_a_check_of_a_subject_without_rights_ends_after_the_first_refusals
 
 
 async def test_a_check_finds_refusals_that_are_far_apart(desk: Desk) -> None:
-    desk.authorizer.allows = lambda spec: spec["resourceAttributes"]["namespace"] not in {"", "team-3", "team-300"}
+    desk.authorizer.allows = lambda spec: (
+        spec["resourceAttributes"]["namespace"] not in {"", "team-3", "team-300"}
+    )
     rights = [Right("update", f"team-{number}") for number in range(400)]
 
     answers = await desk.reviews.check(Subject(), rights)
@@ -292,7 +334,9 @@ async def test_a_bounded_number_of_questions_is_under_way(desk: Desk) -> None:
     rights = [Right("update", f"team-{number}") for number in range(100)]
     slots = asyncio.Semaphore(ASKED_AT_ONCE)
 
-    await asyncio.gather(*(desk.reviews.check(Subject(name), rights, slots) for name in ("alice", "bob", "carol")))
+    await asyncio.gather(
+        *(desk.reviews.check(Subject(name), rights, slots) for name in ("alice", "bob", "carol"))
+    )
 
     assert most == ASKED_AT_ONCE
 

@@ -13,7 +13,9 @@ def test_each_failure_doubles_the_wait_up_to_the_longest() -> None:
     for failures, wait in enumerate(waits):
         expected = min(LONGEST, FIRST * 2**failures)
         assert expected * (1 - JITTER) <= wait <= expected * (1 + JITTER)
-    assert len({round(wait, 6) for wait in waits[-5:]}) == 5  # many that failed together do not come back together
+    assert (
+        len({round(wait, 6) for wait in waits[-5:]}) == 5
+    )  # many that failed together do not come back together
 
 
 def test_keys_wait_for_themselves_and_a_success_starts_over() -> None:

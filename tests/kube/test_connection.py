@@ -42,10 +42,16 @@ async def connection(server: ApiServer) -> AsyncIterator[Connection]:
         yield opened
 
 
-async def test_a_request_carries_what_it_was_given(server: ApiServer, connection: Connection) -> None:
+async def test_a_request_carries_what_it_was_given(
+    server: ApiServer, connection: Connection
+) -> None:
     server.answer = answering({"done": True})
     body = await connection.request(
-        "PATCH", "/api/v1/things/a", params={"fieldManager": "me"}, body=b'{"a":1}', content_type=MERGE_PATCH
+        "PATCH",
+        "/api/v1/things/a",
+        params={"fieldManager": "me"},
+        body=b'{"a":1}',
+        content_type=MERGE_PATCH,
     )
     assert json.loads(body) == {"done": True}
     (seen,) = server.requests
@@ -63,7 +69,9 @@ async def test_a_request_carries_what_it_was_given(server: ApiServer, connection
 
 
 @pytest.mark.parametrize("mebibytes", [1, 4])
-async def test_a_large_body_arrives_whole(server: ApiServer, mebibytes: int, tmp_path: Path) -> None:
+async def test_a_large_body_arrives_whole(
+    server: ApiServer, mebibytes: int, tmp_path: Path
+) -> None:
     """Also when it has to be sent twice."""
     file = tmp_path / "token"
     file.write_text("first")
@@ -81,7 +89,9 @@ async def test_a_large_body_arrives_whole(server: ApiServer, mebibytes: int, tmp
     assert [seen.headers["Content-Length"] for seen in server.requests] == [str(len(body))] * 2
 
 
-async def test_parameters_arrive_as_they_are_meant(server: ApiServer, connection: Connection) -> None:
+async def test_parameters_arrive_as_they_are_meant(
+    server: ApiServer, connection: Connection
+) -> None:
     server.answer = answering()
     params = {"continue": "eyJ2Ijoi+/==", "labelSelector": "a=b,c in (d,e)", "empty": ""}
     await connection.request("GET", "/things", params=params)
@@ -89,9 +99,13 @@ async def test_parameters_arrive_as_they_are_meant(server: ApiServer, connection
     assert "Content-Type" not in server.requests[0].headers
 
 
-@pytest.mark.parametrize("code", [300, 301, 307, 400, 401, 403, 404, 409, 410, 418, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize(
+    "code", [300, 301, 307, 400, 401, 403, 404, 409, 410, 418, 429, 500, 502, 503, 504]
+)
 @pytest.mark.parametrize("body", [b"", b"<html>no Status</html>"])
-async def test_whatever_is_not_good_raises(server: ApiServer, connection: Connection, code: int, body: bytes) -> None:
+async def test_whatever_is_not_good_raises(
+    server: ApiServer, connection: Connection, code: int, body: bytes
+) -> None:
     server.answer = answering(body, code, {"Location": "/elsewhere"})
     with pytest.raises(ApiError) as caught:
         await connection.request("GET", "/things")
@@ -102,11 +116,15 @@ async def test_whatever_is_not_good_raises(server: ApiServer, connection: Connec
     assert caught.value.status == code
 
 
-async def test_a_refusal_keeps_the_servers_words_and_its_patience(server: ApiServer, connection: Connection) -> None:
+async def test_a_refusal_keeps_the_servers_words_and_its_patience(
+    server: ApiServer, connection: Connection
+) -> None:
     server.answer = answering(status(404, "NotFound", 'configmaps "a" not found'), 404)
     with pytest.raises(NotFound, match='configmaps "a" not found'):
         await connection.request("GET", "/things/a")
-    server.answer = answering(b"Too many requests, please try again later.", 429, {"Retry-After": "3"})
+    server.answer = answering(
+        b"Too many requests, please try again later.", 429, {"Retry-After": "3"}
+    )
     with pytest.raises(TooManyRequests) as caught:
         await connection.request("GET", "/things")
     assert caught.value.retry_after == 3.0
@@ -124,7 +142,9 @@ async def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
                 pytest.fail("a stream was opened")
 
 
-async def test_a_silent_server_costs_no_more_than_the_timeout(server: ApiServer, connection: Connection) -> None:
+async def test_a_silent_server_costs_no_more_than_the_timeout(
+    server: ApiServer, connection: Connection
+) -> None:
     async def silence(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         raise AssertionError
@@ -138,7 +158,9 @@ async def test_a_silent_server_costs_no_more_than_the_timeout(server: ApiServer,
                 pytest.fail("a stream was opened")
 
 
-async def test_a_body_that_breaks_off_is_unreachable(server: ApiServer, connection: Connection) -> None:
+async def test_a_body_that_breaks_off_is_unreachable(
+    server: ApiServer, connection: Connection
+) -> None:
     async def broken(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000"})
         await response.prepare(request)
@@ -164,7 +186,9 @@ async def test_a_body_that_breaks_off_is_unreachable(server: ApiServer, connecti
         b"",
     ],
 )
-async def test_an_answer_that_is_no_http_is_an_error_that_does_not_quote_it(tmp_path: Path, babble: bytes) -> None:
+async def test_an_answer_that_is_no_http_is_an_error_that_does_not_quote_it(
+    tmp_path: Path, babble: bytes
+) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(babble)
@@ -174,7 +198,9 @@ async def test_an_answer_that_is_no_http_is_an_error_that_does_not_quote_it(tmp_
 
     listener = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
-    path = write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{port}", None, {"token": "secret"})
+    path = write_kubeconfig(
+        tmp_path / "kubeconfig", f"http://127.0.0.1:{port}", None, {"token": "secret"}
+    )
     async with listener, await Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
         with pytest.raises((Unreachable, Malformed), match="POST /things: ") as caught:
             await connection.request("POST", "/things")
@@ -189,7 +215,9 @@ async def _first_line(connection: Connection) -> bytes:
         return await anext(lines)
 
 
-async def test_a_watch_gives_its_lines_as_they_come(server: ApiServer, connection: Connection) -> None:
+async def test_a_watch_gives_its_lines_as_they_come(
+    server: ApiServer, connection: Connection
+) -> None:
     more = asyncio.Event()
 
     async def watch(request: web.Request) -> web.StreamResponse:
@@ -217,7 +245,9 @@ async def test_half_a_line_is_no_line(server: ApiServer, connection: Connection)
 
 
 @pytest.mark.parametrize("mebibytes", [4, 6, 18])
-async def test_a_long_line_comes_whole(server: ApiServer, connection: Connection, mebibytes: int) -> None:
+async def test_a_long_line_comes_whole(
+    server: ApiServer, connection: Connection, mebibytes: int
+) -> None:
     """A ConfigMap of one mebibyte of "<" is six on the wire, and nobody who may create one may stop our watches with it."""
     long = b"x" * (mebibytes << 20) + b"\n"
     server.answer = lambda request: stream_to(request, long, b"next\n")
@@ -225,14 +255,18 @@ async def test_a_long_line_comes_whole(server: ApiServer, connection: Connection
         assert [len(line) async for line in lines] == [len(long), 5]
 
 
-async def test_a_line_that_is_longer_than_any_object_is_malformed(server: ApiServer, connection: Connection) -> None:
+async def test_a_line_that_is_longer_than_any_object_is_malformed(
+    server: ApiServer, connection: Connection
+) -> None:
     server.answer = lambda request: stream_to(request, b"x" * (ANSWER_BYTES + 2), b"\n")
     async with connection.stream("/things", params={}, **LIMITS) as lines:
         with pytest.raises(Malformed):
             await anext(lines)
 
 
-async def test_a_watch_that_falls_silent_ends_after_the_idle_time(server: ApiServer, connection: Connection) -> None:
+async def test_a_watch_that_falls_silent_ends_after_the_idle_time(
+    server: ApiServer, connection: Connection
+) -> None:
     server.answer = lambda request: stream_to(request, b"first\n", then_stay=True)
     async with connection.stream("/things", params={}, idle_timeout=0.2, total_timeout=20) as lines:
         assert await anext(lines) == b"first\n"
@@ -240,7 +274,9 @@ async def test_a_watch_that_falls_silent_ends_after_the_idle_time(server: ApiSer
             await asyncio.wait_for(anext(lines), 5)
 
 
-async def test_a_watch_ends_after_its_total_time_however_busy_it_is(server: ApiServer, connection: Connection) -> None:
+async def test_a_watch_ends_after_its_total_time_however_busy_it_is(
+    server: ApiServer, connection: Connection
+) -> None:
     async def chatter(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -249,7 +285,9 @@ async def test_a_watch_ends_after_its_total_time_however_busy_it_is(server: ApiS
             await asyncio.sleep(0.02)
 
     async def listen() -> None:
-        async with connection.stream("/things", params={}, idle_timeout=10, total_timeout=0.3) as lines:
+        async with connection.stream(
+            "/things", params={}, idle_timeout=10, total_timeout=0.3
+        ) as lines:
             async for _ in lines:
                 pass
 
@@ -258,7 +296,9 @@ async def test_a_watch_ends_after_its_total_time_however_busy_it_is(server: ApiS
         await asyncio.wait_for(listen(), 10)
 
 
-async def test_a_watch_that_is_cancelled_ends_at_once_and_hangs_up(server: ApiServer, connection: Connection) -> None:
+async def test_a_watch_that_is_cancelled_ends_at_once_and_hangs_up(
+    server: ApiServer, connection: Connection
+) -> None:
     watches: list[web.Request] = []
 
     async def watch(request: web.Request) -> web.StreamResponse:
@@ -303,7 +343,9 @@ async def test_watches_never_starve_requests(server: ApiServer) -> None:
 
     server.answer = answer
     async with server.connection(write_limit=1) as connection, asyncio.timeout(20):
-        opened = [connection.stream("/things", params={"watch": "true"}, **LIMITS) for _ in range(20)]
+        opened = [
+            connection.stream("/things", params={"watch": "true"}, **LIMITS) for _ in range(20)
+        ]
         for each in opened:
             assert await anext(await each.__aenter__()) == b"first\n"
         assert await connection.request("GET", "/things") == b"{}"
@@ -336,7 +378,14 @@ async def test_the_environment_has_no_say(
     netrc.write_text("default login somebody password hunter2\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+    for name in (
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     server.answer = answering()
     await connection.request("GET", "/things")
@@ -369,7 +418,9 @@ async def test_no_level_of_logging_shows_what_is_sent_or_received(
     assert "hunter2" not in repr(caught.value) + str(caught.value)
 
 
-async def test_a_refused_static_token_is_an_error_and_no_loop(server: ApiServer, connection: Connection) -> None:
+async def test_a_refused_static_token_is_an_error_and_no_loop(
+    server: ApiServer, connection: Connection
+) -> None:
     server.answer = answering(status(401, "Unauthorized"), 401)
     with pytest.raises(Unauthorized):
         await connection.request("GET", "/things")
@@ -396,7 +447,9 @@ class Told:
         self.answers.append((method, host, code))
 
 
-async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_an_error(server: ApiServer) -> None:
+async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_an_error(
+    server: ApiServer,
+) -> None:
     told, host = Told(), server.url.split("//")[1]
     settings = ConnectionSettings(kubeconfig=server.kubeconfig())
     async with await Connection.open(settings, told) as connection:
@@ -419,14 +472,18 @@ async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_
     ]
 
 
-async def test_an_answer_above_the_limit_of_its_request_is_not_read(server: ApiServer, connection: Connection) -> None:
+async def test_an_answer_above_the_limit_of_its_request_is_not_read(
+    server: ApiServer, connection: Connection
+) -> None:
     server.answer = answering(b"x" * 1001)
     with pytest.raises(AnswerTooLarge, match="more than 1000 bytes"):
         await connection.request("GET", "/things", max_bytes=1000)
     assert len(await connection.request("GET", "/things", max_bytes=1001)) == 1001
 
 
-async def test_an_answer_without_an_end_is_given_up_at_the_limit(server: ApiServer, connection: Connection) -> None:
+async def test_an_answer_without_an_end_is_given_up_at_the_limit(
+    server: ApiServer, connection: Connection
+) -> None:
     sent = 0
 
     async def endless(request: web.Request) -> web.StreamResponse:

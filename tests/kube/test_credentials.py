@@ -53,7 +53,9 @@ async def refused(settings: ConnectionSettings) -> str:
     return str(caught.value)
 
 
-async def test_the_named_file_comes_first(server: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_the_named_file_comes_first(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
     async with server.connection(kubeconfig=server.kubeconfig()) as connection:
@@ -111,7 +113,10 @@ def _broken(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda file: file.pop("current-context"), "no current-context is set; name one with --context"),
+        (
+            lambda file: file.pop("current-context"),
+            "no current-context is set; name one with --context",
+        ),
         (lambda file: file.update({"current-context": "nowhere"}), "there is no context 'nowhere'"),
         (lambda file: file.update(clusters=[]), "there is no cluster 'test'"),
         (lambda file: file.update(clusters=None), "there is no cluster 'test'"),
@@ -162,7 +167,9 @@ async def test_what_is_no_kubeconfig_is_said_without_quoting_it(
 
 
 async def test_a_context_that_is_not_there_is_said(server: ApiServer) -> None:
-    message = await refused(ConnectionSettings(kubeconfig=server.kubeconfig(), context="production"))
+    message = await refused(
+        ConnectionSettings(kubeconfig=server.kubeconfig(), context="production")
+    )
     assert message.endswith("there is no context 'production'")
 
 
@@ -180,7 +187,9 @@ async def test_nobody_in_particular_may_ask_over_plain_http(server: ApiServer) -
     assert "Authorization" not in server.requests[0].headers
 
 
-async def test_a_token_file_is_read_again_when_the_server_refuses(server: ApiServer, tmp_path: Path) -> None:
+async def test_a_token_file_is_read_again_when_the_server_refuses(
+    server: ApiServer, tmp_path: Path
+) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
     async with server.connection(kubeconfig=server.kubeconfig(tokenFile=str(file))) as connection:
@@ -189,10 +198,15 @@ async def test_a_token_file_is_read_again_when_the_server_refuses(server: ApiSer
         file.write_text("second\n")
         server.answer = accepting("second")
         await connection.request("GET", "/things")
-        assert [seen.headers["Authorization"] for seen in server.requests[1:]] == ["Bearer first", "Bearer second"]
+        assert [seen.headers["Authorization"] for seen in server.requests[1:]] == [
+            "Bearer first",
+            "Bearer second",
+        ]
         file.write_text("third\n")
         server.answer = accepting("third")
-        async with connection.stream("/things", params={}, idle_timeout=5, total_timeout=5) as lines:
+        async with connection.stream(
+            "/things", params={}, idle_timeout=5, total_timeout=5
+        ) as lines:
             assert [line async for line in lines] == [b"{}\n"]
 
 
@@ -208,7 +222,10 @@ async def test_a_token_file_that_is_briefly_missing_is_no_failure(
         await connection.request("GET", "/things")
         file.write_text("second\n")
         await connection.request("GET", "/things")
-    assert [seen.headers["Authorization"] for seen in server.requests] == ["Bearer first", "Bearer second"]
+    assert [seen.headers["Authorization"] for seen in server.requests] == [
+        "Bearer first",
+        "Bearer second",
+    ]
 
 
 class Plugin:
@@ -228,7 +245,9 @@ class Plugin:
     def gives(self, token: str, expiry: str | None = None) -> None:
         credential = {"token": token} | ({"expirationTimestamp": expiry} if expiry else {})
         version = "client.authentication.k8s.io/v1"
-        self._answer.write_text(json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": credential}))
+        self._answer.write_text(
+            json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": credential})
+        )
 
     def fails(self) -> None:
         self._answer.write_text("fail")
@@ -238,7 +257,11 @@ class Plugin:
         return len(self._runs.read_text())
 
     def install(self, path: Path) -> Path:
-        command = {"command": sys.executable, "args": [str(self._script)], "interactiveMode": "Never"}
+        command = {
+            "command": sys.executable,
+            "args": [str(self._script)],
+            "interactiveMode": "Never",
+        }
         user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", **command}}
         _broken(path, lambda file: file["users"][0].update(user=user))
         return path
@@ -249,7 +272,9 @@ def plugin(tmp_path: Path) -> Plugin:
     return Plugin(tmp_path)
 
 
-async def test_a_plugin_is_asked_again_when_the_server_refuses_its_token(server: ApiServer, plugin: Plugin) -> None:
+async def test_a_plugin_is_asked_again_when_the_server_refuses_its_token(
+    server: ApiServer, plugin: Plugin
+) -> None:
     plugin.gives("first", expiry="2999-01-01T00:00:00Z")
     async with server.connection(kubeconfig=plugin.install(server.kubeconfig())) as connection:
         server.answer = accepting("first")
@@ -271,7 +296,10 @@ async def test_a_plugin_is_asked_again_when_its_token_expires(
         plugin.gives("second", expiry="2999-01-01T00:00:00Z")
         await connection.request("GET", "/things")
         await connection.request("GET", "/things")
-    assert [seen.headers["Authorization"] for seen in server.requests] == ["Bearer second", "Bearer second"]
+    assert [seen.headers["Authorization"] for seen in server.requests] == [
+        "Bearer second",
+        "Bearer second",
+    ]
     assert plugin.runs == 2
 
 
@@ -297,7 +325,9 @@ async def test_a_plugin_that_fails_once_does_not_end_us(server: ApiServer, plugi
         await connection.request("GET", "/things")
 
 
-async def test_a_plugin_that_fails_at_the_start_is_said_with_its_own_words(server: ApiServer, plugin: Plugin) -> None:
+async def test_a_plugin_that_fails_at_the_start_is_said_with_its_own_words(
+    server: ApiServer, plugin: Plugin
+) -> None:
     plugin.fails()
     message = await refused(ConnectionSettings(kubeconfig=plugin.install(server.kubeconfig())))
     assert "exec: process returned 1. the identity provider is down" in message
@@ -315,7 +345,9 @@ class Pod:
 
 
 @pytest.fixture
-async def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Pod, ApiServer]]:
+async def pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Pod, ApiServer]]:
     authority = Authority(tmp_path, NOW)
     pair = authority.server("server", ["localhost"], ["127.0.0.1"])
     async with api_server(tmp_path, _listener(pair)) as server:
@@ -327,14 +359,20 @@ async def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 async def test_a_pod_uses_its_service_account(pod: tuple[Pod, ApiServer]) -> None:
     files, server = pod
-    async with await Connection.open(ConnectionSettings(service_account=files.folder)) as connection:
+    async with await Connection.open(
+        ConnectionSettings(service_account=files.folder)
+    ) as connection:
         await connection.request("GET", "/things")
     assert server.requests[0].headers["Authorization"] == "Bearer first"
 
 
-async def test_a_pods_token_is_read_again_when_the_server_refuses(pod: tuple[Pod, ApiServer]) -> None:
+async def test_a_pods_token_is_read_again_when_the_server_refuses(
+    pod: tuple[Pod, ApiServer],
+) -> None:
     files, server = pod
-    async with await Connection.open(ConnectionSettings(service_account=files.folder)) as connection:
+    async with await Connection.open(
+        ConnectionSettings(service_account=files.folder)
+    ) as connection:
         files.token.write_text("second\n")
         server.answer = accepting("second")
         await asyncio.gather(*(connection.request("GET", "/things") for _ in range(5)))
@@ -343,7 +381,9 @@ async def test_a_pods_token_is_read_again_when_the_server_refuses(pod: tuple[Pod
 
 
 @pytest.mark.parametrize("missing", ["token", "ca.crt"])
-async def test_a_pod_without_a_service_account_is_told(pod: tuple[Pod, ApiServer], missing: str) -> None:
+async def test_a_pod_without_a_service_account_is_told(
+    pod: tuple[Pod, ApiServer], missing: str
+) -> None:
     files, _ = pod
     (files.folder / missing).unlink()
     message = await refused(ConnectionSettings(service_account=files.folder))

@@ -11,7 +11,9 @@ from kube import errors
 from kube.errors import ApiError, Retry, from_response, from_status, retry_of
 from tests.kube.scripted import status
 
-CLASSES = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ApiError)]
+CLASSES = [
+    each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ApiError)
+]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,11 @@ CLASSES = [each for each in vars(errors).values() if isinstance(each, type) and 
         (410, "Gone", errors.Gone),
         (413, "RequestEntityTooLarge", errors.TooLarge),
         (415, "UnsupportedMediaType", errors.UnsupportedMediaType),
-        (422, "Invalid", errors.AdmissionDenied),  # without causes: not the API server's own validation
+        (
+            422,
+            "Invalid",
+            errors.AdmissionDenied,
+        ),  # without causes: not the API server's own validation
         (429, "TooManyRequests", errors.TooManyRequests),
         (500, "InternalError", errors.ServerError),
         (503, "ServiceUnavailable", errors.ServerError),
@@ -36,7 +42,9 @@ CLASSES = [each for each in vars(errors).values() if isinstance(each, type) and 
         (418, "", ApiError),
     ],
 )
-def test_a_status_becomes_its_class_with_its_words(code: int, reason: str, expected: type[ApiError]) -> None:
+def test_a_status_becomes_its_class_with_its_words(
+    code: int, reason: str, expected: type[ApiError]
+) -> None:
     error = from_response(code, json.dumps(status(code, reason, "because")).encode(), {})
     assert type(error) is expected
     assert (error.status, error.reason, error.message) == (code, reason, "because")
@@ -68,9 +76,19 @@ def test_a_denial_by_admission_is_retried_with_backoff_whatever_status_it_has(
     assert retry_of(error) is Retry.BACKOFF
 
 
-def test_what_the_api_server_itself_finds_invalid_is_final_and_a_size_is_known_by_its_cause() -> None:
-    causes = [{"reason": "FieldValueTooLong", "field": "data", "message": "Too long: may not be more than 5 bytes"}]
-    error = from_response(422, json.dumps(status(422, "Invalid", "too long", causes=causes)).encode(), {})
+def test_what_the_api_server_itself_finds_invalid_is_final_and_a_size_is_known_by_its_cause() -> (
+    None
+):
+    causes = [
+        {
+            "reason": "FieldValueTooLong",
+            "field": "data",
+            "message": "Too long: may not be more than 5 bytes",
+        }
+    ]
+    error = from_response(
+        422, json.dumps(status(422, "Invalid", "too long", causes=causes)).encode(), {}
+    )
 
     assert isinstance(error, errors.Invalid)
     assert error.too_long
@@ -83,12 +101,18 @@ def test_etcds_own_limit_is_too_large_although_it_comes_as_a_500() -> None:
 
 
 def test_a_terminating_namespace_and_a_quota_are_told_apart() -> None:
-    terminating = status(403, "Forbidden", causes=[{"reason": "NamespaceTerminating", "field": "metadata.namespace"}])
+    terminating = status(
+        403, "Forbidden", causes=[{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]
+    )
     error = from_response(403, json.dumps(terminating).encode(), {})
     assert isinstance(error, errors.Forbidden)
     assert error.namespace_terminating
     assert not error.quota_exceeded
-    quota = status(403, "Forbidden", 'configmaps "a" is forbidden: exceeded quota: few, requested: configmaps=1')
+    quota = status(
+        403,
+        "Forbidden",
+        'configmaps "a" is forbidden: exceeded quota: few, requested: configmaps=1',
+    )
     error = from_response(403, json.dumps(quota).encode(), {})
     assert isinstance(error, errors.Forbidden)
     assert error.quota_exceeded
@@ -96,7 +120,11 @@ def test_a_terminating_namespace_and_a_quota_are_told_apart() -> None:
 
 
 def test_causes_are_kept_whatever_is_missing_in_them() -> None:
-    body = status(422, "Invalid", causes=[{"reason": "FieldValueInvalid", "field": "data", "message": None}, {}])
+    body = status(
+        422,
+        "Invalid",
+        causes=[{"reason": "FieldValueInvalid", "field": "data", "message": None}, {}],
+    )
     assert from_response(422, json.dumps(body).encode(), {}).causes == (
         ("FieldValueInvalid", "data", ""),
         ("", "", ""),
@@ -173,7 +201,12 @@ def test_every_class_is_in_the_table_of_retrying(kind: type[ApiError]) -> None:
 
 def test_what_only_another_request_can_mend_is_never_retried() -> None:
     never = {kind for kind in CLASSES if retry_of(kind("x")) is Retry.NEVER}
-    assert never == {errors.BadRequest, errors.TooLarge, errors.UnsupportedMediaType, errors.Invalid}
+    assert never == {
+        errors.BadRequest,
+        errors.TooLarge,
+        errors.UnsupportedMediaType,
+        errors.Invalid,
+    }
     assert {kind for kind in CLASSES if retry_of(kind("x")) is Retry.SOON} == {
         errors.Conflict,
         errors.AlreadyExists,
@@ -183,7 +216,11 @@ def test_what_only_another_request_can_mend_is_never_retried() -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.integers(300, 599), st.binary(max_size=200), st.dictionaries(st.just("Retry-After"), st.text(max_size=12)))
+@given(
+    st.integers(300, 599),
+    st.binary(max_size=200),
+    st.dictionaries(st.just("Retry-After"), st.text(max_size=12)),
+)
 def test_nothing_a_server_says_breaks_us(code: int, body: bytes, headers: dict[str, str]) -> None:
     error = from_response(code, body, headers)
     assert error.status == code
@@ -197,7 +234,9 @@ def test_no_server_silences_a_client_for_more_than_30_seconds() -> None:
 
 
 def test_of_many_causes_the_first_are_kept_and_each_is_cut() -> None:
-    causes = [{"reason": "FieldValueInvalid", "field": "x" * 10_000, "message": "y" * 10_000}] * 30_000
+    causes = [
+        {"reason": "FieldValueInvalid", "field": "x" * 10_000, "message": "y" * 10_000}
+    ] * 30_000
     error = from_response(422, json.dumps(status(422, "Invalid", causes=causes)).encode(), {})
     assert len(error.causes) == errors.CAUSE_LIMIT
     assert max(len(text) for cause in error.causes for text in cause) <= errors.MESSAGE_LIMIT

@@ -42,7 +42,9 @@ class Store:
     def __init__(self) -> None:
         self.events: dict[str, dict[str, Any]] = {}
         self.writes: list[str] = []
-        self.trouble: list[web.Response | None] = []  # answers to give instead; None is an answer that gets lost
+        self.trouble: list[
+            web.Response | None
+        ] = []  # answers to give instead; None is an answer that gets lost
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         document = json.loads(await request.read())
@@ -103,7 +105,9 @@ def recorder(connection: Connection, clock: Clock) -> EventRecorder:
     return EventRecorder(connection, component="tester", instance="tester-1", clock=clock)
 
 
-async def test_an_event_says_what_happened_to_what_and_who_says_so(recorder: EventRecorder, store: Store) -> None:
+async def test_an_event_says_what_happened_to_what_and_who_says_so(
+    recorder: EventRecorder, store: Store
+) -> None:
     recorder.emit(THING, "Warning", "Failed", "it did not work", "Writing")
     await recorder.drain()
     ((path, told),) = store.events.items()
@@ -144,7 +148,9 @@ async def test_an_event_of_an_object_without_a_namespace_goes_where_those_go(
     assert told["involvedObject"]["namespace"] == ""
 
 
-async def test_the_same_again_counts_up(recorder: EventRecorder, store: Store, clock: Clock) -> None:
+async def test_the_same_again_counts_up(
+    recorder: EventRecorder, store: Store, clock: Clock
+) -> None:
     for _ in range(3):
         recorder.emit(THING, "Normal", "Synced", "all is well")
         await recorder.drain()
@@ -158,7 +164,9 @@ async def test_the_same_again_counts_up(recorder: EventRecorder, store: Store, c
     assert store.writes == ["POST", "PATCH", "PATCH"]
 
 
-async def test_what_happens_again_before_it_was_sent_is_sent_once(recorder: EventRecorder, store: Store) -> None:
+async def test_what_happens_again_before_it_was_sent_is_sent_once(
+    recorder: EventRecorder, store: Store
+) -> None:
     for _ in range(5):
         recorder.emit(THING, "Normal", "Synced", "all is well")
     await recorder.drain()
@@ -186,7 +194,9 @@ async def test_many_similar_ones_are_combined(recorder: EventRecorder, store: St
     assert told[f"(combined from similar events): message {COMBINED_FROM + 4}"] == 5
 
 
-async def test_after_a_quiet_time_messages_are_told_again(recorder: EventRecorder, store: Store, clock: Clock) -> None:
+async def test_after_a_quiet_time_messages_are_told_again(
+    recorder: EventRecorder, store: Store, clock: Clock
+) -> None:
     for number in range(COMBINED_FROM + 1):
         recorder.emit(THING, "Normal", "Synced", f"message {number}")
     clock.passes(minutes=11)
@@ -233,7 +243,10 @@ async def test_an_event_that_has_expired_begins_anew(recorder: EventRecorder, st
     ids=["503", "429", "500", "answer lost"],
 )
 async def test_what_may_pass_is_tried_again_and_told_once(
-    recorder: EventRecorder, store: Store, trouble: web.Response | None, capsys: pytest.CaptureFixture[str]
+    recorder: EventRecorder,
+    store: Store,
+    trouble: web.Response | None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     store.trouble = [trouble]
     recorder.emit(THING, "Normal", "Synced", "x")
@@ -246,7 +259,9 @@ async def test_what_may_pass_is_tried_again_and_told_once(
     assert store.writes[-1] == "PATCH"
 
 
-async def test_a_server_that_asks_for_patience_gets_it(recorder: EventRecorder, store: Store) -> None:
+async def test_a_server_that_asks_for_patience_gets_it(
+    recorder: EventRecorder, store: Store
+) -> None:
     store.trouble = [web.Response(status=429, headers={"Retry-After": "1"})]
     recorder.emit(THING, "Normal", "Synced", "x")
     began = asyncio.get_running_loop().time()
@@ -258,7 +273,9 @@ async def test_a_server_that_asks_for_patience_gets_it(recorder: EventRecorder, 
 async def test_what_is_refused_is_given_up_with_one_line(
     recorder: EventRecorder, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.trouble = [web.json_response(status(403, "Forbidden", "you may not"), status=403) for _ in range(3)]
+    store.trouble = [
+        web.json_response(status(403, "Forbidden", "you may not"), status=403) for _ in range(3)
+    ]
     for number in range(3):
         recorder.emit(THING, "Normal", "Synced", f"message {number}")
     recorder.emit(THING, "Normal", "Synced", "at last")
@@ -270,7 +287,9 @@ async def test_what_is_refused_is_given_up_with_one_line(
 
 
 async def test_what_never_passes_is_given_up(recorder: EventRecorder, store: Store) -> None:
-    store.trouble = [web.json_response(status(503, "ServiceUnavailable"), status=503) for _ in range(3)]
+    store.trouble = [
+        web.json_response(status(503, "ServiceUnavailable"), status=503) for _ in range(3)
+    ]
     recorder.emit(THING, "Normal", "Synced", "lost")
     recorder.emit(THING, "Normal", "Synced", "next")
     await recorder.drain()
@@ -278,19 +297,32 @@ async def test_what_never_passes_is_given_up(recorder: EventRecorder, store: Sto
 
 
 async def test_no_more_than_a_bounded_number_waits(
-    recorder: EventRecorder, store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    recorder: EventRecorder,
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(events, "WAITING_LIMIT", 3)
     for number in range(10):
-        recorder.emit(ObjectReference("v1", "Thing", "team", f"thing-{number}"), "Normal", "Synced", "x")
-    recorder.emit(ObjectReference("v1", "Thing", "team", "thing-0"), "Normal", "Synced", "x")  # waits already
+        recorder.emit(
+            ObjectReference("v1", "Thing", "team", f"thing-{number}"), "Normal", "Synced", "x"
+        )
+    recorder.emit(
+        ObjectReference("v1", "Thing", "team", "thing-0"), "Normal", "Synced", "x"
+    )  # waits already
     await recorder.drain()
-    assert [told["involvedObject"]["name"] for told in store.events.values()] == ["thing-0", "thing-1", "thing-2"]
+    assert [told["involvedObject"]["name"] for told in store.events.values()] == [
+        "thing-0",
+        "thing-1",
+        "thing-2",
+    ]
     assert next(iter(store.events.values()))["count"] == 2
     assert "too many events wait" in "".join(capsys.readouterr())
 
 
-async def test_a_long_message_is_cut_and_a_long_name_fits(recorder: EventRecorder, store: Store) -> None:
+async def test_a_long_message_is_cut_and_a_long_name_fits(
+    recorder: EventRecorder, store: Store
+) -> None:
     name = "a" * 230 + "." + "-" * 5 + "." + "b" * 16
     recorder.emit(ObjectReference("v1", "Thing", "team", name), "Normal", "Synced", "x" * 5000)
     await recorder.drain()
@@ -300,7 +332,9 @@ async def test_a_long_message_is_cut_and_a_long_name_fits(recorder: EventRecorde
     assert "-." not in told["metadata"]["name"]
 
 
-async def test_the_background_task_sends_as_it_is_told(recorder: EventRecorder, store: Store) -> None:
+async def test_the_background_task_sends_as_it_is_told(
+    recorder: EventRecorder, store: Store
+) -> None:
     task = asyncio.create_task(recorder.run())
     for message in ("first", "second"):
         recorder.emit(THING, "Normal", "Synced", message)
@@ -310,7 +344,9 @@ async def test_the_background_task_sends_as_it_is_told(recorder: EventRecorder, 
         await task
 
 
-async def test_whoever_tells_is_not_delayed_by_a_server_that_hangs(recorder: EventRecorder, server: ApiServer) -> None:
+async def test_whoever_tells_is_not_delayed_by_a_server_that_hangs(
+    recorder: EventRecorder, server: ApiServer
+) -> None:
     async def hang(_: web.Request) -> web.StreamResponse:
         hanging.set()
         await asyncio.Event().wait()
@@ -321,12 +357,16 @@ async def test_whoever_tells_is_not_delayed_by_a_server_that_hangs(recorder: Eve
     task = asyncio.create_task(recorder.run())
     recorder.emit(THING, "Normal", "Synced", "x")
     await asyncio.wait_for(hanging.wait(), 5)
-    recorder.emit(THING, "Normal", "Synced", "y")  # returns at once, or this test ends by its timeout
+    recorder.emit(
+        THING, "Normal", "Synced", "y"
+    )  # returns at once, or this test ends by its timeout
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-occurrences = st.tuples(st.sampled_from("ab"), st.sampled_from(["x", "y", "z"]), st.integers(0, 400))
+occurrences = st.tuples(
+    st.sampled_from("ab"), st.sampled_from(["x", "y", "z"]), st.integers(0, 400)
+)
 
 
 @settings(deadline=None, max_examples=60)
@@ -338,7 +378,9 @@ def test_names_are_unique_and_counts_add_up(script: list[tuple[str, str, int]]) 
     let_through = 0
     for name, message, seconds in script:
         now += timedelta(seconds=seconds)
-        noted = correlator.note(Occurrence(ObjectReference("v1", "T", "n", name), "Normal", "R", message), now)
+        noted = correlator.note(
+            Occurrence(ObjectReference("v1", "T", "n", name), "Normal", "R", message), now
+        )
         if noted is None:
             continue
         let_through += 1

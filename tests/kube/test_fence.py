@@ -100,13 +100,17 @@ async def test_the_fence_is_asked_again_when_a_request_is_sent_again(
         return web.json_response(status(401, "Unauthorized"), status=401)
 
     server.answer = refuse
-    async with server.connection(kubeconfig=server.kubeconfig(tokenFile=str(token)), fence=fence) as connection:
+    async with server.connection(
+        kubeconfig=server.kubeconfig(tokenFile=str(token)), fence=fence
+    ) as connection:
         with pytest.raises(Fenced):
             await connection.request("PUT", "/things/a", body=b"{}")
     assert len(server.requests) == 1
 
 
-async def test_a_refusal_costs_no_connection(server: ApiServer, connection: Connection, fence: Fence) -> None:
+async def test_a_refusal_costs_no_connection(
+    server: ApiServer, connection: Connection, fence: Fence
+) -> None:
     """Were one lost with each, the only one there may be would be gone."""
     fence.closed = True
     for _ in range(3):

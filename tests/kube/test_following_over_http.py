@@ -15,7 +15,17 @@ from kube.connection import Connection
 from kube.informer import Informer
 from kube.pacing import ITEM_BYTES, STEP_BYTES
 from kube.paging import AIM_BYTES, PAGE_BYTES
-from tests.kube.scripted import ApiServer, a_list, api_server, configmap, event, line, rng, running, stream_to
+from tests.kube.scripted import (
+    ApiServer,
+    a_list,
+    api_server,
+    configmap,
+    event,
+    line,
+    rng,
+    running,
+    stream_to,
+)
 from tests.kube.test_informer import Thing, read_thing
 from tests.support.eventually import eventually
 
@@ -50,7 +60,9 @@ class Trouble:
         return await stream_to(request, line(event("ADDED", configmap("a", 6))), then_stay=True)
 
 
-async def test_an_empty_503_is_asked_again_with_pauses(server: ApiServer, informer: Informer[Thing]) -> None:
+async def test_an_empty_503_is_asked_again_with_pauses(
+    server: ApiServer, informer: Informer[Thing]
+) -> None:
     trouble = Trouble(web.Response(status=503), web.Response(status=503), web.Response(status=503))
     server.answer = trouble.answer
     await eventually(lambda: informer.get("team", "a") is not None)
@@ -72,7 +84,9 @@ async def test_a_429_in_plain_text_is_no_event_and_its_patience_is_kept(
     assert second - first >= 0.99
 
 
-async def test_what_a_resumed_watch_brings_is_complete(server: ApiServer, informer: Informer[Thing]) -> None:
+async def test_what_a_resumed_watch_brings_is_complete(
+    server: ApiServer, informer: Informer[Thing]
+) -> None:
     """Each watch ends after one event, at times in the middle of a line, and none is lost."""
     asked: list[str] = []
 
@@ -84,21 +98,28 @@ async def test_what_a_resumed_watch_brings_is_complete(server: ApiServer, inform
         if version >= 7:
             return await stream_to(request, then_stay=True)
         whole = line(event("ADDED", configmap(f"thing-{version + 1}", version + 1)))
-        return await stream_to(request, whole, *([whole[:20]] if asked.count(str(version)) == 1 else []))
+        return await stream_to(
+            request, whole, *([whole[:20]] if asked.count(str(version)) == 1 else [])
+        )
 
     server.answer = answer
     await eventually(lambda: {each.name for each in informer.values()} == {"thing-6", "thing-7"})
     lists = [seen for seen in server.requests if "watch" not in seen.query]
-    assert [seen.path for seen in lists if "fieldSelector" not in seen.query and seen.query["limit"] != "1"] == [
-        "/things"
-    ]
+    assert [
+        seen.path
+        for seen in lists
+        if "fieldSelector" not in seen.query and seen.query["limit"] != "1"
+    ] == ["/things"]
 
 
 class Shelves:
     """Answers lists in pages, as the API server does; counts the bytes of pages that it began to send."""
 
     def __init__(self, *sizes: int) -> None:
-        self.items = [configmap(f"thing-{number:03}", 1, filler="x" * size) for number, size in enumerate(sizes)]
+        self.items = [
+            configmap(f"thing-{number:03}", 1, filler="x" * size)
+            for number, size in enumerate(sizes)
+        ]
         self.limits: list[int] = []
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -139,10 +160,14 @@ async def test_a_list_of_any_sizes_comes_whole(server: ApiServer, sizes: list[in
             return body
 
     async with server.connection() as connection:
-        made: Informer[Thing] = Informer(Measured(connection), "/things", decode=read_thing, rng=rng())
+        made: Informer[Thing] = Informer(
+            Measured(connection), "/things", decode=read_thing, rng=rng()
+        )
         async with running(made.run()):
             await eventually(made.synced.is_set, 30)
-            assert {each.name for each in made.values()} == {f"thing-{number:03}" for number in range(len(sizes))}
+            assert {each.name for each in made.values()} == {
+                f"thing-{number:03}" for number in range(len(sizes))
+            }
     largest_object = max(sizes) + 1000
     assert max(read) <= max(PAGE_BYTES, largest_object)
     assert len(shelves.limits) < 20 + 2 * sum(sizes) / AIM_BYTES
@@ -173,7 +198,9 @@ async def test_a_page_is_handed_on_in_steps_with_other_tasks_in_between(server: 
 
 
 async def test_a_burst_of_events_is_handled_in_steps(server: ApiServer) -> None:
-    events = b"".join(line(event("ADDED", configmap(f"thing-{number}", number))) for number in range(6, 1006))
+    events = b"".join(
+        line(event("ADDED", configmap(f"thing-{number}", number))) for number in range(6, 1006)
+    )
     turns = 0
 
     async def answer(request: web.Request) -> web.StreamResponse:

@@ -39,7 +39,9 @@ def read_thing(raw: msgspec.Raw) -> Thing | None:
     if color == "broken":
         raise ValueError("broken")
     meta = thing.metadata
-    return None if color == "none" else Thing(meta.namespace, meta.name, meta.resource_version, color)
+    return (
+        None if color == "none" else Thing(meta.namespace, meta.name, meta.resource_version, color)
+    )
 
 
 def thing(name: str, version: int, color: str = "") -> Thing:
@@ -217,7 +219,9 @@ async def test_what_was_deleted_by_us_is_gone_without_a_word(bench: Bench) -> No
     assert bench.told == []
 
 
-async def test_a_place_that_is_watched_before_it_is_known_misses_neither_news_nor_deletion(bench: Bench) -> None:
+async def test_a_place_that_is_watched_before_it_is_known_misses_neither_news_nor_deletion(
+    bench: Bench,
+) -> None:
     bench.informer.record(thing("known", 5))
     for name in ("changed", "deleted", "known"):
         bench.informer.record(thing(name, 0))
@@ -301,7 +305,9 @@ async def test_records_are_found_by_their_index_as_they_are_now(bench: Bench) ->
     bench.informer.changed("DELETED", raw("b", 5, "red"))
     assert bench.informer.by_index("color", "red") == ()
     assert bench.informer.by_index("color", "blue") == (thing("a", 4, "blue"),)
-    assert "red" not in bench.informer._indexed["color"]  # values that nothing has any more cost no memory
+    assert (
+        "red" not in bench.informer._indexed["color"]
+    )  # values that nothing has any more cost no memory
     with pytest.raises(KeyError):
         bench.informer.by_index("size", "big")
 
@@ -343,7 +349,9 @@ class World:
             self.heard.discard(old.name)
 
 
-writes = st.tuples(st.just("write"), st.sampled_from("abc"), st.sampled_from(["red", "blue"]), st.booleans())
+writes = st.tuples(
+    st.just("write"), st.sampled_from("abc"), st.sampled_from(["red", "blue"]), st.booleans()
+)
 deletions = st.tuples(st.just("delete"), st.sampled_from("abc"))
 deliveries = st.tuples(st.just("deliver"), st.integers(1, 2))
 lists = st.tuples(st.just("relist"), st.integers(0, 1))
@@ -369,7 +377,9 @@ async def test_whatever_comes_late_or_twice_or_by_a_list_the_cache_ends_as_the_s
             case ("relist", int(broken_off)):
                 world.relist(version, broken_off)
     world.deliver(1)
-    assert bench.content() == {(name, str(version), color) for name, (version, color) in world.objects.items()}
+    assert bench.content() == {
+        (name, str(version), color) for name, (version, color) in world.objects.items()
+    }
     for color in ("red", "blue"):
         found = {each.name for each in bench.informer.by_index("color", color)}
         assert found == {name for name, (_, held) in world.objects.items() if held == color}
@@ -395,8 +405,17 @@ async def test_after_versions_went_back_the_list_is_the_truth(bench: Bench) -> N
     bench.informer.reset()
     assert len(bench.informer) == 4  # until the truth is known
     restored(bench, "30", raw("kept", 10, "red"), raw("changed", 20, "blue"), raw("removed", 25))
-    assert bench.content() == {("kept", "10", "red"), ("changed", "20", "blue"), ("removed", "25", "")}
-    assert {told[0] and told[0].name for told in bench.take_told()} == {None, "changed", "gone", "written"}
+    assert bench.content() == {
+        ("kept", "10", "red"),
+        ("changed", "20", "blue"),
+        ("removed", "25", ""),
+    }
+    assert {told[0] and told[0].name for told in bench.take_told()} == {
+        None,
+        "changed",
+        "gone",
+        "written",
+    }
     assert resets == [3]
     bench.informer.changed("MODIFIED", raw("kept", 31, "green"))
     assert ("kept", "31", "green") in bench.content()
@@ -431,4 +450,6 @@ async def test_forgotten_places_do_not_pile_up(bench: Bench) -> None:
         bench.informer.record(thing(f"thing-{number}", 10 + number))
         bench.informer.forget("team", f"thing-{number}")
         bench.informer.changed("MODIFIED", raw("other", 10 + number))
-    assert len(bench.informer._forgotten) <= FORGOTTEN_LIMIT + 1  # what is measured is what no outcome shows
+    assert (
+        len(bench.informer._forgotten) <= FORGOTTEN_LIMIT + 1
+    )  # what is measured is what no outcome shows

@@ -11,7 +11,13 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from kube.connection import ACCEPT_JSON, ACCEPT_METADATA, MERGE_PATCH, Connection, ConnectionSettings
+from kube.connection import (
+    ACCEPT_JSON,
+    ACCEPT_METADATA,
+    MERGE_PATCH,
+    Connection,
+    ConnectionSettings,
+)
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.informer import Informer
 from kube.wire import decode_partial
@@ -30,7 +36,9 @@ class Watched(Informer[Version]):
     """An informer that notes the kind and the version of each event."""
 
     def __init__(self, connection: Connection, accept: str) -> None:
-        super().__init__(connection, EVERYWHERE, decode=read_version, params=OURS, accept=accept, rng=rng())
+        super().__init__(
+            connection, EVERYWHERE, decode=read_version, params=OURS, accept=accept, rng=rng()
+        )
         self.events: list[tuple[str, int]] = []
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
@@ -41,7 +49,9 @@ class Watched(Informer[Version]):
 class Owner:
     """Makes, changes, removes and lets go of one object, always with a precondition, and tells the cache at once."""
 
-    def __init__(self, connection: Connection, cache: Watched, namespace: str, name: str, accept: str) -> None:
+    def __init__(
+        self, connection: Connection, cache: Watched, namespace: str, name: str, accept: str
+    ) -> None:
         self._connection = connection
         self._cache = cache
         self._place = (namespace, name)
@@ -67,7 +77,9 @@ class Owner:
             await self._send("DELETE", {"preconditions": {"resourceVersion": version}})
             self._cache.forget(*self._place, version)
         else:
-            await self._send("PATCH", {"metadata": {"resourceVersion": version, "labels": {"kube-test": None}}})
+            await self._send(
+                "PATCH", {"metadata": {"resourceVersion": version, "labels": {"kube-test": None}}}
+            )
             self._cache.forget(*self._place, version)
 
     async def _write(self, method: str, name: str, metadata: dict[str, str]) -> None:
@@ -76,14 +88,18 @@ class Owner:
             "data": {"value": str(self._rng.random())},
         }
         path = f"/api/v1/namespaces/{self._place[0]}/configmaps" + (f"/{name}" if name else "")
-        answer = await self._connection.request(method, path, body=json.dumps(document).encode(), accept=self._accept)
+        answer = await self._connection.request(
+            method, path, body=json.dumps(document).encode(), accept=self._accept
+        )
         self._cache.record(read_version(msgspec.Raw(answer)))
 
     async def _send(self, method: str, document: object) -> None:
         await send(self._connection, method, *self._place, document)
 
 
-async def send(connection: Connection, method: str, namespace: str, name: str, document: object) -> None:
+async def send(
+    connection: Connection, method: str, namespace: str, name: str, document: object
+) -> None:
     await connection.request(
         method,
         f"/api/v1/namespaces/{namespace}/configmaps/{name}",
@@ -111,17 +127,25 @@ async def test_in_the_thick_of_it_versions_only_rise_and_the_cache_ends_as_the_s
     cluster: Cluster, new_namespace: Callable[..., str], accept: str
 ) -> None:
     namespaces = [new_namespace(), new_namespace()]
-    async with await Connection.open(ConnectionSettings(kubeconfig=cluster.kubeconfig)) as connection:
+    async with await Connection.open(
+        ConnectionSettings(kubeconfig=cluster.kubeconfig)
+    ) as connection:
         cache = Watched(connection, accept)
         watching = asyncio.create_task(cache.run())
         await asyncio.wait_for(cache.synced.wait(), 20)
-        owners = (Owner(connection, cache, namespace, name, accept) for namespace in namespaces for name in NAMES)
+        owners = (
+            Owner(connection, cache, namespace, name, accept)
+            for namespace in namespaces
+            for name in NAMES
+        )
         strangers = (meddle(connection, namespaces, seed) for seed in range(4))
         await asyncio.gather(*(owner.work() for owner in owners), *strangers)
 
         async def agrees() -> bool:
             stored = json.loads(await connection.request("GET", EVERYWHERE, params=OURS))["items"]
-            return set(cache.values()) == {read_version(msgspec.Raw(json.dumps(each).encode())) for each in stored}
+            return set(cache.values()) == {
+                read_version(msgspec.Raw(json.dumps(each).encode())) for each in stored
+            }
 
         await eventually(agrees)
         watching.cancel()

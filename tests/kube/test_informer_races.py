@@ -90,7 +90,9 @@ async def test_an_answer_that_comes_after_the_deletion_leaves_no_ghost(bench: Be
     assert bench.held() == {}
 
 
-async def test_an_answer_that_comes_after_a_list_without_the_object_leaves_no_ghost(bench: Bench) -> None:
+async def test_an_answer_that_comes_after_a_list_without_the_object_leaves_no_ghost(
+    bench: Bench,
+) -> None:
     bench.list(20, {})
     bench.wrote("a", 10)
     assert bench.held() == {}
@@ -146,7 +148,9 @@ async def test_what_was_forgotten_is_not_brought_back_by_a_list_made_before(benc
     assert bench.held() == {}
 
 
-async def test_what_was_made_and_removed_once_more_is_not_brought_back_by_the_whole_story(bench: Bench) -> None:
+async def test_what_was_made_and_removed_once_more_is_not_brought_back_by_the_whole_story(
+    bench: Bench,
+) -> None:
     bench.removed("a", 5)
     bench.wrote("a", 7)
     bench.removed("a", 7)
@@ -155,7 +159,9 @@ async def test_what_was_made_and_removed_once_more_is_not_brought_back_by_the_wh
         assert bench.held() == {}
 
 
-async def test_what_was_made_and_removed_while_a_list_was_read_is_not_brought_back_after_it(bench: Bench) -> None:
+async def test_what_was_made_and_removed_while_a_list_was_read_is_not_brought_back_after_it(
+    bench: Bench,
+) -> None:
     bench.cache.list_began("0")
     bench.wrote("b", 10)
     bench.removed("b", 10)
@@ -270,8 +276,12 @@ class World(Bench):
 
 NAMES = st.sampled_from("ab")
 STEPS = st.one_of(
-    st.tuples(st.sampled_from([World.write, World.delete, World.write_as_us, World.delete_as_us]), NAMES),
-    st.tuples(st.sampled_from([World.deliver, World.list_begins, World.list_page, World.list_ends])),
+    st.tuples(
+        st.sampled_from([World.write, World.delete, World.write_as_us, World.delete_as_us]), NAMES
+    ),
+    st.tuples(
+        st.sampled_from([World.deliver, World.list_begins, World.list_page, World.list_ends])
+    ),
     st.tuples(st.just(World.answer), st.integers(0, 3)),
 )
 

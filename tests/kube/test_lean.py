@@ -24,7 +24,9 @@ print(configuration is kubernetes_asyncio.client.Configuration, config is kubern
 
 
 def _run(script: str) -> str:
-    return subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_neither_models_nor_apis_are_loaded() -> None:
@@ -32,7 +34,11 @@ def test_neither_models_nor_apis_are_loaded() -> None:
     assert report["works"]
     assert len(report["modules"]) < 20
     unwanted = ("client.models", "client.api", "client.rest", "watch", "dynamic", "stream")
-    assert [name for name in report["modules"] if name.removeprefix("kubernetes_asyncio.").startswith(unwanted)] == []
+    assert [
+        name
+        for name in report["modules"]
+        if name.removeprefix("kubernetes_asyncio.").startswith(unwanted)
+    ] == []
 
 
 def test_a_program_that_has_loaded_it_all_keeps_it() -> None:

@@ -8,7 +8,16 @@ from itertools import pairwise
 
 import pytest
 
-from kube.errors import ApiError, Fenced, Forbidden, Malformed, ServerError, TooManyRequests, Unauthorized, Unreachable
+from kube.errors import (
+    ApiError,
+    Fenced,
+    Forbidden,
+    Malformed,
+    ServerError,
+    TooManyRequests,
+    Unauthorized,
+    Unreachable,
+)
 from kube.leader_election import LeaseLost, Timing
 from tests.kube.lease_board import EPOCH, Board, Candidate, Trouble, now
 
@@ -103,7 +112,9 @@ async def test_the_first_candidate_makes_the_record_and_leads(scene: Scene, boar
     assert EPOCH <= time_in(board.spec["acquireTime"]) < EPOCH + timedelta(seconds=1)
 
 
-async def test_a_holder_renews_every_retry_period_and_changes_nothing_else(scene: Scene, board: Board) -> None:
+async def test_a_holder_renews_every_retry_period_and_changes_nothing_else(
+    scene: Scene, board: Board
+) -> None:
     first = await scene.leader()
     began = dict(board.spec)
 
@@ -114,7 +125,9 @@ async def test_a_holder_renews_every_retry_period_and_changes_nothing_else(scene
     times = [when for when, _, _ in board.history]
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert all(RETRY <= pause < LONGEST_RETRY for pause in pauses)
-    assert len({round(pause, 3) for pause in pauses}) > len(pauses) / 2  # chance has its part in each
+    assert (
+        len({round(pause, 3) for pause in pauses}) > len(pauses) / 2
+    )  # chance has its part in each
     renewals = [time_in(lease["spec"]["renewTime"]) for _, _, lease in board.history]
     assert renewals == sorted(set(renewals))
 
@@ -169,7 +182,9 @@ async def test_what_others_put_on_the_lease_stays(scene: Scene, board: Board) ->
     assert board.spec["strategy"] == "mine"
 
 
-async def test_an_empty_record_that_somebody_made_beforehand_is_free(scene: Scene, board: Board) -> None:
+async def test_an_empty_record_that_somebody_made_beforehand_is_free(
+    scene: Scene, board: Board
+) -> None:
     await board.post({"metadata": {"name": "leader"}})
     candidate = Candidate(board, "first")
 
@@ -212,7 +227,9 @@ async def test_a_holder_whose_clock_stands_still_is_seen_alive(scene: Scene, boa
     assert not second.elector.leading
 
 
-async def test_a_holder_is_believed_for_as_long_as_it_asked_for_itself(scene: Scene, board: Board) -> None:
+async def test_a_holder_is_believed_for_as_long_as_it_asked_for_itself(
+    scene: Scene, board: Board
+) -> None:
     first = Candidate(board, "first", Timing(60, DEADLINE, RETRY))
     term = scene.start(first)
     await asyncio.sleep(MOMENT)
@@ -228,11 +245,18 @@ async def test_a_holder_is_believed_for_as_long_as_it_asked_for_itself(scene: Sc
     assert second.elector.leading
 
 
-@pytest.mark.parametrize(("claimed", "believed"), [((1 << 31) - 1, 600), (0, DURATION), (-5, DURATION)])
+@pytest.mark.parametrize(
+    ("claimed", "believed"), [((1 << 31) - 1, 600), (0, DURATION), (-5, DURATION)]
+)
 async def test_an_absurd_duration_in_a_record_neither_keeps_nor_frees_the_lease_for_ever(
     scene: Scene, board: Board, claimed: int, believed: int
 ) -> None:
-    spec = {"holderIdentity": "ghost", "leaseDurationSeconds": claimed, "renewTime": "soon", "acquireTime": ""}
+    spec = {
+        "holderIdentity": "ghost",
+        "leaseDurationSeconds": claimed,
+        "renewTime": "soon",
+        "acquireTime": "",
+    }
     await board.post({"metadata": {"name": "leader"}, "spec": spec})
     candidate = Candidate(board, "first")
     scene.start(candidate)
@@ -243,16 +267,25 @@ async def test_an_absurd_duration_in_a_record_neither_keeps_nor_frees_the_lease_
     assert candidate.elector.leading
 
 
-@pytest.mark.parametrize(("counted", "then"), [((1 << 31) - 1, (1 << 31) - 1), ((1 << 31) - 2, (1 << 31) - 1), (-7, 1)])
+@pytest.mark.parametrize(
+    ("counted", "then"), [((1 << 31) - 1, (1 << 31) - 1), ((1 << 31) - 2, (1 << 31) - 1), (-7, 1)]
+)
 async def test_a_count_of_transitions_never_leaves_its_32_bits(
     scene: Scene, board: Board, counted: int, then: int
 ) -> None:
-    await board.post({"metadata": {"name": "leader"}, "spec": {"holderIdentity": "", "leaseTransitions": counted}})
+    await board.post(
+        {
+            "metadata": {"name": "leader"},
+            "spec": {"holderIdentity": "", "leaseTransitions": counted},
+        }
+    )
     await scene.leader()
     assert board.spec["leaseTransitions"] == then
 
 
-async def test_a_candidate_that_begins_late_waits_a_whole_duration_of_its_own(scene: Scene, board: Board) -> None:
+async def test_a_candidate_that_begins_late_waits_a_whole_duration_of_its_own(
+    scene: Scene, board: Board
+) -> None:
     """It cannot know how long the holder has been silent."""
     first = await scene.leader()
     first.task.cancel()
@@ -296,7 +329,9 @@ OUTAGES: list[Trouble] = [
 
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=str)
-async def test_a_holder_that_cannot_renew_ends_within_the_deadline_and_says_why(scene: Scene, outage: Trouble) -> None:
+async def test_a_holder_that_cannot_renew_ends_within_the_deadline_and_says_why(
+    scene: Scene, outage: Trouble
+) -> None:
     first = await scene.leader()
     await asyncio.sleep(60)
     renewed = max(when for when, _ in first.line.asked)
@@ -311,7 +346,9 @@ async def test_a_holder_that_cannot_renew_ends_within_the_deadline_and_says_why(
 
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=str)
-async def test_a_holder_survives_an_outage_that_is_shorter(scene: Scene, board: Board, outage: Trouble) -> None:
+async def test_a_holder_survives_an_outage_that_is_shorter(
+    scene: Scene, board: Board, outage: Trouble
+) -> None:
     first = await scene.leader()
     second = await scene.standby()
     for _ in range(10):
@@ -326,7 +363,9 @@ async def test_a_holder_survives_an_outage_that_is_shorter(scene: Scene, board: 
     assert board.spec["leaseTransitions"] == 0
 
 
-async def test_a_server_that_asks_for_patience_gets_as_much_as_the_lease_allows(scene: Scene) -> None:
+async def test_a_server_that_asks_for_patience_gets_as_much_as_the_lease_allows(
+    scene: Scene,
+) -> None:
     first = await scene.leader()
     await asyncio.sleep(60)
     first.line.trouble = always(TooManyRequests("later", status=429, retry_after=4))
@@ -351,7 +390,9 @@ async def test_somebody_who_edits_the_lease_disturbs_nobody(scene: Scene, board:
     assert board.spec["leaseTransitions"] == 0
 
 
-async def test_a_lease_that_is_taken_away_is_lost_at_the_next_renewal(scene: Scene, board: Board) -> None:
+async def test_a_lease_that_is_taken_away_is_lost_at_the_next_renewal(
+    scene: Scene, board: Board
+) -> None:
     first = await scene.leader()
     await board.patch({"spec": {"holderIdentity": "usurper"}})
     taken = now()
@@ -361,7 +402,9 @@ async def test_a_lease_that_is_taken_away_is_lost_at_the_next_renewal(scene: Sce
     assert board.holder == "usurper"
 
 
-async def test_a_lease_that_is_deleted_under_its_holder_is_made_again(scene: Scene, board: Board) -> None:
+async def test_a_lease_that_is_deleted_under_its_holder_is_made_again(
+    scene: Scene, board: Board
+) -> None:
     first = await scene.leader()
     second = await scene.standby()
     await asyncio.sleep(60)
@@ -395,7 +438,9 @@ async def test_a_lease_that_was_deleted_with_its_holder_is_free_only_when_it_wou
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-async def test_a_claim_whose_answer_is_lost_is_a_claim(scene: Scene, board: Board, method: str) -> None:
+async def test_a_claim_whose_answer_is_lost_is_a_claim(
+    scene: Scene, board: Board, method: str
+) -> None:
     if method == "PATCH":
         await board.post({"metadata": {"name": "leader"}})
     candidate = Candidate(board, "first")
@@ -432,7 +477,9 @@ async def test_a_term_whose_work_fails_is_not_given_back(scene: Scene, board: Bo
     assert board.holder == "first"
 
 
-async def test_a_lease_that_cannot_be_given_back_ends_the_term_all_the_same(scene: Scene, board: Board) -> None:
+async def test_a_lease_that_cannot_be_given_back_ends_the_term_all_the_same(
+    scene: Scene, board: Board
+) -> None:
     first = await scene.leader()
     first.line.trouble = always(ServerError("no", status=500))
     first.done.set()
@@ -447,7 +494,9 @@ async def test_a_lease_that_cannot_be_given_back_ends_the_term_all_the_same(scen
 
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=str)
-async def test_who_waits_outlasts_any_outage_and_asks_seldom(scene: Scene, board: Board, outage: Trouble) -> None:
+async def test_who_waits_outlasts_any_outage_and_asks_seldom(
+    scene: Scene, board: Board, outage: Trouble
+) -> None:
     first = await scene.leader()
     second = await scene.standby()
     second.line.trouble = always(outage)
@@ -480,7 +529,9 @@ async def test_what_keeps_a_candidate_out_is_told(scene: Scene, board: Board) ->
     assert candidate.elector.problem is None
 
 
-async def test_a_watch_that_hears_nothing_lets_nobody_take_a_lease_that_is_held(scene: Scene, board: Board) -> None:
+async def test_a_watch_that_hears_nothing_lets_nobody_take_a_lease_that_is_held(
+    scene: Scene, board: Board
+) -> None:
     """What it would decide on is read once more, and the write carries its version."""
     first = await scene.leader()
     deaf = Candidate(board, "deaf")
@@ -493,7 +544,9 @@ async def test_a_watch_that_hears_nothing_lets_nobody_take_a_lease_that_is_held(
     assert first.elector.leading
 
 
-async def test_watches_that_end_at_once_are_not_opened_all_the_time(scene: Scene, board: Board) -> None:
+async def test_watches_that_end_at_once_are_not_opened_all_the_time(
+    scene: Scene, board: Board
+) -> None:
     await scene.leader()
     second = await scene.standby()
     second.line.watches_end = True
@@ -506,7 +559,9 @@ async def test_watches_that_end_at_once_are_not_opened_all_the_time(scene: Scene
 
 
 @pytest.mark.parametrize("after", [10 + step / 4 for step in range(8)])
-async def test_a_release_between_two_watches_is_noticed_within_two_seconds(scene: Scene, after: float) -> None:
+async def test_a_release_between_two_watches_is_noticed_within_two_seconds(
+    scene: Scene, after: float
+) -> None:
     first = await scene.leader()
     second = Candidate(scene.board, "second")
     second.line.watches_end = True
@@ -533,7 +588,9 @@ async def test_the_fence_lets_only_a_holder_pass(scene: Scene) -> None:
         second.elector.check()
 
 
-async def test_the_fence_is_closed_before_the_lease_is_given_back(scene: Scene, board: Board) -> None:
+async def test_the_fence_is_closed_before_the_lease_is_given_back(
+    scene: Scene, board: Board
+) -> None:
     first = await scene.leader()
     open_at_release = []
     request = first.line.request
@@ -593,7 +650,9 @@ async def test_a_renewal_that_was_answered_after_a_long_stop_counts_from_when_it
         (601, 10, 2, "at most 600 seconds"),
     ],
 )
-def test_times_that_do_not_fit_together_are_refused(duration: int, deadline: float, retry: float, problem: str) -> None:
+def test_times_that_do_not_fit_together_are_refused(
+    duration: int, deadline: float, retry: float, problem: str
+) -> None:
     with pytest.raises(ValueError, match=problem):
         Timing(duration, deadline, retry)
 

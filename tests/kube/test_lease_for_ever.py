@@ -49,7 +49,9 @@ class Process:
     def __init__(self, story: "Story", number: int, skew: float, speed: float) -> None:
         self.story = story
         self.number = number
-        self.wall_clock: Callable[[], datetime] = lambda: EPOCH + timedelta(seconds=skew + speed * now())
+        self.wall_clock: Callable[[], datetime] = lambda: (
+            EPOCH + timedelta(seconds=skew + speed * now())
+        )
         self.stopped_until = 0.0
         self.cut_off_until = 0.0
         self.slow_until = 0.0
@@ -89,8 +91,12 @@ class Process:
         self.starts += 1
         identity = f"{self.number}, start {self.starts}"
         seed = self.rng.randrange(1000)
-        candidate = Candidate(self.story.board, identity, wall_clock=self.wall_clock, seed=seed, tick=1e-7)
-        candidate.line.trouble = lambda _: self.rng.choice(UNPREDICTABLE) if now() < self.cut_off_until else None
+        candidate = Candidate(
+            self.story.board, identity, wall_clock=self.wall_clock, seed=seed, tick=1e-7
+        )
+        candidate.line.trouble = lambda _: (
+            self.rng.choice(UNPREDICTABLE) if now() < self.cut_off_until else None
+        )
         candidate.line.delay = lambda: self.rng.uniform(0, 6 if now() < self.slow_until else 0.02)
         candidate.line.answered = lambda: asyncio.get_running_loop().call_soon(self.story.look)
         return candidate
@@ -136,7 +142,9 @@ class Story:
         self.board = Board()
         self.processes = [Process(self, number, *clock) for number, clock in enumerate(clocks)]
         self.terms: set[str] = set()
-        self.together: list[tuple[float, list[str]]] = []  # when more than one believed that it leads
+        self.together: list[
+            tuple[float, list[str]]
+        ] = []  # when more than one believed that it leads
 
     def leading(self) -> list[str]:
         """Who believes that it leads; one that is stopped might do so when it wakes."""
@@ -162,7 +170,9 @@ class Story:
 
     def _victim(self, number: int) -> Process:
         leaders = [process for process in self.processes if process.candidate.elector.leading]
-        return leaders[0] if leaders and number == 0 else self.processes[number % len(self.processes)]
+        return (
+            leaders[0] if leaders and number == 0 else self.processes[number % len(self.processes)]
+        )
 
     async def end(self) -> None:
         for process in self.processes:
@@ -178,7 +188,9 @@ async def tell(mishaps: list[FaultKind], clocks: list[tuple[float, float]]) -> N
         await story.tell(mishaps)
         assert story.together == []
         assert len(story.leading()) == 1, "one has to lead in the end"
-        transitions = [lease["spec"].get("leaseTransitions", 0) for _, _, lease in story.board.history]
+        transitions = [
+            lease["spec"].get("leaseTransitions", 0) for _, _, lease in story.board.history
+        ]
         assert transitions == sorted(transitions)
         assert len(story.terms) <= transitions[-1] + 1
     finally:
@@ -190,14 +202,20 @@ mishaps = some.builds(
     FaultKind,
     at=some.floats(min_value=0, max_value=TROUBLED_FOR - 40),
     who=some.sampled_from([0, 0, 0, 1, 2, 3]),
-    what=some.sampled_from(["stopped", "cut off", "slow", "ends", "killed", "somebody edits the Lease"]),
+    what=some.sampled_from(
+        ["stopped", "cut off", "slow", "ends", "killed", "somebody edits the Lease"]
+    ),
     seconds=seconds,
 )
-clocks = some.tuples(some.floats(min_value=-1e5, max_value=1e5), some.sampled_from([1.0, 1.0, 0.0, -1.0, 3.0]))
+clocks = some.tuples(
+    some.floats(min_value=-1e5, max_value=1e5), some.sampled_from([1.0, 1.0, 0.0, -1.0, 3.0])
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(befalls=some.lists(mishaps, max_size=25), clocks=some.lists(clocks, min_size=1, max_size=4))
-def test_two_never_lead_and_one_leads_in_the_end(befalls: list[FaultKind], clocks: list[tuple[float, float]]) -> None:
+def test_two_never_lead_and_one_leads_in_the_end(
+    befalls: list[FaultKind], clocks: list[tuple[float, float]]
+) -> None:
     with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(start=0)) as runner:
         runner.run(tell(befalls, clocks))

@@ -16,7 +16,10 @@ from tests.support.eventually import eventually
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/{}"
 RULE = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
-LEAST = [{**RULE, "verbs": ["create"]}, {**RULE, "resourceNames": ["leader"], "verbs": ["get", "patch", "watch"]}]
+LEAST = [
+    {**RULE, "verbs": ["create"]},
+    {**RULE, "resourceNames": ["leader"], "verbs": ["get", "patch", "watch"]},
+]
 TIME = "2026-01-01T00:00:00.000001Z"
 HELD_AT = datetime(2026, 1, 1, microsecond=1, tzinfo=UTC)
 HELD = LeaseSpec("first", 15, TIME, TIME, 0)
@@ -54,7 +57,9 @@ async def test_what_is_written_is_read_and_what_others_wrote_stays(
     assert await record.read(LIMIT) is None
     first = await record.write(HELD, None, LIMIT)
     assert first.spec == HELD
-    labelled = cluster.patch(record.path, {"metadata": {"labels": {"team": "web"}}})["metadata"]["resourceVersion"]
+    labelled = cluster.patch(record.path, {"metadata": {"labels": {"team": "web"}}})["metadata"][
+        "resourceVersion"
+    ]
 
     second = await record.write(HELD.released(HELD_AT), labelled, LIMIT)
 
@@ -63,7 +68,9 @@ async def test_what_is_written_is_read_and_what_others_wrote_stays(
     assert cluster.get(record.path)["metadata"]["labels"] == {"team": "web"}
 
 
-async def test_a_write_that_was_decided_on_something_else_is_refused(cluster: Cluster, record: LeaseRecord) -> None:
+async def test_a_write_that_was_decided_on_something_else_is_refused(
+    cluster: Cluster, record: LeaseRecord
+) -> None:
     with pytest.raises(NotFound):
         await record.write(HELD, "1", LIMIT)
     first = await record.write(HELD, None, LIMIT)
@@ -80,17 +87,27 @@ async def test_a_write_that_was_decided_on_something_else_is_refused(cluster: Cl
         await record.write(HELD, stale.version, LIMIT)
 
 
-async def test_every_renewal_makes_a_new_version_also_where_the_clock_stands_still(record: LeaseRecord) -> None:
+async def test_every_renewal_makes_a_new_version_also_where_the_clock_stands_still(
+    record: LeaseRecord,
+) -> None:
     seen = [await record.write(HELD, None, LIMIT)]
     for _ in range(3):
-        seen.append(await record.write(seen[-1].spec.claimed_by("first", 15, HELD_AT), seen[-1].version, LIMIT))
+        seen.append(
+            await record.write(
+                seen[-1].spec.claimed_by("first", 15, HELD_AT), seen[-1].version, LIMIT
+            )
+        )
 
     assert len({sighting.version for sighting in seen}) == 4
 
 
-async def test_every_change_is_followed_and_nobody_elses(cluster: Cluster, namespace: str, record: LeaseRecord) -> None:
+async def test_every_change_is_followed_and_nobody_elses(
+    cluster: Cluster, namespace: str, record: LeaseRecord
+) -> None:
     first = await record.write(HELD, None, LIMIT)
-    cluster.create(LEASES.format(namespace), {"metadata": {"name": "another"}, "spec": {"holderIdentity": "x"}})
+    cluster.create(
+        LEASES.format(namespace), {"metadata": {"name": "another"}, "spec": {"holderIdentity": "x"}}
+    )
     second = await record.write(HELD.claimed_by("second", 15, HELD_AT), first.version, LIMIT)
     cluster.delete(record.path)
     third = await record.write(HELD, None, LIMIT)
@@ -105,7 +122,9 @@ async def test_every_change_is_followed_and_nobody_elses(cluster: Cluster, names
     assert seen == [second, None, third]
 
 
-async def test_a_lease_with_the_highest_count_of_transitions_can_be_taken(record: LeaseRecord) -> None:
+async def test_a_lease_with_the_highest_count_of_transitions_can_be_taken(
+    record: LeaseRecord,
+) -> None:
     """The API server stores 32 bits and refuses one more."""
     first = await record.write(LeaseSpec("", 1, TIME, TIME, (1 << 31) - 1), None, LIMIT)
     taken = await record.write(first.spec.claimed_by("second", 15, HELD_AT), first.version, LIMIT)

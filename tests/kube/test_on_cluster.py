@@ -9,7 +9,16 @@ import msgspec
 import pytest
 
 from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection, ConnectionSettings
-from kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, NotFound, TooLarge, Unauthorized
+from kube.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+)
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
 from tests.kube.scripted import rng, running
@@ -26,7 +35,10 @@ def path(namespace: str, name: str = "") -> str:
 
 
 def document(name: str, color: str = "red", **metadata: object) -> dict[str, Any]:
-    return {"metadata": {"name": name, "labels": {"kube-test": "yes"}, **metadata}, "data": {"color": color}}
+    return {
+        "metadata": {"name": name, "labels": {"kube-test": "yes"}, **metadata},
+        "data": {"color": color},
+    }
 
 
 @pytest.fixture
@@ -38,14 +50,20 @@ async def connection(cluster: Cluster) -> AsyncIterator[Connection]:
 @pytest.fixture
 async def things(connection: Connection) -> AsyncIterator[Informer[Thing]]:
     informer: Informer[Thing] = Informer(
-        connection, CONFIGMAPS, decode=read_thing, params={"labelSelector": "kube-test=yes"}, rng=rng()
+        connection,
+        CONFIGMAPS,
+        decode=read_thing,
+        params={"labelSelector": "kube-test=yes"},
+        rng=rng(),
     )
     async with running(informer.run()):
         await asyncio.wait_for(informer.synced.wait(), 10)
         yield informer
 
 
-async def test_the_cache_follows_every_change(cluster: Cluster, things: Informer[Thing], namespace: str) -> None:
+async def test_the_cache_follows_every_change(
+    cluster: Cluster, things: Informer[Thing], namespace: str
+) -> None:
     def color(name: str) -> str | None:
         held = things.get(namespace, name)
         return held.color if held else None
@@ -54,7 +72,9 @@ async def test_the_cache_follows_every_change(cluster: Cluster, things: Informer
     cluster.create(path(namespace), document("b"))
     await eventually(lambda: (color("a"), color("b")) == ("red", "red"))
     cluster.patch(path(namespace, "a"), {"data": {"color": "blue"}})
-    cluster.patch(path(namespace, "b"), {"metadata": {"labels": {"kube-test": None}}})  # it leaves the selection
+    cluster.patch(
+        path(namespace, "b"), {"metadata": {"labels": {"kube-test": None}}}
+    )  # it leaves the selection
     await eventually(lambda: (color("a"), color("b")) == ("blue", None))
     cluster.delete(path(namespace, "a"))
     await eventually(lambda: color("a") is None)
@@ -71,7 +91,9 @@ async def test_a_cache_of_metadata_follows_too_and_gets_no_content(
         return Thing(meta.get("namespace", ""), meta["name"], meta["resourceVersion"])
 
     cluster.create(path(namespace), document("listed"))
-    informer: Informer[Thing] = Informer(connection, CONFIGMAPS, decode=read, accept=ACCEPT_METADATA, rng=rng())
+    informer: Informer[Thing] = Informer(
+        connection, CONFIGMAPS, decode=read, accept=ACCEPT_METADATA, rng=rng()
+    )
     async with running(informer.run()):
         await asyncio.wait_for(informer.synced.wait(), 10)
         assert informer.get(namespace, "listed") is not None
@@ -80,10 +102,14 @@ async def test_a_cache_of_metadata_follows_too_and_gets_no_content(
     assert not any("data" in each for each in seen)
 
 
-async def test_more_than_a_page_is_listed_whole(cluster: Cluster, connection: Connection, namespace: str) -> None:
+async def test_more_than_a_page_is_listed_whole(
+    cluster: Cluster, connection: Connection, namespace: str
+) -> None:
     names = [f"thing-{number:03}" for number in range(501)]
     bodies = [msgspec.json.encode(document(name)) for name in names]
-    await asyncio.gather(*(connection.request("POST", path(namespace), body=body) for body in bodies))
+    await asyncio.gather(
+        *(connection.request("POST", path(namespace), body=body) for body in bodies)
+    )
     informer: Informer[Thing] = Informer(connection, path(namespace), decode=read_thing, rng=rng())
     async with running(informer.run()):
         await asyncio.wait_for(informer.synced.wait(), 20)
@@ -95,12 +121,18 @@ async def test_our_own_writes_are_told_at_most_once_and_never_undone(
 ) -> None:
     """A watch may be faster than the answer to a write, or slower; the cache only goes forward."""
     told: list[int] = []
-    things.on_change(lambda _, new: told.append(int(new.resource_version)) if new and new.name == "a" else None)
+    things.on_change(
+        lambda _, new: told.append(int(new.resource_version)) if new and new.name == "a" else None
+    )
     for number in range(20):
         body = msgspec.json.encode(document("a", str(number)))
         method, place = ("PATCH", path(namespace, "a")) if number else ("POST", path(namespace))
         content_type = MERGE_PATCH if number else "application/json"
-        written = read_thing(msgspec.Raw(await connection.request(method, place, body=body, content_type=content_type)))
+        written = read_thing(
+            msgspec.Raw(
+                await connection.request(method, place, body=body, content_type=content_type)
+            )
+        )
         assert written is not None
         things.record(written)
         assert things.get(namespace, "a") == written
@@ -110,7 +142,9 @@ async def test_our_own_writes_are_told_at_most_once_and_never_undone(
     assert told == sorted(set(told))
 
 
-async def test_refusals_have_their_classes(connection: Connection, cluster: Cluster, namespace: str) -> None:
+async def test_refusals_have_their_classes(
+    connection: Connection, cluster: Cluster, namespace: str
+) -> None:
     body = msgspec.json.encode(document("a"))
     stored = msgspec.json.decode(await connection.request("POST", path(namespace), body=body))
     with pytest.raises(AlreadyExists):
@@ -122,7 +156,9 @@ async def test_refusals_have_their_classes(connection: Connection, cluster: Clus
     with pytest.raises(NotFound):
         await connection.request("POST", path("no-such-namespace"), body=body)
     with pytest.raises(Invalid):
-        await connection.request("POST", path(namespace), body=msgspec.json.encode(document("Not A Name")))
+        await connection.request(
+            "POST", path(namespace), body=msgspec.json.encode(document("Not A Name"))
+        )
     cluster.patch(path(namespace, "a"), {"data": {"color": "blue"}})
     with pytest.raises(Conflict):
         await connection.request("PUT", path(namespace, "a"), body=msgspec.json.encode(stored))
@@ -130,9 +166,13 @@ async def test_refusals_have_their_classes(connection: Connection, cluster: Clus
     with pytest.raises(Conflict):
         await connection.request("DELETE", path(namespace, "a"), body=msgspec.json.encode(options))
     with pytest.raises(TooLarge):
-        await connection.request("POST", path(namespace), body=msgspec.json.encode(document("big", "x" * (4 << 20))))
+        await connection.request(
+            "POST", path(namespace), body=msgspec.json.encode(document("big", "x" * (4 << 20)))
+        )
     with pytest.raises(BadRequest, match="continue"):
-        await connection.request("GET", path(namespace), params={"limit": "1", "continue": "rubbish"})
+        await connection.request(
+            "GET", path(namespace), params={"limit": "1", "continue": "rubbish"}
+        )
 
 
 async def test_strangers_and_the_powerless_are_told_apart(cluster: Cluster, namespace: str) -> None:
@@ -141,7 +181,9 @@ async def test_strangers_and_the_powerless_are_told_apart(cluster: Cluster, name
         with pytest.raises(Forbidden) as caught:
             await connection.request("GET", path(namespace))
         assert not caught.value.namespace_terminating
-    nobody = write_kubeconfig(cluster.folder / "nobody", cluster.url, cluster.authority_file, {"token": "of-nobody"})
+    nobody = write_kubeconfig(
+        cluster.folder / "nobody", cluster.url, cluster.authority_file, {"token": "of-nobody"}
+    )
     async with await Connection.open(ConnectionSettings(kubeconfig=nobody)) as connection:
         with pytest.raises(Unauthorized):
             await connection.request("GET", path(namespace))
@@ -153,7 +195,9 @@ async def test_a_namespace_on_its_way_out_is_recognised(
     cluster.create(path(namespace), document("holds-it", finalizers=["kube.test/hold"]))
     cluster.delete(f"/api/v1/namespaces/{namespace}")
     with pytest.raises(Forbidden) as caught:
-        await connection.request("POST", path(namespace), body=msgspec.json.encode(document("late")))
+        await connection.request(
+            "POST", path(namespace), body=msgspec.json.encode(document("late"))
+        )
     assert caught.value.namespace_terminating
     cluster.patch(path(namespace, "holds-it"), {"metadata": {"finalizers": None}})
 
@@ -180,21 +224,36 @@ async def test_a_watch_from_a_version_of_the_future_or_of_old_is_followed_by_a_l
         await eventually(lambda: informer.get(namespace, "a") is not None)
 
 
-async def test_events_are_accepted_counted_and_shown(cluster: Cluster, connection: Connection, namespace: str) -> None:
+async def test_events_are_accepted_counted_and_shown(
+    cluster: Cluster, connection: Connection, namespace: str
+) -> None:
     thing = cluster.create(path(namespace), document("a"))
     recorder = EventRecorder(
-        connection, component="kube-test", instance="kube-test-1", clock=lambda: datetime(2030, 1, 1, tzinfo=UTC)
+        connection,
+        component="kube-test",
+        instance="kube-test-1",
+        clock=lambda: datetime(2030, 1, 1, tzinfo=UTC),
     )
     reference = ObjectReference("v1", "ConfigMap", namespace, "a", thing["metadata"]["uid"])
     recorder.emit(reference, "Normal", "Synced", "all is well")
     await recorder.drain()
     recorder.emit(reference, "Normal", "Synced", "all is well", "")
-    recorder.emit(ObjectReference("v1", "Namespace", "", namespace), "Warning", "Odd", "something is odd")
+    recorder.emit(
+        ObjectReference("v1", "Namespace", "", namespace), "Warning", "Odd", "something is odd"
+    )
     await recorder.drain()
     told = [
-        (each["involvedObject"]["name"], each["type"], each["reason"], each["message"], each["count"])
+        (
+            each["involvedObject"]["name"],
+            each["type"],
+            each["reason"],
+            each["message"],
+            each["count"],
+        )
         for each in cluster.get(f"/api/v1/namespaces/{namespace}/events")["items"]
         if each["source"].get("component") == "kube-test"
     ]
     assert told == [("a", "Normal", "Synced", "all is well", 2)]
-    assert "something is odd" in cluster.kubectl("get", "events", "-n", "default", "-o", "wide").stdout
+    assert (
+        "something is odd" in cluster.kubectl("get", "events", "-n", "default", "-o", "wide").stdout
+    )

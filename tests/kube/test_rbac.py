@@ -21,7 +21,9 @@ def rights(of: tuple[Rule, ...]) -> set[tuple[str, str, tuple[str, ...], str]]:
 
 
 @given(st.lists(rules).map(tuple))
-def test_merging_changes_no_right_and_leaves_one_rule_for_each_resource(given_rules: tuple[Rule, ...]) -> None:
+def test_merging_changes_no_right_and_leaves_one_rule_for_each_resource(
+    given_rules: tuple[Rule, ...],
+) -> None:
     result = merged(given_rules)
     assert rights(result) == rights(given_rules)
     places = [(rule.group, rule.resource, rule.names) for rule in result]
@@ -30,6 +32,11 @@ def test_merging_changes_no_right_and_leaves_one_rule_for_each_resource(given_ru
 
 def test_reasons_are_told_once_and_in_order() -> None:
     [rule] = merged(
-        (Rule("a", ("get",), why="x"), Rule("a", ("list",)), Rule("a", ("get",), why="y"), Rule("a", (), why="x"))
+        (
+            Rule("a", ("get",), why="x"),
+            Rule("a", ("list",)),
+            Rule("a", ("get",), why="y"),
+            Rule("a", (), why="x"),
+        )
     )
     assert rule == Rule("a", ("get", "list"), why="x; y")

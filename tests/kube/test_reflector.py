@@ -20,7 +20,16 @@ from kube.errors import (
     Unreachable,
 )
 from kube.reflector import FIRST_DELAY, HEALTHY_AFTER, LONGEST_DELAY, WATCH_SECONDS, Reflector, Seen
-from tests.kube.scripted import ScriptedConnection, Step, a_list, bookmark, configmap, event, rng, status
+from tests.kube.scripted import (
+    ScriptedConnection,
+    Step,
+    a_list,
+    bookmark,
+    configmap,
+    event,
+    rng,
+    status,
+)
 
 pytestmark = pytest.mark.looptime(start=0)
 
@@ -86,7 +95,11 @@ class Bench:
         return [when for when, what, _, _ in self.connection.asked if what == kind]
 
     def versions(self) -> list[str]:
-        return [params["resourceVersion"] for _, what, params, _ in self.connection.asked if what == "watch"]
+        return [
+            params["resourceVersion"]
+            for _, what, params, _ in self.connection.asked
+            if what == "watch"
+        ]
 
 
 FOREVER = 1e9
@@ -105,15 +118,26 @@ async def test_a_list_is_followed_by_a_watch_from_its_version() -> None:
     assert first == {"labelSelector": "a=b", "limit": "100"}
     seconds = int(watch.pop("timeoutSeconds"))
     assert WATCH_SECONDS[0] <= seconds <= WATCH_SECONDS[1]
-    assert watch == {"labelSelector": "a=b", "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": "5"}
+    assert watch == {
+        "labelSelector": "a=b",
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": "5",
+    }
 
 
 async def test_pages_are_put_together_and_the_first_tells_the_version() -> None:
-    pages = [a_list(5, configmap("a", 1), token="next"), a_list(9, configmap("b", 2), token="last"), a_list(9)]
+    pages = [
+        a_list(5, configmap("a", 1), token="next"),
+        a_list(9, configmap("b", 2), token="last"),
+        a_list(9),
+    ]
     bench = Bench(list(pages), [QUIET])
     await bench.run_for(10)
     assert bench.sink.heard == ["list 5", "a", "b", "complete 5"]
-    assert [params.get("continue") for _, what, params, _ in bench.connection.asked if what == "list"] == [
+    assert [
+        params.get("continue") for _, what, params, _ in bench.connection.asked if what == "list"
+    ] == [
         None,
         "next",
         "last",
@@ -131,7 +155,10 @@ async def test_metadata_is_asked_for_in_the_form_of_lists_and_of_watches() -> No
     """A watch that is asked for in the form of lists stays silent for ever."""
     bench = Bench([EMPTY], [QUIET], ACCEPT_METADATA)
     await bench.run_for(1)
-    assert [accept for _, _, _, accept in bench.connection.asked] == [ACCEPT_METADATA_LIST, ACCEPT_METADATA]
+    assert [accept for _, _, _, accept in bench.connection.asked] == [
+        ACCEPT_METADATA_LIST,
+        ACCEPT_METADATA,
+    ]
 
 
 async def test_a_watch_that_ends_is_resumed_from_the_last_version_without_a_new_list() -> None:
@@ -149,9 +176,14 @@ async def test_a_watch_that_ends_is_resumed_from_the_last_version_without_a_new_
     assert bench.sink.heard == ["list 5", "complete 5", "ADDED a"]  # bookmarks are no news
 
 
-@pytest.mark.parametrize("gone", [Gone("too old"), event("ERROR", status(410, "Expired", "too old resource version"))])
+@pytest.mark.parametrize(
+    "gone", [Gone("too old"), event("ERROR", status(410, "Expired", "too old resource version"))]
+)
 async def test_a_version_that_is_too_old_means_a_new_list_at_once(gone: Step) -> None:
-    bench = Bench([EMPTY, a_list(50, configmap("b", 44))], [gone if isinstance(gone, ApiError) else [gone], QUIET])
+    bench = Bench(
+        [EMPTY, a_list(50, configmap("b", 44))],
+        [gone if isinstance(gone, ApiError) else [gone], QUIET],
+    )
     await bench.run_for(10)
     assert bench.sink.heard == ["list 5", "complete 5", "list 50", "b", "complete 50"]
     assert bench.versions() == ["5", "50"]
@@ -160,7 +192,11 @@ async def test_a_version_that_is_too_old_means_a_new_list_at_once(gone: Step) ->
 
 
 async def test_a_page_that_has_expired_means_a_list_from_its_beginning() -> None:
-    lists: list[Step] = [a_list(5, configmap("a", 1), token="next"), Gone("expired"), a_list(9, configmap("b", 2))]
+    lists: list[Step] = [
+        a_list(5, configmap("a", 1), token="next"),
+        Gone("expired"),
+        a_list(9, configmap("b", 2)),
+    ]
     bench = Bench(lists, [QUIET])
     await bench.run_for(10)
     assert bench.sink.heard == ["list 5", "a", "list 9", "b", "complete 9"]
@@ -174,7 +210,9 @@ async def test_a_server_that_always_says_gone_is_not_asked_without_a_pause() -> 
 
 
 @pytest.mark.parametrize("where", ["list", "watch"])
-async def test_a_server_that_is_away_is_asked_again_ever_more_rarely_but_for_ever(where: str) -> None:
+async def test_a_server_that_is_away_is_asked_again_ever_more_rarely_but_for_ever(
+    where: str,
+) -> None:
     trouble = ServerError("the server answered 503 without saying why", status=503)
     bench = Bench([trouble] if where == "list" else [EMPTY], [trouble])
     await bench.run_for(3600)
@@ -200,7 +238,9 @@ async def test_a_server_that_asks_for_patience_gets_it() -> None:
     assert 20 <= second - first <= 21
 
 
-async def test_a_silent_peer_is_left_and_the_watch_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_silent_peer_is_left_and_the_watch_resumed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """It may be gone, or have nothing to say: bookmarks are not promised, so it is no trouble that people must hear of."""
     silent: list[Any] = [event("ADDED", configmap("a", 6)), 80, Silent("nothing came for too long")]
     bench = Bench([EMPTY], [silent, QUIET])
@@ -213,13 +253,18 @@ async def test_a_silent_peer_is_left_and_the_watch_resumed(capsys: pytest.Captur
 
 
 async def test_an_error_in_the_middle_of_a_watch_resumes_it() -> None:
-    broken: list[Any] = [event("ADDED", configmap("a", 6)), event("ERROR", status(500, "InternalError"))]
+    broken: list[Any] = [
+        event("ADDED", configmap("a", 6)),
+        event("ERROR", status(500, "InternalError")),
+    ]
     bench = Bench([EMPTY], [broken, QUIET])
     await bench.run_for(10)
     assert bench.versions() == ["5", "6"]
 
 
-@pytest.mark.parametrize("nonsense", [{"type": "ADDED"}, {"type": "ADDED", "object": {"metadata": {"name": 5}}}, {}])
+@pytest.mark.parametrize(
+    "nonsense", [{"type": "ADDED"}, {"type": "ADDED", "object": {"metadata": {"name": 5}}}, {}]
+)
 async def test_an_event_that_cannot_be_read_means_a_new_list(nonsense: dict[str, Any]) -> None:
     """Resumed from the same version, the same event would come again and again."""
     bench = Bench([EMPTY, a_list(9)], [[nonsense], QUIET])
@@ -253,7 +298,15 @@ async def test_what_is_wrong_is_said_once_and_again_when_it_is_something_else(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     away, missing = Unreachable("cannot connect"), NotFound("no such resource", status=404)
-    lists: list[Step] = [away, away, away, missing, missing, Forbidden("you may not", status=403), EMPTY]
+    lists: list[Step] = [
+        away,
+        away,
+        away,
+        missing,
+        missing,
+        Forbidden("you may not", status=403),
+        EMPTY,
+    ]
     bench = Bench(lists, [QUIET])
     await bench.run_for(60)
     logged = "".join(capsys.readouterr())
@@ -289,7 +342,9 @@ async def test_it_tells_when_it_last_heard_something() -> None:
 async def test_two_watches_are_not_renewed_together() -> None:
     bench = Bench([EMPTY], [[300]])
     await bench.run_for(3000)
-    asked = [params["timeoutSeconds"] for _, what, params, _ in bench.connection.asked if what == "watch"]
+    asked = [
+        params["timeoutSeconds"] for _, what, params, _ in bench.connection.asked if what == "watch"
+    ]
     assert len(set(asked)) > 3
 
 
@@ -300,11 +355,16 @@ async def test_a_retry_after_of_an_hour_silences_a_watch_for_30_seconds_at_most(
     assert 30 <= second - first <= 31
 
 
-async def test_an_event_of_an_older_version_drops_the_cache_and_lists_again(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_event_of_an_older_version_drops_the_cache_and_lists_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """A storage that was restored counts from an older version on."""
     bench = Bench(
         [a_list(50, configmap("a", 40)), a_list(12, configmap("a", 9))],
-        [[event("MODIFIED", configmap("a", 60)), event("MODIFIED", configmap("a", 11)), FOREVER], QUIET],
+        [
+            [event("MODIFIED", configmap("a", 60)), event("MODIFIED", configmap("a", 11)), FOREVER],
+            QUIET,
+        ],
     )
     await bench.run_for(30)
     assert bench.sink.heard == [
@@ -337,7 +397,9 @@ async def test_a_watch_is_not_resumed_from_a_version_of_the_future() -> None:
     assert bench.versions() == ["50", "12"]
 
 
-async def test_an_object_that_is_older_than_it_was_drops_the_cache_although_versions_went_on() -> None:
+async def test_an_object_that_is_older_than_it_was_drops_the_cache_although_versions_went_on() -> (
+    None
+):
     """The restored cluster is busy: it has passed the version that was reached before the watch can be resumed."""
     bench = Bench([a_list(50), a_list(70)], [[], QUIET])
     bench.sink.newest_seen = Seen("team", "a", 45)

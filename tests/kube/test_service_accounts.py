@@ -59,19 +59,25 @@ async def test_an_account_that_exists_is_read_once_within_the_time(
     assert not await accounts.exists("team", "robot")
 
 
-async def test_that_an_account_is_missing_is_not_remembered(server: ApiServer, accounts: ServiceAccounts) -> None:
+async def test_that_an_account_is_missing_is_not_remembered(
+    server: ApiServer, accounts: ServiceAccounts
+) -> None:
     assert not await accounts.exists("team", "robot")
     server.answers[PATH] = account()
     assert await accounts.exists("team", "robot")
 
 
-async def test_an_account_that_is_being_deleted_counts_as_missing(server: ApiServer, accounts: ServiceAccounts) -> None:
+async def test_an_account_that_is_being_deleted_counts_as_missing(
+    server: ApiServer, accounts: ServiceAccounts
+) -> None:
     server.answers[PATH] = account(deletionTimestamp="2026-01-01T00:00:00Z")
     assert not await accounts.exists("team", "robot")
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b'{"metadata": 7}', b"\xff", b"[" * 100_000], ids=lambda body: str(body[:9])
+    "body",
+    [b"", b"[]", b'{"metadata": 7}', b"\xff", b"[" * 100_000],
+    ids=lambda body: str(body[:9]),
 )
 async def test_an_answer_that_cannot_be_read_is_an_error_of_the_api_server(
     server: ApiServer, accounts: ServiceAccounts, body: bytes

@@ -76,7 +76,9 @@ async def test_a_stranger_is_trusted_where_the_kubeconfig_insists(server: ApiSer
 
 
 @pytest.mark.parametrize(("name", "trusted"), [("kubernetes", True), ("somebody.else", False)])
-async def test_the_name_that_the_kubeconfig_expects_is_checked(server: ApiServer, name: str, trusted: bool) -> None:
+async def test_the_name_that_the_kubeconfig_expects_is_checked(
+    server: ApiServer, name: str, trusted: bool
+) -> None:
     path = _with_cluster(server.kubeconfig(), **{"tls-server-name": name})
     async with server.connection(kubeconfig=path) as connection:
         if trusted:
@@ -96,7 +98,9 @@ async def test_a_client_certificate_is_shown(server: ApiServer, authority: Autho
 
     server.answer = answer
     pair = authority.client("me", "me", ["system:masters"])
-    path = server.kubeconfig(**{"client-certificate": str(pair.certificate), "client-key": str(pair.key)})
+    path = server.kubeconfig(
+        **{"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
+    )
     async with server.connection(kubeconfig=path) as connection:
         await connection.request("GET", "/things")
     assert "Authorization" not in server.requests[0].headers
@@ -114,13 +118,17 @@ async def test_certificates_that_cannot_be_used_are_said_in_one_line(
         path = server.kubeconfig()
     else:
         path = server.kubeconfig(**{"client-certificate": str(rubbish), "client-key": str(rubbish)})
-    with pytest.raises(ConfigurationError, match=r"the certificates for https://.* cannot be used") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"the certificates for https://.* cannot be used"
+    ) as caught:
         async with server.connection(kubeconfig=path):
             pass
     assert "\n" not in str(caught.value)
 
 
-async def test_an_old_fashioned_authority_is_trusted_where_that_is_asked_for(tmp_path: Path) -> None:
+async def test_an_old_fashioned_authority_is_trusted_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
     """Many clusters have a CA without key identifiers, which Python 3.13 and later refuse unless told otherwise."""
     authority, pair = _old_fashioned(tmp_path)
     async with api_server(tmp_path, _listener(pair)) as server:
@@ -141,20 +149,30 @@ def _old_fashioned(folder: Path) -> tuple[Path, KeyPair]:
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     authority = _certificate(
-        "old authority", authority_key, x509.BasicConstraints(ca=True, path_length=None), authority_key
+        "old authority",
+        authority_key,
+        x509.BasicConstraints(ca=True, path_length=None),
+        authority_key,
     )
     certificate = _certificate("old", key, address, authority_key)
     (folder / "old-ca.crt").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     pair = KeyPair(folder / "old.crt", folder / "old.key")
     pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     pair.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
     )
     return folder / "old-ca.crt", pair
 
 
 def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType, signer: ec.EllipticCurvePrivateKey
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    extension: x509.ExtensionType,
+    signer: ec.EllipticCurvePrivateKey,
 ) -> x509.Certificate:
     return (
         x509.CertificateBuilder()

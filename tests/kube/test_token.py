@@ -47,8 +47,12 @@ async def test_it_is_loaded_again_after_a_minute_and_not_before() -> None:
     assert source.asked == [False]
 
 
-@pytest.mark.parametrize("trouble", [None, "", FileNotFoundError("gone for a moment"), ValueError("plugin said no")])
-async def test_the_old_one_serves_while_no_other_can_be_had(trouble: str | Exception | None) -> None:
+@pytest.mark.parametrize(
+    "trouble", [None, "", FileNotFoundError("gone for a moment"), ValueError("plugin said no")]
+)
+async def test_the_old_one_serves_while_no_other_can_be_had(
+    trouble: str | Exception | None,
+) -> None:
     source = Source()
     token = Token("first", source.load)
     source.next = trouble
@@ -65,7 +69,10 @@ async def test_a_refusal_has_it_loaded_at_once_and_once_for_all_who_were_refused
     token = Token("first", source.load)
     source.next = "second"
     source.seconds = 1.0
-    assert await asyncio.gather(*(token.after_refusal_of("first") for _ in range(10))) == ["second"] * 10
+    assert (
+        await asyncio.gather(*(token.after_refusal_of("first") for _ in range(10)))
+        == ["second"] * 10
+    )
     assert source.asked == [True]
     assert await token.value() == "second"
 
@@ -79,7 +86,10 @@ async def test_who_was_refused_together_waits_for_one_load_also_where_it_brings_
     token = Token("first", source.load)
     source.next = trouble
     source.seconds = 1.0
-    assert await asyncio.gather(*(token.after_refusal_of("first") for _ in range(20))) == ["first"] * 20
+    assert (
+        await asyncio.gather(*(token.after_refusal_of("first") for _ in range(20)))
+        == ["first"] * 20
+    )
     assert source.asked == [True]
     source.next = "second"
     assert await token.after_refusal_of("first") == "second"
@@ -106,7 +116,9 @@ async def test_a_plugin_that_hangs_does_not_hold_us_for_ever() -> None:
     assert asyncio.get_running_loop().time() - began == LOADED_WITHIN
 
 
-async def test_what_goes_wrong_is_logged_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_goes_wrong_is_logged_without_its_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     source = Source()
     token = Token("first", source.load)
     source.next = ValueError("plugin printed hunter2")

@@ -57,7 +57,9 @@ async def now_out(queue: WorkQueue[str]) -> list[str]:
     return names
 
 
-async def test_names_come_in_the_order_in_which_they_were_added_and_once(queue: WorkQueue[str]) -> None:
+async def test_names_come_in_the_order_in_which_they_were_added_and_once(
+    queue: WorkQueue[str],
+) -> None:
     for name in ("a", "b", "a", "c", "b"):
         queue.add(name)
     assert await now_out(queue) == ["a", "b", "c"]
@@ -91,7 +93,9 @@ async def test_a_worker_waits_until_there_is_something(queue: WorkQueue[str]) ->
     assert asyncio.get_running_loop().time() == 3600
 
 
-async def test_what_is_added_while_it_is_worked_on_comes_once_more_afterwards(queue: WorkQueue[str]) -> None:
+async def test_what_is_added_while_it_is_worked_on_comes_once_more_afterwards(
+    queue: WorkQueue[str],
+) -> None:
     queue.add("a")
     assert await queue.get() == "a"
     queue.add("a")
@@ -123,7 +127,9 @@ async def test_a_delayed_name_comes_when_it_is_due(queue: WorkQueue[str]) -> Non
 
 
 @pytest.mark.parametrize("delays", [(300, 5), (5, 300)])
-async def test_of_two_delays_the_earlier_counts(queue: WorkQueue[str], delays: tuple[float, float]) -> None:
+async def test_of_two_delays_the_earlier_counts(
+    queue: WorkQueue[str], delays: tuple[float, float]
+) -> None:
     for delay in delays:
         queue.add_after("a", delay)
     assert await queue.get() == "a"
@@ -161,7 +167,9 @@ async def test_a_retry_asked_for_while_working_comes_after_its_delay(queue: Work
     assert asyncio.get_running_loop().time() == 10
 
 
-async def test_a_retry_asked_for_while_working_is_not_needed_where_there_is_news(queue: WorkQueue[str]) -> None:
+async def test_a_retry_asked_for_while_working_is_not_needed_where_there_is_news(
+    queue: WorkQueue[str],
+) -> None:
     queue.add("a")
     await queue.get()
     queue.add("a")
@@ -172,7 +180,9 @@ async def test_a_retry_asked_for_while_working_is_not_needed_where_there_is_news
     assert len(queue) == 0
 
 
-async def test_news_while_working_stays_news_although_a_retry_is_asked_for_too(queue: WorkQueue[str]) -> None:
+async def test_news_while_working_stays_news_although_a_retry_is_asked_for_too(
+    queue: WorkQueue[str],
+) -> None:
     queue.add("a")
     await queue.get()
     queue.add("a")
@@ -213,7 +223,9 @@ async def test_a_worker_that_is_cancelled_takes_nothing_with_it(queue: WorkQueue
     assert await asyncio.wait_for(queue.get(), 1) == "a"
 
 
-async def test_it_tells_how_deep_it_is_and_how_long_things_take(queue: WorkQueue[str], told: Told) -> None:
+async def test_it_tells_how_deep_it_is_and_how_long_things_take(
+    queue: WorkQueue[str], told: Told
+) -> None:
     queue.add("a", Priority.LOW)
     queue.add("b")
     queue.add("a")  # moved forward, not added
@@ -254,7 +266,9 @@ steps = st.one_of(
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(steps, max_size=30), st.integers(1, 3))
-async def test_nothing_added_is_lost_and_nothing_is_in_two_hands(script: list[tuple[object, ...]], hands: int) -> None:
+async def test_nothing_added_is_lost_and_nothing_is_in_two_hands(
+    script: list[tuple[object, ...]], hands: int
+) -> None:
     """After the last time that a name was added, somebody begins to work on it."""
     loop = asyncio.get_running_loop()
     queue: WorkQueue[str] = WorkQueue(metrics=Told())
@@ -302,7 +316,9 @@ async def test_one_can_wait_until_no_name_waits(queue: WorkQueue[str]) -> None:
     await empty
 
 
-async def test_the_rest_of_a_delay_is_never_shorter_than_the_clock_can_tell(queue: WorkQueue[str]) -> None:
+async def test_the_rest_of_a_delay_is_never_shorter_than_the_clock_can_tell(
+    queue: WorkQueue[str],
+) -> None:
     """A timer that fires early must not bring its name back at the same instant, again and again."""
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -10,7 +10,18 @@ from typing import Any
 Answer = list[dict[str, Any]]  # of Prometheus' range queries: labels, and values by time
 Points = list[tuple[float, float]]
 
-COLORS = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#705da0", "#37872d", "#fade2a")
+COLORS = (
+    "#73bf69",
+    "#f2cc0c",
+    "#8ab8ff",
+    "#ff780a",
+    "#f2495c",
+    "#5794f2",
+    "#b877d9",
+    "#705da0",
+    "#37872d",
+    "#fade2a",
+)
 NAMED = {"green": "#73bf69", "red": "#f2495c", "orange": "#ff9830", "text": "#d8d9da"}
 ROW_HEIGHT = 24  # pixels of one unit of the grid
 UNITS: dict[str, Sequence[tuple[float, str]]] = {
@@ -40,7 +51,9 @@ def _panel(panel: dict[str, Any], ask: Callable[[str], Answer], column: float) -
     width, height = place["w"] * column - 6, place["h"] * ROW_HEIGHT - 6
     title = escape(panel["title"])
     if panel["type"] == "row":
-        return f"<text x='{x + 2}' y='{y + 14}' style='font-size:12px;fill:#d8d9da'>▾ {title}</text>"
+        return (
+            f"<text x='{x + 2}' y='{y + 14}' style='font-size:12px;fill:#d8d9da'>▾ {title}</text>"
+        )
     frame = f"<rect width='{width}' height='{height}' rx='2' fill='#181b1f' stroke='#25282d'/><text x='8' y='15' class='title'>{title}</text>"
     inside = (_stat if panel["type"] == "stat" else _lines)(panel, ask, width, height)
     return f"<g transform='translate({x},{y})'>{frame}{inside}</g>"
@@ -52,7 +65,11 @@ def _stat(panel: dict[str, Any], ask: Callable[[str], Answer], width: float, hei
     if not answer:
         return f"<text x='{width / 2}' y='{height / 2 + 8}' text-anchor='middle'>No data</text>"
     value = float(answer[0]["values"][-1][1])
-    steps = [step for step in defaults["thresholds"]["steps"] if step["value"] is None or value >= step["value"]]
+    steps = [
+        step
+        for step in defaults["thresholds"]["steps"]
+        if step["value"] is None or value >= step["value"]
+    ]
     style = f"font-size:26px;fill:{NAMED[steps[-1]['color']]}"
     text = escape(_number(value, defaults["unit"]))
     return f"<text x='{width / 2}' y='{height / 2 + 16}' text-anchor='middle' style='{style}'>{text}</text>"
@@ -76,7 +93,9 @@ def _lines(panel: dict[str, Any], ask: Callable[[str], Answer], width: float, he
     for share in (0.0, 0.5, 1.0):
         label = escape(_number(top * share, unit))
         parts.append(f"<path d='M{left} {down(top * share)}H{right}' stroke='#2b2e34'/>")
-        parts.append(f"<text x='{left - 4}' y='{down(top * share) + 3}' text-anchor='end'>{label}</text>")
+        parts.append(
+            f"<text x='{left - 4}' y='{down(top * share) + 3}' text-anchor='end'>{label}</text>"
+        )
     for number, (_, line) in reversed(list(enumerate(series))):
         color = COLORS[number % len(COLORS)]
         for piece in _unbroken(line):
@@ -111,16 +130,24 @@ def _legend(names: Iterable[str], width: float, height: float) -> str:
     return "".join(parts)
 
 
-def _series(targets: Iterable[dict[str, Any]], ask: Callable[[str], Answer]) -> list[tuple[str, Points]]:
+def _series(
+    targets: Iterable[dict[str, Any]], ask: Callable[[str], Answer]
+) -> list[tuple[str, Points]]:
     """Every series of a panel by the name that its legend gives it; what is no number is a gap."""
     found: list[tuple[str, Points]] = []
     for target in targets:
         for answer in ask(target["expr"]):
             labels = answer["metric"]
             name = re.sub(
-                r"\{\{(\w+)\}\}", lambda match, labels=labels: labels.get(match[1], ""), target["legendFormat"]
+                r"\{\{(\w+)\}\}",
+                lambda match, labels=labels: labels.get(match[1], ""),
+                target["legendFormat"],
             )
-            points = [(float(time), float(value)) for time, value in answer["values"] if math.isfinite(float(value))]
+            points = [
+                (float(time), float(value))
+                for time, value in answer["values"]
+                if math.isfinite(float(value))
+            ]
             if points:
                 found.append((name, points))
     return found

@@ -54,7 +54,11 @@ def main() -> None:
         tell(cluster, began + SECONDS)
         page = folder / "dashboard.html"
         page.write_text(
-            draw(json.loads(DASHBOARD.read_text()), lambda query: ask(prometheus, query, began, now()), WIDTH)
+            draw(
+                json.loads(DASHBOARD.read_text()),
+                lambda query: ask(prometheus, query, began, now()),
+                WIDTH,
+            )
         )
         photograph(page, PICTURE)
     sys.stdout.write(f"{PICTURE} {PICTURE.stat().st_size} bytes\n")
@@ -69,7 +73,12 @@ def operator(cluster: Cluster, folder: Path) -> Iterator[dict[str, int]]:
         processes = [
             Process.python(
                 "reconciler",
-                *("--kubeconfig", kubeconfig_of(cluster, "reconciler"), "--health-address", f"{LOCAL_ADDRESS}:{port}"),
+                *(
+                    "--kubeconfig",
+                    kubeconfig_of(cluster, "reconciler"),
+                    "--health-address",
+                    f"{LOCAL_ADDRESS}:{port}",
+                ),
                 *("--leader-elect", "--leader-election-namespace", NAMESPACE),
                 log=folder / f"{name}.log",
             )
@@ -104,7 +113,9 @@ def scraping(targets: dict[str, int], folder: Path) -> Iterator[str]:
         for name, port in targets.items()
     ]
     configuration = folder / "prometheus.yaml"
-    configuration.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+    configuration.write_text(
+        yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs})
+    )
     port = free_port()
     program = shutil.which("prometheus")
     assert program, "needs prometheus: apt-get install prometheus"
@@ -131,7 +142,11 @@ def tell(cluster: Cluster, until: float) -> None:
     teams = [stage.namespace(f"team-{number}", {"config": "shared"}) for number in range(TEAMS)]
     for name in SOURCES:
         stage.source(home, name)
-        stage.sync(home, configMapName=name, destinationNamespaceSelector={"matchLabels": {"config": "shared"}})
+        stage.sync(
+            home,
+            configMapName=name,
+            destinationNamespaceSelector={"matchLabels": {"config": "shared"}},
+        )
     stage.put_configmap(taken, "config", data={"somebody": "else"})
     quarter = (until - now()) / 4
     edit(stage, home, teams, until - 3 * quarter)
@@ -152,17 +167,31 @@ def edit(stage: Stage, home: str, teams: list[str], until: float) -> None:
         stage.edit(home, SOURCES[number % len(SOURCES)], data={"edit": f"{now()}"})
         if number % 4 == 0:
             stage.edit(teams[1 + number % (TEAMS - 1)], "config", data={"edit": "drift"})
-        itself = {"configMapName": "config", "destinationNamespace": home if number % 3 else teams[1]}
-        document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "tried"}, "spec": itself}
-        stage.cluster.request("POST", f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}?dryRun=All", document)
+        itself = {
+            "configMapName": "config",
+            "destinationNamespace": home if number % 3 else teams[1],
+        }
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": "tried"},
+            "spec": itself,
+        }
+        stage.cluster.request(
+            "POST", f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}?dryRun=All", document
+        )
         time.sleep(0.5)  # noqa: TID251 - a script that lets time pass
 
 
 def ask(prometheus: str, query: str, start: float, end: float) -> list[dict[str, Any]]:
     """What Prometheus answers to a query of the dashboard over that time."""
     expression = query.replace("$__rate_interval", RATE_INTERVAL).replace("$namespace", ".*")
-    parameters = urllib.parse.urlencode({"query": expression, "start": start, "end": end, "step": STEP})
-    with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{parameters}", timeout=30) as answer:  # noqa: S310 - our own http URL
+    parameters = urllib.parse.urlencode(
+        {"query": expression, "start": start, "end": end, "step": STEP}
+    )
+    with urllib.request.urlopen(  # noqa: S310 - the address is ours
+        f"{prometheus}/api/v1/query_range?{parameters}", timeout=30
+    ) as answer:
         result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
     return result
 
@@ -172,12 +201,23 @@ def photograph(page: Path, picture: Path) -> None:
     program = shutil.which("chromium")
     assert program, "needs chromium: apt-get install chromium"
     height = int(page.read_text().split("height='", 1)[1].split("'", 1)[0])
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{height}"]
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        f"--window-size={WIDTH},{height}",
+    ]
     subprocess.run(
-        [program, *options, f"--screenshot={picture}", page.as_uri()], check=True, capture_output=True, timeout=120
+        [program, *options, f"--screenshot={picture}", page.as_uri()],
+        check=True,
+        capture_output=True,
+        timeout=120,
     )
     if smaller := shutil.which("pngquant"):
-        subprocess.run([smaller, "--force", "--output", picture, "64", picture], check=True, timeout=60)
+        subprocess.run(
+            [smaller, "--force", "--output", picture, "64", picture], check=True, timeout=60
+        )
 
 
 def now() -> float:

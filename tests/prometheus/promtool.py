@@ -12,7 +12,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "config" / "prometheus" / "rules.yaml"
 GROUPS: Sequence[Mapping[str, Any]] = yaml.safe_load(RULES.read_text())["spec"]["groups"]
-ALERTS: Mapping[str, Mapping[str, Any]] = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
+ALERTS: Mapping[str, Mapping[str, Any]] = {
+    rule["alert"]: rule for group in GROUPS for rule in group["rules"]
+}
 PROMTOOL = shutil.which("promtool")
 
 needs_promtool = pytest.mark.skipif(
@@ -38,7 +40,12 @@ def write_rules(folder: Path, *, annotations: bool = True) -> Path:
     """The groups of the PrometheusRule as a file of Prometheus' own."""
     left_out = set() if annotations else {"annotations"}
     groups = [
-        {**group, "rules": [{key: rule[key] for key in rule if key not in left_out} for rule in group["rules"]]}
+        {
+            **group,
+            "rules": [
+                {key: rule[key] for key in rule if key not in left_out} for rule in group["rules"]
+            ],
+        }
         for group in GROUPS
     ]
     file = folder / "rules.yaml"
@@ -62,7 +69,11 @@ def evaluate(
     """
     write_rules(folder, annotations=False)
     checks = [
-        {"alertname": name, "eval_time": at, "exp_alerts": [{"exp_labels": dict(labels)} for labels in instances]}
+        {
+            "alertname": name,
+            "eval_time": at,
+            "exp_alerts": [{"exp_labels": dict(labels)} for labels in instances],
+        }
         for name, instances in expected.items()
     ]
     test = {
@@ -71,7 +82,9 @@ def evaluate(
         "tests": [
             {
                 "interval": "1m",
-                "input_series": [{"series": name, "values": _notation(values)} for name, values in series.items()],
+                "input_series": [
+                    {"series": name, "values": _notation(values)} for name, values in series.items()
+                ],
                 "alert_rule_test": checks,
             }
         ],

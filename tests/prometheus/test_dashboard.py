@@ -16,7 +16,11 @@ from tests.prometheus.promtool import ROOT, needs_promtool, promtool
 DASHBOARD = json.loads((ROOT / "config" / "prometheus" / "dashboard.json").read_text())
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 DRAWN = [panel for panel in PANELS if panel["type"] != "row"]
-QUERIES = [pytest.param(target["expr"], id=panel["title"]) for panel in DRAWN for target in panel["targets"]]
+QUERIES = [
+    pytest.param(target["expr"], id=panel["title"])
+    for panel in DRAWN
+    for target in panel["targets"]
+]
 LISTED = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
 NOT_OURS = {"up"}  # what Prometheus itself knows of a target
 WIDTH = 24  # columns of Grafana's grid
@@ -30,12 +34,23 @@ def plain(query: str) -> str:
 def test_it_has_a_row_for_each_question() -> None:
     rows = [panel["title"] for panel in PANELS if panel["type"] == "row"]
 
-    assert rows == ["Is it alive", "Propagation", "Copies", "Failures", "API client", "Webhook", "Certificates"]
+    assert rows == [
+        "Is it alive",
+        "Propagation",
+        "Copies",
+        "Failures",
+        "API client",
+        "Webhook",
+        "Certificates",
+    ]
 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_metric_it_asks_for_is_one_that_we_tell(query: str) -> None:
-    asked = {re.sub(r"_(bucket|count|sum)$", "", metric) for metric in re.findall(r"([a-z_]{2,})\{", query)}
+    asked = {
+        re.sub(r"_(bucket|count|sum)$", "", metric)
+        for metric in re.findall(r"([a-z_]{2,})\{", query)
+    }
 
     assert asked
     assert asked - NOT_OURS <= LISTED
@@ -82,7 +97,11 @@ def test_panels_lie_side_by_side() -> None:
 def test_the_picture_shows_every_panel_and_no_line_where_nothing_was_answered() -> None:
     def answer(query: str) -> list[dict[str, Any]]:
         times = (0, 2, 4, 60, 62)
-        return [{"metric": {"name": "<copies>"}, "values": [(time, "1.5") for time in times]}] if "age" in query else []
+        return (
+            [{"metric": {"name": "<copies>"}, "values": [(time, "1.5") for time in times]}]
+            if "age" in query
+            else []
+        )
 
     page = draw(DASHBOARD, answer, 1200)
 

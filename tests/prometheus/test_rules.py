@@ -10,7 +10,9 @@ import yaml
 
 from tests.prometheus.promtool import ALERTS, ROOT, evaluate, needs_promtool, promtool, write_rules
 
-CASES: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load((Path(__file__).parent / "alerts.yaml").read_text())
+CASES: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
+    (Path(__file__).parent / "alerts.yaml").read_text()
+)
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 LISTED = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
 NOT_OURS = {"up"}  # what Prometheus itself knows of a target
@@ -52,7 +54,11 @@ def test_it_fires(name: str, case: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(CASES))
 def test_it_stays_quiet(name: str, tmp_path: Path) -> None:
     case = CASES[name]["quiet"]
-    minutes = int(case["at"].removesuffix("m")) if case["at"].endswith("m") else 60 * int(case["at"].removesuffix("h"))
+    minutes = (
+        int(case["at"].removesuffix("m"))
+        if case["at"].endswith("m")
+        else 60 * int(case["at"].removesuffix("h"))
+    )
 
     for minute in range(1, minutes + 1, max(1, minutes // 10)):
         evaluate(tmp_path, case["series"], f"{minute}m", {name: []})
@@ -72,7 +78,11 @@ def test_every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() ->
 
     assert list(found) == list(ALERTS)
     for name, text in found.items():
-        words = [word for word in ("Meaning", "Impact", "Diagnosis", "Cure") if f"**{word}.**" not in text]
+        words = [
+            word
+            for word in ("Meaning", "Impact", "Diagnosis", "Cure")
+            if f"**{word}.**" not in text
+        ]
         assert words == [], f"{name} lacks {words}"
 
 

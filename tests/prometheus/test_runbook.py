@@ -48,12 +48,21 @@ def test_kubectl_does_what_is_asked(installed: Cluster, command: str) -> None:
 @pytest.mark.only_on("devcluster", "real")
 def test_the_pipeline_after_a_leak_starts_a_revocation(installed: Cluster) -> None:
     [pipeline] = re.findall(
-        r"^\$ (kubectl create job revoke .+?kubectl create -f -)$", RUNBOOK, re.MULTILINE | re.DOTALL
+        r"^\$ (kubectl create job revoke .+?kubectl create -f -)$",
+        RUNBOOK,
+        re.MULTILINE | re.DOTALL,
     )
     path = f"{kubectl_program().parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "KUBECONFIG": str(installed.kubeconfig), "KUBERC": "off", "PATH": path}
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(installed.kubeconfig),
+        "KUBERC": "off",
+        "PATH": path,
+    }
 
-    subprocess.run(["bash", "-euo", "pipefail", "-c", pipeline], check=True, timeout=90, env=environment)
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", pipeline], check=True, timeout=90, env=environment
+    )
 
     job = installed.get("/apis/batch/v1/namespaces/configmapsync-system/jobs/revoke")
     [container] = job["spec"]["template"]["spec"]["containers"]

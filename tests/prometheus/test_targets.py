@@ -12,12 +12,21 @@ JOBS = {"configmapsync-reconciler", "configmapsync-webhook"}
 
 def test_alerts_and_dashboard_ask_for_the_jobs_that_the_monitor_makes_of_our_services() -> None:
     monitor = named(build(CONFIG / "prometheus"), "ServiceMonitor", "metrics")
-    (relabeling,) = [each for each in monitor["spec"]["endpoints"][0]["relabelings"] if each["targetLabel"] == "job"]
-    assert relabeling["sourceLabels"] == ["__meta_kubernetes_service_label_app_kubernetes_io_component"]
+    (relabeling,) = [
+        each
+        for each in monitor["spec"]["endpoints"][0]["relabelings"]
+        if each["targetLabel"] == "job"
+    ]
+    assert relabeling["sourceLabels"] == [
+        "__meta_kubernetes_service_label_app_kubernetes_io_component"
+    ]
     scraped = [
         service["metadata"]["labels"]["app.kubernetes.io/component"]
         for service in of_kind(build(), "Service")
-        if any(port["name"] == monitor["spec"]["endpoints"][0]["port"] for port in service["spec"]["ports"])
+        if any(
+            port["name"] == monitor["spec"]["endpoints"][0]["port"]
+            for port in service["spec"]["ports"]
+        )
     ]
 
     assert {relabeling["replacement"].replace("$1", component) for component in scraped} == JOBS
@@ -25,7 +34,9 @@ def test_alerts_and_dashboard_ask_for_the_jobs_that_the_monitor_makes_of_our_ser
     asked = ASKED.findall(RULES.read_text() + json.dumps(dashboard))
     assert asked
     for kind, job in asked:
-        assert re.fullmatch(job, "configmapsync-webhook") or job in JOBS if kind else job in JOBS, job
+        assert re.fullmatch(job, "configmapsync-webhook") or job in JOBS if kind else job in JOBS, (
+            job
+        )
 
 
 def test_the_dashboard_is_applied_where_grafana_looks_for_it() -> None:

@@ -33,7 +33,9 @@ from devcluster.watching import Watch
 CONFIGMAPS = ("", "configmaps")
 NAMESPACES = ("", "namespaces")
 SYNCS = ("apps.nishaf.info", "configmapsyncs")
-DEFINITION = Path(__file__).parents[2] / "config" / "crd" / "bases" / "apps.nishaf.info_configmapsyncs.yaml"
+DEFINITION = (
+    Path(__file__).parents[2] / "config" / "crd" / "bases" / "apps.nishaf.info_configmapsyncs.yaml"
+)
 ADMIN = User("admin", "", ("system:masters", "system:authenticated"), {})
 Document = dict[str, Any]
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,11 +52,15 @@ class InMemoryCluster:
         """
         self._seconds = seconds
         self.store = Store()
-        access = Access(self.store, {}, _signing_key(), WebhookEndpoints({}), self.now, AuditLog(None))
+        access = Access(
+            self.store, {}, _signing_key(), WebhookEndpoints({}), self.now, AuditLog(None)
+        )
         self._catalog = Catalog(self.store)
         self._registry = Registry(self.store, access, self.now)
         self._resources = Resources(self.store, self._catalog, self._registry, access, self.now)
-        self._namespaces = Namespaces(Actor("namespace-controller", self.store, self._catalog, self._registry))
+        self._namespaces = Namespaces(
+            Actor("namespace-controller", self.store, self._catalog, self._registry)
+        )
 
     def now(self) -> datetime:
         """The time of day."""
@@ -66,7 +72,9 @@ class InMemoryCluster:
         for name, labels in namespaces.items():
             metadata = {"name": name, "labels": dict(labels)}
             await put_object(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}, self._catalog, self._registry
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata},
+                self._catalog,
+                self._registry,
             )
 
     async def call(
@@ -86,12 +94,32 @@ class InMemoryCluster:
             ApiStatus: it was refused.
         """
         route = find_route(path, self._catalog)
-        call = Call(route, method, params or {}, content_type, body, negotiate(accept), ADMIN, agent, _ignore)
+        call = Call(
+            route,
+            method,
+            params or {},
+            content_type,
+            body,
+            negotiate(accept),
+            ADMIN,
+            agent,
+            _ignore,
+        )
         return (await self._resources.answer(call)).body
 
     def watch(self, path: str, params: Mapping[str, str], accept: str) -> Watch:
         """Begin a watch."""
-        call = Call(find_route(path, self._catalog), "GET", params, "", b"", negotiate(accept), ADMIN, "", _ignore)
+        call = Call(
+            find_route(path, self._catalog),
+            "GET",
+            params,
+            "",
+            b"",
+            negotiate(accept),
+            ADMIN,
+            "",
+            _ignore,
+        )
         return self._resources.watch(call, ListOptions.parse(params))
 
     def compact(self) -> None:
@@ -105,7 +133,10 @@ class InMemoryCluster:
             try:
                 await self._namespaces.settle(name)
             except ApiStatus as refusal:
-                if refusal.code not in {404, 409}:  # gone, or somebody was faster: there will be a next time
+                if refusal.code not in {
+                    404,
+                    409,
+                }:  # gone, or somebody was faster: there will be a next time
                     raise
 
     def find(self, key: tuple[str, str], namespace: str, name: str) -> Object | None:
@@ -134,7 +165,11 @@ def _without_rules(part: Any) -> Any:
     if isinstance(part, list):
         return [_without_rules(each) for each in part]
     if isinstance(part, dict):
-        return {key: _without_rules(value) for key, value in part.items() if key != "x-kubernetes-validations"}
+        return {
+            key: _without_rules(value)
+            for key, value in part.items()
+            if key != "x-kubernetes-validations"
+        }
     return part
 
 

@@ -97,7 +97,9 @@ class FakeConnection:
         self._cluster = cluster
         self._weather = weather
         self._look = look
-        self._streams: dict[asyncio.Queue[bytes | ApiError | None], None] = {}  # in the order in which they were opened
+        self._streams: dict[
+            asyncio.Queue[bytes | ApiError | None], None
+        ] = {}  # in the order in which they were opened
         self.writes = 0
         self.killed = asyncio.Event()
 
@@ -228,7 +230,9 @@ class FakeConnection:
         except ApiStatus as status:
             seconds = (status.details or {}).get("retryAfterSeconds")
             headers = {"Retry-After": str(seconds)} if seconds is not None else {}
-            raise from_response(status.code, msgspec.json.encode(status.as_document()), headers) from status
+            raise from_response(
+                status.code, msgspec.json.encode(status.as_document()), headers
+            ) from status
         if happened is not None:
             self.writes += 1
             happened()
@@ -262,7 +266,9 @@ async def _late(carry_out: Callable[[], Awaitable[bytes]]) -> None:
         await carry_out()
 
 
-async def _pump(chunks: AsyncIterator[bytes], lines: asyncio.Queue[bytes | ApiError | None]) -> None:
+async def _pump(
+    chunks: AsyncIterator[bytes], lines: asyncio.Queue[bytes | ApiError | None]
+) -> None:
     async for chunk in chunks:
         for line in chunk.splitlines(keepends=True):
             lines.put_nowait(line)

@@ -18,7 +18,9 @@ class FaultRules(Story):
         self.kill()
 
     @rule(
-        mishap=st.sampled_from([mishap.name for mishap in FaultKind]), skip=st.integers(0, 5), only_writes=st.booleans()
+        mishap=st.sampled_from([mishap.name for mishap in FaultKind]),
+        skip=st.integers(0, 5),
+        only_writes=st.booleans(),
     )
     def have_bad_luck(self, mishap: str, skip: int, only_writes: bool) -> None:
         """Something will happen to one of the next requests."""

@@ -42,8 +42,12 @@ class Guard:
 
     def __init__(self, cluster: InMemoryCluster) -> None:
         self._cluster = cluster
-        self._asked: defaultdict[str, list[Sync]] = defaultdict(list)  # by UID, every spec there was
-        self._sources: defaultdict[Place, list[Document]] = defaultdict(list)  # every state of every ConfigMap
+        self._asked: defaultdict[str, list[Sync]] = defaultdict(
+            list
+        )  # by UID, every spec there was
+        self._sources: defaultdict[Place, list[Document]] = defaultdict(
+            list
+        )  # every state of every ConfigMap
         self.violations: list[str] = []
         cluster.store.subscribe(self._follow)
 
@@ -51,7 +55,10 @@ class Guard:
         """Called before a write; what it returns is called when that was carried out."""
         parts = path.strip("/").split("/")
         document = msgspec.json.decode(body) if body else {}
-        namespace, name = parts[parts.index("namespaces") + 1], document.get("metadata", {}).get("name", "")
+        namespace, name = (
+            parts[parts.index("namespaces") + 1],
+            document.get("metadata", {}).get("name", ""),
+        )
         if "configmaps" in parts:
             place = (namespace, parts[-1] if method != "POST" else name)
             before = self._cluster.find(CONFIGMAPS, *place)
@@ -60,7 +67,11 @@ class Guard:
             key = (namespace, parts[parts.index("configmapsyncs") + 1])
             previous = self._cluster.find(SYNCS, *key)
             return lambda: self._judge_sync(method, key, previous)
-        return lambda: None if "events" in parts else self._complain(f"{method} {path} is none of our business")
+        return lambda: (
+            None
+            if "events" in parts
+            else self._complain(f"{method} {path} is none of our business")
+        )
 
     def _judge(self, method: str, place: Place, before: Document | None, sent: Document) -> None:
         match method:
@@ -80,9 +91,13 @@ class Guard:
         """A copy holds what a source of its sync held once, chosen as its sync once asked, and stands where that once asked for it."""
         specs = self._asked[sent["metadata"]["labels"].get(UID, "")]
         if not any(
-            content_of(sent) == chosen(source, sync.spec) for sync in specs for source in self._sources[sync.source]
+            content_of(sent) == chosen(source, sync.spec)
+            for sync in specs
+            for source in self._sources[sync.source]
         ):
-            self._complain(f"{place} was written with a content that no source ever had: {content_of(sent)}")
+            self._complain(
+                f"{place} was written with a content that no source ever had: {content_of(sent)}"
+            )
         if not any(self._may_reach(sync, place) for sync in specs):
             self._complain(f"{place} was written, and no sync ever asked for it")
 
@@ -99,17 +114,24 @@ class Guard:
         if metadata.get("resourceVersion") != before["metadata"]["resourceVersion"]:
             self._complain(f"{place} was updated without the version that was seen")
         adopting = any(
-            sync.spec.get("conflictPolicy") == "Adopt" for sync in self._asked[metadata["labels"].get(UID, "")]
+            sync.spec.get("conflictPolicy") == "Adopt"
+            for sync in self._asked[metadata["labels"].get(UID, "")]
         )
         taken_back = released_by(before) == metadata["annotations"].get(SYNCED_BY)
-        if not is_copy(before) and not taken_back and not (adopting and metadata["annotations"].get(ADOPTED) == "true"):
+        if (
+            not is_copy(before)
+            and not taken_back
+            and not (adopting and metadata["annotations"].get(ADOPTED) == "true")
+        ):
             self._complain(f"{place} is foreign and was overwritten")
         for field in ("finalizers", "ownerReferences", "generateName"):
             if metadata.get(field) != before["metadata"].get(field):
                 self._complain(f"{place} lost its {field}, which belong to others")
 
         for part in ("labels", "annotations"):
-            lost = {key for key in before["metadata"].get(part) or {} if key.startswith("others")} - set(metadata[part])
+            lost = {
+                key for key in before["metadata"].get(part) or {} if key.startswith("others")
+            } - set(metadata[part])
             if lost:
                 self._complain(f"{place} lost {lost}, which somebody else had put on it")
 
@@ -125,7 +147,9 @@ class Guard:
     def _judge_release(self, place: Place, before: Document, sent: Document) -> None:
         metadata = sent.pop("metadata", {})
         if sent or metadata.get("resourceVersion") != before["metadata"]["resourceVersion"]:
-            self._complain(f"{place} was patched beyond its marks, or without the version that was seen")
+            self._complain(
+                f"{place} was patched beyond its marks, or without the version that was seen"
+            )
         touched = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
         owner = synced_by(before)
         remembered = {} if owner is None else {RELEASED_BY: f"{'/'.join(owner)} {'/'.join(place)}"}
@@ -133,7 +157,9 @@ class Guard:
         if is_adopted(before):
             remembered = {key: value for part in replaced.values() for key, value in part.items()}
         for key, value in touched.items():
-            ours = key.startswith(OURS) or (is_adopted(before) and any(key in part for part in applied.values()))
+            ours = key.startswith(OURS) or (
+                is_adopted(before) and any(key in part for part in applied.values())
+            )
             if value != remembered.get(key) and not (value is None and ours):
                 self._complain(f"{place} was released with {key}: {value}")
         if not is_copy(before):
@@ -144,8 +170,13 @@ class Guard:
         after = self._cluster.find(SYNCS, *key)
         if method != "PATCH" or before is None:
             self._complain(f"{method} on the ConfigMapSync {key}")
-        elif after is not None and (after["spec"], _others(after)) != (before["spec"], _others(before)):
-            self._complain(f"the ConfigMapSync {key} was changed beyond its status and our finalizer")
+        elif after is not None and (after["spec"], _others(after)) != (
+            before["spec"],
+            _others(before),
+        ):
+            self._complain(
+                f"the ConfigMapSync {key} was changed beyond its status and our finalizer"
+            )
 
     def _follow(self, event: Event) -> None:
         if event.kind == "DELETED":
@@ -164,7 +195,9 @@ class Guard:
 def _mark(configmap: Document, name: str) -> Mapping[str, Any]:
     """A mark that holds JSON; empty where somebody wrote something else into it."""
     try:
-        parsed = msgspec.json.decode((configmap["metadata"].get("annotations") or {}).get(name, "{}"))
+        parsed = msgspec.json.decode(
+            (configmap["metadata"].get("annotations") or {}).get(name, "{}")
+        )
     except msgspec.DecodeError:
         return {}
     return parsed if isinstance(parsed, dict) else {}

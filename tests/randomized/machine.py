@@ -19,13 +19,21 @@ HOUR, SHORT_WHILE = 3600.0, 700.0  # seconds of silence at the end; an hour for 
 WAITS = (0.001, 0.005, 0.02, 0.1, 1.0, 5.0, 70.0, 700.0)
 
 contents = st.fixed_dictionaries(
-    {"data": st.dictionaries(st.sampled_from(("a", "b", "c")), st.sampled_from(("1", "2", "3")), max_size=3)},
+    {
+        "data": st.dictionaries(
+            st.sampled_from(("a", "b", "c")), st.sampled_from(("1", "2", "3")), max_size=3
+        )
+    },
     optional={
-        "binaryData": st.dictionaries(st.sampled_from(("x", "y")), st.sampled_from(("AQ==", "Ag==")), max_size=1),
+        "binaryData": st.dictionaries(
+            st.sampled_from(("x", "y")), st.sampled_from(("AQ==", "Ag==")), max_size=1
+        ),
         "immutable": st.sampled_from((False, False, True)),
     },
 )
-globs = st.sampled_from(("home", "web", "team-a", "team-b", "kube-system", "gone", "team-*", "*", "?eb"))
+globs = st.sampled_from(
+    ("home", "web", "team-a", "team-b", "kube-system", "gone", "team-*", "*", "?eb")
+)
 selectors = st.sampled_from(
     (
         {},
@@ -48,7 +56,9 @@ wishes = {
     "destinationNamespaceSelector": selectors,
     "excludedNamespaces": st.sampled_from(([], [], ["team-b"], ["team-?"])),
     "destinationConfigMapName": st.sampled_from((*NAMES, "third")),
-    "keys": st.sampled_from(([{"key": "a"}], [{"key": "?"}], [{"key": "b", "as": "renamed"}, {"key": "x"}])),
+    "keys": st.sampled_from(
+        ([{"key": "a"}], [{"key": "?"}], [{"key": "b", "as": "renamed"}, {"key": "x"}])
+    ),
     "metadata": st.sampled_from(({}, {"labels": {"put": "on"}}, {"annotations": {"put": "too"}})),
     "copyMetadata": st.sampled_from(({}, {"labels": ["taken*"]}, {"annotations": ["*"]})),
     "conflictPolicy": st.sampled_from(("Fail", "Adopt")),
@@ -59,7 +69,8 @@ wishes = {
 wanted = st.fixed_dictionaries({"destinationNamespaces": namespaces}, optional=wishes)
 specs = st.builds(operator.or_, sources, wanted)
 changes = st.one_of(
-    st.fixed_dictionaries({field: wish}) for field, wish in {**wishes, "destinationNamespaces": namespaces}.items()
+    st.fixed_dictionaries({field: wish})
+    for field, wish in {**wishes, "destinationNamespaces": namespaces}.items()
 )
 
 
@@ -80,8 +91,12 @@ class Histories(Marks, Namespaces, FaultRules, Story, RuleBasedStateMachine):
         """Somebody creates a ConfigMap, or writes over what is there: a source, a copy, or what is nobody's."""
         namespace, name = place
         standing = self.cluster.find(CONFIGMAPS, namespace, name)
-        metadata = dict(standing["metadata"]) if standing else {"namespace": namespace, "name": name}
-        self.put(CONFIGMAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content})
+        metadata = (
+            dict(standing["metadata"]) if standing else {"namespace": namespace, "name": name}
+        )
+        self.put(
+            CONFIGMAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content}
+        )
 
     @rule(place=places)
     def delete_configmap(self, place: Place) -> None:
@@ -93,9 +108,17 @@ class Histories(Marks, Namespaces, FaultRules, Story, RuleBasedStateMachine):
         """Somebody creates a sync, or gives it another spec."""
         namespace, name = key
         standing = self.cluster.find(SYNCS, namespace, name)
-        metadata = dict(standing["metadata"]) if standing else {"namespace": namespace, "name": name}
+        metadata = (
+            dict(standing["metadata"]) if standing else {"namespace": namespace, "name": name}
+        )
         self.put(
-            SYNCS, {"apiVersion": "apps.nishaf.info/v1", "kind": "ConfigMapSync", "metadata": metadata, "spec": spec}
+            SYNCS,
+            {
+                "apiVersion": "apps.nishaf.info/v1",
+                "kind": "ConfigMapSync",
+                "metadata": metadata,
+                "spec": spec,
+            },
         )
 
     @rule(key=keys, wish=changes)

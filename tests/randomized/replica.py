@@ -34,7 +34,9 @@ class Replica:
     @property
     def problem(self) -> str | None:
         """Why it ended by itself; None while it runs."""
-        return f"the reconciler ended: {self._running.exception()!r}" if self._running.done() else None
+        return (
+            f"the reconciler ended: {self._running.exception()!r}" if self._running.done() else None
+        )
 
     async def kill(self, spared: set[asyncio.Task[None]]) -> None:
         """End it as a power failure does: nothing that it would still say reaches anybody.
@@ -43,7 +45,9 @@ class Replica:
             spared: tasks that are not part of it.
         """
         self.door.slam()
-        victims = asyncio.all_tasks() - spared - {cast("asyncio.Task[None]", asyncio.current_task())}
+        victims = (
+            asyncio.all_tasks() - spared - {cast("asyncio.Task[None]", asyncio.current_task())}
+        )
         for victim in victims:
             victim.cancel()
         await asyncio.gather(*victims, return_exceptions=True)

@@ -35,7 +35,9 @@ def failure(history: Statements) -> str | None:
 
 def shortened(history: Statements) -> Statements:
     """The same failure in fewer words."""
-    while (shorter := next((tried for tried in _shorter(history) if failure(tried)), None)) is not None:
+    while (
+        shorter := next((tried for tried in _shorter(history) if failure(tried)), None)
+    ) is not None:
         history = shorter
     return history
 
@@ -52,7 +54,11 @@ def _shorter(history: Statements) -> Iterator[Statements]:
 def _lighter(statement: ast.stmt) -> Iterator[ast.stmt]:
     for number, part in enumerate(ast.walk(statement)):
         if isinstance(part, ast.Dict):
-            removable = [at for at, key in enumerate(part.keys) if ast.unparse(key or part).strip("'") not in NEEDED]
+            removable = [
+                at
+                for at, key in enumerate(part.keys)
+                if ast.unparse(key or part).strip("'") not in NEEDED
+            ]
         elif isinstance(part, ast.List):
             removable = list(range(len(part.elts)))
         else:
@@ -71,7 +77,11 @@ def main() -> None:
     """Shorten the history in the file that is named."""
     celpy.Environment()
     printed = ast.parse(Path(sys.argv[1]).read_text(encoding="utf-8")).body
-    history = [part for part in printed if isinstance(part, ast.Expr) and "teardown" not in ast.unparse(part)]
+    history = [
+        part
+        for part in printed
+        if isinstance(part, ast.Expr) and "teardown" not in ast.unparse(part)
+    ]
     if failure(history) is None:
         sys.exit("this history ends well")
     short = shortened(history)

@@ -29,7 +29,14 @@ HOMES = {
     "team-b": {"team": "b"},
     "kube-system": {},
 }
-PAUSES = (0.0, 0.0, 0.003, 0.03, 0.4, 3.0)  # seconds before anybody does anything; a rule can let more pass
+PAUSES = (
+    0.0,
+    0.0,
+    0.003,
+    0.03,
+    0.4,
+    3.0,
+)  # seconds before anybody does anything; a rule can let more pass
 SOON = 5.0  # seconds
 LOOKS = (
     5.0,
@@ -121,7 +128,9 @@ class Story:
         before = self._replica.door.writes
         self.pass_time(self.quiet)
         self.look()
-        assert self._replica.door.writes == before, "there was nothing left to do, and something was written"
+        assert self._replica.door.writes == before, (
+            "there was nothing left to do, and something was written"
+        )
 
     async def _rest(self) -> list[str]:
         """Let time pass until all is right and nothing happens any more; returns what is still wrong when it has had time enough."""
@@ -137,7 +146,9 @@ class Story:
         return problems
 
     async def _start(self) -> Replica:
-        return Replica(FakeConnection(self.cluster, self.weather, self.guard.look), self.cluster.now)
+        return Replica(
+            FakeConnection(self.cluster, self.weather, self.guard.look), self.cluster.now
+        )
 
     async def _restart(self) -> None:
         await self._replica.kill(spared=self.weather.late)
@@ -156,7 +167,13 @@ class Story:
                 return
             await self._restart()
 
-    def _ask(self, method: str, path: str, document: Document | None, content_type: str = "application/json") -> bool:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        document: Document | None,
+        content_type: str = "application/json",
+    ) -> bool:
         self.pass_time(self.weather.rng.choice(PAUSES))
         body = encoded(document) if document is not None else b""
         try:

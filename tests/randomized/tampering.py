@@ -12,13 +12,23 @@ SPACES = ("home", "web", "team-a", "team-b", "kube-system")
 NAMES = ("config", "other")
 NOTES = ("others", "taken", "argocd.argoproj.io/tracking-id")
 HOLD = "example.com/hold"
-MARKS = ((MANAGED_BY, "labels"), (UID, "labels"), *((mark, "annotations") for mark in (SYNCED_BY, DESTINATION, POLICY)))
+MARKS = (
+    (MANAGED_BY, "labels"),
+    (UID, "labels"),
+    *((mark, "annotations") for mark in (SYNCED_BY, DESTINATION, POLICY)),
+)
 
 places = st.tuples(st.sampled_from(SPACES), st.sampled_from(NAMES))
 keys = st.sampled_from((("home", "one"), ("home", "two"), ("web", "three")))
 homes = st.sampled_from(SPACES)
 labels = st.sampled_from(
-    ({}, {"tier": "front"}, {"tier": "front", "team": "a"}, {"team": "b"}, {"apps.nishaf.info/sync": "disabled"})
+    (
+        {},
+        {"tier": "front"},
+        {"tier": "front", "team": "a"},
+        {"team": "b"},
+        {"apps.nishaf.info/sync": "disabled"},
+    )
 )
 
 
@@ -31,7 +41,9 @@ class Marks(Story):
         name, part = mark
         self.patch(CONFIGMAPS, place, {"metadata": {part: {name: None}}})
 
-    @rule(place=places, part=st.sampled_from(("labels", "annotations")), name=st.sampled_from(NOTES))
+    @rule(
+        place=places, part=st.sampled_from(("labels", "annotations")), name=st.sampled_from(NOTES)
+    )
     def put_on(self, place: Place, part: str, name: str) -> None:
         """Somebody puts a label or annotation of his own on a ConfigMap."""
         self.patch(CONFIGMAPS, place, {"metadata": {part: {name: "somebody"}}})
@@ -70,7 +82,9 @@ class Namespaces(Story):
     def label_namespace(self, name: str, labels: dict[str, str]) -> None:
         """A namespace is labelled otherwise, or made again where it is gone."""
         standing = self.cluster.find(NAMESPACES, "", name)
-        document: dict[str, Any] = dict(standing) if standing else {"apiVersion": "v1", "kind": "Namespace"}
+        document: dict[str, Any] = (
+            dict(standing) if standing else {"apiVersion": "v1", "kind": "Namespace"}
+        )
         metadata = {**document.get("metadata", {"name": name}), "labels": labels}
         self.put(NAMESPACES, {**document, "metadata": metadata})
 

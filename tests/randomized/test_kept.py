@@ -24,13 +24,22 @@ def test_a_place_that_another_sync_was_just_clearing_is_not_forgotten(state: His
             "configMapName": "config",
             "keys": [{"key": "x"}],
             "destinationConfigMapName": "third",
-            "destinationNamespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]},
+            "destinationNamespaceSelector": {
+                "matchExpressions": [{"key": "team", "operator": "Exists"}]
+            },
         },
     )
-    state.write_sync(key=("home", "two"), spec={"configMapName": "config", "destinationNamespaces": ["team-*", "web"]})
-    state.put_on(name="argocd.argoproj.io/tracking-id", part="annotations", place=("team-a", "config"))
+    state.write_sync(
+        key=("home", "two"),
+        spec={"configMapName": "config", "destinationNamespaces": ["team-*", "web"]},
+    )
+    state.put_on(
+        name="argocd.argoproj.io/tracking-id", part="annotations", place=("team-a", "config")
+    )
     state.write_configmap(content={"data": {"b": "2"}}, place=("home", "config"))
-    state.put_on(name="argocd.argoproj.io/tracking-id", part="annotations", place=("team-a", "config"))
+    state.put_on(
+        name="argocd.argoproj.io/tracking-id", part="annotations", place=("team-a", "config")
+    )
     state.write_sync(
         key=("web", "three"),
         spec={
@@ -56,7 +65,11 @@ def test_a_copy_without_the_uid_of_its_sync_is_nobodys(state: Histories, policy:
     state.begin(
         rng=20,
         content={"data": {}},
-        spec={"configMapName": "config", "destinationNamespaces": ["web"], "conflictPolicy": policy},
+        spec={
+            "configMapName": "config",
+            "destinationNamespaces": ["web"],
+            "conflictPolicy": policy,
+        },
     )
     state.wait(seconds=70.0)
     state.take_mark_off(mark=("apps.nishaf.info/sync-uid", "labels"), place=("web", "config"))
@@ -64,10 +77,16 @@ def test_a_copy_without_the_uid_of_its_sync_is_nobodys(state: Histories, policy:
 
 def test_a_copy_of_another_sync_that_was_long_in_going_makes_room(state: Histories) -> None:
     """Who waited for it was never told that it had gone."""
-    state.begin(rng=0, content={"data": {"a": "1"}}, spec={"configMapName": "config", "destinationNamespaces": ["web"]})
+    state.begin(
+        rng=0,
+        content={"data": {"a": "1"}},
+        spec={"configMapName": "config", "destinationNamespaces": ["web"]},
+    )
     state.wait(seconds=1)
     state.hold(place=("web", "config"))
     state.delete_sync(key=("home", "one"))
     state.wait(seconds=1)
-    state.write_sync(key=("home", "two"), spec={"configMapName": "config", "destinationNamespaces": ["web"]})
+    state.write_sync(
+        key=("home", "two"), spec={"configMapName": "config", "destinationNamespaces": ["web"]}
+    )
     state.wait(seconds=1)

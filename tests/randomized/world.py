@@ -19,7 +19,11 @@ PREFIX = "apps.nishaf.info/"
 MANAGED_BY, UID = "app.kubernetes.io/managed-by", PREFIX + "sync-uid"
 SYNCED_BY, DESTINATION, SOURCE = PREFIX + "synced-by", PREFIX + "destination", PREFIX + "source"
 POLICY, ADOPTED = PREFIX + "deletion-policy", PREFIX + "adopted"
-REPLACED, RELEASED_BY, APPLIED = PREFIX + "replaced", PREFIX + "released-by", PREFIX + "applied-metadata"
+REPLACED, RELEASED_BY, APPLIED = (
+    PREFIX + "replaced",
+    PREFIX + "released-by",
+    PREFIX + "applied-metadata",
+)
 FINALIZER = PREFIX + "cleanup"
 PROTECTED = {"kube-system", "kube-public", "kube-node-lease"}
 ORDER = (
@@ -70,18 +74,27 @@ class Sync:
 
     @property
     def named(self) -> set[str]:
-        short = {self.spec["destinationNamespace"]} if self.spec.get("destinationNamespace") else set()
-        return short | {name for name in self.spec.get("destinationNamespaces", ()) if not is_glob(name)}
+        short = (
+            {self.spec["destinationNamespace"]} if self.spec.get("destinationNamespace") else set()
+        )
+        return short | {
+            name for name in self.spec.get("destinationNamespaces", ()) if not is_glob(name)
+        }
 
     @property
     def valid(self) -> bool:
         """Whether anything is left that it could mean."""
-        asked = [*self.spec.get("destinationNamespaces", ()), self.spec.get("destinationNamespace") or ""]
+        asked = [
+            *self.spec.get("destinationNamespaces", ()),
+            self.spec.get("destinationNamespace") or "",
+        ]
         open_ended = "destinationNamespaceSelector" in self.spec or any(map(is_glob, asked))
         return open_ended or not all(map(self.excludes, self.named))
 
     def excludes(self, namespace: str) -> bool:
-        return any(fnmatchcase(namespace, pattern) for pattern in self.spec.get("excludedNamespaces", ()))
+        return any(
+            fnmatchcase(namespace, pattern) for pattern in self.spec.get("excludedNamespaces", ())
+        )
 
     def reaches(self, namespace: str, labels: Mapping[str, str]) -> bool:
         """Whether the spec asks for a copy there."""
@@ -142,7 +155,9 @@ class World:
 
     def outcomes(self, sync: Sync) -> Iterator[tuple[str, str]]:
         """How each destination must stand, as far as the source is there and nothing is suspended."""
-        namespaces = {document["metadata"]["name"]: document for document in self._cluster.all(NAMESPACES)}
+        namespaces = {
+            document["metadata"]["name"]: document for document in self._cluster.all(NAMESPACES)
+        }
         for name in sorted(sync.named | set(namespaces)):
             if sync.excludes(name):
                 continue
@@ -153,7 +168,10 @@ class World:
                 yield name, "NamespaceNotFound"
             elif sync.reaches(name, labels_of(namespaces[name])):
                 reason = self._outcome_in(sync, namespaces[name])
-                if name in sync.named or reason not in {"NamespaceTerminating", "NamespaceDisabled"}:
+                if name in sync.named or reason not in {
+                    "NamespaceTerminating",
+                    "NamespaceDisabled",
+                }:
                     yield name, reason
 
     def _outcome_in(self, sync: Sync, namespace: Document) -> str:
@@ -165,10 +183,17 @@ class World:
         winner = self._granted().get(place)
         if winner is not None and winner.key == sync.key:
             return self._outcome_at(sync, place)
-        return "DestinationContested" if winner is not None and winner.age < sync.age else "LoopDetected"
+        return (
+            "DestinationContested"
+            if winner is not None and winner.age < sync.age
+            else "LoopDetected"
+        )
 
     def _outcome_at(self, sync: Sync, place: Place) -> str:
-        standing, source = self._cluster.find(CONFIGMAPS, *place), self._cluster.find(CONFIGMAPS, *sync.source)
+        standing, source = (
+            self._cluster.find(CONFIGMAPS, *place),
+            self._cluster.find(CONFIGMAPS, *sync.source),
+        )
         if standing is None:
             return SYNCED
         ours = self.owns(sync, standing)
@@ -178,11 +203,14 @@ class World:
         if not ours and not taken_back and sync.spec.get("conflictPolicy") != "Adopt":
             return "DestinationConflict"
         fixed = (
-            bool(standing.get("immutable")) and source is not None and content_of(standing) != chosen(source, sync.spec)
+            bool(standing.get("immutable"))
+            and source is not None
+            and content_of(standing) != chosen(source, sync.spec)
         )
         not_made_by_us = not (ours or taken_back) or is_adopted(standing)
         never_deleted = (
-            sync.spec.get("deletionPolicy") == "Orphan" and sync.spec.get("sourceDeletionPolicy", "Retain") == "Retain"
+            sync.spec.get("deletionPolicy") == "Orphan"
+            and sync.spec.get("sourceDeletionPolicy", "Retain") == "Retain"
         )
         return "DestinationConflict" if fixed and (not_made_by_us or never_deleted) else SYNCED
 
@@ -192,16 +220,26 @@ class World:
         for sync in sorted(self.syncs, key=lambda sync: sync.age):
             if sync.valid and not sync.deleting:
                 steps = [place for place in self._steps(sync) if place not in granted]
-                granted |= {place: sync for place in steps if not _leads_back(place, sync.source, granted)}
+                granted |= {
+                    place: sync for place in steps if not _leads_back(place, sync.source, granted)
+                }
         return granted
 
     def _steps(self, sync: Sync) -> set[Place]:
         """Where a sync would lead, be its source there or not."""
-        homes = {document["metadata"]["name"]: document for document in self._cluster.all(NAMESPACES)}
-        closed = {name for name, home in homes.items() if is_disabled(home) or "deletionTimestamp" in home["metadata"]}
+        homes = {
+            document["metadata"]["name"]: document for document in self._cluster.all(NAMESPACES)
+        }
+        closed = {
+            name
+            for name, home in homes.items()
+            if is_disabled(home) or "deletionTimestamp" in home["metadata"]
+        }
         asked = (sync.named | set(homes)) - closed
         return {
-            (name, sync.name) for name in asked if sync.reaches(name, labels_of(homes[name]) if name in homes else {})
+            (name, sync.name)
+            for name in asked
+            if sync.reaches(name, labels_of(homes[name]) if name in homes else {})
         }
 
     def owns(self, sync: Sync, configmap: Document) -> bool:
@@ -209,7 +247,9 @@ class World:
         if not is_copy(configmap):
             return False
         by_name = synced_by(configmap) == sync.key
-        return sync_uid(configmap) == sync.uid or (by_name and not self.is_living(sync_uid(configmap)))
+        return sync_uid(configmap) == sync.uid or (
+            by_name and not self.is_living(sync_uid(configmap))
+        )
 
     def _has_copies(self, sync: Sync) -> bool:
         return any(self.owns(sync, configmap) for configmap in self._cluster.all(CONFIGMAPS))
@@ -261,17 +301,26 @@ class World:
             return None if self.is_living(sync_uid(configmap)) else f"its sync {owner} is not there"
         if not self.owns(sync, configmap) or not sync.valid or sync.spec.get("suspend"):
             return None
-        if self._cluster.find(CONFIGMAPS, *sync.source) is None and sync.spec.get("sourceDeletionPolicy") == "Delete":
+        if (
+            self._cluster.find(CONFIGMAPS, *sync.source) is None
+            and sync.spec.get("sourceDeletionPolicy") == "Delete"
+        ):
             return "its source is gone"
         outcomes = dict(self.outcomes(sync))
         if namespace not in outcomes or is_disabled(home):
             return f"{sync.key} does not select its namespace"
         successor_stands = outcomes[namespace] == SYNCED and self._verdict(sync) is None
-        return f"{sync.key} calls its copies {sync.name}" if name != sync.name and successor_stands else None
+        return (
+            f"{sync.key} calls its copies {sync.name}"
+            if name != sync.name and successor_stands
+            else None
+        )
 
     def _status_problems(self, sync: Sync, outcomes: Mapping[str, str]) -> Iterator[str]:
         status = sync.document.get("status") or {}
-        ready = next((each for each in status.get("conditions") or () if each["type"] == "Ready"), None)
+        ready = next(
+            (each for each in status.get("conditions") or () if each["type"] == "Ready"), None
+        )
         verdict = self._verdict(sync)
         wanted = verdict or spoken_for(outcomes)
         told = (ready["status"], ready["reason"]) if ready else None
@@ -313,7 +362,11 @@ def chosen(source: Document, spec: Document) -> tuple[dict[str, str], dict[str, 
         for key in (*data, *binary)
         if any(is_glob(choice["key"]) and fnmatchcase(key, choice["key"]) for choice in keys)
     }
-    names |= {choice.get("as") or choice["key"]: choice["key"] for choice in keys if not is_glob(choice["key"])}
+    names |= {
+        choice.get("as") or choice["key"]: choice["key"]
+        for choice in keys
+        if not is_glob(choice["key"])
+    }
     return (
         {new: data[old] for new, old in names.items() if old in data},
         {new: binary[old] for new, old in names.items() if old in binary},
@@ -323,7 +376,11 @@ def chosen(source: Document, spec: Document) -> tuple[dict[str, str], dict[str, 
 
 def content_of(configmap: Document) -> tuple[dict[str, str], dict[str, str], bool]:
     """Data, binaryData, immutable."""
-    return configmap.get("data") or {}, configmap.get("binaryData") or {}, bool(configmap.get("immutable"))
+    return (
+        configmap.get("data") or {},
+        configmap.get("binaryData") or {},
+        bool(configmap.get("immutable")),
+    )
 
 
 def taken_over(source: Document, spec: Document, what: str) -> dict[str, str]:
@@ -339,14 +396,19 @@ def taken_over(source: Document, spec: Document, what: str) -> dict[str, str]:
 
 def is_tracking(key: str) -> bool:
     """Whether a key must never be taken over, as far as these histories use such keys."""
-    return key.startswith((PREFIX, "argocd.argoproj.io/")) or key in {MANAGED_BY, "app.kubernetes.io/instance"}
+    return key.startswith((PREFIX, "argocd.argoproj.io/")) or key in {
+        MANAGED_BY,
+        "app.kubernetes.io/instance",
+    }
 
 
 def is_copy(configmap: Document) -> bool:
     """Whether its marks say that it is a copy, made for the place where it stands."""
     labels, annotations = labels_of(configmap), configmap["metadata"].get("annotations") or {}
     marked = labels.get(MANAGED_BY) == "configmapsync" and bool(labels.get(UID))
-    return marked and annotations.get(DESTINATION, "/".join(place_of(configmap))) == "/".join(place_of(configmap))
+    return marked and annotations.get(DESTINATION, "/".join(place_of(configmap))) == "/".join(
+        place_of(configmap)
+    )
 
 
 def sync_uid(configmap: Document) -> str:
@@ -356,13 +418,17 @@ def sync_uid(configmap: Document) -> str:
 
 def synced_by(configmap: Document) -> Place | None:
     """Which sync its annotation names."""
-    namespace, _, name = (configmap["metadata"].get("annotations") or {}).get(SYNCED_BY, "").partition("/")
+    namespace, _, name = (
+        (configmap["metadata"].get("annotations") or {}).get(SYNCED_BY, "").partition("/")
+    )
     return (namespace, name) if name else None
 
 
 def released_by(configmap: Document) -> str | None:
     """Which sync has released it, at the place where it stands."""
-    sync, _, place = (configmap["metadata"].get("annotations") or {}).get(RELEASED_BY, "").partition(" ")
+    sync, _, place = (
+        (configmap["metadata"].get("annotations") or {}).get(RELEASED_BY, "").partition(" ")
+    )
     return sync if place == "/".join(place_of(configmap)) else None
 
 
@@ -385,7 +451,8 @@ def selects(selector: Document, labels: Mapping[str, str]) -> bool:
         "DoesNotExist": lambda key, _: key not in labels,
     }
     return selector.get("matchLabels", {}).items() <= labels.items() and all(
-        holds[each["operator"]](each["key"], each.get("values", ())) for each in selector.get("matchExpressions", ())
+        holds[each["operator"]](each["key"], each.get("values", ()))
+        for each in selector.get("matchExpressions", ())
     )
 
 

@@ -15,7 +15,12 @@ from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests, Unreachable
 from reconciler.reports.metrics import Metrics
-from reconciler.writes.applier import UNANSWERED_SECONDS, WRITE_WAIT_SECONDS, Applier, SyncDestination
+from reconciler.writes.applier import (
+    UNANSWERED_SECONDS,
+    WRITE_WAIT_SECONDS,
+    Applier,
+    SyncDestination,
+)
 
 pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")
@@ -79,7 +84,9 @@ def error(kind: type[ApiError], status: int, retry_after: float | None = None) -
 
 def write(namespace: str, digest: str = "sha256:1", version: str | None = None) -> Write:
     content = Content(data={}, binary_data={}, immutable=False)
-    template = CopyTemplate(name="config", content=content, digest=digest, labels={}, annotations={})
+    template = CopyTemplate(
+        name="config", content=content, digest=digest, labels={}, annotations={}
+    )
     key = NamespacedName(namespace, "config")
     if version is None:
         return Write(Verb.CREATE, key, "there is no copy", template=template)
@@ -107,7 +114,9 @@ async def test_all_writes_are_carried_out_and_reported() -> None:
     assert not bench.applier.has_written(SYNC)
 
 
-async def test_whoever_finds_a_place_in_flight_for_another_sync_tries_again_when_that_is_over() -> None:
+async def test_whoever_finds_a_place_in_flight_for_another_sync_tries_again_when_that_is_over() -> (
+    None
+):
     bench = Bench()
     bench.writer.answers["taken"] = [0.1]
     first = asyncio.create_task(bench.apply(write("taken")))
@@ -125,7 +134,10 @@ async def test_one_that_fails_is_held_back_and_tried_again_later_while_others_go
     bench = Bench()
     bench.writer.answers["bad"] = [error(Forbidden, 403)] * 50
 
-    assert await bench.apply(write("bad"), write("good")) == {"bad": Reason.WRITE_FAILED, "good": Reason.SYNCED}
+    assert await bench.apply(write("bad"), write("good")) == {
+        "bad": Reason.WRITE_FAILED,
+        "good": Reason.SYNCED,
+    }
     assert await bench.apply(write("bad")) == {"bad": Reason.WRITE_FAILED}
     assert bench.writer.begun.count("bad") == 1
 
@@ -263,7 +275,9 @@ async def test_one_whose_time_comes_while_the_rest_is_reported_is_due_at_once() 
     assert bench.applier.next_retry(SYNC) == 0.0
     assert bench.applier.next_retry(SYNC) == 0.0, "a question has no side effect"
     bench.applier.begin(SYNC, {write("a").key})
-    assert bench.applier.next_retry(SYNC) is None, "the next plan tries it, and needs no timer for it"
+    assert bench.applier.next_retry(SYNC) is None, (
+        "the next plan tries it, and needs no timer for it"
+    )
     assert (await bench.apply(write("a")))["a"] is Reason.SYNCED
 
 

@@ -26,7 +26,9 @@ class ApiServer:
         self.under_way: dict[str, int] = {}
         self.most: dict[str, int] = {}
 
-    async def request(self, method: str, _path: str, *, body: bytes = b"", **_options: Any) -> bytes:
+    async def request(
+        self, method: str, _path: str, *, body: bytes = b"", **_options: Any
+    ) -> bytes:
         if method == "GET":
             if not self.exists:
                 raise NotFound("no such account", status=404)
@@ -38,7 +40,9 @@ class ApiServer:
         self.most[user] = max(self.most.get(user, 0), self.under_way[user])
         await asyncio.sleep(0.01)
         self.under_way[user] -= 1
-        return json.dumps({"status": {"allowed": spec["resourceAttributes"]["namespace"] in self.allowed}}).encode()
+        return json.dumps(
+            {"status": {"allowed": spec["resourceAttributes"]["namespace"] in self.allowed}}
+        ).encode()
 
 
 def sync(namespaces: int, name: str = "s", account: str | None = "robot") -> ConfigMapSync:
@@ -57,15 +61,22 @@ async def authorization(server: ApiServer) -> Authorization:
     return Authorization(server, asyncio.get_running_loop().time, frozenset(), INTERVAL)  # type: ignore[arg-type]
 
 
-async def test_a_sync_without_an_account_is_not_asked_for(server: ApiServer, authorization: Authorization) -> None:
+async def test_a_sync_without_an_account_is_not_asked_for(
+    server: ApiServer, authorization: Authorization
+) -> None:
     assert await authorization.denial(sync(3, account=None)) is None
     assert server.asked == 0
 
 
-async def test_an_account_that_is_gone_has_no_rights(server: ApiServer, authorization: Authorization) -> None:
+async def test_an_account_that_is_gone_has_no_rights(
+    server: ApiServer, authorization: Authorization
+) -> None:
     server.allowed.add("")
     server.exists = False
-    assert await authorization.denial(sync(3)) == 'service account "team/robot" does not exist, and so has no rights'
+    assert (
+        await authorization.denial(sync(3))
+        == 'service account "team/robot" does not exist, and so has no rights'
+    )
 
 
 async def test_an_account_that_went_is_noticed_within_the_interval(
@@ -78,7 +89,9 @@ async def test_an_account_that_went_is_noticed_within_the_interval(
     assert await authorization.denial(sync(3)) is not None
 
 
-async def test_an_account_without_rights_costs_few_questions(server: ApiServer, authorization: Authorization) -> None:
+async def test_an_account_without_rights_costs_few_questions(
+    server: ApiServer, authorization: Authorization
+) -> None:
     denial = await authorization.denial(sync(512))
     assert denial is not None
     assert len(denial) < 4096

@@ -40,7 +40,10 @@ async def settled(grants: Grants, *keys: NamespacedName) -> None:
 
 async def test_only_the_syncs_whose_refusals_changed_are_woken() -> None:
     grants, woken = grants_of(3), list[NamespacedName]()
-    older, younger = sync("older", "a/cfg", "n1", minutes=0), sync("younger", "b/cfg", "n1", minutes=1)
+    older, younger = (
+        sync("older", "a/cfg", "n1", minutes=0),
+        sync("younger", "b/cfg", "n1", minutes=1),
+    )
     grants.put(younger)
     grants.put(sync("stranger", "c/cfg", "n2", minutes=2))
     async with running(grants, woken) as decider:
@@ -60,7 +63,10 @@ async def test_only_the_syncs_whose_refusals_changed_are_woken() -> None:
 
 async def test_a_sync_that_waits_sees_the_news_and_is_not_woken_for_them() -> None:
     grants, woken = grants_of(2), list[NamespacedName]()
-    older, younger = sync("older", "a/cfg", "n1", minutes=0), sync("younger", "b/cfg", "n1", minutes=1)
+    older, younger = (
+        sync("older", "a/cfg", "n1", minutes=0),
+        sync("younger", "b/cfg", "n1", minutes=1),
+    )
     grants.put(older)
     grants.put(younger)
     async with running(grants, woken) as decider:
@@ -71,7 +77,10 @@ async def test_a_sync_that_waits_sees_the_news_and_is_not_woken_for_them() -> No
 
 async def test_other_work_runs_while_a_large_component_is_decided() -> None:
     grants, turns = grants_of(1_000), 0
-    ring = [sync(f"s{step:04}", f"n{step}/cfg", f"n{(step + 1) % 1_000}", minutes=step) for step in range(1_000)]
+    ring = [
+        sync(f"s{step:04}", f"n{step}/cfg", f"n{(step + 1) % 1_000}", minutes=step)
+        for step in range(1_000)
+    ]
     for one in ring:
         grants.put(one)
     async with running(grants, []) as decider:
@@ -82,7 +91,9 @@ async def test_other_work_runs_while_a_large_component_is_decided() -> None:
     assert turns >= 5
 
 
-async def test_a_mistake_while_deciding_fails_who_waits_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mistake_while_deciding_fails_who_waits_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     grants = grants_of(2)
     one = sync("one", "a/cfg", "n1")
     grants.put(one)

@@ -71,7 +71,9 @@ class Bench:
         """One write of ours over what is there."""
         found = self.live()
         self.version += 1
-        return self.contention.wrote(SYNC, Write(Verb.UPDATE, PLACE, "the content differs", found, wanted))
+        return self.contention.wrote(
+            SYNC, Write(Verb.UPDATE, PLACE, "the content differs", found, wanted)
+        )
 
     def fight(self, rounds: int = REPAIRS) -> None:
         self.write()
@@ -108,7 +110,9 @@ async def test_who_wrote_over_us_is_read_once_and_only_after_it_was_done() -> No
     assert bench.asked == 0
     bench.somebody_writes()
     for _ in range(3):
-        assert 'field manager "argocd-controller"' in (await bench.contention.contested(SYNC))[PLACE]
+        assert (
+            'field manager "argocd-controller"' in (await bench.contention.contested(SYNC))[PLACE]
+        )
     assert bench.asked == 1
 
 
@@ -131,7 +135,10 @@ async def test_who_is_always_too_late_keeps_out_of_it_as_well() -> None:
         bench.somebody_writes()
         bench.contention.lost_race(SYNC, replace(write, record=bench.live()))
 
-    assert 'field manager "argocd-controller" keeps rewriting' in (await bench.contention.contested(SYNC))[PLACE]
+    assert (
+        'field manager "argocd-controller" keeps rewriting'
+        in (await bench.contention.contested(SYNC))[PLACE]
+    )
 
 
 async def test_a_tool_that_fights_for_a_thousand_copies_costs_no_thousand_looks() -> None:
@@ -140,7 +147,9 @@ async def test_a_tool_that_fights_for_a_thousand_copies_costs_no_thousand_looks(
         place = NamespacedName(f"ns-{number:03}", "config")
         for _ in range(REPAIRS + 1):
             bench.somebody_writes()
-            bench.contention.lost_race(SYNC, Write(Verb.UPDATE, place, "the content differs", bench.live(), WANTED))
+            bench.contention.lost_race(
+                SYNC, Write(Verb.UPDATE, place, "the content differs", bench.live(), WANTED)
+            )
 
     assert len(await bench.contention.contested(SYNC)) == 100
     assert bench.asked == MOST_FAILURES
@@ -161,17 +170,25 @@ async def test_what_is_stored_otherwise_than_it_was_sent_shows_an_admission_webh
 async def test_a_repair_is_told_from_a_write_that_follows_the_source() -> None:
     bench = Bench()
 
-    assert [bench.write(template(sync(), source({"k": value}))) for value in "abb"] == [False, False, True]
+    assert [bench.write(template(sync(), source({"k": value}))) for value in "abb"] == [
+        False,
+        False,
+        True,
+    ]
 
 
 async def test_a_copy_whose_own_mark_shows_the_damage_counts_from_the_first_repair() -> None:
     marks = render(WANTED, "there", None)["metadata"]
     damaged = record(marks["labels"], marks["annotations"], data={"k": "damaged"})
 
-    assert Bench().contention.wrote(SYNC, Write(Verb.UPDATE, PLACE, "the content differs", damaged, WANTED))
+    assert Bench().contention.wrote(
+        SYNC, Write(Verb.UPDATE, PLACE, "the content differs", damaged, WANTED)
+    )
 
 
-async def test_nothing_is_remembered_of_a_sync_that_is_gone_nor_of_what_was_not_written_for_long() -> None:
+async def test_nothing_is_remembered_of_a_sync_that_is_gone_nor_of_what_was_not_written_for_long() -> (
+    None
+):
     bench = Bench()
     bench.fight()
     bench.contention.forget(SYNC)
@@ -179,7 +196,8 @@ async def test_nothing_is_remembered_of_a_sync_that_is_gone_nor_of_what_was_not_
 
     await asyncio.sleep(WINDOW_SECONDS + 1)
     bench.contention.wrote(
-        SYNC, Write(Verb.CREATE, NamespacedName("other", "config"), "there is no copy", None, WANTED)
+        SYNC,
+        Write(Verb.CREATE, NamespacedName("other", "config"), "there is no copy", None, WANTED),
     )
 
     assert len(bench.contention._histories) == 1
@@ -193,7 +211,9 @@ async def test_nothing_is_remembered_of_a_sync_that_is_gone_nor_of_what_was_not_
         Owner("uid-1", True, "uid-of-namespace"),
     ],
 )
-async def test_a_recreated_sync_or_namespace_and_a_deletion_start_with_a_clean_history(owner: Owner) -> None:
+async def test_a_recreated_sync_or_namespace_and_a_deletion_start_with_a_clean_history(
+    owner: Owner,
+) -> None:
     bench = Bench()
     bench.fight()
     assert await bench.contention.contested(SYNC)
@@ -204,4 +224,6 @@ async def test_a_recreated_sync_or_namespace_and_a_deletion_start_with_a_clean_h
     assert bench.contention.next_write_in(SYNC) is None
     bench.somebody_writes()
     bench.write()
-    assert await bench.contention.contested(SYNC) == {}, "one more write is the first of a new history"
+    assert await bench.contention.contested(SYNC) == {}, (
+        "one more write is the first of a new history"
+    )

@@ -28,7 +28,9 @@ class ScriptedReconciler:
         self.failures: dict[str, list[Exception]] = {}
         self.in_hand: set[NamespacedName] = set()
 
-    async def reconcile(self, key: NamespacedName, _newer: Callable[[], Coroutine[None, None, None]]) -> Result:
+    async def reconcile(
+        self, key: NamespacedName, _newer: Callable[[], Coroutine[None, None, None]]
+    ) -> Result:
         assert key not in self.in_hand, "two hands have one sync"
         self.in_hand.add(key)
         await asyncio.sleep(WRITING)
@@ -57,7 +59,9 @@ class Bench:
         self.queue: WorkQueue[NamespacedName] = WorkQueue(WorkQueueMetrics(registry))
         self.reconciler = ScriptedReconciler()
         backoff: Backoff[NamespacedName] = Backoff(random.Random(1))  # noqa: S311
-        self.controller = Controller(self.queue, self.reconciler, backoff, Metrics(registry), workers)  # type: ignore[arg-type]
+        self.controller = Controller(
+            self.queue, self.reconciler, backoff, Metrics(registry), workers
+        )  # type: ignore[arg-type]
 
     def add(self, *names: str) -> None:
         for name in names:
@@ -89,7 +93,9 @@ async def test_copies_of_all_come_before_the_report_of_any() -> None:
         bench.add("a", "b", "c")
         await asyncio.sleep(1)
     assert bench.story[:2] == ["copies of a", "copies of b"]
-    assert sorted(bench.story) == sorted(f"{what} of {name}" for what in ("copies", "report") for name in "abc")
+    assert sorted(bench.story) == sorted(
+        f"{what} of {name}" for what in ("copies", "report") for name in "abc"
+    )
 
 
 async def test_a_report_does_not_wait_for_ever_where_the_work_never_ends() -> None:
@@ -115,7 +121,9 @@ async def test_newer_work_does_not_wait_for_a_report_in_line() -> None:
         await asyncio.sleep(WRITING * 21 + REPORTING + REPORT_PATIENCE)
         assert bench.story.count("copies of a") == 2
         assert bench.story.count("report of a") == 1, "the second report says it all"
-        assert bench.story.index("report of a") > len(bench.story) - 1 - bench.story[::-1].index("copies of a")
+        assert bench.story.index("report of a") > len(bench.story) - 1 - bench.story[::-1].index(
+            "copies of a"
+        )
 
 
 @pytest.mark.parametrize("failure", [ServerError("away"), Conflict("changed"), ValueError("ours")])

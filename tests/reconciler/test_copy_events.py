@@ -21,7 +21,9 @@ class Bench:
     now: float = 0.0
     told: list[tuple[ObjectReference, str, str, str]] = field(default_factory=list)
 
-    def emit(self, regarding: ObjectReference, kind: str, reason: str, _message: str, action: str) -> None:
+    def emit(
+        self, regarding: ObjectReference, kind: str, reason: str, _message: str, action: str
+    ) -> None:
         self.told.append((regarding, kind, reason, action))
 
     def configmap_at(self, place: NamespacedName) -> CopyRecord:
@@ -32,7 +34,10 @@ class Bench:
 
 
 def failures(*namespaces: str, reason: str = "DestinationConflict") -> list[DestinationFailure]:
-    return [DestinationFailure(namespace=namespace, reason=reason, message="why") for namespace in namespaces]
+    return [
+        DestinationFailure(namespace=namespace, reason=reason, message="why")
+        for namespace in namespaces
+    ]
 
 
 def update(namespace: str = "there", verb: Verb = Verb.UPDATE) -> Write:
@@ -52,7 +57,13 @@ def test_a_destination_that_begins_to_fail_is_told_on_the_configmap_in_its_names
 def test_what_concerns_the_namespace_or_the_sync_is_not_told_on_a_configmap() -> None:
     bench = Bench()
 
-    for reason in ("NamespaceNotFound", "NamespaceTerminating", "NamespaceDisabled", "InvalidSpec", "LoopDetected"):
+    for reason in (
+        "NamespaceNotFound",
+        "NamespaceTerminating",
+        "NamespaceDisabled",
+        "InvalidSpec",
+        "LoopDetected",
+    ):
         bench.events().failing(SYNC, "config", [], failures("there", reason=reason))
 
     assert bench.told == []
@@ -66,7 +77,9 @@ def test_a_repair_and_a_release_are_told_and_a_write_that_follows_its_source_is_
     events.wrote(SYNC, update("repaired"), repaired=True)
     events.wrote(SYNC, update("released", Verb.RELEASE), repaired=False)
 
-    assert [(regarding.namespace, reason, action) for regarding, _, reason, action in bench.told] == [
+    assert [
+        (regarding.namespace, reason, action) for regarding, _, reason, action in bench.told
+    ] == [
         ("repaired", "Synced", "Repair"),
         ("released", "Released", "Release"),
     ]

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from kube.errors import Malformed
 from kube.wire import decode_object
-from reconciler.known.configmaps import read_copy, read_last_manager, read_source, read_version, read_written
+from reconciler.known.configmaps import (
+    read_copy,
+    read_last_manager,
+    read_source,
+    read_version,
+    read_written,
+)
 from reconciler.known.syncs import read_sync
 
 READERS: list[Callable[[bytes], object]] = [
@@ -23,10 +29,16 @@ READERS: list[Callable[[bytes], object]] = [
     lambda raw: decode_object(raw, "the object"),
 ]
 
-leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
-names = st.sampled_from(["metadata", "data", "spec", "status", "name", "namespace", "resourceVersion", "labels"])
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+)
+names = st.sampled_from(
+    ["metadata", "data", "spec", "status", "name", "namespace", "resourceVersion", "labels"]
+)
 documents: st.SearchStrategy[Any] = st.recursive(
-    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4), max_leaves=12
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
 )
 
 
@@ -39,7 +51,9 @@ documents: st.SearchStrategy[Any] = st.recursive(
 @example(b'{"metadata": {}}')
 @example(b'{"metadata": {"name": "a", "resourceVersion": "one"}}')
 @example(b'{"metadata": {"name": "a"}, "data": {"a": "\\ud800"}}')
-def test_whatever_is_answered_is_read_or_malformed(read: Callable[[bytes], object], answer: bytes) -> None:
+def test_whatever_is_answered_is_read_or_malformed(
+    read: Callable[[bytes], object], answer: bytes
+) -> None:
     try:
         read(answer)
     except Malformed as error:

@@ -19,24 +19,39 @@ from tests.kube.scripted import status
 
 SECRET = "canary-4c1f"
 WRITE = Write(
-    Verb.CREATE, NamespacedName("web", "config"), "there is no copy", template=template(sync(), source({"k": SECRET}))
+    Verb.CREATE,
+    NamespacedName("web", "config"),
+    "there is no copy",
+    template=template(sync(), source({"k": SECRET})),
 )
 
 
-def answered(code: int, reason: str, message: str, causes: list[dict[str, str]] | None = None) -> ApiError:
-    return from_response(code, json.dumps(status(code, reason, message, causes=causes or [])).encode(), {})
+def answered(
+    code: int, reason: str, message: str, causes: list[dict[str, str]] | None = None
+) -> ApiError:
+    return from_response(
+        code, json.dumps(status(code, reason, message, causes=causes or [])).encode(), {}
+    )
 
 
 @pytest.mark.parametrize(
     ("error", "said", "reason"),
     [
         (
-            answered(403, "Forbidden", f'admission webhook "policy.example.com" denied the request: {SECRET}'),
+            answered(
+                403,
+                "Forbidden",
+                f'admission webhook "policy.example.com" denied the request: {SECRET}',
+            ),
             'refused by admission webhook "policy.example.com" (403 Forbidden)',
             Reason.WRITE_FAILED,
         ),
         (
-            answered(422, "Invalid", f"ValidatingAdmissionPolicy 'p' with binding 'b' denied request: {SECRET}"),
+            answered(
+                422,
+                "Invalid",
+                f"ValidatingAdmissionPolicy 'p' with binding 'b' denied request: {SECRET}",
+            ),
             'refused by ValidatingAdmissionPolicy "p" (binding "b") (422 Invalid)',
             Reason.WRITE_FAILED,
         ),
@@ -47,32 +62,49 @@ def answered(code: int, reason: str, message: str, causes: list[dict[str, str]] 
         ),
         (
             answered(
-                403, "Forbidden", 'configmaps "config" is forbidden: exceeded quota: few, requested: configmaps=1'
+                403,
+                "Forbidden",
+                'configmaps "config" is forbidden: exceeded quota: few, requested: configmaps=1',
             ),
             'refused by ResourceQuota "few" (403 Forbidden)',
             Reason.WRITE_FAILED,
         ),
         (
-            answered(403, "Forbidden", 'User "x" cannot create resource "configmaps" in API group ""'),
+            answered(
+                403, "Forbidden", 'User "x" cannot create resource "configmaps" in API group ""'
+            ),
             "refused by RBAC: the reconciler may not create ConfigMaps there (403 Forbidden)",
             Reason.WRITE_FAILED,
         ),
         (
-            answered(500, "InternalError", f'failed calling webhook "w.example.com": said {SECRET}'),
+            answered(
+                500, "InternalError", f'failed calling webhook "w.example.com": said {SECRET}'
+            ),
             'refused by admission webhook "w.example.com", which the API server could not call (500 InternalError)',
             Reason.WRITE_FAILED,
         ),
         (
-            answered(422, "Invalid", SECRET, [{"reason": "FieldValueTooLong", "field": "data", "message": SECRET}]),
+            answered(
+                422,
+                "Invalid",
+                SECRET,
+                [{"reason": "FieldValueTooLong", "field": "data", "message": SECRET}],
+            ),
             "invalid: data (422 Invalid)",
             Reason.TOO_LARGE,
         ),
-        (answered(500, SECRET, SECRET), "the API server answered 500 ServerError", Reason.WRITE_FAILED),
+        (
+            answered(500, SECRET, SECRET),
+            "the API server answered 500 ServerError",
+            Reason.WRITE_FAILED,
+        ),
         (answered(404, "NotFound", 'namespaces "web" not found'), "", Reason.NAMESPACE_NOT_FOUND),
         (Unreachable("POST /api: no answer in time"), "no answer in time", Reason.WRITE_FAILED),
     ],
 )
-def test_a_refusal_is_named_and_its_text_is_not_repeated(error: ApiError, said: str, reason: Reason) -> None:
+def test_a_refusal_is_named_and_its_text_is_not_repeated(
+    error: ApiError, said: str, reason: Reason
+) -> None:
     outcome = outcome_of(WRITE, error)
 
     assert said in outcome.message
@@ -92,7 +124,9 @@ def test_no_text_of_an_answer_reaches_the_message(code: int, reason: str, messag
 def test_the_cost_does_not_depend_on_the_content_of_the_configmap() -> None:
     lines = {"a": "conf\n" * 180_000}
     write = Write(Verb.CREATE, WRITE.key, "", template=template(sync(), source(lines)))
-    error: Any = answered(403, "Forbidden", "configmaps is forbidden: exceeded quota: conf, " + "conf " * 1000)
+    error: Any = answered(
+        403, "Forbidden", "configmaps is forbidden: exceeded quota: conf, " + "conf " * 1000
+    )
 
     began = time.thread_time()
     for _ in range(100):

@@ -19,7 +19,9 @@ GRACE = 600.0
 class World:
     """What the API server answers, and how the watches are."""
 
-    answer: ApiError | bytes = field(default_factory=lambda: NotFound(status=404, reason="NotFound", message="gone"))
+    answer: ApiError | bytes = field(
+        default_factory=lambda: NotFound(status=404, reason="NotFound", message="gone")
+    )
     whole: bool = True
     asked: int = 0
 

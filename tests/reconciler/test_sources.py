@@ -25,7 +25,9 @@ class World:
     def __init__(self, limit: int = MEBIBYTE) -> None:
         self.version = 0  # 0 where there is none
         self.reads = 0
-        self.seconds = [0.01]  # that the answers of the next reads are on their way; the last one for all others
+        self.seconds = [
+            0.01
+        ]  # that the answers of the next reads are on their way; the last one for all others
         self.told: list[str | None] = []
         self.versions: Informer[ConfigMapVersion] = Informer(
             self,  # type: ignore[arg-type]
@@ -35,7 +37,9 @@ class World:
         )
         self.versions.list_began("0")
         self.versions.list_complete("1")
-        self.versions.on_change(lambda _, new: self.told.append(new.resource_version if new else None))
+        self.versions.on_change(
+            lambda _, new: self.told.append(new.resource_version if new else None)
+        )
         self.sources = Sources(self, self.versions, limit)  # type: ignore[arg-type]
 
     async def request(self, method: str, path: str) -> bytes:

@@ -23,8 +23,12 @@ class Watchmaker:
         self.measured: list[float] = []
         self.standing = SyncStats(lambda: self.now, self.measured.append)
 
-    def reconciled(self, *reasons: Reason, sync: NamespacedName = SYNC, wrote: bool = False) -> None:
-        outcomes = tuple(Outcome(f"namespace-{number}", reason) for number, reason in enumerate(reasons))
+    def reconciled(
+        self, *reasons: Reason, sync: NamespacedName = SYNC, wrote: bool = False
+    ) -> None:
+        outcomes = tuple(
+            Outcome(f"namespace-{number}", reason) for number, reason in enumerate(reasons)
+        )
         report = Report(generation=1, previous=None, outcomes=outcomes, wrote=wrote)
         self.standing.note(sync, report, status(report, NOW))
 
@@ -45,7 +49,9 @@ def there(counts: object) -> dict[str, int]:
     return {str(word): number for word, number in counts.items() if number}
 
 
-def test_an_edit_is_measured_to_the_last_copy_over_as_many_reconciles_as_it_takes(made: Watchmaker) -> None:
+def test_an_edit_is_measured_to_the_last_copy_over_as_many_reconciles_as_it_takes(
+    made: Watchmaker,
+) -> None:
     made.standing.edited(SYNC)
     made.now += 2
     made.reconciled(Reason.SYNCED, Reason.PROGRESSING, wrote=True)
@@ -92,20 +98,29 @@ def test_a_replica_that_stands_by_measures_nothing() -> None:
 
 
 def test_every_failure_is_counted_beyond_those_that_a_status_lists(made: Watchmaker) -> None:
-    made.reconciled(*[Reason.WRITE_FAILED] * 30, *[Reason.DESTINATION_CONFLICT] * 2, Reason.SYNCED, Reason.PROGRESSING)
+    made.reconciled(
+        *[Reason.WRITE_FAILED] * 30,
+        *[Reason.DESTINATION_CONFLICT] * 2,
+        Reason.SYNCED,
+        Reason.PROGRESSING,
+    )
     assert there(made.standing.failures()) == {"WriteFailed": 30, "DestinationConflict": 2}
     assert there(made.standing.copies()) == {"failed": 32, "synced": 1, "progressing": 1}
     assert there(made.standing.syncs()) == {"WriteFailed": 1}
 
 
-@pytest.mark.parametrize("reason", [Reason.SOURCE_NOT_FOUND, Reason.NOT_AUTHORIZED, Reason.INVALID_SPEC])
+@pytest.mark.parametrize(
+    "reason", [Reason.SOURCE_NOT_FOUND, Reason.NOT_AUTHORIZED, Reason.INVALID_SPEC]
+)
 def test_a_sync_that_fails_as_a_whole_is_a_failure(made: Watchmaker, reason: Reason) -> None:
     made.refused(reason)
     assert there(made.standing.failures()) == {str(reason): 1}
     assert there(made.standing.syncs()) == {str(reason): 1}
 
 
-def test_a_sync_counts_once_however_often_it_is_reconciled_and_not_at_all_when_it_is_gone(made: Watchmaker) -> None:
+def test_a_sync_counts_once_however_often_it_is_reconciled_and_not_at_all_when_it_is_gone(
+    made: Watchmaker,
+) -> None:
     made.reconciled(Reason.WRITE_FAILED)
     made.reconciled(Reason.SYNCED)
     made.reconciled(Reason.SYNCED, sync=OTHER)

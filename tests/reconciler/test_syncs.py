@@ -23,7 +23,12 @@ def a_sync(number: int = 0, **parts: Any) -> bytes:
         for kind in ("Ready", "Reconciling", "Stalled")
     ]
     document = {
-        "metadata": {"namespace": "team", "name": f"sync-{number}", "uid": f"uid-{number}", "resourceVersion": "1"},
+        "metadata": {
+            "namespace": "team",
+            "name": f"sync-{number}",
+            "uid": f"uid-{number}",
+            "resourceVersion": "1",
+        },
         "spec": {"configMapName": f"config-{number}", "destinationNamespace": f"web-{number}"},
         "status": {"observedGeneration": 1, "summary": "1/1", "conditions": conditions},
     }
@@ -44,7 +49,9 @@ def test_its_status_is_the_one_that_was_written() -> None:
     )
 
 
-def test_without_a_status_or_with_one_that_cannot_be_read_it_has_none_and_is_carried_out_all_the_same() -> None:
+def test_without_a_status_or_with_one_that_cannot_be_read_it_has_none_and_is_carried_out_all_the_same() -> (
+    None
+):
     for status in (None, {}, {"conditions": "none"}):
         record = read(a_sync(status=status))
         assert record.status is None
@@ -69,17 +76,29 @@ def test_a_cached_sync_takes_little_memory() -> None:
 def test_a_spec_is_validated_once_and_not_with_every_event() -> None:
     previous = read(a_sync())
     selector = previous.selector
-    labelled = {"namespace": "team", "name": "sync-0", "uid": "uid-0", "resourceVersion": "2", "finalizers": ["a"]}
+    labelled = {
+        "namespace": "team",
+        "name": "sync-0",
+        "uid": "uid-0",
+        "resourceVersion": "2",
+        "finalizers": ["a"],
+    }
 
     def read_again(**parts: Any) -> SyncRecord:
-        return read_sync(a_sync(**parts), frozenset(), lambda key: previous if key == previous.key else None)
+        return read_sync(
+            a_sync(**parts), frozenset(), lambda key: previous if key == previous.key else None
+        )
 
     same = read_again(metadata=labelled, status=None)
     assert previous.sync is not None
     assert same.sync is not None
     assert same.sync.spec is previous.sync.spec
     assert same.selector is selector
-    assert (same.resource_version, same.sync.metadata.finalizers, same.status) == ("2", ("a",), None)
+    assert (same.resource_version, same.sync.metadata.finalizers, same.status) == (
+        "2",
+        ("a",),
+        None,
+    )
 
     edited = read_again(spec={"configMapName": "other", "destinationNamespace": "web-0"})
     recreated = read_again(metadata=labelled | {"uid": "uid-1"})

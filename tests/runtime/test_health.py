@@ -54,7 +54,9 @@ async def status_of(url: str) -> int:
         return answer.status
 
 
-async def test_scrapes_that_come_together_share_one_rendering(address: Address, counting: Counting) -> None:
+async def test_scrapes_that_come_together_share_one_rendering(
+    address: Address, counting: Counting
+) -> None:
     async with aiohttp.ClientSession() as session:
 
         async def scrape() -> str:
@@ -71,14 +73,19 @@ async def test_scrapes_that_come_together_share_one_rendering(address: Address, 
 
 async def test_a_probe_is_answered_while_clients_keep_connections_open(address: Address) -> None:
     """None of them sends a request, or reads an answer."""
-    silent = [await asyncio.open_connection(address.host, address.port) for _ in range(3 * MOST_CONNECTIONS)]
+    silent = [
+        await asyncio.open_connection(address.host, address.port)
+        for _ in range(3 * MOST_CONNECTIONS)
+    ]
     for number, (_, writer) in enumerate(silent):
         if number % 2:
             writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n")
     try:
         for path in ("healthz", "readyz", "metrics"):
             assert await status_of(f"http://{address}/{path}") == 200
-        await eventually(lambda: sum(reader.at_eof() for reader, _ in silent) >= 2 * MOST_CONNECTIONS)
+        await eventually(
+            lambda: sum(reader.at_eof() for reader, _ in silent) >= 2 * MOST_CONNECTIONS
+        )
     finally:
         for _, writer in silent:
             writer.close()

@@ -39,7 +39,9 @@ def log_calls() -> Iterator[LogCall]:
 CALLS = list(log_calls())
 DOCUMENTED = {
     key
-    for row in re.findall(r"^\| (`.+?`) \|", RUNBOOK.split("## Log lines")[1].split("\n## ")[0], re.MULTILINE)
+    for row in re.findall(
+        r"^\| (`.+?`) \|", RUNBOOK.split("## Log lines")[1].split("\n## ")[0], re.MULTILINE
+    )
     for key in re.findall(r"`(\w+)`", row)
 }
 

@@ -35,12 +35,17 @@ def test_our_lines_and_those_of_libraries_go_through_one_door() -> None:
     structlog.get_logger("ours").info("done", sync="team/config")
     logging.getLogger("theirs").warning("careful")
 
-    assert [(line["event"], line["level"]) for line in written(stream)] == [("done", "info"), ("careful", "warning")]
+    assert [(line["event"], line["level"]) for line in written(stream)] == [
+        ("done", "info"),
+        ("careful", "warning"),
+    ]
     assert written(stream)[0]["sync"] == "team/config"
 
 
 @pytest.mark.parametrize("usual", ["info", "warning", "error"])
-def test_the_level_is_raised_to_debug_and_lowered_to_what_it_was_for_loggers_that_are_bound_already(usual: str) -> None:
+def test_the_level_is_raised_to_debug_and_lowered_to_what_it_was_for_loggers_that_are_bound_already(
+    usual: str,
+) -> None:
     stream = io.StringIO()
     verbosity = logs.configure("json", usual, stream)  # type: ignore[arg-type]
     bound = structlog.get_logger("ours").bind(path="/things")
@@ -94,7 +99,9 @@ def test_no_line_is_longer_than_16_kibibytes(value: Any, log_format: Any) -> Non
 
     stream = io.StringIO()
     logs.configure(log_format, "info", stream)
-    structlog.get_logger("ours").info("done", short="kept", **{f"value_{number}": value for number in range(100)})
+    structlog.get_logger("ours").info(
+        "done", short="kept", **{f"value_{number}": value for number in range(100)}
+    )
     structlog.get_logger("ours").info(str(value))
     logging.getLogger("theirs").warning("%s", value)
     for logger in (structlog.get_logger("ours"), logging.getLogger("theirs")):
@@ -116,7 +123,14 @@ def test_no_line_is_longer_than_16_kibibytes(value: Any, log_format: Any) -> Non
 def test_short_values_stay_what_they_are() -> None:
     stream = io.StringIO()
     logs.configure("json", "info", stream)
-    structlog.get_logger("ours").info("done", number=1, nothing=None, names=["a", "b"], text="é" * 100)
+    structlog.get_logger("ours").info(
+        "done", number=1, nothing=None, names=["a", "b"], text="é" * 100
+    )
     line = written(stream)[0]
-    assert (line["number"], line["nothing"], line["names"], line["text"]) == (1, None, ["a", "b"], "é" * 100)
+    assert (line["number"], line["nothing"], line["names"], line["text"]) == (
+        1,
+        None,
+        ["a", "b"],
+        "é" * 100,
+    )
     assert "cut" not in line

@@ -15,7 +15,10 @@ async def test_a_step_that_holds_the_loop_is_observed() -> None:
 
     def slow() -> float:
         counted = registry.get_sample_value("configmapsync_event_loop_lag_seconds_count") or 0
-        return counted - (registry.get_sample_value("configmapsync_event_loop_lag_seconds_bucket", {"le": "0.5"}) or 0)
+        return counted - (
+            registry.get_sample_value("configmapsync_event_loop_lag_seconds_bucket", {"le": "0.5"})
+            or 0
+        )
 
     await asyncio.sleep(0)
     end = time.perf_counter() + 1.0

@@ -34,8 +34,12 @@ def _allowed(log: Path, user: str) -> Iterator[Used]:
     for line in whole_lines.splitlines():
         event = json.loads(line)
         reference = event.get("objectRef")
-        if reference is None or event["user"].get("username") != user:  # nobody is known by a token that is refused
+        if (
+            reference is None or event["user"].get("username") != user
+        ):  # nobody is known by a token that is refused
             continue
         if event.get("annotations", {}).get("authorization.k8s.io/decision") == ALLOWED:
-            resource = "/".join(part for part in (reference["resource"], reference.get("subresource")) if part)
+            resource = "/".join(
+                part for part in (reference["resource"], reference.get("subresource")) if part
+            )
             yield Used(reference.get("apiGroup", ""), resource, event["verb"])

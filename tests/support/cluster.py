@@ -65,12 +65,16 @@ class Cluster:
         if user not in self.users:
             pytest.skip(f"the {self.kind} cluster has no {user} of ours")
         path = self.folder / f"{user}.kubeconfig"
-        return write_kubeconfig(path, self.url, self.authority_file, {"token": self.users[user].token})
+        return write_kubeconfig(
+            path, self.url, self.authority_file, {"token": self.users[user].token}
+        )
 
     def kubeconfig_for_account(self, namespace: str, name: str) -> Path:
         """Return a kubeconfig with a fresh token of a ServiceAccount."""
         path = self.folder / f"{namespace}.{name}.kubeconfig"
-        return write_kubeconfig(path, self.url, self.authority_file, {"token": self.token_of_account(namespace, name)})
+        return write_kubeconfig(
+            path, self.url, self.authority_file, {"token": self.token_of_account(namespace, name)}
+        )
 
     def token_of_account(self, namespace: str, name: str) -> str:
         """Ask for a token of a ServiceAccount, as a kubelet does for a pod."""
@@ -90,7 +94,9 @@ class Cluster:
     ) -> Answer:
         """Send one request as that user, whatever the answer."""
         token = self.users[user].token if user in self.users else None
-        return self._web.request(method, path, body, token=token, content_type=content_type, accept=accept)
+        return self._web.request(
+            method, path, body, token=token, content_type=content_type, accept=accept
+        )
 
     def get(self, path: str) -> Any:
         """The object or list at that path."""
@@ -109,9 +115,13 @@ class Cluster:
         """PUT; returns what was stored."""
         return self._succeed(self.request("PUT", path, document), f"PUT {path}").json
 
-    def patch(self, path: str, patch: object, content_type: str = "application/merge-patch+json") -> Any:
+    def patch(
+        self, path: str, patch: object, content_type: str = "application/merge-patch+json"
+    ) -> Any:
         """PATCH, a merge patch by default; returns what was stored."""
-        return self._succeed(self.request("PATCH", path, patch, content_type=content_type), f"PATCH {path}").json
+        return self._succeed(
+            self.request("PATCH", path, patch, content_type=content_type), f"PATCH {path}"
+        ).json
 
     def delete(self, path: str, options: object = None) -> None:
         """DELETE; what is gone already is fine."""
@@ -125,7 +135,11 @@ class Cluster:
 
     def add_namespace(self, name: str, labels: Mapping[str, str] | None = None) -> str:
         """Create a namespace of that name; `remove_namespaces` removes it again."""
-        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": dict(labels or {})},
+        }
         self.create(NAMESPACES, document)
         self._namespaces.append(name)
         return name

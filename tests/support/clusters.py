@@ -36,7 +36,9 @@ def chosen(named: Kind | None) -> tuple[Kind, ...]:
 
 
 @contextlib.contextmanager
-def started(kind: Kind, folder: Path, *devcluster_arguments: str, audit_log: Path | None = None) -> Iterator[Cluster]:
+def started(
+    kind: Kind, folder: Path, *devcluster_arguments: str, audit_log: Path | None = None
+) -> Iterator[Cluster]:
     """Start a cluster of that kind in an empty folder, and end it afterwards.
 
     Further flags are for devcluster alone: what they are for, a test asks of a real server in its own way. An audit log gets a line for each request.
@@ -49,7 +51,13 @@ def started(kind: Kind, folder: Path, *devcluster_arguments: str, audit_log: Pat
         programs = Programs.find()
         if programs is None:
             raise NoSuchClusterError(PROGRAMS_MISSING)
-        server: ControlPlane | DevCluster = ControlPlane(programs, folder, users, dt.datetime.now(dt.UTC), audit_log)  # noqa: TID251 - certificates of this very moment
+        server: ControlPlane | DevCluster = ControlPlane(
+            programs,
+            folder,
+            users,
+            dt.datetime.now(dt.UTC),  # noqa: TID251 - the clock of the cluster is made here
+            audit_log,
+        )
         has_controllers = programs.has_controllers
     else:
         audit = [f"--audit-log-path={audit_log}"] if audit_log else []
@@ -61,13 +69,30 @@ def started(kind: Kind, folder: Path, *devcluster_arguments: str, audit_log: Pat
 
 
 def _ours(
-    kind: Kind, server: ControlPlane | DevCluster, folder: Path, users: tuple[User, ...], *, has_controllers: bool
+    kind: Kind,
+    server: ControlPlane | DevCluster,
+    folder: Path,
+    users: tuple[User, ...],
+    *,
+    has_controllers: bool,
 ) -> Cluster:
     by_name = {user.name: user for user in users}
     kubeconfig = write_kubeconfig(
-        folder / "admin.kubeconfig", server.url, server.authority_file, {"token": by_name[ADMIN].token}
+        folder / "admin.kubeconfig",
+        server.url,
+        server.authority_file,
+        {"token": by_name[ADMIN].token},
     )
-    return Cluster(kind, server.url, server.authority_file, folder, by_name, kubeconfig, server, has_controllers)
+    return Cluster(
+        kind,
+        server.url,
+        server.authority_file,
+        folder,
+        by_name,
+        kubeconfig,
+        server,
+        has_controllers,
+    )
 
 
 def _existing(folder: Path) -> Iterator[Cluster]:

@@ -38,7 +38,9 @@ kind: Policy
 omitStages: [RequestReceived]  # then nobody has said yet whether it may be
 rules: [{level: Metadata}]
 """
-MISSING = f"{API_SERVER} and {STORAGE} are not there: set {ASSETS_VARIABLE} to the folder that holds them"
+MISSING = (
+    f"{API_SERVER} and {STORAGE} are not there: set {ASSETS_VARIABLE} to the folder that holds them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,12 @@ class ControlPlane:
     """Starts when built; `stop()` ends it."""
 
     def __init__(
-        self, programs: Programs, folder: Path, users: Sequence[User], now: dt.datetime, audit_log: Path | None = None
+        self,
+        programs: Programs,
+        folder: Path,
+        users: Sequence[User],
+        now: dt.datetime,
+        audit_log: Path | None = None,
     ) -> None:
         """Start all of it and wait until it serves.
 

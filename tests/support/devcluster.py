@@ -52,11 +52,17 @@ class DevCluster:
         self.process.check_running()
         try:
             entry = yaml.safe_load(self._kubeconfig.read_text())["clusters"][0]["cluster"]
-            return entry["server"], base64.b64decode(entry["certificate-authority-data"], validate=True)
+            return entry["server"], base64.b64decode(
+                entry["certificate-authority-data"], validate=True
+            )
         except (OSError, yaml.YAMLError, LookupError, TypeError, binascii.Error) as problem:
-            raise AssertionError(self.process.explain(f"no usable kubeconfig yet: {problem!r}")) from problem
+            raise AssertionError(
+                self.process.explain(f"no usable kubeconfig yet: {problem!r}")
+            ) from problem
 
     def _ready(self) -> None:
         self.process.check_running()
-        answer = Web(self.url, self.authority_file).request("GET", "/readyz", token=self._admin.token)
+        answer = Web(self.url, self.authority_file).request(
+            "GET", "/readyz", token=self._admin.token
+        )
         assert answer.status == 200, self.process.explain(f"/readyz: {answer.text}")

@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
 EVERY = 0.02  # often enough that a test is as fast as what it waits for
-WINDOW_SECONDS = 10.0  # generous: what is right within a second on a quiet machine must not fail on a busy one
+WINDOW_SECONDS = (
+    10.0  # generous: what is right within a second on a quiet machine must not fail on a busy one
+)
 
 Result = TypeVar("Result")
 
@@ -22,11 +24,17 @@ class NotYetError(AssertionError):
 
 
 @overload
-async def eventually(check: Callable[[], Awaitable[Result]], within: float = ..., every: float = ...) -> Result: ...
-@overload
-async def eventually(check: Callable[[], Result], within: float = ..., every: float = ...) -> Result: ...
 async def eventually(
-    check: Callable[[], Result | Awaitable[Result]], within: float = WINDOW_SECONDS, every: float = EVERY
+    check: Callable[[], Awaitable[Result]], within: float = ..., every: float = ...
+) -> Result: ...
+@overload
+async def eventually(
+    check: Callable[[], Result], within: float = ..., every: float = ...
+) -> Result: ...
+async def eventually(
+    check: Callable[[], Result | Awaitable[Result]],
+    within: float = WINDOW_SECONDS,
+    every: float = EVERY,
 ) -> Result:
     """Return what `check` (plain or async) returns as soon as it neither raises AssertionError nor returns False.
 
@@ -45,7 +53,9 @@ async def eventually(
         await asyncio.sleep(every)
 
 
-def wait_until(check: Callable[[], Result], within: float = WINDOW_SECONDS, every: float = EVERY) -> Result:
+def wait_until(
+    check: Callable[[], Result], within: float = WINDOW_SECONDS, every: float = EVERY
+) -> Result:
     """Do the same as `eventually` in a test without an event loop."""
     deadline = time.monotonic() + within
     while True:

@@ -30,7 +30,13 @@ class ExistingCluster:
             folder: for the proxy's log.
         """
         self._proxy = Process(
-            [kubectl_program(), f"--kubeconfig={kubeconfig}", "proxy", f"--address={LOCAL_ADDRESS}", "--port=0"],
+            [
+                kubectl_program(),
+                f"--kubeconfig={kubeconfig}",
+                "proxy",
+                f"--address={LOCAL_ADDRESS}",
+                "--port=0",
+            ],
             folder / "kubectl-proxy.log",
         )
         try:

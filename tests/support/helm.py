@@ -24,7 +24,10 @@ def helm_program() -> str | None:
 
 
 def helm(
-    *arguments: str | Path, home: Path, values: Values | None = None, kubeconfig: Path = Path(os.devnull)
+    *arguments: str | Path,
+    home: Path,
+    values: Values | None = None,
+    kubeconfig: Path = Path(os.devnull),
 ) -> subprocess.CompletedProcess[str]:
     """Run it, cut off from what the person at this machine has configured; whatever the exit code.
 
@@ -57,6 +60,8 @@ def render(
     Raises:
         AssertionError: it is refused; the message is helm's.
     """
-    done = helm("template", release, CHART, "--namespace", namespace, home=home, values=values or {})
+    done = helm(
+        "template", release, CHART, "--namespace", namespace, home=home, values=values or {}
+    )
     assert done.returncode == 0, done.stderr
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]

@@ -15,7 +15,9 @@ def kubectl_program() -> Path:
     Raises:
         FileNotFoundError: there is none.
     """
-    found = shutil.which("kubectl") or shutil.which("kubectl", path=str(Path(sys.executable).parent))
+    found = shutil.which("kubectl") or shutil.which(
+        "kubectl", path=str(Path(sys.executable).parent)
+    )
     if found is None:
         raise FileNotFoundError("there is no kubectl: install one, or run hack/kubectl.py")
     return Path(found)
@@ -53,7 +55,9 @@ class Kubectl:
             check: raise KubectlError on an exit code other than 0.
             editor: the command that `kubectl edit` opens.
         """
-        environment = self._environment if editor is None else {**self._environment, "KUBE_EDITOR": editor}
+        environment = (
+            self._environment if editor is None else {**self._environment, "KUBE_EDITOR": editor}
+        )
         done = subprocess.run(
             self.command(*arguments),
             input=input,

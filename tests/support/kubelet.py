@@ -45,7 +45,9 @@ class Pod:
         [container] = self.spec["containers"]
         for probe in ("readinessProbe", "livenessProbe"):
             request = container[probe]["httpGet"]
-            self.process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{self.ports[request['port']]}{request['path']}")
+            self.process.wait_until_answering(
+                f"http://{LOCAL_ADDRESS}:{self.ports[request['port']]}{request['path']}"
+            )
 
     def end(self) -> int:
         """SIGTERM, and no more patience than the manifest has; returns the exit code."""
@@ -78,11 +80,18 @@ class Kubelet:
         """
         spec = _pod_template(owner)["spec"]
         [container] = spec["containers"]
-        name, namespace = f"{owner['metadata']['name']}-{secrets.token_hex(3)}", owner["metadata"]["namespace"]
+        name, namespace = (
+            f"{owner['metadata']['name']}-{secrets.token_hex(3)}",
+            owner["metadata"]["namespace"],
+        )
         folder = Path(tempfile.mkdtemp(dir=self.folder, prefix=name))
-        found = {port["name"]: (ports or {}).get(port["name"]) or free_port() for port in container.get("ports", ())}
+        found = {
+            port["name"]: (ports or {}).get(port["name"]) or free_port()
+            for port in container.get("ports", ())
+        }
         mapped = {
-            f":{port['containerPort']}": f"{LOCAL_ADDRESS}:{found[port['name']]}" for port in container.get("ports", ())
+            f":{port['containerPort']}": f"{LOCAL_ADDRESS}:{found[port['name']]}"
+            for port in container.get("ports", ())
         }
         mapped |= dict(self._mounts(spec, namespace, folder))
         account = self._account(spec, namespace, folder)
@@ -108,14 +117,18 @@ class Kubelet:
     def _account(self, spec: Manifest, namespace: str, folder: Path) -> ServiceAccountVolume:
         """Ask for a token; a pod that does not want one has no way to the API server."""
         assert spec["automountServiceAccountToken"] is True
-        volume = ServiceAccountVolume(self.cluster, namespace, spec["serviceAccountName"], folder / "service-account")
+        volume = ServiceAccountVolume(
+            self.cluster, namespace, spec["serviceAccountName"], folder / "service-account"
+        )
         volume.folder.mkdir()
         volume.write()
         return volume
 
     def _mounts(self, spec: Manifest, namespace: str, folder: Path) -> Iterator[tuple[str, str]]:
         """Write each mounted Secret, once it is there; yields its path in the container and the one here."""
-        secret_of = {volume["name"]: volume["secret"]["secretName"] for volume in spec.get("volumes", ())}
+        secret_of = {
+            volume["name"]: volume["secret"]["secretName"] for volume in spec.get("volumes", ())
+        }
         for mount in spec["containers"][0].get("volumeMounts", ()):
             here = folder / mount["name"]
             here.mkdir()
@@ -139,14 +152,18 @@ class Kubelet:
     def _environment(container: Manifest, namespace: str, name: str) -> dict[str, str]:
         fields = {"metadata.namespace": namespace, "metadata.name": name}
         return {
-            entry["name"]: entry["value"] if "value" in entry else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+            entry["name"]: entry["value"]
+            if "value" in entry
+            else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
             for entry in container.get("env", ())
         }
 
 
 def _pod_template(owner: Manifest) -> Manifest:
     spec = owner["spec"]
-    template: Manifest = (spec["jobTemplate"]["spec"] if owner["kind"] == "CronJob" else spec)["template"]
+    template: Manifest = (spec["jobTemplate"]["spec"] if owner["kind"] == "CronJob" else spec)[
+        "template"
+    ]
     return template
 
 

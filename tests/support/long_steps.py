@@ -18,7 +18,8 @@ from typing import Any
 LONGEST_STEP_SECONDS = 0.1  # twice the promise: the machines of CI are slow
 ROOT = Path(__file__).parents[2]
 PRODUCT = tuple(
-    f"{ROOT / package}/" for package in ("configmapsync", "kube", "runtime", "reconciler", "webhook", "certs")
+    f"{ROOT / package}/"
+    for package in ("configmapsync", "kube", "runtime", "reconciler", "webhook", "certs")
 )
 
 
@@ -53,7 +54,9 @@ class LongSteps:
     def _note(self, callback: Callable[..., object] | None, seconds: float) -> None:
         code = code_of(callback)
         if code is not None and code.co_filename.startswith(PRODUCT):
-            self.found.append(f"{code.co_qualname} ({code.co_filename}:{code.co_firstlineno}): {seconds:.3f} s")
+            self.found.append(
+                f"{code.co_qualname} ({code.co_filename}:{code.co_firstlineno}): {seconds:.3f} s"
+            )
 
     def _note_collection(self, phase: str, _info: dict[str, int]) -> None:
         if phase == "start":

@@ -31,7 +31,9 @@ def build_text(folder: Path) -> str:
     command = [str(kubectl_program()), "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "", done.stderr  # kustomize warns of what it will not understand for much longer
+    assert done.stderr == "", (
+        done.stderr
+    )  # kustomize warns of what it will not understand for much longer
     return done.stdout
 
 
@@ -42,7 +44,9 @@ def of_kind(manifests: Sequence[Manifest], *kinds: str) -> list[Manifest]:
 
 def named(manifests: Sequence[Manifest], kind: str, name: str) -> Manifest:
     """The one object of a kind and name."""
-    [found] = [manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"] == name]
+    [found] = [
+        manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"] == name
+    ]
     return found
 
 

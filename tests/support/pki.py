@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-BACKDATED = dt.timedelta(hours=1)  # clocks of one machine agree, those of a virtual machine just woken do not
+BACKDATED = dt.timedelta(
+    hours=1
+)  # clocks of one machine agree, those of a virtual machine just woken do not
 VALID_FOR = dt.timedelta(days=2)
 
 
@@ -53,7 +55,11 @@ class Authority:
         return self._sign(file_name, subject, ExtendedKeyUsageOID.SERVER_AUTH, alternatives)
 
     def _sign(
-        self, file_name: str, subject: x509.Name, usage: x509.ObjectIdentifier, alternatives: list[x509.GeneralName]
+        self,
+        file_name: str,
+        subject: x509.Name,
+        usage: x509.ObjectIdentifier,
+        alternatives: list[x509.GeneralName],
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
@@ -63,10 +69,14 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         if alternatives:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName(alternatives), critical=False
+            )
         return self._write(file_name, builder.sign(self._key, hashes.SHA256()), key)
 
-    def _builder(self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey
+    ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -76,10 +86,15 @@ class Authority:
             .not_valid_before(self._now - BACKDATED)
             .not_valid_after(self._now + VALID_FOR)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
         )
 
-    def _write(self, file_name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> KeyPair:
+    def _write(
+        self, file_name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+    ) -> KeyPair:
         pair = KeyPair(self._folder / f"{file_name}.crt", self._folder / f"{file_name}.key")
         pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         pair.key.write_bytes(_private_pem(key, serialization.PrivateFormat.PKCS8))
@@ -89,7 +104,9 @@ class Authority:
 def signing_key(path: Path) -> Path:
     """Write a key that signs service account tokens, in the older of the two formats: the API server reads no other."""
     path.write_bytes(
-        _private_pem(ec.generate_private_key(ec.SECP256R1()), serialization.PrivateFormat.TraditionalOpenSSL)
+        _private_pem(
+            ec.generate_private_key(ec.SECP256R1()), serialization.PrivateFormat.TraditionalOpenSSL
+        )
     )
     return path
 

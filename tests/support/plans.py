@@ -27,7 +27,9 @@ class Told:
 def plan(*arguments: str | Path, given: str | None = None) -> Told:
     """Run it; `given` is its standard input."""
     command = [sys.executable, "-m", "reconciler", "plan", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, input=given, timeout=60, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, input=given, timeout=60, check=False
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return Told(done.returncode, done.stdout, done.stderr)
 

@@ -19,7 +19,9 @@ from urllib.error import URLError
 
 from tests.support.eventually import wait_until
 
-STARTS_WITHIN = 60.0  # Python with two cores under load; a real API server needs ten seconds when alone
+STARTS_WITHIN = (
+    60.0  # Python with two cores under load; a real API server needs ten seconds when alone
+)
 ENDS_WITHIN = 30.0
 LOG_TAIL = 4_000  # characters of a log in a failure message: the cause without the history
 # Below the range the kernel takes outgoing ports from, so that nobody's connection takes the port before the server does.
@@ -76,7 +78,11 @@ class Process:
 
     @classmethod
     def python(
-        cls, module: str, *arguments: str | Path, log: Path, environment: Mapping[str, str] | None = None
+        cls,
+        module: str,
+        *arguments: str | Path,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
     ) -> Self:
         """Start `python -m module` with the interpreter of the tests."""
         return cls([sys.executable, "-m", module, *arguments], log, environment=environment)

@@ -47,7 +47,12 @@ class ServiceAccountVolume:
         fresh = self.folder / "fresh"
         fresh.write_text(token)
         fresh.replace(self.folder / "token")
-        write_kubeconfig(self.folder / "kubeconfig", self.cluster.url, self.cluster.authority_file, {"token": token})
+        write_kubeconfig(
+            self.folder / "kubeconfig",
+            self.cluster.url,
+            self.cluster.authority_file,
+            {"token": token},
+        )
 
     def token(self) -> str:
         """The one that the pod has now."""
@@ -72,7 +77,10 @@ def mounting() -> tuple[str, ...]:
     for way in (("unshare", "--mount"), ("unshare", "--mount", "--map-root-user")):
         try:
             command = [*way, "sh", "-euc", MOUNT, "sh", tempfile.gettempdir(), MOUNTED_AT, "true"]
-            if subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0:
+            if (
+                subprocess.run(command, capture_output=True, timeout=30, check=False).returncode
+                == 0
+            ):
                 return way
         except FileNotFoundError:
             break

@@ -41,7 +41,9 @@ async def find(path: str, seconds: float) -> list[str]:
 
 
 @pytest.mark.long_steps("it makes one")
-@pytest.mark.parametrize("path", ["kube/made_up.py", "webhook/made_up.py", "configmapsync/made_up.py"])
+@pytest.mark.parametrize(
+    "path", ["kube/made_up.py", "webhook/made_up.py", "configmapsync/made_up.py"]
+)
 async def test_a_long_step_of_the_product_is_named(path: str) -> None:
     found = await find(path, LONGEST_STEP_SECONDS * 1.5)
     assert sorted(line.split(" ")[0] for line in found) == ["busy", "busy", "step"]

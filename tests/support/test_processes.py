@@ -7,12 +7,8 @@ import pytest
 
 from tests.support.processes import Process, ProcessEndedError
 
-POLITE = (
-    "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(7)); print('here', flush=True); time.sleep(60)"
-)
-STUBBORN = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True); time.sleep(60)"
-)
+POLITE = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(7)); print('here', flush=True); time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True); time.sleep(60)"
 
 
 def run(program: str, log: Path) -> Process:

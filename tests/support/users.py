@@ -34,11 +34,15 @@ def write_token_file(path: Path, users: Sequence[User]) -> Path:
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         for user in users:
-            rows.writerow([user.token, user.name, "", *([",".join(user.groups)] if user.groups else [])])
+            rows.writerow(
+                [user.token, user.name, "", *([",".join(user.groups)] if user.groups else [])]
+            )
     return path
 
 
-def write_kubeconfig(path: Path, url: str, authority: Path | None, credentials: dict[str, str]) -> Path:
+def write_kubeconfig(
+    path: Path, url: str, authority: Path | None, credentials: dict[str, str]
+) -> Path:
     """Write a kubeconfig with one context.
 
     Args:
@@ -47,7 +51,11 @@ def write_kubeconfig(path: Path, url: str, authority: Path | None, credentials: 
         authority: PEM file that vouches for it; None over plain HTTP.
         credentials: the `user` entry: a token, or the files of a client certificate.
     """
-    cluster = {"server": url} if authority is None else {"server": url, "certificate-authority": str(authority)}
+    cluster = (
+        {"server": url}
+        if authority is None
+        else {"server": url, "certificate-authority": str(authority)}
+    )
     document = {
         "apiVersion": "v1",
         "kind": "Config",

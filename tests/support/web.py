@@ -29,7 +29,9 @@ class Web:
         """Remember where; `authority` is the PEM file that vouches for an https server."""
         parts = urlsplit(url)
         self._address = parts.netloc
-        self._tls = ssl.create_default_context(cafile=authority) if parts.scheme == "https" else None
+        self._tls = (
+            ssl.create_default_context(cafile=authority) if parts.scheme == "https" else None
+        )
 
     def request(
         self,

@@ -33,7 +33,9 @@ class PlayedWorld:
     known: dict[str, Namespace] = field(default_factory=dict)
     may_read_source: bool | None = None
 
-    async def view(self, _sync_input: AdmissionInput, held: Any, *, may_read_source: bool) -> Snapshot:
+    async def view(
+        self, _sync_input: AdmissionInput, held: Any, *, may_read_source: bool
+    ) -> Snapshot:
         self.looks += 1
         self.may_read_source = may_read_source
         if self.failure:
@@ -56,7 +58,9 @@ async def checked(
     server: ApiServer | None = None,
     mode: AuthorizationMode = AuthorizationMode.ENFORCE,
 ) -> dict[str, Any]:
-    admission = Admission(world or PlayedWorld(), authorizer(server or ApiServer(lambda _: True)), mode)
+    admission = Admission(
+        world or PlayedWorld(), authorizer(server or ApiServer(lambda _: True)), mode
+    )
     answer = await admission.validate(what)
     response = json.loads(answer.body)["response"]
     assert response["uid"] == what.request.uid
@@ -68,7 +72,11 @@ def fields(response: dict[str, Any]) -> list[str]:
 
 
 async def test_a_good_sync_is_accepted():
-    assert await checked(review()) == {"uid": review().request.uid, "allowed": True, "outcome": "allowed"}
+    assert await checked(review()) == {
+        "uid": review().request.uid,
+        "allowed": True,
+        "outcome": "allowed",
+    }
 
 
 async def test_every_recorded_review_gets_an_answer():
@@ -95,7 +103,11 @@ async def test_permission_is_judged_before_anything_that_could_reveal_what_exist
 
 @pytest.mark.parametrize(
     ("mode", "may_read"),
-    [(AuthorizationMode.ENFORCE, True), (AuthorizationMode.WARN, False), (AuthorizationMode.OFF, False)],
+    [
+        (AuthorizationMode.ENFORCE, True),
+        (AuthorizationMode.WARN, False),
+        (AuthorizationMode.OFF, False),
+    ],
     ids=str,
 )
 async def test_the_keys_of_the_source_are_read_only_after_the_right_to_get_it_was_verified(
@@ -109,7 +121,11 @@ async def test_the_keys_of_the_source_are_read_only_after_the_right_to_get_it_wa
 async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():
     response = await checked(review(sourceNamespace="nowhere"))
     assert response["status"]["details"]["causes"] == [
-        {"reason": "FieldValueNotFound", "message": 'Not found: "nowhere"', "field": "spec.sourceNamespace"}
+        {
+            "reason": "FieldValueNotFound",
+            "message": 'Not found: "nowhere"',
+            "field": "spec.sourceNamespace",
+        }
     ]
     assert response["status"]["details"]["name"] == "app-config"
 
@@ -123,12 +139,16 @@ async def test_what_cannot_be_judged_is_refused_and_not_guessed(failure: Excepti
 
 
 async def test_no_answer_on_a_right_is_no_yes():
-    response = await checked(review(), server=ApiServer(lambda _: True, failure=Unreachable("gone")))
+    response = await checked(
+        review(), server=ApiServer(lambda _: True, failure=Unreachable("gone"))
+    )
     assert (response["allowed"], response["outcome"]) == (False, "undecided")
 
 
 async def test_with_warn_a_missing_right_is_a_warning():
-    response = await checked(review(), server=ApiServer(lambda _: False), mode=AuthorizationMode.WARN)
+    response = await checked(
+        review(), server=ApiServer(lambda _: False), mode=AuthorizationMode.WARN
+    )
     assert response["allowed"] is True
     assert len(response["warnings"]) == 2
     assert "may not get" in response["warnings"][0]
@@ -145,19 +165,29 @@ async def test_another_sync_is_named_only_to_who_may_get_it():
     seeing = await checked(review(), PlayedWorld(contest))
     assert "ConfigMapSync x/other" in seeing["status"]["message"]
     blind = ApiServer(lambda asked: asked["resource"] == "configmaps")
-    assert "x/other" not in (await checked(review(), PlayedWorld(contest), blind))["status"]["message"]
+    assert (
+        "x/other" not in (await checked(review(), PlayedWorld(contest), blind))["status"]["message"]
+    )
 
 
 async def test_a_review_that_needs_no_judgement_asks_nobody():
     world, server = PlayedWorld(failure=Unreachable("gone")), ApiServer(lambda _: False)
-    for name in ("update-metadata-only.json", "update-remove-finalizer-while-deleting.json", "update-status.json"):
+    for name in (
+        "update-metadata-only.json",
+        "update-remove-finalizer-while-deleting.json",
+        "update-status.json",
+    ):
         assert (await checked(parse(recorded.body(name)), world, server))["outcome"] == "exempt"
 
 
 async def test_what_was_unset_is_patched_once():
-    admission = Admission(PlayedWorld(), authorizer(ApiServer(lambda _: True)), AuthorizationMode.ENFORCE)
+    admission = Admission(
+        PlayedWorld(), authorizer(ApiServer(lambda _: True)), AuthorizationMode.ENFORCE
+    )
     assert (await admission.mutate(review())).outcome == "patched"
-    assert (await admission.mutate(parse(recorded.body("update-metadata-only.json")))).outcome == "exempt"
+    assert (
+        await admission.mutate(parse(recorded.body("update-metadata-only.json")))
+    ).outcome == "exempt"
 
 
 @pytest.mark.parametrize("spec", [[], None, "x"], ids=str)
@@ -226,14 +256,22 @@ async def test_a_user_with_too_many_reviews_under_way_is_asked_to_try_again():
                 await asyncio.Event().wait()
             return await super().request(method, path, **options)
 
-    admission = Admission(PlayedWorld(), authorizer(SlowServer(lambda _: True)), AuthorizationMode.ENFORCE, slots)
+    admission = Admission(
+        PlayedWorld(), authorizer(SlowServer(lambda _: True)), AuthorizationMode.ENFORCE, slots
+    )
     slow = asyncio.create_task(admission.validate(edit(*NARROWED, user="tenant")))
     await begun.wait()
 
     answer = await admission.validate(edit(*NARROWED, user="tenant"))
     status = json.loads(answer.body)["response"]["status"]
-    assert (answer.outcome, status["code"], status["reason"]) == ("throttled", 429, "TooManyRequests")
-    assert status["details"] == {"retryAfterSeconds": 1}, "kubectl sends the request again by itself"
+    assert (answer.outcome, status["code"], status["reason"]) == (
+        "throttled",
+        429,
+        "TooManyRequests",
+    )
+    assert status["details"] == {"retryAfterSeconds": 1}, (
+        "kubectl sends the request again by itself"
+    )
     assert (await admission.validate(edit(*NARROWED, user="other"))).outcome == "allowed"
     slow.cancel()
 
@@ -254,12 +292,23 @@ async def test_slow_access_reviews_of_one_user_leave_questions_and_slots_for_the
             finally:
                 under_way[user] -= 1
 
-    many = {"destinationNamespace": None, "destinationNamespaces": [f"n-{number}" for number in range(400)]}
-    admission = Admission(PlayedWorld(), authorizer(SlowServer(lambda _: True)), AuthorizationMode.ENFORCE)
-    slow = [asyncio.create_task(admission.validate(edit(NARROWED[0], many, user="tenant"))) for _ in range(200)]
+    many = {
+        "destinationNamespace": None,
+        "destinationNamespaces": [f"n-{number}" for number in range(400)],
+    }
+    admission = Admission(
+        PlayedWorld(), authorizer(SlowServer(lambda _: True)), AuthorizationMode.ENFORCE
+    )
+    slow = [
+        asyncio.create_task(admission.validate(edit(NARROWED[0], many, user="tenant")))
+        for _ in range(200)
+    ]
     await asyncio.sleep(0.1)
 
-    outcomes = [(await admission.validate(edit(*NARROWED, user=f"other-{number % 7}"))).outcome for number in range(40)]
+    outcomes = [
+        (await admission.validate(edit(*NARROWED, user=f"other-{number % 7}"))).outcome
+        for number in range(40)
+    ]
 
     assert outcomes == ["allowed"] * 40
     assert most["tenant"] == ASKED_AT_ONCE
@@ -272,7 +321,9 @@ async def test_slow_access_reviews_of_one_user_leave_questions_and_slots_for_the
 async def test_warnings_are_bounded():
     named = [f"n-{number}" for number in range(300)]
     world = PlayedWorld()
-    world.known = {name: Namespace(name, {SYNC_DISABLED_LABEL: SYNC_DISABLED_VALUE}) for name in named}
+    world.known = {
+        name: Namespace(name, {SYNC_DISABLED_LABEL: SYNC_DISABLED_VALUE}) for name in named
+    }
     response = await checked(review(destinationNamespace=None, destinationNamespaces=named), world)
     assert response["allowed"] is True
     assert len(response["warnings"]) == WARNED_AT_MOST + 1

@@ -25,7 +25,10 @@ def namespaces(*names: str, **labelled: dict[str, str]) -> dict[str, Namespace]:
 
 
 def sync(namespace: str = "a", **spec: object) -> ConfigMapSync:
-    document = {"metadata": {"namespace": namespace, "name": "s"}, "spec": {"configMapName": "cfg", **spec}}
+    document = {
+        "metadata": {"namespace": namespace, "name": "s"},
+        "spec": {"configMapName": "cfg", **spec},
+    }
     return with_defaults(parse_sync(document))
 
 
@@ -73,7 +76,10 @@ def test_a_review_that_changes_no_spec_needs_no_judgement(name: str, reason: str
 def test_a_bad_spec_never_blocks_the_deletion_of_its_object():
     document = recorded.document("update-remove-finalizer-while-deleting.json")["request"]["object"]
     document["spec"] = {"configMapName": "!"}
-    assert exempt(review_of("update-remove-finalizer-while-deleting.json", object=document)) == "being deleted"
+    assert (
+        exempt(review_of("update-remove-finalizer-while-deleting.json", object=document))
+        == "being deleted"
+    )
 
 
 def test_other_resources_are_let_through():
@@ -103,7 +109,11 @@ def _creating(spec: object) -> Review:
 
 
 def test_the_policies_are_filled_in_and_nothing_that_depends_on_another_field_or_that_the_user_wrote():
-    said = {"configMapName": "cfg", "destinationNamespaces": ["b", "a", "b"], "keys": [{"key": "x"}, {"key": "x"}]}
+    said = {
+        "configMapName": "cfg",
+        "destinationNamespaces": ["b", "a", "b"],
+        "keys": [{"key": "x"}, {"key": "x"}],
+    }
 
     assert _patched(_creating(said | {"sourceNamespace": ""})) == {
         **said,
@@ -113,7 +123,9 @@ def test_the_policies_are_filled_in_and_nothing_that_depends_on_another_field_or
     }
 
 
-@pytest.mark.parametrize("spec", [None, [], "x", {}, {"configMapName": 7, "destinationNamespaces": 1}], ids=str)
+@pytest.mark.parametrize(
+    "spec", [None, [], "x", {}, {"configMapName": 7, "destinationNamespaces": 1}], ids=str
+)
 def test_a_spec_that_cannot_be_read_is_left_for_the_schema_to_refuse(spec: object):
     mutation(_creating(spec))
 
@@ -140,7 +152,11 @@ def test_a_second_pass_changes_nothing(spec: dict[str, Any]):
 
 
 def test_every_missing_namespace_is_told_at_once():
-    new = sync(sourceNamespace="nope", destinationNamespace="gone", destinationNamespaces=["b", "lost", "team-*"])
+    new = sync(
+        sourceNamespace="nope",
+        destinationNamespace="gone",
+        destinationNamespaces=["b", "lost", "team-*"],
+    )
     assert told(check(sync_input(new), view(namespaces("b")))) == [
         'spec.sourceNamespace: Not found: "nope"',
         'spec.destinationNamespace: Not found: "gone"',
@@ -205,7 +221,9 @@ def test_a_loop_is_spelled_out_at_the_field_that_closes_it(spec: dict[str, Any],
 def test_a_contest_names_the_other_sync_only_to_those_who_may_see_it():
     new, other = sync(destinationNamespace="b"), NamespacedName("x", "other")
     contest = {"contested": ((NamespacedName("b", "cfg"), other),)}
-    assert told(check(sync_input(new), view(namespaces("a", "b"), **contest, visible=frozenset({other})))) == [
+    assert told(
+        check(sync_input(new), view(namespaces("a", "b"), **contest, visible=frozenset({other})))
+    ) == [
         'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by ConfigMapSync x/other'
     ]
     assert told(check(sync_input(new), view(namespaces("a", "b"), **contest))) == [
@@ -229,23 +247,35 @@ def test_a_loop_shows_the_steps_that_the_user_may_read_and_counts_the_others():
 
 
 def test_a_loop_of_thousands_of_steps_asks_for_eight_rights_and_gives_a_short_message():
-    cycle = tuple(NamespacedName(name, "cfg") for name in ("a", "b", *(f"n{step}" for step in range(5_000)), "a"))
+    cycle = tuple(
+        NamespacedName(name, "cfg")
+        for name in ("a", "b", *(f"n{step}" for step in range(5_000)), "a")
+    )
     asked = steps_to_ask(cycle)
     assert len(asked) == 8
     facts = {"cycle": cycle, "readable": frozenset(asked)}
-    (message,) = told(check(sync_input(sync(destinationNamespace="b")), view(namespaces("a", "b"), **facts)))
+    (message,) = told(
+        check(sync_input(sync(destinationNamespace="b")), view(namespaces("a", "b"), **facts))
+    )
     assert message.endswith("n7/cfg -> (4992 ConfigMaps of other syncs) -> a/cfg")
 
 
 def test_a_contest_that_only_a_glob_or_selector_reaches_is_a_warning_and_never_a_veto():
-    contested = tuple((NamespacedName(f"team-{number}", "cfg"), NamespacedName("x", "o")) for number in range(20))
+    contested = tuple(
+        (NamespacedName(f"team-{number}", "cfg"), NamespacedName("x", "o")) for number in range(20)
+    )
     known = view(namespaces("a", *(f"team-{number}" for number in range(20))), contested=contested)
     for spec in ({"destinationNamespaces": ["team-*"]}, {"destinationNamespaceSelector": {}}):
         everywhere = sync_input(sync(**spec))
         assert check(everywhere, known) == []
-        warned = [warning for warning in warnings(everywhere, known) if "already written" in warning]
+        warned = [
+            warning for warning in warnings(everywhere, known) if "already written" in warning
+        ]
         assert len(warned) == 9
-        assert warned[-1] == "at least 12 more destinations are already written by other ConfigMapSyncs"
+        assert (
+            warned[-1]
+            == "at least 12 more destinations are already written by other ConfigMapSyncs"
+        )
     named = sync_input(sync(destinationNamespaces=["team-*", "team-3"]))
     assert told(check(named, known)) == [
         'spec.destinationNamespaces[1]: Duplicate value: "team-3/cfg": is already written by another ConfigMapSync'
@@ -254,9 +284,14 @@ def test_a_contest_that_only_a_glob_or_selector_reaches_is_a_warning_and_never_a
 
 def test_the_owner_of_a_contested_copy_may_still_edit_what_draws_no_new_edge():
     contest = view(
-        namespaces("a", "b"), cycle=CYCLE, contested=((NamespacedName("b", "cfg"), NamespacedName("x", "o")),)
+        namespaces("a", "b"),
+        cycle=CYCLE,
+        contested=((NamespacedName("b", "cfg"), NamespacedName("x", "o")),),
     )
-    previous, suspended = sync(destinationNamespace="b"), sync(destinationNamespace="b", suspend=True)
+    previous, suspended = (
+        sync(destinationNamespace="b"),
+        sync(destinationNamespace="b", suspend=True),
+    )
     assert check(sync_input(suspended, previous), contest) == []
     wider = sync(destinationNamespaces=["b*"], destinationNamespace="b")
     assert len(check(sync_input(wider, previous), contest)) == 2
@@ -272,7 +307,10 @@ def test_all_that_is_wrong_is_told_at_once():
 
 
 def test_nothing_is_warned_of_where_all_is_well():
-    new = sync(destinationNamespaces=["b", "team-*"], destinationNamespaceSelector={"matchLabels": {"x": "y"}})
+    new = sync(
+        destinationNamespaces=["b", "team-*"],
+        destinationNamespaceSelector={"matchLabels": {"x": "y"}},
+    )
     known = namespaces("a", "b", "team-1") | {"c": Namespace("c", {"x": "y"})}
     assert warnings(sync_input(new), view(known)) == []
 
@@ -322,7 +360,9 @@ def test_nothing_is_warned_of_where_all_is_well():
     ],
     ids=str,
 )
-def test_what_may_be_a_mistake_is_warned_of(spec: dict[str, Any], facts: dict[str, Any], warning: str):
+def test_what_may_be_a_mistake_is_warned_of(
+    spec: dict[str, Any], facts: dict[str, Any], warning: str
+):
     known = namespaces("a", "b", "kube-system", off={"apps.nishaf.info/sync": "disabled"})
     new = sync(**({"destinationNamespace": "b"} | spec))
     assert warnings(sync_input(new), view(known, **facts)) == [warning]
@@ -331,7 +371,12 @@ def test_what_may_be_a_mistake_is_warned_of(spec: dict[str, Any], facts: dict[st
 
 def test_adopting_what_is_in_the_way_is_no_mistake():
     new = sync(destinationNamespace="b", conflictPolicy="Adopt")
-    assert warnings(sync_input(new), view(namespaces("a", "b"), in_the_way=(NamespacedName("b", "cfg"),))) == []
+    assert (
+        warnings(
+            sync_input(new), view(namespaces("a", "b"), in_the_way=(NamespacedName("b", "cfg"),))
+        )
+        == []
+    )
 
 
 def test_a_glob_that_reaches_only_protected_namespaces_reaches_nothing():

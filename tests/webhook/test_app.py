@@ -22,9 +22,13 @@ from webhook.settings import Settings
 NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock
 
 
-async def test_it_is_ready_only_when_it_listens(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_it_is_ready_only_when_it_listens(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     install_crd(cluster)
-    pair = new_serving_pair(new_authority(NOW, timedelta(days=2)), [LOCAL_ADDRESS], NOW, timedelta(days=1))
+    pair = new_serving_pair(
+        new_authority(NOW, timedelta(days=2)), [LOCAL_ADDRESS], NOW, timedelta(days=1)
+    )
     (tmp_path / "tls.crt").write_bytes(pair.certificate_pem)
     (tmp_path / "tls.key").write_bytes(pair.key_pem)
     may_listen, begun, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()

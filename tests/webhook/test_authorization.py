@@ -21,7 +21,10 @@ ALICE = User(username="alice", groups=("devs", "system:authenticated"))
 
 
 def sync(namespace: str = "team", **spec: object) -> ConfigMapSync:
-    document = {"metadata": {"namespace": namespace, "name": "s"}, "spec": {"configMapName": "cfg", **spec}}
+    document = {
+        "metadata": {"namespace": namespace, "name": "s"},
+        "spec": {"configMapName": "cfg", **spec},
+    }
     return with_defaults(parse(document))
 
 
@@ -39,7 +42,9 @@ class ApiServer:
     accounts: tuple[str, ...] = ("robot",)
     read: list[str] = field(default_factory=list)
 
-    async def request(self, method: str, path: str, *, body: bytes = b"", **_options: object) -> bytes:
+    async def request(
+        self, method: str, path: str, *, body: bytes = b"", **_options: object
+    ) -> bytes:
         await asyncio.sleep(0)
         if self.failure:
             raise self.failure
@@ -82,12 +87,18 @@ def test_a_sync_needs_what_it_will_do_and_no_more():
         ("spec.configMapName", (Right("get", "src", "cfg"),)),
         (
             "spec.destinationNamespace",
-            (Right("create", "dst"), Right("update", "dst", "copy"), Right("delete", "dst", "copy")),
+            (
+                Right("create", "dst"),
+                Right("update", "dst", "copy"),
+                Right("delete", "dst", "copy"),
+            ),
         ),
     ]
 
 
-@pytest.mark.parametrize("spec", [{"destinationNamespaces": ["*"]}, {"destinationNamespaceSelector": {}}], ids=str)
+@pytest.mark.parametrize(
+    "spec", [{"destinationNamespaces": ["*"]}, {"destinationNamespaceSelector": {}}], ids=str
+)
 def test_globs_and_selectors_need_the_rights_everywhere(spec: dict[str, object]):
     of = sync(**spec)
     assert {right.namespace for right in rights_needed(of, targets(of))[1].rights} == {""}
@@ -103,7 +114,11 @@ async def test_everything_that_is_not_allowed_is_told_field_by_field():
     ]
 
 
-ACTING = [("impersonate", "serviceaccounts", ""), ("create", "serviceaccounts", "token"), ("create", "pods", "")]
+ACTING = [
+    ("impersonate", "serviceaccounts", ""),
+    ("create", "serviceaccounts", "token"),
+    ("create", "pods", ""),
+]
 
 
 def is_about_acting(asked: dict[str, str]) -> bool:
@@ -118,15 +133,25 @@ async def test_a_service_account_that_is_named_is_judged_in_place_of_the_user():
     ]
     asked = [spec for spec in server.asked if not is_about_acting(spec["resourceAttributes"])]
     assert {spec["user"] for spec in asked} == {"system:serviceaccount:team:robot"}
-    assert asked[0]["groups"] == ["system:serviceaccounts", "system:serviceaccounts:team", "system:authenticated"]
+    assert asked[0]["groups"] == [
+        "system:serviceaccounts",
+        "system:serviceaccounts:team",
+        "system:authenticated",
+    ]
 
 
 @pytest.mark.parametrize("way", ACTING, ids=str)
 async def test_one_way_to_act_as_a_service_account_is_enough_to_name_it(way: tuple[str, str, str]):
     def rule(asked: dict[str, str]) -> bool:
-        return not is_about_acting(asked) or (asked["verb"], asked["resource"], asked["subresource"]) == way
+        return (
+            not is_about_acting(asked)
+            or (asked["verb"], asked["resource"], asked["subresource"]) == way
+        )
 
-    assert await denials(ApiServer(rule), sync(destinationNamespace="dst", serviceAccountName="robot")) == []
+    assert (
+        await denials(ApiServer(rule), sync(destinationNamespace="dst", serviceAccountName="robot"))
+        == []
+    )
 
 
 async def test_a_service_account_as_which_the_user_may_not_act_cannot_be_named():
@@ -148,7 +173,10 @@ async def test_a_service_account_as_which_the_user_may_not_act_cannot_be_named()
 async def test_a_service_account_may_name_itself():
     server = ApiServer(lambda asked: not is_about_acting(asked))
     robot = User(username="system:serviceaccount:team:robot")
-    assert await denials(server, sync(destinationNamespace="dst", serviceAccountName="robot"), robot) == []
+    assert (
+        await denials(server, sync(destinationNamespace="dst", serviceAccountName="robot"), robot)
+        == []
+    )
 
 
 async def test_a_service_account_that_does_not_exist_has_no_rights():
@@ -160,7 +188,9 @@ async def test_a_service_account_that_does_not_exist_has_no_rights():
 
 async def test_a_user_without_rights_costs_few_questions_however_many_namespaces_are_named():
     server = ApiServer(lambda _: False)
-    found = await denials(server, sync(destinationNamespaces=[f"n-{number:03}" for number in range(512)]))
+    found = await denials(
+        server, sync(destinationNamespaces=[f"n-{number:03}" for number in range(512)])
+    )
     assert found[-1] == (
         'spec: the check of what user "alice" may do ended after 8 refusals; more rights may be missing'
     )
@@ -181,22 +211,32 @@ async def test_the_user_is_handed_on_as_the_api_server_sent_them():
     server = ApiServer(lambda _: True)
     assert await denials(server, sync(destinationNamespace="dst"), user) == []
     asked = server.asked[0]
-    assert (asked["user"], asked["uid"], asked["groups"]) == (sent["username"], sent["uid"], sent["groups"])
+    assert (asked["user"], asked["uid"], asked["groups"]) == (
+        sent["username"],
+        sent["uid"],
+        sent["groups"],
+    )
     assert asked["extra"] == sent["extra"]
 
 
 async def test_who_may_do_it_everywhere_costs_few_questions_however_many_namespaces():
     server = ApiServer(lambda _: True)
-    assert await denials(server, sync(destinationNamespaces=[f"n-{number}" for number in range(100)])) == []
+    assert (
+        await denials(server, sync(destinationNamespaces=[f"n-{number}" for number in range(100)]))
+        == []
+    )
     assert {
-        (asked["resourceAttributes"]["namespace"], asked["resourceAttributes"]["name"]) for asked in server.asked
+        (asked["resourceAttributes"]["namespace"], asked["resourceAttributes"]["name"])
+        for asked in server.asked
     } == {("", "")}
     assert len(server.asked) == 4
 
 
 async def test_many_namespaces_are_each_asked_for_where_the_right_is_not_there_everywhere():
     server = ApiServer(lambda asked: asked["namespace"] not in {"", "n-7"})
-    found = await denials(server, sync(destinationNamespaces=[f"n-{number}" for number in range(20)]))
+    found = await denials(
+        server, sync(destinationNamespaces=[f"n-{number}" for number in range(20)])
+    )
     assert len(found) == 1
     assert 'namespace "n-7"' in found[0]
 
@@ -207,16 +247,26 @@ async def test_a_yes_is_remembered_for_some_seconds_and_a_no_is_not():
     rights = [Right("get", "a", "x"), Right("delete", "a", "x")]
     for _ in range(3):
         assert await asking.may(requester(), rights) == {rights[0]}
-    assert [asked["resourceAttributes"]["verb"] for asked in server.asked] == ["get", "delete", "delete", "delete"]
+    assert [asked["resourceAttributes"]["verb"] for asked in server.asked] == [
+        "get",
+        "delete",
+        "delete",
+        "delete",
+    ]
     clock.now += REMEMBERED_FOR_SECONDS
     await asking.may(requester(), rights)
     assert len(server.asked) == 6
 
 
-@pytest.mark.parametrize("spec", [{"destinationNamespace": "dst"}, {"destinationNamespaces": ["x-*"]}], ids=str)
+@pytest.mark.parametrize(
+    "spec", [{"destinationNamespace": "dst"}, {"destinationNamespaces": ["x-*"]}], ids=str
+)
 async def test_a_right_that_was_just_given_counts_at_once(spec: dict[str, object]):
     given: set[str] = set()
-    asking, of = authorizer(ApiServer(lambda asked: asked["verb"] in given)), sync(**spec, deletionPolicy="Orphan")
+    asking, of = (
+        authorizer(ApiServer(lambda asked: asked["verb"] in given)),
+        sync(**spec, deletionPolicy="Orphan"),
+    )
     needs = rights_needed(of, targets(of))
     for verb, missing in (("nothing", 2), ("get", 1), ("create", 1), ("update", 0)):
         given.add(verb)
@@ -226,7 +276,12 @@ async def test_a_right_that_was_just_given_counts_at_once(spec: dict[str, object
 async def test_a_yes_for_one_is_none_for_another():
     server = ApiServer(lambda _: True)
     asking = authorizer(server)
-    for user in (ALICE, User(username="alice", groups=()), User(username="bob"), User(username="alice", uid="7")):
+    for user in (
+        ALICE,
+        User(username="alice", groups=()),
+        User(username="bob"),
+        User(username="alice", uid="7"),
+    ):
         await asking.may(requester(user), [Right("get", "a", "x")])
     assert len(server.asked) == 4
 

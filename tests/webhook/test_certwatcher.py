@@ -25,11 +25,17 @@ from webhook.clients import ClientNames
 
 NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock
 AUTHORITY = new_authority(NOW, timedelta(days=30))
-PAIRS = [new_serving_pair(AUTHORITY, ["webhook.test", "127.0.0.1"], NOW, timedelta(days=9)) for _ in range(3)]
+PAIRS = [
+    new_serving_pair(AUTHORITY, ["webhook.test", "127.0.0.1"], NOW, timedelta(days=9))
+    for _ in range(3)
+]
 
 
 @pytest.fixture(
-    params=[pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
+    params=[
+        pytest.param(asyncio.new_event_loop, id="asyncio"),
+        pytest.param(uvloop.new_event_loop, id="uvloop"),
+    ]
 )
 def run(request: pytest.FixtureRequest):
     """Both event loops have a TLS of their own, and we serve on uvloop."""
@@ -80,14 +86,18 @@ def _client() -> ssl.SSLContext:
 
 async def _serial_seen_at(port: int, name: str | None) -> str:
     """Shake hands as a new client, with SNI (a name) or without (an address sends none)."""
-    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=_client(), server_hostname=name or "127.0.0.1")
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=_client(), server_hostname=name or "127.0.0.1"
+    )
     certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     await writer.wait_closed()
     return f"{x509.load_der_x509_certificate(certificate).serial_number:x}"
 
 
-@pytest.mark.parametrize("name", [pytest.param("webhook.test", id="with SNI"), pytest.param(None, id="without SNI")])
+@pytest.mark.parametrize(
+    "name", [pytest.param("webhook.test", id="with SNI"), pytest.param(None, id="without SNI")]
+)
 def test_new_connections_get_the_new_pair(tmp_path: Path, run, name: str | None):
     async def story() -> None:
         store = DirectoryStore(tmp_path)
@@ -109,7 +119,10 @@ def test_a_connection_that_is_open_lives_on(tmp_path: Path, run):
         stored = await store.save_serving(_material(PAIRS[0]), Stored(Material()))
         watcher = CertWatcher(tmp_path, lambda _: None)
         watcher.look()
-        async with _serving(watcher) as port, ClientSession(connector=TCPConnector(ssl=_client(), limit=1)) as session:
+        async with (
+            _serving(watcher) as port,
+            ClientSession(connector=TCPConnector(ssl=_client(), limit=1)) as session,
+        ):
             for pair in PAIRS[1:]:
                 async with session.get(f"https://127.0.0.1:{port}/") as answer:
                     assert await answer.text() == "hello"
@@ -142,14 +155,22 @@ def test_a_torn_pair_is_never_loaded_and_the_former_one_serves_on(tmp_path: Path
     ("spoil", "told"),
     [
         pytest.param(lambda _folder: None, "waiting for tls.crt and tls.key", id="nothing there"),
-        pytest.param(lambda folder: _write(folder, PAIRS[0], PAIRS[1]), "cannot be served", id="torn"),
-        pytest.param(lambda folder: (folder / "tls.crt").write_text("x"), "waiting for", id="no key"),
+        pytest.param(
+            lambda folder: _write(folder, PAIRS[0], PAIRS[1]), "cannot be served", id="torn"
+        ),
+        pytest.param(
+            lambda folder: (folder / "tls.crt").write_text("x"), "waiting for", id="no key"
+        ),
         pytest.param(
             lambda folder: [(folder / name).write_text("") for name in ("tls.crt", "tls.key")],
             "cannot be served",
             id="empty",
         ),
-        pytest.param(lambda folder: (folder / "tls.crt").mkdir(), "Is a directory", id="a directory in its place"),
+        pytest.param(
+            lambda folder: (folder / "tls.crt").mkdir(),
+            "Is a directory",
+            id="a directory in its place",
+        ),
     ],
 )
 def test_without_a_pair_it_says_what_it_waits_for(tmp_path: Path, spoil, told: str):
@@ -170,7 +191,9 @@ def _replace(folder: Path) -> None:
 
 def test_a_pair_that_no_client_would_accept_is_not_loaded(tmp_path: Path):
     long_ago = NOW - timedelta(days=20)
-    expired = new_serving_pair(new_authority(long_ago, timedelta(days=9)), ["x"], long_ago, timedelta(days=9))
+    expired = new_serving_pair(
+        new_authority(long_ago, timedelta(days=9)), ["x"], long_ago, timedelta(days=9)
+    )
     watcher = CertWatcher(tmp_path, lambda _: None)
     _write(tmp_path, PAIRS[0], PAIRS[0])
     watcher.look()
@@ -208,8 +231,12 @@ async def test_it_follows_the_directory_by_itself(tmp_path: Path):
     await DirectoryStore(tmp_path).save_serving(_material(PAIRS[0]), Stored(Material()))
     await asyncio.wait_for(watcher.wait_for_first(), 10)
     stored = await DirectoryStore(tmp_path).load()
-    await DirectoryStore(tmp_path).save_serving(replace(stored.material, **_fields(PAIRS[1])), stored)
-    await eventually(lambda: watcher.served is not None and watcher.served.serial == _serial(PAIRS[1]))
+    await DirectoryStore(tmp_path).save_serving(
+        replace(stored.material, **_fields(PAIRS[1])), stored
+    )
+    await eventually(
+        lambda: watcher.served is not None and watcher.served.serial == _serial(PAIRS[1])
+    )
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
 
@@ -250,7 +277,9 @@ def test_a_client_certificate_is_asked_for_and_its_names_are_seen(tmp_path: Path
             return answer.status
 
     async def story() -> None:
-        clients, others = (Authority(_folder(tmp_path / name), NOW) for name in ("clients", "others"))
+        clients, others = (
+            Authority(_folder(tmp_path / name), NOW) for name in ("clients", "others")
+        )
         _write(_folder(tmp_path / "tls"), PAIRS[0], PAIRS[0])
         watcher = CertWatcher(tmp_path / "tls", lambda _: None, client_ca=clients.pair.certificate)
         watcher.look()

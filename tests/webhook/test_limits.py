@@ -9,7 +9,13 @@ from webhook.limits import Limits, ReviewSlots, TooManyReviewsError, share_of
 
 pytestmark = pytest.mark.looptime(start=0)
 LIMITS = Limits(
-    running=6, running_per_user=2, waiting=10, waiting_per_user=3, bytes=500, bytes_per_user=100, wait_seconds=2.0
+    running=6,
+    running_per_user=2,
+    waiting=10,
+    waiting_per_user=3,
+    bytes=500,
+    bytes_per_user=100,
+    wait_seconds=2.0,
 )
 
 
@@ -45,7 +51,9 @@ async def test_a_user_with_slow_reviews_takes_the_slots_of_this_user_only(desk: 
 
     assert desk.running == ["tenant", "tenant"]
     assert asyncio.get_running_loop().time() == 0.0, "no review of another user waited"
-    assert {type(error) for error in await asyncio.gather(*slow[2:], return_exceptions=True)} == {TooManyReviewsError}
+    assert {type(error) for error in await asyncio.gather(*slow[2:], return_exceptions=True)} == {
+        TooManyReviewsError
+    }
     for task in slow:
         task.cancel()
 

@@ -20,7 +20,10 @@ Story = Callable[[], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture(
-    params=[pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
+    params=[
+        pytest.param(asyncio.new_event_loop, id="asyncio"),
+        pytest.param(uvloop.new_event_loop, id="uvloop"),
+    ]
 )
 def run(request: pytest.FixtureRequest) -> Callable[[Story], None]:
     def run(story: Story) -> None:
@@ -56,7 +59,9 @@ class Scene:
         context.load_cert_chain(pair.certificate, pair.key)
         self.client = ssl.create_default_context(cafile=str(authority.pair.certificate))
         self._proves = proves
-        self.listener = Listener(Address("127.0.0.1", 0), context, lambda: Echo(self._on_data), limits)
+        self.listener = Listener(
+            Address("127.0.0.1", 0), context, lambda: Echo(self._on_data), limits
+        )
         self.port = self.listener.start().port
 
     def _on_data(self, protocol: Echo) -> None:
@@ -92,9 +97,13 @@ def test_what_was_proven_outlives_any_number_of_silent_connections(
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_connection_that_proves_nothing_ends_in_time(tmp_path: Path, run: Callable[[Story], None], tls: bool) -> None:
+def test_a_connection_that_proves_nothing_ends_in_time(
+    tmp_path: Path, run: Callable[[Story], None], tls: bool
+) -> None:
     async def story() -> None:
-        scene = Scene(tmp_path, ConnectionLimits(handshake_seconds=0.3, unproven_seconds=0.3), proves=False)
+        scene = Scene(
+            tmp_path, ConnectionLimits(handshake_seconds=0.3, unproven_seconds=0.3), proves=False
+        )
         if tls:
             reader, writer = await scene.connect()
             await scene.echo(reader, writer)
@@ -115,7 +124,9 @@ async def _end_of(reader: asyncio.StreamReader) -> bool:
         return True
 
 
-def test_closing_stops_new_connections_and_leaves_open_ones(tmp_path: Path, run: Callable[[Story], None]) -> None:
+def test_closing_stops_new_connections_and_leaves_open_ones(
+    tmp_path: Path, run: Callable[[Story], None]
+) -> None:
     async def story() -> None:
         scene = Scene(tmp_path, ConnectionLimits())
         open_one = await scene.connect()

@@ -12,12 +12,17 @@ from webhook.settings import AuthorizationMode, Settings
 
 def test_rights_are_enforced_unless_somebody_says_otherwise(monkeypatch: pytest.MonkeyPatch):
     assert load(Settings, "webhook", []).authorization is AuthorizationMode.ENFORCE
-    assert load(Settings, "webhook", ["--authorization", "warn"]).authorization is AuthorizationMode.WARN
+    assert (
+        load(Settings, "webhook", ["--authorization", "warn"]).authorization
+        is AuthorizationMode.WARN
+    )
     monkeypatch.setenv("CONFIGMAPSYNC_AUTHORIZATION", "off")
     assert load(Settings, "webhook", []).authorization is AuthorizationMode.OFF
 
 
-@pytest.mark.parametrize("arguments", [["--authorization", "maybe"], ["--listen", "nowhere"], ["--unknown"]], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [["--authorization", "maybe"], ["--listen", "nowhere"], ["--unknown"]], ids=str
+)
 def test_a_wrong_command_line_is_exit_code_2(arguments: list[str]):
     with pytest.raises(SystemExit) as ended:
         load(Settings, "webhook", arguments)
@@ -40,7 +45,9 @@ def test_help_names_every_flag(tmp_path: Path):
 
 def test_a_kubeconfig_that_cannot_be_read_is_one_line(tmp_path: Path):
     (tmp_path / "kubeconfig").write_text("{")
-    process = Process([sys.executable, "-m", "webhook", "--kubeconfig", tmp_path / "kubeconfig"], tmp_path / "log")
+    process = Process(
+        [sys.executable, "-m", "webhook", "--kubeconfig", tmp_path / "kubeconfig"], tmp_path / "log"
+    )
     assert process.wait() == 2
     assert "cannot start" in process.output()
     assert "Traceback" not in process.output()
@@ -52,8 +59,21 @@ def test_a_cluster_without_the_crd_is_waited_for_and_told_of(
     health = free_port()
     process = start_process(
         "webhook",
-        *("--kubeconfig", fresh_cluster.kubeconfig, "--relaxed-tls", "--certificate-dir", tmp_path / "nothing"),
-        *("--listen", f"{LOCAL_ADDRESS}:0", "--health-address", f"{LOCAL_ADDRESS}:{health}", "--authorization", "off"),
+        *(
+            "--kubeconfig",
+            fresh_cluster.kubeconfig,
+            "--relaxed-tls",
+            "--certificate-dir",
+            tmp_path / "nothing",
+        ),
+        *(
+            "--listen",
+            f"{LOCAL_ADDRESS}:0",
+            "--health-address",
+            f"{LOCAL_ADDRESS}:{health}",
+            "--authorization",
+            "off",
+        ),
     )
     process.wait_for_line("rights of users are not enforced")
     process.wait_for_line("cannot list or watch")

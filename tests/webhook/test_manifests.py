@@ -13,7 +13,10 @@ from webhook.admission import DECIDED_WITHIN_SECONDS
 from webhook.paths import MUTATE_PATH, VALIDATE_PATH
 
 NAME = "configmapsync-webhook"
-PATHS = {"MutatingWebhookConfiguration": MUTATE_PATH, "ValidatingWebhookConfiguration": VALIDATE_PATH}
+PATHS = {
+    "MutatingWebhookConfiguration": MUTATE_PATH,
+    "ValidatingWebhookConfiguration": VALIDATE_PATH,
+}
 
 
 @pytest.fixture(params=PATHS)
@@ -24,7 +27,10 @@ def configuration(request: pytest.FixtureRequest) -> dict[str, Any]:
 def test_it_is_called_at_its_service(configuration: dict[str, Any]):
     [webhook] = configuration["webhooks"]
     service = named(build(), "Service", NAME)["metadata"]
-    assert webhook["clientConfig"]["service"] == {"namespace": service["namespace"], "name": service["name"]}
+    assert webhook["clientConfig"]["service"] == {
+        "namespace": service["namespace"],
+        "name": service["name"],
+    }
 
 
 def test_the_certificate_tool_writes_the_path_where_it_listens(configuration: dict[str, Any]):
@@ -35,7 +41,10 @@ def test_the_certificate_tool_finds_it_by_its_defaults(configuration: dict[str, 
     settings = load(CertsSettings, "configmapsync-certs", ["ensure"])
     service = configuration["webhooks"][0]["clientConfig"]["service"]
     assert (settings.service, settings.namespace) == (service["name"], service["namespace"])
-    assert configuration["metadata"]["name"] in {settings.mutating_configuration, settings.validating_configuration}
+    assert configuration["metadata"]["name"] in {
+        settings.mutating_configuration,
+        settings.validating_configuration,
+    }
 
 
 def test_nothing_but_our_own_writes_depends_on_it(configuration: dict[str, Any]):
@@ -49,7 +58,11 @@ def test_nothing_but_our_own_writes_depends_on_it(configuration: dict[str, Any])
             "scope": "Namespaced",
         }
     ]
-    assert (webhook["failurePolicy"], webhook["sideEffects"], webhook["matchPolicy"]) == ("Fail", "None", "Equivalent")
+    assert (webhook["failurePolicy"], webhook["sideEffects"], webhook["matchPolicy"]) == (
+        "Fail",
+        "None",
+        "Equivalent",
+    )
 
 
 def test_a_refusal_comes_before_the_api_server_gives_up(configuration: dict[str, Any]):

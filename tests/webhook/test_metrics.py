@@ -17,7 +17,10 @@ WEBHOOK = "/validate"
         ("configmapsync_access_reviews_total", {"answer": "denied"}),
         ("certwatcher_read_certificate_errors_total", {}),
         *(
-            ("configmapsync_admission_reviews_total", {"webhook": WEBHOOK, "operation": operation, "outcome": outcome})
+            (
+                "configmapsync_admission_reviews_total",
+                {"webhook": WEBHOOK, "operation": operation, "outcome": outcome},
+            )
             for operation in ("CREATE", "UPDATE")
             for outcome in ("refused", "undecided")
         ),

@@ -27,7 +27,11 @@ def test_what_the_api_server_sends_is_understood(entry: dict[str, Any]):
     sent = recorded.document(entry["file"])["request"]
     review = parse(recorded.body(entry["file"]))
     request = review.request
-    assert (request.uid, request.operation, request.name) == (sent["uid"], entry["operation"], sent["name"])
+    assert (request.uid, request.operation, request.name) == (
+        sent["uid"],
+        entry["operation"],
+        sent["name"],
+    )
     assert request.user_info.username == entry["user"]
     assert request.dry_run is entry["dryRun"]
     assert request.sub_resource == sent.get("subResource", "")
@@ -77,16 +81,26 @@ def _with_request(**changes: object) -> bytes:
         pytest.param(b"null", "is no AdmissionReview", id="null"),
         pytest.param(b"[" * 100_000, "is no AdmissionReview", id="very deep"),
         pytest.param(
-            _changed(kind="Pod"), "this webhook speaks admission.k8s.io/v1 AdmissionReview", id="another kind"
+            _changed(kind="Pod"),
+            "this webhook speaks admission.k8s.io/v1 AdmissionReview",
+            id="another kind",
         ),
-        pytest.param(_changed(apiVersion="admission.k8s.io/v1beta1"), "v1beta1", id="an old version"),
+        pytest.param(
+            _changed(apiVersion="admission.k8s.io/v1beta1"), "v1beta1", id="an old version"
+        ),
         pytest.param(_changed(apiVersion=None), "no apiVersion", id="no version"),
         pytest.param(_changed(request=None), "has no request with a uid", id="no request"),
         pytest.param(_with_request(uid=""), "has no request with a uid", id="no uid"),
         pytest.param(_with_request(uid=7), "is no AdmissionReview", id="a number as uid"),
-        pytest.param(_with_request(operation="BURN"), "is no AdmissionReview", id="unknown operation"),
+        pytest.param(
+            _with_request(operation="BURN"), "is no AdmissionReview", id="unknown operation"
+        ),
         pytest.param(_with_request(object=[1]), "is no JSON object", id="an object that is a list"),
-        pytest.param(_with_request(userInfo={"groups": "all"}), "is no AdmissionReview", id="groups of another type"),
+        pytest.param(
+            _with_request(userInfo={"groups": "all"}),
+            "is no AdmissionReview",
+            id="groups of another type",
+        ),
     ],
 )
 def test_whatever_is_no_review_of_this_version_is_refused_with_the_reason(body: bytes, told: str):
@@ -96,7 +110,9 @@ def test_whatever_is_no_review_of_this_version_is_refused_with_the_reason(body: 
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -121,7 +137,9 @@ def test_a_review_with_anything_anywhere_is_read_or_refused(path: list[int], val
 
 
 def test_an_answer_repeats_the_uid_and_carries_patch_and_warnings():
-    answer = json.loads(allowed("u-1", ["mind the gap"], [{"op": "add", "path": "/spec/suspend", "value": True}]))
+    answer = json.loads(
+        allowed("u-1", ["mind the gap"], [{"op": "add", "path": "/spec/suspend", "value": True}])
+    )
     assert answer["apiVersion"] == "admission.k8s.io/v1"
     assert answer["kind"] == "AdmissionReview"
     response = answer["response"]
@@ -129,7 +147,9 @@ def test_an_answer_repeats_the_uid_and_carries_patch_and_warnings():
     assert response["allowed"] is True
     assert response["warnings"] == ["mind the gap"]
     assert response["patchType"] == "JSONPatch"
-    assert json.loads(base64.b64decode(response["patch"])) == [{"op": "add", "path": "/spec/suspend", "value": True}]
+    assert json.loads(base64.b64decode(response["patch"])) == [
+        {"op": "add", "path": "/spec/suspend", "value": True}
+    ]
 
 
 def test_a_plain_yes_says_nothing_else():
@@ -162,7 +182,9 @@ def cpu_seconds(action: Callable[[], object]) -> float:
 HOSTILE = {
     "objects": "[" + ",".join(["{}"] * (7_000_000 // 3)) + "]",
     "numbers": '{"destinationNamespaces": [' + ",".join(["1"] * (7_000_000 // 2)) + "]}",
-    "lists in a field": '{"destinationNamespaces": [' + ",".join(["[]"] * (LARGEST_SPEC // 3 - 100)) + "]}",
+    "lists in a field": '{"destinationNamespaces": ['
+    + ",".join(["[]"] * (LARGEST_SPEC // 3 - 100))
+    + "]}",
     "fields": "{" + ",".join(f'"{number:x}":1' for number in range(55_000)) + "}",
     "one text": '{"configMapName": "' + "x" * 7_000_000 + '"}',
     "nested": '{"keys": ' + "[" * 250_000 + "]" * 250_000 + "}",
@@ -188,7 +210,9 @@ def test_a_spec_that_could_not_be_stored_is_not_decoded(name: str):
     new = parse(of_spec(HOSTILE[name])).new
     assert new is not None
     assert new.shallow_spec() is None
-    with pytest.raises(UnreadableSpecError, match=f"spec: Too long: may not be more than {LARGEST_SPEC} bytes"):
+    with pytest.raises(
+        UnreadableSpecError, match=f"spec: Too long: may not be more than {LARGEST_SPEC} bytes"
+    ):
         new.document()
 
 

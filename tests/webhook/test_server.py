@@ -60,7 +60,9 @@ class Running:
     watcher: CertWatcher
     paths: ServedPaths
 
-    def __init__(self, server: WebhookServer, session: ClientSession, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, server: WebhookServer, session: ClientSession, registry: CollectorRegistry
+    ) -> None:
         self.server, self.session, self.registry = server, session, registry
         self.clock = 0.0
         self.address = Address("", 0)
@@ -73,7 +75,11 @@ class Running:
             return answer.status
 
     async def send(
-        self, body: bytes, path: str = VALIDATE_PATH, headers: dict[str, str] | None = None, method: str = "POST"
+        self,
+        body: bytes,
+        path: str = VALIDATE_PATH,
+        headers: dict[str, str] | None = None,
+        method: str = "POST",
     ) -> tuple[int, dict]:
         async with self.session.request(
             method, self.url(path), data=io.BytesIO(body), headers=headers or JSON
@@ -97,10 +103,17 @@ async def running(
     registry = CollectorRegistry()
     paths = ServedPaths(folder, lambda: running.clock)
     server = WebhookServer(
-        Address("127.0.0.1", 0), watcher, paths, Decisions(mutate=decide, validate=decide), Metrics(registry), **options
+        Address("127.0.0.1", 0),
+        watcher,
+        paths,
+        Decisions(mutate=decide, validate=decide),
+        Metrics(registry),
+        **options,
     )
     trusting = trusting_context(client)
-    async with ClientSession(connector=TCPConnector(ssl=trusting, limit=0), timeout=ClientTimeout(30)) as session:
+    async with ClientSession(
+        connector=TCPConnector(ssl=trusting, limit=0), timeout=ClientTimeout(30)
+    ) as session:
         running = Running(server, session, registry)
         running.watcher, running.paths = watcher, paths
         paths.look()
@@ -124,7 +137,9 @@ async def test_the_query_and_the_headers_of_the_api_server_are_understood(tmp_pa
     sent = recorded.INDEX[0]
     headers = {key: value for key, value in sent["headers"].items() if key != "Content-Length"}
     async with running(tmp_path) as it:
-        status, _ = await it.send(recorded.body(sent["file"]), f"{VALIDATE_PATH}?{sent['query']}", headers)
+        status, _ = await it.send(
+            recorded.body(sent["file"]), f"{VALIDATE_PATH}?{sent['query']}", headers
+        )
     assert status == 200
 
 
@@ -133,7 +148,13 @@ async def test_the_query_and_the_headers_of_the_api_server_are_understood(tmp_pa
     [
         pytest.param(b"{", {}, 400, "BadRequest", id="no JSON"),
         pytest.param(b"{}", {}, 400, "BadRequest", id="no review"),
-        pytest.param(b"{}", {"headers": {"Content-Type": "text/plain"}}, 415, "UnsupportedMediaType", id="plain text"),
+        pytest.param(
+            b"{}",
+            {"headers": {"Content-Type": "text/plain"}},
+            415,
+            "UnsupportedMediaType",
+            id="plain text",
+        ),
         pytest.param(b"", {"method": "GET"}, 405, "MethodNotAllowed", id="GET"),
         pytest.param(b"{}", {"method": "PUT"}, 405, "MethodNotAllowed", id="PUT"),
         pytest.param(b"{}", {"path": "/elsewhere"}, 404, "NotFound", id="another path"),
@@ -146,7 +167,12 @@ async def test_what_cannot_be_answered_gets_a_status_with_the_right_code(
 ):
     async with running(tmp_path) as it:
         answered, document = await it.send(body, **how)
-        assert (answered, document["kind"], document["code"], document["reason"]) == (status, "Status", status, reason)
+        assert (answered, document["kind"], document["code"], document["reason"]) == (
+            status,
+            "Status",
+            status,
+            reason,
+        )
         assert (await it.send(recorded.body("create.json")))[0] == 200
 
 
@@ -164,7 +190,9 @@ async def test_a_body_that_is_too_large_without_saying_so_is_refused_too(tmp_pat
 
 async def test_a_body_near_the_limit_is_judged(tmp_path: Path):
     document = recorded.document("create.json")
-    document["request"]["object"]["metadata"]["annotations"] = {"large": "x" * (LARGEST_BODY - 4096)}
+    document["request"]["object"]["metadata"]["annotations"] = {
+        "large": "x" * (LARGEST_BODY - 4096)
+    }
     async with running(tmp_path) as it:
         assert (await it.send(json.dumps(document).encode()))[0] == 200
 
@@ -196,7 +224,9 @@ async def test_hundreds_of_silent_connections_keep_no_request_out(tmp_path: Path
         silent = [await asyncio.open_connection("127.0.0.1", it.address.port) for _ in range(500)]
         async with (
             ClientSession(connector=TCPConnector(ssl=trusting_context())) as another,
-            another.post(it.url(VALIDATE_PATH), data=recorded.body("create.json"), headers=JSON) as answer,
+            another.post(
+                it.url(VALIDATE_PATH), data=recorded.body("create.json"), headers=JSON
+            ) as answer,
         ):
             assert answer.status == 200
         assert it.server.connection_count() <= limits.total
@@ -275,7 +305,9 @@ async def test_with_a_token_only_the_paths_below_it_are_served(tmp_path: Path):
         for path in (MUTATE_PATH, VALIDATE_PATH):
             assert (await it.send(recorded.body("create.json"), f"/{TOKENS[0]}{path}"))[0] == 200
             labels = {"webhook": path, "operation": "CREATE", "outcome": "allowed"}
-            assert it.registry.get_sample_value("configmapsync_admission_reviews_total", labels) == 1
+            assert (
+                it.registry.get_sample_value("configmapsync_admission_reviews_total", labels) == 1
+            )
             for elsewhere in (
                 path,
                 f"/{TOKENS[1]}{path}",
@@ -284,7 +316,9 @@ async def test_with_a_token_only_the_paths_below_it_are_served(tmp_path: Path):
                 f"/{TOKENS[0]}",
             ):
                 for method in ("POST", "GET"):
-                    status, document = await it.send(recorded.body("create.json"), elsewhere, method=method)
+                    status, document = await it.send(
+                        recorded.body("create.json"), elsewhere, method=method
+                    )
                     assert status == 404
                     assert TOKENS[0] not in str(document)
         assert await it.post(body(), MUTATE_PATH) == 404
@@ -295,7 +329,9 @@ async def test_a_body_is_asked_for_only_on_a_served_path(tmp_path: Path):
     (tmp_path / TOKEN_FILE).write_text(TOKENS[0])
     async with running(tmp_path) as it:
         for path, line in ((VALIDATE_PATH, b"404"), (f"/{TOKENS[0]}{VALIDATE_PATH}", b"100")):
-            reader, writer = await asyncio.open_connection("127.0.0.1", it.address.port, ssl=trusting_context())
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", it.address.port, ssl=trusting_context()
+            )
             head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             writer.write(f"{head}Content-Length: 10\r\nExpect: 100-continue\r\n\r\n".encode())
             assert line in await asyncio.wait_for(reader.readline(), 10)
@@ -342,7 +378,9 @@ async def test_a_previous_token_is_served_for_as_long_as_it_lies_there(tmp_path:
         assert await served() == [False, False, True]
 
 
-async def test_a_generation_that_goes_while_it_is_read_opens_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_generation_that_goes_while_it_is_read_opens_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
     (tmp_path / "new" / TOKEN_FILE).write_text(TOKENS[0])
@@ -363,7 +401,9 @@ async def test_a_generation_that_goes_while_it_is_read_opens_no_path(tmp_path: P
     assert paths.plain(f"/{TOKENS[0]}{VALIDATE_PATH}") == VALIDATE_PATH
 
 
-@pytest.mark.parametrize("text", ["", "short", "x" * 129, "no/slashes/in/a/token/no/slashes/in", "ä" * 40], ids=str)
+@pytest.mark.parametrize(
+    "text", ["", "short", "x" * 129, "no/slashes/in/a/token/no/slashes/in", "ä" * 40], ids=str
+)
 async def test_a_token_that_cannot_be_used_opens_no_path(tmp_path: Path, text: str):
     (tmp_path / TOKEN_FILE).write_text(text)
     async with running(tmp_path) as it:
@@ -374,7 +414,9 @@ async def test_a_token_that_cannot_be_used_opens_no_path(tmp_path: Path, text: s
         assert it.paths.problem() is None
         (tmp_path / TOKEN_FILE).write_text(text)
         it.paths.look()
-        assert (await it.send(recorded.body("create.json"), f"/{TOKENS[0]}{VALIDATE_PATH}"))[0] == 200
+        assert (await it.send(recorded.body("create.json"), f"/{TOKENS[0]}{VALIDATE_PATH}"))[
+            0
+        ] == 200
 
 
 def authority(folder: Path) -> Authority:
@@ -407,17 +449,25 @@ async def test_with_a_client_ca_a_client_needs_a_certificate_of_it(
 
 
 @pytest.mark.parametrize(("name", "status"), [("kube-apiserver", 200), ("else", 403)])
-async def test_a_client_certificate_must_have_a_wanted_name(tmp_path: Path, clients: Authority, name: str, status: int):
+async def test_a_client_certificate_must_have_a_wanted_name(
+    tmp_path: Path, clients: Authority, name: str, status: int
+):
     names = ClientNames(frozenset({"front", "kube-apiserver"}))
     client = clients.client("client", name)
-    async with running(tmp_path, client_ca=clients.pair.certificate, client=client, client_names=names) as it:
+    async with running(
+        tmp_path, client_ca=clients.pair.certificate, client=client, client_names=names
+    ) as it:
         assert (await it.send(recorded.body("create.json")))[0] == status
 
 
-async def test_a_changed_client_ca_counts_for_new_connections(tmp_path: Path, clients: Authority, others: Authority):
+async def test_a_changed_client_ca_counts_for_new_connections(
+    tmp_path: Path, clients: Authority, others: Authority
+):
     ca = tmp_path / "clients.crt"
     ca.write_bytes(others.pair.certificate.read_bytes())
-    async with running(tmp_path, client_ca=ca, client=clients.client("client", "kube-apiserver")) as it:
+    async with running(
+        tmp_path, client_ca=ca, client=clients.client("client", "kube-apiserver")
+    ) as it:
         with pytest.raises((ClientError, OSError)):
             await it.send(recorded.body("create.json"))
         ca.write_bytes(clients.pair.certificate.read_bytes())

@@ -48,7 +48,9 @@ def world(server: ApiServer) -> ClusterState:
 
 async def test_hundreds_of_missing_namespaces_cost_few_reads() -> None:
     server = ApiServer("team")
-    view = await world(server).view(sync_input(*(f"n-{n}" for n in range(512))), everything, may_read_source=False)
+    view = await world(server).view(
+        sync_input(*(f"n-{n}" for n in range(512))), everything, may_read_source=False
+    )
     namespaces = [path for path in server.read if "configmaps" not in path]
     assert ENOUGH_MISSING <= len(namespaces) <= ENOUGH_MISSING + CONFIRMED_AT_ONCE + 1
     assert set(view.namespaces) == {"team"}
@@ -56,12 +58,16 @@ async def test_hundreds_of_missing_namespaces_cost_few_reads() -> None:
 
 async def test_every_namespace_that_was_created_a_moment_ago_is_found() -> None:
     names = [f"n-{number}" for number in range(100)]
-    view = await world(ApiServer("team", *names)).view(sync_input(*names), everything, may_read_source=False)
+    view = await world(ApiServer("team", *names)).view(
+        sync_input(*names), everything, may_read_source=False
+    )
     assert set(view.namespaces) == {"team", *names}
 
 
 @pytest.mark.parametrize(
-    "answer", [b" ", b"[]", b'{"metadata": 7}', b"\xff", b"[" * 100_000], ids=lambda text: str(text[:9])
+    "answer",
+    [b" ", b"[]", b'{"metadata": 7}', b"\xff", b"[" * 100_000],
+    ids=lambda text: str(text[:9]),
 )
 async def test_an_answer_that_cannot_be_read_is_an_error_of_the_api_server(answer: bytes) -> None:
     server = ApiServer("team")

@@ -310,8 +310,19 @@ BUILT_IN: tuple[Kind, ...] = (
         short_names=("sa",),
         subresources={"token": Subresource(("create",), "TokenRequest", "authentication.k8s.io", "v1")},
     ),
-    Kind("", "v1", "events", "Event", type=CORE_EVENT, short_names=("ev",), storage=("", "events")),
-    Kind("events.k8s.io", "v1", "events", "Event", type=EVENT, short_names=("ev",), storage=("", "events")),
+    Kind(
+        "", "v1", "events", "Event", type=CORE_EVENT, short_names=("ev",), storage=("", "events"), create_on_update=True
+    ),
+    Kind(
+        "events.k8s.io",
+        "v1",
+        "events",
+        "Event",
+        type=EVENT,
+        short_names=("ev",),
+        storage=("", "events"),
+        create_on_update=True,
+    ),
     Kind(
         "coordination.k8s.io",
         "v1",
@@ -341,6 +352,7 @@ BUILT_IN: tuple[Kind, ...] = (
         "ClusterRoleBinding",
         namespaced=False,
         type=object_type("ClusterRoleBinding", subjects=ListOf(SUBJECT), roleRef=ROLE_REF),
+        create_on_update=True,
     ),
     Kind(
         RBAC,
@@ -353,6 +365,7 @@ BUILT_IN: tuple[Kind, ...] = (
             rules=ListOf(POLICY_RULE),
             aggregationRule=Struct("AggregationRule", {"clusterRoleSelectors": ListOf(LABEL_SELECTOR)}, atomic=True),
         ),
+        create_on_update=True,
     ),
     Kind(
         RBAC,
@@ -360,8 +373,9 @@ BUILT_IN: tuple[Kind, ...] = (
         "rolebindings",
         "RoleBinding",
         type=object_type("RoleBinding", subjects=ListOf(SUBJECT), roleRef=ROLE_REF),
+        create_on_update=True,
     ),
-    Kind(RBAC, "v1", "roles", "Role", type=object_type("Role", rules=ListOf(POLICY_RULE))),
+    Kind(RBAC, "v1", "roles", "Role", type=object_type("Role", rules=ListOf(POLICY_RULE)), create_on_update=True),
     Kind(
         ADMISSION,
         "v1",
@@ -374,6 +388,7 @@ BUILT_IN: tuple[Kind, ...] = (
         ),
         categories=CATEGORY_API,
         counts_generations=True,
+        unconditional_update=False,
     ),
     Kind(
         ADMISSION,
@@ -386,6 +401,7 @@ BUILT_IN: tuple[Kind, ...] = (
         ),
         categories=CATEGORY_API,
         counts_generations=True,
+        unconditional_update=False,
     ),
     *(
         _workload(ADMISSION, "v1", plural, kind, namespaced=False)

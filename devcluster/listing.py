@@ -42,7 +42,7 @@ class Lister:
             field_predicate(options.field_selector, kind.key, custom=kind.custom is not None),
         )
         version, start, revisions = self._state(kind, namespace, options)
-        unpaged = not options.limit or (options.version == "0" and not options.continue_token and not options.match)
+        unpaged = not options.limit or (options.version == "0" and not options.match)
         end = len(revisions) if unpaged else start
         selected: list[Revision] = []
         for end in range(start, len(revisions) + 1):
@@ -55,8 +55,6 @@ class Lister:
             metadata["continue"] = self._continue(version, revisions, end)
             if predicate is None:
                 metadata["remainingItemCount"] = len(revisions) - end
-        elif kind.custom is not None:
-            metadata["continue"] = ""  # of custom resources it is always written
         return Page(selected, metadata)
 
     def forget(self) -> None:

@@ -129,6 +129,8 @@ def _name_causes(name: str, field: str, *, dots: bool, shown: str | None = None)
 
 def metadata_causes(metadata: Metadata) -> Iterator[FieldCause]:
     """What is wrong with labels, annotations, finalizers and owner references."""
+    if (generation := metadata.get("generation") or 0) < 0:
+        yield invalid_value("metadata.generation", generation, "must be greater than or equal to 0")
     for key, value in (metadata.get("labels") or {}).items():
         yield from _label_causes(key, value)
     annotations = metadata.get("annotations") or {}
@@ -175,6 +177,9 @@ def value_problem(value: str) -> str | None:
 
 
 def _finalizer_causes(finalizers: Any) -> Iterator[FieldCause]:
+    if {"orphan", "foregroundDeletion"} <= set(finalizers):
+        why = "finalizer orphan and foregroundDeletion cannot be both set"
+        yield invalid_value("metadata.finalizers", list(finalizers), why)
     for finalizer in finalizers:
         yield from (invalid_value("metadata.finalizers", finalizer, problem) for problem in key_problems(finalizer))
     for index, finalizer in enumerate(finalizers):
@@ -186,14 +191,14 @@ def _finalizer_causes(finalizers: Any) -> Iterator[FieldCause]:
 def _owner_causes(owners: Any) -> Iterator[FieldCause]:
     for owner in owners:
         for key in ("apiVersion", "kind", "name", "uid"):
-            if not owner.get(key):
+            if not owner.get(key) or (key == "apiVersion" and owner[key].count("/") > 1):
                 what = "version " if key == "apiVersion" else ""
-                yield invalid_value(f"metadata.ownerReferences.{key}", "", f"{what}must not be empty")
+                yield invalid_value(f"metadata.ownerReferences.{key}", owner.get(key, ""), f"{what}must not be empty")
         if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
             yield invalid_value("metadata.ownerReferences", owner, "/v1, Kind=Event is disallowed from being an owner")
     controllers = [owner for owner in owners if owner.get("controller")]
     if len(controllers) > 1:
-        first, second = (f"{owner['kind']}/{owner['name']}" for owner in controllers[:2])
+        first, second = (f"{owner.get('kind', '')}/{owner.get('name', '')}" for owner in controllers[:2])
         why = f'Only one reference can have Controller set to true. Found "true" in references for {first} and {second}'
         yield invalid_value("metadata.ownerReferences", list(owners), why)
 

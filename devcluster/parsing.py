@@ -34,7 +34,7 @@ EXPECTATIONS = {
 
 
 class Decoded(NamedTuple):
-    """A body, and the paths of what repeats in it."""
+    """A body, and a message for each key that repeats in it."""
 
     document: dict[str, Any]
     repeated: list[str]
@@ -72,7 +72,7 @@ def read_options(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def _read(body: bytes, content_type: str) -> tuple[dict[str, Any], list[str], str | None]:
-    """Return the document, the paths of what repeats in it, and what is wrong with it."""
+    """Return the document, a message for each key that repeats in it, and what is wrong with it."""
     media = (content_type.partition(";")[0].strip() if content_type else JSON).lower()
     if media == PROTOBUF:
         return decode_protobuf(body), [], None
@@ -149,7 +149,7 @@ def _from_json(body: bytes) -> tuple[Any, list[str]]:
         raise ValueError(_in_words_of_go(body, error)) from error
     except RecursionError as error:
         raise ValueError(TOO_DEEP) from error
-    repeated = [path for entry in seen for path in entry.repeated(document)]
+    repeated = [f'duplicate field "{path}"' for entry in seen for path in entry.repeated(document)]
     return (_without_lone_surrogates(document) if "\\ud" in text.lower() else document), repeated
 
 

@@ -347,11 +347,20 @@ class Registry:
     def _check_version_of_new(self, given: Document, *, applied: bool) -> None:
         """A version that cannot be read counts as none on POST, and is an error where an apply creates."""
         version = given.get("resourceVersion") or "0"
-        problem = version_problem(version)
-        if applied and problem is not None:
-            raise ApiStatus(500, "", problem.partition(": ")[2].partition(": ")[2])
-        if not applied and problem is None and int(version):
+        if applied:
+            _check_readable(version)
+        elif version_problem(version) is None and int(version):
             raise ApiStatus(500, "", "resourceVersion should not be set on objects to be created")
+
+    def without_version(self, document: Document) -> dict[str, Any]:
+        """Return what an update creates: of its version only the form counts.
+
+        Raises:
+            ApiStatus: 500, the version cannot be read.
+        """
+        given = document.get("metadata") or {}
+        _check_readable(given.get("resourceVersion") or "0")
+        return {**document, "metadata": {key: value for key, value in given.items() if key != "resourceVersion"}}
 
     def check_namespace_of(self, target: Target, given: Document) -> None:
         """Refuse a document of another namespace than that of the path.
@@ -393,8 +402,7 @@ class Registry:
         check_name(target, document)
         self.check_namespace_of(target, given)
         version = given.get("resourceVersion")
-        if version and (problem := version_problem(version)) is not None:
-            raise ApiStatus(500, "", problem.partition(": ")[2].partition(": ")[2])
+        _check_readable(version or "0")
         if version and not int(version):
             version = ""  # 0 says nothing
         if not version and not target.kind.unconditional_update:
@@ -483,6 +491,11 @@ class Registry:
         )
         generation = old["metadata"].get("generation", 1) + changed
         return {**new, "metadata": {**new["metadata"], "generation": generation}}
+
+
+def _check_readable(version: str) -> None:
+    if (problem := version_problem(version)) is not None:
+        raise ApiStatus(500, "", problem.partition(": ")[2].partition(": ")[2])
 
 
 def has_own_status(kind: Kind, subresource: str) -> bool:

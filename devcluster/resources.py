@@ -158,6 +158,7 @@ class Resources:
         target = call.target
         check_name(target, document)
         if target.kind.create_on_update and self._store.get(target.kind.key, target.namespace, target.name) is None:
+            document = self._registry.without_version(document)
             return self._object(call, await self._registry.create(target, document, options), status=201)
         old = self._registry.get(target)
         self._registry.check_uid(target, old, document)
@@ -237,8 +238,12 @@ class Resources:
         stored = self._store.get(kind.key, target.namespace, target.name)
         old = stored.object if stored else None
         metadata = applied.get("metadata")
-        if old is None and (target.subresource or (isinstance(metadata, dict) and metadata.get("uid"))):
+        if old is None and target.subresource:
             self._registry.get(target)
+        uid = metadata.get("uid") if isinstance(metadata, dict) else None
+        if old is None and isinstance(uid, str) and uid:
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise self._registry.conflict(target, why)
         types = fields.types_of(kind)
         merged = fields.apply(
             old,
@@ -379,9 +384,7 @@ class Resources:
         self, call: Call, unknown: list[str], options: WriteOptions, code: int, repeated: list[str] | None = None
     ) -> None:
         """Warn of fields that are dropped, or refuse them."""
-        problems = [f'duplicate field "{path}"' for path in repeated or []] + [
-            f'unknown field "{path}"' for path in unknown
-        ]
+        problems = [*(repeated or ()), *(f'unknown field "{path}"' for path in unknown)]
         if not problems or options.field_validation == "Ignore":
             return
         if options.field_validation != "Strict":
@@ -424,12 +427,15 @@ class Resources:
         form, make = self._item_form(call)
         items = b",".join(revision.encoded(form, make) for revision in page.revisions)
         partial = accepted.form == "metadata list"
-        head = {
+        head: dict[str, Any] = {
             "kind": "PartialObjectMetadataList" if partial else kind.list_kind_name,
             "apiVersion": "meta.k8s.io/v1" if partial else kind.api_version,
             "metadata": page.metadata,
         }
-        body = msgspec.json.encode(head)[:-1] + b',"items":[' + items + b"]}"
+        if kind.custom is not None and not partial:
+            head["metadata"] = {"continue": "", **page.metadata}  # lists of custom resources always carry it
+        listed = b"null" if partial and not items else b"[" + items + b"]"
+        body = msgspec.json.encode(head)[:-1] + b',"items":' + listed + b"}"
         return Answer(200, yaml_text(msgspec.json.decode(body)) if accepted.yaml else body, accepted.yaml)
 
     def _item_form(self, call: Call) -> tuple[str, Callable[[Object], Any]]:

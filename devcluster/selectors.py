@@ -150,7 +150,7 @@ class _Parser:
             raise _unreadable(f"found '{opening}' expected: '('")
         if self._peek() == ")":
             self._next()
-            return ()
+            return ("",)
         if (word := self._peek()) != "," and (word == END or word in SYMBOLS):
             raise _unreadable(f"found '{word}', expected: ',', ')' or identifier")
         values = self._identifiers()
@@ -204,8 +204,6 @@ def _checked(key: str, operator: str, values: tuple[str, ...]) -> Requirement:
     Raises:
         ApiStatus: 400.
     """
-    if not values:
-        raise _unreadable("values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty")
     for index, value in enumerate(values):
         if operator in "<>" and not _is_integer(value):
             why = "for 'Gt', 'Lt' operators, the value must be an integer"

@@ -13,7 +13,7 @@ import msgspec
 
 from devcluster.errors import ApiStatus
 from devcluster.kinds import Kind
-from devcluster.listing import both, expired
+from devcluster.listing import both, expired, too_large
 from devcluster.options import ListOptions
 from devcluster.selectors import Predicate, field_predicate, label_predicate
 from devcluster.store import Event, Object, Revision, Store, TooOldError
@@ -123,6 +123,10 @@ class Watch:
     def _initial(self) -> list[bytes]:
         """What the client must be told before anything new happens."""
         options = self._options
+        if options.initial_events and options.at_version > self._store.version:
+            return [_error(too_large(options.at_version, self._store.version))]
+        if options.initial_events is False and options.at_version == 0:
+            return []
         if options.initial_events or options.at_version == 0:
             revisions = self._store.items(self._kind.key, self._namespace)
             lines = [self._encode("ADDED", revision) for revision in revisions if self._selects(revision)]

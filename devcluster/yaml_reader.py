@@ -127,7 +127,7 @@ class _Reader:
                 merged = {**_parts_of_merge(value), **merged}
                 continue
             name = _key(key, value)
-            if name in own:
+            if name in own or name in merged:
                 self.repeated.append(f'line {event.start_mark.line + 1}: key "{name}" already set in map')
             own[name] = value
         return {**merged, **own}

@@ -55,7 +55,7 @@ def owners_of(document: Mapping[str, Any]) -> Owners:
     return {
         _manager(entry): Ownership(decoded(entry.get("fieldsV1") or {}), entry.get("time", ""))
         for entry in entries
-        if entry.get("operation")
+        if entry.get("operation") and isinstance(entry.get("fieldsV1") or {}, Mapping)
     }
 
 

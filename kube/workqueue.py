@@ -2,11 +2,14 @@
 
 The rules are those of controller-runtime's queue: a name that is added while it is worked on is worked on once more afterwards; one that waits for
 its time and is added meanwhile is due at once. Durations are on the event loop's clock.
+
+Beyond those rules, names come in groups, one for each tenant. Workers serve the groups in turn, so a group that adds
+thousands of names delays the name of another group by one name only.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -15,6 +18,10 @@ Key = TypeVar("Key", bound=Hashable)
 # A timer may fire a moment early, by the resolution of the loop's clock. Work that then finds that it is not due yet
 # asks for the rest of the time; without a shortest delay it would be called again at the same instant, for ever.
 RESOLUTION_SECONDS = 0.001
+
+# Retries wait for everything else, but a stream of events that never ends must not stop them: one retry goes after so
+# many other names.
+LOW_AFTER = 8
 
 
 class Priority(IntEnum):
@@ -40,14 +47,76 @@ class QueueMetrics(Protocol):
         """A name was added for later."""
 
 
+class _Waiting(Generic[Key]):
+    """Names that wait, in the order of their groups' turns."""
+
+    def __init__(self, group_of: Callable[[Key], Hashable]) -> None:
+        self._group_of = group_of
+        self._groups: OrderedDict[Hashable, OrderedDict[Key, float]] = (
+            OrderedDict()
+        )  # the first group is next
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._groups.get(self._group_of(key), ())
+
+    def put(self, key: Key, since: float) -> None:
+        """Add a name that does not wait yet, as the last of its group."""
+        self._groups.setdefault(self._group_of(key), OrderedDict())[key] = since
+        self._count += 1
+
+    def remove(self, key: Key) -> float | None:
+        """Remove a name; returns since when it waits, or None if it does not."""
+        group = self._group_of(key)
+        waiting = self._groups.get(group)
+        since = waiting.pop(key, None) if waiting is not None else None
+        if since is not None:
+            self._count -= 1
+        if waiting is not None and not waiting:
+            del self._groups[group]
+        return since
+
+    def take(self) -> tuple[Key, float]:
+        """Remove the first name of the group whose turn it is; that group is served last from now on."""
+        group, waiting = next(iter(self._groups.items()))
+        key, since = waiting.popitem(last=False)
+        self._count -= 1
+        if waiting:
+            self._groups.move_to_end(group)
+        else:
+            del self._groups[group]
+        return key, since
+
+    def count_from(self, now: float) -> None:
+        """Count every name as waiting since `now`."""
+        for waiting in self._groups.values():
+            waiting.update(dict.fromkeys(waiting, now))
+
+
+def _one_group(_key: Hashable) -> Hashable:
+    return None
+
+
 class WorkQueue(Generic[Key]):
     """A queue of names for several workers."""
 
-    def __init__(self, metrics: QueueMetrics) -> None:
+    def __init__(
+        self, metrics: QueueMetrics, group_of: Callable[[Key], Hashable] = _one_group
+    ) -> None:
+        """Make an empty queue.
+
+        Args:
+            metrics: count what happens.
+            group_of: returns the group of a name; by default all names are in one group.
+        """
         self._metrics = metrics
-        self._ready: dict[Priority, OrderedDict[Key, float]] = {
-            priority: OrderedDict() for priority in Priority
+        self._ready: dict[Priority, _Waiting[Key]] = {
+            priority: _Waiting(group_of) for priority in Priority
         }
+        self._before_low = LOW_AFTER
         self._working: dict[Key, float] = {}
         self._dirty: dict[Key, Priority] = {}  # added while worked on
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -100,18 +169,26 @@ class WorkQueue(Generic[Key]):
     async def get(self) -> Key | None:
         """The next name, marked as worked on until `done`; None once the queue is shut down."""
         while not self._closed:
-            for waiting in self._ready.values():
-                if waiting:
-                    key, since = waiting.popitem(last=False)
-                    now = asyncio.get_running_loop().time()
-                    self._working[key] = now
-                    self._metrics.got(len(self), now - since)
-                    if not len(self):
-                        self._empty.set()
-                    return key
+            if len(self):
+                key, since = self._next().take()
+                now = asyncio.get_running_loop().time()
+                self._working[key] = now
+                self._metrics.got(len(self), now - since)
+                if not len(self):
+                    self._empty.set()
+                return key
             self._wakeup.clear()
             await self._wakeup.wait()
         return None
+
+    def _next(self) -> _Waiting[Key]:
+        """Choose between the priorities, one of which has names."""
+        high, low = self._ready[Priority.HIGH], self._ready[Priority.LOW]
+        if not low or (high and self._before_low > 0):
+            self._before_low -= bool(low)
+            return high
+        self._before_low = LOW_AFTER
+        return low
 
     def done(self, key: Key) -> None:
         """A worker is through with `key`; if it was added meanwhile, it waits again."""
@@ -134,7 +211,7 @@ class WorkQueue(Generic[Key]):
         """Count what waits as waiting from now on: until now nobody was there to take it, as in a replica that stands by."""
         now = asyncio.get_running_loop().time()
         for waiting in self._ready.values():
-            waiting.update(dict.fromkeys(waiting, now))
+            waiting.count_from(now)
 
     def shutdown(self) -> None:
         """Give out nothing more; workers get None."""
@@ -148,9 +225,9 @@ class WorkQueue(Generic[Key]):
         high, low = self._ready[Priority.HIGH], self._ready[Priority.LOW]
         if key in high or (key in low and priority is Priority.LOW):
             return
-        promoted = low.pop(key, None)
-        self._ready[priority][key] = (
-            asyncio.get_running_loop().time() if promoted is None else promoted
+        promoted = low.remove(key)
+        self._ready[priority].put(
+            key, asyncio.get_running_loop().time() if promoted is None else promoted
         )
         if promoted is None:
             self._metrics.added(len(self))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import partial
+from operator import attrgetter
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -126,7 +127,9 @@ class App:
         self._lease = settings.leader_election_name if settings.leader_elect else None
         self._tell_leading(leads=False)
         self.standing = SyncStats(self._now, self.metrics.propagated)
-        self.queue: WorkQueue[NamespacedName] = WorkQueue(metrics=WorkQueueMetrics(registry))
+        self.queue: WorkQueue[NamespacedName] = WorkQueue(
+            WorkQueueMetrics(registry), group_of=attrgetter("namespace")
+        )
         self.caches = Caches(connection, settings.protected(), rng)
         self.decider = Decider(self.caches.grants, self.queue.add)
         self.events = EventRecorder(

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
+from operator import itemgetter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kube.workqueue import RESOLUTION_SECONDS, Priority, WorkQueue
+from kube.workqueue import LOW_AFTER, RESOLUTION_SECONDS, Priority, WorkQueue
 
 pytestmark = pytest.mark.looptime(start=0)
 
@@ -271,7 +272,7 @@ async def test_nothing_added_is_lost_and_nothing_is_in_two_hands(
 ) -> None:
     """After the last time that a name was added, somebody begins to work on it."""
     loop = asyncio.get_running_loop()
-    queue: WorkQueue[str] = WorkQueue(metrics=Told())
+    queue: WorkQueue[str] = WorkQueue(metrics=Told(), group_of=lambda name: name in {"a", "b"})
     working: set[str] = set()
     begun: dict[str, float] = {}
     added: dict[str, float] = {}
@@ -329,3 +330,39 @@ async def test_the_rest_of_a_delay_is_never_shorter_than_the_clock_can_tell(
         queue.done(key)
 
     assert loop.time() - began >= 10 * RESOLUTION_SECONDS * 0.9
+
+
+async def test_a_group_with_many_names_delays_another_group_by_one_name(told: Told) -> None:
+    queue: WorkQueue[str] = WorkQueue(told, group_of=itemgetter(0))
+    for number in range(1000):
+        queue.add(f"a{number}")
+    assert await queue.get() == "a0"
+    queue.add("b0")
+    queue.add("b1")
+    queue.add("c0")
+    assert (await now_out(queue))[:8] == ["a1", "b0", "c0", "a2", "b1", "a3", "a4", "a5"]
+    assert told.depth == 0
+
+
+async def test_a_group_that_adds_its_names_again_and_again_keeps_its_turn(told: Told) -> None:
+    queue: WorkQueue[str] = WorkQueue(told, group_of=itemgetter(0))
+    for name in ("a0", "b0", "a1", "b1"):
+        queue.add(name)
+    order = []
+    for _ in range(8):
+        name = await queue.get()
+        assert name is not None
+        order.append(name)
+        queue.add(name)
+        queue.done(name)
+    assert order == ["a0", "b0", "a1", "b1"] * 2
+
+
+async def test_names_that_never_end_do_not_stop_retries(queue: WorkQueue[str]) -> None:
+    for number in range(100):
+        queue.add(f"event {number}")
+    queue.add("retry", Priority.LOW)
+    queue.add("later retry", Priority.LOW)
+    order = await now_out(queue)
+    assert order.index("retry") == LOW_AFTER
+    assert order.index("later retry") == 2 * LOW_AFTER + 1

@@ -44,7 +44,13 @@ def refused_lines(stage: Stage) -> Sequence[Step]:
     stage.source(home, data={"large": lines})
     message = "exceeded quota: " + ", ".join(f"conf{number}" for number in range(2_000))
     for namespace in refused:
-        details = {"verb": "write", "resource": "configmaps", "namespace": namespace, "status": 403, "message": message}
+        details = {
+            "verb": "write",
+            "resource": "configmaps",
+            "namespace": namespace,
+            "status": 403,
+            "message": message,
+        }
         stage.cluster.create("/devcluster/faults", {"action": "fail", **details})
     stage.sync(home, destinationNamespaces=refused)
     edits = itertools.count()
@@ -60,7 +66,12 @@ def globs_over_keys(stage: Stage) -> Sequence[Step]:
     cheap = [f"*{number:03}".ljust(LONGEST_KEY, "a") for number in range(127)]
     cheap += [f"{number:03}".ljust(LONGEST_KEY - 1, "a") + "*" for number in range(127)]
     spec = [{"key": key} for key in (*general, *cheap)]
-    stage.sync(home, destinationNamespace=there, keys=spec, copyMetadata={"annotations": [*general, *cheap[:62]]})
+    stage.sync(
+        home,
+        destinationNamespace=there,
+        keys=spec,
+        copyMetadata={"annotations": [*general, *cheap[:62]]},
+    )
     edits = itertools.count()
     return (Step(lambda: stage.edit(home, "config", data={keys[0]: str(next(edits))}), 0.5),)
 
@@ -86,7 +97,12 @@ def large_copies(stage: Stage) -> Sequence[Step]:
     content = "x" * (MEBIBYTE - 100)
     stage.source(home, data={"large": content})
     for number in range(FORGED):
-        stage.put_configmap(forged, f"forged-{number}", {MANAGED_BY_LABEL: MANAGED_BY_VALUE}, data={"large": content})
+        stage.put_configmap(
+            forged,
+            f"forged-{number}",
+            {MANAGED_BY_LABEL: MANAGED_BY_VALUE},
+            data={"large": content},
+        )
     stage.sync(home, destinationNamespaceSelector={"matchLabels": label})
     edits = itertools.count()
     return (Step(lambda: stage.edit(home, "config", data={"edit": str(next(edits))}), 5.0),)
@@ -97,17 +113,26 @@ def loops_and_contests(stage: Stage) -> Sequence[Step]:
     home, there = stage.namespace("hostile-e"), stage.namespace()
     for step in range(LOOPS):
         one, next_one = f"c-{step:03}", f"c-{step + 1:03}"
-        stage.sync(home, configMapName=one, destinationNamespace=there, destinationConfigMapName=next_one)
+        stage.sync(
+            home, configMapName=one, destinationNamespace=there, destinationConfigMapName=next_one
+        )
         back = {"sourceNamespace": there, "configMapName": next_one}
         stage.sync(home, **back, destinationNamespace=home, destinationConfigMapName=one)
     stage.source(home)
     stage.source(home, "c-000")
     for _ in range(CONTESTANTS):
         selector = {"matchLabels": {"flapping": stage.tag}}
-        stage.sync(home, destinationNamespaceSelector=selector, destinationConfigMapName="contested")
+        stage.sync(
+            home, destinationNamespaceSelector=selector, destinationConfigMapName="contested"
+        )
     values = itertools.cycle([stage.tag, None])
     path = f"/api/v1/namespaces/{there}"
-    return (Step(lambda: stage.cluster.patch(path, {"metadata": {"labels": {"flapping": next(values)}}}), 0.2),)
+    return (
+        Step(
+            lambda: stage.cluster.patch(path, {"metadata": {"labels": {"flapping": next(values)}}}),
+            0.2,
+        ),
+    )
 
 
 def rewritten_copies(stage: Stage) -> Sequence[Step]:
@@ -158,7 +183,12 @@ def reviews(stage: Stage, guard: Guard) -> Sequence[Step]:
 
     rehearsals = (Step(rehearse, 0.05) for _ in range(DRY_RUNS))
     silent = SilentConnections(guard)
-    return (Step(fill, 0.05), Step(fill, 0.05), *rehearsals, Step(silent.open_some, 0.1, silent.close))
+    return (
+        Step(fill, 0.05),
+        Step(fill, 0.05),
+        *rehearsals,
+        Step(silent.open_some, 0.1, silent.close),
+    )
 
 
 class SilentConnections:

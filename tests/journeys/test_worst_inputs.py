@@ -29,7 +29,9 @@ from webhook.paths import PATHS
 # Only devcluster refuses writes with a message of any length; the limits of memory are read from /proc.
 pytestmark = [
     pytest.mark.only_on("devcluster"),
-    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc"),
+    pytest.mark.skipif(
+        not Path("/proc/self/status").exists(), reason="the peak is read from /proc"
+    ),
 ]
 
 ROUNDS = 20
@@ -90,13 +92,23 @@ class GoodTenant:
         """Create a sync."""
         name = f"small-{number}"
         spec = {"configMapName": name, "destinationNamespace": self._there}
-        document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
         self._send("POST", self._syncs, document)
 
     def update(self, number: int) -> None:
         """Update a sync."""
         change = {"spec": {"destinationConfigMapName": f"renamed-{number}"}}
-        self._send("PATCH", f"{self._syncs}/small-{number}", change, content_type="application/merge-patch+json")
+        self._send(
+            "PATCH",
+            f"{self._syncs}/small-{number}",
+            change,
+            content_type="application/merge-patch+json",
+        )
 
     def _send(self, method: str, path: str, body: object, **how: Any) -> None:
         answer = self._stage.cluster.request(method, path, body, user=GOOD_TENANT, **how)
@@ -118,12 +130,17 @@ def measure(tenant: GoodTenant) -> Measured:
 
 def share_up_to(scraped: Scrape, name: str, bound: float, **labels: str) -> float:
     """Return the share of a histogram's observations up to a bound, which must be one of the buckets."""
-    return scraped.value(f"{name}_bucket", le=str(bound), **labels) / scraped.value(f"{name}_count", **labels)
+    return scraped.value(f"{name}_bucket", le=str(bound), **labels) / scraped.value(
+        f"{name}_count", **labels
+    )
 
 
 def shares(scraped: Scrape, name: str, **labels: str) -> str:
     """Return a line with the shares up to some bounds."""
-    parts = (f"{share_up_to(scraped, name, bound, **labels):.0%} <= {bound} s" for bound in (0.05, 0.1, 0.25, 0.5, 1.0))
+    parts = (
+        f"{share_up_to(scraped, name, bound, **labels):.0%} <= {bound} s"
+        for bound in (0.05, 0.1, 0.25, 0.5, 1.0)
+    )
     return f"{name}: {', '.join(parts)}"
 
 
@@ -149,7 +166,10 @@ def start(hostile_stage: Stage, start_process: Callable[..., Process]) -> Callab
 
 
 def test_the_worst_inputs_at_once_stop_no_other_tenant(
-    hostile_stage: Stage, start: Callable[[int], Process], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hostile_stage: Stage,
+    start: Callable[[int], Process],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     stage, port = hostile_stage, free_port()
     steps: list[Step] = [

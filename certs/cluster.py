@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
+
 from certs import bundle
 from certs.material import (
     PATH_TOKEN_FORM,
@@ -27,6 +29,7 @@ from certs.material import (
 from kube.connection import Connection
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.rbac import Rule
+from kube.wire import decode_shaped
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "configmapsync-certs"
@@ -42,6 +45,38 @@ PATHS = {
 WRITE_ATTEMPTS = 10
 
 Document = dict[str, Any]
+
+
+class _Labelled(msgspec.Struct, rename="camel"):
+    resource_version: str
+    labels: dict[str, str] | None = None
+
+
+class _SecretShape(msgspec.Struct):
+    """What is read of a Secret. msgspec decodes `bytes` from base64."""
+
+    metadata: _Labelled
+    data: dict[str, bytes] | None = None
+
+
+class _ServiceShape(msgspec.Struct):
+    path: str | None = None
+
+
+class _ClientShape(msgspec.Struct, rename="camel"):
+    ca_bundle: bytes | None = None
+    url: str | msgspec.UnsetType = msgspec.UNSET
+    service: _ServiceShape | msgspec.UnsetType = msgspec.UNSET
+
+
+class _WebhookShape(msgspec.Struct, rename="camel"):
+    client_config: _ClientShape
+
+
+class _ConfigurationShape(msgspec.Struct):
+    """What is read of a webhook configuration."""
+
+    webhooks: list[_WebhookShape] | None = None
 
 
 def secret_rules(name: str) -> tuple[Rule, ...]:
@@ -122,9 +157,10 @@ class _Secret:
 
     async def load(self) -> Part:
         try:
-            secret = json.loads(await self._connection.request("GET", self._path))
+            answer = await self._connection.request("GET", self._path)
         except NotFound:
             return Part()
+        secret = self._decoded(answer)
         if (secret["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
             raise NotOursError(
                 f"{self} exists without the label {MANAGED_BY_LABEL}={MANAGED_BY}, so it is not this tool's to change; "
@@ -143,7 +179,10 @@ class _Secret:
             if isinstance(error, NotFound) and not version:
                 raise  # the namespace itself is missing: looking again would not help
             raise OutdatedError from error
-        return _part(json.loads(answer))
+        return _part(self._decoded(answer))
+
+    def _decoded(self, answer: bytes) -> Document:
+        return decode_shaped(answer, _SecretShape, f"the {self}")
 
     @property
     def _collection(self) -> str:
@@ -272,10 +311,14 @@ class Trust:
 
     async def _read(self, configuration: Configuration) -> tuple[Client, ...] | None:
         try:
-            document = json.loads(await self._connection.request("GET", configuration.path))
+            document = await self._get(configuration)
         except NotFound:
             return None
         return tuple(_client(configuration, client) for client in _client_configs(document))
+
+    async def _get(self, configuration: Configuration) -> Document:
+        answer = await self._connection.request("GET", configuration.path)
+        return decode_shaped(answer, _ConfigurationShape, f"the {configuration}")
 
     async def _update(
         self, configuration: Configuration, change: Callable[[Configuration, Document], None]
@@ -290,7 +333,7 @@ class Trust:
     async def _update_once(
         self, configuration: Configuration, change: Callable[[Configuration, Document], None]
     ) -> bool:
-        document = json.loads(await self._connection.request("GET", configuration.path))
+        document = await self._get(configuration)
         before = copy.deepcopy(document)
         for client in _client_configs(document):
             change(configuration, client)

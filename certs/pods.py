@@ -5,16 +5,18 @@ something away that a slow pod still needs, `ensure.py` asks here. This module r
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
+
 from certs.cluster import PATHS, VALIDATING
 from certs.material import Material
 from kube.connection import Connection
 from kube.rbac import Rule
+from kube.wire import decode_shaped
 
 PORT_NAME = "webhook"
 PROBE_SECONDS = 5.0
@@ -22,6 +24,31 @@ PROBES_AT_ONCE = 16
 NOT_FOUND = b"404"
 
 Document = dict[str, Any]
+
+
+class _PortShape(msgspec.Struct):
+    port: int | None = None
+    name: str | None = None
+
+
+class _ConditionsShape(msgspec.Struct):
+    ready: bool | None = None
+
+
+class _EndpointShape(msgspec.Struct):
+    addresses: list[str]
+    conditions: _ConditionsShape | None = None
+
+
+class _SliceShape(msgspec.Struct):
+    """What is read of an EndpointSlice."""
+
+    ports: list[_PortShape] | None = None
+    endpoints: list[_EndpointShape] | None = None
+
+
+class _SliceListShape(msgspec.Struct):
+    items: list[_SliceShape]
 
 
 def pod_rules() -> tuple[Rule, ...]:
@@ -88,9 +115,8 @@ class ServicePods:
             f"/apis/discovery.k8s.io/v1/namespaces/{self._namespace}/endpointslices",
             params={"labelSelector": f"kubernetes.io/service-name={self._service}"},
         )
-        return sorted(
-            {endpoint for one in json.loads(answer)["items"] for endpoint in endpoints_in(one)}
-        )
+        slices = decode_shaped(answer, _SliceListShape, "the list of EndpointSlices")["items"]
+        return sorted({endpoint for one in slices for endpoint in endpoints_in(one)})
 
     async def _state(self, endpoint: Endpoint, material: Material, slots: asyncio.Semaphore) -> str:
         async with slots:
@@ -135,7 +161,9 @@ class ServicePods:
 def endpoints_in(endpoint_slice: Document) -> Iterator[Endpoint]:
     """Yield the endpoints of an EndpointSlice that offer the webhook's port."""
     ports = [
-        port["port"] for port in endpoint_slice.get("ports") or () if port.get("name") == PORT_NAME
+        port.get("port")
+        for port in endpoint_slice.get("ports") or ()
+        if port.get("name") == PORT_NAME
     ]
     for endpoint in endpoint_slice.get("endpoints") or ():
         ready = (endpoint.get("conditions") or {}).get("ready") is not False

@@ -12,9 +12,9 @@ import msgspec
 from msgspec import structs
 
 from kube.connection import MERGE_PATCH, Connection
-from kube.errors import Malformed, NotFound, from_status
+from kube.errors import NotFound, from_status
 from kube.rbac import Rule
-from kube.wire import ObjectMeta, decode_event
+from kube.wire import ObjectMeta, decode_event, decoding
 
 GROUP = "coordination.k8s.io"
 MOST_TRANSITIONS = (1 << 31) - 1
@@ -150,19 +150,15 @@ _decode = msgspec.json.Decoder(_Lease).decode
 
 
 def _read(document: bytes | msgspec.Raw) -> Sighting:
-    try:
+    with decoding("the Lease"):
         lease = _decode(document)
-    except msgspec.DecodeError as error:
-        raise Malformed("the answer is no Lease") from error
     return Sighting(lease.metadata.resource_version, lease.spec)
 
 
 async def _changes(lines: AsyncIterator[bytes]) -> AsyncGenerator[Sighting | None, None]:
     async for line in lines:
-        try:
+        with decoding("an event of the Lease"):
             event = decode_event(line)
-        except msgspec.DecodeError as error:
-            raise Malformed("an event of the Lease cannot be read") from error
         if event.type == "ERROR":
             raise from_status(event.object)
         yield None if event.type == "DELETED" else _read(event.object)

@@ -6,7 +6,6 @@ connections. A Lease that is lost is another end: nothing more is written, and t
 """
 
 import asyncio
-import gc
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -43,6 +42,7 @@ from reconciler.triggers import Triggers
 from reconciler.writes.applier import Applier
 from reconciler.writes.contention import Contention
 from reconciler.writes.writer import Writer
+from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
 from runtime.loop_lag import LoopLag
 from runtime.metrics import RequestMetrics, new_registry, observe_watches
@@ -213,6 +213,7 @@ class App:
             tasks.append(background.create_task(self.events.run(), name="events"))
             tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
             tasks.append(background.create_task(self._decide(), name="decider"))
+            tasks.append(background.create_task(self._collect_garbage(), name="garbage"))
             work = background.create_task(self._work(), name="work")
             await stop.wait()
             self.queue.shutdown()
@@ -226,9 +227,12 @@ class App:
         await self.caches.synced()
         await self.decider.run()
 
+    async def _collect_garbage(self) -> None:
+        await self.caches.synced()
+        await keep_collections_short()
+
     async def _work(self) -> None:
         await self.caches.synced()
-        gc.freeze()  # what is cached now lives long; the collector need not walk it again
         structlog.get_logger("app").info(
             "caches are in sync",
             **{name: len(informer) for name, informer in self.caches.all.items()},

@@ -5,6 +5,7 @@ sets it; a second one ends the process at once, for whoever has lost patience. S
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ Process = Callable[[asyncio.Event], Awaitable[int]]
 
 def run(process: Process, verbosity: Verbosity) -> int:
     """Run `process` on a fast event loop until it returns; returns its exit code."""
+    gc.collect()  # the garbage of the imports, before it is frozen with the caches
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_until_signalled(process, verbosity))
 

@@ -5,7 +5,6 @@ way round: not ready first, so that the API servers stop coming, then the reques
 """
 
 import asyncio
-import gc
 import random
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from kube.connection import Connection
 from kube.informer import Informer
+from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
 from runtime.loop_lag import LoopLag
 from runtime.metrics import observe_watches
@@ -90,7 +90,12 @@ class Webhook:
     async def _serve_beside(self, stop: asyncio.Event) -> int:
         """Serve while the caches and the certificate are kept fresh; those end only by a fault, and then the process does."""
         keeping = [informer.run() for informer in self._state.informers.values()]
-        own = (self._watcher.run(), self._paths.run(), self._loop_lag.run())
+        own = (
+            self._watcher.run(),
+            self._paths.run(),
+            self._loop_lag.run(),
+            self._collect_garbage(),
+        )
         keepers = [asyncio.ensure_future(keeper) for keeper in (*keeping, *own)]
         serving = asyncio.ensure_future(self._serve(stop))
         try:
@@ -117,11 +122,16 @@ class Webhook:
         log.info("stopped")
 
     async def _prepared(self) -> None:
+        await self._synced()
+        await self._watcher.wait_for_first()
+
+    async def _synced(self) -> None:
         for informer in self._state.informers.values():
             await informer.synced.wait()
-        await self._watcher.wait_for_first()
-        gc.collect()
-        gc.freeze()  # 10,000 syncs are here to stay: looking through them again and again would cost a pause each time
+
+    async def _collect_garbage(self) -> None:
+        await self._synced()
+        await keep_collections_short()
 
     def _add_checks(self) -> None:
         self._health.ready_when(

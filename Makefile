@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := configmapsync kube runtime dryrun reconciler webhook certs devcluster
+PACKAGES := configmapsync kube runtime cluster dryrun reconciler webhook certs devcluster
 # Tests run side by side on the cores there are.
 WORKERS ?= auto
 # The image that is built and deployed, and the kustomization it is deployed with.

@@ -28,13 +28,15 @@ import uvloop
 from aiohttp import ClientSession, TCPConnector, web
 
 from certs.__main__ import main as certs
+from cluster.namespaces import NAMESPACES_PATH
+from cluster.syncs import SYNCS_PATH
 from configmapsync.names import API_VERSION, KIND, PLURAL
 from kube.errors import NotFound
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.users import write_kubeconfig
 from webhook.admission import Admission
 from webhook.authorization import Authorizer
-from webhook.cluster_state import NAMESPACES_PATH, SYNCS_PATH, ClusterState
+from webhook.cluster_state import ClusterState
 from webhook.paths import VALIDATE_PATH
 from webhook.review import parse
 from webhook.settings import AuthorizationMode

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import yaml
 
+from cluster.syncs import read_sync
 from configmapsync.names import API_VERSION, KIND
 from kube.errors import Malformed
 from kube.wire import decode_partial
 from reconciler.known.configmaps import read_source
-from reconciler.known.syncs import read_sync
 
 Document = dict[str, Any]
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from cluster.namespaces import NAMESPACES_PATH
 from configmapsync.names import API_VERSION, PLURAL, NamespacedName
 from dryrun.simulated_cluster import Document, SimulatedCluster, configmap_path
 from dryrun.simulator import Simulator
 from kube.errors import NotFound
 from kube.wire import decode_object
-from reconciler.known.caches import NAMESPACES_PATH
 
 NAME_LABEL = "kubernetes.io/metadata.name"  # the API server puts it on every namespace
 DEFAULT_NAMESPACE = "default"

@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
+from cluster.namespaces import NAMESPACES_PATH
+from cluster.syncs import SYNCS_PATH
 from configmapsync.names import NamespacedName
 from kube.access import PATH as ACCESS_REVIEWS
 from kube.api_server import ApiServer
 from kube.errors import Forbidden, NotFound
 from kube.wire import decode_object
-from reconciler.known.caches import CONFIGMAPS_PATH, NAMESPACES_PATH, SYNCS_PATH
+from reconciler.known.caches import CONFIGMAPS_PATH
 
 COLLECTIONS = frozenset({CONFIGMAPS_PATH, NAMESPACES_PATH, SYNCS_PATH})
 EMPTY_LIST = b'{"metadata":{"resourceVersion":"0"},"items":[]}'

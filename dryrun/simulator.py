@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from cluster.syncs import SyncRecord
 from configmapsync.content import CopyTemplate, SourceObject, released, render
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from configmapsync.planning import Outcome, Plan, Verb, Write
@@ -21,7 +22,6 @@ from kube.parallel import all_of
 from reconciler.known.caches import Caches
 from reconciler.known.configmaps import read_copy, read_whole_copy
 from reconciler.known.sources import Sources
-from reconciler.known.syncs import SyncRecord
 from reconciler.observe import Denials, Observer
 
 MOST_ROUNDS = 50  # a chain of copies of copies is as long at most

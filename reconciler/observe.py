@@ -7,6 +7,7 @@ would be done. Nothing here may write.
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from cluster.syncs import SyncRecord
 from configmapsync.content import SourceObject
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Observed, Outcome, Plan, plan, plan_orphans
@@ -14,7 +15,6 @@ from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from reconciler.known.caches import Caches
 from reconciler.known.sources import Sources
-from reconciler.known.syncs import SyncRecord
 
 
 class Denials(Protocol):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
 
+from cluster.syncs import SyncRecord
 from configmapsync.conditions import Report
 from configmapsync.content import SourceObject
 from configmapsync.contention import contested_leftovers, defer_contested, mark_contested
@@ -20,7 +21,6 @@ from kube.errors import Forbidden
 from reconciler.known.caches import Caches
 from reconciler.known.orphans import Orphans
 from reconciler.known.service_accounts import Authorization
-from reconciler.known.syncs import SyncRecord
 from reconciler.observe import Observer
 from reconciler.reports.status import Reporter
 from reconciler.writes.applier import Applier

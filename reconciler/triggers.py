@@ -6,14 +6,15 @@ syncs whose plan may depend on it, or the cluster's noise would become our load.
 
 import structlog
 
+from cluster.namespaces import NamespaceRecord
+from cluster.syncs import SyncRecord
 from configmapsync.content import CopyRecord
 from configmapsync.names import SYNC_DISABLED_LABEL, NamespacedName
 from configmapsync.selection import Namespace
 from kube.workqueue import WorkQueue
-from reconciler.known.caches import BY_SYNC_UID, Caches, NamespaceRecord
+from reconciler.known.caches import BY_SYNC_UID, Caches
 from reconciler.known.claims import Decider
 from reconciler.known.configmaps import ConfigMapVersion
-from reconciler.known.syncs import SyncRecord
 from reconciler.reports.sync_stats import SyncStats
 from reconciler.writes.applier import Applier
 

@@ -8,45 +8,45 @@ moment ago counts. Whether ConfigMaps are there is only ever asked live, for war
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
 
 import msgspec
 import structlog
 
-from configmapsync.defaulting import with_defaults
+from cluster import namespaces, syncs
+from cluster.namespaces import (
+    NAMESPACES_PATH,
+    NamespaceRecord,
+    namespace_informer,
+    namespaces_by_name,
+    read_namespace,
+)
+from cluster.syncs import SYNCS_PATH, SyncOutline, read_outline
 from configmapsync.fielderrors import MOST_ERRORS
 from configmapsync.graph.index import Graph
 from configmapsync.names import (
-    API_VERSION,
-    GROUP,
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
-    PLURAL,
     SYNC_UID_LABEL,
     NamespacedName,
 )
 from configmapsync.permissions import Right, right_to_see
-from configmapsync.resource import ConfigMapSync, InvalidResource, parse
 from configmapsync.selection import Namespace, Selector
 from kube.connection import ACCEPT_METADATA, Connection
 from kube.errors import ApiError, NotFound
 from kube.informer import Informer
 from kube.parallel import all_of
 from kube.rbac import Rule
-from kube.wire import PartialObject, decode_partial, decoding
+from kube.wire import decode_partial, decoding
 from webhook.admit import MOST_LISTED, AdmissionInput, Snapshot, contests_by_form, steps_to_ask
 
 log = structlog.stdlib.get_logger()
 
 RightsFilter = Callable[[Iterable[Right]], Awaitable[frozenset[Right]]]
 
-NAMESPACES_PATH = "/api/v1/namespaces"
-SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
 RULES = (
-    Rule(PLURAL, ("list", "watch"), group=GROUP),
-    Rule("namespaces", ("list", "watch")),
+    *syncs.RULES,
+    *namespaces.RULES,
     Rule("namespaces", ("get",), why="one that was created a moment ago"),
     Rule(
         "configmaps",
@@ -62,32 +62,6 @@ ENOUGH_MISSING = MOST_ERRORS  # an answer lists no more
 # A warning is a courtesy: it is not worth many requests, nor a long wait.
 LOOKED_AT_FOR_WARNINGS = 8
 LOOKED_WITHIN_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class NamespaceRecord:
-    """A namespace as the informer keeps it."""
-
-    facts: Namespace
-    resource_version: str
-    namespace: str = ""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.facts.name
-
-
-@dataclass(slots=True, eq=False)
-class SyncRecord:
-    """A sync as the informer keeps it: where it is. What it says goes into the graph; 10,000 whole syncs would be 60 MiB."""
-
-    namespace: str
-    name: str
-    resource_version: str
-    sync: (
-        ConfigMapSync | None
-    )  # until the graph has it; None from the start where it cannot be read, for then it copies nothing
 
 
 class _Keys(msgspec.Struct, rename="camel"):
@@ -108,17 +82,20 @@ class ClusterState:
     ) -> None:
         self.protected = protected
         self._connection = connection
-        self._known: dict[str, Namespace] = {}
         self._graph = Graph(protected)
-        namespaces = Informer(
-            connection, NAMESPACES_PATH, decode=_namespace, rng=rng, accept=ACCEPT_METADATA
+        self._namespaces = namespace_informer(connection, rng)
+        self._known = namespaces_by_name(self._namespaces)
+        self._namespaces.on_change(self._namespace_changed)
+        self._syncs: Informer[SyncOutline] = Informer(
+            connection,
+            SYNCS_PATH,
+            decode=lambda raw: read_outline(raw, lambda key: self._syncs.get(*key)),
+            rng=rng,
         )
-        namespaces.on_change(self._namespace_changed)
-        syncs = Informer(connection, SYNCS_PATH, decode=_sync, rng=rng)
-        syncs.on_change(self._sync_changed)
-        self.informers: dict[str, Informer[Any]] = {
-            "namespaces": namespaces,
-            "configmapsyncs": syncs,
+        self._syncs.on_change(self._sync_changed)
+        self.informers: Mapping[str, Informer[NamespaceRecord] | Informer[SyncOutline]] = {
+            "namespaces": self._namespaces,
+            "configmapsyncs": self._syncs,
         }
 
     async def view(
@@ -136,7 +113,7 @@ class ClusterState:
             ApiError: a name that the cache does not hold could not be confirmed, or a right could not be asked for.
         """
         confirmed = await self._confirmed(sync_input)
-        namespaces = self._known | confirmed if confirmed else self._known
+        namespaces = {**self._known, **confirmed} if confirmed else self._known
         contested = tuple(self._graph.contested(sync_input.sync))
         sync = sync_input.sync
         cycle = self._graph.cycle_through(sync)
@@ -196,7 +173,7 @@ class ClusterState:
             answer = await self._read(f"{NAMESPACES_PATH}/{name}", CONFIRMED_WITHIN_SECONDS)
         except NotFound:
             return None
-        return _facts(answer)
+        return read_namespace(answer).view
 
     async def _source_is_missing(self, source: NamespacedName) -> bool:
         try:
@@ -233,31 +210,30 @@ class ClusterState:
 
     async def _is_unmanaged(self, place: NamespacedName) -> bool:
         try:
-            labels = (
-                await self._read(_config_map_path(place), LOOKED_WITHIN_SECONDS)
-            ).metadata.labels or {}
+            answer = await self._read(_config_map_path(place), LOOKED_WITHIN_SECONDS)
+            with decoding("the ConfigMap"):
+                labels = decode_partial(answer).metadata.labels or {}
         except ApiError:
             return False
         return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels
 
-    async def _read(self, path: str, within: float) -> PartialObject:
-        answer = await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=within)
-        with decoding(path):
-            return decode_partial(answer)
+    async def _read(self, path: str, within: float) -> bytes:
+        return await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=within)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:
-            self._known[new.name] = new.facts
-            self._graph.put_namespace(new.facts)
+            self._graph.put_namespace(new.view)
         elif old is not None:
-            del self._known[old.name]
             self._graph.remove_namespace(old.name)
 
-    def _sync_changed(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
+    def _sync_changed(self, old: SyncOutline | None, new: SyncOutline | None) -> None:
+        if old is not None and new is not None and new.is_same(old):
+            return
         if old is not None:
             self._graph.remove(NamespacedName(old.namespace, old.name))
         if new is not None and new.sync is not None:
             self._graph.put(new.sync)
+            # The graph holds what it needs; 10,000 whole syncs would take 60 MiB more.
             new.sync = None
 
 
@@ -271,30 +247,6 @@ def _destinations(
         namespace = selected[name]
         if not (namespace.terminating or namespace.disabled):
             yield NamespacedName(name, sync_input.sync.destination_name)
-
-
-def _facts(partial: PartialObject) -> Namespace:
-    metadata = partial.metadata
-    return Namespace(
-        name=metadata.name,
-        labels=metadata.labels or {},
-        terminating=metadata.deletion_timestamp is not None,
-        uid=metadata.uid,
-    )
-
-
-def _namespace(raw: msgspec.Raw) -> NamespaceRecord:
-    partial = decode_partial(raw)
-    return NamespaceRecord(_facts(partial), partial.metadata.resource_version)
-
-
-def _sync(raw: msgspec.Raw) -> SyncRecord:
-    try:
-        sync = with_defaults(parse(bytes(raw)))
-    except InvalidResource as invalid:
-        metadata = invalid.metadata
-        return SyncRecord(metadata.namespace, metadata.name, metadata.resource_version, None)
-    return SyncRecord(*sync.key, sync.metadata.resource_version, sync)
 
 
 def _config_map_path(place: NamespacedName) -> str:

@@ -12,58 +12,31 @@
 import asyncio
 import random
 from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
 
 import msgspec
 
+from cluster import namespaces, syncs
+from cluster.namespaces import NamespaceRecord, namespace_informer, namespaces_by_name
+from cluster.syncs import SYNCS_PATH, SyncRecord, read_sync
 from configmapsync.content import CopyRecord
 from configmapsync.contention import Owner
 from configmapsync.graph.decisions import Grants
-from configmapsync.names import (
-    API_VERSION,
-    GROUP,
-    MANAGED_BY_LABEL,
-    MANAGED_BY_VALUE,
-    PLURAL,
-    NamespacedName,
-)
-from configmapsync.selection import Namespace
+from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from kube.api_server import ApiServer
 from kube.connection import ACCEPT_METADATA
 from kube.informer import Informer
 from kube.rbac import Rule
-from kube.wire import ObjectMeta
 from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_version
-from reconciler.known.syncs import SyncRecord, read_sync
 
-SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
 CONFIGMAPS_PATH = "/api/v1/configmaps"
-NAMESPACES_PATH = "/api/v1/namespaces"
 
-RULES = (
-    Rule(PLURAL, ("list", "watch"), group=GROUP),
-    Rule("configmaps", ("list", "watch")),
-    Rule("namespaces", ("list", "watch")),
-)
+RULES = (*syncs.RULES, *namespaces.RULES, Rule("configmaps", ("list", "watch")))
 
 BY_SYNC_NAME = "sync name"
 BY_SYNC_UID = "sync uid"
 BY_SOURCE = "source"
 BY_NAMESPACE = "namespace that may be served"
 ANY_NAMESPACE = "*"
-
-
-class NamespaceRecord(msgspec.Struct, frozen=True):
-    """A namespace as it is cached; it lives in no namespace itself."""
-
-    view: Namespace
-    resource_version: str
-    namespace: str = ""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.view.name
 
 
 class Caches:
@@ -93,9 +66,8 @@ class Caches:
             indexes={BY_SYNC_NAME: _sync_names, BY_SYNC_UID: _sync_uids},
             rng=rng,
         )
-        self.namespaces: Informer[NamespaceRecord] = Informer(
-            connection, NAMESPACES_PATH, decode=_read_namespace, accept=ACCEPT_METADATA, rng=rng
-        )
+        self.namespaces = namespace_informer(connection, rng)
+        self.namespaces_by_name = namespaces_by_name(self.namespaces)
         self.versions: Informer[ConfigMapVersion] = Informer(
             connection,
             CONFIGMAPS_PATH,
@@ -105,7 +77,6 @@ class Caches:
         )
         self.grants = Grants(protected)
         self.syncs.on_change(self._keep_grants)
-        self._namespaces_by_name: dict[str, Namespace] = {}
         self.namespaces.on_change(self._keep_namespace)
 
     @property
@@ -137,11 +108,6 @@ class Caches:
             informer.synced.is_set() and informer.problem is None for informer in self.all.values()
         )
 
-    @property
-    def namespaces_by_name(self) -> Mapping[str, Namespace]:
-        """All namespaces by name, as the planner reads them."""
-        return MappingProxyType(self._namespaces_by_name)
-
     def copies_naming(self, sync: SyncRecord) -> tuple[CopyRecord, ...]:
         """Every copy whose marks carry the UID or the name of `sync`."""
         by_uid = self.copies.by_index(BY_SYNC_UID, sync.metadata.uid)
@@ -163,7 +129,7 @@ class Caches:
 
     def owner_of(self, sync: NamespacedName, place: NamespacedName) -> Owner:
         """The sync and the namespace that a history of writes belongs to."""
-        record, namespace = self.syncs.get(*sync), self._namespaces_by_name.get(place.namespace)
+        record, namespace = self.syncs.get(*sync), self.namespaces_by_name.get(place.namespace)
         return Owner(
             sync_uid=record.metadata.uid if record else "",
             deleting=record is not None and record.deleting,
@@ -206,10 +172,8 @@ class Caches:
 
     def _keep_namespace(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:
-            self._namespaces_by_name[new.name] = new.view
             self.grants.put_namespace(new.view)
         elif old is not None:
-            del self._namespaces_by_name[old.name]
             self.grants.remove_namespace(old.name)
 
 
@@ -277,21 +241,6 @@ class Blockers:
         if not self._waiting[key]:
             del self._waiting[key]
             self._found.pop(key, None)
-
-
-def _read_namespace(raw: msgspec.Raw) -> NamespaceRecord:
-    metadata = msgspec.json.decode(raw, type=_NamespaceObject).metadata
-    view = Namespace(
-        name=metadata.name,
-        labels=metadata.labels or {},
-        terminating=metadata.deletion_timestamp is not None,
-        uid=metadata.uid,
-    )
-    return NamespaceRecord(view, metadata.resource_version)
-
-
-class _NamespaceObject(msgspec.Struct):
-    metadata: ObjectMeta
 
 
 def _sources(sync: SyncRecord) -> Iterable[str]:

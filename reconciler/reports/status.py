@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 import structlog
 
+from cluster.syncs import SyncRecord, read_sync
 from configmapsync.conditions import Report, status
 from configmapsync.names import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, NamespacedName
 from configmapsync.reasons import Reason
@@ -18,7 +19,6 @@ from kube.errors import NotFound
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
 from kube.rbac import Rule
-from reconciler.known.syncs import SyncRecord, read_sync
 from reconciler.reports.copy_events import CopyEvents
 from reconciler.reports.metrics import Metrics
 from reconciler.reports.sync_stats import SyncStats

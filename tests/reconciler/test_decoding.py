@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cluster.syncs import read_sync
 from kube.errors import Malformed
 from kube.wire import decode_object
 from reconciler.known.configmaps import (
@@ -17,7 +18,6 @@ from reconciler.known.configmaps import (
     read_version,
     read_written,
 )
-from reconciler.known.syncs import read_sync
 
 READERS: list[Callable[[bytes], object]] = [
     read_copy,

@@ -4,9 +4,12 @@ import json
 import tracemalloc
 from typing import Any
 
-from reconciler.known.syncs import SyncRecord, read_sync
+import msgspec
+
+from cluster.syncs import SyncOutline, SyncRecord, read_outline, read_sync
 
 MOST_BYTES = 10_000  # of one record; with its status parsed it would be half as much again
+MOST_OUTLINE_BYTES = 1_000
 MANY = 500
 
 
@@ -115,3 +118,50 @@ def test_an_invalid_spec_stays_invalid_until_it_changes() -> None:
 
     assert same.sync is None
     assert same.errors is previous.errors
+
+
+def read_outline_after(previous: SyncOutline | None, **parts: Any) -> SyncOutline:
+    return read_outline(msgspec.Raw(a_sync(**parts)), lambda _key: previous)
+
+
+def test_an_outline_without_its_sync_takes_little_memory() -> None:
+    read_outline_after(None)  # what is made once for all
+    documents = [msgspec.Raw(a_sync(number)) for number in range(MANY)]
+    tracemalloc.start()
+    try:
+        outlines = [read_outline(document, lambda _key: None) for document in documents]
+        for outline in outlines:
+            outline.sync = None
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert used / MANY < MOST_OUTLINE_BYTES
+
+
+def test_an_outline_parses_a_spec_once_and_not_with_every_status() -> None:
+    previous = read_outline_after(None)
+    assert previous.sync is not None
+
+    assert read_outline_after(previous, status={}).sync is None
+    edited = read_outline_after(previous, spec={"configMapName": "b", "destinationNamespace": "c"})
+    assert edited.sync is not None
+    assert edited.sync.source.name == "b"
+
+
+def test_an_outline_parses_the_spec_of_a_recreated_sync_and_of_one_that_is_now_deleted() -> None:
+    previous = read_outline_after(None)
+    metadata = {"namespace": "team", "name": "sync-0", "uid": "uid-0", "resourceVersion": "2"}
+
+    recreated = read_outline_after(previous, metadata=metadata | {"uid": "uid-1"})
+    deleted = read_outline_after(
+        previous, metadata=metadata | {"deletionTimestamp": "2026-11-23T04:20:25Z"}
+    )
+
+    assert recreated.sync is not None
+    assert deleted.sync is not None
+    assert deleted.sync.deleting
+
+
+def test_an_outline_of_a_spec_of_the_wrong_shape_has_no_sync() -> None:
+    assert read_outline_after(None, spec={"configMapName": ["no text"]}).sync is None

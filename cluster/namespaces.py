@@ -1,0 +1,87 @@
+"""Reads and caches namespaces, as metadata only.
+
+The reconciler's caches, the webhook's cluster state and `plan` use these records.
+This module decides nothing and writes nothing.
+"""
+
+import random
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from configmapsync.selection import Namespace
+from kube.api_server import ApiServer
+from kube.connection import ACCEPT_METADATA
+from kube.informer import Informer
+from kube.rbac import Rule
+from kube.wire import decode_partial, decoding
+
+NAMESPACES_PATH = "/api/v1/namespaces"
+
+RULES = (Rule("namespaces", ("list", "watch")),)
+
+
+class NamespaceRecord(msgspec.Struct, frozen=True):
+    """A cached namespace.
+
+    Attributes:
+        view: the fields that the rules read.
+        resource_version: the version that was read.
+        namespace: empty, because a namespace is cluster-scoped.
+    """
+
+    view: Namespace
+    resource_version: str
+    namespace: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the namespace."""
+        return self.view.name
+
+
+def read_namespace(raw: bytes | msgspec.Raw) -> NamespaceRecord:
+    """Return the record of a namespace.
+
+    Args:
+        raw: the namespace, or its metadata as a PartialObjectMetadata, in JSON.
+
+    Raises:
+        Malformed: the metadata cannot be decoded.
+    """
+    with decoding("the namespace"):
+        metadata = decode_partial(raw).metadata
+    view = Namespace(
+        name=metadata.name,
+        labels=metadata.labels or {},
+        terminating=metadata.deletion_timestamp is not None,
+        uid=metadata.uid,
+    )
+    return NamespaceRecord(view, metadata.resource_version)
+
+
+def namespace_informer(connection: ApiServer, rng: random.Random) -> Informer[NamespaceRecord]:
+    """Return an informer of all namespaces, which has not started.
+
+    Args:
+        connection: the API server.
+        rng: for the jitter between retries.
+    """
+    return Informer(
+        connection, NAMESPACES_PATH, decode=read_namespace, accept=ACCEPT_METADATA, rng=rng
+    )
+
+
+def namespaces_by_name(informer: Informer[NamespaceRecord]) -> Mapping[str, Namespace]:
+    """Return a read-only view that always equals the informer's cache, without the records."""
+    by_name: dict[str, Namespace] = {}
+
+    def update(old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
+        if new is not None:
+            by_name[new.name] = new.view
+        elif old is not None:
+            del by_name[old.name]
+
+    informer.on_change(update)
+    return MappingProxyType(by_name)

@@ -21,7 +21,7 @@ from datetime import datetime
 
 from configmapsync.content import SourceObject, idle_keys
 from configmapsync.planning import Outcome
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Heals, Reason, State
 from configmapsync.resource import (
     MOST_LISTED_FAILURES,
     Condition,
@@ -35,16 +35,6 @@ from configmapsync.resource import (
 MOST_FAILURES = MOST_LISTED_FAILURES
 MOST_IDLE_KEYS = 3  # named in a message
 MESSAGE_LIMIT = 1024  # the API allows 32 KiB for a condition; nobody reads that
-
-STALLED = frozenset(
-    {
-        Reason.INVALID_SPEC,
-        Reason.LOOP_DETECTED,
-        Reason.DESTINATION_CONFLICT,
-        Reason.DESTINATION_CONTESTED,
-        Reason.TOO_LARGE,
-    }
-)  # only a person's edit helps; everything else the reconciler tries again by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +130,7 @@ def _readiness(report: Report) -> Outcome:
     """The one outcome that speaks for all."""
     if report.verdict is not None:
         return report.verdict
-    waiting = [outcome for outcome in report.outcomes if outcome.reason is Reason.PROGRESSING]
+    waiting = [outcome for outcome in report.outcomes if outcome.reason.state is State.PENDING]
     failed = _failed((*report.outcomes, *report.leftovers))
     total = len(report.outcomes) + len(report.leftovers)
     if failed:
@@ -165,9 +155,8 @@ def _idle_keys(report: Report) -> tuple[str, ...]:
 
 
 def _failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    fine = {Reason.SYNCED, Reason.PROGRESSING}
     return sorted(
-        (outcome for outcome in outcomes if outcome.reason not in fine),
+        (outcome for outcome in outcomes if outcome.reason.state is State.FAILED),
         key=lambda outcome: (outcome.namespace, outcome.reason, outcome.message),
     )
 
@@ -193,8 +182,8 @@ def _conditions(
     report: Report, ready: Outcome, previous: Iterable[Condition], now: datetime
 ) -> tuple[Condition, ...]:
     since = {condition.type: condition for condition in previous}
-    is_ready = ready.reason in {Reason.SYNCED, Reason.SUSPENDED}
-    stalled = ready.reason in STALLED
+    is_ready = ready.reason.state is State.READY
+    stalled = ready.reason.heals is Heals.EDIT
     values = (
         ("Ready", is_ready),
         ("Reconciling", not is_ready and not stalled),

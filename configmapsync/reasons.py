@@ -1,26 +1,103 @@
-"""The reason words: one enum, and the same word in condition, event, metric label and log line.
+"""Why a sync or a destination is in its state: one table of reasons with their properties.
 
-The order is the order of importance where several destinations fail for different reasons and one word must speak for all.
+Conditions, events, metric labels and log lines use these words, and every process asks the
+table. No other module may keep a set of reasons.
 """
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
+
+
+class State(Enum):
+    """What a reason means for the Ready condition."""
+
+    READY = auto()
+    PENDING = auto()  # not ready, and nothing failed
+    FAILED = auto()
+
+
+class Heals(Enum):
+    """What can end the state that a reason names."""
+
+    EDIT = auto()  # only an edit by a person: the sync is Stalled
+    EVENT = auto()  # a change elsewhere in the cluster, found by a watch or a periodic check
+    RETRY = auto()  # the next attempt, although nothing else changes
+    NOT_NEEDED = auto()  # the sync is as its spec asks
+
+
+class Scope(Enum):
+    """What a reason describes."""
+
+    SYNC = auto()
+    DESTINATION = auto()
+    CONFIGMAP = auto()  # the ConfigMap at a destination, which gets an event of its own
+
+
+# Without the class names a row of the table fits on one line.
+READY, PENDING, FAILED = State
+EDIT, EVENT, RETRY, NOT_NEEDED = Heals
+SYNC, DESTINATION, CONFIGMAP = Scope
 
 
 class Reason(StrEnum):
-    """Why a sync, or one destination of it, is as it is."""
+    """The reason of a condition, an event or a failed destination.
 
-    INVALID_SPEC = "InvalidSpec"
-    NOT_AUTHORIZED = "NotAuthorized"
-    LOOP_DETECTED = "LoopDetected"
-    SOURCE_NOT_FOUND = "SourceNotFound"
-    DESTINATION_CONFLICT = "DestinationConflict"
-    DESTINATION_CONTESTED = "DestinationContested"  # another sync owns it
-    CONTESTED = "Contested"  # something keeps rewriting it
-    TOO_LARGE = "TooLarge"
-    WRITE_FAILED = "WriteFailed"
-    NAMESPACE_NOT_FOUND = "NamespaceNotFound"
-    NAMESPACE_TERMINATING = "NamespaceTerminating"
-    NAMESPACE_DISABLED = "NamespaceDisabled"
-    SUSPENDED = "Suspended"
-    PROGRESSING = "Progressing"
-    SYNCED = "Synced"
+    The order is the order of importance: if equally many destinations fail for different
+    reasons, the first one becomes the reason of the Ready condition.
+
+    Attributes:
+        state: what it means for the Ready condition.
+        heals: what can end it.
+        scope: what it describes.
+        taken: whether another object holds the destination and may free it without an edit.
+        unforeseen: whether a dry run cannot predict it.
+    """
+
+    state: State
+    heals: Heals
+    scope: Scope
+    taken: bool
+    unforeseen: bool
+
+    def __new__(
+        cls,
+        word: str,
+        state: State,
+        heals: Heals,
+        scope: Scope,
+        taken: bool,
+        unforeseen: bool,
+    ) -> "Reason":
+        """Make the member of one row of the table."""
+        reason = str.__new__(cls, word)
+        reason._value_ = word
+        reason.state = state
+        reason.heals = heals
+        reason.scope = scope
+        reason.taken = taken
+        reason.unforeseen = unforeseen
+        return reason
+
+    @classmethod
+    def parse(cls, word: str) -> "Reason | None":
+        """Return the reason of a status; None if another version of the operator wrote it."""
+        return next((reason for reason in cls if reason == word), None)
+
+    # The formatter would break the rows, and a table is read by its columns.
+    # fmt: off
+    #                        word                    state    heals       scope        taken, unforeseen
+    INVALID_SPEC          = ("InvalidSpec",          FAILED,  EDIT,       SYNC,        False, False)
+    NOT_AUTHORIZED        = ("NotAuthorized",        FAILED,  EVENT,      SYNC,        False, False)
+    LOOP_DETECTED         = ("LoopDetected",         FAILED,  EDIT,       DESTINATION, False, False)
+    SOURCE_NOT_FOUND      = ("SourceNotFound",       FAILED,  EVENT,      SYNC,        False, False)
+    DESTINATION_CONFLICT  = ("DestinationConflict",  FAILED,  EDIT,       CONFIGMAP,   True,  False)
+    DESTINATION_CONTESTED = ("DestinationContested", FAILED,  EDIT,       CONFIGMAP,   True,  False)
+    CONTESTED             = ("Contested",            FAILED,  EVENT,      CONFIGMAP,   False, True)
+    TOO_LARGE             = ("TooLarge",             FAILED,  EDIT,       CONFIGMAP,   False, True)
+    WRITE_FAILED          = ("WriteFailed",          FAILED,  RETRY,      CONFIGMAP,   False, True)
+    NAMESPACE_NOT_FOUND   = ("NamespaceNotFound",    FAILED,  EVENT,      DESTINATION, False, False)
+    NAMESPACE_TERMINATING = ("NamespaceTerminating", FAILED,  EVENT,      DESTINATION, False, False)
+    NAMESPACE_DISABLED    = ("NamespaceDisabled",    FAILED,  EVENT,      DESTINATION, False, False)
+    SUSPENDED             = ("Suspended",            READY,   NOT_NEEDED, SYNC,        False, False)
+    PROGRESSING           = ("Progressing",          PENDING, RETRY,      DESTINATION, True,  False)
+    SYNCED                = ("Synced",               READY,   NOT_NEEDED, DESTINATION, False, False)
+    # fmt: on

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from configmapsync.names import NamespacedName
+from configmapsync.reasons import Reason
 from dryrun.difference import as_diff
 from dryrun.documents import UnreadableFile, read
 from dryrun.machine import as_json
@@ -15,7 +16,7 @@ from dryrun.overlay import apply_files
 from dryrun.rights import AskedIfAllowed
 from dryrun.settings import PlanSettings
 from dryrun.simulated_cluster import NoCluster, SimulatedCluster
-from dryrun.simulator import UNPREDICTABLE, SimulatedSync, Simulator
+from dryrun.simulator import SimulatedSync, Simulator
 from dryrun.text import as_text
 from kube.api_server import ApiServer
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
@@ -132,7 +133,8 @@ def _notes(simulated: SimulatedSync, *, may_ask: bool) -> list[str]:
         )
     pending = {step.write.key.namespace for step in simulated.steps}
     for failure in record.status.failures if record.status else ():
-        if failure.namespace in pending and failure.reason in UNPREDICTABLE:
+        reason = Reason.parse(failure.reason)
+        if failure.namespace in pending and reason is not None and reason.unforeseen:
             notes.append(f"{failure.namespace}: tried before, {failure.reason}: {failure.message}")
     return notes
 

@@ -27,7 +27,6 @@ from reconciler.observe import Denials, Observer
 MOST_ROUNDS = 50  # a chain of copies of copies is as long at most
 SOURCE_BYTES = 64 << 20
 FIRST_DRAFTED_VERSION = 1 << 62  # newer than whatever a cluster holds
-UNPREDICTABLE = frozenset({Reason.CONTESTED, Reason.TOO_LARGE, Reason.WRITE_FAILED})
 
 
 @dataclass(frozen=True, slots=True)

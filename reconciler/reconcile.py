@@ -26,9 +26,6 @@ from reconciler.reports.status import Reporter
 from reconciler.writes.applier import Applier
 from reconciler.writes.contention import Contention
 
-# Somebody else's, or on its way out: each becomes free without any change of ours.
-TAKEN = frozenset({Reason.DESTINATION_CONTESTED, Reason.DESTINATION_CONFLICT, Reason.PROGRESSING})
-
 Newer = Callable[[], Coroutine[None, None, None]]
 ReportStep = Callable[[], Coroutine[None, None, None]]
 
@@ -143,7 +140,7 @@ class Reconciler:
         taken = {
             NamespacedName(outcome.namespace, name)
             for outcome in planned.settled
-            if outcome.reason in TAKEN
+            if outcome.reason.taken
         }
         self._forget_unplanned(record.key, planned, taken)
         for place in taken:

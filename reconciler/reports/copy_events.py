@@ -10,21 +10,12 @@ from typing import NamedTuple
 from configmapsync.content import CopyRecord
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Reason, Scope
 from configmapsync.resource import DestinationFailure
 from kube.events import EventRecorder, ObjectReference
 
 MOST = 20  # events on the copies of one sync
 PERIOD = 300.0  # in so many seconds
-ON_THE_COPY = frozenset(
-    {
-        Reason.DESTINATION_CONFLICT,
-        Reason.DESTINATION_CONTESTED,
-        Reason.CONTESTED,
-        Reason.TOO_LARGE,
-        Reason.WRITE_FAILED,
-    }
-)  # the others speak of the namespace, which may take no events, or of the sync
 RELEASED = "Released"  # in no condition: a ConfigMap that was let go is no copy any more
 
 SyncStats = Callable[[NamespacedName], CopyRecord | None]
@@ -78,7 +69,10 @@ class CopyEvents:
         """Destinations that fail in a way in which they did not before."""
         known = {(failure.namespace, failure.reason) for failure in before}
         for failure in after:
-            if (failure.namespace, failure.reason) not in known and failure.reason in ON_THE_COPY:
+            reason = Reason.parse(failure.reason)
+            if (failure.namespace, failure.reason) in known or reason is None:
+                continue
+            if reason.scope is Scope.CONFIGMAP:
                 message = f"ConfigMapSync {sync}: {failure.message}"
                 place = NamespacedName(failure.namespace, name)
                 self._tell(sync, place, Told("Warning", failure.reason, message, "Sync"))

@@ -12,7 +12,7 @@ import structlog
 from cluster.syncs import SyncRecord, read_sync
 from configmapsync.conditions import Report, status
 from configmapsync.names import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, NamespacedName
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Reason, State
 from configmapsync.resource import Condition, ConfigMapSyncStatus
 from kube.connection import MERGE_PATCH, Connection
 from kube.errors import NotFound
@@ -146,7 +146,7 @@ class Reporter:
         written = new.last_sync_time != (previous.last_sync_time if previous else None)
         if not changed and not written:
             return
-        good = after.reason in {Reason.SYNCED, Reason.PROGRESSING, Reason.SUSPENDED}
+        reason = Reason.parse(after.reason)
         self._log.info(
             "reported",
             sync=str(record.key),
@@ -162,7 +162,7 @@ class Reporter:
                 name=record.name,
                 uid=record.metadata.uid,
             ),
-            "Normal" if good else "Warning",
+            "Warning" if reason is not None and reason.state is State.FAILED else "Normal",
             after.reason,
             after.message,
         )

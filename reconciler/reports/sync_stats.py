@@ -11,14 +11,10 @@ from dataclasses import dataclass
 
 from configmapsync.conditions import Report
 from configmapsync.names import NamespacedName
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Heals, Reason, State
 from configmapsync.resource import ConfigMapSyncStatus
 
-FINE = frozenset({Reason.SYNCED, Reason.PROGRESSING, Reason.SUSPENDED})
-FAILURES = tuple(reason for reason in Reason if reason not in FINE)
-UNDER_WAY = frozenset(
-    {Reason.PROGRESSING, Reason.WRITE_FAILED}
-)  # what we go on trying by ourselves
+FAILURES = tuple(reason for reason in Reason if reason.state is State.FAILED)
 SYNCED, PROGRESSING, FAILED = STATES = ("synced", "progressing", "failed")
 
 Tally = Counter[tuple[str, str]]  # what is counted and the word it is counted under -> how many
@@ -99,7 +95,7 @@ class SyncStats:
         if edit is None:
             return
         edit.wrote = edit.wrote or report.wrote
-        if any(outcome.reason in UNDER_WAY for outcome in report.outcomes):
+        if any(outcome.reason.heals is Heals.RETRY for outcome in report.outcomes):
             return
         del self._edits[sync]
         if edit.wrote:
@@ -122,6 +118,6 @@ def _tally(report: Report, new: ConfigMapSyncStatus) -> Tally:
             tally["copies", state] += number
     verdict = (report.verdict,) if report.verdict is not None else ()
     for outcome in (*verdict, *report.outcomes, *report.leftovers):
-        if outcome.reason not in FINE:
+        if outcome.reason.state is State.FAILED:
             tally["failures", outcome.reason] += 1
     return tally

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from lupa.lua51 import LuaRuntime
 
-from configmapsync.conditions import STALLED, Report, status
+from configmapsync.conditions import Report, status
 from configmapsync.names import GROUP, KIND
 from configmapsync.planning import Outcome
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Heals, Reason
 from tests.configmapsync.objects import source
 from tests.support.cluster import Cluster
 from tests.support.manifests import CONFIG, build, named
@@ -29,9 +29,9 @@ function(script, obj)
   return compiled()
 end
 """
-HEALTH = {Reason.SYNCED: "Healthy", Reason.SUSPENDED: "Suspended"} | dict.fromkeys(
-    STALLED, "Degraded"
-)
+HEALTH = {Reason.SYNCED: "Healthy", Reason.SUSPENDED: "Suspended"} | {
+    reason: "Degraded" for reason in Reason if reason.heals is Heals.EDIT
+}
 Check = Callable[..., tuple[str, str]]
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.conditions import MOST_FAILURES, STALLED, Report, status
+from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.crd import custom_resource_definition
 from configmapsync.planning import Outcome
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Heals, Reason
 from configmapsync.resource import ConfigMapSyncStatus, DestinationCounts, read_status
 from tests.configmapsync.objects import source, sync
 
@@ -180,9 +180,9 @@ def kstatus(made: ConfigMapSyncStatus, generation: int) -> str:
 def test_kstatus_waits_for_what_may_still_come_and_for_nothing_else(reason: Reason) -> None:
     made = status(report(verdict=Outcome("", reason, "so it is")), NOW)
 
-    wanted = {Reason.SYNCED: "Current", Reason.SUSPENDED: "Current"} | dict.fromkeys(
-        STALLED, "Failed"
-    )
+    wanted = {Reason.SYNCED: "Current", Reason.SUSPENDED: "Current"} | {
+        reason: "Failed" for reason in Reason if reason.heals is Heals.EDIT
+    }
     assert kstatus(made, 4) == wanted.get(reason, "InProgress")
     assert kstatus(made, 5) == "InProgress"
 

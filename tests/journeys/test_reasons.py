@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Reason, State
 from tests.journeys.rivals import resetting
 from tests.journeys.scrape import scrape
 from tests.journeys.stage import Stage
@@ -15,7 +15,6 @@ from tests.support.processes import Process, free_port
 
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 HELD = {"finalizers": ["example.com/held"]}
-NO_FAILURES = frozenset({Reason.SYNCED, Reason.PROGRESSING, Reason.SUSPENDED})
 
 Situation = Callable[
     [Stage], AbstractContextManager[str]
@@ -201,7 +200,7 @@ def test_condition_event_metric_and_log_line_say_the_same_word(
         told = scrape(port)
         assert told.value("configmapsync_syncs", reason=reason) >= 1
         assert bool(told.value("configmapsync_failures", reason=reason)) == (
-            reason not in NO_FAILURES
+            reason.state is State.FAILED
         )
 
 

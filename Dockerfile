@@ -26,7 +26,6 @@ RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
     && pip --python /opt/configmapsync install --quiet --no-deps --no-index /wheel/*.whl \
     && rm -r /opt/configmapsync/lib/python*/site-packages/kubernetes_asyncio/client/api \
              /opt/configmapsync/lib/python*/site-packages/kubernetes_asyncio/client/models \
-             /opt/configmapsync/bin/configmapsync-devcluster \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/configmapsync/lib
 
 FROM ${BASE}

@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := configmapsync kube runtime cluster dryrun reconciler webhook certs devcluster
 # Tests run side by side on the cores there are.
 WORKERS ?= auto
 # The image that is built and deployed, and the kustomization it is deployed with.
@@ -33,9 +32,9 @@ endef
 
 venv: $(VENV)/.ready ## the virtual environment, from the hashed locks
 
-$(VENV)/.ready: requirements-dev.lock requirements-pip.lock pyproject.toml
+$(VENV)/.ready: requirements-dev.lock requirements-pip.lock pyproject.toml packages/devcluster/pyproject.toml
 	$(call locked_venv,$(VENV),requirements-dev.lock)
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip $(PIP_INSTALL) --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip $(PIP_INSTALL) --no-build-isolation --editable . --editable packages/devcluster
 	@touch $@
 
 kubectl: venv
@@ -116,13 +115,13 @@ COMPILE = $(VENV)/uv/bin/uv pip compile --universal --python-version 3.11 --gene
 	--no-header --quiet $(if $(UPGRADE),--upgrade)
 lock: $(VENV)/uv/.ready ## write the hashed locks again; UPGRADE=1 takes the newest releases
 	$(COMPILE) pyproject.toml -o requirements.lock
-	$(COMPILE) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml packages/devcluster/pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 	echo "checkov>=3.2" | $(COMPILE) - -o requirements-checkov.lock
 	echo setuptools | $(COMPILE) - -c requirements-dev.lock -o requirements-build.lock
 	echo pip | $(COMPILE) - -o requirements-pip.lock
 	echo uv | $(COMPILE) - -o requirements-uv.lock
 
 clean: ## remove what was built here
-	rm -rf $(VENV) build dist *.egg-info .demo
+	rm -rf $(VENV) build dist *.egg-info packages/*/build packages/*/*.egg-info .demo
 
 .PHONY: help venv kubectl helm demo test soak lint prose format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean

@@ -12,7 +12,7 @@ import pytest
 from configmapsync.crd import custom_resource_definition
 from configmapsync.fielderrors import ErrorKind
 from configmapsync.resource import InvalidResource, parse
-from devcluster.structural import StructuralSchema
+from devcluster.schema.structural import StructuralSchema
 
 SCHEMA = StructuralSchema(
     custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

@@ -13,7 +13,8 @@ from configmapsync.crd import custom_resource_definition
 from configmapsync.defaulting import with_defaults
 from configmapsync.resource import InvalidResource, parse
 from configmapsync.validation import validate
-from devcluster.structural import StructuralSchema, definition_problems
+from devcluster.schema.definition import definition_problems
+from devcluster.schema.structural import StructuralSchema
 from tests.configmapsync.objects import document
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from tests.contract import conformance
 from tests.support.cluster import Cluster
 
 HERE = Path(__file__).parent
-DEVCLUSTER_README = HERE.parents[1] / "devcluster" / "README.md"
+DEVCLUSTER_README = HERE.parents[1] / "packages" / "devcluster" / "README.md"
 KNOWN_DIFFERENCES = re.compile(
     r"^## Scenarios that are knowingly not passed$(?P<list>.*?)^## ", re.MULTILINE | re.DOTALL
 )
@@ -106,7 +106,9 @@ async def test_the_cluster_answers_as_recorded(
 ) -> None:
     _skip_what_the_cluster_cannot_do(cluster, scenario)
     if cluster.kind == "devcluster" and scenario.name in known_differences():
-        request.applymarker(pytest.mark.xfail(reason="listed in devcluster/README.md", strict=True))
+        request.applymarker(
+            pytest.mark.xfail(reason="listed in packages/devcluster/README.md", strict=True)
+        )
     result = await runner.scenario(dict(scenario.document), record=False)
     if result["failed"] and scenario.name in WITHIN_ONE_SECOND:
         result = await runner.scenario(dict(scenario.document), record=False)

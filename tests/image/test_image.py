@@ -164,12 +164,11 @@ def test_only_what_runs_in_production_is_inside(image: Image) -> None:
             "wheel",
             "pytest",
             "celpy",
-            "jsonpatch",
         }
         == set()
     )
     assert not (image.root / "src").exists()
-    assert not (image.root / "opt/configmapsync/bin/configmapsync-devcluster").exists()
+    assert not (image.root / "opt/configmapsync/bin/devcluster").exists()
 
 
 def test_its_bytecode_is_written_already(image: Image) -> None:

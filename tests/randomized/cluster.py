@@ -12,23 +12,23 @@ from typing import Any
 import msgspec
 import yaml
 
-from devcluster.access import Access
-from devcluster.admin import put_object
+from devcluster.access.audit import AuditLog
+from devcluster.access.control import Access
+from devcluster.access.tokens import SigningKey
+from devcluster.access.users import User
 from devcluster.admission.endpoint import WebhookEndpoints
-from devcluster.audit import AuditLog
-from devcluster.catalog import Catalog
 from devcluster.controllers.actor import Actor
 from devcluster.controllers.namespaces import Namespaces
 from devcluster.errors import ApiStatus
-from devcluster.negotiation import negotiate
-from devcluster.options import ListOptions
-from devcluster.registry import Registry
-from devcluster.resources import Call, Resources
-from devcluster.routes import find_route
-from devcluster.store import Object, Store
-from devcluster.tokens import SigningKey
-from devcluster.users import User
-from devcluster.watching import Watch
+from devcluster.http.negotiation import negotiate
+from devcluster.http.options import ListOptions
+from devcluster.http.resources import Call, Resources
+from devcluster.http.routes import find_route
+from devcluster.schema.catalog import Catalog
+from devcluster.storage.admin import put_object
+from devcluster.storage.registry import Registry
+from devcluster.storage.store import Object, Store
+from devcluster.storage.watching import Watch
 
 CONFIGMAPS = ("", "configmaps")
 NAMESPACES = ("", "namespaces")

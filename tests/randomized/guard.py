@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from devcluster.store import Event
+from devcluster.storage.store import Event
 from tests.randomized.cluster import CONFIGMAPS, SYNCS, InMemoryCluster
 from tests.randomized.world import (
     ADOPTED,

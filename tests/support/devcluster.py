@@ -12,6 +12,10 @@ from tests.support.processes import LOCAL_ADDRESS, STARTS_WITHIN, Process
 from tests.support.users import ADMIN, User, write_token_file
 from tests.support.web import Web
 
+FOLDER = (
+    Path(__file__).parents[2] / "packages" / "devcluster"
+)  # that of this checkout, whatever is installed
+
 
 class DevCluster:
     """Starts when built; `stop()` ends it."""
@@ -34,6 +38,7 @@ class DevCluster:
             f"--token-auth-file={tokens}",
             *arguments,
             log=folder / "devcluster.log",
+            environment={"PYTHONPATH": str(FOLDER)},
         )
         try:
             self.url, authority = wait_until(self._read_kubeconfig, STARTS_WITHIN)

@@ -1,0 +1,113 @@
+"""Find out who is asking: from a client certificate, a static token or a service account's token.
+
+The order is kube-apiserver's: a certificate first, then the bearer token; a token that nobody knows is an error (401),
+no credentials at all is the anonymous user. What the user may do is decided elsewhere (rbac.py); acting as somebody else
+is impersonation.py. Nothing here reads a request: callers pass the two credentials as they found them.
+"""
+
+import csv
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from devcluster.access.tokens import ISSUER
+from devcluster.access.users import CREDENTIAL_ID, User, anonymous, authenticated
+
+BEARER = "bearer "
+Audiences = tuple[str, ...]
+
+
+class TokenFileError(ValueError):
+    """A token file that cannot be read as `token,user,uid,"group1,group2"`; the message names the line."""
+
+
+class TokenVerifier(Protocol):
+    """Whoever can tell the user behind a token that the server itself has signed (tokens.py)."""
+
+    def verify_for(self, token: str, audiences: Audiences) -> tuple[User, Audiences] | None:
+        """Return the user and who of `audiences` accepts the token; None if nobody does."""
+
+
+class Authenticator:
+    """Turns the credentials of a request into a user."""
+
+    def __init__(self, static_tokens: Mapping[str, User], service_account_tokens: TokenVerifier) -> None:
+        self._static_tokens = {token.encode(): user for token, user in static_tokens.items()}
+        self._service_account_tokens = service_account_tokens
+
+    def authenticate(self, authorization: str | None, certificate: bytes | None) -> User | None:
+        """Tell who sent a request; None means the credentials are bad and the answer is 401.
+
+        Args:
+            authorization: the Authorization header, if there was one.
+            certificate: the client's certificate in DER, already verified against the server's CA by TLS.
+        """
+        if certificate is not None:
+            return user_of_certificate(certificate)
+        token = bearer_token(authorization)
+        if token is None:
+            return anonymous()
+        found = self.review_token(token, ())
+        return found[0] if found else None
+
+    def review_token(self, token: str, audiences: Audiences) -> tuple[User, Audiences] | None:
+        """Tell whose token this is and who of `audiences` accepts it; no audience means the API server itself.
+
+        Static tokens are for the API server alone. None means that it is nobody's, or not meant for any of them.
+        """
+        asked = audiences or (ISSUER,)
+        presented = token.encode(errors="surrogateescape")
+        for known, user in self._static_tokens.items():
+            if hmac.compare_digest(known, presented):
+                return (user, (ISSUER,)) if ISSUER in asked else None
+        return self._service_account_tokens.verify_for(token, asked)
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """Take the token out of an Authorization header; None if the header carries no bearer token."""
+    if authorization is None or authorization[: len(BEARER)].lower() != BEARER:
+        return None
+    return authorization[len(BEARER) :].strip() or None
+
+
+def user_of_certificate(certificate: bytes) -> User | None:
+    """Read a client certificate: the common name is the user, the organizations are the groups."""
+    subject = x509.load_der_x509_certificate(certificate).subject
+    names = _texts(subject, NameOID.COMMON_NAME)
+    if not names or not names[0]:
+        return None
+    fingerprint = hashlib.sha256(certificate).hexdigest()
+    extra = {CREDENTIAL_ID: (f"X509SHA256={fingerprint}",)}
+    return authenticated(names[0], "", _texts(subject, NameOID.ORGANIZATION_NAME), extra)
+
+
+def parse_token_file(lines: Iterable[str]) -> dict[str, User]:
+    """Read kube-apiserver's token file: one `token,user,uid,"group1,group2"` a line, the groups optional.
+
+    Raises:
+        TokenFileError: a line with fewer than three fields, or without a user name.
+    """
+    users: dict[str, User] = {}
+    reader = csv.reader(lines, skipinitialspace=True)
+    for fields in reader:
+        if not fields:
+            continue
+        if len(fields) < 3:
+            message = f"line {reader.line_num}: expected at least 3 fields (token, user, uid), found {len(fields)}"
+            raise TokenFileError(message)
+        token, name, uid = fields[:3]
+        if not token or not name:
+            message = f"line {reader.line_num}: the token and the user name must not be empty"
+            raise TokenFileError(message)
+        groups = tuple(fields[3].split(",")) if len(fields) > 3 and fields[3] else ()
+        users[token] = authenticated(name, uid, groups, {})
+    return users
+
+
+def _texts(subject: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:
+    values = (attribute.value for attribute in subject.get_attributes_for_oid(oid))
+    return tuple(value.decode() if isinstance(value, bytes) else value for value in values)

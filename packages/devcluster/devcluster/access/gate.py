@@ -1,0 +1,48 @@
+"""The gate every request passes first: who is it, whom does it act for, and may it do what it wants?
+
+One call for the HTTP shell, over authentication.py, impersonation.py and rbac.py.
+"""
+
+from collections.abc import Iterable
+
+from devcluster.access.audit import AuditLog
+from devcluster.access.authentication import Authenticator
+from devcluster.access.impersonation import impersonate, requested_identity
+from devcluster.access.rbac import Attributes, Authorizer
+from devcluster.access.users import User
+from devcluster.errors import unauthorized
+from devcluster.schema.forbidden import forbidden_request
+
+
+class Gate:
+    """Lets requests in or raises the reason why not."""
+
+    def __init__(self, authenticator: Authenticator, authorizer: Authorizer, audit: AuditLog) -> None:
+        self._authenticator = authenticator
+        self._audit = audit
+        self.authorizer = authorizer
+
+    def admit(self, headers: Iterable[tuple[str, str]], certificate: bytes | None, attributes: Attributes) -> User:
+        """Return the user a request is carried out for.
+
+        Args:
+            headers: of the request, repeated ones repeated.
+            certificate: the client's, in DER, verified by TLS; None without one.
+            attributes: what the request wants to do.
+
+        Raises:
+            ApiStatus: 401 for bad credentials, 400 or 403 for a bad impersonation, 403 for a missing right.
+        """
+        listed = list(headers)
+        authorization = next((value for name, value in listed if name.lower() == "authorization"), None)
+        user = self._authenticator.authenticate(authorization, certificate)
+        if user is None:
+            raise unauthorized()
+        wanted = requested_identity(listed)
+        if wanted is not None:
+            user = impersonate(self.authorizer, user, wanted, attributes)
+        allowed = self.authorizer.authorize(user, attributes).allowed
+        self._audit.note(user.name, attributes, allowed=allowed)
+        if not allowed:
+            raise forbidden_request(user, attributes)
+        return user

@@ -1,0 +1,173 @@
+"""Act as somebody else: the Impersonate-* headers of kubectl's --as, --as-group and --as-uid.
+
+There are two ways to be allowed to. The older one is the verb `impersonate` on every part: the user, each group, the
+uid, each extra value. The newer one ("constrained") needs `impersonate:MODE` on the identity and
+`impersonate-on:MODE:VERB` on what the request wants to do, and so cannot be used for more. The refusal is that of the
+newer one unless the user at least may impersonate the name in the older way.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from urllib.parse import unquote
+
+from devcluster.access.rbac import Attributes, Authorizer
+from devcluster.access.users import (
+    ANONYMOUS,
+    AUTHENTICATED_GROUP,
+    MASTERS_GROUP,
+    UNAUTHENTICATED_GROUP,
+    User,
+    service_account_groups,
+    service_account_of,
+    with_group,
+)
+from devcluster.errors import bad_request
+from devcluster.schema.forbidden import forbidden_request
+
+USER_HEADER = "impersonate-user"
+GROUP_HEADER = "impersonate-group"
+UID_HEADER = "impersonate-uid"
+EXTRA_PREFIX = "impersonate-extra-"
+AUTHENTICATION_GROUP = "authentication.k8s.io"
+NODE_PREFIX = "system:node:"
+
+
+def requested_identity(headers: Iterable[tuple[str, str]]) -> User | None:
+    """Read whom a request wants to be, before anybody asked whether it may; None if it has no such header.
+
+    Raises:
+        ApiStatus: 400, parts of an identity without a user name.
+    """
+    name = uid = ""
+    groups: list[str] = []
+    extra: dict[str, tuple[str, ...]] = {}
+    for header, value in headers:
+        key = header.lower()
+        if key == USER_HEADER:
+            name = value
+        elif key == UID_HEADER:
+            uid = value
+        elif key == GROUP_HEADER:
+            groups.append(value)
+        elif key.startswith(EXTRA_PREFIX):
+            extra_key = unquote(key.removeprefix(EXTRA_PREFIX))
+            extra[extra_key] = (*extra.get(extra_key, ()), value)
+    if name:
+        return User(name, uid, tuple(groups), extra)
+    if uid or groups or extra:
+        raise bad_request(f"requested {_as_go_value(uid, groups, extra)} without impersonating a user name")
+    return None
+
+
+def impersonate(authorizer: Authorizer, user: User, wanted: User, attributes: Attributes) -> User:
+    """Return the identity that a request goes on with.
+
+    Args:
+        authorizer: decides.
+        user: who really sent the request.
+        wanted: from `requested_identity`.
+        attributes: what the request wants to do.
+
+    Raises:
+        ApiStatus: 403, `user` may not be `wanted`.
+    """
+    older = list(_older_questions(wanted))
+    refused = _first_refused(authorizer, user, older)
+    if refused is None:
+        return _completed(wanted)
+    name_is_granted = refused != older[0]
+    further_parts_of_account = service_account_of(wanted.name) is not None and wanted != User(wanted.name)
+    if name_is_granted or further_parts_of_account:
+        raise forbidden_request(user, refused)
+    _check_constrained(authorizer, user, wanted, attributes)
+    return _completed(wanted)
+
+
+def _check_constrained(authorizer: Authorizer, user: User, wanted: User, attributes: Attributes) -> None:
+    mode = _mode(wanted.name)
+    on_request = replace(attributes, verb=f"impersonate-on:{mode}:{attributes.verb}")
+    newer = [on_request, *(replace(question, verb=f"impersonate:{mode}") for question in _newer_questions(wanted))]
+    refused = _first_refused(authorizer, user, newer)
+    if refused is not None:
+        raise forbidden_request(user, refused)
+    _refuse_what_no_rule_can_allow(user, wanted, f"impersonate:{mode}")
+
+
+def _first_refused(authorizer: Authorizer, user: User, questions: list[Attributes]) -> Attributes | None:
+    return next((question for question in questions if not authorizer.authorize(user, question).allowed), None)
+
+
+def _refuse_what_no_rule_can_allow(user: User, wanted: User, verb: str) -> None:
+    """The newer way never leads to the group that may do everything, nor to extra keys that belong to nobody."""
+    if MASTERS_GROUP in wanted.groups:
+        question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "groups", name=MASTERS_GROUP)
+        raise forbidden_request(user, question, f"impersonating the {MASTERS_GROUP} group is not allowed")
+    for key in wanted.extra:
+        if "/" not in key.strip("/"):
+            question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "userextras")
+            rule = f'Invalid value: "{key}": must be a domain-prefixed path (such as "acme.io/foo")'
+            why = f"impersonating an invalid key in extra is not allowed: extra.key: {rule}"
+            raise forbidden_request(user, question, why)
+
+
+def _older_questions(wanted: User) -> Iterator[Attributes]:
+    account = service_account_of(wanted.name)
+    if account is not None:
+        yield Attributes("impersonate", "", "v1", "serviceaccounts", namespace=account[0], name=account[1])
+    else:
+        yield Attributes("impersonate", "", "v1", "users", name=wanted.name)
+    for group in wanted.groups:
+        yield Attributes("impersonate", "", "v1", "groups", name=group)
+    yield from _details(wanted)
+
+
+def _newer_questions(wanted: User) -> Iterator[Attributes]:
+    account = service_account_of(wanted.name)
+    if account is not None:
+        yield Attributes("", AUTHENTICATION_GROUP, "v1", "serviceaccounts", namespace=account[0], name=account[1])
+    elif wanted.name.startswith(NODE_PREFIX):
+        yield Attributes("", AUTHENTICATION_GROUP, "v1", "nodes", name=wanted.name.removeprefix(NODE_PREFIX))
+    else:
+        yield Attributes("", AUTHENTICATION_GROUP, "v1", "users", name=wanted.name)
+    for group in wanted.groups:
+        yield Attributes("", AUTHENTICATION_GROUP, "v1", "groups", name=group)
+    yield from (replace(question, verb="") for question in _details(wanted))
+
+
+def _details(wanted: User) -> Iterator[Attributes]:
+    for key, values in wanted.extra.items():
+        for value in values:
+            yield Attributes("impersonate", AUTHENTICATION_GROUP, "v1", "userextras", subresource=key, name=value)
+    if wanted.uid:
+        yield Attributes("impersonate", AUTHENTICATION_GROUP, "v1", "uids", name=wanted.uid)
+
+
+def _mode(name: str) -> str:
+    if service_account_of(name) is not None:
+        return "serviceaccount"
+    return "arbitrary-node" if name.startswith(NODE_PREFIX) else "user-info"
+
+
+def _completed(wanted: User) -> User:
+    """Add the groups that such an identity would have had on its own."""
+    account = service_account_of(wanted.name)
+    groups = wanted.groups
+    if account is not None and not groups:
+        groups = service_account_groups(account[0])
+    if wanted.name == ANONYMOUS:
+        return replace(wanted, groups=with_group(groups, UNAUTHENTICATED_GROUP))
+    if UNAUTHENTICATED_GROUP not in groups:
+        groups = with_group(groups, AUTHENTICATED_GROUP)
+    return replace(wanted, groups=groups)
+
+
+def _as_go_value(uid: str, groups: list[str], extra: Mapping[str, tuple[str, ...]]) -> str:
+    """Print the incomplete identity the way the real server does, which is how Go prints a struct."""
+    listed_groups = f"[]string{_braces(groups)}" if groups else "[]string(nil)"
+    pairs = ", ".join(f'"{key}":[]string{_braces(values)}' for key, values in sorted(extra.items()))
+    listed_extra = f"map[string][]string{{{pairs}}}" if extra else "map[string][]string(nil)"
+    return f'&user.DefaultInfo{{Name:"", UID:"{uid}", Groups:{listed_groups}, Extra:{listed_extra}}}'
+
+
+def _braces(values: Iterable[str]) -> str:
+    return "{" + ", ".join(f'"{value}"' for value in values) + "}"

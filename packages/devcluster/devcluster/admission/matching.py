@@ -1,0 +1,81 @@
+"""Which webhooks concern a write: rules, scope, selectors and the match policy. Pure.
+
+Conditions in CEL come after this (conditions.py): they are dearer, and may fail.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from devcluster.admission.request import AdmissionRequest, Operation, Resource
+from devcluster.admission.webhook import Webhook
+from devcluster.schema.label_selector import matches_selector
+
+ANY = "*"
+NEVER_INTERCEPTED_GROUP = "admissionregistration.k8s.io"  # else a broken webhook could forbid its own repair
+
+
+def matched_version(webhook: Webhook, request: AdmissionRequest) -> Resource | None:
+    """Tell whether a webhook is called for a write, and in which version it gets to see the object.
+
+    Returns:
+        The resource in the version of the rule that matched; None if the webhook is not called.
+    """
+    if request.resource.group == NEVER_INTERCEPTED_GROUP:
+        return None
+    if not _namespace_selected(webhook, request) or not _object_selected(webhook, request):
+        return None
+    if any(_rule_matches(rule, request, request.resource) for rule in webhook.rules):
+        return request.resource
+    if not webhook.equivalent_versions:
+        return None
+    equivalents = (request.resource.in_version(version) for version in request.resource.other_versions)
+    return next((one for one in equivalents if any(_rule_matches(r, request, one) for r in webhook.rules)), None)
+
+
+def _rule_matches(rule: Mapping[str, Any], request: AdmissionRequest, resource: Resource) -> bool:
+    return (
+        _contains(rule.get("operations"), request.operation)
+        and _contains(rule.get("apiGroups"), resource.group)
+        and _contains(rule.get("apiVersions"), resource.version)
+        and _scope_matches(rule.get("scope", ANY), resource)
+        and any(_resource_matches(pattern, resource.plural, request.subresource) for pattern in rule["resources"])
+    )
+
+
+def _scope_matches(scope: str, resource: Resource) -> bool:
+    return scope == ANY or (scope == "Namespaced") == resource.namespaced
+
+
+def _resource_matches(pattern: str, plural: str, subresource: str) -> bool:
+    """`pods` and `*` mean no subresource; `pods/*` and `*/*` mean the resource and all of them."""
+    resource_part, _, subresource_part = pattern.partition("/")
+    return resource_part in (ANY, plural) and subresource_part in (ANY, subresource)
+
+
+def _namespace_selected(webhook: Webhook, request: AdmissionRequest) -> bool:
+    """Cluster-wide objects are never exempt, but for namespaces, whose own labels count (those to be, on a write)."""
+    is_namespace = request.resource.group == "" and request.resource.plural == "namespaces"
+    if not webhook.namespace_selector or not (request.resource.namespaced or is_namespace):
+        return True
+    if is_namespace and not request.subresource and request.operation in (Operation.CREATE, Operation.UPDATE):
+        return matches_selector(webhook.namespace_selector, _labels(request.object))
+    return matches_selector(webhook.namespace_selector, request.namespace_labels)
+
+
+def _object_selected(webhook: Webhook, request: AdmissionRequest) -> bool:
+    """The object as it was counts too: taking the label off must not slip past the webhook."""
+    if not webhook.object_selector:
+        return True
+    documents = (document for document in (request.object, request.old_object) if document is not None)
+    return any(matches_selector(webhook.object_selector, _labels(document)) for document in documents)
+
+
+def _labels(document: Mapping[str, Any] | None) -> Mapping[str, str]:
+    if document is None:
+        return {}
+    labels: Mapping[str, str] = (document.get("metadata") or {}).get("labels") or {}
+    return labels
+
+
+def _contains(values: list[str] | None, wanted: str) -> bool:
+    return any(value in (ANY, wanted) for value in values or ())

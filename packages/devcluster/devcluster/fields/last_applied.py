@@ -1,0 +1,43 @@
+"""From client-side to server-side apply: what kubectl has written into its annotation, kubectl may take over by applying.
+
+The real server does this for the manager called kubectl alone.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from devcluster.fields.comparing import fields_of
+from devcluster.fields.paths import FieldSet
+from devcluster.schema.types import Type
+
+ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
+KUBECTL = "kubectl"
+
+Document = Mapping[str, Any]
+
+
+def may_be_taken(live: Document, manager: str, types: Type) -> FieldSet:
+    """The fields that the manager applied from the client's side, and so may take without force."""
+    text = _annotation(live)
+    if manager != KUBECTL or text is None:
+        return frozenset()
+    try:
+        applied = json.loads(text)
+    except ValueError:
+        return frozenset()
+    return fields_of(applied, types) if isinstance(applied, dict) else frozenset()
+
+
+def with_last_applied(result: Document, applied: Document, manager: str) -> dict[str, Any]:
+    """Keep the annotation in step where it is there, for a client that goes back to applying by itself."""
+    if manager != KUBECTL or _annotation(result) is None:
+        return dict(result)
+    text = json.dumps(applied, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
+    metadata = result["metadata"]
+    return {**result, "metadata": {**metadata, "annotations": {**metadata["annotations"], ANNOTATION: text}}}
+
+
+def _annotation(document: Document) -> str | None:
+    text: str | None = ((document.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION)
+    return text

@@ -1,0 +1,1 @@
+"""How stored objects and the API itself are shown: discovery, OpenAPI, tables, metadata-only forms and YAML. Pure."""

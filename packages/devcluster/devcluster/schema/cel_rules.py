@@ -1,0 +1,160 @@
+"""x-kubernetes-validations: rules in CEL over a value, and over what it was before.
+
+The real server also limits what a rule may cost and checks its types when the definition is made; here a rule is only
+parsed then. Its functions are those of `cel_library.py`.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import celpy
+from celpy import celtypes
+from celpy.celparser import CELParseError
+from celpy.evaluation import CELEvalError
+
+from devcluster.errors import FieldCause
+from devcluster.schema.cel_library import FUNCTIONS
+from devcluster.schema.cel_values import cel_value, optional
+from devcluster.schema.validation import old_items
+from devcluster.schema.values import ABSENT, child, same, type_name
+from devcluster.schema.wording import REASONS, invalid, not_supported, required, shown
+
+Schema = Mapping[str, Any]
+VALIDATIONS = "x-kubernetes-validations"
+TRANSITION = re.compile(r"\boldSelf\b")
+RULE_REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
+FIELD_PATH = re.compile(r"\.(?P<name>\w+)|\['(?P<quoted>[^']+)'\]")
+
+
+def broken_rules(value: Any, schema: Schema, field: str = "", old: Any = ABSENT) -> Iterator[FieldCause]:
+    """Every rule that does not hold, at any depth.
+
+    Rules over a value that an update has left alone are not asked again, but for those that look at the old value.
+    """
+    if not has_rules(schema) or value is None:
+        return
+    unchanged = old is not ABSENT and same(value, old)
+    for rule in schema.get(VALIDATIONS) or ():
+        if not unchanged or _looks_back(rule):
+            yield from _broken(rule, value, schema, field, old)
+    if isinstance(value, list):
+        items: Schema = schema.get("items") or {}
+        for index, (item, before) in enumerate(zip(value, old_items(value, schema, old), strict=True)):
+            yield from broken_rules(item, items, f"{field}[{index}]", before)
+    elif isinstance(value, dict):
+        properties: Mapping[str, Schema] = schema.get("properties") or {}
+        for key in sorted(value):
+            if key in properties:
+                below = f"{field}.{key}" if field else key
+                yield from broken_rules(value[key], properties[key], below, child(old, key))
+            elif isinstance(schema.get("additionalProperties"), Mapping):
+                yield from broken_rules(value[key], schema["additionalProperties"], f"{field}[{key}]", child(old, key))
+
+
+def has_rules(schema: Schema) -> bool:
+    """Whether there is a rule at any depth."""
+    if schema.get(VALIDATIONS):
+        return True
+    below = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    return any(has_rules(one) for one in below if isinstance(one, Mapping))
+
+
+def rule_problems(schema: Schema, field: str) -> Iterator[FieldCause]:
+    """Everything wrong with the rules of one schema as text."""
+    for index, rule in enumerate(schema[VALIDATIONS]):
+        where = f"{field}.{VALIDATIONS}[{index}]"
+        if not str(rule.get("rule") or "").strip():
+            yield required(f"{where}.rule", "rule is not specified")
+        for part in ("rule", "messageExpression"):
+            problem = _syntax_problem(rule[part]) if rule.get(part) else None
+            if problem is not None:
+                yield invalid(f"{where}.{part}", {"Rule": rule.get("rule")}, problem)
+        if rule.get("reason") and rule["reason"] not in RULE_REASONS:
+            yield not_supported(f"{where}.reason", rule["reason"], RULE_REASONS)
+        if rule.get("fieldPath") and not _leads_somewhere(rule["fieldPath"], schema):
+            yield invalid(f"{where}.fieldPath", rule["fieldPath"], "must be a valid path")
+
+
+def _leads_somewhere(field_path: str, schema: Schema) -> bool:
+    for part in FIELD_PATH.finditer(field_path):
+        properties = schema.get("properties") or {}
+        additional = schema.get("additionalProperties")
+        below = properties.get(part["name"] or part["quoted"], additional)
+        if not isinstance(below, Mapping):
+            return False
+        schema = below
+    return True
+
+
+def _syntax_problem(expression: str) -> str | None:
+    try:
+        _program(expression)
+    except CELParseError as error:
+        return f"compilation failed: ERROR: <input>:{error.line}:{error.column}: Syntax error"
+    return None
+
+
+def _broken(rule: Mapping[str, Any], value: Any, schema: Schema, field: str, old: Any) -> Iterator[FieldCause]:
+    variables = {"self": cel_value(value, schema)}
+    if _looks_back(rule):
+        if rule.get("optionalOldSelf"):
+            variables["oldSelf"] = optional(() if old is ABSENT else (cel_value(old, schema),))
+        elif old is ABSENT:
+            return
+        else:
+            variables["oldSelf"] = cel_value(old, schema)
+    try:
+        if _program(rule["rule"]).evaluate(variables):
+            return
+    except CELEvalError as error:
+        why = f"{_reason(error)} evaluating rule: {rule.get('message') or rule['rule']}"
+        yield invalid(field or "<nil>", type_name(value), why)
+        return
+    yield _cause(rule, value, field, _message(rule, variables))
+
+
+def _cause(rule: Mapping[str, Any], value: Any, field: str, message: str) -> FieldCause:
+    reason = rule.get("reason") or "FieldValueInvalid"
+    where = (field + _below(rule.get("fieldPath") or "")).removeprefix(".") or "<nil>"
+    if reason in REASONS:
+        return FieldCause(reason, where, f"{REASONS[reason]}: {message}")
+    told = "" if isinstance(value, dict | list) else f"{shown(value)}: "
+    if reason == "FieldValueDuplicate":
+        return FieldCause(reason, where, f"Duplicate value: {told.removesuffix(': ')}")
+    return FieldCause(reason, where, f"Invalid value: {told}{message}")
+
+
+def _message(rule: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
+    fixed = str(rule.get("message") or f"failed rule: {rule['rule']}").strip()
+    if not rule.get("messageExpression"):
+        return fixed
+    try:
+        computed = _program(rule["messageExpression"]).evaluate(dict(variables))
+    except CELEvalError:
+        return fixed
+    return str(computed) if isinstance(computed, celtypes.StringType) and str(computed).strip() else fixed
+
+
+def _below(field_path: str) -> str:
+    return "".join(f".{part['name'] or part['quoted']}" for part in FIELD_PATH.finditer(field_path))
+
+
+def _looks_back(rule: Mapping[str, Any]) -> bool:
+    return TRANSITION.search(rule["rule"]) is not None
+
+
+def _reason(error: CELEvalError) -> str:
+    """The library's own first words; where a key is missing, those of the real server."""
+    text = str(error.args[0]) if error.args else str(error)
+    missing = "no such member in mapping: "
+    if text.startswith(missing):
+        return "no such key: " + text.removeprefix(missing).strip("'")
+    return text.partition(" (in activation")[0]
+
+
+@functools.lru_cache(maxsize=1024)  # far more rules than the definitions of a test hold
+def _program(expression: str) -> celpy.Runner:
+    environment = celpy.Environment()
+    return environment.program(environment.compile(expression), functions=FUNCTIONS)

@@ -1,0 +1,22 @@
+"""The words in which a request is refused: who cannot do what, to which resource, where."""
+
+from devcluster.access.rbac import Attributes
+from devcluster.access.users import User
+from devcluster.errors import ApiStatus, forbidden
+
+
+def forbidden_request(user: User, attributes: Attributes, reason: str = "") -> ApiStatus:
+    """Make the 403 for a request; it tells nothing about whether the object exists.
+
+    Args:
+        user: who asked.
+        attributes: for what.
+        reason: why, where it is more than a missing rule.
+    """
+    if attributes.path:
+        message = f'forbidden: User "{user.name}" cannot {attributes.verb} path "{attributes.path}"'
+        return ApiStatus(403, "Forbidden", message, {})
+    where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
+    what = f'{attributes.verb} resource "{attributes.resource_path}" in API group "{attributes.group}"'
+    why = f'User "{user.name}" cannot {what} {where}' + (f": {reason}" if reason else "")
+    return forbidden(attributes.group, attributes.resource, attributes.name, why)

@@ -98,3 +98,19 @@ def test_links_lead_to_files_that_exist(page: str) -> None:
 
     assert targets
     assert [target for target in targets if not (folder / target).exists()] == []
+
+
+def test_contributing_names_files_functions_and_targets_that_exist() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = set(re.findall(r"`((?:\w+/)+[\w.-]*|\w+\.md)`", page))
+    symbols = re.findall(r"`([\w.]+)` in\s+`([\w/]+\.py)`", page)
+    targets = set(re.findall(r"make ([a-z]+)", page))
+    makefile = (ROOT / "Makefile").read_text()
+
+    assert len(paths) > 30
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert len(symbols) >= 3
+    for symbol, path in symbols:
+        code = (ROOT / path).read_text()
+        assert re.search(rf"^(?:class |def )?{symbol}\b", code, re.MULTILINE), (symbol, path)
+    assert [target for target in targets if f"\n{target}:" not in makefile] == []

@@ -23,7 +23,9 @@ def main() -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+            structlog.dev.ConsoleRenderer(
+                colors=False, exception_formatter=structlog.dev.plain_traceback
+            ),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
@@ -75,7 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         help="where to listen; port 0 picks one (default: %(default)s)",
     )
     add("--kubeconfig", type=Path, help="written when it serves")
-    add("--token-auth-file", type=Path, help='users, a line each: token,user,uid,"group1,group2" (default: one admin)')
+    add(
+        "--token-auth-file",
+        type=Path,
+        help='users, a line each: token,user,uid,"group1,group2" (default: one admin)',
+    )
     add(
         "--apply",
         type=Path,
@@ -84,7 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE_OR_FOLDER",
         help="manifests applied at the start; may repeat",
     )
-    add("--data", type=Path, metavar="FILE", help="a snapshot, read at the start and kept up to date")
+    add(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="a snapshot, read at the start and kept up to date",
+    )
     add(
         "--audit-log-path",
         type=Path,

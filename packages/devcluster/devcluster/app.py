@@ -88,7 +88,9 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
     """
     store = Store()
     identity = snapshot.load(options.data, store, now())
-    users = dict(options.users) or {identity.admin_token: authenticated("admin", "admin", (MASTERS,), {})}
+    users = dict(options.users) or {
+        identity.admin_token: authenticated("admin", "admin", (MASTERS,), {})
+    }
     authority, pair = identity.authority.pem, identity.authority.serving_pair(options.host, now())
     with closing(AuditLog(options.audit_log)) as audit:
         async with WebhookEndpoints(options.services) as endpoints:
@@ -106,7 +108,9 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
                 listener.serving(server.application()),
                 _background(controllers.run()),
             ):
-                kubeconfig = make_kubeconfig(listener.url, authority if options.tls else None, _admin_token(users))
+                kubeconfig = make_kubeconfig(
+                    listener.url, authority if options.tls else None, _admin_token(users)
+                )
                 if options.kubeconfig is not None:
                     snapshot.write_atomically(options.kubeconfig, yaml.safe_dump(kubeconfig))
                 yield Running(listener.url, kubeconfig, store, server.faults, listener.restart)
@@ -149,4 +153,6 @@ def read_users(path: Path | None) -> dict[str, User]:
 
 def _admin_token(users: Mapping[str, User]) -> str:
     """The token that the kubeconfig carries: an administrator's if there is one."""
-    return next((token for token, user in users.items() if MASTERS in user.groups), next(iter(users)))
+    return next(
+        (token for token, user in users.items() if MASTERS in user.groups), next(iter(users))
+    )

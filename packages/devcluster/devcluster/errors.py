@@ -22,7 +22,9 @@ class FieldCause:
 class ApiStatus(Exception):
     """An answer other than success."""
 
-    def __init__(self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
@@ -59,20 +61,28 @@ def forbidden(group: str, resource: str, name: str, why: str) -> ApiStatus:
     """403 about a resource."""
     quoted = f' "{name}"' if name else ""
     return ApiStatus(
-        403, "Forbidden", f"{qualified(group, resource)}{quoted} is forbidden: {why}", _details(group, resource, name)
+        403,
+        "Forbidden",
+        f"{qualified(group, resource)}{quoted} is forbidden: {why}",
+        _details(group, resource, name),
     )
 
 
 def not_found(group: str, resource: str, name: str) -> ApiStatus:
     """404 about a resource."""
     return ApiStatus(
-        404, "NotFound", f'{qualified(group, resource)} "{name}" not found', _details(group, resource, name)
+        404,
+        "NotFound",
+        f'{qualified(group, resource)} "{name}" not found',
+        _details(group, resource, name),
     )
 
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[FieldCause]) -> ApiStatus:
     """422: every field that is wrong, at once."""
-    problems = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))  # each is told once
+    problems = list(
+        dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes)
+    )  # each is told once
     listed = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
     message = f'{qualified(group, kind)} "{name}" is invalid: {listed}'
     details = _details(group, kind, name) | {"causes": [_cause(cause) for cause in causes]}

@@ -39,7 +39,9 @@ def _gathered(role: Role, roles: Mapping[str, Role]) -> list[Mapping[str, Any]]:
     for selector in role["aggregationRule"].get("clusterRoleSelectors") or ():
         for name in sorted(roles):
             source = roles[name]
-            if source is role or not matches_selector(selector, source["metadata"].get("labels") or {}):
+            if source is role or not matches_selector(
+                selector, source["metadata"].get("labels") or {}
+            ):
                 continue
             rules.extend(rule for rule in source.get("rules") or () if rule not in rules)
     return rules

@@ -26,7 +26,9 @@ class AuditLog:
     def note(self, user: str, attributes: Attributes, *, allowed: bool) -> None:
         """Write one line."""
         if self._file is not None:
-            self._file.write(json.dumps(_event(user, attributes, "allow" if allowed else "forbid")) + "\n")
+            self._file.write(
+                json.dumps(_event(user, attributes, "allow" if allowed else "forbid")) + "\n"
+            )
 
 
 def _event(user: str, attributes: Attributes, decision: str) -> dict[str, Any]:

@@ -35,7 +35,9 @@ class TokenVerifier(Protocol):
 class Authenticator:
     """Turns the credentials of a request into a user."""
 
-    def __init__(self, static_tokens: Mapping[str, User], service_account_tokens: TokenVerifier) -> None:
+    def __init__(
+        self, static_tokens: Mapping[str, User], service_account_tokens: TokenVerifier
+    ) -> None:
         self._static_tokens = {token.encode(): user for token, user in static_tokens.items()}
         self._service_account_tokens = service_account_tokens
 

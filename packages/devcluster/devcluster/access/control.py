@@ -36,7 +36,9 @@ class StoredRbac:
 
     def list(self, resource: str, namespace: str) -> Iterable[Object]:
         """Return the bindings of a namespace, or of the cluster."""
-        return [revision.object for revision in self._store.items((RBAC_GROUP, resource), namespace)]
+        return [
+            revision.object for revision in self._store.items((RBAC_GROUP, resource), namespace)
+        ]
 
 
 class Access:

@@ -26,7 +26,17 @@ READ_WRITE = sorted([*READ, *WRITE])
 
 HEALTH_PATHS = ["/healthz", "/livez", "/readyz"]
 PUBLIC_PATHS = [*HEALTH_PATHS, "/version", "/version/"]
-DISCOVERY_PATHS = ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz"]
+DISCOVERY_PATHS = [
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+]
 ISSUER_PATHS = ["/.well-known/openid-configuration", "/openid/v1/jwks"]
 
 Rule = dict[str, Any]
@@ -47,7 +57,10 @@ def default_objects() -> Iterator[dict[str, Any]]:
 
 def _user_facing_roles() -> Iterator[dict[str, Any]]:
     """`admin` takes in `edit`, and `edit` takes in `view`: each by the label of the next (aggregation.py)."""
-    yield _role("cluster-admin", [_resources(["*"], ["*"], ["*"]), {"nonResourceURLs": ["*"], "verbs": ["*"]}])
+    yield _role(
+        "cluster-admin",
+        [_resources(["*"], ["*"], ["*"]), {"nonResourceURLs": ["*"], "verbs": ["*"]}],
+    )
     yield _aggregating("admin", None)
     yield _aggregating("edit", "admin")
     yield _aggregating("view", "edit")
@@ -60,14 +73,22 @@ def _system_roles() -> Iterator[dict[str, Any]]:
     yield _role(
         "system:basic-user",
         [
-            _resources(["authorization.k8s.io"], ["selfsubjectaccessreviews", "selfsubjectrulesreviews"], ["create"]),
+            _resources(
+                ["authorization.k8s.io"],
+                ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+                ["create"],
+            ),
             _resources(["authentication.k8s.io"], ["selfsubjectreviews"], ["create"]),
         ],
     )
     yield _role("system:discovery", [_paths([*DISCOVERY_PATHS, "/version", "/version/"])])
     yield _role("system:public-info-viewer", [_paths(PUBLIC_PATHS)])
-    monitoring = sorted([*HEALTH_PATHS, *(f"{path}/*" for path in HEALTH_PATHS), "/metrics", "/metrics/slis"])
-    yield _role("system:monitoring", [_paths(monitoring), _resources([""], ["nodes/metrics"], ["get"])])
+    monitoring = sorted(
+        [*HEALTH_PATHS, *(f"{path}/*" for path in HEALTH_PATHS), "/metrics", "/metrics/slis"]
+    )
+    yield _role(
+        "system:monitoring", [_paths(monitoring), _resources([""], ["nodes/metrics"], ["get"])]
+    )
     yield _role(
         "system:auth-delegator",
         [
@@ -97,7 +118,12 @@ def _admin_rules() -> list[Rule]:
 
 def _edit_rules() -> list[Rule]:
     connections = ["pods/attach", "pods/exec", "pods/portforward", "pods/proxy"]
-    core = ["configmaps", "persistentvolumeclaims", "replicationcontrollers", "replicationcontrollers/scale"]
+    core = [
+        "configmaps",
+        "persistentvolumeclaims",
+        "replicationcontrollers",
+        "replicationcontrollers/scale",
+    ]
     core += ["secrets", "serviceaccounts", "services", "services/proxy"]
     return [
         _resources([""], [*connections, "secrets", "services/proxy"], READ),
@@ -107,7 +133,11 @@ def _edit_rules() -> list[Rule]:
         _resources([""], core, WRITE),
         _resources([""], ["serviceaccounts/token"], ["create"]),
         _resources(["", "events.k8s.io"], ["events"], WRITE),
-        _resources(["apps"], [*_scalable("deployments", "replicasets", "statefulsets"), "daemonsets"], WRITE),
+        _resources(
+            ["apps"],
+            [*_scalable("deployments", "replicasets", "statefulsets"), "daemonsets"],
+            WRITE,
+        ),
         _resources(["autoscaling"], ["horizontalpodautoscalers"], WRITE),
         _resources(["batch"], ["cronjobs", "jobs"], WRITE),
         _resources(["policy"], ["poddisruptionbudgets"], WRITE),
@@ -117,11 +147,26 @@ def _edit_rules() -> list[Rule]:
 
 
 def _view_rules() -> list[Rule]:
-    core = ["configmaps", "endpoints", "persistentvolumeclaims", "persistentvolumeclaims/status", "pods"]
-    core += ["replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services", "services/status"]
+    core = [
+        "configmaps",
+        "endpoints",
+        "persistentvolumeclaims",
+        "persistentvolumeclaims/status",
+        "pods",
+    ]
+    core += [
+        "replicationcontrollers",
+        "replicationcontrollers/scale",
+        "serviceaccounts",
+        "services",
+        "services/status",
+    ]
     reports = ["bindings", "limitranges", "namespaces/status", "pods/log", "pods/status"]
     reports += ["replicationcontrollers/status", "resourcequotas", "resourcequotas/status"]
-    workloads = ["controllerrevisions", *_with_status("daemonsets", "deployments", "replicasets", "statefulsets")]
+    workloads = [
+        "controllerrevisions",
+        *_with_status("daemonsets", "deployments", "replicasets", "statefulsets"),
+    ]
     workloads += ["deployments/scale", "replicasets/scale", "statefulsets/scale"]
     return [
         _resources([""], core, READ),
@@ -158,19 +203,31 @@ def _role(name: str, rules: Sequence[Rule], aggregate_to: str | None = None) -> 
     if aggregate_to is not None:
         labels[AGGREGATE + aggregate_to] = "true"
     metadata = {"name": name, "labels": labels, "annotations": dict(AUTO_UPDATE)}
-    return {"apiVersion": API_VERSION, "kind": "ClusterRole", "metadata": metadata, "rules": list(rules)}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ClusterRole",
+        "metadata": metadata,
+        "rules": list(rules),
+    }
 
 
 def _aggregating(name: str, aggregate_to: str | None) -> dict[str, Any]:
     selector = {"matchLabels": {AGGREGATE + name: "true"}}
-    return {**_role(name, [], aggregate_to), "aggregationRule": {"clusterRoleSelectors": [selector]}}
+    return {
+        **_role(name, [], aggregate_to),
+        "aggregationRule": {"clusterRoleSelectors": [selector]},
+    }
 
 
 def _binding(role: str, *groups: str) -> dict[str, Any]:
     return {
         "apiVersion": API_VERSION,
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": role, "labels": dict(BOOTSTRAP_LABELS), "annotations": dict(AUTO_UPDATE)},
+        "metadata": {
+            "name": role,
+            "labels": dict(BOOTSTRAP_LABELS),
+            "annotations": dict(AUTO_UPDATE),
+        },
         "subjects": [{"kind": "Group", "apiGroup": RBAC_GROUP, "name": group} for group in groups],
         "roleRef": {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": role},
     }

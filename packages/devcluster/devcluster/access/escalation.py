@@ -17,10 +17,16 @@ EVERYTHING: tuple[Rule, ...] = (
     {"verbs": [ANY], "nonResourceURLs": [ANY]},
 )
 ROLE_RESOURCES = {"Role": "roles", "ClusterRole": "clusterroles"}
-RESOURCES = {**ROLE_RESOURCES, "RoleBinding": "rolebindings", "ClusterRoleBinding": "clusterrolebindings"}
+RESOURCES = {
+    **ROLE_RESOURCES,
+    "RoleBinding": "rolebindings",
+    "ClusterRoleBinding": "clusterrolebindings",
+}
 
 
-def check_grant(authorizer: Authorizer, user: User, document: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+def check_grant(
+    authorizer: Authorizer, user: User, document: Mapping[str, Any], old: Mapping[str, Any] | None
+) -> None:
     """Refuse a write of a role or binding that would give away more than `user` holds.
 
     Args:
@@ -38,7 +44,9 @@ def check_grant(authorizer: Authorizer, user: User, document: Mapping[str, Any],
     if document["kind"] in ROLE_RESOURCES:
         lacking = missing_for_role(authorizer, user, document, old)
     else:
-        rules = authorizer.rules_of_role(document["roleRef"], document["metadata"].get("namespace", ""))
+        rules = authorizer.rules_of_role(
+            document["roleRef"], document["metadata"].get("namespace", "")
+        )
         lacking = missing_for_binding(authorizer, user, document, old, rules)
     if lacking:
         raise forbidden(RBAC_GROUP, resource, name, explain(user, lacking))
@@ -63,10 +71,14 @@ def missing_for_role(
     metadata = role["metadata"]
     namespace = metadata.get("namespace", "")
     resource = ROLE_RESOURCES[role["kind"]]
-    escalate = Attributes("escalate", RBAC_GROUP, "v1", resource, namespace=namespace, name=metadata["name"])
+    escalate = Attributes(
+        "escalate", RBAC_GROUP, "v1", resource, namespace=namespace, name=metadata["name"]
+    )
     if authorizer.authorize(user, escalate).allowed:
         return []
-    rules = EVERYTHING if role.get("aggregationRule") else role.get("rules") or ()  # who knows what will be aggregated
+    rules = (
+        EVERYTHING if role.get("aggregationRule") else role.get("rules") or ()
+    )  # who knows what will be aggregated
     return missing(authorizer, user, namespace, rules)
 
 
@@ -89,26 +101,37 @@ def missing_for_binding(
     Raises:
         ApiStatus: 404, nobody can tell what a role grants that does not exist.
     """
-    if old is not None and (old["roleRef"], old.get("subjects")) == (binding["roleRef"], binding.get("subjects")):
+    if old is not None and (old["roleRef"], old.get("subjects")) == (
+        binding["roleRef"],
+        binding.get("subjects"),
+    ):
         return []
     reference = binding["roleRef"]
     namespace = binding["metadata"].get("namespace", "")
     resource = ROLE_RESOURCES[reference["kind"]]
-    bind = Attributes("bind", RBAC_GROUP, "v1", resource, namespace=namespace, name=reference["name"])
+    bind = Attributes(
+        "bind", RBAC_GROUP, "v1", resource, namespace=namespace, name=reference["name"]
+    )
     if authorizer.authorize(user, bind).allowed:
         return []
-    if rules is None:  # the name in the answer is the role's, the resource the binding's: so does the real server
+    if (
+        rules is None
+    ):  # the name in the answer is the role's, the resource the binding's: so does the real server
         raise not_found(RBAC_GROUP, RESOURCES[binding["kind"]], reference["name"])
     return missing(authorizer, user, namespace, rules)
 
 
-def missing(authorizer: Authorizer, user: User, namespace: str, rules: Iterable[Rule]) -> list[Permission]:
+def missing(
+    authorizer: Authorizer, user: User, namespace: str, rules: Iterable[Rule]
+) -> list[Permission]:
     """List the permissions in `rules` that the user does not hold in `namespace` (or, if it is empty, everywhere)."""
     if MASTERS_GROUP in user.groups:
         return []
     held = [granted.rule for granted in authorizer.rules_of(user, namespace)]
     wanted = dict.fromkeys(permission for rule in rules for permission in permissions(rule))
-    return [permission for permission in wanted if not any(_covers(rule, permission) for rule in held)]
+    return [
+        permission for permission in wanted if not any(_covers(rule, permission) for rule in held)
+    ]
 
 
 def permissions(rule: Rule) -> Iterable[Permission]:
@@ -131,7 +154,10 @@ def explain(user: User, missing_permissions: Iterable[Permission]) -> str:
     lines = sorted(_line(thing, of_thing) for thing, of_thing in verbs.items())
     groups = f" (groups={_quoted(user.groups)})" if user.groups else ""
     return "\n".join(
-        [f'user "{user.name}"{groups} is attempting to grant RBAC permissions not currently held:', *lines]
+        [
+            f'user "{user.name}"{groups} is attempting to grant RBAC permissions not currently held:',
+            *lines,
+        ]
     )
 
 
@@ -144,7 +170,9 @@ def _covers(rule: Rule, permission: Permission) -> bool:
     if ANY not in verbs and permission.verb not in verbs:
         return False
     if permission.path:
-        return any(_path_covers(pattern, permission.path) for pattern in rule.get("nonResourceURLs") or ())
+        return any(
+            _path_covers(pattern, permission.path) for pattern in rule.get("nonResourceURLs") or ()
+        )
     groups = rule.get("apiGroups") or ()
     names = rule.get("resourceNames") or ()
     return (

@@ -17,12 +17,16 @@ from devcluster.schema.forbidden import forbidden_request
 class Gate:
     """Lets requests in or raises the reason why not."""
 
-    def __init__(self, authenticator: Authenticator, authorizer: Authorizer, audit: AuditLog) -> None:
+    def __init__(
+        self, authenticator: Authenticator, authorizer: Authorizer, audit: AuditLog
+    ) -> None:
         self._authenticator = authenticator
         self._audit = audit
         self.authorizer = authorizer
 
-    def admit(self, headers: Iterable[tuple[str, str]], certificate: bytes | None, attributes: Attributes) -> User:
+    def admit(
+        self, headers: Iterable[tuple[str, str]], certificate: bytes | None, attributes: Attributes
+    ) -> User:
         """Return the user a request is carried out for.
 
         Args:
@@ -34,7 +38,9 @@ class Gate:
             ApiStatus: 401 for bad credentials, 400 or 403 for a bad impersonation, 403 for a missing right.
         """
         listed = list(headers)
-        authorization = next((value for name, value in listed if name.lower() == "authorization"), None)
+        authorization = next(
+            (value for name, value in listed if name.lower() == "authorization"), None
+        )
         user = self._authenticator.authenticate(authorization, certificate)
         if user is None:
             raise unauthorized()

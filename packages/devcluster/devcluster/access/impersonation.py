@@ -55,7 +55,9 @@ def requested_identity(headers: Iterable[tuple[str, str]]) -> User | None:
     if name:
         return User(name, uid, tuple(groups), extra)
     if uid or groups or extra:
-        raise bad_request(f"requested {_as_go_value(uid, groups, extra)} without impersonating a user name")
+        raise bad_request(
+            f"requested {_as_go_value(uid, groups, extra)} without impersonating a user name"
+        )
     return None
 
 
@@ -76,32 +78,46 @@ def impersonate(authorizer: Authorizer, user: User, wanted: User, attributes: At
     if refused is None:
         return _completed(wanted)
     name_is_granted = refused != older[0]
-    further_parts_of_account = service_account_of(wanted.name) is not None and wanted != User(wanted.name)
+    further_parts_of_account = service_account_of(wanted.name) is not None and wanted != User(
+        wanted.name
+    )
     if name_is_granted or further_parts_of_account:
         raise forbidden_request(user, refused)
     _check_constrained(authorizer, user, wanted, attributes)
     return _completed(wanted)
 
 
-def _check_constrained(authorizer: Authorizer, user: User, wanted: User, attributes: Attributes) -> None:
+def _check_constrained(
+    authorizer: Authorizer, user: User, wanted: User, attributes: Attributes
+) -> None:
     mode = _mode(wanted.name)
     on_request = replace(attributes, verb=f"impersonate-on:{mode}:{attributes.verb}")
-    newer = [on_request, *(replace(question, verb=f"impersonate:{mode}") for question in _newer_questions(wanted))]
+    newer = [
+        on_request,
+        *(replace(question, verb=f"impersonate:{mode}") for question in _newer_questions(wanted)),
+    ]
     refused = _first_refused(authorizer, user, newer)
     if refused is not None:
         raise forbidden_request(user, refused)
     _refuse_what_no_rule_can_allow(user, wanted, f"impersonate:{mode}")
 
 
-def _first_refused(authorizer: Authorizer, user: User, questions: list[Attributes]) -> Attributes | None:
-    return next((question for question in questions if not authorizer.authorize(user, question).allowed), None)
+def _first_refused(
+    authorizer: Authorizer, user: User, questions: list[Attributes]
+) -> Attributes | None:
+    return next(
+        (question for question in questions if not authorizer.authorize(user, question).allowed),
+        None,
+    )
 
 
 def _refuse_what_no_rule_can_allow(user: User, wanted: User, verb: str) -> None:
     """The newer way never leads to the group that may do everything, nor to extra keys that belong to nobody."""
     if MASTERS_GROUP in wanted.groups:
         question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "groups", name=MASTERS_GROUP)
-        raise forbidden_request(user, question, f"impersonating the {MASTERS_GROUP} group is not allowed")
+        raise forbidden_request(
+            user, question, f"impersonating the {MASTERS_GROUP} group is not allowed"
+        )
     for key in wanted.extra:
         if "/" not in key.strip("/"):
             question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "userextras")
@@ -113,7 +129,9 @@ def _refuse_what_no_rule_can_allow(user: User, wanted: User, verb: str) -> None:
 def _older_questions(wanted: User) -> Iterator[Attributes]:
     account = service_account_of(wanted.name)
     if account is not None:
-        yield Attributes("impersonate", "", "v1", "serviceaccounts", namespace=account[0], name=account[1])
+        yield Attributes(
+            "impersonate", "", "v1", "serviceaccounts", namespace=account[0], name=account[1]
+        )
     else:
         yield Attributes("impersonate", "", "v1", "users", name=wanted.name)
     for group in wanted.groups:
@@ -124,9 +142,13 @@ def _older_questions(wanted: User) -> Iterator[Attributes]:
 def _newer_questions(wanted: User) -> Iterator[Attributes]:
     account = service_account_of(wanted.name)
     if account is not None:
-        yield Attributes("", AUTHENTICATION_GROUP, "v1", "serviceaccounts", namespace=account[0], name=account[1])
+        yield Attributes(
+            "", AUTHENTICATION_GROUP, "v1", "serviceaccounts", namespace=account[0], name=account[1]
+        )
     elif wanted.name.startswith(NODE_PREFIX):
-        yield Attributes("", AUTHENTICATION_GROUP, "v1", "nodes", name=wanted.name.removeprefix(NODE_PREFIX))
+        yield Attributes(
+            "", AUTHENTICATION_GROUP, "v1", "nodes", name=wanted.name.removeprefix(NODE_PREFIX)
+        )
     else:
         yield Attributes("", AUTHENTICATION_GROUP, "v1", "users", name=wanted.name)
     for group in wanted.groups:
@@ -137,7 +159,9 @@ def _newer_questions(wanted: User) -> Iterator[Attributes]:
 def _details(wanted: User) -> Iterator[Attributes]:
     for key, values in wanted.extra.items():
         for value in values:
-            yield Attributes("impersonate", AUTHENTICATION_GROUP, "v1", "userextras", subresource=key, name=value)
+            yield Attributes(
+                "impersonate", AUTHENTICATION_GROUP, "v1", "userextras", subresource=key, name=value
+            )
     if wanted.uid:
         yield Attributes("impersonate", AUTHENTICATION_GROUP, "v1", "uids", name=wanted.uid)
 
@@ -166,7 +190,9 @@ def _as_go_value(uid: str, groups: list[str], extra: Mapping[str, tuple[str, ...
     listed_groups = f"[]string{_braces(groups)}" if groups else "[]string(nil)"
     pairs = ", ".join(f'"{key}":[]string{_braces(values)}' for key, values in sorted(extra.items()))
     listed_extra = f"map[string][]string{{{pairs}}}" if extra else "map[string][]string(nil)"
-    return f'&user.DefaultInfo{{Name:"", UID:"{uid}", Groups:{listed_groups}, Extra:{listed_extra}}}'
+    return (
+        f'&user.DefaultInfo{{Name:"", UID:"{uid}", Groups:{listed_groups}, Extra:{listed_extra}}}'
+    )
 
 
 def _braces(values: Iterable[str]) -> str:

@@ -14,7 +14,9 @@ from devcluster.access.users import MASTERS_GROUP, User, service_account_name
 RBAC_GROUP = "rbac.authorization.k8s.io"
 ANY = "*"
 
-Rule = Mapping[str, Any]  # a PolicyRule as stored: verbs, apiGroups, resources, resourceNames, nonResourceURLs
+Rule = Mapping[
+    str, Any
+]  # a PolicyRule as stored: verbs, apiGroups, resources, resourceNames, nonResourceURLs
 Object = Mapping[str, Any]
 
 
@@ -102,7 +104,9 @@ class Authorizer:
         return None if role is None else list(role.get("rules") or ())
 
     def _granted(self, binding: Object, namespace: str, user: User) -> Iterator[GrantedRule]:
-        subject = next((s for s in binding.get("subjects") or () if is_subject(s, user, namespace)), None)
+        subject = next(
+            (s for s in binding.get("subjects") or () if is_subject(s, user, namespace)), None
+        )
         if subject is None:
             return
         rules = self.rules_of_role(binding["roleRef"], namespace)
@@ -120,7 +124,9 @@ def is_subject(subject: Mapping[str, str], user: User, binding_namespace: str) -
         case "Group":
             return name in user.groups
         case "ServiceAccount":
-            return user.name == service_account_name(subject.get("namespace") or binding_namespace, name)
+            return user.name == service_account_name(
+                subject.get("namespace") or binding_namespace, name
+            )
     return False
 
 
@@ -129,7 +135,9 @@ def rule_allows(rule: Rule, wanted: Attributes) -> bool:
     if not _contains(rule.get("verbs"), wanted.verb):
         return False
     if wanted.path:
-        return any(_path_matches(pattern, wanted.path) for pattern in rule.get("nonResourceURLs") or ())
+        return any(
+            _path_matches(pattern, wanted.path) for pattern in rule.get("nonResourceURLs") or ()
+        )
     return (
         _contains(rule.get("apiGroups"), wanted.group)
         and resource_matches(rule.get("resources") or (), wanted.resource_path)
@@ -140,7 +148,10 @@ def rule_allows(rule: Rule, wanted: Attributes) -> bool:
 def resource_matches(resources: Iterable[str], wanted: str) -> bool:
     """Match `pods`, `pods/log`, `*` for everything and `*/log` for one subresource of every resource."""
     subresource = wanted.partition("/")[2]
-    return any(known in (ANY, wanted) or (subresource and known == f"*/{subresource}") for known in resources)
+    return any(
+        known in (ANY, wanted) or (subresource and known == f"*/{subresource}")
+        for known in resources
+    )
 
 
 def _path_matches(pattern: str, path: str) -> bool:
@@ -158,7 +169,9 @@ def _name_matches(names: Iterable[str] | None, wanted: str) -> bool:
 
 def _origin(binding: Object, namespace: str, subject: Mapping[str, str]) -> str:
     kind, name = (
-        ("RoleBinding", f"{_name(binding)}/{namespace}") if namespace else ("ClusterRoleBinding", _name(binding))
+        ("RoleBinding", f"{_name(binding)}/{namespace}")
+        if namespace
+        else ("ClusterRoleBinding", _name(binding))
     )
     role = binding["roleRef"]
     who = subject["name"]

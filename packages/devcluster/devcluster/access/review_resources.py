@@ -61,12 +61,16 @@ TOKEN_REQUEST = ReviewResource(AUTHENTICATION, "TokenRequest", namespaced=True).
 class Reviewer:
     """Answers all of them for one cluster."""
 
-    def __init__(self, authorizer: Authorizer, authenticator: Authenticator, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, authorizer: Authorizer, authenticator: Authenticator, now: Callable[[], datetime]
+    ) -> None:
         self._authorizer = authorizer
         self._authenticator = authenticator
         self._now = now
 
-    def answer(self, kind: str, user: User, namespace: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(
+        self, kind: str, user: User, namespace: str, document: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Answer one review.
 
         Args:
@@ -85,8 +89,14 @@ class Reviewer:
             "LocalSubjectAccessReview": lambda: reviews.local_subject_access_review(
                 self._authorizer, document, namespace
             ),
-            "SelfSubjectAccessReview": lambda: reviews.self_subject_access_review(self._authorizer, user, document),
-            "SelfSubjectRulesReview": lambda: reviews.self_subject_rules_review(self._authorizer, user, document),
-            "SubjectAccessReview": lambda: reviews.subject_access_review(self._authorizer, document),
+            "SelfSubjectAccessReview": lambda: reviews.self_subject_access_review(
+                self._authorizer, user, document
+            ),
+            "SelfSubjectRulesReview": lambda: reviews.self_subject_rules_review(
+                self._authorizer, user, document
+            ),
+            "SubjectAccessReview": lambda: reviews.subject_access_review(
+                self._authorizer, document
+            ),
         }
         return answers[kind]()

@@ -41,7 +41,9 @@ def subject_access_review(authorizer: Authorizer, review: Document) -> dict[str,
     return _decided(authorizer, user, review, "SubjectAccessReview")
 
 
-def local_subject_access_review(authorizer: Authorizer, review: Document, namespace: str) -> dict[str, Any]:
+def local_subject_access_review(
+    authorizer: Authorizer, review: Document, namespace: str
+) -> dict[str, Any]:
     """Answer the same within one namespace, for those who may ask only there.
 
     Raises:
@@ -51,17 +53,23 @@ def local_subject_access_review(authorizer: Authorizer, review: Document, namesp
     problems = _subject_problems(spec)
     if (path := spec.get("nonResourceAttributes")) is not None:
         shown = _shown_path(path)
-        problems.append(invalid_value("spec.nonResourceAttributes", shown, "disallowed on this kind of request"))
+        problems.append(
+            invalid_value("spec.nonResourceAttributes", shown, "disallowed on this kind of request")
+        )
     problems += _metadata_problems(review)
     if problems:
         raise _incomplete(problems)
     if (spec.get("resourceAttributes") or {}).get("namespace", "") != namespace:
-        raise bad_request(f"namespace on request ({namespace}) must match spec.resourceAttributes.namespace")
+        raise bad_request(
+            f"namespace on request ({namespace}) must match spec.resourceAttributes.namespace"
+        )
     answer = subject_access_review(authorizer, review)
     return answer | {"kind": "LocalSubjectAccessReview"}
 
 
-def self_subject_access_review(authorizer: Authorizer, user: User, review: Document) -> dict[str, Any]:
+def self_subject_access_review(
+    authorizer: Authorizer, user: User, review: Document
+) -> dict[str, Any]:
     """Answer whether the asking user may do something.
 
     Raises:
@@ -73,7 +81,9 @@ def self_subject_access_review(authorizer: Authorizer, user: User, review: Docum
     return _decided(authorizer, user, review, "SelfSubjectAccessReview")
 
 
-def self_subject_rules_review(authorizer: Authorizer, user: User, review: Document) -> dict[str, Any]:
+def self_subject_rules_review(
+    authorizer: Authorizer, user: User, review: Document
+) -> dict[str, Any]:
     """List everything the asking user may do in a namespace.
 
     Raises:
@@ -84,16 +94,24 @@ def self_subject_rules_review(authorizer: Authorizer, user: User, review: Docume
         raise bad_request("no namespace on request")
     rules = [granted.rule for granted in authorizer.rules_of(user, namespace)]
     keys = ("verbs", "apiGroups", "resources", "resourceNames")
-    resource_rules = [{key: rule[key] for key in keys if rule.get(key)} for rule in rules if rule.get("resources")]
+    resource_rules = [
+        {key: rule[key] for key in keys if rule.get(key)} for rule in rules if rule.get("resources")
+    ]
     path_rules = [
-        {key: rule[key] for key in ("verbs", "nonResourceURLs")} for rule in rules if rule.get("nonResourceURLs")
+        {key: rule[key] for key in ("verbs", "nonResourceURLs")}
+        for rule in rules
+        if rule.get("nonResourceURLs")
     ]
     return {
         "kind": "SelfSubjectRulesReview",
         "apiVersion": AUTHORIZATION,
         "metadata": {},
         "spec": {},
-        "status": {"resourceRules": resource_rules, "nonResourceRules": path_rules, "incomplete": False},
+        "status": {
+            "resourceRules": resource_rules,
+            "nonResourceRules": path_rules,
+            "incomplete": False,
+        },
     }
 
 
@@ -139,7 +157,13 @@ def _decided(authorizer: Authorizer, user: User, review: Document, kind: str) ->
         status["reason"] = decision.reason
     status |= _selector_errors(review["spec"])
     metadata, spec = dict(review.get("metadata") or {}), dict(review["spec"])
-    return {"kind": kind, "apiVersion": AUTHORIZATION, "metadata": metadata, "spec": spec, "status": status}
+    return {
+        "kind": kind,
+        "apiVersion": AUTHORIZATION,
+        "metadata": metadata,
+        "spec": spec,
+        "status": status,
+    }
 
 
 def _selector_errors(spec: Document) -> dict[str, str]:
@@ -172,7 +196,9 @@ def _attributes(spec: Document) -> Attributes:
 def _subject_problems(spec: Document) -> list[FieldCause]:
     problems = _attribute_problems(spec)
     if not spec.get("user") and not spec.get("groups"):
-        problems.append(invalid_value("spec.user", "", "at least one of user or group must be specified"))
+        problems.append(
+            invalid_value("spec.user", "", "at least one of user or group must be specified")
+        )
     return problems
 
 
@@ -208,7 +234,9 @@ def _selector_problems(selector: Document, field: str) -> list[FieldCause]:
         if not requirement.get("key"):
             problems.append(required(f"{at}.key", "must be specified"))
         if operator in ("In", "NotIn") and not values:
-            problems.append(required(f"{at}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+            problems.append(
+                required(f"{at}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+            )
         if operator in ("Exists", "DoesNotExist") and values:
             why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
             problems.append(FieldCause("FieldValueForbidden", f"{at}.values", f"Forbidden: {why}"))

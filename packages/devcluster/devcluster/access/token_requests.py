@@ -39,7 +39,9 @@ def request_token(
     """
     spec, given = document.get("spec") or {}, document.get("metadata") or {}
     _check_identity(given, service_account["metadata"])
-    seconds = DEFAULT_SECONDS if spec.get("expirationSeconds") is None else spec["expirationSeconds"]
+    seconds = (
+        DEFAULT_SECONDS if spec.get("expirationSeconds") is None else spec["expirationSeconds"]
+    )
     _check_lifetime(seconds)
     metadata = service_account["metadata"]
     namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
@@ -55,8 +57,18 @@ def request_token(
     return {
         "kind": "TokenRequest",
         "apiVersion": f"{GROUP}/v1",
-        "metadata": {**given, "name": name, "namespace": namespace, "uid": uid, "creationTimestamp": timestamp()},
-        "spec": {"audiences": list(audiences), "expirationSeconds": seconds, "boundObjectRef": reference},
+        "metadata": {
+            **given,
+            "name": name,
+            "namespace": namespace,
+            "uid": uid,
+            "creationTimestamp": timestamp(),
+        },
+        "spec": {
+            "audiences": list(audiences),
+            "expirationSeconds": seconds,
+            "boundObjectRef": reference,
+        },
         "status": {"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")},
     }
 
@@ -66,11 +78,15 @@ def _check_identity(given: Mapping[str, Any], account: Mapping[str, Any]) -> Non
     name = account["name"]
     if given.get("name") and given["name"] != name:
         why = "must match the service account name if specified"
-        raise invalid(GROUP, "TokenRequest", name, [invalid_value("metadata.name", given["name"], why)])
+        raise invalid(
+            GROUP, "TokenRequest", name, [invalid_value("metadata.name", given["name"], why)]
+        )
     if given.get("uid") and given["uid"] != account["uid"]:
         why = f"the UID in the token request ({given['uid']}) does not match the UID of the service account ({account['uid']})"
         message = f'Operation cannot be fulfilled on TokenRequest.{GROUP} "{name}": {why}'
-        raise ApiStatus(409, "Conflict", message, {"name": name, "group": GROUP, "kind": "TokenRequest"})
+        raise ApiStatus(
+            409, "Conflict", message, {"name": name, "group": GROUP, "kind": "TokenRequest"}
+        )
 
 
 def _check_lifetime(seconds: int) -> None:
@@ -80,7 +96,9 @@ def _check_lifetime(seconds: int) -> None:
     elif seconds > MAXIMUM_SECONDS:
         problem = "may not specify a duration larger than 2^32 seconds"
     if problem:
-        raise invalid(GROUP, "TokenRequest", "", [invalid_value("spec.expirationSeconds", seconds, problem)])
+        raise invalid(
+            GROUP, "TokenRequest", "", [invalid_value("spec.expirationSeconds", seconds, problem)]
+        )
 
 
 def _bound_to(reference: Mapping[str, str], namespace: str, uid_of: UidLookup) -> dict[str, Bound]:

@@ -51,7 +51,9 @@ class SigningKey:
     def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
         self._private = private
         public = private.public_key()
-        spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        spki = public.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
         self.key_id = _base64url(hashlib.sha256(spki).digest())
 
     @classmethod
@@ -74,7 +76,9 @@ class SigningKey:
     def to_pem(self) -> bytes:
         """Write the private key, unencrypted."""
         return self._private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
 
     def sign(self, message: bytes) -> bytes:
@@ -86,9 +90,14 @@ class SigningKey:
         """Tell whether this key made the signature."""
         if len(signature) != 2 * COORDINATE_BYTES:
             return False
-        r, s = (int.from_bytes(part, "big") for part in (signature[:COORDINATE_BYTES], signature[COORDINATE_BYTES:]))
+        r, s = (
+            int.from_bytes(part, "big")
+            for part in (signature[:COORDINATE_BYTES], signature[COORDINATE_BYTES:])
+        )
         try:
-            self._private.public_key().verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+            self._private.public_key().verify(
+                encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256())
+            )
         except InvalidSignature:
             return False
         return True
@@ -96,8 +105,19 @@ class SigningKey:
     def as_json_web_key(self) -> dict[str, str]:
         """Publish the public half, for those who verify tokens without asking the server."""
         numbers = self._private.public_key().public_numbers()
-        x, y = (_base64url(number.to_bytes(COORDINATE_BYTES, "big")) for number in (numbers.x, numbers.y))
-        return {"use": "sig", "kty": "EC", "kid": self.key_id, "crv": "P-256", "alg": "ES256", "x": x, "y": y}
+        x, y = (
+            _base64url(number.to_bytes(COORDINATE_BYTES, "big"))
+            for number in (numbers.x, numbers.y)
+        )
+        return {
+            "use": "sig",
+            "kty": "EC",
+            "kid": self.key_id,
+            "crv": "P-256",
+            "alg": "ES256",
+            "x": x,
+            "y": y,
+        }
 
 
 class ServiceAccountTokens:
@@ -137,20 +157,29 @@ class ServiceAccountTokens:
             "jti": str(uuid.uuid4()),
             KUBERNETES_CLAIM: {
                 "namespace": namespace,
-                **{kind: {"name": owner.name, "uid": owner.uid} for kind, owner in sorted(owners.items())},
+                **{
+                    kind: {"name": owner.name, "uid": owner.uid}
+                    for kind, owner in sorted(owners.items())
+                },
             },
             "nbf": int(issued.timestamp()),
             "sub": service_account_name(namespace, service_account.name),
         }
         return self._encode(claims), expires
 
-    def verify_for(self, token: str, audiences: tuple[str, ...]) -> tuple[User, tuple[str, ...]] | None:
+    def verify_for(
+        self, token: str, audiences: tuple[str, ...]
+    ) -> tuple[User, tuple[str, ...]] | None:
         """Tell whose token this is and which of `audiences` it is meant for; None if it is good for none of them."""
         claims = self._decode(token)
         if claims is None or not self._valid_now(claims):
             return None
         meant_for = claims.get("aud")
-        accepted = tuple(audience for audience in audiences if isinstance(meant_for, list) and audience in meant_for)
+        accepted = tuple(
+            audience
+            for audience in audiences
+            if isinstance(meant_for, list) and audience in meant_for
+        )
         user = self._living_user(claims)
         return (user, accepted) if user and accepted else None
 
@@ -160,7 +189,11 @@ class ServiceAccountTokens:
 
     def _valid_now(self, claims: dict[str, object]) -> bool:
         not_before, expires = claims.get("nbf"), claims.get("exp")
-        if claims.get("iss") != ISSUER or not isinstance(not_before, int) or not isinstance(expires, int):
+        if (
+            claims.get("iss") != ISSUER
+            or not isinstance(not_before, int)
+            or not isinstance(expires, int)
+        ):
             return False
         return not_before <= self._now().timestamp() < expires
 
@@ -182,7 +215,10 @@ class ServiceAccountTokens:
 
     def _encode(self, claims: dict[str, object]) -> str:
         header = {"alg": "ES256", "kid": self._key.key_id}
-        message = ".".join(_base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+        message = ".".join(
+            _base64url(json.dumps(part, separators=(",", ":")).encode())
+            for part in (header, claims)
+        )
         return f"{message}.{_base64url(self._key.sign(message.encode()))}"
 
     def _decode(self, token: str) -> dict[str, object] | None:

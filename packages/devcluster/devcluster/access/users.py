@@ -12,7 +12,9 @@ UNAUTHENTICATED_GROUP = "system:unauthenticated"
 MASTERS_GROUP = "system:masters"  # may do everything, whatever the roles say: the way back in when RBAC is broken
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 SERVICE_ACCOUNTS_GROUP = "system:serviceaccounts"
-CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"  # extra: which certificate or token it was
+CREDENTIAL_ID = (
+    "authentication.kubernetes.io/credential-id"  # extra: which certificate or token it was
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ def anonymous() -> User:
     return User(ANONYMOUS, groups=(UNAUTHENTICATED_GROUP,))
 
 
-def authenticated(name: str, uid: str, groups: tuple[str, ...], extra: Mapping[str, tuple[str, ...]]) -> User:
+def authenticated(
+    name: str, uid: str, groups: tuple[str, ...], extra: Mapping[str, tuple[str, ...]]
+) -> User:
     """Somebody with good credentials: always in the group of everybody who has them."""
     return User(name, uid, with_group(groups, AUTHENTICATED_GROUP), extra)
 

@@ -34,7 +34,9 @@ Warn = Callable[[str], None]
 class AdmissionChain:
     """All webhooks of one cluster."""
 
-    def __init__(self, mutating: Configurations, validating: Configurations, endpoints: WebhookEndpoints) -> None:
+    def __init__(
+        self, mutating: Configurations, validating: Configurations, endpoints: WebhookEndpoints
+    ) -> None:
         self._mutating = mutating
         self._validating = validating
         self._endpoints = endpoints
@@ -74,7 +76,9 @@ class AdmissionChain:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    async def _mutate_once(self, webhook: Webhook, request: AdmissionRequest, warn: Warn) -> Document | None:
+    async def _mutate_once(
+        self, webhook: Webhook, request: AdmissionRequest, warn: Warn
+    ) -> Document | None:
         verdict = await self._ask(webhook, request, warn, mutating=True)
         if verdict is None or not verdict.patch:
             return request.object
@@ -84,18 +88,24 @@ class AdmissionChain:
         seen_as = matched_version(webhook, request) or request.resource
         return in_version(_patched(in_version(request.object, seen_as), verdict), request.resource)
 
-    async def _ask(self, webhook: Webhook, request: AdmissionRequest, warn: Warn, *, mutating: bool) -> Verdict | None:
+    async def _ask(
+        self, webhook: Webhook, request: AdmissionRequest, warn: Warn, *, mutating: bool
+    ) -> Verdict | None:
         """Return a webhook's consent, or None if it does not have to be asked or may be ignored."""
         seen_as = matched_version(webhook, request)
         if seen_as is None:
             return None
-        version = next(version for version in webhook.review_versions if version in SUPPORTED_VERSIONS)
+        version = next(
+            version for version in webhook.review_versions if version in SUPPORTED_VERSIONS
+        )
         uid = str(uuid.uuid4())
         review = write_review(request, seen_as, uid, version)
         if not _conditions_hold(webhook, seen_as, review["request"]):
             return None
         try:
-            body = await self._endpoints.post(webhook.client, msgspec.json.encode(review), webhook.timeout_seconds)
+            body = await self._endpoints.post(
+                webhook.client, msgspec.json.encode(review), webhook.timeout_seconds
+            )
             verdict = read_verdict(body, uid, version, mutating=mutating)
         except (CallFailedError, InvalidReviewError) as error:
             if webhook.fails_open:
@@ -121,7 +131,9 @@ def denial(webhook_name: str, status: Mapping[str, Any]) -> ApiStatus:
     )
 
 
-def _conditions_hold(webhook: Webhook, seen_as: Resource, review_request: Mapping[str, Any]) -> bool:
+def _conditions_hold(
+    webhook: Webhook, seen_as: Resource, review_request: Mapping[str, Any]
+) -> bool:
     if not webhook.conditions:
         return True
     judgement = judge(webhook.conditions, review_request)

@@ -29,7 +29,9 @@ def judge(conditions: Iterable[tuple[str, str]], review_request: Mapping[str, An
     variables = {
         "object": json_to_cel(review_request.get("object")),
         "oldObject": json_to_cel(review_request.get("oldObject")),
-        "request": json_to_cel({k: v for k, v in review_request.items() if k not in ("object", "oldObject")}),
+        "request": json_to_cel(
+            {k: v for k, v in review_request.items() if k not in ("object", "oldObject")}
+        ),
     }
     errors = []
     for _, expression in conditions:

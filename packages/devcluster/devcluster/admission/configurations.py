@@ -34,7 +34,10 @@ NAME_SEGMENTS = 3
 def with_defaults(configuration: Document) -> dict[str, Any]:
     """Fill in what a webhook configuration leaves open."""
     mutating = configuration["kind"] == MUTATING
-    webhooks = [_webhook_with_defaults(webhook, mutating=mutating) for webhook in configuration.get("webhooks") or ()]
+    webhooks = [
+        _webhook_with_defaults(webhook, mutating=mutating)
+        for webhook in configuration.get("webhooks") or ()
+    ]
     return {**configuration, "webhooks": webhooks} if webhooks else dict(configuration)
 
 
@@ -52,7 +55,10 @@ def _webhook_with_defaults(webhook: Document, *, mutating: bool) -> dict[str, An
         filled["rules"] = [{"scope": "*", **rule} for rule in filled["rules"]]
     client = filled.get("clientConfig") or {}
     if client.get("service"):
-        filled["clientConfig"] = {**client, "service": {"port": DEFAULT_SERVICE_PORT, **client["service"]}}
+        filled["clientConfig"] = {
+            **client,
+            "service": {"port": DEFAULT_SERVICE_PORT, **client["service"]},
+        }
     return filled
 
 
@@ -83,7 +89,9 @@ def _webhook_problems(webhook: Document, field: str, *, mutating: bool) -> Itera
     for selector in ("namespaceSelector", "objectSelector"):
         yield from selector_causes(webhook.get(selector) or {}, f"{field}.{selector}")
     yield from _client_problems(webhook.get("clientConfig") or {}, f"{field}.clientConfig")
-    yield from _version_problems(webhook.get("admissionReviewVersions") or (), f"{field}.admissionReviewVersions")
+    yield from _version_problems(
+        webhook.get("admissionReviewVersions") or (), f"{field}.admissionReviewVersions"
+    )
     yield from _condition_problems(webhook.get("matchConditions") or (), f"{field}.matchConditions")
     if mutating:
         yield from _one_of(webhook, "reinvocationPolicy", ("IfNeeded", "Never"), field)
@@ -95,10 +103,14 @@ def _name_problems(name: str, field: str) -> Iterator[FieldCause]:
     elif not is_subdomain(name):
         yield subdomain_problem(field, name)
     elif len(name.split(".")) < NAME_SEGMENTS:
-        yield invalid_value(field, name, "should be a domain with at least three segments separated by dots")
+        yield invalid_value(
+            field, name, "should be a domain with at least three segments separated by dots"
+        )
 
 
-def _one_of(webhook: Document, key: str, known: tuple[str, ...], field: str) -> Iterator[FieldCause]:
+def _one_of(
+    webhook: Document, key: str, known: tuple[str, ...], field: str
+) -> Iterator[FieldCause]:
     if webhook[key] not in known:
         yield unsupported(f"{field}.{key}", webhook[key], known)
 
@@ -128,7 +140,9 @@ def _url_problems(url: str, field: str) -> Iterator[FieldCause]:
         yield required(field, f"url must be a valid URL: {error}; {URL_FORM}")
         return
     if parts.scheme != "https":
-        yield invalid_value(field, parts.scheme, f"'https' is the only allowed URL scheme; {URL_FORM}")
+        yield invalid_value(
+            field, parts.scheme, f"'https' is the only allowed URL scheme; {URL_FORM}"
+        )
     if not parts.hostname:
         yield invalid_value(field, parts.netloc, f"host must be specified; {URL_FORM}")
     for value, what in _unwanted_parts(parts):
@@ -170,7 +184,9 @@ def _version_problems(versions: list[str] | tuple[()], field: str) -> Iterator[F
         if version in versions[:index]:
             yield invalid_value(f"{field}[{index}]", version, "duplicate version")
     if not set(versions) & set(SUPPORTED_VERSIONS):
-        yield invalid_value(field, list(versions), f"must include at least one of {', '.join(SUPPORTED_VERSIONS)}")
+        yield invalid_value(
+            field, list(versions), f"must include at least one of {', '.join(SUPPORTED_VERSIONS)}"
+        )
 
 
 def _condition_problems(conditions: list[Document] | tuple[()], field: str) -> Iterator[FieldCause]:

@@ -63,12 +63,17 @@ class WebhookEndpoints:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "WebhookEndpoints":
-        connector = aiohttp.TCPConnector(resolver=_ServiceResolver(self._services), limit=0, use_dns_cache=False)
+        connector = aiohttp.TCPConnector(
+            resolver=_ServiceResolver(self._services), limit=0, use_dns_cache=False
+        )
         self._session = aiohttp.ClientSession(connector=connector, headers=HEADERS, trust_env=False)
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._session is not None:
             await self._session.close()
@@ -83,16 +88,24 @@ class WebhookEndpoints:
         context = _trust(client.ca_bundle)
         url = _with_timeout(client.url, timeout_seconds)
         if client.service is not None and client.service not in self._services:
-            raise CallFailedError(f'failed to call webhook: Post "{url}": service "{client.service[1]}" not found')
+            raise CallFailedError(
+                f'failed to call webhook: Post "{url}": service "{client.service[1]}" not found'
+            )
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._exchange_again_if_hung_up(url, body, context)
         except TimeoutError as error:
-            raise CallFailedError(f'failed to call webhook: Post "{url}": context deadline exceeded') from error
+            raise CallFailedError(
+                f'failed to call webhook: Post "{url}": context deadline exceeded'
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise CallFailedError(f'failed to call webhook: Post "{url}": {_cause(error)}') from error
+            raise CallFailedError(
+                f'failed to call webhook: Post "{url}": {_cause(error)}'
+            ) from error
 
-    async def _exchange_again_if_hung_up(self, url: URL, body: bytes, context: ssl.SSLContext) -> bytes:
+    async def _exchange_again_if_hung_up(
+        self, url: URL, body: bytes, context: ssl.SSLContext
+    ) -> bytes:
         """A kept connection may be closed by a webhook that restarts just as it is used: that is no failure yet."""
         try:
             return await self._exchange(url, body, context)
@@ -103,11 +116,17 @@ class WebhookEndpoints:
 
     async def _exchange(self, url: URL, body: bytes, context: ssl.SSLContext) -> bytes:
         if self._session is None:
-            raise RuntimeError("webhooks are called only between the start and the end of the server")
-        async with self._session.post(url, data=body, ssl=context, allow_redirects=False) as response:
+            raise RuntimeError(
+                "webhooks are called only between the start and the end of the server"
+            )
+        async with self._session.post(
+            url, data=body, ssl=context, allow_redirects=False
+        ) as response:
             answer = await response.read()
             if not 200 <= response.status <= 206:
-                raise CallFailedError(f"failed to call webhook: {_status_text(response.status, answer)}")
+                raise CallFailedError(
+                    f"failed to call webhook: {_status_text(response.status, answer)}"
+                )
             return answer
 
 
@@ -115,14 +134,18 @@ class _ServiceResolver(AbstractResolver):
     """Names of mapped services lead to their addresses, all others are looked up as usual."""
 
     def __init__(self, services: Mapping[tuple[str, str], Address]) -> None:
-        self._addresses = {f"{name}.{namespace}.svc": address for (namespace, name), address in services.items()}
+        self._addresses = {
+            f"{name}.{namespace}.svc": address for (namespace, name), address in services.items()
+        }
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         address = self._addresses.get(host, Address(host, port))
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, family=family)
+        found = await loop.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, family=family
+        )
         return [
             ResolveResult(
                 hostname=host,
@@ -139,7 +162,9 @@ class _ServiceResolver(AbstractResolver):
         """Nothing is kept open."""
 
 
-@functools.lru_cache(maxsize=64)  # reading a bundle costs more than the call; rotations leave few old ones behind
+@functools.lru_cache(
+    maxsize=64
+)  # reading a bundle costs more than the call; rotations leave few old ones behind
 def _trust(ca_bundle: str) -> ssl.SSLContext:
     if not ca_bundle:
         return ssl.create_default_context()

@@ -11,7 +11,9 @@ from devcluster.admission.webhook import Webhook
 from devcluster.schema.label_selector import matches_selector
 
 ANY = "*"
-NEVER_INTERCEPTED_GROUP = "admissionregistration.k8s.io"  # else a broken webhook could forbid its own repair
+NEVER_INTERCEPTED_GROUP = (
+    "admissionregistration.k8s.io"  # else a broken webhook could forbid its own repair
+)
 
 
 def matched_version(webhook: Webhook, request: AdmissionRequest) -> Resource | None:
@@ -28,8 +30,13 @@ def matched_version(webhook: Webhook, request: AdmissionRequest) -> Resource | N
         return request.resource
     if not webhook.equivalent_versions:
         return None
-    equivalents = (request.resource.in_version(version) for version in request.resource.other_versions)
-    return next((one for one in equivalents if any(_rule_matches(r, request, one) for r in webhook.rules)), None)
+    equivalents = (
+        request.resource.in_version(version) for version in request.resource.other_versions
+    )
+    return next(
+        (one for one in equivalents if any(_rule_matches(r, request, one) for r in webhook.rules)),
+        None,
+    )
 
 
 def _rule_matches(rule: Mapping[str, Any], request: AdmissionRequest, resource: Resource) -> bool:
@@ -38,7 +45,10 @@ def _rule_matches(rule: Mapping[str, Any], request: AdmissionRequest, resource: 
         and _contains(rule.get("apiGroups"), resource.group)
         and _contains(rule.get("apiVersions"), resource.version)
         and _scope_matches(rule.get("scope", ANY), resource)
-        and any(_resource_matches(pattern, resource.plural, request.subresource) for pattern in rule["resources"])
+        and any(
+            _resource_matches(pattern, resource.plural, request.subresource)
+            for pattern in rule["resources"]
+        )
     )
 
 
@@ -57,7 +67,11 @@ def _namespace_selected(webhook: Webhook, request: AdmissionRequest) -> bool:
     is_namespace = request.resource.group == "" and request.resource.plural == "namespaces"
     if not webhook.namespace_selector or not (request.resource.namespaced or is_namespace):
         return True
-    if is_namespace and not request.subresource and request.operation in (Operation.CREATE, Operation.UPDATE):
+    if (
+        is_namespace
+        and not request.subresource
+        and request.operation in (Operation.CREATE, Operation.UPDATE)
+    ):
         return matches_selector(webhook.namespace_selector, _labels(request.object))
     return matches_selector(webhook.namespace_selector, request.namespace_labels)
 
@@ -66,8 +80,12 @@ def _object_selected(webhook: Webhook, request: AdmissionRequest) -> bool:
     """The object as it was counts too: taking the label off must not slip past the webhook."""
     if not webhook.object_selector:
         return True
-    documents = (document for document in (request.object, request.old_object) if document is not None)
-    return any(matches_selector(webhook.object_selector, _labels(document)) for document in documents)
+    documents = (
+        document for document in (request.object, request.old_object) if document is not None
+    )
+    return any(
+        matches_selector(webhook.object_selector, _labels(document)) for document in documents
+    )
 
 
 def _labels(document: Mapping[str, Any] | None) -> Mapping[str, str]:

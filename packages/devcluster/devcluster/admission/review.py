@@ -36,7 +36,9 @@ class Verdict:
     patch: Sequence[Mapping[str, Any]]
 
 
-def write_review(request: AdmissionRequest, seen_as: Resource, uid: str, version: str) -> dict[str, Any]:
+def write_review(
+    request: AdmissionRequest, seen_as: Resource, uid: str, version: str
+) -> dict[str, Any]:
     """Compose the body of a call.
 
     Args:
@@ -66,7 +68,11 @@ def write_review(request: AdmissionRequest, seen_as: Resource, uid: str, version
     for optional in ("subResource", "requestSubResource", "name", "namespace"):
         if not content[optional]:
             del content[optional]
-    return {"kind": "AdmissionReview", "apiVersion": f"{REVIEW_GROUP}/{version}", "request": content}
+    return {
+        "kind": "AdmissionReview",
+        "apiVersion": f"{REVIEW_GROUP}/{version}",
+        "request": content,
+    }
 
 
 def in_version(document: Document | None, resource: Resource) -> Document | None:
@@ -104,14 +110,18 @@ def _json_object(body: bytes) -> dict[str, Any]:
         message = f"failed to call webhook: couldn't get version/kind; json parse error: {error}"
         raise InvalidReviewError(message) from error
     if not isinstance(review, dict):
-        raise InvalidReviewError("failed to call webhook: couldn't get version/kind; json parse error: not an object")
+        raise InvalidReviewError(
+            "failed to call webhook: couldn't get version/kind; json parse error: not an object"
+        )
     return review
 
 
 def _check_envelope(review: Mapping[str, Any], response: Mapping[str, Any], uid: str) -> None:
     answered = response.get("uid", "")
     if answered != uid:
-        message = f'received invalid webhook response: expected response.uid="{uid}", got "{answered}"'
+        message = (
+            f'received invalid webhook response: expected response.uid="{uid}", got "{answered}"'
+        )
         raise InvalidReviewError(message)
     kind = (review.get("apiVersion", ""), review.get("kind", ""))
     if kind != (f"{REVIEW_GROUP}/v1", "AdmissionReview"):
@@ -132,9 +142,13 @@ def _patch(response: Mapping[str, Any], *, mutating: bool) -> Sequence[Mapping[s
     try:
         patch = json.loads(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError) as error:
-        raise InvalidReviewError(f"failed to call webhook: response.patch is not base64 of JSON: {error}") from error
+        raise InvalidReviewError(
+            f"failed to call webhook: response.patch is not base64 of JSON: {error}"
+        ) from error
     if not isinstance(patch, list):
-        raise InvalidReviewError("failed to call webhook: response.patch is not a list of operations")
+        raise InvalidReviewError(
+            "failed to call webhook: response.patch is not a list of operations"
+        )
     return patch
 
 
@@ -163,4 +177,8 @@ def _resource(resource: Resource) -> dict[str, str]:
 def _options(request: AdmissionRequest) -> dict[str, Any] | None:
     if request.operation is Operation.CONNECT:
         return None
-    return {"kind": OPTIONS_KINDS[request.operation], "apiVersion": "meta.k8s.io/v1", **request.options}
+    return {
+        "kind": OPTIONS_KINDS[request.operation],
+        "apiVersion": "meta.k8s.io/v1",
+        **request.options,
+    }

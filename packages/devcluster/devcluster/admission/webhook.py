@@ -14,7 +14,9 @@ class ClientConfig:
 
     url: str
     ca_bundle: str = ""  # base64 of PEM, as stored; empty trusts the system's authorities
-    service: tuple[str, str] | None = None  # namespace and name, where the URL was made from a service reference
+    service: tuple[str, str] | None = (
+        None  # namespace and name, where the URL was made from a service reference
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +72,6 @@ def parse_client_config(document: Mapping[str, Any]) -> ClientConfig:
     namespace, name = service["namespace"], service["name"]
     port = service.get("port", DEFAULT_SERVICE_PORT)
     path = (service.get("path") or "").removeprefix("/")
-    return ClientConfig(f"https://{name}.{namespace}.svc:{port}/{path}", ca_bundle, (namespace, name))
+    return ClientConfig(
+        f"https://{name}.{namespace}.svc:{port}/{path}", ca_bundle, (namespace, name)
+    )

@@ -20,8 +20,12 @@ class Actor:
         self.store = store
         self.catalog = catalog
         self.registry = registry
-        self._user = authenticated(service_account_name(HOME, name), "", service_account_groups(HOME), {})
-        self._options = WriteOptions(dry_run=False, field_manager=name, field_validation="Warn", force=False)
+        self._user = authenticated(
+            service_account_name(HOME, name), "", service_account_groups(HOME), {}
+        )
+        self._options = WriteOptions(
+            dry_run=False, field_manager=name, field_validation="Warn", force=False
+        )
 
     def served(self, key: tuple[str, str], namespace: str) -> list[tuple[Kind, Revision]]:
         """List the objects of a kind in a namespace (or, if it is empty, everywhere), with the kind they are."""
@@ -36,7 +40,9 @@ class Actor:
         Raises:
             ApiStatus: it was refused.
         """
-        await self.registry.create(self._target(kind, namespace, document["metadata"]["name"]), document, self._options)
+        await self.registry.create(
+            self._target(kind, namespace, document["metadata"]["name"]), document, self._options
+        )
 
     async def update(self, kind: Kind, old: Object, new: Object, subresource: str = "") -> None:
         """Write an object back, or one part of it.
@@ -56,7 +62,9 @@ class Actor:
         """
         metadata = obj["metadata"]
         options = DeleteOptions(dry_run=False, uid=metadata["uid"], propagation=propagation)
-        await self.registry.delete(self._target(kind, metadata.get("namespace", ""), metadata["name"]), options)
+        await self.registry.delete(
+            self._target(kind, metadata.get("namespace", ""), metadata["name"]), options
+        )
 
     def _target(self, kind: Kind, namespace: str, name: str, subresource: str = "") -> Target:
         return Target(kind, namespace, name, self._user, _nobody_reads_warnings, subresource)

@@ -31,4 +31,6 @@ class ClusterRoles:
         for role in aggregated(roles):
             found = self._actor.store.get(CLUSTER_ROLES, "", role["metadata"]["name"])
             if kind is not None and found is not None:
-                await self._actor.update(kind, found.object, {**found.object, "rules": role["rules"]})
+                await self._actor.update(
+                    kind, found.object, {**found.object, "rules": role["rules"]}
+                )

@@ -26,13 +26,18 @@ class NamespaceContents:
         self._root_ca: Object = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": ROOT_CA, "annotations": {"kubernetes.io/description": DESCRIPTION}},
+            "metadata": {
+                "name": ROOT_CA,
+                "annotations": {"kubernetes.io/description": DESCRIPTION},
+            },
             "data": {"ca.crt": authority},
         }
 
     def begin(self) -> Iterable[str]:
         """Every namespace: the certificate of an earlier run is out of date."""
-        return [revision.object["metadata"]["name"] for revision in self._actor.store.items(NAMESPACES)]
+        return [
+            revision.object["metadata"]["name"] for revision in self._actor.store.items(NAMESPACES)
+        ]
 
     def wakes(self, event: Event) -> Iterable[str]:
         """A namespace is new, or somebody touched what belongs into it."""
@@ -48,7 +53,11 @@ class NamespaceContents:
         home = self._actor.store.get(NAMESPACES, "", namespace)
         if home is None or home.object["metadata"].get("deletionTimestamp"):
             return
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": DEFAULT_ACCOUNT}}
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": DEFAULT_ACCOUNT},
+        }
         await self._put(SERVICE_ACCOUNTS, namespace, account)
         await self._put(CONFIGMAPS, namespace, self._root_ca)
 

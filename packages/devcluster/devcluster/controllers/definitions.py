@@ -15,11 +15,17 @@ class Definitions:
 
     def __init__(self, actor: Actor) -> None:
         self._actor = actor
-        self._ending: dict[tuple[str, str], str] = {}  # where the objects are stored -> the definition's name
+        self._ending: dict[
+            tuple[str, str], str
+        ] = {}  # where the objects are stored -> the definition's name
 
     def begin(self) -> Iterable[str]:
         """Every definition that was on its way out when the server stopped."""
-        return [name for revision in self._actor.store.items(DEFINITIONS) for name in self._noted(revision.object)]
+        return [
+            name
+            for revision in self._actor.store.items(DEFINITIONS)
+            for name in self._noted(revision.object)
+        ]
 
     def wakes(self, event: Event) -> Iterable[str]:
         """A definition was deleted, or an object of one that is on its way out is gone."""
@@ -46,7 +52,9 @@ class Definitions:
         )
         if current is None or kind_of_definitions is None or self._actor.store.items(key):
             return
-        await self._actor.update(kind_of_definitions, current.object, _without_finalizer(current.object))
+        await self._actor.update(
+            kind_of_definitions, current.object, _without_finalizer(current.object)
+        )
 
     def _noted(self, definition: Object) -> list[str]:
         if not definition["metadata"].get("deletionTimestamp"):

@@ -100,5 +100,7 @@ async def _tried(controller: Controller, item: Hashable) -> bool:
         await asyncio.sleep(0 if refusal.code == 409 else RETRY_SECONDS)
         return False
     except Exception:  # noqa: BLE001 - the outermost guard: one object that surprises a controller must not stop the others
-        structlog.get_logger("devcluster").exception("a controller failed unexpectedly", item=str(item))
+        structlog.get_logger("devcluster").exception(
+            "a controller failed unexpectedly", item=str(item)
+        )
     return True

@@ -47,7 +47,10 @@ class Namespaces:
         for kind, revision in self._content(name):
             if not revision.object["metadata"].get("deletionTimestamp"):
                 await self._actor.delete(kind, revision.object)
-        home, own_kind = self._actor.store.get(NAMESPACES, "", name), self._actor.catalog.by_key(NAMESPACES)
+        home, own_kind = (
+            self._actor.store.get(NAMESPACES, "", name),
+            self._actor.catalog.by_key(NAMESPACES),
+        )
         if home is None or own_kind is None or not home.object["metadata"].get("deletionTimestamp"):
             return
         remaining = self._content(name)
@@ -63,22 +66,39 @@ class Namespaces:
 
     def _content(self, namespace: str) -> Content:
         keys = sorted(self._actor.store.keys())
-        return [found for key in keys if key != NAMESPACES for found in self._actor.served(key, namespace)]
+        return [
+            found
+            for key in keys
+            if key != NAMESPACES
+            for found in self._actor.served(key, namespace)
+        ]
 
     async def _report(self, kind: Kind, home: Object, remaining: Content) -> None:
         status = home.get("status") or {}
         before = {condition["type"]: condition for condition in status.get("conditions") or ()}
         now = self._actor.registry.timestamp
         conditions = [_condition(before, now, *values) for values in _judgements(remaining)]
-        others = [condition for name, condition in before.items() if name not in {one["type"] for one in conditions}]
-        new = {**home, "status": {**status, "phase": "Terminating", "conditions": [*others, *conditions]}}
+        others = [
+            condition
+            for name, condition in before.items()
+            if name not in {one["type"] for one in conditions}
+        ]
+        new = {
+            **home,
+            "status": {**status, "phase": "Terminating", "conditions": [*others, *conditions]},
+        }
         if new["status"] != status:
             await self._actor.update(kind, home, new, "status")
 
 
 def _judgements(remaining: Content) -> Iterable[tuple[str, bool, str, str]]:
     """Yield type, status, reason and message of each condition, in the words of the real server."""
-    yield "NamespaceDeletionDiscoveryFailure", False, "ResourcesDiscovered", "All resources successfully discovered"
+    yield (
+        "NamespaceDeletionDiscoveryFailure",
+        False,
+        "ResourcesDiscovered",
+        "All resources successfully discovered",
+    )
     message = "All legacy kube types successfully parsed"
     yield "NamespaceDeletionGroupVersionParsingFailure", False, "ParsedGroupVersions", message
     message = "All content successfully deleted, may be waiting on finalization"
@@ -88,24 +108,39 @@ def _judgements(remaining: Content) -> Iterable[tuple[str, bool, str, str]]:
         message = "Some resources are remaining: " + _listed(kinds, "has")
         yield "NamespaceContentRemaining", True, "SomeResourcesRemain", message
     else:
-        yield "NamespaceContentRemaining", False, "ContentRemoved", "All content successfully removed"
+        yield (
+            "NamespaceContentRemaining",
+            False,
+            "ContentRemoved",
+            "All content successfully removed",
+        )
     finalizers = Counter(name for _, revision in remaining for name in _finalizers(revision.object))
     if finalizers:
-        message = "Some content in the namespace has finalizers remaining: " + _listed(finalizers, "in")
+        message = "Some content in the namespace has finalizers remaining: " + _listed(
+            finalizers, "in"
+        )
         yield "NamespaceFinalizersRemaining", True, "SomeFinalizersRemain", message
     else:
         message = "All content-preserving finalizers finished"
         yield "NamespaceFinalizersRemaining", False, "ContentHasNoFinalizers", message
 
 
-def _condition(before: Mapping[str, Mapping[str, Any]], now: str, *judgement: str | bool) -> Mapping[str, Any]:
+def _condition(
+    before: Mapping[str, Mapping[str, Any]], now: str, *judgement: str | bool
+) -> Mapping[str, Any]:
     name, holds, reason, message = judgement
     status = "True" if holds else "False"
     found = before.get(str(name))
     if found is not None and (found["status"], found.get("message")) == (status, message):
         return found
     since = found["lastTransitionTime"] if found is not None and found["status"] == status else now
-    return {"type": name, "status": status, "lastTransitionTime": since, "reason": reason, "message": message}
+    return {
+        "type": name,
+        "status": status,
+        "lastTransitionTime": since,
+        "reason": reason,
+        "message": message,
+    }
 
 
 def _finalizers(obj: Object) -> list[str]:
@@ -113,4 +148,6 @@ def _finalizers(obj: Object) -> list[str]:
 
 
 def _listed(counts: Counter[str], word: str) -> str:
-    return ", ".join(f"{name} {word} {count} resource instances" for name, count in sorted(counts.items()))
+    return ", ".join(
+        f"{name} {word} {count} resource instances" for name, count in sorted(counts.items())
+    )

@@ -48,7 +48,10 @@ class Owners:
             return [place] if _references(new) or _waits(new) else []
         self._note(place, old, None)
         owners = (self._owner(reference, place) for reference in _references(new))
-        return [*self._dependents.get(new["metadata"]["uid"], ()), *(found[0] for found in owners if found is not None)]
+        return [
+            *self._dependents.get(new["metadata"]["uid"], ()),
+            *(found[0] for found in owners if found is not None),
+        ]
 
     async def settle(self, item: object) -> None:
         """Look at one object as an owner, then as a dependent."""
@@ -73,11 +76,17 @@ class Owners:
             if ORPHAN in finalizers:
                 await self._drop_references(its_kind, found.object, {uid})
                 continue
-            blocked |= any(ref["uid"] == uid and ref.get("blockOwnerDeletion") for ref in _references(found.object))
+            blocked |= any(
+                ref["uid"] == uid and ref.get("blockOwnerDeletion")
+                for ref in _references(found.object)
+            )
             if not found.object["metadata"].get("deletionTimestamp"):
                 await self._judge(its_kind, place, found.object)
         if not blocked:
-            metadata = {**owner["metadata"], "finalizers": [f for f in finalizers if f not in (ORPHAN, FOREGROUND)]}
+            metadata = {
+                **owner["metadata"],
+                "finalizers": [f for f in finalizers if f not in (ORPHAN, FOREGROUND)],
+            }
             await self._actor.update(kind, owner, {**owner, "metadata": metadata})
 
     async def _judge(self, kind: Kind, place: Place, dependent: Object) -> None:
@@ -90,11 +99,15 @@ class Owners:
                 await self._drop_references(kind, dependent, gone | waiting)
         elif waiting:
             has_dependents = bool(self._dependents.get(dependent["metadata"]["uid"]))
-            await self._actor.delete(kind, dependent, "Foreground" if has_dependents else "Background")
+            await self._actor.delete(
+                kind, dependent, "Foreground" if has_dependents else "Background"
+            )
         elif gone:
             await self._actor.delete(kind, dependent)
 
-    def _sorted(self, place: Place, references: list[Reference]) -> tuple[set[str], set[str], set[str]]:
+    def _sorted(
+        self, place: Place, references: list[Reference]
+    ) -> tuple[set[str], set[str], set[str]]:
         """Tell the UIDs of owners that live, that are gone, and that wait for their dependents."""
         living: set[str] = set()
         gone: set[str] = set()

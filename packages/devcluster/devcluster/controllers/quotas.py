@@ -23,7 +23,9 @@ class Quotas:
         """Something came or went, or the quota changed."""
         namespace = event.new.place[0]
         counts = event.key == KEY or event.kind != "MODIFIED"
-        return [namespace] if counts and namespace and self._actor.store.items(KEY, namespace) else []
+        return (
+            [namespace] if counts and namespace and self._actor.store.items(KEY, namespace) else []
+        )
 
     async def settle(self, item: object) -> None:
         """Write the status where it is not right."""

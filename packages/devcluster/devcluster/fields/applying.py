@@ -55,7 +55,9 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     """
     problem = told_problems(applied, types)
     if problem is not None:
-        raise ApiStatus(500, "", f"failed to create typed patch object ({_told(applied)}): {problem}")
+        raise ApiStatus(
+            500, "", f"failed to create typed patch object ({_told(applied)}): {problem}"
+        )
     applied = {key: value for key, value in applied.items() if key not in reset}
     if subresource:
         applied = {key: value for key, value in applied.items() if key in (*IDENTITY, subresource)}
@@ -68,7 +70,9 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     result = merged(before, applied, types)
     result = without(result, _given_up(formerly, wanted, others), types)
     changes = differences(before, result, types)
-    conflicts = _conflicts(others, frozenset(changes.added | changes.modified) - may_be_taken(before, manager, types))
+    conflicts = _conflicts(
+        others, frozenset(changes.added | changes.modified) - may_be_taken(before, manager, types)
+    )
     if conflicts and not force:
         raise _refusal(conflicts)
     if live is not None and not changes and formerly == wanted - UNOWNED:
@@ -85,7 +89,11 @@ def _before_first_apply(live: Document | None, types: Type, now: str, subresourc
         return {}
     paths = frozenset(differences({}, bare(live), types).added) - UNOWNED - {()}
     return (
-        {Manager(BEFORE_FIRST_APPLY, UPDATE, live.get("apiVersion", ""), subresource): Ownership(paths, now)}
+        {
+            Manager(BEFORE_FIRST_APPLY, UPDATE, live.get("apiVersion", ""), subresource): Ownership(
+                paths, now
+            )
+        }
         if paths
         else {}
     )
@@ -104,7 +112,11 @@ def _conflicts(others: Owners, changed: FieldSet) -> dict[Manager, list[Path]]:
 
 def _refusal(conflicts: Mapping[Manager, Sequence[Path]]) -> ApiStatus:
     causes = [
-        {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": spelled(path)}
+        {
+            "reason": "FieldManagerConflict",
+            "message": f"conflict with {manager}",
+            "field": spelled(path),
+        }
         for manager, paths in conflicts.items()
         for path in paths
     ]
@@ -124,4 +136,6 @@ def _told(document: Document) -> str:
     metadata = metadata if isinstance(metadata, Mapping) else {}
     name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
     version = document.get("apiVersion", "")
-    return f"{name}; {version if '/' in version else f'/{version}'}, Kind={document.get('kind', '')}"
+    return (
+        f"{name}; {version if '/' in version else f'/{version}'}, Kind={document.get('kind', '')}"
+    )

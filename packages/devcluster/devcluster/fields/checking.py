@@ -47,13 +47,19 @@ def _scalar_problems(value: Any, type_: Scalar, path: Path) -> Iterator[str]:
     if NAMES[type_.json] == "numeric":
         yield f"{spelled(path)}: expected numeric (int or float), got {kind}"
         return
-    got = f"&value.valueUnstructured{{Value:{_in_go(value)}}}" if type_.json == "string" else _shown(value)
+    got = (
+        f"&value.valueUnstructured{{Value:{_in_go(value)}}}"
+        if type_.json == "string"
+        else _shown(value)
+    )
     yield f"{spelled(path)}: expected {NAMES[type_.json]}, got {got}"
 
 
 def _shown(value: Any) -> str:
     """A value as the real server's messages print it."""
-    return f"&{{{' '.join(map(str, value)).join('[]') if isinstance(value, list) else _plain(value)}}}"
+    return (
+        f"&{{{' '.join(map(str, value)).join('[]') if isinstance(value, list) else _plain(value)}}}"
+    )
 
 
 def _plain(value: Any) -> str:
@@ -75,8 +81,12 @@ def _list_problems(value: Any, type_: ListOf, path: Path) -> Iterator[str]:
         return
     seen = set()
     for index, item in enumerate(value):
-        if type_.kind == "map" and (not isinstance(item, dict) or not any(key in item for key in type_.keys)):
-            why = f'associative list with keys has an element that omits key field "{type_.keys[0]}"'
+        if type_.kind == "map" and (
+            not isinstance(item, dict) or not any(key in item for key in type_.keys)
+        ):
+            why = (
+                f'associative list with keys has an element that omits key field "{type_.keys[0]}"'
+            )
             yield f"{spelled(path)}: element {index}: {why} (and doesn't have default value)"
             continue
         if type_.kind == "atomic":

@@ -35,7 +35,10 @@ def with_last_applied(result: Document, applied: Document, manager: str) -> dict
         return dict(result)
     text = json.dumps(applied, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
     metadata = result["metadata"]
-    return {**result, "metadata": {**metadata, "annotations": {**metadata["annotations"], ANNOTATION: text}}}
+    return {
+        **result,
+        "metadata": {**metadata, "annotations": {**metadata["annotations"], ANNOTATION: text}},
+    }
 
 
 def _annotation(document: Document) -> str | None:

@@ -15,7 +15,15 @@ UNOWNED = frozenset(
         ("f:metadata",),
         *(
             ("f:metadata", f"f:{name}")
-            for name in ("name", "namespace", "creationTimestamp", "selfLink", "uid", "generation", "resourceVersion")
+            for name in (
+                "name",
+                "namespace",
+                "creationTimestamp",
+                "selfLink",
+                "uid",
+                "generation",
+                "resourceVersion",
+            )
         ),
         ("f:metadata", "f:managedFields"),
     ]
@@ -61,20 +69,37 @@ def owners_of(document: Mapping[str, Any]) -> Owners:
 
 def with_owners(document: Mapping[str, Any], owners: Owners) -> dict[str, Any]:
     """Write metadata.managedFields; who owns nothing is left out."""
-    metadata = {key: value for key, value in (document.get("metadata") or {}).items() if key != "managedFields"}
-    entries = [_entry(manager, owned) for manager, owned in sorted(owners.items(), key=_order) if owned.paths]
+    metadata = {
+        key: value
+        for key, value in (document.get("metadata") or {}).items()
+        if key != "managedFields"
+    }
+    entries = [
+        _entry(manager, owned)
+        for manager, owned in sorted(owners.items(), key=_order)
+        if owned.paths
+    ]
     if entries:
         metadata["managedFields"] = entries
     return {**document, "metadata": metadata}
 
 
 def _manager(entry: Mapping[str, Any]) -> Manager:
-    names = (entry.get("manager", ""), entry["operation"], entry.get("apiVersion", ""), entry.get("subresource", ""))
+    names = (
+        entry.get("manager", ""),
+        entry["operation"],
+        entry.get("apiVersion", ""),
+        entry.get("subresource", ""),
+    )
     return Manager(*names)
 
 
 def _entry(manager: Manager, owned: Ownership) -> dict[str, Any]:
-    entry: dict[str, Any] = {"manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version}
+    entry: dict[str, Any] = {
+        "manager": manager.name,
+        "operation": manager.operation,
+        "apiVersion": manager.api_version,
+    }
     if owned.time:
         entry["time"] = owned.time
     entry |= {"fieldsType": "FieldsV1", "fieldsV1": encoded(owned.paths)}

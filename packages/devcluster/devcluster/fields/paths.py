@@ -53,7 +53,10 @@ def _spelled(element: Element) -> str:
 def _without_lonely_dots(node: dict[str, Any]) -> dict[str, Any]:
     if node.keys() == {SELF}:
         return {}
-    return {element: _without_lonely_dots(below) if element != SELF else {} for element, below in sorted(node.items())}
+    return {
+        element: _without_lonely_dots(below) if element != SELF else {}
+        for element, below in sorted(node.items())
+    }
 
 
 def _members(node: Mapping[str, Any], path: Path) -> Iterator[Path]:

@@ -35,7 +35,9 @@ def track(
     before = bare(old) if old is not None else {}
     changes = differences(before, bare(new), types)
     owners = owners_of(new if (new.get("metadata") or {}).get("managedFields") else old or {})
-    if not changes or (old is not None and not owners):  # what nobody owns is not followed until it is applied
+    if not changes or (
+        old is not None and not owners
+    ):  # what nobody owns is not followed until it is applied
         return with_owners(new, owners)
     taken = frozenset(changes.added | changes.modified) - UNOWNED - {()}
     owners = released(owners, changes)
@@ -55,4 +57,7 @@ def released(owners: Owners, changes: Differences) -> Owners:
 def bare(document: Document) -> dict[str, Any]:
     """The object without its managedFields, which nobody owns."""
     metadata = document.get("metadata") or {}
-    return {**document, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
+    return {
+        **document,
+        "metadata": {key: value for key, value in metadata.items() if key != "managedFields"},
+    }

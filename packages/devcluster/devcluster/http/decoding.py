@@ -48,10 +48,15 @@ def check_kind(document: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
     Raises:
         ApiStatus: 400; 422 for another kind of custom resource.
     """
-    named, version = document.get("kind") or kind.kind, document.get("apiVersion") or kind.api_version
+    named, version = (
+        document.get("kind") or kind.kind,
+        document.get("apiVersion") or kind.api_version,
+    )
     if kind.custom is not None and named != kind.kind and version == kind.api_version:
         name = (document.get("metadata") or {}).get("name", "")
-        raise invalid(kind.group, str(named), name, [invalid_value("kind", named, f"must be {kind.kind}")])
+        raise invalid(
+            kind.group, str(named), name, [invalid_value("kind", named, f"must be {kind.kind}")]
+        )
     if (named, version) != (kind.kind, kind.api_version):
         short = str(version).rpartition("/")[2]
         if version == kind.api_version:
@@ -85,9 +90,14 @@ def with_checked_metadata(document: Mapping[str, Any]) -> dict[str, Any]:
     if metadata is None:
         return dict(document)
     if not isinstance(metadata, dict):
-        raise WrongTypeError(f"json: cannot unmarshal {go_kind(metadata)} into Go value of type v1.ObjectMeta")
+        raise WrongTypeError(
+            f"json: cannot unmarshal {go_kind(metadata)} into Go value of type v1.ObjectMeta"
+        )
     unknown = {key: value for key, value in metadata.items() if key not in OBJECT_META.fields}
-    return {**document, "metadata": {**_check(metadata, OBJECT_META, "", OBJECT_META.name, []), **unknown}}
+    return {
+        **document,
+        "metadata": {**_check(metadata, OBJECT_META, "", OBJECT_META.name, []), **unknown},
+    }
 
 
 def check_options(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +106,10 @@ def check_options(document: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ApiStatus: 400, the document is something else, or a field has the wrong type.
     """
-    kind, version = document.get("kind") or "DeleteOptions", document.get("apiVersion") or META_VERSION
+    kind, version = (
+        document.get("kind") or "DeleteOptions",
+        document.get("apiVersion") or META_VERSION,
+    )
     if kind == "Status" and version in ("v1", META_VERSION):
         raise bad_request("converting (v1.Status) to (v1.DeleteOptions): unknown conversion")
     if kind != "DeleteOptions":
@@ -111,7 +124,9 @@ def check_options(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def cannot_be_handled(kind: Kind, why: object) -> ApiStatus:
     """400: the body is no object of that kind."""
-    return bad_request(f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}')
+    return bad_request(
+        f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {why}'
+    )
 
 
 def _check(value: Any, wanted: Type, path: str, owner: str, unknown: list[str]) -> Any:
@@ -126,7 +141,9 @@ def _check(value: Any, wanted: Type, path: str, owner: str, unknown: list[str]) 
         case ListOf():
             items = _expect(value, list, _go_type(wanted), path, owner)
             return [
-                _zero(wanted.item) if item is None else _check(item, wanted.item, f"{path}[{index}]", owner, unknown)
+                _zero(wanted.item)
+                if item is None
+                else _check(item, wanted.item, f"{path}[{index}]", owner, unknown)
                 for index, item in enumerate(items)
             ]
         case Struct():
@@ -149,7 +166,9 @@ def _zero(wanted: Type) -> Any:
     return {"string": "", "integer": 0, "boolean": False, "number": 0}[wanted.json]
 
 
-def _struct(value: Any, wanted: Struct, path: str, owner: str, unknown: list[str]) -> dict[str, Any]:
+def _struct(
+    value: Any, wanted: Struct, path: str, owner: str, unknown: list[str]
+) -> dict[str, Any]:
     checked = {}
     for name, item in _expect(value, dict, f"v1.{wanted.name}", path, owner).items():
         below = f"{path}.{name}" if path else name
@@ -166,7 +185,10 @@ def _scalar(value: Any, wanted: Scalar, path: str, owner: str) -> Any:
     python = {"string": str, "integer": int, "boolean": bool, "number": (int, float)}[wanted.json]
     if not isinstance(value, python) or (isinstance(value, bool) and wanted.json != "boolean"):  # type: ignore[arg-type]
         raise WrongTypeError(_mismatch(value, GO_TYPES[wanted.json], path, owner))
-    if wanted.format in INTEGERS and not -INTEGERS[wanted.format] <= value < INTEGERS[wanted.format]:
+    if (
+        wanted.format in INTEGERS
+        and not -INTEGERS[wanted.format] <= value < INTEGERS[wanted.format]
+    ):
         raise WrongTypeError(_mismatch(float(value), wanted.format, path, owner, shown=str(value)))
     if wanted.format == "byte":
         _check_base64(value)
@@ -179,11 +201,16 @@ def _time(text: str, format_: str) -> str:
     if start is None:
         unparsed, wanted = text, "2006"
     elif TIME_ENDS[format_].fullmatch(text, start.end()) is None:
-        unparsed, wanted = text[start.end() :], TIME_LAYOUTS[format_].removesuffix("Z07:00") or "Z07:00"
+        unparsed, wanted = (
+            text[start.end() :],
+            TIME_LAYOUTS[format_].removesuffix("Z07:00") or "Z07:00",
+        )
     else:
         return _in_utc(text, "microseconds" if format_ == "micro-time" else "seconds")
     layout = f"{SECONDS}{TIME_LAYOUTS[format_]}"
-    raise WrongTypeError(f'parsing time "{text}" as "{layout}": cannot parse "{unparsed}" as "{wanted}"')
+    raise WrongTypeError(
+        f'parsing time "{text}" as "{layout}": cannot parse "{unparsed}" as "{wanted}"'
+    )
 
 
 def _in_utc(text: str, precision: str) -> str:
@@ -198,7 +225,10 @@ def _check_base64(text: str) -> None:
     try:
         base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        bad = next((index for index, letter in enumerate(text) if not re.match(r"[A-Za-z0-9+/=]", letter)), len(text))
+        bad = next(
+            (index for index, letter in enumerate(text) if not re.match(r"[A-Za-z0-9+/=]", letter)),
+            len(text),
+        )
         raise WrongTypeError(f"illegal base64 data at input byte {bad}") from error
 
 
@@ -216,5 +246,11 @@ def _mismatch(value: Any, go_type: str, path: str, owner: str, shown: str = "") 
 
 def _go_type(wanted: MapOf | ListOf) -> str:
     inner = wanted.value if isinstance(wanted, MapOf) else wanted.item
-    name = inner.json if isinstance(inner, Scalar) else f"v1.{inner.name}" if isinstance(inner, Struct) else "object"
+    name = (
+        inner.json
+        if isinstance(inner, Scalar)
+        else f"v1.{inner.name}"
+        if isinstance(inner, Struct)
+        else "object"
+    )
     return f"map[string]{name}" if isinstance(wanted, MapOf) else f"[]{name}"

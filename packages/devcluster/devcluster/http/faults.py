@@ -70,7 +70,11 @@ class Fault:
         Raises:
             ApiStatus: 400.
         """
-        unknown = set(document) - {field.name for field in fields(cls)} if isinstance(document, Mapping) else set()
+        unknown = (
+            set(document) - {field.name for field in fields(cls)}
+            if isinstance(document, Mapping)
+            else set()
+        )
         if unknown:
             raise bad_request(f"not a fault: unknown {', '.join(sorted(unknown))}")
         try:
@@ -123,7 +127,11 @@ class Faults:
     def strike(self, request: Attributes, user_agent: str) -> Fault | None:
         """The first fault that hits this request; those of running watches are told by `hold`."""
         for fault in self.active:
-            if fault.action not in OF_WATCHES and fault.matches(request, user_agent) and fault.strikes():
+            if (
+                fault.action not in OF_WATCHES
+                and fault.matches(request, user_agent)
+                and fault.strikes()
+            ):
                 return fault
         return None
 

@@ -43,7 +43,9 @@ class Listener:
         Raises:
             OSError: it cannot listen there.
         """
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=GRACE, handler_cancellation=True)
+        runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=GRACE, handler_cancellation=True
+        )
         await runner.setup()
         self._web = runner.server
         try:
@@ -73,7 +75,12 @@ class Listener:
         assert self._web is not None  # noqa: S101 - set before it is first called
         loop = asyncio.get_running_loop()
         self._socket = await loop.create_server(
-            self._web, self._host, self._port, ssl=self._context, backlog=BACKLOG, reuse_address=True
+            self._web,
+            self._host,
+            self._port,
+            ssl=self._context,
+            backlog=BACKLOG,
+            reuse_address=True,
         )
         self._port = self._socket.sockets[0].getsockname()[1]
 

@@ -7,7 +7,11 @@ from devcluster.errors import ApiStatus
 
 Form = Literal["object", "metadata", "metadata list", "table"]
 ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-METADATA = {"PartialObjectMetadata": "metadata", "PartialObjectMetadataList": "metadata list", "Table": "table"}
+METADATA = {
+    "PartialObjectMetadata": "metadata",
+    "PartialObjectMetadataList": "metadata list",
+    "Table": "table",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,9 @@ def negotiate(header: str, *, tables: bool = True) -> Accepted:
         found = _form(part)
         if found is not None and (tables or found.form != "table"):
             return found
-    raise ApiStatus(406, "NotAcceptable", f"only the following media types are accepted: {ACCEPTED}")
+    raise ApiStatus(
+        406, "NotAcceptable", f"only the following media types are accepted: {ACCEPTED}"
+    )
 
 
 def parameters(part: str) -> tuple[str, dict[str, str]]:
@@ -56,7 +62,11 @@ def _form(part: str) -> Accepted | None:
     if "as" not in given:
         return Accepted(yaml=yaml)
     versions = ("v1", "v1beta1")
-    if given["as"] not in METADATA or given.get("v") not in versions or given.get("g") != "meta.k8s.io":
+    if (
+        given["as"] not in METADATA
+        or given.get("v") not in versions
+        or given.get("g") != "meta.k8s.io"
+    ):
         return None
     form: Form = METADATA[given["as"]]  # type: ignore[assignment]
     return Accepted(form, yaml, given["v"])

@@ -47,7 +47,9 @@ class WriteOptions:
         manager = query.get("fieldManager") or user_agent.partition("/")[0] or "unknown"
         sent: dict[str, Any] = {"dryRun": ["All"]} if is_dry_run(query) else {}
         sent |= {key: query[key] for key in ("fieldManager", "fieldValidation") if query.get(key)}
-        return cls(is_dry_run(query), manager, validation or "Warn", is_true(query.get("force")), sent)
+        return cls(
+            is_dry_run(query), manager, validation or "Warn", is_true(query.get("force")), sent
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,9 @@ class ListOptions:
             match=query.get("resourceVersionMatch") or None,
             watch=is_true(query.get("watch")),
             bookmarks=is_true(query.get("allowWatchBookmarks")),
-            initial_events=is_true(query["sendInitialEvents"]) if "sendInitialEvents" in query else None,
+            initial_events=is_true(query["sendInitialEvents"])
+            if "sendInitialEvents" in query
+            else None,
             timeout=float(_integer(query.get("timeoutSeconds"))) or None,
         )
         causes = options._watch_causes() if options.watch else options._list_causes()
@@ -158,14 +162,23 @@ class ListOptions:
             return
         if (problem := version_problem(self.version)) is not None:
             problem = f"resourceVersion: {problem}"
-            raise ApiStatus(500, "", problem) if self.watch else bad_request(f"invalid resource version: {problem}")
+            raise (
+                ApiStatus(500, "", problem)
+                if self.watch
+                else bad_request(f"invalid resource version: {problem}")
+            )
 
     def _list_causes(self) -> list[FieldCause]:
         causes = []
         field = "resourceVersionMatch"
         if self.match:
             if not self.version:
-                causes.append(_forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+                causes.append(
+                    _forbidden(
+                        field,
+                        "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                    )
+                )
             if self.continue_token:
                 causes.append(_forbidden(field, MATCH_WITH_CONTINUE))
             if self.match not in ("Exact", "NotOlderThan"):
@@ -174,7 +187,9 @@ class ListOptions:
                 why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
                 causes.append(_forbidden(field, why))
         if self.initial_events is not None:
-            causes.append(_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+            causes.append(
+                _forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+            )
         return causes
 
     def _watch_causes(self) -> list[FieldCause]:
@@ -229,7 +244,13 @@ def _dry_run_causes(values: Sequence[str]) -> list[FieldCause]:
     if all(value == "All" for value in values):
         return []
     shown = json.dumps(list(values), separators=(",", ":"))
-    return [FieldCause("FieldValueNotSupported", "dryRun", f'Unsupported value: {shown}: supported values: "All"')]
+    return [
+        FieldCause(
+            "FieldValueNotSupported",
+            "dryRun",
+            f'Unsupported value: {shown}: supported values: "All"',
+        )
+    ]
 
 
 def _integer(text: str | None) -> int:

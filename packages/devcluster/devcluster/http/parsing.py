@@ -18,12 +18,29 @@ JSON = "application/json"
 YAML = "application/yaml"
 SHOWN_OF_BODY = 30  # bytes of an unreadable body that a message quotes
 LONGEST_NUMBER = 400  # digits; what is longer does not fit into a float64
-GO_KINDS = {str: "string", bool: "bool", int: "number", float: "number", dict: "object", list: "array"}
+GO_KINDS = {
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    dict: "object",
+    list: "array",
+}
 GO_MAP = "Go value of type map[string]interface {}"
 TYPE_OF_BODY = r'Go value of type struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 UNREADABLE = "couldn't get version/kind; json parse error: "
 KEYWORDS = ("null", "true", "false")
-GO_ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 39: "\\'", 92: "\\\\"}
+GO_ESCAPES = {
+    7: "\\a",
+    8: "\\b",
+    9: "\\t",
+    10: "\\n",
+    11: "\\v",
+    12: "\\f",
+    13: "\\r",
+    39: "\\'",
+    92: "\\\\",
+}
 EXPECTATIONS = {
     "Expecting value": "looking for beginning of value",
     "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
@@ -121,7 +138,9 @@ def read_applied(body: bytes) -> dict[str, Any]:
         raise bad_request(f"error decoding YAML: error converting YAML to JSON: {error}") from error
     if document is not None and not isinstance(document, dict):
         why = f"json: cannot unmarshal {go_kind(document)} into {GO_MAP}"
-        raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")
+        raise bad_request(
+            f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}"
+        )
     return document or {}
 
 
@@ -142,7 +161,11 @@ def _from_json(body: bytes) -> tuple[Any, list[str]]:
 
     try:
         document = json.loads(
-            text, object_pairs_hook=keep, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_float
+            text,
+            object_pairs_hook=keep,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_float,
         )
         _check_depth(body, document)
     except json.JSONDecodeError as error:
@@ -207,21 +230,38 @@ def _in_words_of_go(body: bytes, error: json.JSONDecodeError) -> str:
     if error.msg == "Invalid \\escape":
         position, why = position + 1, "in string escape code"
     elif error.msg.startswith("Invalid \\u"):
-        position = next((at for at in range(position + 1, len(text)) if text[at] not in string.hexdigits), len(text))
+        position = next(
+            (at for at in range(position + 1, len(text)) if text[at] not in string.hexdigits),
+            len(text),
+        )
         why = r"in \u hexadecimal character escape"
     elif error.msg.startswith("Illegal trailing comma"):
-        position = next((at for at in range(position + 1, len(text)) if not text[at].isspace()), len(text))
-        why = "looking for beginning of object key string" if text[position : position + 1] == "}" else why
+        position = next(
+            (at for at in range(position + 1, len(text)) if not text[at].isspace()), len(text)
+        )
+        why = (
+            "looking for beginning of object key string"
+            if text[position : position + 1] == "}"
+            else why
+        )
     elif error.msg == "Expecting value" and (keyword := _keyword_at(text, position)):
-        same = next((n for n in range(len(keyword)) if text[position + n : position + n + 1] != keyword[n]), 0)
-        position, why = position + same, f"in literal {keyword} (expecting {_go_letter(keyword[same])})"
+        same = next(
+            (n for n in range(len(keyword)) if text[position + n : position + n + 1] != keyword[n]),
+            0,
+        )
+        position, why = (
+            position + same,
+            f"in literal {keyword} (expecting {_go_letter(keyword[same])})",
+        )
     if position >= len(text.rstrip(" \t\r\n")) or error.msg.startswith("Unterminated"):
         return "unexpected end of JSON input"
     return f"invalid character {_go_letter(text[position])} {why}"
 
 
 def _keyword_at(text: str, position: int) -> str | None:
-    return next((keyword for keyword in KEYWORDS if text[position : position + 1] == keyword[0]), None)
+    return next(
+        (keyword for keyword in KEYWORDS if text[position : position + 1] == keyword[0]), None
+    )
 
 
 def _go_letter(letter: str) -> str:
@@ -251,7 +291,11 @@ def _find(document: Any, wanted: dict[str, Any], path: str = "") -> str:
     if document is wanted:
         return path
     items = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+        document.items()
+        if isinstance(document, dict)
+        else enumerate(document)
+        if isinstance(document, list)
+        else ()
     )
     for name, item in items:
         below = f"{path.rstrip('.')}[{name}]." if isinstance(document, list) else f"{path}{name}."

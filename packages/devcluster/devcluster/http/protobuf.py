@@ -125,8 +125,16 @@ MESSAGES: dict[str, Message] = {
     },
     "AggregationRule": {1: Field("clusterRoleSelectors", "LabelSelector", "list")},
     "PolicyRule": _texts("verbs* apiGroups* resources* resourceNames* nonResourceURLs*"),
-    "RoleBinding": {**_object(), 2: Field("subjects", "Subject", "list"), 3: Field("roleRef", "RoleRef")},
-    "ClusterRoleBinding": {**_object(), 2: Field("subjects", "Subject", "list"), 3: Field("roleRef", "RoleRef")},
+    "RoleBinding": {
+        **_object(),
+        2: Field("subjects", "Subject", "list"),
+        3: Field("roleRef", "RoleRef"),
+    },
+    "ClusterRoleBinding": {
+        **_object(),
+        2: Field("subjects", "Subject", "list"),
+        3: Field("roleRef", "RoleRef"),
+    },
     "Subject": _texts("kind apiGroup name namespace"),
     "RoleRef": _texts("apiGroup kind name"),
     "PriorityClass": {
@@ -179,13 +187,17 @@ def decode(body: bytes) -> dict[str, Any]:
         ApiStatus: 400 where it cannot be read, 415 where its kind is not known here.
     """
     if not body.startswith(MAGIC):
-        raise bad_request("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+        raise bad_request(
+            "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"
+        )
     try:
         envelope = _message(body[len(MAGIC) :], UNKNOWN)
         kind = envelope.get("typeMeta", {}).get("kind", "")
         if kind not in MESSAGES:
             raise ApiStatus(
-                415, "UnsupportedMediaType", f"{kind or 'this'} is not understood as protobuf here: send JSON"
+                415,
+                "UnsupportedMediaType",
+                f"{kind or 'this'} is not understood as protobuf here: send JSON",
             )
         return {**envelope["typeMeta"], **_message(envelope.get("raw", b""), MESSAGES[kind])}
     except (IndexError, ValueError, OverflowError) as error:
@@ -200,7 +212,9 @@ def _message(data: bytes, message: Message) -> dict[str, Any]:
             continue
         if field.many == "map":
             entry = _message(_bytes(raw), {1: Field("key"), 2: Field("value", field.type)})
-            found.setdefault(field.name, {})[entry.get("key", "")] = entry.get("value", _nothing(field.type))
+            found.setdefault(field.name, {})[entry.get("key", "")] = entry.get(
+                "value", _nothing(field.type)
+            )
         elif field.many == "list":
             found.setdefault(field.name, []).append(_value(raw, field.type))
         else:

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 
 from devcluster.access.rbac import Attributes
 
-VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+VERBS = {
+    "GET": "get",
+    "HEAD": "get",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
 NAMESPACE_SUBRESOURCES = ("status", "finalize")
 NAME_SELECTORS = ("metadata.name=", "metadata.name==")
 
@@ -29,7 +36,9 @@ def request_attributes(method: str, path: str, query: Mapping[str, str]) -> Attr
     return Attributes(method.lower(), path=path)
 
 
-def _of_resource(method: str, group: str, version: str, parts: list[str], query: Mapping[str, str]) -> Attributes:
+def _of_resource(
+    method: str, group: str, version: str, parts: list[str], query: Mapping[str, str]
+) -> Attributes:
     namespace = ""
     if parts[0] == "namespaces" and len(parts) > 1:
         namespace = parts[1]

@@ -89,7 +89,12 @@ class Resources:
     """Answers calls from one store."""
 
     def __init__(
-        self, store: Store, catalog: Catalog, registry: Registry, access: Access, now: Callable[[], datetime]
+        self,
+        store: Store,
+        catalog: Catalog,
+        registry: Registry,
+        access: Access,
+        now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -109,7 +114,11 @@ class Resources:
             return self._issue_token(call)
         if not route.name:
             return await self._collection(call)
-        allowed = route.kind.subresources[route.subresource].verbs if route.subresource else route.kind.verbs
+        allowed = (
+            route.kind.subresources[route.subresource].verbs
+            if route.subresource
+            else route.kind.verbs
+        )
         match call.method:
             case "GET" if "get" in allowed:
                 self._check_reached(call.query.get("resourceVersion") or "0")
@@ -143,15 +152,22 @@ class Resources:
         match call.method:
             case "GET":
                 return self._list(call)
-            case "POST" if "create" in kind.verbs and (call.route.namespace is not None) == kind.namespaced:
+            case "POST" if (
+                "create" in kind.verbs and (call.route.namespace is not None) == kind.namespaced
+            ):
                 return await self._create(call)
-            case "DELETE" if "deletecollection" in kind.verbs and (call.route.namespace is not None) == kind.namespaced:
+            case "DELETE" if (
+                "deletecollection" in kind.verbs
+                and (call.route.namespace is not None) == kind.namespaced
+            ):
                 return await self._delete_collection(call)
             case _:
                 raise not_allowed()
 
     def _list(self, call: Call) -> Answer:
-        page = self.lister.page(call.route.kind, call.route.namespace, ListOptions.parse(call.query))
+        page = self.lister.page(
+            call.route.kind, call.route.namespace, ListOptions.parse(call.query)
+        )
         return self._listed(call, page)
 
     async def _create(self, call: Call) -> Answer:
@@ -165,9 +181,14 @@ class Resources:
         document = self._read(call, options)
         target = call.target
         check_name(target, document)
-        if target.kind.create_on_update and self._store.get(target.kind.key, target.namespace, target.name) is None:
+        if (
+            target.kind.create_on_update
+            and self._store.get(target.kind.key, target.namespace, target.name) is None
+        ):
             document = self._registry.without_version(document)
-            return self._object(call, await self._registry.create(target, document, options), status=201)
+            return self._object(
+                call, await self._registry.create(target, document, options), status=201
+            )
         old = self._registry.get(target)
         self._registry.check_uid(target, old, document)
         return self._object(call, await self._registry.update(target, old, document, options))
@@ -178,13 +199,19 @@ class Resources:
         if media not in BUILT_IN_PATCHES and kind.custom is None:
             raise ApiStatus(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         if kind.custom is not None and media not in CUSTOM_PATCHES:
-            message = "the body of the request was in an unknown format - accepted media types include: "
+            message = (
+                "the body of the request was in an unknown format - accepted media types include: "
+            )
             raise ApiStatus(415, "UnsupportedMediaType", message + ", ".join(CUSTOM_PATCHES))
         options = WriteOptions.parse(call.query, "PatchOptions", call.user_agent)
         if media == patches.APPLY:
             return await self._apply(call, options)
         if options.force:
-            cause = FieldCause("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
+            cause = FieldCause(
+                "FieldValueForbidden",
+                "force",
+                "Forbidden: may not be specified for non-apply patch",
+            )
             raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
         old = self._registry.get(call.target)
         patched = self._patched(shown(old, kind), call, media)
@@ -224,7 +251,9 @@ class Resources:
             document, unknown = self._known_fields(patched, kind)
         except WrongTypeError as error:
             text = msgspec.json.encode(patched, order="deterministic").decode()
-            cause = FieldCause("FieldValueInvalid", "patch", f"Invalid value: {json.dumps(text)}: {error}")
+            cause = FieldCause(
+                "FieldValueInvalid", "patch", f"Invalid value: {json.dumps(text)}: {error}"
+            )
             raise invalid("", "", "", [cause]) from error
         self._tell_unknown(call, unknown, options, 422)
         return document
@@ -240,7 +269,9 @@ class Resources:
     async def _apply(self, call: Call, options: WriteOptions) -> Answer:
         kind, target = call.route.kind, call.target
         if not call.query.get("fieldManager"):
-            cause = FieldCause("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
+            cause = FieldCause(
+                "FieldValueRequired", "fieldManager", "Required value: is required for apply patch"
+            )
             raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
         applied = self._read_applied(call)
         stored = self._store.get(kind.key, target.namespace, target.name)
@@ -267,14 +298,18 @@ class Resources:
         if old is None:
             created = await self._registry.create(target, merged, options, applied=merged)
             return self._object(call, created, status=201)
-        return self._object(call, await self._registry.update(target, old, merged, options, apply=True))
+        return self._object(
+            call, await self._registry.update(target, old, merged, options, apply=True)
+        )
 
     def _checked_apply(self, call: Call, merged: Object, options: WriteOptions) -> Object:
         kind = call.route.kind
         try:
             merged, unknown = self._known_fields(merged, kind)
         except WrongTypeError as error:
-            raise ApiStatus(500, "", f"failed to convert merged object to last applied version: {error}") from error
+            raise ApiStatus(
+                500, "", f"failed to convert merged object to last applied version: {error}"
+            ) from error
         self._tell_unknown(call, unknown, options, 500)
         return merged
 
@@ -286,7 +321,9 @@ class Resources:
             raise bad_request("metadata.managedFields must be nil")
         named, version = str(document.get("kind") or ""), str(document.get("apiVersion") or "/")
         if (named, version) != (kind.kind, kind.api_version):
-            raise bad_request(f"invalid object type: {version if '/' in version else f'/{version}'}, Kind={named}")
+            raise bad_request(
+                f"invalid object type: {version if '/' in version else f'/{version}'}, Kind={named}"
+            )
         return document
 
     async def _delete(self, call: Call) -> Answer:
@@ -297,12 +334,20 @@ class Resources:
         details = {"name": call.route.name, "kind": kind.plural, "uid": deleted["metadata"]["uid"]}
         if kind.group:
             details["group"] = kind.group
-        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        status = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": details,
+        }
         return Answer(200, msgspec.json.encode(status))
 
     async def _delete_collection(self, call: Call) -> Answer:
         options = self._delete_options(call)
-        page = self.lister.page(call.route.kind, call.route.namespace, ListOptions.parse(call.query))
+        page = self.lister.page(
+            call.route.kind, call.route.namespace, ListOptions.parse(call.query)
+        )
         for revision in page.revisions:
             namespace, name = revision.place
             target = Target(call.route.kind, namespace, name, call.user, call.warn)
@@ -324,7 +369,9 @@ class Resources:
             ApiStatus: it was refused.
         """
         document = self._read_answered(call)
-        answer = self._access.reviewer.answer(call.route.kind.kind, call.user, call.route.home, document)
+        answer = self._access.reviewer.answer(
+            call.route.kind.kind, call.user, call.route.home, document
+        )
         return self._object(call, answer, status=201)
 
     def _read_answered(self, call: Call) -> Object:
@@ -333,7 +380,9 @@ class Resources:
         document = self._read(call, options)
         self._registry.check_namespace_of(call.target, document.get("metadata") or {})
         kind = call.route.kind
-        tracked = fields.track(None, document, options.field_manager, fields.types_of(kind), self._registry.timestamp)
+        tracked = fields.track(
+            None, document, options.field_manager, fields.types_of(kind), self._registry.timestamp
+        )
         keep = SERVER_FIELDS if kind is TOKEN_REQUEST else KEPT_IN_REVIEWS
         return dict(placed(tracked, namespace=call.route.home, keep=keep))
 
@@ -341,7 +390,9 @@ class Resources:
         if call.method != "POST":
             raise not_allowed()
         account = self._registry.get(call.target)
-        request = replace(call, route=replace(call.route, kind=TOKEN_REQUEST, name="", subresource=""))
+        request = replace(
+            call, route=replace(call.route, kind=TOKEN_REQUEST, name="", subresource="")
+        )
         answer = request_token(
             self._access.tokens,
             self._access.uid_of,
@@ -381,15 +432,24 @@ class Resources:
         given, wanted = document.get("apiVersion") or "", call.route.kind.api_version
         if not document.get("kind"):
             why = f"Object 'Kind' is missing in '{call.body.decode(errors='replace')}'"
-            raise bad_request(f"the object provided is unrecognized (must be of type {call.route.kind.kind}): {why}")
+            raise bad_request(
+                f"the object provided is unrecognized (must be of type {call.route.kind.kind}): {why}"
+            )
         if given == wanted:
             return
         for name in sorted(set(document) - {"apiVersion", "kind", "metadata"}):
             call.warn(f'unknown field "{name}"')
-        raise bad_request(f"the API version in the data ({given}) does not match the expected API version ({wanted})")
+        raise bad_request(
+            f"the API version in the data ({given}) does not match the expected API version ({wanted})"
+        )
 
     def _tell_unknown(
-        self, call: Call, unknown: list[str], options: WriteOptions, code: int, repeated: list[str] | None = None
+        self,
+        call: Call,
+        unknown: list[str],
+        options: WriteOptions,
+        code: int,
+        repeated: list[str] | None = None,
     ) -> None:
         """Warn of fields that are dropped, or refuse them."""
         problems = [*(repeated or ()), *(f'unknown field "{path}"' for path in unknown)]
@@ -403,7 +463,9 @@ class Resources:
         why = f"strict decoding error: {', '.join(problems)}"
         if code == 400:
             raise cannot_be_handled(kind, why)
-        raise invalid("", "", "", [FieldCause("FieldValueInvalid", "patch", f"Invalid value: {why}")])
+        raise invalid(
+            "", "", "", [FieldCause("FieldValueInvalid", "patch", f"Invalid value: {why}")]
+        )
 
     def _object(self, call: Call, obj: Object, status: int = 200) -> Answer:
         """One object in the form that is wanted."""
@@ -416,7 +478,9 @@ class Resources:
                 message += f" (*{kind.group.partition('.')[0] or 'core'}.{kind.kind})"
                 raise ApiStatus(406, "NotAcceptable", message)
             case "table":
-                return self._table(call, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
+                return self._table(
+                    call, [obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+                )
             case _:
                 document = shown(obj, kind)
                 if accepted.yaml:
@@ -426,12 +490,12 @@ class Resources:
     def _listed(self, call: Call, page: Page) -> Answer:
         kind, accepted = call.route.kind, call.accepted
         if accepted.form == "metadata":
-            message = (
-                f"you requested PartialObjectMetadata, but the requested object is a list (*core.{kind.list_kind_name})"
-            )
+            message = f"you requested PartialObjectMetadata, but the requested object is a list (*core.{kind.list_kind_name})"
             raise ApiStatus(406, "NotAcceptable", message)
         if accepted.form == "table":
-            return self._table(call, [revision.object for revision in page.revisions], page.metadata)
+            return self._table(
+                call, [revision.object for revision in page.revisions], page.metadata
+            )
         form, make = self._item_form(call)
         items = b",".join(revision.encoded(form, make) for revision in page.revisions)
         partial = accepted.form == "metadata list"
@@ -441,10 +505,15 @@ class Resources:
             "metadata": page.metadata,
         }
         if kind.custom is not None and not partial:
-            head["metadata"] = {"continue": "", **page.metadata}  # lists of custom resources always carry it
+            head["metadata"] = {
+                "continue": "",
+                **page.metadata,
+            }  # lists of custom resources always carry it
         listed = b"null" if partial and not items else b"[" + items + b"]"
         body = msgspec.json.encode(head)[:-1] + b',"items":' + listed + b"}"
-        return Answer(200, yaml_text(msgspec.json.decode(body)) if accepted.yaml else body, accepted.yaml)
+        return Answer(
+            200, yaml_text(msgspec.json.decode(body)) if accepted.yaml else body, accepted.yaml
+        )
 
     def _item_form(self, call: Call) -> tuple[str, Callable[[Object], Any]]:
         kind = call.route.kind
@@ -478,7 +547,9 @@ class Resources:
             heading = not told
             told.append(True)
             listed = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-            return table([obj], columns_of(kind, self._now()), listed, version, include, heading=heading)
+            return table(
+                [obj], columns_of(kind, self._now()), listed, version, include, heading=heading
+            )
 
         return row
 

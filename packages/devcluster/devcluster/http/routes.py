@@ -53,7 +53,10 @@ def find_route(path: str, catalog: Catalog) -> Route:
     plural, name, subresource = [*rest, "", ""][:3]
     kind = catalog.find(group, version, plural)
     if kind is None:
-        if any(known.group == group and (known.custom is None or known.version == version) for known in catalog):
+        if any(
+            known.group == group and (known.custom is None or known.version == version)
+            for known in catalog
+        ):
             raise no_such_resource()
         raise NoSuchPathError(path)
     if kind.custom is not None and subresource and subresource not in kind.subresources:
@@ -72,4 +75,9 @@ def no_such_resource() -> ApiStatus:
 
 def not_allowed() -> ApiStatus:
     """405: the resource does not do that."""
-    return ApiStatus(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+    return ApiStatus(
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+        {},
+    )

@@ -42,7 +42,13 @@ class Server:
     """Answers every request of one cluster."""
 
     def __init__(
-        self, store: Store, catalog: Catalog, resources: Resources, access: Access, faults: Faults, listener: Listener
+        self,
+        store: Store,
+        catalog: Catalog,
+        resources: Resources,
+        access: Access,
+        faults: Faults,
+        listener: Listener,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -72,8 +78,12 @@ class Server:
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:  # noqa: BLE001 - the outermost guard: one broken request must not end the server
-            structlog.get_logger("devcluster").exception("a request failed unexpectedly", path=request.path)
-            response = _status_response(internal_error("an unexpected failure of devcluster; its log tells more"))
+            structlog.get_logger("devcluster").exception(
+                "a request failed unexpectedly", path=request.path
+            )
+            response = _status_response(
+                internal_error("an unexpected failure of devcluster; its log tells more")
+            )
         if not response.prepared:
             for header in warning_headers(warnings):
                 response.headers.add("Warning", header)
@@ -110,7 +120,9 @@ class Server:
             return await self._watch(request, call, attributes)
         return _response(await self._resources.answer(call))
 
-    async def _call(self, request: web.Request, route: Route, user: User, warn: Callable[[str], None]) -> Call:
+    async def _call(
+        self, request: web.Request, route: Route, user: User, warn: Callable[[str], None]
+    ) -> Call:
         return Call(
             route=route,
             method=request.method,
@@ -123,7 +135,9 @@ class Server:
             warn=warn,
         )
 
-    async def _watch(self, request: web.Request, call: Call, attributes: Attributes) -> web.StreamResponse:
+    async def _watch(
+        self, request: web.Request, call: Call, attributes: Attributes
+    ) -> web.StreamResponse:
         options = ListOptions.parse(call.query)
         watch = self._resources.watch(call, options)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -157,7 +171,8 @@ class Server:
                     continue
                 changed = asyncio.ensure_future(self.faults.changed())
                 await asyncio.wait(
-                    {changed} if held or silent else {chunk, changed}, return_when=asyncio.FIRST_COMPLETED
+                    {changed} if held or silent else {chunk, changed},
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 changed.cancel()
         finally:
@@ -197,15 +212,31 @@ class Server:
     def _document(self, path: str, kinds: list[Any], *, whole: bool) -> Mapping[str, Any] | None:
         match [part for part in path.split("/") if part]:
             case []:
-                return {"paths": ["/api", "/api/v1", "/apis", *HEALTH, "/openapi/v2", "/openapi/v3", "/version"]}
+                return {
+                    "paths": [
+                        "/api",
+                        "/api/v1",
+                        "/apis",
+                        *HEALTH,
+                        "/openapi/v2",
+                        "/openapi/v3",
+                        "/version",
+                    ]
+                }
             case ["version"]:
                 return discovery.VERSION
             case ["openid", "v1", "jwks"]:
                 return self._access.tokens.json_web_key_set()
             case ["api"]:
-                return discovery.aggregated(kinds, core=True) if whole else discovery.core_versions()
+                return (
+                    discovery.aggregated(kinds, core=True) if whole else discovery.core_versions()
+                )
             case ["apis"]:
-                return discovery.aggregated(kinds, core=False) if whole else discovery.group_list(kinds)
+                return (
+                    discovery.aggregated(kinds, core=False)
+                    if whole
+                    else discovery.group_list(kinds)
+                )
             case ["api", version]:
                 return discovery.resource_list(kinds, "", version)
             case ["apis", group]:
@@ -238,7 +269,9 @@ class Server:
                 self._store.compact()
                 self._resources.lister.forget()
             case ("POST", "/restart"):
-                asyncio.get_running_loop().call_later(ANSWER_FIRST, self._listener.restart, _seconds(body))
+                asyncio.get_running_loop().call_later(
+                    ANSWER_FIRST, self._listener.restart, _seconds(body)
+                )
             case ("GET", "/faults"):
                 pass
             case _:
@@ -281,7 +314,9 @@ def _response(answer: Answer) -> web.Response:
 
 
 def _json(document: Mapping[str, Any], status: int = 200) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")
+    return web.Response(
+        status=status, body=msgspec.json.encode(document), content_type="application/json"
+    )
 
 
 def _with_etag(request: web.Request, body: bytes, media: str) -> web.Response:

@@ -16,11 +16,17 @@ DEEPEST = 250  # levels of nesting; kube-apiserver takes 10,000, and no object t
 MOST_VALUES = 400_000  # with what aliases stand for
 FEW_ALIASES = 100
 FEW_VALUES = 1000
-ALIASES_AT_MOST = 0.99  # of all values: the bound of Go's decoder for documents up to 400,000 values
+ALIASES_AT_MOST = (
+    0.99  # of all values: the bound of Go's decoder for documents up to 400,000 values
+)
 TAG = "tag:yaml.org,2002:"
 BOOLEANS = {
-    **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True),
-    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False),
+    **dict.fromkeys(
+        ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"), True
+    ),
+    **dict.fromkeys(
+        ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"), False
+    ),
 }
 NULLS = ("", "~", "null", "Null", "NULL")
 INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F_]+|0[oO]?[0-7_]+|0[bB][01_]+|[0-9][0-9_]*)")
@@ -96,7 +102,11 @@ class _Reader:
             raise ValueError(f"yaml: anchor '{anchor}' value contains itself")
         self._size += known.size
         self._aliased += known.size
-        if self._aliased > FEW_ALIASES and self._size > FEW_VALUES and self._aliased > self._size * ALIASES_AT_MOST:
+        if (
+            self._aliased > FEW_ALIASES
+            and self._size > FEW_VALUES
+            and self._aliased > self._size * ALIASES_AT_MOST
+        ):
             raise ValueError("yaml: document contains excessive aliasing")
         if self._size > MOST_VALUES:
             raise ValueError("yaml: document contains excessive aliasing")
@@ -120,7 +130,9 @@ class _Reader:
         merged: dict[str, Any] = {}
         own: dict[str, Any] = {}
         while not isinstance(event := self._loader.get_event(), yaml.MappingEndEvent):
-            is_merge = isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]
+            is_merge = (
+                isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]
+            )
             key = self._value(event)
             value = self._value(self._loader.get_event())
             if is_merge:
@@ -128,7 +140,9 @@ class _Reader:
                 continue
             name = _key(key, value)
             if name in own or name in merged:
-                self.repeated.append(f'line {event.start_mark.line + 1}: key "{name}" already set in map')
+                self.repeated.append(
+                    f'line {event.start_mark.line + 1}: key "{name}" already set in map'
+                )
             own[name] = value
         return {**merged, **own}
 
@@ -150,7 +164,9 @@ def _key(key: Any, value: Any) -> str:
         return "true" if key else "false"
     if isinstance(key, int | float):
         return str(key)
-    raise ValueError(f"unsupported map key of type: {type(key).__name__}, key: {key}, value: {value!r}")
+    raise ValueError(
+        f"unsupported map key of type: {type(key).__name__}, key: {key}, value: {value!r}"
+    )
 
 
 def _scalar(event: Any) -> Any:

@@ -17,14 +17,19 @@ def _subjects(kind: str) -> Callable[[Document], str]:
 
     def listed(binding: Document) -> str:
         subjects = [subject for subject in binding.get("subjects") or () if subject["kind"] == kind]
-        names = (f"{subject.get('namespace', '')}/{subject['name']}".removeprefix("/") for subject in subjects)
+        names = (
+            f"{subject.get('namespace', '')}/{subject['name']}".removeprefix("/")
+            for subject in subjects
+        )
         return ", ".join(names)
 
     return listed
 
 
 ROLE = Column("Role", _role)
-WEBHOOKS = Column("Webhooks", lambda configuration: len(configuration.get("webhooks") or ()), "integer")
+WEBHOOKS = Column(
+    "Webhooks", lambda configuration: len(configuration.get("webhooks") or ()), "integer"
+)
 SUBJECTS = (
     Column("Users", _subjects("User"), priority=1),
     Column("Groups", _subjects("Group"), priority=1),

@@ -30,7 +30,14 @@ Document = dict[str, Any]
 def kinds_with_reviews(kinds: Iterable[Kind]) -> list[Kind]:
     """All kinds, and those that can only be asked."""
     reviews = (
-        Kind(review.group, "v1", review.plural, review.kind, namespaced=review.namespaced, verbs=("create",))
+        Kind(
+            review.group,
+            "v1",
+            review.plural,
+            review.kind,
+            namespaced=review.namespaced,
+            verbs=("create",),
+        )
         for review in REVIEW_RESOURCES
     )
     return [*kinds, *reviews]
@@ -49,7 +56,11 @@ def group_list(kinds: Iterable[Kind]) -> Document:
 def group(kinds: Iterable[Kind], name: str) -> Document | None:
     """GET /apis/GROUP."""
     versions = _versions_by_group(kinds).get(name)
-    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)} if versions and name else None
+    return (
+        {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)}
+        if versions and name
+        else None
+    )
 
 
 def core_versions() -> Document:
@@ -66,8 +77,14 @@ def resource_list(kinds: Iterable[Kind], group_name: str, version: str) -> Docum
     found = [kind for kind in kinds if (kind.group, kind.version) == (group_name, version)]
     if not found:
         return None
-    resources = [entry for kind in sorted(found, key=lambda kind: kind.plural) for entry in _resources(kind)]
-    document: Document = {"kind": "APIResourceList", "groupVersion": found[0].api_version, "resources": resources}
+    resources = [
+        entry for kind in sorted(found, key=lambda kind: kind.plural) for entry in _resources(kind)
+    ]
+    document: Document = {
+        "kind": "APIResourceList",
+        "groupVersion": found[0].api_version,
+        "resources": resources,
+    }
     return document | ({"apiVersion": "v1"} if group_name else {})
 
 
@@ -79,7 +96,9 @@ def aggregated(kinds: Iterable[Kind], *, core: bool) -> Document:
             groups[kind.group][kind.version].append(kind)
     items = [
         {
-            "metadata": {"name": name, "creationTimestamp": None} if name else {"creationTimestamp": None},
+            "metadata": {"name": name, "creationTimestamp": None}
+            if name
+            else {"creationTimestamp": None},
             "versions": [
                 {
                     "version": version,
@@ -92,14 +111,25 @@ def aggregated(kinds: Iterable[Kind], *, core: bool) -> Document:
         for name, versions in groups.items()
     ]
     for item in items:
-        item["metadata"] = {key: value for key, value in item["metadata"].items() if value is not None}  # type: ignore[union-attr]
-    return {"kind": "APIGroupDiscoveryList", "apiVersion": f"{AGGREGATED}/v2", "metadata": {}, "items": items}
+        item["metadata"] = {
+            key: value for key, value in item["metadata"].items() if value is not None
+        }  # type: ignore[union-attr]
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": f"{AGGREGATED}/v2",
+        "metadata": {},
+        "items": items,
+    }
 
 
 def wants_aggregated(accept: str) -> bool:
     """Whether the first thing a client takes is aggregated discovery, version 2."""
     first = accept.partition(",")[0]
-    return "as=APIGroupDiscoveryList" in first and f"g={AGGREGATED}" in first and "v=v2" in first.split(";")
+    return (
+        "as=APIGroupDiscoveryList" in first
+        and f"g={AGGREGATED}" in first
+        and "v=v2" in first.split(";")
+    )
 
 
 def _versions_by_group(kinds: Iterable[Kind]) -> Mapping[str, list[str]]:
@@ -126,7 +156,11 @@ def _resources(kind: Kind) -> Iterable[Document]:
     }
     yield entry | _optional(kind)
     for name, subresource in sorted(kind.subresources.items()):
-        below: Document = {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.namespaced}
+        below: Document = {
+            "name": f"{kind.plural}/{name}",
+            "singularName": "",
+            "namespaced": kind.namespaced,
+        }
         if subresource.group:
             below |= {"group": subresource.group, "version": subresource.version}
         yield below | {"kind": subresource.kind or kind.kind, "verbs": list(subresource.verbs)}
@@ -149,7 +183,11 @@ def _aggregated_resource(kind: Kind) -> Document:
         entry["subresources"] = [
             {
                 "subresource": name,
-                "responseKind": {"group": subresource.group, "version": subresource.version, "kind": subresource.kind}
+                "responseKind": {
+                    "group": subresource.group,
+                    "version": subresource.version,
+                    "kind": subresource.kind,
+                }
                 if subresource.group
                 else _response_kind(kind, kind.kind),
                 "verbs": list(subresource.verbs),

@@ -20,7 +20,11 @@ V2_MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 V2_DOCUMENT = b"\x0a\x032.0\x12\x14\x0a\x0aKubernetes\x12\x06v1.0.0"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 META_REFERENCE = {"allOf": [{"$ref": f"#/components/schemas/{META}.ObjectMeta"}], "default": {}}
-PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
+PATCHES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+)
 STRATEGIC = "application/strategic-merge-patch+json"
 WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
 # The verb of discovery, and how OpenAPI spells it for a collection and for an object.
@@ -36,7 +40,10 @@ OBJECT_ACTIONS = {
     "delete": ("delete", "delete"),
 }
 IDENTITY = {
-    "apiVersion": {"type": "string", "description": "The version of this representation of the object."},
+    "apiVersion": {
+        "type": "string",
+        "description": "The version of this representation of the object.",
+    },
     "kind": {"type": "string", "description": "The kind of the object."},
 }
 
@@ -46,7 +53,10 @@ Document = dict[str, Any]
 def v3_index(kinds: Iterable[Kind]) -> Document:
     """What /openapi/v3 answers: where the document of each group and version is, and by its hash whether it has changed."""
     return {
-        "paths": {root: {"serverRelativeURL": _address(root, of_root)} for root, of_root in _by_root(kinds).items()}
+        "paths": {
+            root: {"serverRelativeURL": _address(root, of_root)}
+            for root, of_root in _by_root(kinds).items()
+        }
     }
 
 
@@ -94,7 +104,11 @@ def _component(kind: Kind) -> str:
 
 def _object_schema(kind: Kind) -> Document:
     schema = dict(kind.custom.openapi) if kind.custom is not None else _built_in_schema(kind)
-    declared = {name: below for name, below in (schema.get("properties") or {}).items() if name not in IDENTITY}
+    declared = {
+        name: below
+        for name, below in (schema.get("properties") or {}).items()
+        if name not in IDENTITY
+    }
     schema["properties"] = {**IDENTITY, **declared, "metadata": META_REFERENCE}
     return {**schema, "x-kubernetes-group-version-kind": [_version_kind(kind)]}
 
@@ -131,7 +145,10 @@ def _list_extensions(type_: ListOf) -> Document:
     if type_.kind != "atomic":
         extensions["x-kubernetes-patch-strategy"] = "merge"
     if type_.kind == "map":
-        extensions |= {"x-kubernetes-list-map-keys": list(type_.keys), "x-kubernetes-patch-merge-key": type_.keys[0]}
+        extensions |= {
+            "x-kubernetes-list-map-keys": list(type_.keys),
+            "x-kubernetes-patch-merge-key": type_.keys[0],
+        }
     return extensions
 
 
@@ -142,10 +159,15 @@ def _paths(kind: Kind, root: str) -> Iterator[tuple[str, Document]]:
     if kind.namespaced:
         yield f"/{root}/{kind.plural}", _operations(kind, ("list",), COLLECTION_ACTIONS)
     for name, subresource in kind.subresources.items():
-        yield f"{place}/{kind.plural}/{{name}}/{name}", _operations(kind, subresource.verbs, OBJECT_ACTIONS)
+        yield (
+            f"{place}/{kind.plural}/{{name}}/{name}",
+            _operations(kind, subresource.verbs, OBJECT_ACTIONS),
+        )
 
 
-def _operations(kind: Kind, verbs: Iterable[str], actions: Mapping[str, tuple[str, str]]) -> Document:
+def _operations(
+    kind: Kind, verbs: Iterable[str], actions: Mapping[str, tuple[str, str]]
+) -> Document:
     return {
         actions[verb][0]: _operation(kind, method=actions[verb][0], action=actions[verb][1])
         for verb in sorted(verbs)
@@ -164,12 +186,16 @@ def _operation(kind: Kind, method: str, action: str) -> Document:
     if method == "get":
         return operation
     names = [*WRITE_PARAMETERS, *(["force"] if method == "patch" else [])]
-    operation["parameters"] = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in names]
+    operation["parameters"] = [
+        {"name": name, "in": "query", "schema": {"type": "string"}} for name in names
+    ]
     if method in ("post", "put"):
         operation["requestBody"] = {"content": {"*/*": reference}}
     elif method == "patch":
         accepted = (*PATCHES, STRATEGIC) if _is_known(kind.type) else PATCHES
-        operation["requestBody"] = {"content": {media: {"schema": {"type": "object"}} for media in accepted}}
+        operation["requestBody"] = {
+            "content": {media: {"schema": {"type": "object"}} for media in accepted}
+        }
     return operation
 
 
@@ -183,7 +209,9 @@ def _is_known(type_: Type | None) -> bool:
         case None | AnyValue():
             return False
         case Struct():
-            return all(_is_known(below) for name, below in type_.fields.items() if name != "metadata")
+            return all(
+                _is_known(below) for name, below in type_.fields.items() if name != "metadata"
+            )
         case MapOf():
             return _is_known(type_.value)
         case ListOf():

@@ -59,7 +59,11 @@ def shown(document: Document, kind: Kind) -> dict[str, Any]:
 
 def metadata_only(document: Document) -> dict[str, Any]:
     """Nothing but the metadata."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": document["metadata"]}
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": document["metadata"],
+    }
 
 
 def without_type(document: Document) -> dict[str, Any]:
@@ -78,5 +82,8 @@ def _with_transition_times(document: Document) -> dict[str, Any]:
     conditions = (document.get("status") or {}).get("conditions")
     if not conditions:
         return dict(document)
-    timed = [{**condition, "lastTransitionTime": condition.get("lastTransitionTime")} for condition in conditions]
+    timed = [
+        {**condition, "lastTransitionTime": condition.get("lastTransitionTime")}
+        for condition in conditions
+    ]
     return {**document, "status": {**document["status"], "conditions": timed}}

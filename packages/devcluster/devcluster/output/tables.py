@@ -28,17 +28,27 @@ def columns_of(kind: Kind, now: datetime) -> tuple[Column, ...]:
     if kind.custom is not None:
         return (name_column(), *(_custom_column(column, now) for column in kind.custom.columns))
     special = {
-        "configmaps": (Column("Data", lambda obj: len(obj.get("data") or {}) + len(obj.get("binaryData") or {})),),
+        "configmaps": (
+            Column(
+                "Data", lambda obj: len(obj.get("data") or {}) + len(obj.get("binaryData") or {})
+            ),
+        ),
         "secrets": (
             Column("Type", lambda obj: obj.get("type", "Opaque")),
             Column("Data", lambda obj: len(obj.get("data") or {})),
         ),
-        "namespaces": (Column("Status", lambda obj: (obj.get("status") or {}).get("phase", "Active")),),
-        "leases": (Column("Holder", lambda obj: (obj.get("spec") or {}).get("holderIdentity", "")),),
+        "namespaces": (
+            Column("Status", lambda obj: (obj.get("status") or {}).get("phase", "Active")),
+        ),
+        "leases": (
+            Column("Holder", lambda obj: (obj.get("spec") or {}).get("holderIdentity", "")),
+        ),
         "serviceaccounts": (Column("Secrets", lambda obj: len(obj.get("secrets") or [])),),
         "roles": (Column("Created At", lambda obj: obj["metadata"]["creationTimestamp"]),),
         "clusterroles": (Column("Created At", lambda obj: obj["metadata"]["creationTimestamp"]),),
-        "customresourcedefinitions": (Column("Created At", lambda obj: obj["metadata"]["creationTimestamp"]),),
+        "customresourcedefinitions": (
+            Column("Created At", lambda obj: obj["metadata"]["creationTimestamp"]),
+        ),
         "rolebindings": (ROLE,),
         "clusterrolebindings": (ROLE,),
         "mutatingwebhookconfigurations": (WEBHOOKS,),
@@ -77,7 +87,10 @@ def table(
         "metadata": dict(list_metadata),
         "columnDefinitions": [_definition(column) for column in columns] if heading else None,
         "rows": [
-            {"cells": [column.value(obj) for column in columns], "object": _included(obj, include, version)}
+            {
+                "cells": [column.value(obj) for column in columns],
+                "object": _included(obj, include, version),
+            }
             for obj in objects
         ],
     }
@@ -122,7 +135,11 @@ def _duration(seconds: int) -> str:
 
 
 def _definition(column: Column) -> dict[str, Any]:
-    about = "Name must be unique within a namespace." if column.format == "name" else f"{column.name} of the object."
+    about = (
+        "Name must be unique within a namespace."
+        if column.format == "name"
+        else f"{column.name} of the object."
+    )
     return {
         "name": column.name,
         "type": column.type,
@@ -137,7 +154,11 @@ def _included(obj: Document, include: str, version: str) -> Any:
         return None
     if include == "Object":
         return dict(obj)
-    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": obj["metadata"],
+    }
 
 
 def _custom_column(column: Document, now: datetime) -> Column:
@@ -155,7 +176,9 @@ def _custom_column(column: Document, now: datetime) -> Column:
     return Column(column["name"], value, kind, column.get("format", ""), column.get("priority", 0))
 
 
-_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']+)'\]|\[\?\(@\.([A-Za-z0-9_.-]+)==[\"']([^\"']*)[\"']\)\]")
+_STEP = re.compile(
+    r"\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']+)'\]|\[\?\(@\.([A-Za-z0-9_.-]+)==[\"']([^\"']*)[\"']\)\]"
+)
 
 
 def compile_path(text: str) -> Any:
@@ -180,7 +203,9 @@ def _event_columns(now: datetime) -> tuple[Column, ...]:
     def last_seen(event: Document) -> str:
         series = event.get("series") or {}
         times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
-        return age(next((time for time in times if time), event["metadata"]["creationTimestamp"]), now)
+        return age(
+            next((time for time in times if time), event["metadata"]["creationTimestamp"]), now
+        )
 
     def first_seen(event: Document) -> str:
         return age(event.get("firstTimestamp") or event.get("eventTime"), now)
@@ -203,7 +228,11 @@ def _event_columns(now: datetime) -> tuple[Column, ...]:
         Column("Type", lambda event: event.get("type", "")),
         Column("Reason", lambda event: event.get("reason", "")),
         Column("Object", about),
-        Column("Subobject", lambda event: (event.get("involvedObject") or {}).get("fieldPath", ""), priority=1),
+        Column(
+            "Subobject",
+            lambda event: (event.get("involvedObject") or {}).get("fieldPath", ""),
+            priority=1,
+        ),
         Column("Source", source, priority=1),
         Column("Message", lambda event: (event.get("message") or "").strip()),
         Column("First Seen", first_seen, priority=1),

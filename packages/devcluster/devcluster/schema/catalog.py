@@ -23,7 +23,11 @@ class Catalog:
         built_in = self._built_in.get((group, version, plural))
         if built_in is not None:
             return built_in
-        matching = (kind for kind in self if (kind.group, kind.version, kind.plural) == (group, version, plural))
+        matching = (
+            kind
+            for kind in self
+            if (kind.group, kind.version, kind.plural) == (group, version, plural)
+        )
         return next(matching, None)
 
     def __iter__(self) -> Iterator[Kind]:
@@ -38,7 +42,9 @@ class Catalog:
 
     def by_kind(self, api_version: str, name: str) -> Kind | None:
         """A kind by what its objects call themselves."""
-        return next((kind for kind in self if (kind.api_version, kind.kind) == (api_version, name)), None)
+        return next(
+            (kind for kind in self if (kind.api_version, kind.kind) == (api_version, name)), None
+        )
 
     def _follow(self, event: Event) -> None:
         if event.key != crds.KEY:

@@ -112,7 +112,9 @@ def trim(text: str) -> StringType:
 
 def reverse(what: Any) -> Any:
     """The letters of a text or the items of a list, last first."""
-    return StringType(what[::-1]) if isinstance(what, StringType) else ListType(list(reversed(what)))
+    return (
+        StringType(what[::-1]) if isinstance(what, StringType) else ListType(list(reversed(what)))
+    )
 
 
 def has_value(holder: list[Any]) -> BoolType:

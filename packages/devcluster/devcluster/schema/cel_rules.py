@@ -24,11 +24,18 @@ from devcluster.schema.wording import REASONS, invalid, not_supported, required,
 Schema = Mapping[str, Any]
 VALIDATIONS = "x-kubernetes-validations"
 TRANSITION = re.compile(r"\boldSelf\b")
-RULE_REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
+RULE_REASONS = (
+    "FieldValueDuplicate",
+    "FieldValueForbidden",
+    "FieldValueInvalid",
+    "FieldValueRequired",
+)
 FIELD_PATH = re.compile(r"\.(?P<name>\w+)|\['(?P<quoted>[^']+)'\]")
 
 
-def broken_rules(value: Any, schema: Schema, field: str = "", old: Any = ABSENT) -> Iterator[FieldCause]:
+def broken_rules(
+    value: Any, schema: Schema, field: str = "", old: Any = ABSENT
+) -> Iterator[FieldCause]:
     """Every rule that does not hold, at any depth.
 
     Rules over a value that an update has left alone are not asked again, but for those that look at the old value.
@@ -41,7 +48,9 @@ def broken_rules(value: Any, schema: Schema, field: str = "", old: Any = ABSENT)
             yield from _broken(rule, value, schema, field, old)
     if isinstance(value, list):
         items: Schema = schema.get("items") or {}
-        for index, (item, before) in enumerate(zip(value, old_items(value, schema, old), strict=True)):
+        for index, (item, before) in enumerate(
+            zip(value, old_items(value, schema, old), strict=True)
+        ):
             yield from broken_rules(item, items, f"{field}[{index}]", before)
     elif isinstance(value, dict):
         properties: Mapping[str, Schema] = schema.get("properties") or {}
@@ -50,14 +59,20 @@ def broken_rules(value: Any, schema: Schema, field: str = "", old: Any = ABSENT)
                 below = f"{field}.{key}" if field else key
                 yield from broken_rules(value[key], properties[key], below, child(old, key))
             elif isinstance(schema.get("additionalProperties"), Mapping):
-                yield from broken_rules(value[key], schema["additionalProperties"], f"{field}[{key}]", child(old, key))
+                yield from broken_rules(
+                    value[key], schema["additionalProperties"], f"{field}[{key}]", child(old, key)
+                )
 
 
 def has_rules(schema: Schema) -> bool:
     """Whether there is a rule at any depth."""
     if schema.get(VALIDATIONS):
         return True
-    below = [*(schema.get("properties") or {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    below = [
+        *(schema.get("properties") or {}).values(),
+        schema.get("items"),
+        schema.get("additionalProperties"),
+    ]
     return any(has_rules(one) for one in below if isinstance(one, Mapping))
 
 
@@ -96,7 +111,9 @@ def _syntax_problem(expression: str) -> str | None:
     return None
 
 
-def _broken(rule: Mapping[str, Any], value: Any, schema: Schema, field: str, old: Any) -> Iterator[FieldCause]:
+def _broken(
+    rule: Mapping[str, Any], value: Any, schema: Schema, field: str, old: Any
+) -> Iterator[FieldCause]:
     variables = {"self": cel_value(value, schema)}
     if _looks_back(rule):
         if rule.get("optionalOldSelf"):
@@ -134,7 +151,11 @@ def _message(rule: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
         computed = _program(rule["messageExpression"]).evaluate(dict(variables))
     except CELEvalError:
         return fixed
-    return str(computed) if isinstance(computed, celtypes.StringType) and str(computed).strip() else fixed
+    return (
+        str(computed)
+        if isinstance(computed, celtypes.StringType) and str(computed).strip()
+        else fixed
+    )
 
 
 def _below(field_path: str) -> str:

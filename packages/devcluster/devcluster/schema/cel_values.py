@@ -42,7 +42,11 @@ def cel_value(value: Any, schema: Schema) -> Any:
         return celtypes.ListType([cel_value(item, items) for item in value])
     if isinstance(value, str):
         return _cel_text(value, schema.get("format"))
-    if isinstance(value, int | float) and not isinstance(value, bool) and schema.get("type") == "number":
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and schema.get("type") == "number"
+    ):
         return celtypes.DoubleType(value)
     return json_to_cel(value)
 

@@ -19,15 +19,21 @@ def key_causes(key: str, field: str) -> Iterator[FieldCause]:
     """What is wrong with a key of data."""
     if len(key) > KEY_LIMIT:
         yield invalid_value(field, key, f"must be no more than {KEY_LIMIT} characters")
-    elif not key or not all(letter.isascii() and (letter.isalnum() or letter in "-._") for letter in key):
+    elif not key or not all(
+        letter.isascii() and (letter.isalnum() or letter in "-._") for letter in key
+    ):
         yield invalid_value(field, key, KEY_WORDS)
     elif key == ".":
         yield invalid_value(field, key, "must not be '.'")
     elif key == ".." or key.startswith(".."):
-        yield invalid_value(field, key, "must not be '..'" if key == ".." else "must not start with '..'")
+        yield invalid_value(
+            field, key, "must not be '..'" if key == ".." else "must not start with '..'"
+        )
 
 
-def immutable_causes(document: Document, old: Document, parts: Iterable[str]) -> Iterator[FieldCause]:
+def immutable_causes(
+    document: Document, old: Document, parts: Iterable[str]
+) -> Iterator[FieldCause]:
     """What an update of an immutable object may not change."""
     why = "Forbidden: field is immutable when `immutable` is set"
     if not document.get("immutable"):

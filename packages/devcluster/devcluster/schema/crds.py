@@ -50,7 +50,9 @@ def kinds_of(definition: Document) -> Iterator[Kind]:
             continue
         openapi = (version.get("schema") or {}).get("openAPIV3Schema") or {}
         columns = tuple(version.get("additionalPrinterColumns") or (AGE,))
-        subresources = {"status": Subresource()} if "status" in (version.get("subresources") or {}) else {}
+        subresources = (
+            {"status": Subresource()} if "status" in (version.get("subresources") or {}) else {}
+        )
         yield Kind(
             group=spec["group"],
             version=version["name"],
@@ -78,7 +80,11 @@ def completed(definition: Document) -> dict[str, Any]:
         names.setdefault("listKind", f"{kind}List")
     return {
         **definition,
-        "spec": {**spec, "names": names, "conversion": spec.get("conversion") or {"strategy": "None"}},
+        "spec": {
+            **spec,
+            "names": names,
+            "conversion": spec.get("conversion") or {"strategy": "None"},
+        },
     }
 
 
@@ -86,7 +92,12 @@ def accepted_status(definition: Document, timestamp: str) -> dict[str, Any]:
     """The status of a CRD whose names nobody else has."""
     spec = definition["spec"]
     stored = [version["name"] for version in spec["versions"] if version.get("storage")]
-    accepted = {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"}
+    accepted = {
+        "type": "NamesAccepted",
+        "status": "True",
+        "reason": "NoConflicts",
+        "message": "no conflicts found",
+    }
     ready = {
         "type": "Established",
         "status": "True",

@@ -30,4 +30,6 @@ def defaulted(value: Any, schema: Schema) -> Any:
 
 def _may_be_null(schema: Schema) -> bool:
     """Whether null stays: where it is declared, and where nothing is said of the value."""
-    return bool(schema.get("nullable")) or not ("type" in schema or schema.get("x-kubernetes-int-or-string"))
+    return bool(schema.get("nullable")) or not (
+        "type" in schema or schema.get("x-kubernetes-int-or-string")
+    )

@@ -23,7 +23,13 @@ SCOPES = ("Cluster", "Namespaced")
 COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 # The server's own form of a version, which it prints where the versions do not fit together.
 VERSION_SHOWN = {"Name": "name", "Served": "served", "Storage": "storage"}
-VERSION_HIDDEN = ("DeprecationWarning", "Schema", "Subresources", "AdditionalPrinterColumns", "SelectableFields")
+VERSION_HIDDEN = (
+    "DeprecationWarning",
+    "Schema",
+    "Subresources",
+    "AdditionalPrinterColumns",
+    "SelectableFields",
+)
 
 
 def definition_problems(definition: Document, old: Document | None = None) -> list[FieldCause]:
@@ -70,12 +76,16 @@ def _names_problems(names: Document) -> Iterator[FieldCause]:
         elif part in ("kind", "listKind"):
             if not _is_label(name.lower()):
                 yield invalid(
-                    f"spec.names.{part}", name, f"may have mixed case, but should otherwise match: {LABEL_RULE}"
+                    f"spec.names.{part}",
+                    name,
+                    f"may have mixed case, but should otherwise match: {LABEL_RULE}",
                 )
         elif not _is_label(name):
             yield invalid(f"spec.names.{part}", name, LABEL_RULE)
     if names.get("kind") and names.get("kind") == names.get("listKind"):
-        yield invalid("spec.names.listKind", names["listKind"], "kind and listKind may not be the same")
+        yield invalid(
+            "spec.names.listKind", names["listKind"], "kind and listKind may not be the same"
+        )
     for part in ("shortNames", "categories"):
         for index, name in enumerate(names.get(part) or ()):
             if not _is_label(name):
@@ -101,7 +111,9 @@ def _versions_problems(versions: Sequence[Document]) -> Iterator[FieldCause]:
     if len(set(names)) != len(names):
         yield invalid("spec.versions", listed, "must contain unique version names")
     if [bool(version.get("storage")) for version in versions].count(True) != 1:
-        yield invalid("spec.versions", listed, "must have exactly one version marked as storage version")
+        yield invalid(
+            "spec.versions", listed, "must have exactly one version marked as storage version"
+        )
         if not any(version.get("storage") for version in versions):
             yield invalid("status.storedVersions", None, "must have at least one stored version")
 
@@ -123,13 +135,17 @@ def _column_problems(column: Document, field: str) -> Iterator[FieldCause]:
     if not column.get("name"):
         yield required(f"{field}.name")
     if column.get("type") not in COLUMN_TYPES:
-        yield invalid(f"{field}.type", column.get("type", ""), f"must be one of {','.join(COLUMN_TYPES)}")
+        yield invalid(
+            f"{field}.type", column.get("type", ""), f"must be one of {','.join(COLUMN_TYPES)}"
+        )
     if not column.get("jsonPath"):
         yield required(f"{field}.JSONPath")
 
 
 def _as_the_server_prints(version: Document) -> dict[str, Any]:
-    return {shown: version.get(name) for shown, name in VERSION_SHOWN.items()} | dict.fromkeys(VERSION_HIDDEN)
+    return {shown: version.get(name) for shown, name in VERSION_SHOWN.items()} | dict.fromkeys(
+        VERSION_HIDDEN
+    )
 
 
 def _is_label(name: str) -> bool:

@@ -12,7 +12,16 @@ MESSAGE_LIMIT = 1024
 FEWEST_OF_SERIES = 2
 OF_CLUSTER_OBJECTS = "default"  # the namespace in which events may be about what has none
 UNSET = ("firstTimestamp", "lastTimestamp", "count", "source")  # what events.k8s.io knows no more
-UNCHANGING = ("involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "type")
+UNCHANGING = (
+    "involvedObject",
+    "reason",
+    "message",
+    "source",
+    "firstTimestamp",
+    "lastTimestamp",
+    "count",
+    "type",
+)
 UNCHANGING_TOO = ("eventTime", "action", "related", "reportingComponent", "reportingInstance")
 
 Document = Mapping[str, Any]
@@ -46,7 +55,9 @@ def _report_causes(event: Document, controller_field: str) -> Iterator[FieldCaus
     controller = event.get("reportingComponent") or ""
     if not controller:
         yield required(controller_field)
-    yield from (invalid_value(controller_field, controller, problem) for problem in key_problems(controller))
+    yield from (
+        invalid_value(controller_field, controller, problem) for problem in key_problems(controller)
+    )
     for field in ("reportingInstance", "action", "reason"):
         if not event.get(field):
             yield required(field)
@@ -62,7 +73,9 @@ def _creation_causes(event: Document) -> Iterator[FieldCause]:
     kind = event.get("type", "")
     if kind not in ("Normal", "Warning"):
         yield invalid_value("type", "", f"has invalid value: {kind}")
-    yield from (invalid_value(field, "", "needs to be unset") for field in UNSET if event.get(field))
+    yield from (
+        invalid_value(field, "", "needs to be unset") for field in UNSET if event.get(field)
+    )
 
 
 def _series_causes(series: Document | None) -> Iterator[FieldCause]:

@@ -24,7 +24,9 @@ PROSE = {"FieldValueRequired": "Required value", "FieldValueForbidden": "Forbidd
 
 def required(field: str, why: str = "") -> FieldCause:
     """Report a missing value."""
-    return FieldCause("FieldValueRequired", field, f"Required value: {why}" if why else "Required value")
+    return FieldCause(
+        "FieldValueRequired", field, f"Required value: {why}" if why else "Required value"
+    )
 
 
 def invalid_value(field: str, value: object, why: str) -> FieldCause:
@@ -40,7 +42,11 @@ def duplicate(field: str, value: object) -> FieldCause:
 def unsupported(field: str, value: object, known: Iterable[str]) -> FieldCause:
     """Report a value that is none of those known."""
     listed = ", ".join(_json(one) for one in known)
-    return FieldCause("FieldValueNotSupported", field, f"Unsupported value: {_json(value)}: supported values: {listed}")
+    return FieldCause(
+        "FieldValueNotSupported",
+        field,
+        f"Unsupported value: {_json(value)}: supported values: {listed}",
+    )
 
 
 def is_subdomain(name: str) -> bool:

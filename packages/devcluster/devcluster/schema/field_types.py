@@ -23,7 +23,9 @@ def object_type_of(schema: Schema, kind: str = "") -> Struct:
 def _type(schema: Schema) -> Type:
     if schema.get("x-kubernetes-int-or-string"):
         return Scalar("string", "int-or-string")
-    if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-embedded-resource"):
+    if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get(
+        "x-kubernetes-embedded-resource"
+    ):
         return ANY
     kind = schema.get("type", "")
     if kind == "array":
@@ -35,7 +37,11 @@ def _type(schema: Schema) -> Type:
 
 def _list(schema: Schema) -> ListOf:
     kind = schema.get("x-kubernetes-list-type", "atomic")
-    return ListOf(_type(schema.get("items") or {}), kind, tuple(schema.get("x-kubernetes-list-map-keys") or ()))
+    return ListOf(
+        _type(schema.get("items") or {}),
+        kind,
+        tuple(schema.get("x-kubernetes-list-map-keys") or ()),
+    )
 
 
 def _object(schema: Schema) -> Type:

@@ -16,7 +16,13 @@ def forbidden_request(user: User, attributes: Attributes, reason: str = "") -> A
     if attributes.path:
         message = f'forbidden: User "{user.name}" cannot {attributes.verb} path "{attributes.path}"'
         return ApiStatus(403, "Forbidden", message, {})
-    where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
-    what = f'{attributes.verb} resource "{attributes.resource_path}" in API group "{attributes.group}"'
+    where = (
+        f'in the namespace "{attributes.namespace}"'
+        if attributes.namespace
+        else "at the cluster scope"
+    )
+    what = (
+        f'{attributes.verb} resource "{attributes.resource_path}" in API group "{attributes.group}"'
+    )
     why = f'User "{user.name}" cannot {what} {where}' + (f": {reason}" if reason else "")
     return forbidden(attributes.group, attributes.resource, attributes.name, why)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 DATE_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
 )
-UUID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}")
+UUID = re.compile(
+    r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}"
+)
 DURATION = re.compile(
     r"[+-]?(0|((\d+(\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|m|h|d|w|days?|weeks?|hours?|minutes?|seconds?)\s*)+)"
 )
@@ -61,6 +63,8 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "hostname": _matches(HOST_NAME),
     "ipv4": lambda text: _reads(ipaddress.IPv4Address, text),
     "ipv6": lambda text: _reads(ipaddress.IPv6Address, text),
-    "cidr": lambda text: "/" in text and _reads(lambda cidr: ipaddress.ip_network(cidr, strict=False), text),
+    "cidr": lambda text: (
+        "/" in text and _reads(lambda cidr: ipaddress.ip_network(cidr, strict=False), text)
+    ),
     "byte": lambda text: _reads(lambda encoded: base64.b64decode(encoded, validate=True), text),
 }

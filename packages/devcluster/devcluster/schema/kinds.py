@@ -177,7 +177,9 @@ LABEL_SELECTOR = Struct(
     "LabelSelector",
     {
         "matchLabels": STRINGS,
-        "matchExpressions": ListOf(struct("LabelSelectorRequirement", key=STRING, operator=STRING, values=STRING_LIST)),
+        "matchExpressions": ListOf(
+            struct("LabelSelectorRequirement", key=STRING, operator=STRING, values=STRING_LIST)
+        ),
     },
     atomic=True,
 )
@@ -210,7 +212,9 @@ def _webhook(name: str, /, **more: Type) -> Struct:
         sideEffects=STRING,
         timeoutSeconds=INT32,
         admissionReviewVersions=STRING_LIST,
-        matchConditions=ListOf(struct("MatchCondition", name=STRING, expression=STRING), "map", ("name",)),
+        matchConditions=ListOf(
+            struct("MatchCondition", name=STRING, expression=STRING), "map", ("name",)
+        ),
         **more,
     )
 
@@ -249,7 +253,9 @@ ADMISSION = "admissionregistration.k8s.io"
 STATUS = {"status": Subresource()}
 
 
-def _workload(group: str, version: str, plural: str, kind: str, *short_names: str, namespaced: bool = True) -> Kind:
+def _workload(
+    group: str, version: str, plural: str, kind: str, *short_names: str, namespaced: bool = True
+) -> Kind:
     """A kind that nothing here runs: stored, with a generation and a status."""
     return Kind(
         group,
@@ -294,7 +300,9 @@ BUILT_IN: tuple[Kind, ...] = (
         "v1",
         "secrets",
         "Secret",
-        type=object_type("Secret", data=MapOf(BYTES), stringData=STRINGS, type=STRING, immutable=BOOLEAN),
+        type=object_type(
+            "Secret", data=MapOf(BYTES), stringData=STRINGS, type=STRING, immutable=BOOLEAN
+        ),
     ),
     Kind(
         "",
@@ -308,10 +316,19 @@ BUILT_IN: tuple[Kind, ...] = (
             automountServiceAccountToken=BOOLEAN,
         ),
         short_names=("sa",),
-        subresources={"token": Subresource(("create",), "TokenRequest", "authentication.k8s.io", "v1")},
+        subresources={
+            "token": Subresource(("create",), "TokenRequest", "authentication.k8s.io", "v1")
+        },
     ),
     Kind(
-        "", "v1", "events", "Event", type=CORE_EVENT, short_names=("ev",), storage=("", "events"), create_on_update=True
+        "",
+        "v1",
+        "events",
+        "Event",
+        type=CORE_EVENT,
+        short_names=("ev",),
+        storage=("", "events"),
+        create_on_update=True,
     ),
     Kind(
         "events.k8s.io",
@@ -363,7 +380,9 @@ BUILT_IN: tuple[Kind, ...] = (
         type=object_type(
             "ClusterRole",
             rules=ListOf(POLICY_RULE),
-            aggregationRule=Struct("AggregationRule", {"clusterRoleSelectors": ListOf(LABEL_SELECTOR)}, atomic=True),
+            aggregationRule=Struct(
+                "AggregationRule", {"clusterRoleSelectors": ListOf(LABEL_SELECTOR)}, atomic=True
+            ),
         ),
         create_on_update=True,
     ),
@@ -375,7 +394,14 @@ BUILT_IN: tuple[Kind, ...] = (
         type=object_type("RoleBinding", subjects=ListOf(SUBJECT), roleRef=ROLE_REF),
         create_on_update=True,
     ),
-    Kind(RBAC, "v1", "roles", "Role", type=object_type("Role", rules=ListOf(POLICY_RULE)), create_on_update=True),
+    Kind(
+        RBAC,
+        "v1",
+        "roles",
+        "Role",
+        type=object_type("Role", rules=ListOf(POLICY_RULE)),
+        create_on_update=True,
+    ),
     Kind(
         ADMISSION,
         "v1",
@@ -384,7 +410,9 @@ BUILT_IN: tuple[Kind, ...] = (
         namespaced=False,
         type=object_type(
             "MutatingWebhookConfiguration",
-            webhooks=ListOf(_webhook("MutatingWebhook", reinvocationPolicy=STRING), "map", ("name",)),
+            webhooks=ListOf(
+                _webhook("MutatingWebhook", reinvocationPolicy=STRING), "map", ("name",)
+            ),
         ),
         categories=CATEGORY_API,
         counts_generations=True,
@@ -397,7 +425,8 @@ BUILT_IN: tuple[Kind, ...] = (
         "ValidatingWebhookConfiguration",
         namespaced=False,
         type=object_type(
-            "ValidatingWebhookConfiguration", webhooks=ListOf(_webhook("ValidatingWebhook"), "map", ("name",))
+            "ValidatingWebhookConfiguration",
+            webhooks=ListOf(_webhook("ValidatingWebhook"), "map", ("name",)),
         ),
         categories=CATEGORY_API,
         counts_generations=True,
@@ -419,7 +448,9 @@ BUILT_IN: tuple[Kind, ...] = (
         "ResourceQuota",
         type=object_type(
             "ResourceQuota",
-            spec=struct("ResourceQuotaSpec", hard=MapOf(ANY), scopes=STRING_LIST, scopeSelector=ANY),
+            spec=struct(
+                "ResourceQuotaSpec", hard=MapOf(ANY), scopes=STRING_LIST, scopeSelector=ANY
+            ),
             status=struct("ResourceQuotaStatus", hard=MapOf(ANY), used=MapOf(ANY)),
         ),
         short_names=("quota",),
@@ -447,10 +478,23 @@ BUILT_IN: tuple[Kind, ...] = (
         "PriorityClass",
         namespaced=False,
         type=object_type(
-            "PriorityClass", value=INT32, globalDefault=BOOLEAN, description=STRING, preemptionPolicy=STRING
+            "PriorityClass",
+            value=INT32,
+            globalDefault=BOOLEAN,
+            description=STRING,
+            preemptionPolicy=STRING,
         ),
         short_names=("pc",),
     ),
 )
 
-__all__ = ["ALL_VERBS", "BUILT_IN", "STATUS_VERBS", "STRING_SET", "Column", "Document", "Kind", "Subresource"]
+__all__ = [
+    "ALL_VERBS",
+    "BUILT_IN",
+    "STATUS_VERBS",
+    "STRING_SET",
+    "Column",
+    "Document",
+    "Kind",
+    "Subresource",
+]

@@ -21,7 +21,9 @@ def matches_selector(selector: Mapping[str, Any] | None, labels: Labels) -> bool
         return False
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_satisfies(requirement, labels) for requirement in selector.get("matchExpressions") or ())
+    return all(
+        _satisfies(requirement, labels) for requirement in selector.get("matchExpressions") or ()
+    )
 
 
 def selector_problems(selector: Mapping[str, Any]) -> Iterator[tuple[str, str, str, object]]:
@@ -41,7 +43,12 @@ def selector_problems(selector: Mapping[str, Any]) -> Iterator[tuple[str, str, s
             message = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
             yield f"{field}.values", "FieldValueForbidden", message, None
         elif operator not in OPERATORS_WITH_VALUES + OPERATORS_WITHOUT_VALUES:
-            yield f"{field}.operator", "FieldValueInvalid", "not a valid selector operator", operator
+            yield (
+                f"{field}.operator",
+                "FieldValueInvalid",
+                "not a valid selector operator",
+                operator,
+            )
         for flaw in key_problems(requirement.get("key", "")):
             yield f"{field}.key", "FieldValueInvalid", flaw, requirement.get("key", "")
         for number, value in enumerate(values):

@@ -11,21 +11,29 @@ from devcluster.schema.wording import duplicate, invalid, shown
 Schema = Mapping[str, Any]
 
 
-def duplicates(value: Any, schema: Schema, field: str = "", old: Any = ABSENT) -> Iterator[FieldCause]:
+def duplicates(
+    value: Any, schema: Schema, field: str = "", old: Any = ABSENT
+) -> Iterator[FieldCause]:
     """Every item that is there twice, at any depth; what an update has left alone is not looked at."""
     if old is not ABSENT and same(value, old):
         return
     if isinstance(value, list):
         yield from _twice(value, schema, field)
         items: Schema = schema.get("items") or {}
-        for index, (item, before) in enumerate(zip(value, old_items(value, schema, old), strict=True)):
+        for index, (item, before) in enumerate(
+            zip(value, old_items(value, schema, old), strict=True)
+        ):
             yield from duplicates(item, items, f"{field}[{index}]", before)
     elif isinstance(value, dict):
         properties: Mapping[str, Schema] = schema.get("properties") or {}
         additional = schema.get("additionalProperties")
         for key in sorted(value):
-            member_schema = properties.get(key, additional if isinstance(additional, Mapping) else {})
-            yield from duplicates(value[key], member_schema, f"{field}.{key}" if field else key, child(old, key))
+            member_schema = properties.get(
+                key, additional if isinstance(additional, Mapping) else {}
+            )
+            yield from duplicates(
+                value[key], member_schema, f"{field}.{key}" if field else key, child(old, key)
+            )
 
 
 def _twice(value: list[Any], schema: Schema, field: str) -> Iterator[FieldCause]:
@@ -36,9 +44,13 @@ def _twice(value: list[Any], schema: Schema, field: str) -> Iterator[FieldCause]
     for index, item in enumerate(value):
         if kind == "map" and not isinstance(item, dict):
             if item is not None:
-                yield invalid(f"{field}[{index}]", item, "must be an object for an array of list-type map")
+                yield invalid(
+                    f"{field}[{index}]", item, "must be an object for an array of list-type map"
+                )
             continue
-        identity = keys_of(item, schema["x-kubernetes-list-map-keys"], {}) if kind == "map" else item
+        identity = (
+            keys_of(item, schema["x-kubernetes-list-map-keys"], {}) if kind == "map" else item
+        )
         seen[shown(identity)] = seen.get(shown(identity), 0) + 1
         if seen[shown(identity)] == 2:  # told once, however often it comes again
             yield duplicate(f"{field}[{index}]", identity)

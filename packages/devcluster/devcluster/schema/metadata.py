@@ -51,13 +51,17 @@ Document = Mapping[str, Any]
 
 def generated_name(prefix: str) -> str:
     """A name that begins with `prefix`."""
-    return prefix[:LONGEST_PREFIX] + "".join(secrets.choice(RANDOM_LETTERS) for _ in range(RANDOM_LENGTH))
+    return prefix[:LONGEST_PREFIX] + "".join(
+        secrets.choice(RANDOM_LETTERS) for _ in range(RANDOM_LENGTH)
+    )
 
 
 def placed(document: Document, *, namespace: str, keep: Collection[str] = ()) -> dict[str, Any]:
     """The document in its namespace, without what clients may not set but for the fields in `keep`."""
     given = document.get("metadata") or {}
-    metadata = {key: value for key, value in given.items() if key not in SERVER_FIELDS or key in keep}
+    metadata = {
+        key: value for key, value in given.items() if key not in SERVER_FIELDS or key in keep
+    }
     if not namespace:
         metadata.pop("namespace", None)
     if namespace:
@@ -82,7 +86,9 @@ def for_create(document: Document, *, namespace: str, uid: str, now: str) -> dic
 
 def for_update(document: Document, old: Document) -> dict[str, Any]:
     """The document with what an update cannot change taken from the old one."""
-    metadata = {key: value for key, value in document.get("metadata", {}).items() if key != "selfLink"}
+    metadata = {
+        key: value for key, value in document.get("metadata", {}).items() if key != "selfLink"
+    }
     before = old["metadata"]
     metadata["name"] = before["name"]
     for key in ("namespace", "creationTimestamp", "generation"):
@@ -91,7 +97,9 @@ def for_update(document: Document, old: Document) -> dict[str, Any]:
     for key in DELETION:
         metadata[key] = before.get(key, metadata.get(key))
     if metadata.get("managedFields") == []:
-        metadata["managedFields"] = [{}]  # said, not left out: whoever owned something owns it no longer
+        metadata["managedFields"] = [
+            {}
+        ]  # said, not left out: whoever owned something owns it no longer
     return {**document, "metadata": _without_empty(metadata)}
 
 
@@ -108,14 +116,18 @@ def _without_empty(metadata: dict[str, Any]) -> dict[str, Any]:
 def name_causes(metadata: Metadata, *, dots: bool = True) -> Iterator[FieldCause]:
     """What is wrong with the name of a new object."""
     if prefix := metadata.get("generateName"):
-        yield from _name_causes(prefix.rstrip("-"), "metadata.generateName", dots=dots, shown=prefix)
+        yield from _name_causes(
+            prefix.rstrip("-"), "metadata.generateName", dots=dots, shown=prefix
+        )
     if not metadata.get("name"):
         yield required("metadata.name", "name or generateName is required")
     else:
         yield from _name_causes(metadata["name"], "metadata.name", dots=dots)
 
 
-def _name_causes(name: str, field: str, *, dots: bool, shown: str | None = None) -> Iterator[FieldCause]:
+def _name_causes(
+    name: str, field: str, *, dots: bool, shown: str | None = None
+) -> Iterator[FieldCause]:
     shown = name if shown is None else shown
     if not dots and "." in name:
         yield invalid_value(field, shown, "must not contain dots")
@@ -135,10 +147,18 @@ def metadata_causes(metadata: Metadata) -> Iterator[FieldCause]:
         yield from _label_causes(key, value)
     annotations = metadata.get("annotations") or {}
     for key in annotations:
-        yield from (invalid_value("metadata.annotations", key, problem) for problem in key_problems(key.lower()))
-    if sum(len(key) + len(value.encode()) for key, value in annotations.items()) > ANNOTATIONS_LIMIT:
+        yield from (
+            invalid_value("metadata.annotations", key, problem)
+            for problem in key_problems(key.lower())
+        )
+    if (
+        sum(len(key) + len(value.encode()) for key, value in annotations.items())
+        > ANNOTATIONS_LIMIT
+    ):
         yield FieldCause(
-            "FieldValueTooLong", "metadata.annotations", f"Too long: may not be more than {ANNOTATIONS_LIMIT} bytes"
+            "FieldValueTooLong",
+            "metadata.annotations",
+            f"Too long: may not be more than {ANNOTATIONS_LIMIT} bytes",
         )
     yield from _finalizer_causes(metadata.get("finalizers") or ())
     yield from _owner_causes(metadata.get("ownerReferences") or ())
@@ -181,7 +201,10 @@ def _finalizer_causes(finalizers: Any) -> Iterator[FieldCause]:
         why = "finalizer orphan and foregroundDeletion cannot be both set"
         yield invalid_value("metadata.finalizers", list(finalizers), why)
     for finalizer in finalizers:
-        yield from (invalid_value("metadata.finalizers", finalizer, problem) for problem in key_problems(finalizer))
+        yield from (
+            invalid_value("metadata.finalizers", finalizer, problem)
+            for problem in key_problems(finalizer)
+        )
     for index, finalizer in enumerate(finalizers):
         if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
             why = "name is neither a standard finalizer name nor is it fully qualified"
@@ -193,12 +216,22 @@ def _owner_causes(owners: Any) -> Iterator[FieldCause]:
         for key in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(key) or (key == "apiVersion" and owner[key].count("/") > 1):
                 what = "version " if key == "apiVersion" else ""
-                yield invalid_value(f"metadata.ownerReferences.{key}", owner.get(key, ""), f"{what}must not be empty")
+                yield invalid_value(
+                    f"metadata.ownerReferences.{key}",
+                    owner.get(key, ""),
+                    f"{what}must not be empty",
+                )
         if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
-            yield invalid_value("metadata.ownerReferences", owner, "/v1, Kind=Event is disallowed from being an owner")
+            yield invalid_value(
+                "metadata.ownerReferences",
+                owner,
+                "/v1, Kind=Event is disallowed from being an owner",
+            )
     controllers = [owner for owner in owners if owner.get("controller")]
     if len(controllers) > 1:
-        first, second = (f"{owner.get('kind', '')}/{owner.get('name', '')}" for owner in controllers[:2])
+        first, second = (
+            f"{owner.get('kind', '')}/{owner.get('name', '')}" for owner in controllers[:2]
+        )
         why = f'Only one reference can have Controller set to true. Found "true" in references for {first} and {second}'
         yield invalid_value("metadata.ownerReferences", list(owners), why)
 
@@ -210,9 +243,15 @@ def update_causes(metadata: Metadata, before: Metadata) -> Iterator[FieldCause]:
         yield from [invalid_value("metadata.uid", metadata.get("uid"), "field is immutable")] * TOLD
     for key in DELETION:
         if metadata.get(key) != before.get(key):
-            yield from [invalid_value(f"metadata.{key}", metadata[key], "field is immutable")] * TOLD
+            yield from [
+                invalid_value(f"metadata.{key}", metadata[key], "field is immutable")
+            ] * TOLD
     if before.get("deletionTimestamp"):
-        new = [name for name in metadata.get("finalizers") or () if name not in (before.get("finalizers") or ())]
+        new = [
+            name
+            for name in metadata.get("finalizers") or ()
+            if name not in (before.get("finalizers") or ())
+        ]
         if new:
             listed = ", ".join(f'"{name}"' for name in new)
             why = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"

@@ -27,7 +27,9 @@ METADATA_FIELDS = frozenset(
 )
 
 
-def pruned(value: Any, schema: Schema, unknown: list[str], path: str = "", *, is_object: bool = False) -> Any:
+def pruned(
+    value: Any, schema: Schema, unknown: list[str], path: str = "", *, is_object: bool = False
+) -> Any:
     """Return the value with what is declared; the paths of all else are appended to `unknown`.
 
     Args:
@@ -39,7 +41,9 @@ def pruned(value: Any, schema: Schema, unknown: list[str], path: str = "", *, is
     """
     if isinstance(value, list):
         items = schema.get("items") or PRESERVED
-        return [pruned(item, items, unknown, f"{path}[{index}]") for index, item in enumerate(value)]
+        return [
+            pruned(item, items, unknown, f"{path}[{index}]") for index, item in enumerate(value)
+        ]
     if not isinstance(value, dict):
         return value
     is_object = is_object or bool(schema.get("x-kubernetes-embedded-resource"))

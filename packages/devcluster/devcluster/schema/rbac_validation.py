@@ -31,7 +31,8 @@ def with_defaults(document: Document) -> dict[str, Any]:
         filled["roleRef"] = _with_group(document["roleRef"], RBAC_GROUP)
     if document.get("subjects"):
         filled["subjects"] = [
-            _with_group(subject, SUBJECT_GROUPS.get(subject.get("kind") or "", "")) for subject in document["subjects"]
+            _with_group(subject, SUBJECT_GROUPS.get(subject.get("kind") or "", ""))
+            for subject in document["subjects"]
         ]
     return filled
 
@@ -44,7 +45,9 @@ def rbac_problems(document: Document, old: Document | None) -> list[FieldCause]:
     for index, rule in enumerate(document.get("rules") or ()):
         problems += _rule_problems(rule, f"rules[{index}]", namespaced=document["kind"] == "Role")
     if document.get("aggregationRule") is not None:
-        problems += _aggregation_problems(document["aggregationRule"], "aggregationRule.clusterRoleSelectors")
+        problems += _aggregation_problems(
+            document["aggregationRule"], "aggregationRule.clusterRoleSelectors"
+        )
     return problems
 
 
@@ -59,12 +62,18 @@ def _name_problems(document: Document, field: str) -> Iterator[FieldCause]:
 
 
 def _rule_problems(rule: Document, field: str, *, namespaced: bool) -> Iterator[FieldCause]:
-    groups, resources, paths = (rule.get(key) or [] for key in ("apiGroups", "resources", "nonResourceURLs"))
+    groups, resources, paths = (
+        rule.get(key) or [] for key in ("apiGroups", "resources", "nonResourceURLs")
+    )
     if not rule.get("verbs"):
         yield required(f"{field}.verbs", "verbs must contain at least one value")
     if paths:
         if namespaced:
-            yield invalid_value(f"{field}.nonResourceURLs", paths, "namespaced rules cannot apply to non-resource URLs")
+            yield invalid_value(
+                f"{field}.nonResourceURLs",
+                paths,
+                "namespaced rules cannot apply to non-resource URLs",
+            )
         if groups or resources or rule.get("resourceNames"):
             why = "rules cannot apply to both regular resources and non-resource URLs"
             yield invalid_value(f"{field}.nonResourceURLs", paths, why)
@@ -78,7 +87,9 @@ def _rule_problems(rule: Document, field: str, *, namespaced: bool) -> Iterator[
 def _aggregation_problems(aggregation: Document, field: str) -> Iterator[FieldCause]:
     selectors = aggregation.get("clusterRoleSelectors") or ()
     if not selectors:
-        yield required(field, "at least one clusterRoleSelector required if aggregationRule is non-nil")
+        yield required(
+            field, "at least one clusterRoleSelector required if aggregationRule is non-nil"
+        )
     for index, selector in enumerate(selectors):
         yield from selector_causes(selector, f"{field}[{index}]")
 
@@ -94,7 +105,9 @@ def _binding_problems(binding: Document) -> Iterator[FieldCause]:
     if not reference.get("name"):
         yield required("roleRef.name")
     for index, subject in enumerate(binding.get("subjects") or ()):
-        yield from _subject_problems(subject, f"subjects[{index}]", namespaced=binding["kind"] == "RoleBinding")
+        yield from _subject_problems(
+            subject, f"subjects[{index}]", namespaced=binding["kind"] == "RoleBinding"
+        )
 
 
 def _subject_problems(subject: Document, field: str, *, namespaced: bool) -> Iterator[FieldCause]:
@@ -117,7 +130,11 @@ def _moved_reference(binding: Document, old: Document | None) -> Iterator[FieldC
     """A binding keeps its role for life: whoever may edit subjects must not be able to swap the role under them."""
     if old is not None and old["roleRef"] != binding.get("roleRef"):
         reference = binding.get("roleRef") or {}
-        shown = {"APIGroup": "apiGroup", "Kind": "kind", "Name": "name"}  # the real server prints its own field names
+        shown = {
+            "APIGroup": "apiGroup",
+            "Kind": "kind",
+            "Name": "name",
+        }  # the real server prints its own field names
         value = {go_name: reference.get(key, "") for go_name, key in shown.items()}
         yield invalid_value("roleRef", value, "cannot change roleRef")
 

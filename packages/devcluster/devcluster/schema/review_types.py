@@ -17,8 +17,12 @@ from devcluster.schema.types import (
 )
 
 REQUIREMENT = struct("SelectorRequirement", key=STRING, operator=STRING, values=STRING_LIST)
-FIELD_SELECTOR = struct("FieldSelectorAttributes", rawSelector=STRING, requirements=ListOf(REQUIREMENT))
-LABEL_SELECTOR = struct("LabelSelectorAttributes", rawSelector=STRING, requirements=ListOf(REQUIREMENT))
+FIELD_SELECTOR = struct(
+    "FieldSelectorAttributes", rawSelector=STRING, requirements=ListOf(REQUIREMENT)
+)
+LABEL_SELECTOR = struct(
+    "LabelSelectorAttributes", rawSelector=STRING, requirements=ListOf(REQUIREMENT)
+)
 RESOURCE_ATTRIBUTES = struct(
     "ResourceAttributes",
     namespace=STRING,
@@ -42,18 +46,30 @@ ACCESS_SPEC = struct(
     uid=STRING,
 )
 ACCESS_STATUS = struct(
-    "SubjectAccessReviewStatus", allowed=BOOLEAN, denied=BOOLEAN, reason=STRING, evaluationError=STRING
+    "SubjectAccessReviewStatus",
+    allowed=BOOLEAN,
+    denied=BOOLEAN,
+    reason=STRING,
+    evaluationError=STRING,
 )
-USER_INFO = struct("UserInfo", username=STRING, uid=STRING, groups=STRING_LIST, extra=MapOf(STRING_LIST))
+USER_INFO = struct(
+    "UserInfo", username=STRING, uid=STRING, groups=STRING_LIST, extra=MapOf(STRING_LIST)
+)
 REFERENCE = struct("BoundObjectReference", kind=STRING, apiVersion=STRING, name=STRING, uid=STRING)
 
 REVIEW_TYPES: Mapping[str, Struct] = {
-    "SubjectAccessReview": object_type("SubjectAccessReview", spec=ACCESS_SPEC, status=ACCESS_STATUS),
-    "LocalSubjectAccessReview": object_type("LocalSubjectAccessReview", spec=ACCESS_SPEC, status=ACCESS_STATUS),
+    "SubjectAccessReview": object_type(
+        "SubjectAccessReview", spec=ACCESS_SPEC, status=ACCESS_STATUS
+    ),
+    "LocalSubjectAccessReview": object_type(
+        "LocalSubjectAccessReview", spec=ACCESS_SPEC, status=ACCESS_STATUS
+    ),
     "SelfSubjectAccessReview": object_type(
         "SelfSubjectAccessReview",
         spec=struct(
-            "SelfSubjectAccessReviewSpec", resourceAttributes=RESOURCE_ATTRIBUTES, nonResourceAttributes=PATH_ATTRIBUTES
+            "SelfSubjectAccessReviewSpec",
+            resourceAttributes=RESOURCE_ATTRIBUTES,
+            nonResourceAttributes=PATH_ATTRIBUTES,
         ),
         status=ACCESS_STATUS,
     ),
@@ -68,15 +84,28 @@ REVIEW_TYPES: Mapping[str, Struct] = {
             evaluationError=STRING,
         ),
     ),
-    "SelfSubjectReview": object_type("SelfSubjectReview", status=struct("SelfSubjectReviewStatus", userInfo=USER_INFO)),
+    "SelfSubjectReview": object_type(
+        "SelfSubjectReview", status=struct("SelfSubjectReviewStatus", userInfo=USER_INFO)
+    ),
     "TokenReview": object_type(
         "TokenReview",
         spec=struct("TokenReviewSpec", token=STRING, audiences=STRING_LIST),
-        status=struct("TokenReviewStatus", authenticated=BOOLEAN, user=USER_INFO, audiences=STRING_LIST, error=STRING),
+        status=struct(
+            "TokenReviewStatus",
+            authenticated=BOOLEAN,
+            user=USER_INFO,
+            audiences=STRING_LIST,
+            error=STRING,
+        ),
     ),
     "TokenRequest": object_type(
         "TokenRequest",
-        spec=struct("TokenRequestSpec", audiences=STRING_LIST, expirationSeconds=INT64, boundObjectRef=REFERENCE),
+        spec=struct(
+            "TokenRequestSpec",
+            audiences=STRING_LIST,
+            expirationSeconds=INT64,
+            boundObjectRef=REFERENCE,
+        ),
         status=struct("TokenRequestStatus", token=STRING, expirationTimestamp=TIME),
     ),
 }

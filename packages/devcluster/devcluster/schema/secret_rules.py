@@ -25,7 +25,10 @@ Document = Mapping[str, Any]
 
 def with_string_data(document: Document) -> dict[str, Any]:
     """The Secret with what it says in plain text (`stringData`) as `data`."""
-    written = {key: b64encode(value.encode()).decode() for key, value in (document.get("stringData") or {}).items()}
+    written = {
+        key: b64encode(value.encode()).decode()
+        for key, value in (document.get("stringData") or {}).items()
+    }
     completed = {key: value for key, value in document.items() if key != "stringData"}
     if written or "data" in completed:
         completed["data"] = {**(completed.get("data") or {}), **written}
@@ -38,8 +41,12 @@ def secret_causes(document: Document, old: Document | None) -> Iterator[FieldCau
     for key in data:
         yield from key_causes(key, f"data[{key}]")
     if sum(len(b64decode(value)) for value in data.values()) > SECRET_LIMIT:
-        yield FieldCause("FieldValueTooLong", "data", f"Too long: may not be more than {SECRET_LIMIT} bytes")
-    if kind == ACCOUNT_TOKEN and not (document["metadata"].get("annotations") or {}).get(ACCOUNT_NAME):
+        yield FieldCause(
+            "FieldValueTooLong", "data", f"Too long: may not be more than {SECRET_LIMIT} bytes"
+        )
+    if kind == ACCOUNT_TOKEN and not (document["metadata"].get("annotations") or {}).get(
+        ACCOUNT_NAME
+    ):
         yield required(f"metadata.annotations[{ACCOUNT_NAME}]")
     if kind == BASIC_AUTH and not any(key in data for key in BASIC_AUTH_KEYS):
         yield from (required(f"data[{key}]") for key in BASIC_AUTH_KEYS)

@@ -17,7 +17,10 @@ from devcluster.schema.secret_rules import secret_causes, with_string_data
 from devcluster.storage import quotas
 
 CONFIGMAP_LIMIT = 1048576
-CLUSTER_EVENT_NAMESPACES = ("default", "kube-system")  # where events about cluster-scoped objects are kept
+CLUSTER_EVENT_NAMESPACES = (
+    "default",
+    "kube-system",
+)  # where events about cluster-scoped objects are kept
 Document = Mapping[str, Any]
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
@@ -59,16 +62,24 @@ def _configmap_causes(document: Document, old: Document | None) -> Iterator[Fiel
             yield from key_causes(key, f"{part}[{key}]")
             if part == "data" and key in binary:
                 yield invalid_value(f"data[{key}]", key, "duplicate of key present in binaryData")
-    size = sum(len(value.encode()) for value in data.values()) + sum(len(value) * 3 // 4 for value in binary.values())
+    size = sum(len(value.encode()) for value in data.values()) + sum(
+        len(value) * 3 // 4 for value in binary.values()
+    )
     if size > CONFIGMAP_LIMIT:
-        yield FieldCause("FieldValueTooLong", "[]", f"Too long: may not be more than {CONFIGMAP_LIMIT} bytes")
+        yield FieldCause(
+            "FieldValueTooLong", "[]", f"Too long: may not be more than {CONFIGMAP_LIMIT} bytes"
+        )
     if old is not None and old.get("immutable"):
         yield from immutable_causes(document, old, ("data", "binaryData"))
 
 
 def _complete_namespace(document: Document) -> dict[str, Any]:
     metadata = document["metadata"]
-    labels = {**(metadata.get("labels") or {}), NAMESPACE_LABEL: metadata["name"]} if metadata.get("name") else {}
+    labels = (
+        {**(metadata.get("labels") or {}), NAMESPACE_LABEL: metadata["name"]}
+        if metadata.get("name")
+        else {}
+    )
     finalizers = (document.get("spec") or {}).get("finalizers")
     return {
         **document,
@@ -78,15 +89,22 @@ def _complete_namespace(document: Document) -> dict[str, Any]:
 
 
 def _begin_namespace(document: Document) -> dict[str, Any]:
-    finalizers = list(dict.fromkeys([*((document.get("spec") or {}).get("finalizers") or ()), "kubernetes"]))
+    finalizers = list(
+        dict.fromkeys([*((document.get("spec") or {}).get("finalizers") or ()), "kubernetes"])
+    )
     return {**document, "spec": {"finalizers": finalizers}, "status": {"phase": "Active"}}
 
 
 def _namespace_causes(document: Document, _old: Document | None) -> Iterator[FieldCause]:
-    phase, dying = (document.get("status") or {}).get("phase", ""), "deletionTimestamp" in document["metadata"]
+    phase, dying = (
+        (document.get("status") or {}).get("phase", ""),
+        "deletionTimestamp" in document["metadata"],
+    )
     if phase not in ("", "Terminating" if dying else "Active"):
         why = (
-            "'Terminating' if `deletionTimestamp` is not empty" if dying else "'Active' if `deletionTimestamp` is empty"
+            "'Terminating' if `deletionTimestamp` is not empty"
+            if dying
+            else "'Active' if `deletionTimestamp` is empty"
         )
         yield invalid_value("status.Phase", phase, f"may only be {why}")
 
@@ -111,7 +129,9 @@ def _lease_causes(document: Document, _old: Document | None) -> Iterator[FieldCa
     if (seconds := spec.get("leaseDurationSeconds")) is not None and seconds <= 0:
         yield invalid_value("spec.leaseDurationSeconds", seconds, "must be greater than 0")
     if (transitions := spec.get("leaseTransitions")) is not None and transitions < 0:
-        yield invalid_value("spec.leaseTransitions", transitions, "must be greater than or equal to 0")
+        yield invalid_value(
+            "spec.leaseTransitions", transitions, "must be greater than or equal to 0"
+        )
 
 
 def _rbac_causes(document: Document, old: Document | None) -> Iterator[FieldCause]:
@@ -131,10 +151,14 @@ _RBAC = Strategy(complete=rbac_validation.with_defaults, causes=_rbac_causes)
 _WEBHOOKS = Strategy(complete=configurations.with_defaults, causes=_webhook_causes)
 _STRATEGIES: Mapping[tuple[str, str], Strategy] = {
     ("", "configmaps"): Strategy(causes=_configmap_causes),
-    ("", "namespaces"): Strategy(complete=_complete_namespace, causes=_namespace_causes, begin=_begin_namespace),
+    ("", "namespaces"): Strategy(
+        complete=_complete_namespace, causes=_namespace_causes, begin=_begin_namespace
+    ),
     ("", "resourcequotas"): Strategy(complete=_complete_quota, causes=_quota_causes),
     ("", "secrets"): Strategy(complete=with_string_data, causes=secret_causes),
-    ("apiextensions.k8s.io", "customresourcedefinitions"): Strategy(complete=crds.completed, causes=_definition_causes),
+    ("apiextensions.k8s.io", "customresourcedefinitions"): Strategy(
+        complete=crds.completed, causes=_definition_causes
+    ),
     ("coordination.k8s.io", "leases"): Strategy(complete=_complete_lease, causes=_lease_causes),
     **{
         ("rbac.authorization.k8s.io", plural): _RBAC

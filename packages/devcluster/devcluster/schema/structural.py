@@ -61,9 +61,14 @@ class StructuralSchema:
     def validate(self, document: Document, old: Document | None = None) -> list[FieldCause]:
         """Everything wrong with the object; what an update leaves as `old` had it is not judged again."""
         body = {key: value for key, value in document.items() if key not in ROOT_FIELDS}
-        before: Any = ABSENT if old is None else {k: v for k, v in old.items() if k not in ROOT_FIELDS}
+        before: Any = (
+            ABSENT if old is None else {k: v for k, v in old.items() if k not in ROOT_FIELDS}
+        )
         schema = self._schema_of_body()
-        causes = [*problems(body, schema, Place("", ""), before), *duplicates(body, schema, old=before)]
+        causes = [
+            *problems(body, schema, Place("", ""), before),
+            *duplicates(body, schema, old=before),
+        ]
         return causes + self._rules(document, old, causes)
 
     def validate_status(self, document: Document, old: Document | None = None) -> list[FieldCause]:
@@ -78,7 +83,9 @@ class StructuralSchema:
         ]
         return causes + self._rules(document, old, causes)
 
-    def _rules(self, document: Document, old: Document | None, causes: list[FieldCause]) -> list[FieldCause]:
+    def _rules(
+        self, document: Document, old: Document | None, causes: list[FieldCause]
+    ) -> list[FieldCause]:
         if not self._has_rules:
             return []
         if any(cause.reason in BLOCKING for cause in causes):
@@ -88,11 +95,16 @@ class StructuralSchema:
 
     def _schema_of_body(self) -> dict[str, Any]:
         """The schema without the three fields that every object has, which the server judges by its own rules."""
-        properties = {k: v for k, v in (self._schema.get("properties") or {}).items() if k not in ROOT_FIELDS}
+        properties = {
+            k: v for k, v in (self._schema.get("properties") or {}).items() if k not in ROOT_FIELDS
+        }
         needed = [key for key in self._schema.get("required") or () if key not in ROOT_FIELDS]
         return {**self._schema, "properties": properties, "required": needed}
 
 
 def _as_rules_see_it(document: Document) -> dict[str, Any]:
     metadata = document.get("metadata") or {}
-    return {**document, "metadata": {key: metadata[key] for key in RULE_METADATA if key in metadata}}
+    return {
+        **document,
+        "metadata": {key: metadata[key] for key in RULE_METADATA if key in metadata},
+    }

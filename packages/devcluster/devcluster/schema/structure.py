@@ -75,7 +75,9 @@ def _inside(schema: Schema, field: str) -> Iterator[FieldCause]:
 
 
 def _typed(schema: Schema, field: str, of_what: str) -> Iterator[FieldCause]:
-    free = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string")
+    free = schema.get("x-kubernetes-preserve-unknown-fields") or schema.get(
+        "x-kubernetes-int-or-string"
+    )
     if "type" not in schema and not free:
         yield required(f"{field}.type", f"must not be empty for specified {of_what}")
 
@@ -84,7 +86,10 @@ def _said_of_value(schema: Schema, field: str) -> Iterator[FieldCause]:
     if "type" in schema and schema["type"] not in TYPES:
         yield not_supported(f"{field}.type", schema["type"], TYPES)
     if schema.get("properties") and schema.get("additionalProperties"):
-        yield forbidden(f"{field}.additionalProperties", "additionalProperties and properties are mutual exclusive")
+        yield forbidden(
+            f"{field}.additionalProperties",
+            "additionalProperties and properties are mutual exclusive",
+        )
     if schema.get("uniqueItems"):
         why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
         yield forbidden(f"{field}.uniqueItems", why)
@@ -96,7 +101,9 @@ def _said_of_value(schema: Schema, field: str) -> Iterator[FieldCause]:
             re.compile(schema["pattern"])
         except re.error as error:
             yield invalid(
-                f"{field}.pattern", schema["pattern"], f"must be a valid regular expression, but isn't: {error}"
+                f"{field}.pattern",
+                schema["pattern"],
+                f"must be a valid regular expression, but isn't: {error}",
             )
 
 
@@ -107,9 +114,15 @@ def _list_problems(schema: Schema, field: str) -> Iterator[FieldCause]:
         return
     if kind is not None and kind not in LIST_TYPES:
         yield not_supported(f"{field}.x-kubernetes-list-type", kind, LIST_TYPES)
-    if kind == "set" and items.get("type") == "object" and items.get("x-kubernetes-map-type") != "atomic":
+    if (
+        kind == "set"
+        and items.get("type") == "object"
+        and items.get("x-kubernetes-map-type") != "atomic"
+    ):
         why = "must be atomic as item of a list with x-kubernetes-list-type=set"
-        yield invalid(f"{field}.items.x-kubernetes-map-type", items.get("x-kubernetes-map-type"), why)
+        yield invalid(
+            f"{field}.items.x-kubernetes-map-type", items.get("x-kubernetes-map-type"), why
+        )
     if kind == "map":
         yield from _key_problems(schema, items, field)
 
@@ -121,7 +134,11 @@ def _key_problems(schema: Schema, items: Schema, field: str) -> Iterator[FieldCa
         why = "must not be empty if x-kubernetes-list-type is map"
         yield required(f"{field}.x-kubernetes-list-map-keys", why)
     if any(key not in properties for key in keys):
-        yield invalid(f"{field}.x-kubernetes-list-map-keys", list(keys), "entries must all be names of item properties")
+        yield invalid(
+            f"{field}.x-kubernetes-list-map-keys",
+            list(keys),
+            "entries must all be names of item properties",
+        )
         return
     for key in keys:
         if key not in (items.get("required") or ()) and "default" not in properties[key]:

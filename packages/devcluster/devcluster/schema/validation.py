@@ -77,10 +77,14 @@ def _expected_type(schema: Schema, kind: str) -> str | None:
     return expected
 
 
-def _object_problems(value: dict[str, Any], schema: Schema, place: Place, old: Any) -> Iterator[FieldCause]:
+def _object_problems(
+    value: dict[str, Any], schema: Schema, place: Place, old: Any
+) -> Iterator[FieldCause]:
     least, most = schema.get("minProperties"), schema.get("maxProperties")
     if least is not None and len(value) < least:
-        yield invalid(place.field, len(value), f"{place.told} in body should have at least {least} properties")
+        yield invalid(
+            place.field, len(value), f"{place.told} in body should have at least {least} properties"
+        )
     if most is not None and len(value) > most:
         yield too_many(place.field, len(value), most)
     needed = [*(schema.get("required") or ()), *(EMBEDDED_REQUIRED if _embeds(schema) else ())]
@@ -88,16 +92,22 @@ def _object_problems(value: dict[str, Any], schema: Schema, place: Place, old: A
     additional = schema.get("additionalProperties")
     for key in sorted({*needed, *value}):
         if key in value:
-            member_schema = properties.get(key, additional if isinstance(additional, Mapping) else {})
+            member_schema = properties.get(
+                key, additional if isinstance(additional, Mapping) else {}
+            )
             yield from problems(value[key], member_schema, place.member(key), child(old, key))
         else:
             yield required(place.member(key).field)
 
 
-def _array_problems(value: list[Any], schema: Schema, place: Place, old: Any) -> Iterator[FieldCause]:
+def _array_problems(
+    value: list[Any], schema: Schema, place: Place, old: Any
+) -> Iterator[FieldCause]:
     least, most = schema.get("minItems"), schema.get("maxItems")
     if least is not None and len(value) < least:
-        yield invalid(place.field, len(value), f"{place.told} in body should have at least {least} items")
+        yield invalid(
+            place.field, len(value), f"{place.told} in body should have at least {least} items"
+        )
     if most is not None and len(value) > most:
         yield too_many(place.field, len(value), most)
     items: Schema = schema.get("items") or {}
@@ -112,7 +122,9 @@ def old_items(value: list[Any], schema: Schema, old: Any) -> list[Any]:
         return [ABSENT] * len(value)
     keys: list[str] = schema["x-kubernetes-list-map-keys"]
     properties: Mapping[str, Schema] = (schema.get("items") or {}).get("properties") or {}
-    defaults = {key: properties[key]["default"] for key in keys if "default" in properties.get(key, {})}
+    defaults = {
+        key: properties[key]["default"] for key in keys if "default" in properties.get(key, {})
+    }
     known = {shown(keys_of(item, keys, defaults)): item for item in reversed(old)}
     return [known.get(shown(keys_of(item, keys, defaults)), ABSENT) for item in value]
 
@@ -125,7 +137,9 @@ def _string_problems(value: str, schema: Schema, place: Place) -> Iterator[Field
     if most is not None and len(value) > most:
         yield too_long(place.field, most)
     elif least is not None and len(value) < least:
-        yield invalid(place.field, value, f"{place.told} in body should be at least {least} chars long")
+        yield invalid(
+            place.field, value, f"{place.told} in body should be at least {least} chars long"
+        )
     elif pattern is not None and not _pattern(pattern).search(value):
         yield invalid(place.field, value, f"{place.told} in body should match '{pattern}'")
 
@@ -134,17 +148,29 @@ def _number_problems(value: float, schema: Schema, place: Place) -> Iterator[Fie
     limit = INTEGER_LIMITS.get(schema.get("format", ""))
     if limit is not None and not -limit <= value < limit:
         yield invalid(
-            "<nil>", "", f"Checked value must be of type integer with format {schema['format']} in {place.told}"
+            "<nil>",
+            "",
+            f"Checked value must be of type integer with format {schema['format']} in {place.told}",
         )
     factor, most, least = schema.get("multipleOf"), schema.get("maximum"), schema.get("minimum")
     if factor is not None and (value / factor) % 1 != 0:
-        yield invalid(place.field, value, f"{place.told} in body should be a multiple of {_bound(factor, value)}")
+        yield invalid(
+            place.field,
+            value,
+            f"{place.told} in body should be a multiple of {_bound(factor, value)}",
+        )
     elif most is not None and (value > most or (schema.get("exclusiveMaximum") and value == most)):
         relation = "less than" if schema.get("exclusiveMaximum") else "less than or equal to"
-        yield invalid(place.field, value, f"{place.told} in body should be {relation} {_bound(most, value)}")
-    elif least is not None and (value < least or (schema.get("exclusiveMinimum") and value == least)):
+        yield invalid(
+            place.field, value, f"{place.told} in body should be {relation} {_bound(most, value)}"
+        )
+    elif least is not None and (
+        value < least or (schema.get("exclusiveMinimum") and value == least)
+    ):
         relation = "greater than" if schema.get("exclusiveMinimum") else "greater than or equal to"
-        yield invalid(place.field, value, f"{place.told} in body should be {relation} {_bound(least, value)}")
+        yield invalid(
+            place.field, value, f"{place.told} in body should be {relation} {_bound(least, value)}"
+        )
 
 
 def _junctor_problems(value: Any, schema: Schema, place: Place) -> Iterator[FieldCause]:
@@ -172,7 +198,9 @@ def _embeds(schema: Schema) -> bool:
 
 def _bound(bound: float, value: float) -> str:
     """The bound as the real server prints it: without its fraction beside an integer."""
-    return f"{int(bound) if isinstance(value, int) else bound:g}" if abs(bound) < 1e6 else str(bound)
+    return (
+        f"{int(bound) if isinstance(value, int) else bound:g}" if abs(bound) < 1e6 else str(bound)
+    )
 
 
 def _joined(path: str, key: str) -> str:

@@ -38,7 +38,9 @@ def same(one: Any, other: Any) -> bool:
     if one is other:
         return True
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(
+            same(value, other[key]) for key, value in one.items()
+        )
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     return type_name(one) == type_name(other) and bool(one == other)
@@ -52,4 +54,8 @@ def child(value: Any, key: str) -> Any:
 def keys_of(item: Any, keys: list[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """What identifies an item of a list of type map."""
     present = item if isinstance(item, dict) else {}
-    return {key: present[key] if key in present else defaults[key] for key in keys if key in present or key in defaults}
+    return {
+        key: present[key] if key in present else defaults[key]
+        for key in keys
+        if key in present or key in defaults
+    }

@@ -21,18 +21,26 @@ def invalid(field: str, value: Any, why: str) -> FieldCause:
 
 def wrong_type(field: str, value: Any, why: str) -> FieldCause:
     """A value of another type or format than declared; `why` ends before the value."""
-    return FieldCause("FieldValueTypeInvalid", field, f"Invalid value: {shown(value)}: {why}: {shown(value)}")
+    return FieldCause(
+        "FieldValueTypeInvalid", field, f"Invalid value: {shown(value)}: {why}: {shown(value)}"
+    )
 
 
 def not_supported(field: str, value: Any, allowed: Iterable[Any]) -> FieldCause:
     """A value that is none of those allowed."""
     listed = ", ".join(f'"{one}"' if isinstance(one, str) else f'"{shown(one)}"' for one in allowed)
-    return FieldCause("FieldValueNotSupported", field, f"Unsupported value: {shown(value)}: supported values: {listed}")
+    return FieldCause(
+        "FieldValueNotSupported",
+        field,
+        f"Unsupported value: {shown(value)}: supported values: {listed}",
+    )
 
 
 def required(field: str, why: str = "") -> FieldCause:
     """A value that is not there."""
-    return FieldCause("FieldValueRequired", field, f"Required value: {why}" if why else "Required value")
+    return FieldCause(
+        "FieldValueRequired", field, f"Required value: {why}" if why else "Required value"
+    )
 
 
 def duplicate(field: str, value: Any) -> FieldCause:
@@ -47,7 +55,9 @@ def too_long(field: str, most: int) -> FieldCause:
 
 def too_many(field: str, count: int, most: int) -> FieldCause:
     """A list or map with too many entries."""
-    return FieldCause("FieldValueTooMany", field, f"Too many: {count}: must have at most {most} items")
+    return FieldCause(
+        "FieldValueTooMany", field, f"Too many: {count}: must have at most {most} items"
+    )
 
 
 def forbidden(field: str, why: str) -> FieldCause:

@@ -16,13 +16,17 @@ from devcluster.storage.store import Store
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 ITSELF = User("system:apiserver", "", ("system:masters", "system:authenticated"), {})
-PLAIN = WriteOptions(dry_run=False, field_manager="devcluster", field_validation="Strict", force=True)
+PLAIN = WriteOptions(
+    dry_run=False, field_manager="devcluster", field_validation="Strict", force=True
+)
 ENDINGS = (".yaml", ".yml", ".json")
 
 
 async def begin_cluster(store: Store, catalog: Catalog, registry: Registry, access: Access) -> None:
     """Create the first namespaces and the default roles, where they are not there yet."""
-    documents = [_namespace(name) for name in NAMESPACES if store.get(("", "namespaces"), "", name) is None]
+    documents = [
+        _namespace(name) for name in NAMESPACES if store.get(("", "namespaces"), "", name) is None
+    ]
     for document in [*documents, *access.missing_defaults()]:
         await put_object(document, catalog, registry)
 
@@ -42,7 +46,9 @@ async def put_object(document: dict[str, Any], catalog: Catalog, registry: Regis
     """Create one object, or merge it into the one that is there."""
     kind = catalog.by_kind(str(document.get("apiVersion")), str(document.get("kind")))
     if kind is None:
-        raise ValueError(f"no such kind is served: {document.get('apiVersion')} {document.get('kind')}")
+        raise ValueError(
+            f"no such kind is served: {document.get('apiVersion')} {document.get('kind')}"
+        )
     metadata = document.get("metadata") or {}
     namespace = metadata.get("namespace", "default") if kind.namespaced else ""
     target = Target(kind, namespace, metadata.get("name", ""), ITSELF, lambda _warning: None)
@@ -61,7 +67,11 @@ def documents_in(path: Path) -> Iterator[dict[str, Any]]:
     """
     files: Iterable[Path] = sorted(path.rglob("*")) if path.is_dir() else [path]
     for file in files:
-        if file.is_dir() or (path.is_dir() and file.suffix not in ENDINGS) or file.name.startswith("kustomization."):
+        if (
+            file.is_dir()
+            or (path.is_dir() and file.suffix not in ENDINGS)
+            or file.name.startswith("kustomization.")
+        ):
             continue
         try:
             found = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))

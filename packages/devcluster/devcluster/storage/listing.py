@@ -61,7 +61,9 @@ class Lister:
         """The history is gone: no list can be continued."""
         self._snapshots.clear()
 
-    def _state(self, kind: Kind, namespace: str | None, options: ListOptions) -> tuple[int, int, list[Revision]]:
+    def _state(
+        self, kind: Kind, namespace: str | None, options: ListOptions
+    ) -> tuple[int, int, list[Revision]]:
         """The version a list shows, where it begins, and what it is taken from."""
         if options.continue_token:
             resumed = self._resumed(options.continue_token)
@@ -70,9 +72,15 @@ class Lister:
             return resumed
         if options.at_version > self._store.version:
             raise too_large(options.at_version, self._store.version)
-        if options.at_version and (options.match == "Exact" or (options.limit and not options.match)):
+        if options.at_version and (
+            options.match == "Exact" or (options.limit and not options.match)
+        ):
             try:
-                return options.at_version, 0, self._store.at(kind.key, namespace, options.at_version)
+                return (
+                    options.at_version,
+                    0,
+                    self._store.at(kind.key, namespace, options.at_version),
+                )
             except TooOldError as error:
                 raise expired(str(error)) from error
         return self._store.version, 0, self._store.items(kind.key, namespace)
@@ -82,17 +90,23 @@ class Lister:
         self._snapshots[token] = (version, revisions)
         if len(self._snapshots) > SNAPSHOTS:
             self._snapshots.popitem(last=False)
-        return base64.urlsafe_b64encode(json.dumps({"list": token, "start": position}).encode()).decode()
+        return base64.urlsafe_b64encode(
+            json.dumps({"list": token, "start": position}).encode()
+        ).decode()
 
     def _resumed(self, token: str) -> tuple[int, int, list[Revision]]:
         try:
             content = json.loads(base64.urlsafe_b64decode(f"{token}=="))
             name, start = content["list"], content["start"]
         except (ValueError, LookupError, TypeError) as error:
-            raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
+            raise bad_request(
+                f"invalid continue token: continue key is not valid: {error}"
+            ) from error
         known = self._snapshots.get(name)
         if known is None:
-            raise expired("The provided continue parameter is too old to display a consistent list result.")
+            raise expired(
+                "The provided continue parameter is too old to display a consistent list result."
+            )
         return known[0], start, known[1]
 
 

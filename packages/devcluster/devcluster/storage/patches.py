@@ -83,7 +83,9 @@ def strategic_merge_patch(document: Any, patch: Mapping[str, Any], type_: Type) 
     return _merge_object(document if isinstance(document, Mapping) else {}, patch, type_)
 
 
-def _merge_object(document: Mapping[str, Any], patch: Mapping[str, Any], type_: Type) -> dict[str, Any]:
+def _merge_object(
+    document: Mapping[str, Any], patch: Mapping[str, Any], type_: Type
+) -> dict[str, Any]:
     directive = patch.get(DIRECTIVE)
     plain = {key: value for key, value in patch.items() if not key.startswith("$")}
     if directive == "replace":
@@ -106,7 +108,11 @@ def _merge_object(document: Mapping[str, Any], patch: Mapping[str, Any], type_: 
             merged[key] = _merge_value(merged.get(key), value, _below(type_, key))
     for key, order in patch.items():
         name = key.removeprefix(SET_ORDER)
-        if key.startswith(SET_ORDER) and isinstance(below := _below(type_, name), ListOf) and merged.get(name):
+        if (
+            key.startswith(SET_ORDER)
+            and isinstance(below := _below(type_, name), ListOf)
+            and merged.get(name)
+        ):
             merged[name] = _ordered(merged[name], document.get(name) or [], order, below)
     return merged
 
@@ -130,8 +136,17 @@ def _merge_list(old: list[Any], new: list[Any], type_: ListOf) -> list[Any]:
             raise _rejected()
         for key in type_.keys:
             if key not in item:
-                raise ApiStatus(500, "", f"map: {_go_map(item)} does not contain declared merge key: {key}")
-        index = next((at for at, known in enumerate(merged) if _identity(known, type_) == _identity(item, type_)), None)
+                raise ApiStatus(
+                    500, "", f"map: {_go_map(item)} does not contain declared merge key: {key}"
+                )
+        index = next(
+            (
+                at
+                for at, known in enumerate(merged)
+                if _identity(known, type_) == _identity(item, type_)
+            ),
+            None,
+        )
         if item.get(DIRECTIVE) == "delete":
             if index is not None:
                 del merged[index]
@@ -142,7 +157,9 @@ def _merge_list(old: list[Any], new: list[Any], type_: ListOf) -> list[Any]:
     return _ordered(merged, old, new, type_)
 
 
-def _ordered(merged: Iterable[Any], old: Sequence[Any], wanted: Sequence[Any], type_: ListOf) -> list[Any]:
+def _ordered(
+    merged: Iterable[Any], old: Sequence[Any], wanted: Sequence[Any], type_: ListOf
+) -> list[Any]:
     """A merged list in the order of the real server.
 
     What the patch names stands in its order. What it does not name stays in the order it had, and comes before what the patch names
@@ -152,7 +169,9 @@ def _ordered(merged: Iterable[Any], old: Sequence[Any], wanted: Sequence[Any], t
     rank = {_identity(item, type_): at for at, item in enumerate(wanted)}
     by_identity = {_identity(item, type_): item for item in merged}
     named = sorted((key for key in by_identity if key in rank), key=lambda key: rank[key])
-    others = sorted((key for key in by_identity if key not in rank), key=lambda key: stood.get(key, len(stood)))
+    others = sorted(
+        (key for key in by_identity if key not in rank), key=lambda key: stood.get(key, len(stood))
+    )
     order: list[Hashable] = []
     while named and others:
         first = others[0] in stood and named[0] in stood and stood[others[0]] < stood[named[0]]
@@ -180,4 +199,6 @@ def _below(type_: Type, key: str) -> Type:
 
 
 def _rejected() -> ApiStatus:
-    return ApiStatus(422, "Invalid", "the server rejected our request due to an error in our request", {})
+    return ApiStatus(
+        422, "Invalid", "the server rejected our request due to an error in our request", {}
+    )

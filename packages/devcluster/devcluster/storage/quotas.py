@@ -6,7 +6,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-SHORT_FORMS = ("configmaps", "persistentvolumeclaims", "pods", "resourcequotas", "secrets", "services")
+SHORT_FORMS = (
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "resourcequotas",
+    "secrets",
+    "services",
+)
 
 Document = Mapping[str, Any]
 
@@ -19,7 +26,9 @@ def counted_as(group: str, plural: str) -> tuple[str, ...]:
 
 def limits(quota: Document) -> dict[str, str]:
     """What a quota limits, as it is written."""
-    return {name: str(limit) for name, limit in ((quota.get("spec") or {}).get("hard") or {}).items()}
+    return {
+        name: str(limit) for name, limit in ((quota.get("spec") or {}).get("hard") or {}).items()
+    }
 
 
 def exceeded(quotas: Iterable[Document], group: str, plural: str, count: int) -> str | None:
@@ -27,7 +36,9 @@ def exceeded(quotas: Iterable[Document], group: str, plural: str, count: int) ->
     for quota in quotas:
         hard = limits(quota)
         full = [
-            name for name in counted_as(group, plural) if hard.get(name, "").isdecimal() and count >= int(hard[name])
+            name
+            for name in counted_as(group, plural)
+            if hard.get(name, "").isdecimal() and count >= int(hard[name])
         ]
         if full:
             told = {

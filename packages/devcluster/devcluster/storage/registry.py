@@ -40,9 +40,19 @@ IMMORTAL = ("default", "kube-system", "kube-public")
 EVENTS = ("", "events")
 QUOTAS = ("", "resourcequotas")
 DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
-CUSTOM_RESOURCE_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"  # controllers/definitions.py takes it off
-FILLED_IN = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
-MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+CUSTOM_RESOURCE_CLEANUP = (
+    "customresourcecleanup.apiextensions.k8s.io"  # controllers/definitions.py takes it off
+)
+FILLED_IN = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+MODIFIED = (
+    "the object has been modified; please apply your changes to the latest version and try again"
+)
 
 Document = Mapping[str, Any]
 
@@ -105,7 +115,11 @@ class Registry:
         return revision.object if revision else None
 
     async def create(
-        self, target: Target, document: Document, options: WriteOptions, applied: Object | None = None
+        self,
+        target: Target,
+        document: Document,
+        options: WriteOptions,
+        applied: Object | None = None,
     ) -> Object:
         """Create an object; returns it as stored.
 
@@ -124,12 +138,16 @@ class Registry:
         given = document.get("metadata") or {}
         self._check_version_of_new(given, applied=applied is not None)
         self.check_namespace_of(target, given)
-        new = self._completed(kind, metadata.placed(stored_form(document, kind), namespace=target.namespace))
+        new = self._completed(
+            kind, metadata.placed(stored_form(document, kind), namespace=target.namespace)
+        )
         target = replace(target, name=new["metadata"].get("name", ""))
         if applied is None:
             new = self._tracked(target, new, None, options)
         new = await self._mutated(target, Operation.CREATE, new, None, options)
-        new = metadata.for_create(new, namespace=target.namespace, uid=str(uuid.uuid4()), now=self.timestamp)
+        new = metadata.for_create(
+            new, namespace=target.namespace, uid=str(uuid.uuid4()), now=self.timestamp
+        )
         target = replace(target, name=new["metadata"].get("name", ""))
         if kind.custom is None:
             new = strategy.begin(new)
@@ -138,10 +156,18 @@ class Registry:
         if "status" in kind.subresources and kind.key != NAMESPACES:
             new.pop("status", None)
         new = self._completed(kind, new)
-        self._refuse(kind, target.name, [*self._name_causes(target, new), *self._causes(target, new, None)])
+        self._refuse(
+            kind, target.name, [*self._name_causes(target, new), *self._causes(target, new, None)]
+        )
         self._check_grant(target, new, None)
         self._check_place(target)
-        await self._admit(target, Operation.CREATE, _owned_part(kind, "", new) if kind.custom else new, None, options)
+        await self._admit(
+            target,
+            Operation.CREATE,
+            _owned_part(kind, "", new) if kind.custom else new,
+            None,
+            options,
+        )
         self._check_place(target)  # again: webhooks took their time
         if self._store.get(kind.key, target.namespace, target.name) is not None:
             raise self._already_exists(target)
@@ -149,7 +175,13 @@ class Registry:
         return new if options.dry_run else self._store_object(target, new)
 
     async def update(
-        self, target: Target, old: Object, document: Document, options: WriteOptions, *, apply: bool = False
+        self,
+        target: Target,
+        old: Object,
+        document: Document,
+        options: WriteOptions,
+        *,
+        apply: bool = False,
     ) -> Object:
         """Replace an object; returns it as stored, or as it would be.
 
@@ -167,7 +199,9 @@ class Registry:
         self._check_preconditions(target, old, document)
         new = self._completed(kind, metadata.for_update(stored_form(document, kind), old))
         if not apply:
-            tracked = self._tracked(target, self._without_foreign_parts(target, new, old), old, options)
+            tracked = self._tracked(
+                target, self._without_foreign_parts(target, new, old), old, options
+            )
             new = metadata.with_managed_fields(new, tracked["metadata"].get("managedFields"))
         new = await self._mutated(target, Operation.UPDATE, _as_sent(new, document), old, options)
         new = self._without_foreign_parts(target, metadata.for_update(new, old), old)
@@ -222,7 +256,11 @@ class Registry:
         if target.kind.key == DEFINITIONS and CUSTOM_RESOURCE_CLEANUP not in finalizers:
             finalizers = [*finalizers, CUSTOM_RESOURCE_CLEANUP]
         if not finalizers and target.kind.key != NAMESPACES:
-            last = old if options.dry_run else self._store.remove(target.kind.key, target.namespace, target.name).object
+            last = (
+                old
+                if options.dry_run
+                else self._store.remove(target.kind.key, target.namespace, target.name).object
+            )
             return last, True
         dying = self._dying(target.kind, old, finalizers)
         return (dying if options.dry_run else self._store_object(target, dying)), False
@@ -232,7 +270,11 @@ class Registry:
         if finalizers:
             changed["finalizers"] = finalizers
         if kind.key == NAMESPACES:
-            return {**old, "metadata": changed, "status": {**(old.get("status") or {}), "phase": "Terminating"}}
+            return {
+                **old,
+                "metadata": changed,
+                "status": {**(old.get("status") or {}), "phase": "Terminating"},
+            }
         if kind.key == DEFINITIONS:
             return {**old, "metadata": changed}
         changed["deletionGracePeriodSeconds"] = 0
@@ -252,27 +294,43 @@ class Registry:
     def _store_object(self, target: Target, new: Object) -> Object:
         stored = self._store.put(target.kind.key, new).object
         if target.kind.key == DEFINITIONS and not (stored.get("status") or {}).get("conditions"):
-            return self._store.put(DEFINITIONS, {**stored, "status": accepted_status(stored, self.timestamp)}).object
+            return self._store.put(
+                DEFINITIONS, {**stored, "status": accepted_status(stored, self.timestamp)}
+            ).object
         return stored
 
-    def _tracked(self, target: Target, new: Object, old: Object | None, options: WriteOptions) -> Object:
+    def _tracked(
+        self, target: Target, new: Object, old: Object | None, options: WriteOptions
+    ) -> Object:
         """Return the object with its managedFields: whoever writes the main resource does not own its status."""
         owned, before = _owned_part(target.kind, target.subresource, new), old
         if old is not None:
             before = _owned_part(target.kind, target.subresource, old)
         types = fields.types_of(target.kind)
-        tracked = fields.track(before, owned, options.field_manager, types, self.timestamp, target.subresource)
+        tracked = fields.track(
+            before, owned, options.field_manager, types, self.timestamp, target.subresource
+        )
         return {**new, "metadata": tracked["metadata"]}
 
     async def _mutated(
-        self, target: Target, operation: Operation, new: Object, old: Object | None, options: WriteOptions
+        self,
+        target: Target,
+        operation: Operation,
+        new: Object,
+        old: Object | None,
+        options: WriteOptions,
     ) -> Object:
         request = self._request(target, operation, new, old, options)
         mutated = await self._access.admission.mutate(request, target.warn)
         return dict(mutated or {})
 
     async def _admit(
-        self, target: Target, operation: Operation, new: Object, old: Object | None, options: WriteOptions
+        self,
+        target: Target,
+        operation: Operation,
+        new: Object,
+        old: Object | None,
+        options: WriteOptions,
     ) -> None:
         request = self._request(target, operation, new, old, options)
         await self._access.admission.validate(request, target.warn)
@@ -291,7 +349,12 @@ class Registry:
         return AdmissionRequest(
             operation=operation,
             resource=Resource(
-                kind.group, kind.version, kind.kind, kind.plural, kind.namespaced, self._other_versions(kind)
+                kind.group,
+                kind.version,
+                kind.kind,
+                kind.plural,
+                kind.namespaced,
+                self._other_versions(kind),
             ),
             name=target.name,
             namespace=namespace,
@@ -316,7 +379,9 @@ class Registry:
 
     def _name_causes(self, target: Target, new: Object) -> list[FieldCause]:
         dots = target.kind.key != NAMESPACES
-        if new["metadata"].get("name") and (target.kind.group == RBAC_GROUP or target.kind.key == EVENTS):
+        if new["metadata"].get("name") and (
+            target.kind.group == RBAC_GROUP or target.kind.key == EVENTS
+        ):
             return []  # their own rules allow more
         return list(metadata.name_causes(new["metadata"], dots=dots))
 
@@ -329,7 +394,9 @@ class Registry:
         )
         if kind.custom is not None:
             judge = (
-                kind.custom.schema.validate_status if target.subresource == "status" else kind.custom.schema.validate
+                kind.custom.schema.validate_status
+                if target.subresource == "status"
+                else kind.custom.schema.validate
             )
             return [*causes, *judge(new, old)]
         if kind.key == EVENTS:
@@ -338,7 +405,9 @@ class Registry:
 
     def _refuse(self, kind: Kind, name: str, causes: list[FieldCause]) -> None:
         if causes:
-            group = "" if kind.key == EVENTS else kind.group  # all events are judged as those of the core group
+            group = (
+                "" if kind.key == EVENTS else kind.group
+            )  # all events are judged as those of the core group
             raise invalid(group, kind.kind, name, causes)
 
     def _check_grant(self, target: Target, new: Object, old: Object | None) -> None:
@@ -361,7 +430,10 @@ class Registry:
         """
         given = document.get("metadata") or {}
         _check_readable(given.get("resourceVersion") or "0")
-        return {**document, "metadata": {key: value for key, value in given.items() if key != "resourceVersion"}}
+        return {
+            **document,
+            "metadata": {key: value for key, value in given.items() if key != "resourceVersion"},
+        }
 
     def check_namespace_of(self, target: Target, given: Document) -> None:
         """Refuse a document of another namespace than that of the path.
@@ -369,8 +441,13 @@ class Registry:
         Raises:
             ApiStatus: 400.
         """
-        if target.kind.namespaced and (given.get("namespace") or target.namespace) != target.namespace:
-            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        if (
+            target.kind.namespaced
+            and (given.get("namespace") or target.namespace) != target.namespace
+        ):
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
 
     def _check_place(self, target: Target) -> None:
         """Into a namespace that is not there, or is on its way out, nothing is created."""
@@ -383,13 +460,19 @@ class Registry:
             why = f"unable to create new content in namespace {target.namespace} because it is being terminated"
             refusal = forbidden(target.kind.group, target.kind.plural, target.name, why)
             message = f"namespace {target.namespace} is being terminated"
-            cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": message,
+                "field": "metadata.namespace",
+            }
             refusal.details = {**(refusal.details or {}), "causes": [cause]}
             raise refusal
 
     def _check_quotas(self, target: Target) -> None:
         found = (
-            [revision.object for revision in self._store.items(QUOTAS, target.namespace)] if target.namespace else []
+            [revision.object for revision in self._store.items(QUOTAS, target.namespace)]
+            if target.namespace
+            else []
         )
         if not found:
             return
@@ -408,7 +491,9 @@ class Registry:
             version = ""  # 0 says nothing
         if not version and not target.kind.unconditional_update:
             cause = FieldCause(
-                "FieldValueInvalid", "metadata.resourceVersion", "Invalid value: 0: must be specified for an update"
+                "FieldValueInvalid",
+                "metadata.resourceVersion",
+                "Invalid value: 0: must be specified for an update",
             )
             raise invalid(target.kind.group, target.kind.plural, target.name, [cause])
         if version and version != before["resourceVersion"]:
@@ -424,7 +509,9 @@ class Registry:
         """409: the object is not what the writer thinks."""
         kind = target.kind
         message = f'Operation cannot be fulfilled on {qualified(kind.group, kind.plural)} "{target.name}": {why}'
-        details = {"name": target.name, "kind": kind.plural} | ({"group": kind.group} if kind.group else {})
+        details = {"name": target.name, "kind": kind.plural} | (
+            {"group": kind.group} if kind.group else {}
+        )
         return ApiStatus(409, "Conflict", message, details)
 
     def check_uid(self, target: Target, old: Object, document: Document) -> None:
@@ -433,32 +520,46 @@ class Registry:
         if wanted and wanted != found:
             where = f"/registry/{target.kind.plural}/{target.namespace}/{target.name}"
             why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
-            storage = (
-                f"StorageError: invalid object, Code: 4, Key: {where}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
-            )
+            storage = f"StorageError: invalid object, Code: 4, Key: {where}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
             raise self.conflict(target, storage)
 
-    def _check_delete_preconditions(self, target: Target, old: Object, options: DeleteOptions) -> None:
+    def _check_delete_preconditions(
+        self, target: Target, old: Object, options: DeleteOptions
+    ) -> None:
         kind, found = target.kind, old["metadata"]
         name = f'{qualified(kind.group, kind.kind)} "{target.name}"'
         why = ""
         if options.uid is not None and options.uid != found["uid"]:
             why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({found['uid']}). "
             why += "The object might have been deleted and then recreated"
-        elif options.resource_version is not None and options.resource_version != found["resourceVersion"]:
+        elif (
+            options.resource_version is not None
+            and options.resource_version != found["resourceVersion"]
+        ):
             why = f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion in "
             why += f"record ({found['resourceVersion']}). The object might have been modified"
         if why:
-            details = {"name": target.name, "kind": kind.kind} | ({"group": kind.group} if kind.group else {})
-            raise ApiStatus(409, "Conflict", f"Operation cannot be fulfilled on {name}: {why}", details)
+            details = {"name": target.name, "kind": kind.kind} | (
+                {"group": kind.group} if kind.group else {}
+            )
+            raise ApiStatus(
+                409, "Conflict", f"Operation cannot be fulfilled on {name}: {why}", details
+            )
 
     def _already_exists(self, target: Target) -> ApiStatus:
         kind = target.kind
         old = self._store.get(kind.key, target.namespace, target.name)
         dying = old is not None and old.object["metadata"].get("deletionTimestamp")
         message = f'{qualified(kind.group, kind.plural)} "{target.name}" already exists'
-        details = {"name": target.name, "kind": kind.plural} | ({"group": kind.group} if kind.group else {})
-        return ApiStatus(409, "AlreadyExists", f"object is being deleted: {message}" if dying else message, details)
+        details = {"name": target.name, "kind": kind.plural} | (
+            {"group": kind.group} if kind.group else {}
+        )
+        return ApiStatus(
+            409,
+            "AlreadyExists",
+            f"object is being deleted: {message}" if dying else message,
+            details,
+        )
 
     def _without_foreign_parts(self, target: Target, new: Object, old: Object) -> Object:
         """The status is written through its subresource only, and the rest is not."""
@@ -468,13 +569,21 @@ class Registry:
             if taken["status"] is None:
                 del taken["status"]
             if kind.custom is None:
-                taken["metadata"] = {**new["metadata"], "finalizers": old["metadata"].get("finalizers")}
+                taken["metadata"] = {
+                    **new["metadata"],
+                    "finalizers": old["metadata"].get("finalizers"),
+                }
                 if taken["metadata"]["finalizers"] is None:
                     del taken["metadata"]["finalizers"]
             elif "managedFields" in new["metadata"]:
-                taken["metadata"] = {**old["metadata"], "managedFields": new["metadata"]["managedFields"]}
+                taken["metadata"] = {
+                    **old["metadata"],
+                    "managedFields": new["metadata"]["managedFields"],
+                }
             return taken
-        kept = {"status": old["status"]} if "status" in kind.subresources and "status" in old else {}
+        kept = (
+            {"status": old["status"]} if "status" in kind.subresources and "status" in old else {}
+        )
         if "status" in kind.subresources:
             new = {key: value for key, value in new.items() if key != "status"}
         if kind.key == NAMESPACES and target.subresource != "finalize":
@@ -514,7 +623,11 @@ def _owned_part(kind: Kind, subresource: str, document: Object) -> Object:
 def _as_sent(new: Object, document: Document) -> Object:
     """Mutating webhooks see an update without what the server fills in afterwards."""
     given = document.get("metadata") or {}
-    metadata = {key: value for key, value in new["metadata"].items() if given.get(key) or key not in FILLED_IN}
+    metadata = {
+        key: value
+        for key, value in new["metadata"].items()
+        if given.get(key) or key not in FILLED_IN
+    }
     return {**new, "metadata": metadata}
 
 
@@ -529,7 +642,9 @@ def check_name(target: Target, document: Document) -> None:
         why = "was undeterminable: name must be provided"
         raise bad_request(f"the name of the object ({target.name} based on URL) {why}")
     if name != target.name:
-        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({target.name})"
+        )
 
 
 def _finalizers_for(propagation: str | None, present: list[str]) -> list[str]:
@@ -547,7 +662,12 @@ def _same(new: Object, old: Object) -> bool:
 
 
 def _without_managed(obj: Object) -> Object:
-    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "managedFields"}}
+    return {
+        **obj,
+        "metadata": {
+            key: value for key, value in obj["metadata"].items() if key != "managedFields"
+        },
+    }
 
 
 def _managers(obj: Object) -> list[Any]:

@@ -67,7 +67,9 @@ def label_predicate(text: str | None) -> Predicate | None:
     if not text:
         return None
     requirements = _Parser(text).requirements()
-    return lambda obj: all(requirement.holds(obj["metadata"].get("labels") or {}) for requirement in requirements)
+    return lambda obj: all(
+        requirement.holds(obj["metadata"].get("labels") or {}) for requirement in requirements
+    )
 
 
 def field_predicate(text: str | None, key: tuple[str, str], *, custom: bool) -> Predicate | None:
@@ -248,7 +250,9 @@ def _unescaped(value: str) -> str:
     r"""Return a value without its escapes: `\\`, `\,` and `\=`."""
     for match in re.finditer(r"\\(.?)|([,=])", value, re.DOTALL):
         if match[2]:
-            raise bad_request(f"invalid field selector: unescaped character in value: {ord(match[2])}")
+            raise bad_request(
+                f"invalid field selector: unescaped character in value: {ord(match[2])}"
+            )
         if not match[1] or match[1] not in "\\,=":
             raise bad_request(f"invalid field selector: invalid escape sequence: {match[0]}")
     return re.sub(r"\\(.)", r"\1", value)

@@ -19,7 +19,9 @@ from devcluster.access.tokens import SigningKey
 from devcluster.storage.store import Store
 
 SAVE_EVERY = 5.0  # seconds
-LOST_AT_MOST = 1_000_000  # versions that may have been given out after the last save, and must not come again
+LOST_AT_MOST = (
+    1_000_000  # versions that may have been given out after the last save, and must not come again
+)
 TOKEN_BYTES = 24
 
 
@@ -52,10 +54,15 @@ def load(path: Path | None, store: Store, now: datetime) -> Identity:
         store.skip(LOST_AT_MOST)
         identity = snapshot["identity"]
         authority = Authority.load(identity["authority"])
-        signing_key, token = SigningKey.from_pem(identity["signingKey"].encode()), str(identity["adminToken"])
+        signing_key, token = (
+            SigningKey.from_pem(identity["signingKey"].encode()),
+            str(identity["adminToken"]),
+        )
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{path} is no snapshot of devcluster: {error}") from error
-    return Identity(authority if authority.is_valid(now) else Authority.make(now), signing_key, token)
+    return Identity(
+        authority if authority.is_valid(now) else Authority.make(now), signing_key, token
+    )
 
 
 def save(path: Path, store: Store, identity: Identity) -> None:

@@ -137,7 +137,9 @@ class Store:
         oldest = max(self._compacted, self._began.get(key, 0))
         if version < oldest:
             raise TooOldError(version, oldest)
-        return [event for event in self._history if event.new.version > version and event.key == key]
+        return [
+            event for event in self._history if event.new.version > version and event.key == key
+        ]
 
     def at(self, key: ResourceKey, namespace: str | None, version: int) -> list[Revision]:
         """What `items` returned at a former version."""
@@ -147,7 +149,9 @@ class Store:
                 state.pop(event.new.place, None)
             else:
                 state[event.old.place] = event.old
-        return [state[place] for place in sorted(state) if namespace is None or place[0] == namespace]
+        return [
+            state[place] for place in sorted(state) if namespace is None or place[0] == namespace
+        ]
 
     def compact(self) -> None:
         """Forget the history: whoever resumes from before now has to list again."""
@@ -167,7 +171,8 @@ class Store:
     def dump(self) -> dict[str, Any]:
         """Everything that a snapshot needs."""
         objects = [
-            {"group": key[0], "plural": key[1], "object": revision.object} for key, revision in self.everything()
+            {"group": key[0], "plural": key[1], "object": revision.object}
+            for key, revision in self.everything()
         ]
         return {"version": self.version, "objects": objects}
 

@@ -20,7 +20,9 @@ from devcluster.storage.store import Event, Object, Revision, Store, TooOldError
 
 BOOKMARK_EVERY = 60.0  # seconds, as the real server
 BOOKMARK_BEFORE_END = 2.0
-MOST_LINES = 100  # in one piece, so that neither many small events nor a few large ones hold the others up
+MOST_LINES = (
+    100  # in one piece, so that neither many small events nor a few large ones hold the others up
+)
 ERROR = b'{"type":"ERROR"'
 Form = Callable[[Object], Any]
 
@@ -41,7 +43,9 @@ class View:
 class Watch:
     """One client's watch of one kind."""
 
-    def __init__(self, store: Store, kind: Kind, namespace: str | None, options: ListOptions, view: View) -> None:
+    def __init__(
+        self, store: Store, kind: Kind, namespace: str | None, options: ListOptions, view: View
+    ) -> None:
         """Begin it: nothing that happens from now on is missed.
 
         Raises:
@@ -67,7 +71,9 @@ class Watch:
     async def chunks(self) -> AsyncIterator[bytes]:
         """Every event as a line of JSON, all that are ready at once, until the timeout that was asked for."""
         initial = self._initial()
-        while not self._queue.empty():  # what happened while the answer was prepared is in there already
+        while (
+            not self._queue.empty()
+        ):  # what happened while the answer was prepared is in there already
             self._queue.get_nowait()
         for first in range(0, len(initial), MOST_LINES):
             yield b"".join(initial[first : first + MOST_LINES])
@@ -102,7 +108,9 @@ class Watch:
             if (line := self._line(event)) is not None:
                 yield line
 
-    def _next_bookmark(self, now: float, end: float | None, *, at_least_one: bool = False) -> float | None:
+    def _next_bookmark(
+        self, now: float, end: float | None, *, at_least_one: bool = False
+    ) -> float | None:
         """When it is due: about every minute, and once more shortly before the end."""
         if not self._options.bookmarks:
             return None
@@ -129,7 +137,9 @@ class Watch:
             return []
         if options.initial_events or options.at_version == 0:
             revisions = self._store.items(self._kind.key, self._namespace)
-            lines = [self._encode("ADDED", revision) for revision in revisions if self._selects(revision)]
+            lines = [
+                self._encode("ADDED", revision) for revision in revisions if self._selects(revision)
+            ]
             if options.initial_events and options.bookmarks:
                 lines.append(self._bookmark({"annotations": {"k8s.io/initial-events-end": "true"}}))
             return lines
@@ -137,11 +147,17 @@ class Watch:
             events = self._store.since(self._kind.key, options.at_version)
         except TooOldError as error:
             return [_error(expired(str(error)))]
-        inside = (event for event in events if self._namespace is None or event.new.place[0] == self._namespace)
+        inside = (
+            event
+            for event in events
+            if self._namespace is None or event.new.place[0] == self._namespace
+        )
         return [line for event in inside if (line := self._line(event)) is not None]
 
     def _selects(self, revision: Revision | None) -> bool:
-        return revision is not None and (self._predicate is None or self._predicate(revision.object))
+        return revision is not None and (
+            self._predicate is None or self._predicate(revision.object)
+        )
 
     def _line(self, event: Event) -> bytes | None:
         was = self._selects(event.old)
@@ -152,12 +168,18 @@ class Watch:
             return self._encode("MODIFIED" if was else "ADDED", event.new)
         if was and event.old is not None:
             metadata = {**event.old.object["metadata"], "resourceVersion": str(event.new.version)}
-            return self._encode("DELETED", Revision({**event.old.object, "metadata": metadata}, event.new.version))
+            return self._encode(
+                "DELETED", Revision({**event.old.object, "metadata": metadata}, event.new.version)
+            )
         return None
 
     def _encode(self, kind: str, revision: Revision) -> bytes:
         view = self._view
-        body = revision.encoded(view.name, view.make) if view.name else msgspec.json.encode(view.make(revision.object))
+        body = (
+            revision.encoded(view.name, view.make)
+            if view.name
+            else msgspec.json.encode(view.make(revision.object))
+        )
         return b'{"type":"%s","object":%s}\n' % (kind.encode(), body)
 
     def _bookmark(self, metadata: dict[str, Any]) -> bytes:

@@ -16,7 +16,9 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 class OneServiceAccount:
     """Knows a single signed token."""
 
-    def verify_for(self, token: str, audiences: tuple[str, ...]) -> tuple[User, tuple[str, ...]] | None:
+    def verify_for(
+        self, token: str, audiences: tuple[str, ...]
+    ) -> tuple[User, tuple[str, ...]] | None:
         return (User("robot"), audiences) if token == "signed" else None
 
 
@@ -26,10 +28,17 @@ def authenticator(*lines: str) -> Authenticator:
 
 def certificate(common_name: str | None, *organizations: str) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
-    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization) for organization in organizations]
+    attributes = [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)
+        for organization in organizations
+    ]
     if common_name is not None:
         attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name))
-    builder = x509.CertificateBuilder().subject_name(x509.Name(attributes)).issuer_name(x509.Name(attributes))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name(attributes))
+        .issuer_name(x509.Name(attributes))
+    )
     builder = builder.public_key(key.public_key()).serial_number(1)
     builder = builder.not_valid_before(NOW).not_valid_after(NOW + dt.timedelta(days=1))
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -89,7 +98,9 @@ def test_a_certificate_without_a_name_is_refused():
 
 
 def test_a_token_file_reads_like_kube_apiservers():
-    users = parse_token_file(["a,admin,,system:masters", "", 'b, bob, uid-b, "x,y"', "c,carol,uid-c"])
+    users = parse_token_file(
+        ["a,admin,,system:masters", "", 'b, bob, uid-b, "x,y"', "c,carol,uid-c"]
+    )
     assert users["a"] == User("admin", "", ("system:masters", "system:authenticated"))
     assert users["b"] == User("bob", "uid-b", ("x", "y", "system:authenticated"))
     assert users["c"] == User("carol", "uid-c", ("system:authenticated",))

@@ -21,7 +21,9 @@ RBAC = "rbac.authorization.k8s.io"
 def stored() -> StoredRbac:
     """Alice reads configmaps in namespace ns, and updates the one called mine."""
     stored = StoredRbac()
-    stored.role("ns", "own", rule("get list", "configmaps"), rule("update", "configmaps", names="mine"))
+    stored.role(
+        "ns", "own", rule("get list", "configmaps"), rule("update", "configmaps", names="mine")
+    )
     stored.bind("ns", "own", "Role/own", person("alice"))
     return stored
 
@@ -63,7 +65,11 @@ def test_masters_give_what_they_like(stored):
 
 
 def test_writing_a_role_needs_its_rights_unless_one_may_escalate_it(stored):
-    role = {"kind": "Role", "metadata": {"name": "new", "namespace": "ns"}, "rules": [rule("get", "secrets")]}
+    role = {
+        "kind": "Role",
+        "metadata": {"name": "new", "namespace": "ns"},
+        "rules": [rule("get", "secrets")],
+    }
     authorizer = Authorizer(stored)
     assert missing_for_role(authorizer, ALICE, role, None)
     stored.role("ns", "escalate", rule("escalate", "roles", names="new", groups=RBAC))
@@ -72,13 +78,21 @@ def test_writing_a_role_needs_its_rights_unless_one_may_escalate_it(stored):
 
 
 def test_a_label_on_a_powerful_role_is_no_escalation(stored):
-    old = {"kind": "Role", "metadata": {"name": "new", "namespace": "ns"}, "rules": [rule("get", "secrets")]}
+    old = {
+        "kind": "Role",
+        "metadata": {"name": "new", "namespace": "ns"},
+        "rules": [rule("get", "secrets")],
+    }
     labelled = {**old, "metadata": {**old["metadata"], "labels": {"a": "b"}}}
     assert not missing_for_role(Authorizer(stored), ALICE, labelled, old)
 
 
 def test_an_aggregating_role_could_become_anything(stored):
-    role = {"kind": "ClusterRole", "metadata": {"name": "sum"}, "aggregationRule": {"clusterRoleSelectors": [{}]}}
+    role = {
+        "kind": "ClusterRole",
+        "metadata": {"name": "sum"},
+        "aggregationRule": {"clusterRoleSelectors": [{}]},
+    }
     assert missing_for_role(Authorizer(stored), ALICE, role, None)
     assert not missing_for_role(Authorizer(stored), MASTER, role, None)
 
@@ -113,20 +127,34 @@ def test_the_refusal_lists_what_is_missing_one_thing_a_line(stored):
     ]
 
 
-def test_a_write_that_gives_too_much_is_forbidden_and_one_to_a_role_that_is_not_there_not_found(stored):
+def test_a_write_that_gives_too_much_is_forbidden_and_one_to_a_role_that_is_not_there_not_found(
+    stored,
+):
     authorizer = Authorizer(stored)
-    role = {"kind": "Role", "metadata": {"name": "x", "namespace": "ns"}, "rules": [rule("get", "secrets")]}
+    role = {
+        "kind": "Role",
+        "metadata": {"name": "x", "namespace": "ns"},
+        "rules": [rule("get", "secrets")],
+    }
     with pytest.raises(ApiStatus) as caught:
         check_grant(authorizer, ALICE, role, None)
     assert caught.value.code == 403
-    assert caught.value.message.startswith('roles.rbac.authorization.k8s.io "x" is forbidden: user "alice"')
+    assert caught.value.message.startswith(
+        'roles.rbac.authorization.k8s.io "x" is forbidden: user "alice"'
+    )
     stored.add(role)
-    binding = {"kind": "RoleBinding", "metadata": {"name": "b", "namespace": "ns"}, "subjects": [person("bob")]}
+    binding = {
+        "kind": "RoleBinding",
+        "metadata": {"name": "b", "namespace": "ns"},
+        "subjects": [person("bob")],
+    }
     with pytest.raises(ApiStatus) as caught:
         check_grant(authorizer, ALICE, binding | {"roleRef": {"kind": "Role", "name": "x"}}, None)
     assert caught.value.code == 403
     with pytest.raises(ApiStatus) as caught:
-        check_grant(authorizer, ALICE, binding | {"roleRef": {"kind": "Role", "name": "nope"}}, None)
+        check_grant(
+            authorizer, ALICE, binding | {"roleRef": {"kind": "Role", "name": "nope"}}, None
+        )
     assert caught.value.code == 404
     check_grant(authorizer, ALICE, binding | {"roleRef": {"kind": "Role", "name": "own"}}, None)
     check_grant(authorizer, MASTER, binding | {"roleRef": {"kind": "Role", "name": "nope"}}, None)

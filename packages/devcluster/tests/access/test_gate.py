@@ -20,7 +20,9 @@ LIST = Attributes("list", "", "v1", "configmaps", namespace="ns")
 
 
 def admit(attributes: Attributes, *headers: tuple[str, str]) -> User:
-    gate = Gate(Authenticator(PEOPLE, NO_ACCOUNTS), Authorizer(StoredRbac.with_defaults()), AuditLog(None))
+    gate = Gate(
+        Authenticator(PEOPLE, NO_ACCOUNTS), Authorizer(StoredRbac.with_defaults()), AuditLog(None)
+    )
     return gate.admit(headers, None, attributes)
 
 
@@ -36,7 +38,11 @@ def test_who_has_the_right_gets_in():
 
 def test_who_lacks_it_is_told_what_and_where():
     status = refused(LIST, ("authorization", "Bearer secret"))
-    assert (status.code, status.reason, status.details) == (403, "Forbidden", {"kind": "configmaps"})
+    assert (status.code, status.reason, status.details) == (
+        403,
+        "Forbidden",
+        {"kind": "configmaps"},
+    )
     where = 'list resource "configmaps" in API group "" in the namespace "ns"'
     assert status.message == f'configmaps is forbidden: User "alice" cannot {where}'
 
@@ -62,7 +68,12 @@ def test_rights_are_those_of_the_impersonated_user():
         ("POST", "/metrics", {}, Attributes("post", path="/metrics")),
         ("GET", "/api/v1/configmaps", {}, Attributes("list", "", "v1", "configmaps")),
         ("GET", "/api/v1/namespaces/ns/configmaps", {}, LIST),
-        ("GET", "/api/v1/configmaps", {"watch": "true"}, Attributes("watch", "", "v1", "configmaps")),
+        (
+            "GET",
+            "/api/v1/configmaps",
+            {"watch": "true"},
+            Attributes("watch", "", "v1", "configmaps"),
+        ),
         ("GET", "/api/v1/configmaps", {"watch": "0"}, Attributes("list", "", "v1", "configmaps")),
         (
             "GET",
@@ -71,7 +82,12 @@ def test_rights_are_those_of_the_impersonated_user():
             Attributes("list", "", "v1", "configmaps", name="a"),
         ),
         ("GET", "/api/v1/namespaces", {}, Attributes("list", "", "v1", "namespaces")),
-        ("GET", "/api/v1/namespaces/ns", {}, Attributes("get", "", "v1", "namespaces", "", "ns", "ns")),
+        (
+            "GET",
+            "/api/v1/namespaces/ns",
+            {},
+            Attributes("get", "", "v1", "namespaces", "", "ns", "ns"),
+        ),
         (
             "PUT",
             "/api/v1/namespaces/ns/finalize",

@@ -12,14 +12,19 @@ LIST = Attributes("list", "", "v1", "configmaps", namespace="ns")
 
 
 def become(
-    *headers: tuple[str, str], user: User = MASTER, stored: StoredRbac | None = None, wants: Attributes = LIST
+    *headers: tuple[str, str],
+    user: User = MASTER,
+    stored: StoredRbac | None = None,
+    wants: Attributes = LIST,
 ) -> User:
     wanted = requested_identity(headers)
     assert wanted is not None
     return impersonate(Authorizer(stored or StoredRbac()), user, wanted, wants)
 
 
-def refusal(*headers: tuple[str, str], stored: StoredRbac | None = None, wants: Attributes = LIST) -> str:
+def refusal(
+    *headers: tuple[str, str], stored: StoredRbac | None = None, wants: Attributes = LIST
+) -> str:
     with pytest.raises(ApiStatus) as caught:
         become(*headers, user=ALICE, stored=stored, wants=wants)
     assert caught.value.code == 403
@@ -55,7 +60,10 @@ def test_a_service_account_gets_its_groups_unless_others_were_asked_for():
     robot = "system:serviceaccount:ns:robot"
     groups = ("system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated")
     assert become(("Impersonate-User", robot)).groups == groups
-    assert become(("Impersonate-User", robot), ("Impersonate-Group", "x")).groups == ("x", "system:authenticated")
+    assert become(("Impersonate-User", robot), ("Impersonate-Group", "x")).groups == (
+        "x",
+        "system:authenticated",
+    )
 
 
 def test_who_is_impersonated_as_unauthenticated_is():
@@ -67,7 +75,11 @@ def test_who_is_impersonated_as_unauthenticated_is():
 @pytest.mark.parametrize(
     ("header", "value", "printed"),
     [
-        ("Impersonate-Uid", "1", 'Name:"", UID:"1", Groups:[]string(nil), Extra:map[string][]string(nil)'),
+        (
+            "Impersonate-Uid",
+            "1",
+            'Name:"", UID:"1", Groups:[]string(nil), Extra:map[string][]string(nil)',
+        ),
         ("Impersonate-Group", "one", 'Groups:[]string{"one"}'),
         ("Impersonate-Extra-A", "1", 'Extra:map[string][]string{"a":[]string{"1"}}'),
     ],
@@ -81,7 +93,11 @@ def test_parts_without_a_name_are_a_bad_request(header, value, printed):
 
 @pytest.mark.parametrize(
     ("name", "mode"),
-    [("bob", "user-info"), ("system:serviceaccount:ns:robot", "serviceaccount"), ("system:node:x", "arbitrary-node")],
+    [
+        ("bob", "user-info"),
+        ("system:serviceaccount:ns:robot", "serviceaccount"),
+        ("system:node:x", "arbitrary-node"),
+    ],
 )
 def test_without_any_right_the_refusal_is_about_the_request(name, mode):
     what = f'User "alice" cannot impersonate-on:{mode}:list resource "configmaps" in API group "" in the namespace "ns"'
@@ -100,7 +116,11 @@ def test_the_older_right_is_enough_for_the_name_it_gives():
 @pytest.mark.parametrize(
     ("header", "value", "missing"),
     [
-        ("Impersonate-Group", "g", 'groups "g" is forbidden: User "alice" cannot impersonate resource "groups"'),
+        (
+            "Impersonate-Group",
+            "g",
+            'groups "g" is forbidden: User "alice" cannot impersonate resource "groups"',
+        ),
         ("Impersonate-Uid", "7", 'uids.authentication.k8s.io "7" is forbidden'),
         ("Impersonate-Extra-Scope", "7", 'cannot impersonate resource "userextras/scope"'),
     ],
@@ -125,7 +145,9 @@ def test_the_newer_right_counts_for_what_it_was_given_for_and_nothing_else():
     )
     assert become(("Impersonate-User", "bob"), user=ALICE, stored=stored).name == "bob"
     delete = Attributes("delete", "", "v1", "configmaps", namespace="ns", name="a")
-    assert "impersonate-on:user-info:delete" in refusal(("Impersonate-User", "bob"), stored=stored, wants=delete)
+    assert "impersonate-on:user-info:delete" in refusal(
+        ("Impersonate-User", "bob"), stored=stored, wants=delete
+    )
 
 
 def test_the_newer_right_never_leads_to_the_masters_nor_to_extra_keys_of_nobody():
@@ -136,9 +158,15 @@ def test_the_newer_right_never_leads_to_the_masters_nor_to_extra_keys_of_nobody(
     )
     bob = ("Impersonate-User", "bob")
     masters = ("Impersonate-Group", "system:masters")
-    assert refusal(bob, masters, stored=stored).endswith(": impersonating the system:masters group is not allowed")
-    assert "must be a domain-prefixed path" in refusal(bob, ("Impersonate-Extra-Scope", "x"), stored=stored)
-    assert become(bob, ("Impersonate-Extra-A.io%2Fb", "x"), user=ALICE, stored=stored).extra == {"a.io/b": ("x",)}
+    assert refusal(bob, masters, stored=stored).endswith(
+        ": impersonating the system:masters group is not allowed"
+    )
+    assert "must be a domain-prefixed path" in refusal(
+        bob, ("Impersonate-Extra-Scope", "x"), stored=stored
+    )
+    assert become(bob, ("Impersonate-Extra-A.io%2Fb", "x"), user=ALICE, stored=stored).extra == {
+        "a.io/b": ("x",)
+    }
 
 
 def test_a_service_account_with_other_groups_takes_the_older_right():

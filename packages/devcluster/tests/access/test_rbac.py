@@ -44,7 +44,9 @@ def test_a_role_binding_counts_in_its_own_namespace_only(stored):
     assert not allowed(stored, ALICE, "get", "configmaps", namespace="ns", group="apps")
 
 
-def test_a_cluster_role_bound_in_a_namespace_counts_there_and_bound_in_the_cluster_everywhere(stored):
+def test_a_cluster_role_bound_in_a_namespace_counts_there_and_bound_in_the_cluster_everywhere(
+    stored,
+):
     stored.role("", "reader", rule("get", "configmaps"))
     stored.bind("ns", "alice-reads", "ClusterRole/reader", person("alice"))
     assert allowed(stored, ALICE, "get", "configmaps", namespace="ns")
@@ -88,9 +90,15 @@ def test_groups_and_service_accounts_can_be_subjects(stored):
     elsewhere = {"kind": "ServiceAccount", "name": "robot", "namespace": "elsewhere"}
     stored.bind("ns", "all", "Role/reader", group("team-a"), robot, elsewhere)
     assert allowed(stored, ALICE, "get", "configmaps", namespace="ns")
-    assert allowed(stored, User("system:serviceaccount:ns:robot"), "get", "configmaps", namespace="ns")
-    assert allowed(stored, User("system:serviceaccount:elsewhere:robot"), "get", "configmaps", namespace="ns")
-    assert not allowed(stored, User("system:serviceaccount:third:robot"), "get", "configmaps", namespace="ns")
+    assert allowed(
+        stored, User("system:serviceaccount:ns:robot"), "get", "configmaps", namespace="ns"
+    )
+    assert allowed(
+        stored, User("system:serviceaccount:elsewhere:robot"), "get", "configmaps", namespace="ns"
+    )
+    assert not allowed(
+        stored, User("system:serviceaccount:third:robot"), "get", "configmaps", namespace="ns"
+    )
     assert not allowed(stored, User("robot"), "get", "configmaps", namespace="ns")
 
 
@@ -102,14 +110,24 @@ def test_a_binding_to_a_role_that_does_not_exist_grants_nothing(stored):
 @pytest.mark.parametrize(
     ("namespace", "subject", "reason"),
     [
-        ("ns", person("alice"), 'RBAC: allowed by RoleBinding "b/ns" of ClusterRole "reader" to User "alice"'),
-        ("", group("team-a"), 'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "reader" to Group "team-a"'),
+        (
+            "ns",
+            person("alice"),
+            'RBAC: allowed by RoleBinding "b/ns" of ClusterRole "reader" to User "alice"',
+        ),
+        (
+            "",
+            group("team-a"),
+            'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "reader" to Group "team-a"',
+        ),
     ],
 )
 def test_a_permission_says_where_it_comes_from(stored, namespace, subject, reason):
     stored.role("", "reader", rule("get", "configmaps"))
     stored.bind(namespace, "b", "ClusterRole/reader", subject)
-    decision = Authorizer(stored).authorize(ALICE, Attributes("get", resource="configmaps", namespace="ns"))
+    decision = Authorizer(stored).authorize(
+        ALICE, Attributes("get", resource="configmaps", namespace="ns")
+    )
     assert decision == Decision(allowed=True, reason=reason)
 
 
@@ -117,8 +135,13 @@ def test_the_origin_of_a_service_accounts_permission_names_its_namespace(stored)
     stored.role("ns", "reader", rule("get", "configmaps"))
     stored.bind("ns", "b", "Role/reader", {"kind": "ServiceAccount", "name": "robot"})
     robot = User("system:serviceaccount:ns:robot")
-    decision = Authorizer(stored).authorize(robot, Attributes("get", resource="configmaps", namespace="ns"))
-    assert decision.reason == 'RBAC: allowed by RoleBinding "b/ns" of Role "reader" to ServiceAccount "robot/ns"'
+    decision = Authorizer(stored).authorize(
+        robot, Attributes("get", resource="configmaps", namespace="ns")
+    )
+    assert (
+        decision.reason
+        == 'RBAC: allowed by RoleBinding "b/ns" of Role "reader" to ServiceAccount "robot/ns"'
+    )
 
 
 def test_everybody_reads_the_version_and_only_who_is_known_reads_what_is_served(stored):
@@ -132,9 +155,15 @@ def test_everybody_reads_the_version_and_only_who_is_known_reads_what_is_served(
 
 
 def test_everybody_known_may_ask_what_they_may_do(stored):
-    assert allowed(stored, ALICE, "create", "selfsubjectaccessreviews", group="authorization.k8s.io")
-    assert not allowed(stored, ALICE, "create", "subjectaccessreviews", group="authorization.k8s.io")
-    assert not allowed(stored, anonymous(), "create", "selfsubjectaccessreviews", group="authorization.k8s.io")
+    assert allowed(
+        stored, ALICE, "create", "selfsubjectaccessreviews", group="authorization.k8s.io"
+    )
+    assert not allowed(
+        stored, ALICE, "create", "subjectaccessreviews", group="authorization.k8s.io"
+    )
+    assert not allowed(
+        stored, anonymous(), "create", "selfsubjectaccessreviews", group="authorization.k8s.io"
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,7 +190,9 @@ def test_view_edit_and_admin_contain_one_another(stored, role, verb, resource, e
 
 
 WORDS = st.sampled_from(["a", "b", "*"])
-RULES = st.fixed_dictionaries({key: st.lists(WORDS, max_size=2) for key in ("verbs", "apiGroups", "resources")})
+RULES = st.fixed_dictionaries(
+    {key: st.lists(WORDS, max_size=2) for key in ("verbs", "apiGroups", "resources")}
+)
 WANTED = st.builds(Attributes, verb=WORDS, group=WORDS, resource=WORDS)
 
 

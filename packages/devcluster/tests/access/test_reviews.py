@@ -25,7 +25,12 @@ def authorizer() -> Authorizer:
 
 
 def question(namespace="ns", verb="get", **who):
-    return {"spec": {**who, "resourceAttributes": {"namespace": namespace, "verb": verb, "resource": "configmaps"}}}
+    return {
+        "spec": {
+            **who,
+            "resourceAttributes": {"namespace": namespace, "verb": verb, "resource": "configmaps"},
+        }
+    }
 
 
 def test_a_review_about_somebody_says_yes_and_why(authorizer):
@@ -43,11 +48,17 @@ def test_a_no_has_no_reason(authorizer):
 
 
 def test_a_group_is_enough_to_ask_about(authorizer):
-    assert reviews.subject_access_review(authorizer, question(groups=["team-a"]))["status"]["allowed"]
+    assert reviews.subject_access_review(authorizer, question(groups=["team-a"]))["status"][
+        "allowed"
+    ]
 
 
 def test_a_review_may_be_about_a_path(authorizer):
-    spec = {"user": "x", "groups": ["system:authenticated"], "nonResourceAttributes": {"path": "/api", "verb": "get"}}
+    spec = {
+        "user": "x",
+        "groups": ["system:authenticated"],
+        "nonResourceAttributes": {"path": "/api", "verb": "get"},
+    }
     assert reviews.subject_access_review(authorizer, {"spec": spec})["status"]["allowed"]
 
 
@@ -56,7 +67,10 @@ def test_a_review_may_be_about_a_path(authorizer):
     [
         ({"user": "bob"}, "spec.resourceAttributes"),
         (question()["spec"], "spec.user"),
-        ({"user": "b", "resourceAttributes": {}, "nonResourceAttributes": {}}, "spec.nonResourceAttributes"),
+        (
+            {"user": "b", "resourceAttributes": {}, "nonResourceAttributes": {}},
+            "spec.nonResourceAttributes",
+        ),
     ],
 )
 def test_an_incomplete_question_is_invalid(authorizer, spec, field):
@@ -70,7 +84,9 @@ def test_one_may_ask_about_oneself(authorizer):
     answer = reviews.self_subject_access_review(authorizer, ALICE, question())
     assert answer["kind"] == "SelfSubjectAccessReview"
     assert answer["status"]["allowed"]
-    assert not reviews.self_subject_access_review(authorizer, ALICE, question(verb="delete"))["status"]["allowed"]
+    assert not reviews.self_subject_access_review(authorizer, ALICE, question(verb="delete"))[
+        "status"
+    ]["allowed"]
     with pytest.raises(ApiStatus):
         reviews.self_subject_access_review(authorizer, ALICE, {"spec": {}})
 
@@ -87,11 +103,15 @@ def test_a_local_review_is_about_its_own_namespace_only(authorizer):
 
 
 def test_the_list_of_ones_rights_holds_those_of_the_namespace_and_of_the_cluster(authorizer):
-    status = reviews.self_subject_rules_review(authorizer, ALICE, {"spec": {"namespace": "ns"}})["status"]
+    status = reviews.self_subject_rules_review(authorizer, ALICE, {"spec": {"namespace": "ns"}})[
+        "status"
+    ]
     assert rule("get", "configmaps") in status["resourceRules"]
     assert any("selfsubjectaccessreviews" in one["resources"] for one in status["resourceRules"])
     assert any("/api" in one["nonResourceURLs"] for one in status["nonResourceRules"])
-    elsewhere = reviews.self_subject_rules_review(authorizer, ALICE, {"spec": {"namespace": "other"}})["status"]
+    elsewhere = reviews.self_subject_rules_review(
+        authorizer, ALICE, {"spec": {"namespace": "other"}}
+    )["status"]
     assert rule("get", "configmaps") not in elsewhere["resourceRules"]
     with pytest.raises(ApiStatus, match="no namespace on request"):
         reviews.self_subject_rules_review(authorizer, ALICE, {"spec": {}})
@@ -101,7 +121,12 @@ def test_who_am_i():
     user = User("carol", "42", ("one", "two"), {"scope": ("a", "b")})
     answer = reviews.self_subject_review(user, dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC))
     assert answer["metadata"] == {"creationTimestamp": "2026-01-02T03:04:05Z"}
-    info = {"username": "carol", "uid": "42", "groups": ["one", "two"], "extra": {"scope": ["a", "b"]}}
+    info = {
+        "username": "carol",
+        "uid": "42",
+        "groups": ["one", "two"],
+        "extra": {"scope": ["a", "b"]},
+    }
     assert answer["status"] == {"userInfo": info}
 
 

@@ -8,12 +8,18 @@ from devcluster.errors import ApiStatus
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ROBOT = {"metadata": {"name": "robot", "namespace": "ns", "uid": "uid-1"}}
-UIDS = {("serviceaccounts", "ns", "robot"): "uid-1", ("secrets", "ns", "s"): "uid-s", ("nodes", "", "n"): "uid-n"}
+UIDS = {
+    ("serviceaccounts", "ns", "robot"): "uid-1",
+    ("secrets", "ns", "s"): "uid-s",
+    ("nodes", "", "n"): "uid-n",
+}
 TOKENS = ServiceAccountTokens(SigningKey.generate(), lambda *key: UIDS.get(key), lambda: NOW)
 
 
 def ask(**spec):
-    return request_token(TOKENS, lambda *key: UIDS.get(key), ROBOT, {"spec": spec}, lambda: "2026-01-01T00:00:00Z")
+    return request_token(
+        TOKENS, lambda *key: UIDS.get(key), ROBOT, {"spec": spec}, lambda: "2026-01-01T00:00:00Z"
+    )
 
 
 def test_what_is_not_asked_for_is_an_hour_for_the_api_server():
@@ -24,7 +30,11 @@ def test_what_is_not_asked_for_is_an_hour_for_the_api_server():
         "uid": "uid-1",
         "creationTimestamp": "2026-01-01T00:00:00Z",
     }
-    assert answer["spec"] == {"audiences": [ISSUER], "expirationSeconds": 3600, "boundObjectRef": None}
+    assert answer["spec"] == {
+        "audiences": [ISSUER],
+        "expirationSeconds": 3600,
+        "boundObjectRef": None,
+    }
     assert answer["status"]["expirationTimestamp"] == "2026-01-01T01:00:00Z"
     found = TOKENS.verify_for(answer["status"]["token"], (ISSUER,))
     assert found is not None
@@ -42,14 +52,20 @@ def test_lifetime_and_audience_are_the_callers_choice():
     ("seconds", "why"),
     [
         (5, "Invalid value: 5: may not specify a duration less than 10 minutes"),
-        (5_000_000_000, "Invalid value: 5000000000: may not specify a duration larger than 2^32 seconds"),
+        (
+            5_000_000_000,
+            "Invalid value: 5000000000: may not specify a duration larger than 2^32 seconds",
+        ),
     ],
 )
 def test_a_lifetime_has_bounds(seconds, why):
     with pytest.raises(ApiStatus) as caught:
         ask(expirationSeconds=seconds)
     assert caught.value.code == 422
-    assert caught.value.message == f'TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: {why}'
+    assert (
+        caught.value.message
+        == f'TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: {why}'
+    )
 
 
 @pytest.mark.parametrize(("kind", "name"), [("Secret", "s"), ("Node", "n")])

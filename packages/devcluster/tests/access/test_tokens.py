@@ -21,7 +21,10 @@ class World:
 
     def __init__(self) -> None:
         self.now = START
-        self.uids = {("serviceaccounts", "team-a", "robot"): "uid-1", ("secrets", "team-a", "s"): "uid-s"}
+        self.uids = {
+            ("serviceaccounts", "team-a", "robot"): "uid-1",
+            ("secrets", "team-a", "s"): "uid-s",
+        }
         self.key = SigningKey.generate()
         self.tokens = self.restarted(self.key)
 
@@ -51,7 +54,11 @@ def test_a_fresh_token_is_its_service_account_with_the_groups_of_all_of_them(wor
     assert user is not None
     assert user.name == "system:serviceaccount:team-a:robot"
     assert user.uid == "uid-1"
-    assert user.groups == ("system:serviceaccounts", "system:serviceaccounts:team-a", "system:authenticated")
+    assert user.groups == (
+        "system:serviceaccounts",
+        "system:serviceaccounts:team-a",
+        "system:authenticated",
+    )
     assert user.extra["authentication.kubernetes.io/credential-id"][0].startswith("JTI=")
 
 
@@ -132,7 +139,9 @@ def test_no_changed_token_is_accepted(position, replacement):
     token = world.token()
     position %= len(token)
     changed = token[:position] + replacement + token[position + 1 :]
-    same = changed.rstrip("=") == token or (position == len(token) - 1)  # the last character has spare bits
+    same = changed.rstrip("=") == token or (
+        position == len(token) - 1
+    )  # the last character has spare bits
     assert same or world.verify(changed) is None
 
 

@@ -24,7 +24,9 @@ def free_port() -> int:
 async def test_a_patch_is_applied_and_warnings_reach_the_caller(world):
     world.add("Mutating", "m")
     patch = [{"op": "add", "path": "/data", "value": {"k": "v"}}]
-    world.webhook.answers["m"] = [{"allowed": True, "patch": patch, "warnings": ["first", "second"]}]
+    world.webhook.answers["m"] = [
+        {"allowed": True, "patch": patch, "warnings": ["first", "second"]}
+    ]
     assert await world.mutate(write()) == configmap(data={"k": "v"})
     assert world.warnings == ["first", "second"]
 
@@ -40,8 +42,12 @@ async def test_without_a_matching_webhook_nothing_changes_and_nobody_is_called(w
 async def test_mutating_webhooks_run_in_order_of_name_and_each_sees_what_came_before(world):
     world.add("Mutating", "b")
     world.add("Mutating", "a")
-    world.webhook.answers["a"] = [{"allowed": True, "patch": [{"op": "add", "path": "/data", "value": {"a": "1"}}]}]
-    world.webhook.answers["b"] = [{"allowed": True, "patch": [{"op": "add", "path": "/data/b", "value": "2"}]}]
+    world.webhook.answers["a"] = [
+        {"allowed": True, "patch": [{"op": "add", "path": "/data", "value": {"a": "1"}}]}
+    ]
+    world.webhook.answers["b"] = [
+        {"allowed": True, "patch": [{"op": "add", "path": "/data/b", "value": "2"}]}
+    ]
     assert await world.mutate(write()) == configmap(data={"a": "1", "b": "2"})
     assert world.webhook.called == ["a", "b"]
     assert world.webhook.reviews[1]["object"] == configmap(data={"a": "1"})
@@ -61,7 +67,9 @@ async def test_an_overtaken_webhook_is_called_again_once_if_it_asked_for_that(wo
 async def test_nobody_is_called_again_when_nothing_changed(world):
     world.add("Mutating", "a", {"reinvocationPolicy": "IfNeeded"})
     world.add("Mutating", "b")
-    world.webhook.answers["b"] = [{"allowed": True, "patch": [{"op": "add", "path": "/metadata/name", "value": "a"}]}]
+    world.webhook.answers["b"] = [
+        {"allowed": True, "patch": [{"op": "add", "path": "/metadata/name", "value": "a"}]}
+    ]
     await world.mutate(write())
     assert world.webhook.called == ["a", "b"]
 
@@ -77,7 +85,9 @@ async def test_nobody_is_called_again_when_nothing_changed(world):
         ({"reason": "NotHere"}, 400, "NotHere", "denied the request: NotHere"),
     ],
 )
-async def test_a_denial_is_the_webhooks_own_status_but_never_a_success(world, status, code, reason, message):
+async def test_a_denial_is_the_webhooks_own_status_but_never_a_success(
+    world, status, code, reason, message
+):
     world.add("Validating", "v")
     world.webhook.answers["v"] = [{"allowed": False} | ({"status": status} if status else {})]
     denied = await refusal(world.validate(write()))
@@ -87,7 +97,11 @@ async def test_a_denial_is_the_webhooks_own_status_but_never_a_success(world, st
 
 async def test_a_denials_causes_are_passed_on_and_its_warnings_too(world):
     world.add("Validating", "v")
-    details = {"name": "a", "kind": "ConfigMap", "causes": [{"reason": "FieldValueInvalid", "field": "data"}]}
+    details = {
+        "name": "a",
+        "kind": "ConfigMap",
+        "causes": [{"reason": "FieldValueInvalid", "field": "data"}],
+    }
     status = {"code": 422, "reason": "Invalid", "message": "bad", "details": details}
     world.webhook.answers["v"] = [{"allowed": False, "status": status, "warnings": ["look out"]}]
     denied = await refusal(world.validate(write()))
@@ -132,11 +146,17 @@ async def elsewhere(request: web.Request) -> web.Response:
 
 BAD_ANSWERS = [
     ({"allowed": True, "uid": "wrong"}, 'expected response.uid="'),
-    ({"allowed": True, "patch": [{"op": "add", "path": "/x", "value": 1}]}, "may not return response.patch"),
+    (
+        {"allowed": True, "patch": [{"op": "add", "path": "/x", "value": 1}]},
+        "may not return response.patch",
+    ),
     ({"allowed": True, "patchType": "JSONPatch"}, "may not return response.patchType"),
     (text, "couldn't get version/kind; json parse error"),
     (empty_object, "webhook response was absent"),
-    (no_envelope, "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got /, Kind="),
+    (
+        no_envelope,
+        "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got /, Kind=",
+    ),
     (boom, 'an error on the server ("boom") has prevented the request from succeeding'),
     (nothing_here, "the server could not find the requested resource"),
     (elsewhere, "the server responded with the status code 302"),
@@ -149,9 +169,13 @@ async def test_a_bad_answer_is_an_internal_error_that_names_the_webhook_and_why(
     world.webhook.answers["v"] = [answer]
     failure = await refusal(world.validate(write()))
     assert (failure.code, failure.reason) == (500, "InternalError")
-    assert failure.message.startswith('Internal error occurred: failed calling webhook "v.example.com": ')
+    assert failure.message.startswith(
+        'Internal error occurred: failed calling webhook "v.example.com": '
+    )
     assert why in failure.message
-    assert failure.details == {"causes": [{"message": failure.message.removeprefix("Internal error occurred: ")}]}
+    assert failure.details == {
+        "causes": [{"message": failure.message.removeprefix("Internal error occurred: ")}]
+    }
 
 
 @pytest.mark.parametrize(("answer", "why"), BAD_ANSWERS)
@@ -181,7 +205,9 @@ async def test_a_webhook_slower_than_its_timeout_has_failed(world):
     world.add("Validating", "v", {"timeoutSeconds": 1})
     world.webhook.answers["v"] = [never]
     failure = await refusal(world.validate(write()))
-    assert failure.message.endswith(f'Post "{world.webhook.url}/v?timeout=1s": context deadline exceeded')
+    assert failure.message.endswith(
+        f'Post "{world.webhook.url}/v?timeout=1s": context deadline exceeded'
+    )
 
 
 async def test_a_kept_connection_that_is_closed_just_as_it_is_used_is_no_failure(world):
@@ -194,7 +220,9 @@ async def test_a_kept_connection_that_is_closed_just_as_it_is_used_is_no_failure
         used.append(request.transport)
         review = await request.json()
         response = {"uid": review["request"]["uid"], "allowed": True}
-        return web.json_response({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response})
+        return web.json_response(
+            {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response}
+        )
 
     world.add("Validating", "v")
     world.webhook.answers["v"] = [once_a_connection]
@@ -220,7 +248,11 @@ async def test_a_bundle_that_is_no_certificate_says_so(world):
 
 async def test_a_service_is_reached_at_its_mapped_address_under_its_own_name(world):
     service = {"namespace": "team", "name": "hook", "path": "/v"}
-    world.add("Validating", "v", {"clientConfig": {"service": service, "caBundle": world.webhook.ca_bundle}})
+    world.add(
+        "Validating",
+        "v",
+        {"clientConfig": {"service": service, "caBundle": world.webhook.ca_bundle}},
+    )
     await world.validate(write())
     (call,) = world.webhook.calls
     assert (call[0], call[1].host) == ("v", "hook.team.svc")
@@ -228,14 +260,22 @@ async def test_a_service_is_reached_at_its_mapped_address_under_its_own_name(wor
 
 async def test_a_service_without_an_address_is_not_found(world):
     service = {"namespace": "a", "name": "b", "port": 8443}
-    world.add("Validating", "v", {"clientConfig": {"service": service, "caBundle": world.webhook.ca_bundle}})
+    world.add(
+        "Validating",
+        "v",
+        {"clientConfig": {"service": service, "caBundle": world.webhook.ca_bundle}},
+    )
     failure = await refusal(world.validate(write()))
-    assert failure.message.endswith('Post "https://b.a.svc:8443/?timeout=10s": service "b" not found')
+    assert failure.message.endswith(
+        'Post "https://b.a.svc:8443/?timeout=10s": service "b" not found'
+    )
 
 
 async def test_a_patch_that_does_not_apply_is_an_error_even_where_failures_are_ignored(world):
     world.add("Mutating", "m", {"failurePolicy": "Ignore"})
-    world.webhook.answers["m"] = [{"allowed": True, "patch": [{"op": "remove", "path": "/nothing"}]}]
+    world.webhook.answers["m"] = [
+        {"allowed": True, "patch": [{"op": "remove", "path": "/nothing"}]}
+    ]
     failure = await refusal(world.mutate(write()))
     assert (failure.code, failure.reason) == (500, "InternalError")
 
@@ -244,9 +284,18 @@ async def test_a_patch_that_does_not_apply_is_an_error_even_where_failures_are_i
     ("answer", "why"),
     [
         ({"allowed": True, "patch": "!!", "patchType": "JSONPatch"}, "not base64 of JSON"),
-        ({"allowed": True, "patch": base64.b64encode(b"{}").decode(), "patchType": "JSONPatch"}, "not a list"),
-        ({"allowed": True, "patch": [{"op": "test"}], "patchType": "Merge"}, 'unsupported patch type "Merge"'),
-        ({"allowed": True, "patch": base64.b64encode(b"[]").decode()}, "response.patch but not response.patchType"),
+        (
+            {"allowed": True, "patch": base64.b64encode(b"{}").decode(), "patchType": "JSONPatch"},
+            "not a list",
+        ),
+        (
+            {"allowed": True, "patch": [{"op": "test"}], "patchType": "Merge"},
+            'unsupported patch type "Merge"',
+        ),
+        (
+            {"allowed": True, "patch": base64.b64encode(b"[]").decode()},
+            "response.patch but not response.patchType",
+        ),
     ],
 )
 async def test_a_patch_has_to_be_a_json_patch(world, answer, why):
@@ -257,20 +306,29 @@ async def test_a_patch_has_to_be_a_json_patch(world, answer, why):
 
 async def test_nothing_can_be_changed_about_a_deletion(world):
     world.add("Mutating", "m")
-    world.webhook.answers["m"] = [{"allowed": True, "patch": [{"op": "add", "path": "/data", "value": {}}]}]
+    world.webhook.answers["m"] = [
+        {"allowed": True, "patch": [{"op": "add", "path": "/data", "value": {}}]}
+    ]
     failure = await refusal(world.mutate(write(Operation.DELETE)))
-    assert "attempted to modify the object, which is not supported for this operation" in failure.message
+    assert (
+        "attempted to modify the object, which is not supported for this operation"
+        in failure.message
+    )
 
 
 async def test_conditions_decide_after_rules_and_selectors(world):
     expression = "!has(object.metadata.annotations) && request.userInfo.username == 'admin'"
     world.add("Validating", "v", {"matchConditions": [{"name": "c", "expression": expression}]})
     await world.validate(write())
-    await world.validate(write(object=configmap() | {"metadata": {"name": "a", "annotations": {"skip": ""}}}))
+    await world.validate(
+        write(object=configmap() | {"metadata": {"name": "a", "annotations": {"skip": ""}}})
+    )
     assert world.webhook.called == ["v"]
 
 
-async def test_a_condition_that_cannot_be_told_refuses_the_write_or_skips_the_webhook_by_policy(world):
+async def test_a_condition_that_cannot_be_told_refuses_the_write_or_skips_the_webhook_by_policy(
+    world,
+):
     broken = [{"name": "c", "expression": "object.data.nope == 'x'"}]
     world.add("Validating", "v", {"matchConditions": broken, "failurePolicy": "Ignore"})
     await world.validate(write())
@@ -289,9 +347,20 @@ async def test_one_false_condition_settles_it_whatever_the_others_say(world):
     assert world.webhook.called == []
 
 
-async def test_an_equivalent_version_is_shown_in_the_version_of_the_rule_and_stored_in_the_one_asked_for(world):
-    rules = [{"apiGroups": [""], "apiVersions": ["v2"], "resources": ["configmaps"], "operations": ["CREATE"]}]
-    resource = CONFIGMAPS.__class__("", "v1", "ConfigMap", "configmaps", namespaced=True, other_versions=("v2",))
+async def test_an_equivalent_version_is_shown_in_the_version_of_the_rule_and_stored_in_the_one_asked_for(
+    world,
+):
+    rules = [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v2"],
+            "resources": ["configmaps"],
+            "operations": ["CREATE"],
+        }
+    ]
+    resource = CONFIGMAPS.__class__(
+        "", "v1", "ConfigMap", "configmaps", namespaced=True, other_versions=("v2",)
+    )
     world.add("Mutating", "exact", {"rules": rules, "matchPolicy": "Exact"})
     world.add("Mutating", "equivalent", {"rules": rules})
     patch = [{"op": "add", "path": "/data", "value": {"k": "v"}}]

@@ -12,7 +12,9 @@ RULE = {"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "res
 
 
 def problems(*webhooks, kind="ValidatingWebhookConfiguration") -> list[str]:
-    configuration = with_defaults({"kind": kind, "metadata": {"name": "x"}, "webhooks": list(webhooks)})
+    configuration = with_defaults(
+        {"kind": kind, "metadata": {"name": "x"}, "webhooks": list(webhooks)}
+    )
     return [
         f"{cause.field.removeprefix('webhooks[0].')}: {cause.message}"
         for cause in configuration_problems(configuration)
@@ -41,8 +43,18 @@ def test_what_is_left_open_gets_the_defaults_of_the_real_server():
 
 
 def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
-    assert problems(GOOD, GOOD | {"name": "b.example.com", "admissionReviewVersions": ["v9", "v1beta1"]}) == []
-    assert configuration_problems({"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "x"}}) == []
+    assert (
+        problems(
+            GOOD, GOOD | {"name": "b.example.com", "admissionReviewVersions": ["v9", "v1beta1"]}
+        )
+        == []
+    )
+    assert (
+        configuration_problems(
+            {"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "x"}}
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,25 +62,43 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
     [
         (
             {"name": "a"},
-            ['name: Invalid value: "a": should be a domain with at least three segments separated by dots'],
+            [
+                'name: Invalid value: "a": should be a domain with at least three segments separated by dots'
+            ],
         ),
         ({"name": ""}, ["name: Required value"]),
-        ({"sideEffects": None}, ["sideEffects: Required value: must specify one of None, NoneOnDryRun"]),
+        (
+            {"sideEffects": None},
+            ["sideEffects: Required value: must specify one of None, NoneOnDryRun"],
+        ),
         (
             {"sideEffects": "Some"},
             ['sideEffects: Unsupported value: "Some": supported values: "None", "NoneOnDryRun"'],
         ),
         (
             {"timeoutSeconds": 31},
-            ["timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds"],
+            [
+                "timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds"
+            ],
         ),
         (
             {"timeoutSeconds": 0},
-            ["timeoutSeconds: Invalid value: 0: the timeout value must be between 1 and 30 seconds"],
+            [
+                "timeoutSeconds: Invalid value: 0: the timeout value must be between 1 and 30 seconds"
+            ],
         ),
-        ({"failurePolicy": "X"}, ['failurePolicy: Unsupported value: "X": supported values: "Fail", "Ignore"']),
-        ({"matchPolicy": "Y"}, ['matchPolicy: Unsupported value: "Y": supported values: "Equivalent", "Exact"']),
-        ({"clientConfig": {}}, ["clientConfig: Required value: exactly one of url or service is required"]),
+        (
+            {"failurePolicy": "X"},
+            ['failurePolicy: Unsupported value: "X": supported values: "Fail", "Ignore"'],
+        ),
+        (
+            {"matchPolicy": "Y"},
+            ['matchPolicy: Unsupported value: "Y": supported values: "Equivalent", "Exact"'],
+        ),
+        (
+            {"clientConfig": {}},
+            ["clientConfig: Required value: exactly one of url or service is required"],
+        ),
         (
             {"clientConfig": {"url": "https://h", "service": {"name": "a", "namespace": "b"}}},
             ["clientConfig: Required value: exactly one of url or service is required"],
@@ -101,7 +131,16 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
             ],
         ),
         (
-            {"clientConfig": {"service": {"name": "a", "namespace": "b", "path": "/To-ken_/mutate", "port": 443}}},
+            {
+                "clientConfig": {
+                    "service": {
+                        "name": "a",
+                        "namespace": "b",
+                        "path": "/To-ken_/mutate",
+                        "port": 443,
+                    }
+                }
+            },
             [
                 (
                     'clientConfig.service.path: Invalid value: "/To-ken_/mutate": segment[0]: a lowercase RFC 1123 subdomain '
@@ -111,7 +150,10 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
                 ),
             ],
         ),
-        ({"admissionReviewVersions": []}, ["admissionReviewVersions: Required value: must specify one of v1, v1beta1"]),
+        (
+            {"admissionReviewVersions": []},
+            ["admissionReviewVersions: Required value: must specify one of v1, v1beta1"],
+        ),
         (
             {"admissionReviewVersions": ["v2", "v2"]},
             [
@@ -152,7 +194,10 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
         (
             {
                 "namespaceSelector": {
-                    "matchExpressions": [{"key": "a", "operator": "Foo"}, {"key": "a", "operator": "In"}]
+                    "matchExpressions": [
+                        {"key": "a", "operator": "Foo"},
+                        {"key": "a", "operator": "In"},
+                    ]
                 }
             },
             [

@@ -24,7 +24,11 @@ def matches(request, rule=None, **webhook) -> bool:
         "admissionReviewVersions": ["v1"],
     }
     configuration = with_defaults(
-        {"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "c"}, "webhooks": [document | webhook]}
+        {
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "c"},
+            "webhooks": [document | webhook],
+        }
     )
     return matched_version(parse_webhook("c", configuration["webhooks"][0]), request) is not None
 
@@ -53,10 +57,19 @@ def test_a_rule_names_group_version_resource_operation_and_scope(rule, expected)
 
 @pytest.mark.parametrize(
     ("resource", "expected"),
-    [("*", False), ("configmaps", False), ("configmaps/status", True), ("configmaps/*", True), ("*/status", True)],
+    [
+        ("*", False),
+        ("configmaps", False),
+        ("configmaps/status", True),
+        ("configmaps/*", True),
+        ("*/status", True),
+    ],
 )
 def test_a_subresource_is_matched_only_by_name_or_slash_star(resource, expected):
-    assert matches(write(Operation.UPDATE, subresource="status"), {"resources": [resource]}) is expected
+    assert (
+        matches(write(Operation.UPDATE, subresource="status"), {"resources": [resource]})
+        is expected
+    )
 
 
 def test_the_namespace_selector_looks_at_the_labels_of_the_namespace():
@@ -73,15 +86,25 @@ def test_a_namespace_itself_is_selected_by_the_labels_it_is_about_to_have():
     namespace = {"resource": NAMESPACES, "name": "n", "namespace": "n"}
     created = write(object=labelled, **namespace)
     assert matches(created, namespaceSelector=selector)
-    unlabelled = write(Operation.UPDATE, object=plain, old_object=labelled, namespace_labels={"team": "a"}, **namespace)
+    unlabelled = write(
+        Operation.UPDATE,
+        object=plain,
+        old_object=labelled,
+        namespace_labels={"team": "a"},
+        **namespace,
+    )
     assert not matches(unlabelled, namespaceSelector=selector)
-    deleted = write(Operation.DELETE, old_object=labelled, namespace_labels={"team": "a"}, **namespace)
+    deleted = write(
+        Operation.DELETE, old_object=labelled, namespace_labels={"team": "a"}, **namespace
+    )
     assert matches(deleted, namespaceSelector=selector)
 
 
 def test_other_cluster_wide_objects_are_never_exempt_by_namespace():
     node = Resource("", "v1", "Node", "nodes", namespaced=False)
-    assert matches(write(resource=node, namespace=""), namespaceSelector={"matchLabels": {"team": "a"}})
+    assert matches(
+        write(resource=node, namespace=""), namespaceSelector={"matchLabels": {"team": "a"}}
+    )
 
 
 def test_the_object_selector_looks_at_the_object_before_and_after():

@@ -24,7 +24,11 @@ def test_a_review_is_written_exactly_as_a_real_server_wrote_it(name):
         object=asked["object"],
         old_object=asked["oldObject"],
         subresource=asked.get("subResource", ""),
-        options={key: value for key, value in asked["options"].items() if key not in ("kind", "apiVersion")},
+        options={
+            key: value
+            for key, value in asked["options"].items()
+            if key not in ("kind", "apiVersion")
+        },
         dry_run=asked["dryRun"],
     )
     written = write_review(request, SYNCS, asked["uid"], "v1")

@@ -24,9 +24,16 @@ def registration(kind: str, webhook: ScriptedWebhook, path: str) -> str:
                     "name": f"{path}.example.com",
                     "clientConfig": {"service": service, "caBundle": webhook.ca_bundle},
                     "rules": [
-                        {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["*"]}
+                        {
+                            "apiGroups": [""],
+                            "apiVersions": ["v1"],
+                            "resources": ["configmaps"],
+                            "operations": ["*"],
+                        }
                     ],
-                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
+                    "namespaceSelector": {
+                        "matchLabels": {"kubernetes.io/metadata.name": "default"}
+                    },
                     "sideEffects": "None",
                     "admissionReviewVersions": ["v1"],
                 }
@@ -44,7 +51,9 @@ async def kubectl(webhook, tmp_path):
     address = f"--service-address=team/hook=127.0.0.1:{webhook.port}"
     cluster = await asyncio.to_thread(DevCluster, folder, users, address)
     token = next(user.token for user in users if user.name == ADMIN)
-    kubeconfig = write_kubeconfig(folder / "kubeconfig", cluster.url, cluster.authority_file, {"token": token})
+    kubeconfig = write_kubeconfig(
+        folder / "kubeconfig", cluster.url, cluster.authority_file, {"token": token}
+    )
     program = Kubectl(kubeconfig, folder / "cache")
 
     async def run(*arguments: str, **options):
@@ -79,7 +88,9 @@ async def test_causes_are_printed_field_by_field(kubectl, webhook):
 
 async def test_what_a_mutating_webhook_adds_is_stored(kubectl, webhook):
     await kubectl("apply", "-f", "-", input=registration("Mutating", webhook, "m"))
-    webhook.answers["m"] = [{"allowed": True, "patch": [{"op": "add", "path": "/data", "value": {"added": "yes"}}]}]
+    webhook.answers["m"] = [
+        {"allowed": True, "patch": [{"op": "add", "path": "/data", "value": {"added": "yes"}}]}
+    ]
     await kubectl("create", "configmap", "a")
     shown = await kubectl("get", "configmap", "a", "-o", "jsonpath={.data.added}")
     assert shown.stdout == "yes"
@@ -113,6 +124,8 @@ async def test_a_webhook_that_is_gone_stops_the_writes_it_guards_and_nothing_els
 
 
 async def test_a_configuration_that_could_not_work_is_refused(kubectl, webhook):
-    broken = registration("Validating", webhook, "v").replace("sideEffects: None", "sideEffects: Some")
+    broken = registration("Validating", webhook, "v").replace(
+        "sideEffects: None", "sideEffects: Some"
+    )
     done = await kubectl("apply", "-f", "-", input=broken, check=False)
     assert 'webhooks[0].sideEffects: Unsupported value: "Some"' in done.stderr

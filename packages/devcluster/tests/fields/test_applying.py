@@ -28,13 +28,19 @@ class Writes:
         self.object: Document | None = None
         self._seconds = 0
 
-    def apply(self, manager: str, document: Document, *, force: bool = False, subresource: str = "") -> Document:
-        self.object = apply(self.object, document, manager, force, self.types, self._now(), subresource)
+    def apply(
+        self, manager: str, document: Document, *, force: bool = False, subresource: str = ""
+    ) -> Document:
+        self.object = apply(
+            self.object, document, manager, force, self.types, self._now(), subresource
+        )
         return self.object
 
     def update(self, manager: str, document: Document) -> Document:
         if self.object is not None and "managedFields" in self.object["metadata"]:
-            document["metadata"].setdefault("managedFields", self.object["metadata"]["managedFields"])
+            document["metadata"].setdefault(
+                "managedFields", self.object["metadata"]["managedFields"]
+            )
         self.object = track(self.object, document, manager, self.types, self._now())
         return self.object
 
@@ -57,7 +63,10 @@ def writes() -> Writes:
 def test_who_applies_owns_what_was_said_and_no_more(writes: Writes) -> None:
     writes.apply("one", configmap({"a": "1", "b": "2"}, labels={"l": "x"}))
 
-    assert writes.owned("one") == {"f:data": {"f:a": {}, "f:b": {}}, "f:metadata": {"f:labels": {"f:l": {}}}}
+    assert writes.owned("one") == {
+        "f:data": {"f:a": {}, "f:b": {}},
+        "f:metadata": {"f:labels": {"f:l": {}}},
+    }
 
 
 def test_who_updates_owns_the_containers_too(writes: Writes) -> None:
@@ -65,7 +74,10 @@ def test_who_updates_owns_the_containers_too(writes: Writes) -> None:
 
     assert writes.owned("kubectl") == {
         "f:data": {".": {}, "f:a": {}},
-        "f:metadata": {"f:annotations": {".": {}, "f:n": {}}, "f:finalizers": {".": {}, 'v:"a.b/c"': {}}},
+        "f:metadata": {
+            "f:annotations": {".": {}, "f:n": {}},
+            "f:finalizers": {".": {}, 'v:"a.b/c"': {}},
+        },
     }
 
 
@@ -99,8 +111,16 @@ def test_a_conflict_names_everybody_and_every_field(writes: Writes) -> None:
     )
     assert both.value.details == {
         "causes": [
-            {"reason": "FieldManagerConflict", "message": 'conflict with "one"', "field": ".data.a"},
-            {"reason": "FieldManagerConflict", "message": 'conflict with "other" using v1', "field": ".data.c"},
+            {
+                "reason": "FieldManagerConflict",
+                "message": 'conflict with "one"',
+                "field": ".data.a",
+            },
+            {
+                "reason": "FieldManagerConflict",
+                "message": 'conflict with "other" using v1',
+                "field": ".data.c",
+            },
         ]
     }
 
@@ -146,18 +166,26 @@ def test_owner_references_are_owned_one_by_one_and_each_as_a_whole(writes: Write
         (configmap({"a": 5}), ".data.a: expected string, got &value.valueUnstructured{Value:5}"),
     ],
 )
-def test_what_does_not_fit_the_types_is_refused(writes: Writes, document: Document, problem: str) -> None:
+def test_what_does_not_fit_the_types_is_refused(
+    writes: Writes, document: Document, problem: str
+) -> None:
     with pytest.raises(ApiStatus) as refused:
         writes.apply("one", document)
 
     assert refused.value.code == 500
-    assert refused.value.message == f"failed to create typed patch object (/a; /v1, Kind=ConfigMap): {problem}"
+    assert (
+        refused.value.message
+        == f"failed to create typed patch object (/a; /v1, Kind=ConfigMap): {problem}"
+    )
 
 
 def test_kubectl_may_take_over_what_it_has_applied_from_the_clients_side(writes: Writes) -> None:
     annotation = "kubectl.kubernetes.io/last-applied-configuration"
     applied = json.dumps(configmap({"a": "1"}))
-    writes.update("kubectl-client-side-apply", configmap({"a": "1", "b": "2"}, annotations={annotation: applied}))
+    writes.update(
+        "kubectl-client-side-apply",
+        configmap({"a": "1", "b": "2"}, annotations={annotation: applied}),
+    )
 
     with pytest.raises(ApiStatus):
         writes.apply("somebody", configmap({"a": "9"}))
@@ -181,7 +209,14 @@ def test_lists_merge_as_their_schema_says() -> None:
 
     result = writes.apply(
         "one",
-        custom({"list": ["b"], "set": ["z", "x"], "keyed": [{"k": "3", "v": 3}, {"k": "1"}], "any": {"q": {"e": 2}}}),
+        custom(
+            {
+                "list": ["b"],
+                "set": ["z", "x"],
+                "keyed": [{"k": "3", "v": 3}, {"k": "1"}],
+                "any": {"q": {"e": 2}},
+            }
+        ),
         force=True,
     )
 
@@ -203,7 +238,9 @@ def test_through_a_subresource_only_it_is_applied_and_the_conflict_says_so() -> 
 
     with pytest.raises(ApiStatus) as refused:
         writes.apply(
-            "other", custom(status={"conditions": [{"type": "Ready", "status": "False"}]}), subresource="status"
+            "other",
+            custom(status={"conditions": [{"type": "Ready", "status": "False"}]}),
+            subresource="status",
         )
 
     assert writes.object is not None

@@ -21,7 +21,9 @@ SPECS = st.fixed_dictionaries(
         "list": st.lists(KEYS, max_size=3),
         "set": st.lists(KEYS, unique=True, max_size=3),
         "map": st.dictionaries(KEYS, st.integers(0, 2), max_size=3),
-        "any": st.dictionaries(KEYS, st.dictionaries(KEYS, st.integers(0, 2), max_size=2), max_size=2),
+        "any": st.dictionaries(
+            KEYS, st.dictionaries(KEYS, st.integers(0, 2), max_size=2), max_size=2
+        ),
         "keyed": st.dictionaries(KEYS, st.integers(0, 2), max_size=3).map(
             lambda items: [{"k": key, "v": value} for key, value in items.items()]
         ),
@@ -62,7 +64,11 @@ def test_whoever_applies_and_then_gives_up_leaves_the_rest_as_others_want_it(
 
 
 @given(SPECS, SPECS)
-def test_a_write_that_changes_nothing_changes_no_owner(live: dict[str, Any], other: dict[str, Any]) -> None:
-    stored = apply(track(None, custom(live), "one", CUSTOM, NOW), custom(other), "two", True, CUSTOM, NOW)
+def test_a_write_that_changes_nothing_changes_no_owner(
+    live: dict[str, Any], other: dict[str, Any]
+) -> None:
+    stored = apply(
+        track(None, custom(live), "one", CUSTOM, NOW), custom(other), "two", True, CUSTOM, NOW
+    )
 
     assert same(track(stored, stored, "three", CUSTOM, "2027-01-01T00:00:00Z"), stored)

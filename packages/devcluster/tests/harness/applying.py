@@ -14,14 +14,21 @@ CUSTOM = StructuralSchema(
                 "properties": {
                     "name": {"type": "string"},
                     "list": {"type": "array", "items": {"type": "string"}},
-                    "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+                    "set": {
+                        "type": "array",
+                        "x-kubernetes-list-type": "set",
+                        "items": {"type": "string"},
+                    },
                     "map": {"type": "object", "additionalProperties": {"type": "integer"}},
                     "any": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
                     "keyed": {
                         "type": "array",
                         "x-kubernetes-list-type": "map",
                         "x-kubernetes-list-map-keys": ["k"],
-                        "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "integer"}}},
+                        "items": {
+                            "type": "object",
+                            "properties": {"k": {"type": "string"}, "v": {"type": "integer"}},
+                        },
                     },
                 },
             },
@@ -34,7 +41,10 @@ CUSTOM = StructuralSchema(
                         "x-kubernetes-list-map-keys": ["type"],
                         "items": {
                             "type": "object",
-                            "properties": {"type": {"type": "string"}, "status": {"type": "string"}},
+                            "properties": {
+                                "type": {"type": "string"},
+                                "status": {"type": "string"},
+                            },
                         },
                     }
                 },
@@ -46,4 +56,8 @@ CUSTOM = StructuralSchema(
 
 def custom(spec: Document | None = None, status: Document | None = None) -> Document:
     document: Document = {"apiVersion": "lab.test/v1", "kind": "Lab", "metadata": {"name": "a"}}
-    return document | ({} if spec is None else {"spec": spec}) | ({} if status is None else {"status": status})
+    return (
+        document
+        | ({} if spec is None else {"spec": spec})
+        | ({} if status is None else {"status": status})
+    )

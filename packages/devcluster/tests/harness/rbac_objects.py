@@ -37,11 +37,17 @@ class StoredRbac:
     def role(self, namespace: str, name: str, *rules: Mapping[str, Any]) -> dict[str, Any]:
         """Add a Role, or a ClusterRole where the namespace is empty."""
         kind = "Role" if namespace else "ClusterRole"
-        document = {"kind": kind, "metadata": {"name": name, "namespace": namespace}, "rules": list(rules)}
+        document = {
+            "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "rules": list(rules),
+        }
         self.add(document)
         return document
 
-    def bind(self, namespace: str, name: str, role: str, *subjects: Mapping[str, str]) -> dict[str, Any]:
+    def bind(
+        self, namespace: str, name: str, role: str, *subjects: Mapping[str, str]
+    ) -> dict[str, Any]:
         """Add a binding of `Role/name` or `ClusterRole/name`."""
         kind, _, role_name = role.partition("/")
         document = {

@@ -68,7 +68,9 @@ class ScriptedWebhook:
         if "patch" in response and not isinstance(response["patch"], str):
             response["patch"] = base64.b64encode(json.dumps(response["patch"]).encode()).decode()
             response.setdefault("patchType", "JSONPatch")
-        return web.json_response({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response})
+        return web.json_response(
+            {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response}
+        )
 
 
 class World:
@@ -84,13 +86,30 @@ class World:
     def add(self, kind: str, configuration: str, *webhooks: Mapping[str, Any]) -> None:
         """Store a configuration whose webhooks are called for every ConfigMap unless they say otherwise."""
         base = {
-            "clientConfig": {"url": f"{self.webhook.url}/{configuration}", "caBundle": self.webhook.ca_bundle},
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["*"]}],
+            "clientConfig": {
+                "url": f"{self.webhook.url}/{configuration}",
+                "caBundle": self.webhook.ca_bundle,
+            },
+            "rules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "resources": ["configmaps"],
+                    "operations": ["*"],
+                }
+            ],
             "sideEffects": "None",
             "admissionReviewVersions": ["v1"],
         }
-        full = [{"name": f"{configuration}.example.com", **base, **webhook} for webhook in webhooks or ({},)]
-        document = {"kind": f"{kind}WebhookConfiguration", "metadata": {"name": configuration}, "webhooks": full}
+        full = [
+            {"name": f"{configuration}.example.com", **base, **webhook}
+            for webhook in webhooks or ({},)
+        ]
+        document = {
+            "kind": f"{kind}WebhookConfiguration",
+            "metadata": {"name": configuration},
+            "webhooks": full,
+        }
         stored = self.mutating if kind == "Mutating" else self.validating
         stored.append(with_defaults(document))
 
@@ -106,7 +125,12 @@ def endpoints_of(webhook: ScriptedWebhook) -> WebhookEndpoints:
 
 
 def configmap(name: str = "a", **more: Any) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "ns"}, **more}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "ns"},
+        **more,
+    }
 
 
 def write(operation: Operation = Operation.CREATE, **changes: Any) -> AdmissionRequest:

@@ -29,8 +29,12 @@ class Client:
         self, method: str, path: str, body: Any = None, content_type: str = "application/json"
     ) -> tuple[int, Any]:
         text = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        data = None if text is None else io.BytesIO(text)  # aiohttp warns of large bodies that are bytes
-        async with self._session.request(method, path, data=data, headers={"Content-Type": content_type}) as answer:
+        data = (
+            None if text is None else io.BytesIO(text)
+        )  # aiohttp warns of large bodies that are bytes
+        async with self._session.request(
+            method, path, data=data, headers={"Content-Type": content_type}
+        ) as answer:
             return answer.status, await answer.json(content_type=None)
 
 
@@ -43,7 +47,9 @@ async def running() -> AsyncIterator[Running]:
 @pytest.fixture
 async def send(running: Running) -> AsyncIterator[Client]:
     token = running.kubeconfig["users"][0]["user"]["token"]
-    async with aiohttp.ClientSession(running.url, headers={"Authorization": f"Bearer {token}"}) as session:
+    async with aiohttp.ClientSession(
+        running.url, headers={"Authorization": f"Bearer {token}"}
+    ) as session:
         yield Client(session)
 
 
@@ -60,7 +66,11 @@ def configmap(name: str, **more: Any) -> dict[str, Any]:
         (b"null", 422, "name or generateName is required"),
         (b'{"kind": 5}', 400, "cannot unmarshal number into Go struct field .kind of type string"),
         (b'{"metadata": "x"}', 400, "cannot unmarshal string into Go struct field"),
-        (b'{"metadata": {"name": "x", "creationTimestamp": "yesterday"}}', 400, 'cannot parse "yesterday" as "2006"'),
+        (
+            b'{"metadata": {"name": "x", "creationTimestamp": "yesterday"}}',
+            400,
+            'cannot parse "yesterday" as "2006"',
+        ),
         (b'{"metadata": {"name": "x"}, "data": {"a": NaN}}', 400, "invalid character 'N'"),
     ],
 )
@@ -96,7 +106,9 @@ async def test_a_strategic_patch_orders_lists_as_the_real_server_does(send: Clie
     await send("POST", CONFIGMAPS, {"metadata": metadata})
     path = f"{CONFIGMAPS}/ordered"
 
-    _, appended = await send("PATCH", path, {"metadata": {"finalizers": ["a.b/d", "a.b/b"]}}, STRATEGIC)
+    _, appended = await send(
+        "PATCH", path, {"metadata": {"finalizers": ["a.b/d", "a.b/b"]}}, STRATEGIC
+    )
     order = {"finalizers": ["a.b/e"], "$setElementOrder/finalizers": ["a.b/c", "a.b/e", "a.b/a"]}
     _, arranged = await send("PATCH", path, {"metadata": order}, STRATEGIC)
 
@@ -126,7 +138,9 @@ async def test_a_json_patch_may_replace_what_is_not_there(send: Client) -> None:
         ("a>b", "the value must be an integer"),
     ],
 )
-async def test_a_selector_that_no_label_can_satisfy_is_refused(send: Client, selector: str, words: str) -> None:
+async def test_a_selector_that_no_label_can_satisfy_is_refused(
+    send: Client, selector: str, words: str
+) -> None:
     status, answer = await send("GET", f"{CONFIGMAPS}?labelSelector={selector.replace('>', '%3E')}")
 
     assert status == 400
@@ -138,7 +152,10 @@ async def test_the_first_namespaces_cannot_be_deleted(send: Client) -> None:
         status, answer = await send("DELETE", f"/api/v1/namespaces/{name}")
 
         assert status == 403
-        assert answer["message"] == f'namespaces "{name}" is forbidden: this namespace may not be deleted'
+        assert (
+            answer["message"]
+            == f'namespaces "{name}" is forbidden: this namespace may not be deleted'
+        )
 
 
 async def test_collections_are_deleted_in_one_namespace_only(send: Client) -> None:
@@ -155,7 +172,9 @@ async def test_collections_are_deleted_in_one_namespace_only(send: Client) -> No
         ({"stringData": {"a": "x" * 1048577}}, "data"),
     ],
 )
-async def test_a_secret_must_hold_what_its_type_asks_for(send: Client, secret: dict[str, Any], field: str) -> None:
+async def test_a_secret_must_hold_what_its_type_asks_for(
+    send: Client, secret: dict[str, Any], field: str
+) -> None:
     status, answer = await send("POST", SECRETS, {"metadata": {"name": "s"}, **secret})
 
     assert status == 422
@@ -172,11 +191,21 @@ async def test_the_type_of_a_secret_stays(send: Client) -> None:
 
 async def test_events_of_the_newer_group_must_say_who_did_what(send: Client) -> None:
     path = "/apis/events.k8s.io/v1/namespaces/default/events"
-    event = {"metadata": {"name": "e"}, "eventTime": "2024-01-01T00:00:00.000000Z", "type": "Normal"}
+    event = {
+        "metadata": {"name": "e"},
+        "eventTime": "2024-01-01T00:00:00.000000Z",
+        "type": "Normal",
+    }
 
-    _, answer = await send("POST", path, {**event, "regarding": {"kind": "ConfigMap", "namespace": "default"}})
+    _, answer = await send(
+        "POST", path, {**event, "regarding": {"kind": "ConfigMap", "namespace": "default"}}
+    )
 
-    required = [cause["field"] for cause in answer["details"]["causes"] if cause["reason"] == "FieldValueRequired"]
+    required = [
+        cause["field"]
+        for cause in answer["details"]["causes"]
+        if cause["reason"] == "FieldValueRequired"
+    ]
     assert required == ["reportingController", "reportingInstance", "action", "reason"]
 
 
@@ -196,7 +225,9 @@ async def test_a_quota_holds_and_tells_what_is_used(send: Client) -> None:
         return (await send("GET", f"{configmaps}/kube-root-ca.crt"))[0] == 200
 
     await eventually(root_certificate_is_there)
-    await send("POST", quotas, {"metadata": {"name": "q"}, "spec": {"hard": {"count/configmaps": "2"}}})
+    await send(
+        "POST", quotas, {"metadata": {"name": "q"}, "spec": {"hard": {"count/configmaps": "2"}}}
+    )
     await send("POST", configmaps, configmap("fits"))
 
     status, answer = await send("POST", configmaps, configmap("one-too-many"))
@@ -214,21 +245,30 @@ async def test_a_quota_holds_and_tells_what_is_used(send: Client) -> None:
     await eventually(is_told)
 
 
-async def test_what_nobody_followed_belongs_to_whoever_was_there_before_the_first_apply(send: Client) -> None:
+async def test_what_nobody_followed_belongs_to_whoever_was_there_before_the_first_apply(
+    send: Client,
+) -> None:
     path = f"{CONFIGMAPS}/plain"
     await send("POST", CONFIGMAPS, configmap("plain"))
     _, untracked = await send("PATCH", f"{path}?fieldManager=u", {"data": {"a": "1"}}, MERGE)
 
-    status, answer = await send("PATCH", f"{path}?fieldManager=m", configmap("plain", data={"a": "2"}), APPLY)
+    status, answer = await send(
+        "PATCH", f"{path}?fieldManager=m", configmap("plain", data={"a": "2"}), APPLY
+    )
 
     assert "managedFields" not in untracked["metadata"]
     assert status == 409
-    assert answer["details"]["causes"][0]["message"] == 'conflict with "before-first-apply" using v1'
+    assert (
+        answer["details"]["causes"][0]["message"] == 'conflict with "before-first-apply" using v1'
+    )
 
 
 async def test_an_apply_must_name_what_it_applies(send: Client) -> None:
     status, answer = await send(
-        "PATCH", f"{CONFIGMAPS}/nameless?fieldManager=m", {"apiVersion": "v1", "kind": "ConfigMap"}, APPLY
+        "PATCH",
+        f"{CONFIGMAPS}/nameless?fieldManager=m",
+        {"apiVersion": "v1", "kind": "ConfigMap"},
+        APPLY,
     )
 
     assert status == 400

@@ -18,8 +18,14 @@ CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
 REVIEWS = "/apis/authorization.k8s.io/v1"
 REQUESTS = (
-    *(("POST", path) for path in (CONFIGMAPS, WIDGETS, "/api/v1/namespaces", "/api/v1/namespaces/default/events")),
-    *(("POST", f"{REVIEWS}/{name}") for name in ("selfsubjectaccessreviews", "subjectaccessreviews")),
+    *(
+        ("POST", path)
+        for path in (CONFIGMAPS, WIDGETS, "/api/v1/namespaces", "/api/v1/namespaces/default/events")
+    ),
+    *(
+        ("POST", f"{REVIEWS}/{name}")
+        for name in ("selfsubjectaccessreviews", "subjectaccessreviews")
+    ),
     ("POST", f"{REVIEWS}/namespaces/default/localsubjectaccessreviews"),
     ("POST", f"{REVIEWS}/selfsubjectrulesreviews"),
     ("POST", "/apis/authentication.k8s.io/v1/tokenreviews"),
@@ -31,7 +37,11 @@ REQUESTS = (
     ("PUT", f"{WIDGETS}/there/status"),
     ("PUT", "/apis/coordination.k8s.io/v1/namespaces/default/leases/new"),
 )
-PATCHES = ("application/merge-patch+json", "application/json-patch+json", "application/strategic-merge-patch+json")
+PATCHES = (
+    "application/merge-patch+json",
+    "application/json-patch+json",
+    "application/strategic-merge-patch+json",
+)
 MEDIA = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 WIDGET = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -58,7 +68,10 @@ WIDGET = {
                                     "names": {"type": "array", "items": {"type": "string"}},
                                 },
                             },
-                            "status": {"type": "object", "properties": {"phase": {"type": "string"}}},
+                            "status": {
+                                "type": "object",
+                                "properties": {"phase": {"type": "string"}},
+                            },
                         },
                     }
                 },
@@ -68,15 +81,35 @@ WIDGET = {
 }
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
-FIELDS = ("name", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "resourceVersion", "uid")
-metadata = values | st.fixed_dictionaries(
-    {}, optional=dict.fromkeys((*FIELDS, "managedFields", "creationTimestamp", "generateName"), values)
+FIELDS = (
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "finalizers",
+    "ownerReferences",
+    "resourceVersion",
+    "uid",
 )
-TYPES = [{}, {"apiVersion": "v1", "kind": "ConfigMap"}, {"apiVersion": "example.com/v1", "kind": "Widget"}]
+metadata = values | st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys((*FIELDS, "managedFields", "creationTimestamp", "generateName"), values),
+)
+TYPES = [
+    {},
+    {"apiVersion": "v1", "kind": "ConfigMap"},
+    {"apiVersion": "example.com/v1", "kind": "Widget"},
+]
 OPTIONS = (
     "propagationPolicy",
     "preconditions",
@@ -87,10 +120,16 @@ OPTIONS = (
     "webhooks",
 )
 objects = st.builds(
-    lambda types, members, name: {**types, **members} | ({"metadata": {"name": name}} if name else {}),
+    lambda types, members, name: (
+        {**types, **members} | ({"metadata": {"name": name}} if name else {})
+    ),
     st.sampled_from(TYPES),
     st.fixed_dictionaries(
-        {}, optional={"metadata": metadata, **dict.fromkeys(("data", "spec", "status", "kind", *OPTIONS), values)}
+        {},
+        optional={
+            "metadata": metadata,
+            **dict.fromkeys(("data", "spec", "status", "kind", *OPTIONS), values),
+        },
     ),
     st.sampled_from(["", "there", "new"]),
 )
@@ -98,20 +137,28 @@ operations = st.lists(
     st.fixed_dictionaries(
         {
             "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]) | values,
-            "path": st.sampled_from(["", "/", "/metadata/labels/a", "/spec/names/-", "/data", "/kind"]) | values,
+            "path": st.sampled_from(
+                ["", "/", "/metadata/labels/a", "/spec/names/-", "/data", "/kind"]
+            )
+            | values,
         },
         optional={"from": st.sampled_from(["/metadata", "/spec", "/nothing"]), "value": values},
     )
     | values,
     max_size=3,
 )
-bodies = st.binary(max_size=40) | (values | objects | operations).map(lambda value: json.dumps(value).encode())
+bodies = st.binary(max_size=40) | (values | objects | operations).map(
+    lambda value: json.dumps(value).encode()
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def requests():
     """Sends a request and returns the status and the answer."""
-    async with serve(Options(tls=False), lambda: NOW) as running, aiohttp.ClientSession(running.url) as session:
+    async with (
+        serve(Options(tls=False), lambda: NOW) as running,
+        aiohttp.ClientSession(running.url) as session,
+    ):
         headers = {"Authorization": f"Bearer {running.kubeconfig['users'][0]['user']['token']}"}
 
         async def send(method, path, body, media):
@@ -120,11 +167,15 @@ async def requests():
                 return answer.status, await answer.read()
 
         definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-        assert (await send("POST", definitions, json.dumps(WIDGET).encode(), "application/json"))[0] == 201
+        assert (await send("POST", definitions, json.dumps(WIDGET).encode(), "application/json"))[
+            0
+        ] == 201
 
         async def there():
             for path, types in ((CONFIGMAPS, TYPES[1]), (WIDGETS, TYPES[2])):
-                body = json.dumps({**types, "metadata": {"name": "there"}, "spec": {"names": ["a"]}}).encode()
+                body = json.dumps(
+                    {**types, "metadata": {"name": "there"}, "spec": {"names": ["a"]}}
+                ).encode()
                 await send("POST", path, body, "application/json")
 
         yield send, there
@@ -140,7 +191,11 @@ DEEP = [b'{"a":' * depth + b"1" + b"}" * depth for depth in (DEEPEST + 10, 30_00
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(request=st.sampled_from(REQUESTS), body=bodies, media=st.sampled_from(MEDIA))
 @example(request=("DELETE", f"{CONFIGMAPS}/there"), body=b'{"preconditions": 1}', media=MEDIA[0])
 @example(request=("POST", CONFIGMAPS), body=b"[" * 100_000, media=MEDIA[0])
@@ -155,9 +210,15 @@ async def test_no_body_ends_in_a_500(requests, request, body, media):
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
-    path=st.sampled_from([CONFIGMAPS, WIDGETS, f"{WIDGETS}/there/status"]), body=bodies, media=st.sampled_from(PATCHES)
+    path=st.sampled_from([CONFIGMAPS, WIDGETS, f"{WIDGETS}/there/status"]),
+    body=bodies,
+    media=st.sampled_from(PATCHES),
 )
 async def test_no_patch_ends_in_a_500(requests, path, body, media):
     send, there = requests

@@ -9,7 +9,9 @@ def test_a_warning_is_quoted_and_said_once():
 
 
 def test_what_cannot_be_shown_is_left_out_and_a_long_one_alone_is_not_cut():
-    assert warning_headers(["", "a\tb", "a\r\nSet-Cookie: x", "w" * 300]) == ['299 - "' + "w" * 300 + '"']
+    assert warning_headers(["", "a\tb", "a\r\nSet-Cookie: x", "w" * 300]) == [
+        '299 - "' + "w" * 300 + '"'
+    ]
 
 
 @settings(deadline=None, max_examples=50)

@@ -22,7 +22,9 @@ WIDGETS = list(
                         "schema": {
                             "openAPIV3Schema": {
                                 "type": "object",
-                                "properties": {"spec": {"type": "object", "description": "What it is."}},
+                                "properties": {
+                                    "spec": {"type": "object", "description": "What it is."}
+                                },
                             }
                         },
                     }
@@ -46,7 +48,9 @@ def test_the_index_leads_to_every_group_and_version_by_a_hash_that_moves_with_it
     assert {"api/v1", "apis/apps/v1", "apis/coordination.k8s.io/v1"} <= before.keys()
     assert after.keys() - before.keys() == {"apis/lab.test/v1"}
     assert after["api/v1"] == before["api/v1"]
-    assert after["apis/lab.test/v1"]["serverRelativeURL"].startswith("/openapi/v3/apis/lab.test/v1?hash=")
+    assert after["apis/lab.test/v1"]["serverRelativeURL"].startswith(
+        "/openapi/v3/apis/lab.test/v1?hash="
+    )
 
 
 def test_what_is_not_served_has_no_document() -> None:
@@ -57,7 +61,9 @@ def test_a_custom_kind_is_explained_by_its_schema() -> None:
     schema = document("apis/lab.test/v1")["components"]["schemas"]["test.lab.v1.Widget"]
 
     assert schema["properties"]["spec"]["description"] == "What it is."
-    assert schema["x-kubernetes-group-version-kind"] == [{"group": "lab.test", "version": "v1", "kind": "Widget"}]
+    assert schema["x-kubernetes-group-version-kind"] == [
+        {"group": "lab.test", "version": "v1", "kind": "Widget"}
+    ]
     assert schema["properties"]["metadata"]["allOf"][0]["$ref"].endswith("ObjectMeta")
 
 
@@ -65,7 +71,9 @@ def test_writes_may_carry_field_validation_everywhere() -> None:
     for root in ("api/v1", "apis/lab.test/v1", "apis/apps/v1"):
         for path in document(root)["paths"].values():
             if "patch" in path:
-                assert "fieldValidation" in {parameter["name"] for parameter in path["patch"]["parameters"]}
+                assert "fieldValidation" in {
+                    parameter["name"] for parameter in path["patch"]["parameters"]
+                }
 
 
 def test_strategic_merge_is_offered_where_every_field_is_known() -> None:

@@ -26,8 +26,16 @@ def definition(
         "listKind": "WidgetList",
         **(names or {}),
     }
-    whole = {"group": "bad.test", "scope": "Namespaced", "versions": [version], "conversion": {"strategy": "None"}}
-    return {"metadata": {"name": "widgets.bad.test"}, "spec": {**whole, "names": every_name, **spec}}
+    whole = {
+        "group": "bad.test",
+        "scope": "Namespaced",
+        "versions": [version],
+        "conversion": {"strategy": "None"},
+    }
+    return {
+        "metadata": {"name": "widgets.bad.test"},
+        "spec": {**whole, "names": every_name, **spec},
+    }
 
 
 def of_spec(schema: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +52,9 @@ def validated(**rule: Any) -> dict[str, Any]:
 
 
 def keyed(items: dict[str, Any], *keys: str) -> dict[str, Any]:
-    said = {"x-kubernetes-list-type": "map"} | ({"x-kubernetes-list-map-keys": list(keys)} if keys else {})
+    said = {"x-kubernetes-list-type": "map"} | (
+        {"x-kubernetes-list-map-keys": list(keys)} if keys else {}
+    )
     return of_spec({"type": "array", "items": {"type": "object", **items}, **said})
 
 
@@ -93,7 +103,9 @@ def test_without_a_schema_or_a_version_to_store_there_is_no_definition() -> None
     bare = {"name": "v1", "served": True, "storage": True}
     unstored = {**bare, "storage": False, "schema": {"openAPIV3Schema": {"type": "object"}}}
 
-    assert told(definition(versions=[bare])) == ["spec.versions[0].schema.openAPIV3Schema: Required value"]
+    assert told(definition(versions=[bare])) == [
+        "spec.versions[0].schema.openAPIV3Schema: Required value"
+    ]
     assert [problem.partition(":")[0] for problem in told(definition(versions=[unstored]))] == [
         "spec.versions",
         "status.storedVersions",

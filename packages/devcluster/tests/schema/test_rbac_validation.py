@@ -11,9 +11,17 @@ def role(*rules, kind="Role", name="r", **more):
 
 
 def binding(binding_kind="RoleBinding", subjects=(), **reference):
-    role_ref = {"kind": "Role" if binding_kind == "RoleBinding" else "ClusterRole", "name": "x"} | reference
+    role_ref = {
+        "kind": "Role" if binding_kind == "RoleBinding" else "ClusterRole",
+        "name": "x",
+    } | reference
     return with_defaults(
-        {"kind": binding_kind, "metadata": {"name": "b"}, "roleRef": role_ref, "subjects": list(subjects)}
+        {
+            "kind": binding_kind,
+            "metadata": {"name": "b"},
+            "roleRef": role_ref,
+            "subjects": list(subjects),
+        }
     )
 
 
@@ -45,7 +53,9 @@ def test_the_default_roles_are_valid_and_complete(document):
         ),
         (
             {"verbs": ["get"], "nonResourceURLs": ["/x"]},
-            ['rules[0].nonResourceURLs: Invalid value: ["/x"]: namespaced rules cannot apply to non-resource URLs'],
+            [
+                'rules[0].nonResourceURLs: Invalid value: ["/x"]: namespaced rules cannot apply to non-resource URLs'
+            ],
         ),
     ],
 )
@@ -88,7 +98,11 @@ def test_a_binding_refers_to_a_role_by_kind_and_name():
         "roleRef.name: Required value",
     ]
     assert problems(
-        {"kind": "ClusterRoleBinding", "metadata": {"name": "b"}, "roleRef": {"kind": "Role", "name": "x"}}
+        {
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "b"},
+            "roleRef": {"kind": "Role", "name": "x"},
+        }
     )[1:] == ['roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole"']
 
 
@@ -109,7 +123,9 @@ def test_subjects_get_their_group_and_have_to_be_named():
         "subjects[1].apiGroup",
         "subjects[2].kind",
     ]
-    assert problems(binding("ClusterRoleBinding", subjects=[robot])) == ["subjects[0].namespace: Required value"]
+    assert problems(binding("ClusterRoleBinding", subjects=[robot])) == [
+        "subjects[0].namespace: Required value"
+    ]
 
 
 def test_a_binding_keeps_its_role():

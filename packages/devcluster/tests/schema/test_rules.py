@@ -21,17 +21,32 @@ PROPERTIES: dict[str, Any] = {
     },
     "object": {
         "type": "object",
-        "properties": {"a": {"type": "string"}, "as": {"type": "string"}, "a-b": {"type": "string"}},
+        "properties": {
+            "a": {"type": "string"},
+            "as": {"type": "string"},
+            "a-b": {"type": "string"},
+        },
         "x-kubernetes-validations": [
-            {"rule": "has(self.a)", "reason": "FieldValueRequired", "fieldPath": ".a", "message": "a is needed"},
+            {
+                "rule": "has(self.a)",
+                "reason": "FieldValueRequired",
+                "fieldPath": ".a",
+                "message": "a is needed",
+            },
             {"rule": "!has(self.as) || self.as == 'x'", "message": "by its own name"},
             {"rule": "!has(self.__as__) || self.__as__ == 'x'", "message": "by its escaped name"},
-            {"rule": "!has(self.a__dash__b) || self.a__dash__b == 'x'", "message": "dash", "fieldPath": "['a-b']"},
+            {
+                "rule": "!has(self.a__dash__b) || self.a__dash__b == 'x'",
+                "message": "dash",
+                "fieldPath": "['a-b']",
+            },
         ],
     },
     "twice": {
         "type": "string",
-        "x-kubernetes-validations": rule("self == 'ok'", reason="FieldValueDuplicate", message="again"),
+        "x-kubernetes-validations": rule(
+            "self == 'ok'", reason="FieldValueDuplicate", message="again"
+        ),
     },
     "fails": {
         "type": "object",
@@ -40,11 +55,17 @@ PROPERTIES: dict[str, Any] = {
     },
     "items": {
         "type": "array",
-        "items": {"type": "string", "x-kubernetes-validations": rule("self.size() > 1", message="longer")},
+        "items": {
+            "type": "string",
+            "x-kubernetes-validations": rule("self.size() > 1", message="longer"),
+        },
     },
     "map": {
         "type": "object",
-        "additionalProperties": {"type": "integer", "x-kubernetes-validations": rule("self < 10", message="small")},
+        "additionalProperties": {
+            "type": "integer",
+            "x-kubernetes-validations": rule("self < 10", message="small"),
+        },
     },
     "when": {
         "type": "string",
@@ -60,14 +81,19 @@ PROPERTIES: dict[str, Any] = {
             "type": "object",
             "properties": {
                 "k": {"type": "string"},
-                "v": {"type": "integer", "x-kubernetes-validations": rule("self >= oldSelf", message="must not fall")},
+                "v": {
+                    "type": "integer",
+                    "x-kubernetes-validations": rule("self >= oldSelf", message="must not fall"),
+                },
             },
         },
     },
     "fixed": {
         "type": "string",
         "x-kubernetes-validations": rule(
-            "!oldSelf.hasValue() || oldSelf.value() == self", optionalOldSelf=True, message="is fixed"
+            "!oldSelf.hasValue() || oldSelf.value() == self",
+            optionalOldSelf=True,
+            message="is fixed",
         ),
     },
     "library": {
@@ -89,14 +115,21 @@ PROPERTIES: dict[str, Any] = {
 SCHEMA = StructuralSchema(
     {
         "type": "object",
-        "x-kubernetes-validations": rule("self.metadata.name.startsWith('x')", message="name must start with x"),
+        "x-kubernetes-validations": rule(
+            "self.metadata.name.startsWith('x')", message="name must start with x"
+        ),
         "properties": {"spec": {"type": "object", "properties": PROPERTIES}},
     }
 )
 
 
 def document(spec: dict[str, Any], name: str = "x") -> dict[str, Any]:
-    return {"apiVersion": "lab.test/v1", "kind": "Rule", "metadata": {"name": name, "labels": {}}, "spec": spec}
+    return {
+        "apiVersion": "lab.test/v1",
+        "kind": "Rule",
+        "metadata": {"name": name, "labels": {}},
+        "spec": spec,
+    }
 
 
 def told(spec: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
@@ -119,10 +152,16 @@ def told(spec: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
             ],
         ),
         ({"twice": "a"}, ['spec.twice: Duplicate value: "a"']),
-        ({"fails": {}}, ['spec.fails: Invalid value: "object": no such key: a evaluating rule: is x']),
+        (
+            {"fails": {}},
+            ['spec.fails: Invalid value: "object": no such key: a evaluating rule: is x'],
+        ),
         ({"items": ["a", "bb"]}, ['spec.items[0]: Invalid value: "a": longer']),
         ({"map": {"a": 11, "b": 1}}, ["spec.map[a]: Invalid value: 11: small"]),
-        ({"when": "2019-01-01T00:00:00Z"}, ['spec.when: Invalid value: "2019-01-01T00:00:00Z": new']),
+        (
+            {"when": "2019-01-01T00:00:00Z"},
+            ['spec.when: Invalid value: "2019-01-01T00:00:00Z": new'],
+        ),
         ({"number": 2}, ["spec.number: Invalid value: 2: little"]),
         ({"number": 1}, []),
         ({"library": [1, 2]}, []),
@@ -147,7 +186,9 @@ def test_a_rule_that_does_not_hold_is_told_in_the_words_of_the_real_server(
 def test_a_rule_at_the_root_sees_the_name_and_its_cause_has_no_field() -> None:
     causes = SCHEMA.validate(document({}, name="y"))
 
-    assert [(cause.field, cause.message) for cause in causes] == [("<nil>", "Invalid value: name must start with x")]
+    assert [(cause.field, cause.message) for cause in causes] == [
+        ("<nil>", "Invalid value: name must start with x")
+    ]
 
 
 def test_rules_about_the_past_are_asked_of_updates_alone() -> None:

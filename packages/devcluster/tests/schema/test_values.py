@@ -16,7 +16,12 @@ SCHEMA = StructuralSchema(
             "spec": {
                 "type": "object",
                 "properties": {
-                    "number": {"type": "number", "minimum": 1.5, "maximum": 9.25, "exclusiveMaximum": True},
+                    "number": {
+                        "type": "number",
+                        "minimum": 1.5,
+                        "maximum": 9.25,
+                        "exclusiveMaximum": True,
+                    },
                     "integer": {"type": "integer", "multipleOf": 3, "format": "int32"},
                     "text": {"type": "string", "minLength": 2, "pattern": "^a+$"},
                     "date": {"type": "string", "format": "date-time"},
@@ -34,7 +39,11 @@ SCHEMA = StructuralSchema(
                         "maxProperties": 3,
                         "additionalProperties": {"type": "integer", "minimum": 5},
                     },
-                    "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+                    "set": {
+                        "type": "array",
+                        "x-kubernetes-list-type": "set",
+                        "items": {"type": "string"},
+                    },
                     "keyed": {
                         "type": "array",
                         "x-kubernetes-list-type": "map",
@@ -70,11 +79,17 @@ SCHEMA = StructuralSchema(
                     "defaulted": {
                         "type": "object",
                         "default": {},
-                        "properties": {"depth": {"type": "integer", "default": 1}, "mode": {"type": "string"}},
+                        "properties": {
+                            "depth": {"type": "integer", "default": 1},
+                            "mode": {"type": "string"},
+                        },
                     },
                 },
             },
-            "status": {"type": "object", "properties": {"text": {"type": "string", "minLength": 2}}},
+            "status": {
+                "type": "object",
+                "properties": {"text": {"type": "string", "minLength": 2}},
+            },
         },
     }
 )
@@ -92,31 +107,58 @@ def told(spec: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"number": 1}, "spec.number: Invalid value: 1: spec.number in body should be greater than or equal to 1"),
-        ({"number": 9.25}, "spec.number: Invalid value: 9.25: spec.number in body should be less than 9.25"),
-        ({"number": "a"}, 'spec.number: Invalid value: "string": spec.number in body must be of type number: "string"'),
-        ({"integer": 4}, "spec.integer: Invalid value: 4: spec.integer in body should be a multiple of 3"),
+        (
+            {"number": 1},
+            "spec.number: Invalid value: 1: spec.number in body should be greater than or equal to 1",
+        ),
+        (
+            {"number": 9.25},
+            "spec.number: Invalid value: 9.25: spec.number in body should be less than 9.25",
+        ),
+        (
+            {"number": "a"},
+            'spec.number: Invalid value: "string": spec.number in body must be of type number: "string"',
+        ),
+        (
+            {"integer": 4},
+            "spec.integer: Invalid value: 4: spec.integer in body should be a multiple of 3",
+        ),
         (
             {"integer": 6_000_000_000},
             '<nil>: Invalid value: "": Checked value must be of type integer with format int32 in spec.integer',
         ),
-        ({"text": "b"}, 'spec.text: Invalid value: "b": spec.text in body should be at least 2 chars long'),
+        (
+            {"text": "b"},
+            'spec.text: Invalid value: "b": spec.text in body should be at least 2 chars long',
+        ),
         ({"text": "ab"}, "spec.text: Invalid value: \"ab\": spec.text in body should match '^a+$'"),
-        ({"text": "aa\n"}, "spec.text: Invalid value: \"aa\\n\": spec.text in body should match '^a+$'"),
-        ({"date": "x"}, 'spec.date: Invalid value: "x": spec.date in body must be of type date-time: "x"'),
+        (
+            {"text": "aa\n"},
+            "spec.text: Invalid value: \"aa\\n\": spec.text in body should match '^a+$'",
+        ),
+        (
+            {"date": "x"},
+            'spec.date: Invalid value: "x": spec.date in body must be of type date-time: "x"',
+        ),
         (
             {"date": "2020-01-02"},
             'spec.date: Invalid value: "2020-01-02": spec.date in body must be of type date-time: "2020-01-02"',
         ),
         ({"enum": "q"}, 'spec.enum: Unsupported value: "q": supported values: "z", "a", "m"'),
-        ({"list": ["a"]}, "spec.list: Invalid value: 1: spec.list in body should have at least 2 items"),
+        (
+            {"list": ["a"]},
+            "spec.list: Invalid value: 1: spec.list in body should have at least 2 items",
+        ),
         ({"list": ["a", "b", "c", "d"]}, "spec.list: Too many: 4: must have at most 3 items"),
         ({"list": ["a", "bbbbb"]}, "spec.list[1]: Too long: may not be more than 3 bytes"),
         (
             {"list": ["a", None]},
             'spec.list[1]: Invalid value: "null": spec.list[1] in body must be of type string: "null"',
         ),
-        ({"map": {"a": 5}}, "spec.map: Invalid value: 1: spec.map in body should have at least 2 properties"),
+        (
+            {"map": {"a": 5}},
+            "spec.map: Invalid value: 1: spec.map in body should have at least 2 properties",
+        ),
         (
             {"map": {"a": 5, "b": 4}},
             "spec.map.b: Invalid value: 4: spec.map.b in body should be greater than or equal to 5",
@@ -138,7 +180,9 @@ def told(spec: Any) -> list[str]:
         ("text", 'spec: Invalid value: "string": spec in body must be of type object: "string"'),
     ],
 )
-def test_a_value_that_breaks_the_schema_is_told_in_the_words_of_the_real_server(spec: Any, expected: str) -> None:
+def test_a_value_that_breaks_the_schema_is_told_in_the_words_of_the_real_server(
+    spec: Any, expected: str
+) -> None:
     assert told(spec) == [expected]
 
 
@@ -174,7 +218,9 @@ def test_what_the_real_server_takes_is_taken(spec: dict[str, Any]) -> None:
 
 def test_nulls_where_null_is_no_value_are_dropped_and_defaults_filled_in_at_every_depth() -> None:
     filled = SCHEMA.default(
-        document({"flag": None, "nullable": None, "keyed": [{"a": "1"}], "defaulted": {"mode": None}})
+        document(
+            {"flag": None, "nullable": None, "keyed": [{"a": "1"}], "defaulted": {"mode": None}}
+        )
     )
 
     assert filled["spec"] == {
@@ -186,18 +232,31 @@ def test_nulls_where_null_is_no_value_are_dropped_and_defaults_filled_in_at_ever
 
 
 def test_what_is_not_declared_is_dropped_and_named() -> None:
-    given = document({"unknown": 1, "keyed": [{"a": "x", "q": 1}], "any": {"kept": 1}, "need": {"zzz": 1}})
+    given = document(
+        {"unknown": 1, "keyed": [{"a": "x", "q": 1}], "any": {"kept": 1}, "need": {"zzz": 1}}
+    )
     given["metadata"]["colour"] = "red"
     given["other"] = 1
 
     kept, unknown = SCHEMA.prune(given)
 
     assert kept["spec"] == {"keyed": [{"a": "x"}], "any": {"kept": 1}, "need": {}}
-    assert unknown == ["metadata.colour", "other", "spec.keyed[0].q", "spec.need.zzz", "spec.unknown"]
+    assert unknown == [
+        "metadata.colour",
+        "other",
+        "spec.keyed[0].q",
+        "spec.need.zzz",
+        "spec.unknown",
+    ]
 
 
 def test_the_metadata_of_an_embedded_object_is_pruned_like_any() -> None:
-    embedded = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "a", "foo": 1}, "spec": {"any": 1}}
+    embedded = {
+        "apiVersion": "v1",
+        "kind": "X",
+        "metadata": {"name": "a", "foo": 1},
+        "spec": {"any": 1},
+    }
 
     kept, unknown = SCHEMA.prune(document({"embedded": embedded}))
 
@@ -208,7 +267,12 @@ def test_the_metadata_of_an_embedded_object_is_pruned_like_any() -> None:
 def test_an_update_is_not_blocked_by_what_it_leaves_as_it_was() -> None:
     old = document({"text": "b", "keyed": [{"a": "1", "b": "x", "c": 0}], "list": ["a"]})
     edited = document(
-        {"text": "b", "keyed": [{"a": "2", "b": "x"}, {"a": "1", "b": "x", "c": 0}], "list": ["a"], "enum": "q"}
+        {
+            "text": "b",
+            "keyed": [{"a": "2", "b": "x"}, {"a": "1", "b": "x", "c": 0}],
+            "list": ["a"],
+            "enum": "q",
+        }
     )
 
     assert [cause.field for cause in SCHEMA.validate(edited, old)] == ["spec.enum"]
@@ -233,14 +297,18 @@ JSON = st.recursive(
     | st.text(max_size=4),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["a", "b", "c", "x", "list", "map", "keyed", "any"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["a", "b", "c", "x", "list", "map", "keyed", "any"]), inner, max_size=3
+        )
     ),
     max_leaves=12,
 )
 
 
 @given(JSON)
-def test_whatever_is_sent_gets_an_answer_and_pruning_and_defaulting_are_done_once_and_for_all(spec: Any) -> None:
+def test_whatever_is_sent_gets_an_answer_and_pruning_and_defaulting_are_done_once_and_for_all(
+    spec: Any,
+) -> None:
     pruned, _ = SCHEMA.prune(document(spec))
     filled = SCHEMA.default(pruned)
 

@@ -20,7 +20,9 @@ async def slowly(request: web.Request) -> web.StreamResponse:
     review = await request.json()
     await asyncio.sleep(0.05)
     response = {"uid": review["request"]["uid"], "allowed": True}
-    return web.json_response({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response})
+    return web.json_response(
+        {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response}
+    )
 
 
 @pytest.fixture
@@ -60,7 +62,9 @@ async def test_patches_of_different_keys_all_arrive(client):
 async def test_of_two_replacements_of_one_version_one_wins(client):
     seen = await (await client.get(f"{CONFIGMAPS}/a")).json()
     written = [seen | {"data": {"by": name}} for name in ("one", "two")]
-    answers = await asyncio.gather(*(client.put(f"{CONFIGMAPS}/a", json=document) for document in written))
+    answers = await asyncio.gather(
+        *(client.put(f"{CONFIGMAPS}/a", json=document) for document in written)
+    )
     assert sorted(answer.status for answer in answers) == [200, 409]
 
 
@@ -71,7 +75,9 @@ async def test_of_two_creations_of_one_name_one_wins(client):
 
 
 async def test_an_object_deleted_meanwhile_is_not_brought_back(client):
-    patching = asyncio.create_task(client.patch(f"{CONFIGMAPS}/a", json={"data": {"k": "x"}}, headers=MERGE))
+    patching = asyncio.create_task(
+        client.patch(f"{CONFIGMAPS}/a", json={"data": {"k": "x"}}, headers=MERGE)
+    )
     deleted = await client.delete(f"{CONFIGMAPS}/a")
     assert deleted.status == 200
     await patching

@@ -11,7 +11,10 @@ from devcluster.storage.store import Event, Store, TooOldError
 KEY = ("", "configmaps")
 OTHER = ("", "secrets")
 PLACES = st.tuples(st.sampled_from(["a", "b", "b-b"]), st.sampled_from(["x", "y", "z"]))
-WRITES = st.lists(st.tuples(st.sampled_from(["put", "remove"]), st.sampled_from([KEY, OTHER]), PLACES), max_size=20)
+WRITES = st.lists(
+    st.tuples(st.sampled_from(["put", "remove"]), st.sampled_from([KEY, OTHER]), PLACES),
+    max_size=20,
+)
 
 
 def carry_out(
@@ -29,7 +32,9 @@ def carry_out(
 
 
 @given(WRITES)
-def test_every_former_state_can_be_read_again(writes: list[tuple[str, tuple[str, str], tuple[str, str]]]) -> None:
+def test_every_former_state_can_be_read_again(
+    writes: list[tuple[str, tuple[str, str], tuple[str, str]]],
+) -> None:
     store = Store()
 
     for version, places in carry_out(store, writes).items():
@@ -81,7 +86,9 @@ def test_a_snapshot_brings_everything_back_but_the_history(
     again.load(json.loads(json.dumps(store.dump())))
 
     assert again.version == store.version
-    assert [revision.object for revision in again.items(KEY)] == [revision.object for revision in store.items(KEY)]
+    assert [revision.object for revision in again.items(KEY)] == [
+        revision.object for revision in store.items(KEY)
+    ]
     if store.version > 1:
         with pytest.raises(TooOldError):
             again.since(KEY, 1)

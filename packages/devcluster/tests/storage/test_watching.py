@@ -26,13 +26,17 @@ async def running() -> AsyncIterator[Running]:
 @pytest.fixture
 async def client(running: Running) -> AsyncIterator[aiohttp.ClientSession]:
     token = running.kubeconfig["users"][0]["user"]["token"]
-    async with aiohttp.ClientSession(running.url, headers={"Authorization": f"Bearer {token}"}) as session:
+    async with aiohttp.ClientSession(
+        running.url, headers={"Authorization": f"Bearer {token}"}
+    ) as session:
         yield session
 
 
 async def create(client: aiohttp.ClientSession, name: str) -> int:
     """Create a ConfigMap; returns its version."""
-    async with client.post(PATH, json={"metadata": {"name": name}}, raise_for_status=True) as answer:
+    async with client.post(
+        PATH, json={"metadata": {"name": name}}, raise_for_status=True
+    ) as answer:
         return int((await answer.json())["metadata"]["resourceVersion"])
 
 
@@ -53,7 +57,10 @@ class Watching:
         self.ended = True
 
     def told(self) -> list[str]:
-        return [f"{event['type']} {event['object']['metadata'].get('name', '')}".strip() for event in self.events]
+        return [
+            f"{event['type']} {event['object']['metadata'].get('name', '')}".strip()
+            for event in self.events
+        ]
 
 
 @asynccontextmanager
@@ -68,7 +75,9 @@ async def watch(client: aiohttp.ClientSession, **query: str) -> AsyncIterator[Wa
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_watch_resumes_where_it_left_off_and_tells_every_event_once(client: aiohttp.ClientSession) -> None:
+async def test_a_watch_resumes_where_it_left_off_and_tells_every_event_once(
+    client: aiohttp.ClientSession,
+) -> None:
     first = await create(client, "a")
     await create(client, "b")
 
@@ -78,10 +87,14 @@ async def test_a_watch_resumes_where_it_left_off_and_tells_every_event_once(clie
         assert watching.told() == ["ADDED b", "ADDED c"]
 
 
-async def test_a_bookmark_comes_before_the_end_and_carries_the_newest_version(client: aiohttp.ClientSession) -> None:
+async def test_a_bookmark_comes_before_the_end_and_carries_the_newest_version(
+    client: aiohttp.ClientSession,
+) -> None:
     newest = await create(client, "a")
 
-    async with watch(client, resourceVersion=str(newest), allowWatchBookmarks="true", timeoutSeconds="2") as watching:
+    async with watch(
+        client, resourceVersion=str(newest), allowWatchBookmarks="true", timeoutSeconds="2"
+    ) as watching:
         await eventually(lambda: watching.ended)
 
     assert watching.told() == ["BOOKMARK"]
@@ -103,7 +116,9 @@ async def test_a_frozen_watch_is_silent_and_has_lost_nothing_when_it_thaws(
         await eventually(lambda: watching.told() == ["ADDED b"])
 
 
-async def test_a_cut_watch_ends_and_may_be_resumed(running: Running, client: aiohttp.ClientSession) -> None:
+async def test_a_cut_watch_ends_and_may_be_resumed(
+    running: Running, client: aiohttp.ClientSession
+) -> None:
     newest = await create(client, "a")
     async with watch(client, resourceVersion=str(newest)) as watching:
         running.faults.add(Fault(action="cut", resource="configmaps"))
@@ -131,7 +146,15 @@ async def test_a_version_from_before_the_history_is_told_to_be_too_old(
 async def test_the_nth_write_fails_as_scripted_and_the_others_do_not(
     running: Running, client: aiohttp.ClientSession
 ) -> None:
-    fault = Fault(action="fail", verb="create", resource="configmaps", status=429, retry_after=7, skip=1, times=1)
+    fault = Fault(
+        action="fail",
+        verb="create",
+        resource="configmaps",
+        status=429,
+        retry_after=7,
+        skip=1,
+        times=1,
+    )
     running.faults.add(fault)
 
     await create(client, "a")

@@ -35,6 +35,10 @@ from configmapsync.resource import ConfigMapSync, DeletionPolicy, KeySelection
 
 # Metadata beyond this many characters is not cached: other tools can put 256 KiB of annotations on every copy.
 KEPT_METADATA = 4096
+# A ConfigMap of 1.5 MB can have 190,000 keys, and hashing them took 140 ms. A source with more keys than this is not
+# copied. Renames can give a copy more keys than its source has, but never twice as many.
+MOST_SOURCE_KEYS = 16_384
+TOO_MANY_KEYS = "sha256:too-many-keys"  # equals the digest of no template
 LONGEST_MARK = 1024  # characters; "namespace/name" has at most 317
 
 
@@ -51,10 +55,25 @@ class Content:
         """The keys of both parts."""
         return frozenset((*self.data, *self.binary_data))
 
+    @property
+    def key_count(self) -> int:
+        """The number of keys of both parts."""
+        return len(self.data) + len(self.binary_data)
+
 
 @dataclass(frozen=True, slots=True)
 class SourceObject:
-    """A source as it was read."""
+    """A source as it was read.
+
+    Attributes:
+        key: the place of the ConfigMap.
+        uid: of the ConfigMap.
+        resource_version: the version that was read.
+        content: what copies repeat; empty if `too_many_keys` is set.
+        labels: all labels.
+        annotations: all annotations.
+        too_many_keys: the number of keys if the source has more than `MOST_SOURCE_KEYS`; 0 otherwise.
+    """
 
     key: NamespacedName
     uid: str
@@ -62,6 +81,7 @@ class SourceObject:
     content: Content
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    too_many_keys: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,7 +187,12 @@ class CopyTemplate:
 
 
 def digest(content: Content) -> str:
-    """A fingerprint of the content: the same for equal content whatever the order of its keys, different for different content."""
+    """A fingerprint of the content: the same for equal content whatever the order of its keys, different for different content.
+
+    Content with more than twice `MOST_SOURCE_KEYS` keys is not hashed: its digest is `TOO_MANY_KEYS`.
+    """
+    if content.key_count > 2 * MOST_SOURCE_KEYS:
+        return TOO_MANY_KEYS
     return _digest(
         b"immutable" if content.immutable else b"mutable", content.data, content.binary_data
     )

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from configmapsync.content import CopyRecord, CopyTemplate, SourceObject, satisfied, template
+from configmapsync.content import (
+    MOST_SOURCE_KEYS,
+    CopyRecord,
+    CopyTemplate,
+    SourceObject,
+    satisfied,
+    template,
+)
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.resource import (
@@ -148,6 +155,8 @@ def plan(observed: Observed) -> Plan:
         return Plan(removals=removals, verdict=verdict, finalizer=bool(owned))
     if observed.source is None:
         return _plan_without_source(observed, owned)
+    if observed.source.too_many_keys:
+        return _plan_with_too_many_keys(observed, owned, observed.source)
     return _plan_copies(observed, owned, observed.source)
 
 
@@ -176,10 +185,28 @@ def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> P
             observed, owned, wanted=frozenset(), why="the source is gone", orphaning=False
         )
     else:
-        selection = select(sync, observed.namespaces, observed.protected)
-        wanted = frozenset(copy.key for copy in owned if copy.namespace in selection.selected)
-        removals = _removals(observed, owned, wanted, why="the namespace is no longer selected")
+        removals = _unselected(observed, owned)
     return Plan(removals=removals, verdict=verdict, finalizer=bool(owned))
+
+
+def _plan_with_too_many_keys(
+    observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject
+) -> Plan:
+    """Write no copy; copies of an earlier, smaller source stay."""
+    verdict = Outcome(
+        "",
+        Reason.TOO_LARGE,
+        f'source ConfigMap "{source.key}" has {source.too_many_keys} keys, and at most {MOST_SOURCE_KEYS} are copied: '
+        "split it, or put the values into fewer keys",
+    )
+    return Plan(removals=_unselected(observed, owned), verdict=verdict, finalizer=bool(owned))
+
+
+def _unselected(observed: Observed, owned: tuple[CopyRecord, ...]) -> tuple[Write, ...]:
+    """Return the removals of copies in namespaces that are no longer selected; all others stay."""
+    selection = select(observed.sync, observed.namespaces, observed.protected)
+    wanted = frozenset(copy.key for copy in owned if copy.namespace in selection.selected)
+    return _removals(observed, owned, wanted, why="the namespace is no longer selected")
 
 
 def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:

@@ -57,7 +57,7 @@ def _headline(simulated: SimulatedSync) -> str:
         return ": being deleted"
     if simulated.source is None:
         return ""
-    keys = len(simulated.source.content.data) + len(simulated.source.content.binary_data)
+    keys = simulated.source.too_many_keys or simulated.source.content.key_count
     return f": from {simulated.source.key}, {keys} {'key' if keys == 1 else 'keys'}"
 
 

@@ -22,6 +22,7 @@ from cluster.namespaces import (
     read_namespace,
 )
 from cluster.syncs import SYNCS_PATH, SyncOutline, read_outline
+from configmapsync.content import MOST_SOURCE_KEYS
 from configmapsync.fielderrors import MOST_ERRORS
 from configmapsync.graph.index import Graph
 from configmapsync.names import (
@@ -196,7 +197,10 @@ class ClusterState:
                 content = _keys_decoder.decode(answer)
         except ApiError:
             return None
-        return frozenset((*(content.data or ()), *(content.binary_data or ())))
+        data, binary_data = content.data or {}, content.binary_data or {}
+        if len(data) + len(binary_data) > MOST_SOURCE_KEYS:
+            return None  # it is not copied at all, and matching so many keys takes too long
+        return frozenset((*data, *binary_data))
 
     async def _in_the_way(
         self, sync_input: AdmissionInput, namespaces: Mapping[str, Namespace]

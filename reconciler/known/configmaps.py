@@ -8,7 +8,14 @@ from typing import Any
 
 import msgspec
 
-from configmapsync.content import Content, CopyRecord, SourceObject, abridged, digest
+from configmapsync.content import (
+    MOST_SOURCE_KEYS,
+    Content,
+    CopyRecord,
+    SourceObject,
+    abridged,
+    digest,
+)
 from configmapsync.names import NamespacedName
 from kube.wire import ObjectMeta, check_stored, decoding
 
@@ -121,16 +128,18 @@ def read_written(raw: bytes | msgspec.Raw, digest_written: str, *, immutable: bo
 
 
 def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
-    """A whole ConfigMap as a source."""
+    """Return a whole ConfigMap as a source; without its content if it has too many keys."""
     configmap = _decode_configmap(raw)
-    metadata = configmap.metadata
+    metadata, content = configmap.metadata, configmap.content()
+    too_many_keys = content.key_count if content.key_count > MOST_SOURCE_KEYS else 0
     return SourceObject(
         key=NamespacedName(metadata.namespace, metadata.name),
         uid=metadata.uid,
         resource_version=metadata.resource_version,
-        content=configmap.content(),
+        content=Content({}, {}, content.immutable) if too_many_keys else content,
         labels=metadata.labels or {},
         annotations=metadata.annotations or {},
+        too_many_keys=too_many_keys,
     )
 
 

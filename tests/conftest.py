@@ -1,7 +1,8 @@
-"""Fixtures of every suite: the cluster it talks to, namespaces of its own, processes that end with the test.
+"""Fixtures of every suite: clusters, namespaces, and processes that end with the test.
 
-A test that takes `cluster` (or `namespace`, ...) runs once on each kind of cluster that `--cluster` has chosen; it must be
-written so that it cannot tell which. What only one kind can do is marked `only_on`. The kinds are started in `support/`.
+A test that takes `cluster` (or `namespace`, ...) runs once on each kind of cluster that
+`--cluster` selects, and must pass on each. `only_on` marks tests for one kind. The
+modules in `support/` start the clusters.
 """
 
 import asyncio
@@ -17,9 +18,10 @@ from tests.support.long_steps import LongSteps
 from tests.support.processes import Process
 
 CLUSTER_HELP = (
-    "which API server the tests talk to. devcluster: the one in memory. real: etcd and kube-apiserver (and, where there is "
-    "one, kube-controller-manager) from KUBEBUILDER_ASSETS or /usr/local/kubebuilder/bin. existing: the current context of "
-    "the kubeconfig that KUBECONFIG names. Default: devcluster, and after it real where its programs are found."
+    "the API server of the tests. devcluster: the one in memory. real: etcd, kube-apiserver and, "
+    "if present, kube-controller-manager from KUBEBUILDER_ASSETS or /usr/local/kubebuilder/bin. "
+    "existing: the current context of the kubeconfig that KUBECONFIG names. Default: devcluster, "
+    "and then real if its programs are found."
 )
 CHOSEN = pytest.StashKey[tuple[Kind, ...]]()
 
@@ -40,15 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart() -> None:
-    """Say that there is no event loop outside of async tests: looptime asks for one, and Python before 3.14 would make it.
+    """Declare that there is no event loop outside of async tests.
 
-    Nobody would close that loop, and a warning is an error here.
+    looptime asks for one, and Python before 3.14 would create a loop that no code closes. The
+    warning about it would fail the run.
     """
     asyncio.set_event_loop(None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what takes a cluster once on each."""
+    """Run each test that takes a cluster once on each kind."""
     if "cluster" not in metafunc.fixturenames:
         return
     only_on = next(metafunc.definition.iter_markers("only_on"), None)
@@ -64,7 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def _start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Kind], Cluster]]:
-    """Start each kind when first asked for and keep it to the end, in whatever order the tests come."""
+    """Start each kind of cluster at first use and keep it until the end of the run."""
     running: dict[Kind, Cluster] = {}
     with contextlib.ExitStack() as until_the_end:
 
@@ -80,7 +83,7 @@ def _start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest, _start_cluster: Callable[[Kind], Cluster]) -> Cluster:
-    """An API server with its admin; shared with all tests of the run."""
+    """An API server and its admin, shared by all tests of the run."""
     return _start_cluster(request.param)
 
 
@@ -106,7 +109,7 @@ def _no_long_steps(request: pytest.FixtureRequest) -> Iterator[None]:
 def fresh_cluster(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
     """A cluster of the same kind for this test alone, which may break it."""
     if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not ours to break")
+        pytest.skip("the tests do not break an existing cluster")
     folder = tmp_path / "cluster"
     folder.mkdir()
     with started(cluster.kind, folder) as own:
@@ -115,7 +118,10 @@ def fresh_cluster(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def new_namespace(cluster: Cluster) -> Iterator[Callable[..., str]]:
-    """Make namespaces for this test: `new_namespace(prefix="team-a", labels={...})` returns the unique name."""
+    """Create namespaces for this test.
+
+    `new_namespace(prefix="team-a", labels={...})` returns the unique name.
+    """
     yield cluster.new_namespace
     cluster.remove_namespaces()
 
@@ -128,9 +134,11 @@ def namespace(new_namespace: Callable[..., str]) -> str:
 
 @pytest.fixture
 def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Start our own programs: `start_process("reconciler", "--kubeconfig", path)` runs `python -m reconciler ...`.
+    """Start programs of the project.
 
-    They end with the test, and a failed test shows what they have printed.
+    `start_process("reconciler", "--kubeconfig", path)` runs `python -m reconciler ...`. The
+    processes
+    end with the test, and a failed test shows their output.
     """
     running: list[Process] = []
 

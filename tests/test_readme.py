@@ -79,7 +79,7 @@ def test_the_plan_command_prints_the_plan_that_the_readme_shows() -> None:
 
     result = plan(*command.split())
 
-    assert result.text == shown
+    assert result.stdout == shown
     assert result.code == CHANGES
 
 

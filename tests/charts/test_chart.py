@@ -1,4 +1,7 @@
-"""The Helm chart installs what `kubectl apply -k` installs, and what a value says differs in just that spot."""
+"""The Helm chart installs what `kubectl apply -k` installs.
+
+Each chart value changes exactly the field that it is documented to change.
+"""
 
 import copy
 import json
@@ -28,20 +31,31 @@ HELMS_OWN_LABELS = (
     "app.kubernetes.io/version",
     "app.kubernetes.io/managed-by",
 )
+REPOSITORY = "registry.example.com:5000/ops/configmapsync"
 KEEP = "helm.sh/resource-policy"
 EVERYTHING = {
     name: {"enabled": True}
     for name in ("serviceMonitor", "prometheusRule", "dashboard", "networkPolicy")
 }
 PODS = ["reconciler", "webhook", "certs"]
-SPOTS = {  # a value of a pod: what it becomes
+SPOTS = {  # a pod value of the chart: an example, and the change of the pod that it must cause
     "nodeSelector": ({"disk": "ssd"}, lambda pod, value: pod["spec"].update(nodeSelector=value)),
-    "tolerations": ([{"key": "infra", "operator": "Exists"}], lambda pod, value: pod["spec"].update(tolerations=value)),
+    "tolerations": (
+        [{"key": "infra", "operator": "Exists"}],
+        lambda pod, value: pod["spec"].update(tolerations=value),
+    ),
     "affinity": (
-        {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+        {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}
+            }
+        },
         lambda pod, value: pod["spec"].update(affinity=value),
     ),
-    "resources": ({"limits": {"memory": "1Gi"}}, lambda pod, value: _container(pod).update(resources=value)),
+    "resources": (
+        {"limits": {"memory": "1Gi"}},
+        lambda pod, value: _container(pod).update(resources=value),
+    ),
     "extraArgs": (["--log-level=debug"], lambda pod, value: _container(pod)["args"].extend(value)),
     "extraEnv": (
         [{"name": "TZ", "value": "UTC"}],
@@ -52,11 +66,11 @@ SPOTS = {  # a value of a pod: what it becomes
         {"checked": "true"},
         lambda pod, value: pod["metadata"].setdefault("annotations", {}).update(value),
     ),
-}  # fmt: skip
+}
 
 
 def as_kustomize_has_them(rendered: Iterable[Manifest]) -> Objects:
-    """Without what is Helm's own: its labels, the mark of what it keeps, the revision in the Job's name."""
+    """Return the objects without Helm's labels, keep annotation and Job revision suffix."""
     found = {}
     for manifest in copy.deepcopy(list(rendered)):
         metadata = manifest["metadata"]
@@ -71,13 +85,13 @@ def as_kustomize_has_them(rendered: Iterable[Manifest]) -> Objects:
 
 
 def without_the_namespace(built: Iterable[Manifest]) -> Objects:
-    """The namespace itself is made by whoever installs a release."""
+    """Return the objects without the namespace, which the user of a chart creates."""
     return {_identity(manifest): manifest for manifest in built if manifest["kind"] != "Namespace"}
 
 
 @pytest.fixture
 def kustomize(tmp_path: Path) -> Callable[..., Objects]:
-    """Build config/default as somebody who has changed it: other names, lines un-commented."""
+    """Build config/default after edits: other names, and optional lines uncommented."""
 
     def kustomize(prefix: str, namespace: str, *options: str) -> Objects:
         config = shutil.copytree(CONFIG, tmp_path / "config")
@@ -96,7 +110,7 @@ def kustomize(tmp_path: Path) -> Callable[..., Objects]:
     return kustomize
 
 
-def test_with_nothing_set_it_is_what_kustomize_applies(tmp_path: Path) -> None:
+def test_the_default_values_render_what_kustomize_applies(tmp_path: Path) -> None:
     assert as_kustomize_has_them(render(tmp_path)) == without_the_namespace(build())
 
 
@@ -167,7 +181,7 @@ def test_a_value_of_a_pod_changes_that_pod_in_that_spot_alone(
     ]
     assert changed
     for template in changed:
-        if spot == "resources":  # Helm merges mappings: what is not named stays
+        if spot == "resources":  # Helm merges mappings: keys that are not named stay
             value = {
                 **_container(template)["resources"],
                 "limits": {**_container(template)["resources"]["limits"], **value["limits"]},
@@ -188,7 +202,7 @@ def test_replicas_are_those_of_one_deployment(tmp_path: Path, component: str) ->
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
-        ({"repository": "registry.example.com:5000/ops/configmapsync"}, f"registry.example.com:5000/ops/configmapsync:{VERSION}"),
+        ({"repository": REPOSITORY}, f"{REPOSITORY}:{VERSION}"),
         ({"tag": "0.2.0-rc.1"}, "configmapsync:0.2.0-rc.1"),
         ({"digest": f"sha256:{'a' * 64}"}, f"configmapsync:{VERSION}@sha256:{'a' * 64}"),
     ],
@@ -224,7 +238,7 @@ def test_the_crd_is_upgraded_with_the_release_and_outlives_it(tmp_path: Path) ->
     [crd] = of_kind(render(tmp_path), "CustomResourceDefinition")
     [to_go] = of_kind(render(tmp_path, {"crds": {"keep": False}}), "CustomResourceDefinition")
 
-    assert not (CHART / "crds").exists()  # Helm never upgrades what is in there
+    assert not (CHART / "crds").exists()  # Helm never upgrades the files of that folder
     assert crd["metadata"]["annotations"][KEEP] == "keep"
     assert KEEP not in to_go["metadata"].get("annotations", {})
     assert of_kind(render(tmp_path, {"crds": {"enabled": False}}), "CustomResourceDefinition") == []
@@ -249,7 +263,10 @@ def test_a_namespace_that_reads_like_a_number_stays_a_name(tmp_path: Path) -> No
         ({"certs": {"replicas": 2}}, "'/certs'"),
         ({"webhook": {"extraArgs": "--log-level=debug"}}, "'/webhook/extraArgs'"),
         ({"webhook": {"extraArgs": ["log-level"]}}, "'/webhook/extraArgs/0'"),
-        ({"webhook": {"resources": {"limits": {"memory": "lots"}}}}, "'/webhook/resources/limits/memory'"),
+        (
+            {"webhook": {"resources": {"limits": {"memory": "lots"}}}},
+            "'/webhook/resources/limits/memory'",
+        ),
         ({"image": {"repository": "registry.example.com/configmapsync:1"}}, "'/image/repository'"),
         ({"image": {"digest": "1234"}}, "'/image/digest'"),
         ({"image": {"pullPolicy": "Sometimes"}}, "'/image/pullPolicy'"),
@@ -297,14 +314,14 @@ def test_it_has_the_version_of_the_project() -> None:
     assert (chart["version"], chart["appVersion"]) == (VERSION, VERSION)
 
 
-def test_helm_finds_nothing_to_complain_of(tmp_path: Path) -> None:
+def test_helm_lint_finds_no_error(tmp_path: Path) -> None:
     done = helm("lint", "--strict", CHART, home=tmp_path)
 
     assert done.returncode == 0, done.stdout
     assert re.findall(r"\[(?:WARNING|ERROR)\].*", done.stdout) == []
 
 
-def test_no_name_of_a_release_is_too_long_for_what_is_put_behind_it(tmp_path: Path) -> None:
+def test_no_release_name_is_too_long_for_its_suffixes(tmp_path: Path) -> None:
     rendered = render(tmp_path, EVERYTHING, release="a" * 53)
 
     assert (

@@ -1,4 +1,4 @@
-"""A release on a cluster: installed, upgraded and uninstalled by helm itself."""
+"""The helm program installs, upgrades and uninstalls a release on a cluster."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigu
 
 @pytest.fixture
 def run_helm(fresh_cluster: Cluster, tmp_path: Path) -> Callable[..., str]:
-    """Run helm on a cluster of the test's own; it must succeed."""
+    """Run helm on the test's own cluster and require success."""
 
     def run(*arguments: str | Path, values: Values | None = None) -> str:
         done = helm(*arguments, home=tmp_path, values=values, kubeconfig=fresh_cluster.kubeconfig)
@@ -35,15 +35,13 @@ def run_helm(fresh_cluster: Cluster, tmp_path: Path) -> Callable[..., str]:
 def test_it_is_installed_upgraded_and_uninstalled_and_the_crd_outlives_it(
     fresh_cluster: Cluster, run_helm: Callable[..., str]
 ) -> None:
-    told = run_helm(
+    output = run_helm(
         "install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace", values={}
     )
 
     assert fresh_cluster.get(DEPLOYMENT)["spec"]["replicas"] == 2
-    assert (
-        f"kubectl wait -n {NAMESPACE} --for=condition=Available deployment acme-configmapsync-reconciler"
-        in told
-    )
+    wait = f"kubectl wait -n {NAMESPACE} --for=condition=Available"
+    assert f"{wait} deployment acme-configmapsync-reconciler" in output
     [configuration] = fresh_cluster.get(CONFIGURATIONS)["items"]
     trusted = [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "cm9vdA=="}]
     injected = f"{CONFIGURATIONS}/{configuration['metadata']['name']}"
@@ -54,15 +52,13 @@ def test_it_is_installed_upgraded_and_uninstalled_and_the_crd_outlives_it(
     )
 
     assert fresh_cluster.get(DEPLOYMENT)["spec"]["replicas"] == 3
-    assert (
-        fresh_cluster.get(injected)["webhooks"][0]["clientConfig"]["caBundle"] == "cm9vdA=="
-    )  # not ours to take away
+    # The namespace existed before the release.
+    assert fresh_cluster.get(injected)["webhooks"][0]["clientConfig"]["caBundle"] == "cm9vdA=="
 
     run_helm("uninstall", RELEASE, "--namespace", NAMESPACE)
 
     assert fresh_cluster.find(DEPLOYMENT) is None
     assert fresh_cluster.get(CONFIGURATIONS)["items"] == []
-    assert fresh_cluster.find(CRD) is not None  # and with it every sync
-    wait_until(
-        lambda: fresh_cluster.get(f"/apis/{API_VERSION}/{PLURAL}")
-    )  # a changed CRD is served a moment later
+    assert fresh_cluster.find(CRD) is not None  # every sync stays with the CRD
+    # The API server serves a changed CRD a moment later.
+    wait_until(lambda: fresh_cluster.get(f"/apis/{API_VERSION}/{PLURAL}"))

@@ -42,7 +42,7 @@ def read(raw: bytes) -> SyncRecord:
     return read_sync(raw, frozenset())
 
 
-def test_its_status_is_the_one_that_was_written() -> None:
+def test_the_parsed_status_is_the_written_status() -> None:
     status = read(a_sync()).status
 
     assert status is not None
@@ -52,9 +52,7 @@ def test_its_status_is_the_one_that_was_written() -> None:
     )
 
 
-def test_without_a_status_or_with_one_that_cannot_be_read_it_has_none_and_is_carried_out_all_the_same() -> (
-    None
-):
+def test_a_missing_or_malformed_status_does_not_stop_a_sync() -> None:
     for status in (None, {}, {"conditions": "none"}):
         record = read(a_sync(status=status))
         assert record.status is None

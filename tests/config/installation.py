@@ -1,4 +1,7 @@
-"""What people do with an installation, as the Makefile does it: deploy, undeploy, uninstall; and the little that stands in for a kubelet."""
+"""Run the Makefile targets and documented commands that manage an installation.
+
+Tests of `config/` call it. It also starts the reconciler in place of a kubelet.
+"""
 
 import os
 import re
@@ -20,7 +23,11 @@ LITTLE_PATIENCE = "0.5"
 
 
 def make(cluster: Cluster, *arguments: str) -> str:
-    """Run `make ARGUMENTS` on the cluster, with this Python in place of .venv; returns what it printed."""
+    """Run `make ARGUMENTS` on the cluster with this Python in place of .venv.
+
+    Returns:
+        The standard output of make.
+    """
     tools = f"BIN={Path(sys.executable).parent}"
     return _run(
         cluster,
@@ -40,7 +47,10 @@ def deploy(cluster: Cluster, overlay: Path = DEFAULT) -> None:
 
 
 def wait_until_served(cluster: Cluster) -> None:
-    """Wait for the CRD. Not by `kubectl wait`, which gives up where a definition is so young that its conditions are null."""
+    """Wait until the API server serves the CRD.
+
+    `kubectl wait` does not suffice: it fails while the conditions of a new CRD are still null.
+    """
 
     def established() -> bool:
         status = cluster.get(CRD).get("status", {})
@@ -57,14 +67,18 @@ def undeploy(cluster: Cluster) -> None:
 
 
 def uninstall(cluster: Cluster) -> str:
-    """`make uninstall`, with little patience; returns what it says."""
+    """Run `make uninstall` with a short patience and return its output."""
     return _run(
         cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", LITTLE_PATIENCE
     )
 
 
 def by_hand(comment: str) -> Callable[[Cluster], str]:
-    """Return what runs the commands of docs/installation.md that stand under a comment with these words."""
+    """Return a function that runs commands of docs/installation.md.
+
+    Args:
+        comment: text of the comment above the commands.
+    """
     page = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
     [commands] = [
         block for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if comment in block
@@ -77,12 +91,12 @@ def by_hand(comment: str) -> Callable[[Cluster], str]:
 
 
 def let_syncs_in(cluster: Cluster) -> None:
-    """No webhook process runs here: what is tested needs none."""
+    """Remove the admission configurations, because these tests run no webhook process."""
     by_hand("the webhook is gone")(cluster)
 
 
 def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Process:
-    """Start one as the admin, and wait until it is ready."""
+    """Start a reconciler as the admin and wait until it is ready."""
     health = f"127.0.0.1:{free_port()}"
     process = start_process(
         "reconciler", "--kubeconfig", cluster.kubeconfig, "--health-address", health
@@ -99,7 +113,7 @@ def _run(cluster: Cluster, *command: str) -> str:
         "KUBERC": "off",
         "PATH": path,
     }
-    environment.pop("MAKEFLAGS", None)  # those of the make that runs the tests
+    environment.pop("MAKEFLAGS", None)  # flags of the make that runs the tests
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment, timeout=90, check=False
     )

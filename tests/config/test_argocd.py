@@ -1,6 +1,8 @@
-"""The health check for Argo CD gives the right answer for every status that the reconciler writes.
+"""The Argo CD health check returns the right health for every status of a sync.
 
-Argo CD runs Lua 5.1 with the global `obj` and few libraries; here lupa runs the same text in the same way.
+Argo CD runs the script in Lua 5.1 with the global `obj` and few libraries. The tests
+run
+the same script with lupa.
 """
 
 from collections.abc import Callable
@@ -37,7 +39,7 @@ Check = Callable[..., tuple[str, str]]
 
 @pytest.fixture(scope="module")
 def health() -> Check:
-    """Run the script on a sync with this status; returns health and message."""
+    """Run the script on a sync with this status and return health and message."""
     lua = LuaRuntime(register_eval=False, register_builtins=False)
     run = lua.eval(RUN)
     script = named(build(FOLDER), "ConfigMap", "argocd-cm")["data"][KEY]
@@ -53,7 +55,7 @@ def health() -> Check:
 
 
 def written(*outcomes: Outcome, verdict: Outcome | None = None) -> dict[str, Any]:
-    """The status as the reconciler writes it and the API server stores it."""
+    """Return the status as the reconciler writes it and the API server stores it."""
     report = Report(
         generation=4,
         previous=None,

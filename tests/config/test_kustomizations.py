@@ -1,4 +1,7 @@
-"""Every kustomization of `config/` builds, holds together, and follows another namespace and another prefix."""
+"""Every kustomization of `config/` builds and is consistent.
+
+Each also builds with another namespace and another name prefix.
+"""
 
 import itertools
 import re
@@ -28,7 +31,8 @@ CLUSTER_SCOPED = {
     "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
     "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 }  # fmt: skip
-WHERE_COPIES_GO = "configmapsync-reconciler-copies"  # bound in namespaces of other people, where config/overlays/namespaces says so
+# Config/overlays/namespaces binds this role in the namespaces of other teams.
+WHERE_COPIES_GO = "configmapsync-reconciler-copies"
 OPTIONS = ("../prometheus", "../network-policy")
 NAMES_TOLD = re.compile(
     r"^CONFIGMAPSYNC_(SERVICE|SECRET|MUTATING_CONFIGURATION|VALIDATING_CONFIGURATION)$"
@@ -50,7 +54,7 @@ def test_it_builds_without_a_warning(folder: Path) -> None:
 
 
 def test_no_file_is_forgotten() -> None:
-    """Each YAML file is named by the nearest kustomization above it."""
+    """The nearest kustomization above each YAML file names the file."""
     for file in CONFIG.rglob("*.yaml"):
         folder = next(parent for parent in file.parents if parent in KUSTOMIZATIONS)
         named_here = (folder / "kustomization.yaml").read_text()
@@ -104,7 +108,7 @@ def test_the_selectors_find_the_pods_they_mean_and_no_others(installation: list[
         ] == [name]
 
 
-def test_the_ports_that_are_named_are_there(installation: list[Manifest]) -> None:
+def test_every_port_name_exists(installation: list[Manifest]) -> None:
     for name, pod in pod_specs(installation):
         [container] = pod["containers"]
         ports = {port["name"] for port in container.get("ports", ())}
@@ -170,8 +174,8 @@ def test_a_right_to_one_object_names_it_as_the_processes_call_it(
     installation: list[Manifest],
 ) -> None:
     narrowed = {name for rule in rules_of(installation) for name in rule.get("resourceNames", ())}
-    ours = {"configmapsync-reconciler", "configmapsync-webhook", "configmapsync-webhook-ca"}
-    assert narrowed == ours - missing_in(installation)
+    names = {"configmapsync-reconciler", "configmapsync-webhook", "configmapsync-webhook-ca"}
+    assert narrowed == names - missing_in(installation)
 
 
 def rules_of(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
@@ -180,7 +184,7 @@ def rules_of(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
 
 
 def missing_in(installation: list[Manifest]) -> set[str]:
-    """With cert-manager no account of ours has a right to a Secret or to a webhook configuration."""
+    """With cert-manager no account may read Secrets or write webhook configurations."""
     return (
         {"configmapsync-webhook", "configmapsync-webhook-ca"}
         if of_kind(installation, "Certificate")
@@ -207,10 +211,10 @@ def test_no_pod_mounts_the_secret_with_the_key_of_the_authority(
     assert kept.isdisjoint(mounted)
 
 
-def test_the_path_is_named_only_where_no_tool_of_ours_writes_it(
+def test_the_webhook_path_is_set_only_where_the_certificate_tool_does_not_write_it(
     installation: list[Manifest],
 ) -> None:
-    """A path in the manifests would take the unguessable one away at each `kubectl apply`."""
+    """A path in the manifests would replace the path with a token on each `kubectl apply`."""
     paths = [
         webhook["clientConfig"]["service"].get("path")
         for configuration in of_kind(
@@ -226,8 +230,8 @@ def test_the_path_is_named_only_where_no_tool_of_ours_writes_it(
 
 
 def test_the_lease_bears_the_name_of_the_reconciler(installation: list[Manifest]) -> None:
-    told = {env["name"]: env.get("value") for env in _environment(installation)}
-    assert told["CONFIGMAPSYNC_LEADER_ELECTION_NAME"] == "configmapsync-reconciler"
+    variables = {env["name"]: env.get("value") for env in _environment(installation)}
+    assert variables["CONFIGMAPSYNC_LEADER_ELECTION_NAME"] == "configmapsync-reconciler"
 
 
 def test_the_job_and_the_cron_job_run_the_same_pod() -> None:
@@ -236,7 +240,7 @@ def test_the_job_and_the_cron_job_run_the_same_pod() -> None:
     assert pods[0] == pods[1]
 
 
-def test_cert_manager_takes_the_place_of_our_own_tool() -> None:
+def test_cert_manager_replaces_the_certificate_tool() -> None:
     overlay = build(CONFIG / "overlays" / "cert-manager")
     assert [name for name, _ in pod_specs(overlay)] == [
         "Deployment/configmapsync-reconciler",
@@ -247,7 +251,7 @@ def test_cert_manager_takes_the_place_of_our_own_tool() -> None:
     }
 
 
-def test_with_a_set_of_namespaces_nothing_is_written_in_the_others() -> None:
+def test_with_a_set_of_namespaces_the_roles_permit_no_other() -> None:
     overlay = build(CONFIG / "overlays" / "namespaces")
     assert WHERE_COPIES_GO not in {
         m["metadata"]["name"] for m in of_kind(overlay, "ClusterRoleBinding")
@@ -272,7 +276,7 @@ def test_with_a_set_of_namespaces_nothing_is_written_in_the_others() -> None:
 
 @pytest.fixture
 def copied_config(tmp_path: Path) -> Path:
-    """A copy of the folder that may be edited."""
+    """Return a copy of the folder that the test may edit."""
     return shutil.copytree(CONFIG, tmp_path / "config")
 
 
@@ -286,7 +290,7 @@ def edit_default(config: Path, *changes: tuple[str, str]) -> None:
 
 
 def overlaid(config: Path) -> Path:
-    """An overlay of somebody's own, on top of the installation."""
+    """Build an overlay on top of the installation, as a user would write it."""
     folder = config / "theirs"
     folder.mkdir()
     (folder / "kustomization.yaml").write_text(
@@ -298,12 +302,13 @@ def overlaid(config: Path) -> Path:
 
 
 def assert_follows(text: str, prefix: str) -> None:
-    """No name or namespace of before is left over, but for what is not a name of an object."""
+    """Check that the former name and namespace appear only where they name no object."""
+    # The programs in the image.
     allowed = {
         "configmapsync-reconciler",
         "configmapsync-webhook",
         "configmapsync-certs",
-    }  # the programs in the image
+    }
     programs = {
         command
         for _, pod in pod_specs(list(yaml.safe_load_all(text)))
@@ -323,9 +328,8 @@ def assert_follows(text: str, prefix: str) -> None:
                 continue
             assert "configmapsync-system" not in value, (path, value)
             assert "configmapsync-" not in value.replace(prefix, ""), (path, value)
-            of_ours = value.removeprefix(
-                "system-cluster-critical"
-            )  # the PriorityClass of Kubernetes
+            # The PriorityClass of Kubernetes.
+            of_ours = value.removeprefix("system-cluster-critical")
             assert not re.search(r"\bsystem\b(?!:)", of_ours) or "description" in path, (
                 path,
                 value,
@@ -333,7 +337,7 @@ def assert_follows(text: str, prefix: str) -> None:
 
 
 def strings_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every string of a document, with its path."""
+    """Yield every string of a document with its path."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from strings_in(inner, f"{path}.{key}")
@@ -416,7 +420,7 @@ def test_a_set_of_namespaces_follows_another_namespace_and_another_prefix(
 
 
 @pytest.mark.parametrize("options", [o for n in (1, 2) for o in itertools.combinations(OPTIONS, n)])
-def test_what_is_commented_out_may_be_switched_on(
+def test_every_commented_out_option_can_be_enabled(
     copied_config: Path, options: tuple[str, ...]
 ) -> None:
     edit_default(copied_config, *((f"#- {option}\n", f"- {option}\n") for option in options))
@@ -430,7 +434,7 @@ def test_what_is_commented_out_may_be_switched_on(
     }
 
 
-def test_no_image_floats(installation: list[Manifest]) -> None:
+def test_every_image_has_a_fixed_version(installation: list[Manifest]) -> None:
     images = {
         container["image"] for _, pod in pod_specs(installation) for container in pod["containers"]
     }

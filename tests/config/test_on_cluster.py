@@ -1,4 +1,7 @@
-"""A cluster takes what is in `config/`, an upgrade leaves syncs and copies alone, and whatever is removed first, nothing is left hanging."""
+"""A cluster accepts `config/`, and an upgrade leaves syncs and copies unchanged.
+
+Uninstalling works in any order and leaves no object behind.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -28,14 +31,14 @@ NAMESPACE = "configmapsync-system"
 def own_cluster(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster for this module alone."""
     if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not ours to install on")
+        pytest.skip("the tests do not install on an existing cluster")
     with started(cluster.kind, tmp_path_factory.mktemp("own")) as own:
         yield own
 
 
 @pytest.fixture
 def empty(own_cluster: Cluster) -> Iterator[Cluster]:
-    """A cluster on which nothing of ours is installed."""
+    """A cluster without any object of the operator."""
     yield own_cluster
     uninstall(own_cluster)
     undeploy(own_cluster)
@@ -48,7 +51,7 @@ def stage(empty: Cluster) -> Stage:
 
 
 def nothing_is_left(cluster: Cluster) -> None:
-    """None of our objects is there any more, nor is one on its way out for ever."""
+    """Wait until no object of the installation is left, not even one that is being deleted."""
     wait_until(
         lambda: (
             cluster.kubectl("get", "-k", DEFAULT, "--ignore-not-found", "-o", "name").stdout == ""
@@ -61,9 +64,8 @@ def nothing_is_left(cluster: Cluster) -> None:
 def test_the_api_server_takes_every_object_and_applying_it_again_changes_nothing(
     empty: Cluster, how: str
 ) -> None:
-    empty.kubectl(
-        "apply", how, "-f", "-", input=json.dumps(of_kind(build(), "Namespace")[0])
-    )  # a dry run makes none
+    # A dry run creates no namespace, so the namespace must exist before.
+    empty.kubectl("apply", how, "-f", "-", input=json.dumps(of_kind(build(), "Namespace")[0]))
     rehearsed = empty.kubectl("apply", how, "--dry-run=server", "-k", DEFAULT)
     applied = empty.kubectl("apply", how, "-k", DEFAULT)
     before = versions(empty)
@@ -75,7 +77,10 @@ def test_the_api_server_takes_every_object_and_applying_it_again_changes_nothing
 
 
 def versions(cluster: Cluster) -> dict[str, str]:
-    """The generation, or where there is none the version, of every object; controllers may write the status."""
+    """Return the generation of every object, or its resource version if it has none.
+
+    Controllers may write the status, which leaves the generation unchanged.
+    """
     items = json.loads(cluster.kubectl("get", "-k", DEFAULT, "-o", "json").stdout)["items"]
     return {
         f"{item['kind']}/{item['metadata']['name']}": str(
@@ -102,9 +107,8 @@ def test_the_real_pod_security_admission_lets_every_pod_in_and_no_other(empty: C
         )
         return done.stdout + done.stderr
 
-    wait_until(
-        lambda: "created" in create(next(pod for _, pod in pod_specs(build())))
-    )  # its quota has a status
+    # Until the quota of the namespace has a status, the API server refuses pods.
+    wait_until(lambda: "created" in create(next(pod for _, pod in pod_specs(build()))))
     for _, pod in pod_specs(build()):
         assert "pod/pod created" in create(pod)
         assert 'violates PodSecurity "restricted:' in create({**pod, "hostNetwork": True})
@@ -113,7 +117,7 @@ def test_the_real_pod_security_admission_lets_every_pod_in_and_no_other(empty: C
 def test_uninstall_then_undeploy_leaves_nothing(
     stage: Stage, start_process: Callable[..., Process]
 ) -> None:
-    """The order that cleans up: the reconciler is there to the end of the syncs."""
+    """This order cleans up: the reconciler runs until the last sync is deleted."""
     deploy(stage.cluster)
     let_syncs_in(stage.cluster)
     start_reconciler(stage.cluster, start_process)
@@ -155,10 +159,13 @@ def test_undeploy_then_uninstall_leaves_nothing_but_the_copies(
 @pytest.mark.parametrize(
     "way_out", [uninstall, by_hand("nothing cleans up any more")], ids=["make", "by-hand"]
 )
-def test_everything_at_once_can_be_brought_to_its_end(
+def test_deleting_everything_at_once_can_be_completed(
     stage: Stage, way_out: Callable[[Cluster], str]
 ) -> None:
-    """`kubectl delete -k config/default` takes the reconciler away while it is needed: the CRD hangs, until somebody lets go."""
+    """`kubectl delete -k config/default` deletes the reconciler too early.
+
+    The CRD is then stuck in deletion until the finalizers are removed by hand.
+    """
     deploy(stage.cluster)
     let_syncs_in(stage.cluster)
     home = stage.namespace()
@@ -172,8 +179,11 @@ def test_everything_at_once_can_be_brought_to_its_end(
     nothing_is_left(stage.cluster)
 
 
-def test_a_webhook_that_is_gone_holds_up_no_end(stage: Stage) -> None:
-    """With the namespace deleted, both configurations stay and refuse new syncs, until they are removed as the page says."""
+def test_a_missing_webhook_does_not_block_the_uninstallation(stage: Stage) -> None:
+    """Both admission configurations outlive the namespace of the webhook.
+
+    They refuse new syncs until they are deleted as docs/installation.md says.
+    """
     deploy(stage.cluster)
     let_syncs_in(stage.cluster)
     home = stage.namespace()
@@ -199,6 +209,6 @@ def test_a_webhook_that_is_gone_holds_up_no_end(stage: Stage) -> None:
     nothing_is_left(stage.cluster)
 
 
-def test_uninstalling_what_is_not_there_is_no_error(empty: Cluster) -> None:
+def test_uninstalling_twice_is_no_error(empty: Cluster) -> None:
     assert "There is no ConfigMapSync" in uninstall(empty)
     undeploy(empty)

@@ -1,6 +1,7 @@
-"""Each pod of `config/` asks for nothing it does not need, says what it needs, and ends in time.
+"""Each pod of `config/` is restricted, declares its needs, and ends in time.
 
-The Pod Security Standard is spelt out here field by field, so that it holds without a cluster; `test_on_cluster.py` asks the real one.
+The Pod Security Standard is written out field by field, so that the check needs no
+cluster. `test_on_cluster.py` asks a real API server.
 """
 
 from collections.abc import Iterator
@@ -31,7 +32,10 @@ def pod(request: pytest.FixtureRequest) -> Manifest:
 
 
 def violations(pod: Manifest) -> Iterator[str]:
-    """What the restricted Pod Security Standard forbids, https://kubernetes.io/docs/concepts/security/pod-security-standards/."""
+    """Return what the restricted Pod Security Standard forbids in a pod.
+
+    Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/.
+    """
     yield from (
         f"spec.{field}" for field in ("hostNetwork", "hostPID", "hostIPC") if pod.get(field)
     )
@@ -75,21 +79,21 @@ def test_the_namespace_holds_every_pod_to_it() -> None:
         assert namespace["metadata"]["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
 
 
-def test_it_runs_as_a_numeric_user_on_a_root_file_system_that_nobody_writes(pod: Manifest) -> None:
-    assert pod["securityContext"]["runAsUser"] >= 10000  # beyond the users of the host
+def test_it_runs_as_a_numeric_user_on_a_read_only_root(pod: Manifest) -> None:
+    assert pod["securityContext"]["runAsUser"] >= 10000  # above the user ids of the host
     assert pod["securityContext"]["runAsGroup"] >= 10000
     assert all(
         container["securityContext"]["readOnlyRootFilesystem"] for container in pod["containers"]
     )
 
 
-def test_it_says_what_it_needs_and_has_a_limit(pod: Manifest) -> None:
+def test_it_has_requests_and_a_memory_limit(pod: Manifest) -> None:
     for container in pod["containers"]:
         resources = container["resources"]
         assert set(resources["requests"]) == set(resources["limits"]) == {"cpu", "memory"}
 
 
-def test_its_token_is_mounted_because_the_pod_asks_for_it_not_because_of_its_account(
+def test_the_pod_mounts_its_token_and_the_account_does_not_by_default(
     pod: Manifest,
 ) -> None:
     assert pod["automountServiceAccountToken"] is True
@@ -98,12 +102,16 @@ def test_its_token_is_mounted_because_the_pod_asks_for_it_not_because_of_its_acc
         assert account["automountServiceAccountToken"] is False
 
 
-def test_other_services_are_no_settings_of_ours(pod: Manifest) -> None:
-    """Kubernetes would put CONFIGMAPSYNC_WEBHOOK_PORT=tcp://... into the environment, which reads like a flag of ours."""
+def test_variables_of_services_are_not_read_as_flags(pod: Manifest) -> None:
+    """A Service named after the operator must not change its settings.
+
+    Kubernetes would set CONFIGMAPSYNC_WEBHOOK_PORT=tcp://..., which the webhook would read as a
+    flag.
+    """
     assert pod["enableServiceLinks"] is False
 
 
-def test_its_priority_is_the_built_in_class_which_a_quota_permits_in_our_namespace(
+def test_its_priority_is_a_built_in_class_that_a_quota_permits_in_its_namespace(
     pod: Manifest,
 ) -> None:
     quota = named(build(), "ResourceQuota", "configmapsync-critical")
@@ -118,20 +126,20 @@ def test_its_priority_is_the_built_in_class_which_a_quota_permits_in_our_namespa
     assert set(quota["spec"]["hard"]) == {"pods"}
 
 
-def test_no_pod_of_a_tenant_gets_a_priority_from_us() -> None:
+def test_the_installation_creates_no_priority_class() -> None:
     """A PriorityClass has no access control: every pod of every namespace may name it."""
     assert of_kind(build(), "PriorityClass") == []
 
 
 @pytest.mark.parametrize("name", RUNNING_ALWAYS)
-def test_it_is_asked_whether_it_lives_and_whether_it_is_ready(name: str) -> None:
+def test_it_has_a_liveness_and_a_readiness_probe(name: str) -> None:
     [container] = PODS[name]["containers"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
 @pytest.mark.parametrize("name", RUNNING_ALWAYS)
-def test_two_replicas_are_spread_and_a_drain_takes_one_of_them(name: str) -> None:
+def test_two_replicas_are_spread_and_a_drain_evicts_one_at_a_time(name: str) -> None:
     name = name.partition("/")[2]
     assert named(build(), "Deployment", name)["spec"]["replicas"] == 2
     assert named(build(), "PodDisruptionBudget", name)["spec"]["maxUnavailable"] == 1
@@ -143,7 +151,7 @@ def test_two_replicas_are_spread_and_a_drain_takes_one_of_them(name: str) -> Non
 
 
 def test_the_kubelet_waits_longer_than_a_stop_takes() -> None:
-    requests_in_flight = 5.0  # the API server waits no longer for an answer
+    requests_in_flight = 5.0  # the API server waits at most this long for a webhook
     lease_given_back = 5.0
     drained = WebhookSettings.model_fields["drain_seconds"].default
     assert grace("configmapsync-webhook") > drained + requests_in_flight
@@ -160,8 +168,8 @@ def test_a_run_of_the_certificate_tool_is_over_before_the_next() -> None:
     assert renewal["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 3600
 
 
-def test_the_install_job_is_out_of_the_way_of_an_upgrade() -> None:
-    """The pods of a Job cannot be changed: one that is still there would refuse another image."""
+def test_the_install_job_is_gone_before_an_upgrade() -> None:
+    """The pods of a Job cannot be changed, so an old Job would refuse a new image."""
     assert (
         named(build(), "Job", "configmapsync-certs-install")["spec"]["ttlSecondsAfterFinished"]
         <= 60

@@ -1,4 +1,7 @@
-"""The admission policy holds the certificate tool to `caBundle` and path: by its expressions alone, and on a real API server."""
+"""The admission policy lets the certificate tool change only `caBundle` and path.
+
+The tests evaluate its expressions without a cluster and on a real API server.
+"""
 
 import copy
 import json
@@ -104,7 +107,7 @@ MUTATING_ONLY: dict[str, Change] = {"the reinvocation": _webhook(reinvocationPol
 
 
 def _as_stored(kind: str) -> Manifest:
-    """The configuration with what the API server fills in."""
+    """Return the configuration with the defaults that the API server adds."""
     document = copy.deepcopy(named(build(), kind, NAME))
     document["webhooks"][0] |= {"namespaceSelector": {}, "objectSelector": {}}
     document["webhooks"][0]["clientConfig"]["service"]["port"] = 443
@@ -124,7 +127,10 @@ def _evaluate(expression: str, values: dict[str, Any]) -> Any:
 
 
 def admits(kind: str, old: Manifest, new: Manifest) -> bool:
-    """Whether every expression of the policy is true; an error counts as false, as `failurePolicy: Fail` has it."""
+    """Return whether every expression of the policy is true.
+
+    An error counts as false, as with `failurePolicy: Fail`.
+    """
     spec = named(build(), "ValidatingAdmissionPolicy", "configmapsync-certs")["spec"]
     values = {"object": new, "oldObject": old, "request": {"resource": {"resource": KINDS[kind]}}}
     variables = {
@@ -173,18 +179,22 @@ def test_a_token_may_be_replaced(kind: str) -> None:
 
 
 def test_every_field_of_a_webhook_is_compared() -> None:
-    """A field that the API has and the policy does not name could be changed. The schema says which there are."""
+    """The certificate tool could change an API field that the policy does not compare.
+
+    The OpenAPI schema lists the fields.
+    """
     [spec] = [named(build(), "ValidatingAdmissionPolicy", "configmapsync-certs")["spec"]]
     expressions = " ".join(validation["expression"] for validation in spec["validations"])
     fields = {
-        "name", "admissionReviewVersions", "clientConfig", "failurePolicy", "matchConditions", "matchPolicy",
-        "namespaceSelector", "objectSelector", "reinvocationPolicy", "rules", "sideEffects", "timeoutSeconds",
+        "name", "admissionReviewVersions", "clientConfig", "failurePolicy", "matchConditions",
+        "matchPolicy", "namespaceSelector", "objectSelector", "reinvocationPolicy", "rules",
+        "sideEffects", "timeoutSeconds",
     }  # fmt: skip
     assert {field for field in fields if not re.search(rf"\b{field}\b", expressions)} == set()
 
 
 @pytest.mark.only_on("real")
-def test_the_api_server_holds_the_tools_account_to_it(fresh_cluster: Cluster) -> None:
+def test_the_api_server_applies_the_policy_to_the_tools_account(fresh_cluster: Cluster) -> None:
     deploy(fresh_cluster)
     kubeconfig = fresh_cluster.kubeconfig_for_account("configmapsync-system", "configmapsync-certs")
 
@@ -210,7 +220,8 @@ def test_the_api_server_holds_the_tools_account_to_it(fresh_cluster: Cluster) ->
     def annotate(document: Manifest) -> None:
         document["metadata"].setdefault("annotations", {})["tried"] = secrets.token_hex(4)
 
-    # A policy takes effect a moment after it was created. Until then the change is carried out.
+    # A policy takes effect a moment after its creation; until then the API server admits the
+    # change.
     wait_until(lambda: "denied" in put("MutatingWebhookConfiguration", annotate), within=30)
     message = "may change nothing of a webhook but its caBundle and its path"
     assert message in put("MutatingWebhookConfiguration", REFUSED["the rules"])

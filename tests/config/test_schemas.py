@@ -1,4 +1,7 @@
-"""Every object of `config/` is what the Kubernetes API says it may be, field by field, in the oldest release we support and the newest."""
+"""Every object of `config/` fits the Kubernetes OpenAPI schema.
+
+The schemas are those of the oldest and the newest supported release.
+"""
 
 import warnings
 from pathlib import Path
@@ -11,9 +14,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import kubernetes_validate
 
-OLDEST = "1.30"  # match conditions of webhooks
+OLDEST = "1.30"  # the first release with match conditions of webhooks
 FOLDERS = sorted(path.parent for path in CONFIG.rglob("kustomization.yaml"))
-# Kinds of other people's CRDs: the API of Kubernetes does not know them.
+# Kinds of other projects' CRDs, which the Kubernetes schemas do not contain.
 FOREIGN_GROUPS = {"cert-manager.io", "monitoring.coreos.com", "apps.nishaf.info"}
 
 
@@ -29,7 +32,7 @@ def test_every_object_fits_its_schema(folder: Path, release: str) -> None:
             kubernetes_validate.validate(manifest, release, strict=True)
 
 
-def test_a_misspelt_field_would_be_found() -> None:
+def test_a_misspelt_field_is_found() -> None:
     manifest = next(m for m in build() if m["kind"] == "Deployment")
     manifest["spec"]["template"]["spec"]["terminationGracePeriodsSeconds"] = 5
     with pytest.raises(kubernetes_validate.ValidationError):

@@ -1,4 +1,4 @@
-"""An upgrade from an earlier release, as `make deploy` does it, keeps every sync and every copy."""
+"""An upgrade from an earlier release by `make deploy` keeps every sync and copy."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,14 +47,14 @@ def test_syncs_and_copies_live_on(stage: Stage, start_process: Callable[..., Pro
     assert stage.find(left_alone, "other")["metadata"] == before[left_alone]
     now = cluster.get(sync)
     assert now["metadata"]["uid"] == uid
-    assert now["spec"].items() >= spec.items()  # fields that are new have their defaults now
+    assert now["spec"].items() >= spec.items()  # new fields have their defaults now
     assert images(cluster) == {
         c["image"] for d in of_kind(build(), "Deployment") for c in _containers(d)
     }
 
 
 def images(cluster: Cluster) -> set[str]:
-    """What the Deployments and Jobs run now."""
+    """Return the images of the Deployments and Jobs."""
     namespace = "configmapsync-system"
     paths = (
         f"/apis/apps/v1/namespaces/{namespace}/deployments",

@@ -1,8 +1,11 @@
-"""The clusters of the tests answer as a real API server did when `scenarios/` was recorded from it.
+"""The clusters of the tests answer as the recorded real API server does.
 
-`conformance.py` beside this file is the recorder's own runner, which replays a scenario and compares every answer. On
-devcluster this says how far it is a yardstick; on a real control plane, that the recordings still hold. What devcluster
-knowingly answers otherwise is listed in its README and must fail: who makes a scenario pass takes it off the list.
+`conformance.py` in this folder replays `scenarios/` and compares every answer. On
+devcluster
+the tests show how faithful it is; on a real control plane they show that the recordings
+are still right. devcluster's README lists the known differences, and those scenarios
+must
+fail: a change that makes one pass must remove it from the list.
 """
 
 import argparse
@@ -26,17 +29,16 @@ KNOWN_DIFFERENCES = re.compile(
 )
 KNOWN_DIFFERENCE = re.compile(r"^- `(?P<scenario>[a-z0-9-]+)`: \S", re.MULTILINE)
 AT_MOST_KNOWN = 1 / 20
-RECORDED_MINOR_VERSION = "36"  # other versions are allowed to word or order things differently
-WITHIN_ONE_SECOND = {
-    "table-configmaps"
-}  # it records the age "0s", which a turn of the clock's second makes "1s"
-SHOWN_DIFFERENCES = 40  # lines of a step: enough for a whole object
+RECORDED_MINOR_VERSION = "36"  # other versions may word or order answers differently
+# It records the age "0s", which becomes "1s" when the clock's second changes.
+WITHIN_ONE_SECOND = {"table-configmaps"}
+# Lines of a step: enough for a whole object.
+SHOWN_DIFFERENCES = 40
 
+# The runner's way to send 1 MiB.
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.filterwarnings(
-        "ignore:Sending a large body:ResourceWarning"
-    ),  # the runner's way to send 1 MiB
+    pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),
 ]
 
 
@@ -49,17 +51,17 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """Unique over all files."""
+        """Return a name that is unique over all files."""
         return str(self.document["name"])
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """What it needs of a cluster."""
+        """Return the features that the scenario needs of a cluster."""
         return tuple(self.document.get("tags") or ())
 
     @property
     def users(self) -> set[str]:
-        """Everybody but the admin who sends a request in it."""
+        """Return every user except the admin that sends a request in it."""
         return {str(step["as"]) for step in self.document["steps"] if "as" in step} - {"admin"}
 
 
@@ -74,7 +76,7 @@ SCENARIOS = _all_scenarios()
 
 
 def known_differences() -> set[str]:
-    """Names of the scenarios that devcluster's README lists as knowingly not passed."""
+    """Return the names of the scenarios that devcluster's README lists as known differences."""
     section = KNOWN_DIFFERENCES.search(DEVCLUSTER_README.read_text(encoding="utf-8"))
     assert section is not None, f"{DEVCLUSTER_README} has no such section any more"
     return {match["scenario"] for match in KNOWN_DIFFERENCE.finditer(section["list"])}
@@ -82,14 +84,12 @@ def known_differences() -> set[str]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def runner(cluster: Cluster) -> AsyncIterator[conformance.Runner]:
-    """The recorder's runner, which makes the CRDs of the scenarios once and removes them at the end."""
+    """The recorder's runner, which creates the CRDs once and removes them at the end."""
     if cluster.kind == "real" and cluster.get("/version")["minor"] != RECORDED_MINOR_VERSION:
-        pytest.skip(
-            f"recorded from version 1.{RECORDED_MINOR_VERSION}; other versions are allowed to differ"
-        )
+        pytest.skip(f"recorded from version 1.{RECORDED_MINOR_VERSION}; other versions may differ")
     authority = None if cluster.authority_file is None else str(cluster.authority_file)
     server = conformance.Server(cluster.url, authority, insecure=False)
-    server.credentials["admin"] = {}  # on an existing cluster the proxy signs in
+    server.credentials["admin"] = {}  # on an existing cluster the proxy authenticates
     server.credentials |= {user.name: {"token": user.token} for user in cluster.users.values()}
     runner = conformance.Runner(
         server, argparse.Namespace(diff_lines=SHOWN_DIFFERENCES, verbose=False)
@@ -126,4 +126,4 @@ def _skip_what_the_cluster_cannot_do(cluster: Cluster, scenario: Scenario) -> No
     if not cluster.has_controllers and {"controllers", "gc", "root-ca"} & set(scenario.tags):
         pytest.skip("needs kube-controller-manager beside kube-apiserver and etcd")
     if cluster.kind == "existing" and (scenario.users or "webhook" in scenario.tags):
-        pytest.skip("needs users of ours, or a server that reaches webhooks on this machine")
+        pytest.skip("needs test users, or a server that reaches webhooks on this machine")

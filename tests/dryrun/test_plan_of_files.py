@@ -1,4 +1,4 @@
-"""A plan of files alone: no cluster, the same rules."""
+"""`plan` on files needs no cluster and applies the same rules."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from configmapsync.names import API_VERSION, KIND
 from dryrun import command
 from tests.support.plans import CHANGES, FAILURE, NO_CONTENT, plan, writes
 
-SECRETIVE = "the-value-nobody-shall-see"
+SECRETIVE = "the-value-that-must-stay-secret"
 
 
 def namespace(name: str, **labels: str) -> dict[str, Any]:
@@ -61,22 +61,23 @@ WORLD = text(
 )
 
 
-def test_text_tells_each_write_each_refusal_and_the_sum() -> None:
-    told = plan("-f", "-", given=WORLD)
+def test_text_lists_each_write_each_refusal_and_the_sum() -> None:
+    result = plan("-f", "-", given=WORLD)
 
-    assert told.text == (
+    assert result.stdout == (
         "ConfigMapSync central/lost\n"
         '  ! SourceNotFound: source ConfigMap "central/nowhere" not found\n'
         "  nothing to do\n"
         "\n"
         "ConfigMapSync central/shared: from central/config, 2 keys\n"
         "  + create   web/config  there is no copy\n"
-        '  ! shop  DestinationConflict: ConfigMap "shop/config" exists and is not managed by ConfigMapSync; delete it, choose\n'
+        '  ! shop  DestinationConflict: ConfigMap "shop/config" exists and is not '
+        "managed by ConfigMapSync; delete it, choose\n"
         "      another destinationConfigMapName, or set conflictPolicy: Adopt\n"
         "\n"
         "Plan: 1 to create, 1 refused.\n"
     )
-    assert told.code == CHANGES
+    assert result.code == CHANGES
 
 
 def test_neither_text_nor_json_holds_a_value_and_the_diff_does() -> None:
@@ -85,17 +86,17 @@ def test_neither_text_nor_json_holds_a_value_and_the_diff_does() -> None:
         for output in ("text", "json", "diff")
     }
 
-    assert [output for output, told in answers.items() if SECRETIVE in told.text + told.aside] == [
-        "diff"
-    ]
-    assert {told.code for told in answers.values()} == {CHANGES}
-    assert f"+  LOG_LEVEL: {SECRETIVE}\n" in answers["diff"].text
-    assert "--- /dev/null\n+++ planned/web/config\n" in answers["diff"].text
-    assert "DestinationConflict" in answers["diff"].aside
+    assert [
+        output for output, result in answers.items() if SECRETIVE in result.stdout + result.stderr
+    ] == ["diff"]
+    assert {result.code for result in answers.values()} == {CHANGES}
+    assert f"+  LOG_LEVEL: {SECRETIVE}\n" in answers["diff"].stdout
+    assert "--- /dev/null\n+++ planned/web/config\n" in answers["diff"].stdout
+    assert "DestinationConflict" in answers["diff"].stderr
 
 
 def test_a_copy_that_is_the_source_of_another_sync_is_followed_to_the_end() -> None:
-    told = plan(
+    result = plan(
         *("-f", "-", "--output", "json"),
         given=text(
             configmap("a/config"),
@@ -106,11 +107,11 @@ def test_a_copy_that_is_the_source_of_another_sync_is_followed_to_the_end() -> N
         ),
     )
 
-    assert writes(told) == {("create", "b/config"), ("create", "c/config")}
+    assert writes(result) == {("create", "b/config"), ("create", "c/config")}
 
 
-def test_a_spec_with_errors_is_told_with_its_field_paths_and_fails() -> None:
-    told = plan(
+def test_a_spec_with_errors_is_reported_with_field_paths_and_fails() -> None:
+    result = plan(
         "-f",
         "-",
         given=text(
@@ -118,9 +119,9 @@ def test_a_spec_with_errors_is_told_with_its_field_paths_and_fails() -> None:
         ),
     )
 
-    assert told.code == FAILURE
-    assert "  * spec.configMapName: Invalid value:" in told.text
-    assert "  * spec.nonsense: " in told.text
+    assert result.code == FAILURE
+    assert "  * spec.configMapName: Invalid value:" in result.stdout
+    assert "  * spec.nonsense: " in result.stdout
     machine = plan(
         *("-f", "-", "--output", "json"),
         given=text(sync("a/bad", configMapName="x", keys=[{"key": "x*", "as": "y"}])),
@@ -130,7 +131,7 @@ def test_a_spec_with_errors_is_told_with_its_field_paths_and_fails() -> None:
 
 
 def test_a_loop_is_cut_where_the_reconciler_would_cut_it() -> None:
-    told = plan(
+    result = plan(
         *("-f", "-", "--output", "json"),
         given=text(
             configmap("a/config"),
@@ -139,22 +140,22 @@ def test_a_loop_is_cut_where_the_reconciler_would_cut_it() -> None:
         ),
     )
 
-    assert writes(told) == {("create", "b/config")}
+    assert writes(result) == {("create", "b/config")}
     reasons = {
         sync["name"]: [refused["reason"] for refused in sync["refused"]]
-        for sync in told.document["syncs"]
+        for sync in result.document["syncs"]
     }
     assert reasons == {"there": [], "back": ["LoopDetected"]}
 
 
-def test_copies_whose_sync_is_not_there_are_told_with_what_becomes_of_them() -> None:
+def test_copies_without_their_sync_are_listed_with_their_future() -> None:
     def left(name: str, policy: str) -> dict[str, Any]:
         labels = {"app.kubernetes.io/managed-by": "configmapsync", "apps.nishaf.info/sync-uid": "u"}
         marks = {"synced-by": "a/gone", "destination": f"b/{name}", "deletion-policy": policy}
         annotations = {f"apps.nishaf.info/{mark}": value for mark, value in marks.items()}
         return configmap(f"b/{name}", metadata={"labels": labels, "annotations": annotations})
 
-    told = plan(
+    result = plan(
         "-f",
         "-",
         given=text(
@@ -164,7 +165,7 @@ def test_copies_whose_sync_is_not_there_are_told_with_what_becomes_of_them() -> 
         ),
     )
 
-    assert told.text.startswith(
+    assert result.stdout.startswith(
         "ConfigMapSync a/gone: gone\n"
         "  - delete   b/one  its sync is gone\n"
         "  < release  b/two  its sync is gone\n"
@@ -195,8 +196,8 @@ def test_the_order_of_the_objects_changes_nothing() -> None:
     )
 
 
-def test_only_namespaces_that_the_files_name_are_there() -> None:
-    told = plan(
+def test_only_namespaces_that_the_files_name_exist() -> None:
+    result = plan(
         "-f",
         "-",
         given=text(
@@ -204,8 +205,8 @@ def test_only_namespaces_that_the_files_name_are_there() -> None:
         ),
     )
 
-    assert 'NamespaceNotFound: namespace "b" not found' in told.text
-    assert told.code == NO_CONTENT
+    assert 'NamespaceNotFound: namespace "b" not found' in result.stdout
+    assert result.code == NO_CONTENT
 
 
 def test_folders_lists_and_other_kinds_are_read_as_kubectl_would(tmp_path: Path) -> None:
@@ -220,25 +221,25 @@ def test_folders_lists_and_other_kinds_are_read_as_kubectl_would(tmp_path: Path)
     (tmp_path / "2.json").write_text(json.dumps(listed))
     (tmp_path / "notes.txt").write_text("not read")
 
-    told = plan("-f", tmp_path, "a/s", "--output", "json")
+    result = plan("-f", tmp_path, "a/s", "--output", "json")
 
-    assert writes(told) == {("create", "b/config")}
+    assert writes(result) == {("create", "b/config")}
 
 
-def test_what_cannot_be_read_or_is_not_there_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_an_unreadable_or_missing_file_gives_one_line_and_exit_code_1(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text(f"a: [{SECRETIVE}\nb: }}")
     answers = [
         plan("-f", broken),
         plan("-f", tmp_path / "missing.yaml"),
-        plan("-f", "-", "a/nobody", given=WORLD),
+        plan("-f", "-", "a/missing", given=WORLD),
         plan("not-a-place"),
         plan("--no-such-flag"),
     ]
 
-    assert {told.code for told in answers} == {FAILURE}
-    assert all(told.text == "" and SECRETIVE not in told.aside for told in answers)
-    assert "there is no ConfigMapSync a/nobody" in answers[2].aside
+    assert {result.code for result in answers} == {FAILURE}
+    assert all(result.stdout == "" and SECRETIVE not in result.stderr for result in answers)
+    assert "there is no ConfigMapSync a/missing" in answers[2].stderr
 
 
 def test_files_that_are_settled_change_nothing() -> None:
@@ -249,16 +250,18 @@ def test_files_that_are_settled_change_nothing() -> None:
         "diff",
         given=text(configmap("a/config"), namespace("b"), sync_with_uid()),
     )
-    copy = "\n".join(line[1:] for line in first.text.splitlines()[3:])
+    copy = "\n".join(line[1:] for line in first.stdout.splitlines()[3:])
 
-    told = plan(
+    result = plan(
         "-f",
         "-",
         given=text(configmap("a/config"), namespace("b"), sync_with_uid(), yaml.safe_load(copy)),
     )
 
-    assert told.text.endswith("  = 1 copy is right already\n\nPlan: no changes, 1 right already.\n")
-    assert told.code == NO_CONTENT
+    assert result.stdout.endswith(
+        "  = 1 copy is right already\n\nPlan: no changes, 1 right already.\n"
+    )
+    assert result.code == NO_CONTENT
 
 
 def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
@@ -309,24 +312,24 @@ def sync_with_uid() -> dict[str, Any]:
         ),
     ],
 )
-def test_what_no_api_server_would_take_is_told_in_one_line(
+def test_an_object_that_no_api_server_accepts_gives_one_line(
     document: dict[str, Any], said: str
 ) -> None:
-    told = plan("-f", "-", given=text(document))
+    result = plan("-f", "-", given=text(document))
 
-    assert told.code == FAILURE
-    assert said in told.aside
-    assert SECRETIVE not in told.aside
-    assert told.aside.count("\n") == 1
+    assert result.code == FAILURE
+    assert said in result.stderr
+    assert SECRETIVE not in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_mistake_of_the_program_is_not_reported_as_a_mistake_of_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A KeyError of ours once ended as a line that blamed the files; it needs its traceback."""
+    """An internal KeyError once ended as a line that blamed the files; it needs its traceback."""
 
     def broken(*_arguments: Any) -> Any:
-        raise KeyError("ours")
+        raise KeyError("internal")
 
     monkeypatch.setattr(command, "read", broken)
     with pytest.raises(KeyError):

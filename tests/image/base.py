@@ -1,7 +1,8 @@
-"""Base images made of this machine, in the place of the ones that a registry would give: this Python where `python:slim` has its own.
+"""Build base images from this machine in place of the ones of a registry.
 
-Laid out as the official image is: Python in /usr/local, Debian's loader and C library, and, for the one that builds, a shell and pip. The
-other has neither: what runs in it shows that the image needs neither.
+They are laid out as the official images: Python in /usr/local, Debian's loader and C
+library. The builder image also has a shell and pip; the runtime image has neither, so a
+process that runs in it proves that it needs neither.
 """
 
 import ensurepip
@@ -18,7 +19,8 @@ VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 SHELL = ("/bin/sh", "/bin/rm")
 PIP = '#!/bin/sh\nexec python -m pip "$@"\n'
-# Parts of the C library that every Debian has, and what is linked against an older one still asks for by name.
+# Parts of the C library that every Debian has. Programs linked against an older C library still
+# load them by name.
 C_LIBRARY = (
     "libdl.so.2",
     "libgcc_s.so.1",
@@ -41,7 +43,7 @@ NOT_NEEDED = shutil.ignore_patterns(
 
 
 def lay_out_runtime(root: Path) -> Path:
-    """Python, the libraries it needs, and the authorities it trusts; returns `root`."""
+    """Copy Python, its libraries and the trusted authorities to `root`, and return `root`."""
     program = root / "usr/local/bin" / VERSION
     program.parent.mkdir(parents=True)
     shutil.copy2(Path(sys._base_executable).resolve(), program)  # type: ignore[attr-defined]
@@ -57,7 +59,7 @@ def lay_out_runtime(root: Path) -> Path:
 
 
 def lay_out_builder(root: Path) -> Path:
-    """The same with a shell and pip."""
+    """Lay out the runtime, a shell and pip."""
     lay_out_runtime(root)
     for program in SHELL:
         _copy(Path(program), root)
@@ -82,7 +84,7 @@ def _copy_libraries(root: Path, programs: Iterable[Path]) -> None:
 
 
 def _copy(source: Path, root: Path) -> None:
-    """To the same place under `root`, whatever of that place are links here."""
+    """Copy files to the same paths under `root`, where some folders are symbolic links."""
     target = root / source.relative_to("/")
     if source.exists() and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

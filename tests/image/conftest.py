@@ -1,4 +1,4 @@
-"""The stage of the journeys, for the same story told in a container."""
+"""The fixtures of the journeys, for the same steps in a container."""
 
 from tests.journeys.conftest import crd, stage
 

@@ -1,7 +1,9 @@
-"""Builds images with buildah and runs them as a kubelet does: no engine, no registry, no daemon.
+"""Build images with buildah and run them as a kubelet does, without an engine.
 
-buildah comes as a Debian package and works by itself. A container here is a mount namespace whose root is the image, read-only, and a process in it
-with the image's user, environment and command: what those are is read from the image's own configuration.
+A container here is a mount namespace whose root is the read-only image, and a process
+with
+the user, environment and command of the image's configuration. It needs the Debian
+package buildah, but no registry and no daemon.
 """
 
 import json
@@ -13,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 BUILD_TIMEOUT = 300.0
+# Chroot needs no engine; the network is that of this machine.
 BUILD_FLAGS = (
     "--quiet",
     "--isolation=chroot",
     "--layers=false",
-)  # chroot needs no engine; the network is this machine's
-# As the kubelet does: volumes first, then nothing of the root can be written any more. $1: root; then pairs of volumes up to "--"; then the command.
+)
+# Mounts the volumes first and makes the root read-only then, as a kubelet does. $1: root; then
+# pairs of volumes up to "--"; then the command.
 START = """
 root=$1; shift
 mount --bind "$root" "$root"
@@ -31,7 +35,7 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Image:
-    """A built image whose file system is mounted here."""
+    """A built image whose file system is mounted on this machine."""
 
     root: Path
     configuration: Mapping[str, Any]
@@ -42,12 +46,14 @@ class Image:
         volumes: Mapping[str, Path] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """The command line of this machine that runs `command` in a container; the image's own entry point is not asked.
+        """Return the command line that runs `command` in a container.
+
+        The image's entry point is not used.
 
         Args:
             command: as `command` and `args` of a pod are.
-            volumes: folders of this machine, by where the container sees them.
-            environment: as `env` of a pod: added to the image's.
+            volumes: folders of this machine, by their path in the container.
+            environment: as `env` of a pod; added to the image's environment.
         """
         mounts: list[str] = []
         for inside, outside in (volumes or {}).items():
@@ -80,13 +86,13 @@ class Image:
         return [str(argument) for argument in arguments]
 
     def run(self, *command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run to its end; returns what it printed."""
+        """Run a command until it ends and return its output."""
         line = self.command(*command, **options)
         return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
 
 
 class Buildah:
-    """A store of images in a folder of its own, which goes with the folder."""
+    """A store of images in a folder; deleting the folder deletes the store."""
 
     def __init__(self, folder: Path) -> None:
         """Keep everything in `folder`."""
@@ -96,16 +102,15 @@ class Buildah:
             capture_output=True,
             check=False,
         )
-        driver = (
-            "overlay" if layered.returncode == 0 else "vfs"
-        )  # vfs copies every layer whole, and works everywhere
+        # Vfs copies every layer whole, and works everywhere.
+        driver = "overlay" if layered.returncode == 0 else "vfs"
         self._command = ["buildah", *places, f"--storage-driver={driver}"]
 
     def __call__(self, *arguments: str | Path) -> str:
-        """Run it; returns what it printed.
+        """Run buildah and return its output.
 
         Raises:
-            AssertionError: it failed; the message is what it said.
+            AssertionError: buildah failed; the message is its output.
         """
         command = [*self._command, *map(str, arguments)]
         done = subprocess.run(
@@ -116,17 +121,17 @@ class Buildah:
 
     @property
     def program(self) -> str:
-        """How a Makefile calls it."""
+        """Return how a Makefile calls buildah."""
         return " ".join(self._command)
 
     def from_folder(self, root: Path, name: str) -> None:
-        """Make an image of one layer, which holds what is in the folder."""
+        """Make an image of one layer that holds the content of the folder."""
         file = root.with_suffix(".Containerfile")
         file.write_text("FROM scratch\nCOPY . /\n")
         self("build", *BUILD_FLAGS, f"--tag={name}", f"--file={file}", root)
 
     def mount(self, name: str) -> Image:
-        """Make a container of an image and mount it."""
+        """Create a container from an image and mount it."""
         container = self("from", "--pull-never", name)
         configuration = json.loads(self("inspect", "--type=image", name))["OCIv1"]["config"]
         return Image(Path(self("mount", container)), configuration)

@@ -1,7 +1,9 @@
-"""The image that the Dockerfile builds: the three processes do their work in it, as a pod runs them.
+"""The three processes work in the image of the Dockerfile as they do in a pod.
 
-Nobody special, a root that cannot be written, no shell, no pip. It is built on this machine's own Python (`base.py`), since the one that the
-Dockerfile names lies in a registry.
+The image has a numeric user, a read-only root, no shell and no pip. The tests build it
+on
+this machine's Python (`base.py`), because they have no registry for the real base
+image.
 """
 
 import os
@@ -45,7 +47,7 @@ WHY_NOT = next(
             ),
             (
                 not hasattr(os, "geteuid") or os.geteuid() != 0,
-                "only root may mount an image and run in it as somebody else",
+                "only root may mount an image and run in it as another user",
             ),
         )
         if applies
@@ -79,7 +81,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 
 @pytest.fixture
 def start(image: Image, tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Start a command in a container; it ends with the test."""
+    """Start commands in a container; the processes end with the test."""
     running: list[Process] = []
 
     def start(*command: str, **options: dict[str, str] | dict[str, Path]) -> Process:
@@ -95,7 +97,7 @@ def start(image: Image, tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 @pytest.fixture
 def pod(cluster: Cluster, tmp_path: Path) -> dict[str, dict[str, str] | dict[str, Path]]:
-    """What a kubelet gives to every pod: where the API server is, and who it is to it."""
+    """The API server's address and the account files that a kubelet gives to every pod."""
     if cluster.kind == "existing" or cluster.authority_file is None:
         pytest.skip("takes the place of a pod whose token the test knows")
     account = _folder_of_the_user(tmp_path / "serviceaccount")
@@ -109,7 +111,7 @@ def pod(cluster: Cluster, tmp_path: Path) -> dict[str, dict[str, str] | dict[str
     }
 
 
-def test_it_says_what_it_is(image: Image) -> None:
+def test_it_has_labels_that_identify_it(image: Image) -> None:
     labels = {
         name.removeprefix("org.opencontainers.image."): value
         for name, value in image.configuration["Labels"].items()
@@ -121,34 +123,33 @@ def test_it_says_what_it_is(image: Image) -> None:
     assert re.fullmatch("[0-9a-f]{40}", labels["revision"])
 
 
-def test_it_runs_as_a_number_that_is_nobody(image: Image) -> None:
-    assert (
-        image.configuration["User"] == f"{USER}:{USER}"
-    )  # a name could not be verified by `runAsNonRoot`
+def test_it_runs_as_a_numeric_unprivileged_user(image: Image) -> None:
+    # `runAsNonRoot` cannot verify a user name.
+    assert image.configuration["User"] == f"{USER}:{USER}"
 
-    told = image.run("python", "-c", "import os; print(os.getuid(), os.getgid(), os.getgroups())")
+    result = image.run("python", "-c", "import os; print(os.getuid(), os.getgid(), os.getgroups())")
 
-    assert told.stdout.split() == [str(USER), str(USER), "[]"]
+    assert result.stdout.split() == [str(USER), str(USER), "[]"]
 
 
-def test_its_root_cannot_be_written_and_nothing_of_ours_belongs_to_the_user(image: Image) -> None:
+def test_its_root_is_read_only_and_no_file_belongs_to_the_user(image: Image) -> None:
     wrote = image.run("python", "-c", "open('/tmp/file', 'w')")
 
     assert "Read-only file system" in wrote.stderr
-    ours = image.root / "opt" / "configmapsync"
-    assert [path for path in ours.rglob("*") if path.lstat().st_uid == USER] == []
+    folder = image.root / "opt" / "configmapsync"
+    assert [path for path in folder.rglob("*") if path.lstat().st_uid == USER] == []
 
 
 @pytest.mark.parametrize("process", ["reconciler", "webhook", "certs"])
 def test_each_process_is_a_command_of_its_own_and_a_module(image: Image, process: str) -> None:
     entry_point = image.configuration["Entrypoint"]
     for command in ([f"configmapsync-{process}"], [*entry_point, process]):
-        told = image.run(*command, "--help")
-        assert told.returncode == 0, told.stderr
-        assert f"usage: configmapsync-{process}" in told.stdout
+        result = image.run(*command, "--help")
+        assert result.returncode == 0, result.stderr
+        assert f"usage: configmapsync-{process}" in result.stdout
 
 
-def test_only_what_runs_in_production_is_inside(image: Image) -> None:
+def test_only_production_files_are_inside(image: Image) -> None:
     [packages] = image.root.glob("opt/configmapsync/lib/python*/site-packages")
     installed = {path.name for path in packages.iterdir()}
 
@@ -171,7 +172,7 @@ def test_only_what_runs_in_production_is_inside(image: Image) -> None:
     assert not (image.root / "opt/configmapsync/bin/devcluster").exists()
 
 
-def test_its_bytecode_is_written_already(image: Image) -> None:
+def test_its_bytecode_is_precompiled(image: Image) -> None:
     [packages] = image.root.glob("opt/configmapsync/lib/python*/site-packages")
     for package in (
         "configmapsync",
@@ -190,8 +191,8 @@ def test_its_bytecode_is_written_already(image: Image) -> None:
         assert {source.stem for source in sources} <= compiled
 
 
-def test_what_was_left_out_of_the_libraries_is_not_missed(image: Image) -> None:
-    """Every module of ours, and every way of the client library to find credentials."""
+def test_no_import_needs_the_removed_parts_of_the_libraries(image: Image) -> None:
+    """Import every module of the product, and use every way to find credentials."""
     everything = """
 import importlib, pkgutil
 from kube.lean import credential_layer
@@ -205,9 +206,9 @@ for module in pkgutil.iter_modules(config.__path__, config.__name__ + "."):
         importlib.import_module(module.name)
 print("all there")
 """
-    told = image.run("python", "-c", everything)
+    result = image.run("python", "-c", everything)
 
-    assert told.stdout == "all there\n", told.stderr
+    assert result.stdout == "all there\n", result.stderr
 
 
 def test_certificates_are_made_and_the_webhook_serves_with_them(
@@ -269,14 +270,14 @@ def _make(*arguments: str) -> None:
 
 
 def _folder_of_the_user(path: Path) -> Path:
-    """A folder that the image's user may enter and write, as a volume with `fsGroup` is."""
+    """Return a folder that the image's user may write, as a volume with `fsGroup` is."""
     path.mkdir()
     os.chown(path, USER, USER)
     return path
 
 
 def _pip_settings(path: Path) -> Path:
-    """How this machine's pip reaches its index, without what only this machine has: folders of wheels, constraints."""
+    """Return the index settings of pip without the parts that only this machine has."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A machine as the tests of installations need it: the oldest pip, and an index that has newer releases of everything."""
+"""Fixtures of the installation tests: the oldest pip and an index of newer releases."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def index_has_newer_releases(tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture(scope="session")
 def fresh_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that acts as a Python whose `-m venv` puts pip 22.3 into the new environment."""
+    """Return a program that acts as a Python whose `-m venv` installs pip 22.3."""
     program = tmp_path_factory.mktemp("python") / "python3"
     install = "install --quiet --disable-pip-version-check --no-compile --require-hashes"
     program.write_text(
@@ -43,6 +43,6 @@ def fresh_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment_with_oldest_pip(fresh_python: Path, tmp_path: Path) -> Path:
-    """Return the Python of a new virtual environment that has pip 22.3 and nothing else."""
+    """Return the Python of a new virtual environment that has only pip 22.3."""
     subprocess.run([fresh_python, "-m", "venv", tmp_path / "venv"], check=True, timeout=300)
     return tmp_path / "venv" / "bin" / "python"

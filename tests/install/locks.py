@@ -1,6 +1,7 @@
-"""Read the hashed locks of the repository, and make a package index folder that holds a newer release of everything.
+"""Read the hashed locks, and write an index folder with newer releases.
 
-The tests of this folder use it. It must not parse pip's whole requirements format: the locks use a small part of it.
+The tests of this folder call it. It must not parse pip's whole requirements format,
+because the locks use a small part of it.
 """
 
 import re
@@ -24,7 +25,7 @@ class Entry(NamedTuple):
 
     Attributes:
         requirement: the pin, with its extras and its marker.
-        text: the entry as the lock has it, with the hashes.
+        text: the entry of the lock, with the hashes.
     """
 
     requirement: Requirement
@@ -50,7 +51,10 @@ def for_this_python(lock: Path) -> dict[str, Entry]:
 
 
 def newer_releases(names: Iterable[str], folder: Path) -> Path:
-    """Write a wheel of version 9999 for each name into `folder`, for pip's `--find-links`. The wheels are empty."""
+    """Write an empty wheel of version 9999 for each name into `folder`.
+
+    pip finds them by `--find-links`.
+    """
     folder.mkdir()
     for name in names:
         module = name.replace("-", "_")

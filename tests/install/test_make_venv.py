@@ -1,6 +1,8 @@
-"""`make venv` on a Python that ships pip 22.3: quiet, repeated when a lock changes, and never half done.
+"""`make venv` on a Python with pip 22.3 is quiet and never leaves half an environment.
 
-The project here is small: the Makefile and the pinned pip are the real ones, the package and its lock are not.
+It runs again when a lock changes. The Makefile and the pinned pip are the real ones;
+the
+package and its lock are small stand-ins.
 """
 
 import os
@@ -38,7 +40,7 @@ class Project:
 
     @property
     def lock(self) -> Path:
-        """The lock that `make venv` installs."""
+        """Return the path of the lock that `make venv` installs."""
         return self.folder / "requirements-dev.lock"
 
     def write_lock(self, *names: str) -> None:
@@ -46,7 +48,7 @@ class Project:
         self.lock.write_text("".join(for_this_python(DEV)[name].text + "\n" for name in names))
 
     def make(self, *targets: str) -> subprocess.CompletedProcess[str]:
-        """Run make as on a shell."""
+        """Run make as a shell does."""
         command = [
             "make",
             "--directory",
@@ -60,7 +62,7 @@ class Project:
         )
 
     def versions(self) -> set[str]:
-        """The packages of the environment, as `name==version`."""
+        """Return the packages of the environment, as `name==version`."""
         command = [self.folder / ".venv/bin/python", "-m", "pip", "list", "--format=freeze"]
         listed = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=60, check=True
@@ -76,7 +78,8 @@ def project(
         shutil.copy(ROOT / file, tmp_path)
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     (tmp_path / "small.py").touch()
-    outside = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV"}  # of the `make test` that runs this
+    # These variables belong to the `make test` that runs this test.
+    outside = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV"}
     environment = {
         name: value for name, value in index_has_newer_releases.items() if name not in outside
     }
@@ -123,9 +126,8 @@ def test_an_environment_is_not_ready_after_an_installation_that_failed(project: 
     assert project.make("venv").returncode != 0
 
     project.lock.write_text(good)
-    os.utime(
-        project.lock, (made_at, made_at)
-    )  # `git stash` and some editors restore the time as well
+    # `git stash` and some editors also restore the modification time.
+    os.utime(project.lock, (made_at, made_at))
     done = project.make("venv")
 
     assert done.stdout == "installing requirements-dev.lock into .venv\n"

@@ -182,7 +182,7 @@ def test_a_diff_after_an_apply_is_empty_and_a_rename_of_the_source_renames_the_c
     assert "destinationConfigMapName" not in stored["spec"]
 
 
-def test_no_tool_takes_a_sync_for_done_while_no_reconciler_runs(desk: Desk) -> None:
+def test_no_tool_considers_a_sync_done_while_no_reconciler_runs(desk: Desk) -> None:
     """Helm and kstatus compare the observed generation with the generation; without one, any resource counts as done."""
     home, there = desk.namespace(), desk.namespace()
     desk.accepted(sync(home, destinationNamespace=there))
@@ -194,7 +194,7 @@ def test_no_tool_takes_a_sync_for_done_while_no_reconciler_runs(desk: Desk) -> N
     assert stored["metadata"]["generation"] == 1
 
 
-def test_a_selection_of_keys_that_matches_nothing_is_warned_of(desk: Desk) -> None:
+def test_a_selection_of_keys_that_matches_nothing_gives_a_warning(desk: Desk) -> None:
     home, there = desk.namespace(), desk.namespace()
     desk.configmap(home)
     document = sync(
@@ -218,7 +218,7 @@ def test_an_absurd_number_of_errors_gives_a_short_answer(desk: Desk) -> None:
     assert output.count("a valid label must be") == 20
 
 
-def test_everything_that_is_wrong_with_the_object_is_told_at_once_as_kubectl_tells_it_of_a_deployment(
+def test_all_errors_of_an_object_are_reported_at_once_in_the_format_of_kubernetes(
     desk: Desk,
 ) -> None:
     home = desk.namespace()
@@ -236,7 +236,7 @@ def test_everything_that_is_wrong_with_the_object_is_told_at_once_as_kubectl_tel
     assert "* spec.copyMetadata.annotations[0]: Invalid value:" in output
 
 
-def test_what_the_cluster_itself_writes_is_never_a_destination(desk: Desk) -> None:
+def test_a_configmap_that_the_cluster_writes_is_never_a_destination(desk: Desk) -> None:
     document = sync(
         desk.namespace(),
         destinationNamespace=desk.namespace(),
@@ -252,7 +252,7 @@ def test_a_destination_is_required(desk: Desk) -> None:
 # --- permission
 
 
-def test_who_may_not_read_the_source_learns_nothing_of_it(desk: Desk) -> None:
+def test_a_user_without_read_rights_learns_nothing_of_the_source(desk: Desk) -> None:
     home = desk.namespace()
     secret_place = f"secret-{desk.tag}"
     desk.may_write_syncs("alice", home)
@@ -274,7 +274,7 @@ def test_who_may_not_read_the_source_learns_nothing_of_it(desk: Desk) -> None:
     wait_until(lambda: desk.apply(document, user="alice")[0] == 0)
 
 
-def test_who_may_not_write_a_destination_learns_nothing_of_it(desk: Desk) -> None:
+def test_a_user_without_write_rights_learns_nothing_of_a_destination(desk: Desk) -> None:
     home, allowed = desk.namespace(), desk.namespace()
     secret_place = f"secret-{desk.tag}"
     desk.may_write_syncs("alice", home)
@@ -303,7 +303,7 @@ def test_a_glob_needs_the_right_in_every_namespace(desk: Desk) -> None:
     assert 'may not create, update, delete the ConfigMap "cfg" in every namespace' in output
 
 
-def test_who_orphans_needs_no_right_to_delete(desk: Desk) -> None:
+def test_the_orphan_policy_needs_no_right_to_delete(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.may_write_syncs("alice", home)
     desk.allow("alice", home, ("get",))
@@ -348,7 +348,7 @@ def test_a_destination_is_dropped_only_with_the_right_to_remove_its_copy(desk: D
     wait_until(lambda: desk.apply(sync(home, destinationNamespaces=[web]), user="alice")[0] == 0)
 
 
-def test_a_service_account_that_is_named_is_judged_in_place_of_the_user(desk: Desk) -> None:
+def test_the_rights_of_a_named_service_account_replace_those_of_the_user(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.may_write_syncs("alice", home)
     desk.allow("alice", home, ("create",), resource="pods")
@@ -417,7 +417,7 @@ def test_a_user_without_rights_who_names_hundreds_of_namespaces_costs_few_access
 # --- existence
 
 
-def test_every_missing_namespace_is_told_at_once(desk: Desk) -> None:
+def test_all_missing_namespaces_are_reported_at_once(desk: Desk) -> None:
     home, there = desk.namespace(), desk.namespace()
     gone = [f"gone-{desk.tag}-{letter}" for letter in "ab"]
     output = desk.refused(
@@ -485,7 +485,7 @@ def test_a_loop_over_a_glob_and_a_rename_is_found_as_well(desk: Desk) -> None:
     assert f"{b}/renamed -> {a}/cfg -> {b}/renamed" in output
 
 
-def test_three_syncs_that_draw_a_loop_in_one_file_are_not_all_accepted(desk: Desk) -> None:
+def test_three_syncs_that_form_a_loop_in_one_file_are_not_all_accepted(desk: Desk) -> None:
     a, b, c = (desk.namespace(letter) for letter in "abc")
     code, output = desk.apply(
         sync(a, destinationNamespace=b),
@@ -496,7 +496,7 @@ def test_three_syncs_that_draw_a_loop_in_one_file_are_not_all_accepted(desk: Des
     assert "would close a loop" in output
 
 
-def test_a_contested_destination_is_refused_and_the_other_sync_named_to_who_may_see_it(
+def test_a_taken_destination_is_refused_and_names_the_other_sync_only_to_users_that_may_read_it(
     desk: Desk,
 ) -> None:
     first, second, target = desk.namespace(), desk.namespace(), desk.namespace()
@@ -560,7 +560,7 @@ def test_a_loop_hides_the_steps_that_the_user_may_not_read(desk: Desk) -> None:
 # --- warnings
 
 
-def test_what_may_be_a_mistake_is_warned_of_and_accepted(desk: Desk) -> None:
+def test_a_possible_mistake_gives_a_warning_and_is_accepted(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.configmap(other)
     output = desk.accepted(
@@ -572,7 +572,7 @@ def test_what_may_be_a_mistake_is_warned_of_and_accepted(desk: Desk) -> None:
     assert f"ConfigMap {other}/cfg exists and is managed by no sync" in output
 
 
-def test_nothing_is_warned_of_where_all_is_well(desk: Desk) -> None:
+def test_a_correct_sync_gives_no_warning(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.configmap(home)
     assert "Warning" not in desk.accepted(sync(home, destinationNamespace=other))
@@ -581,7 +581,7 @@ def test_nothing_is_warned_of_where_all_is_well(desk: Desk) -> None:
 # --- what is always allowed
 
 
-def test_what_is_no_longer_valid_can_still_be_labelled_and_deleted(desk: Desk) -> None:
+def test_a_sync_that_is_no_longer_valid_can_still_be_labelled_and_deleted(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.accepted(sync(home, destinationNamespace=other))
     path = f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}/sync"
@@ -596,14 +596,14 @@ def test_what_is_no_longer_valid_can_still_be_labelled_and_deleted(desk: Desk) -
     wait_until(lambda: desk.stored(home, "sync") is None)
 
 
-def test_an_edit_of_the_spec_is_judged_again(desk: Desk) -> None:
+def test_an_edit_of_the_spec_is_checked_again(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.accepted(sync(home, destinationNamespace=other))
     assert "Not found" in desk.refused(sync(home, destinationNamespace=f"gone-{desk.tag}"))
     assert desk.stored(home, "sync")["spec"]["destinationNamespace"] == other
 
 
-def test_a_dry_run_is_judged_and_has_no_effect(desk: Desk) -> None:
+def test_a_dry_run_is_checked_and_has_no_effect(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     dry = {"arguments": ("--dry-run=server",)}
     assert "Not found" in desk.refused(sync(home, destinationNamespace=f"gone-{desk.tag}"), **dry)
@@ -614,7 +614,7 @@ def test_a_dry_run_is_judged_and_has_no_effect(desk: Desk) -> None:
     )  # a loop only if the dry run had left something behind
 
 
-def test_server_side_apply_is_judged_like_any_other_write(desk: Desk) -> None:
+def test_server_side_apply_is_checked_like_any_other_write(desk: Desk) -> None:
     home, other = desk.namespace(), desk.namespace()
     server_side = {"arguments": ("--server-side",)}
     assert "Not found" in desk.refused(
@@ -662,7 +662,7 @@ def test_certificates_are_rotated_twenty_times_under_load_and_no_admission_fails
     assert len(served) == 21
 
 
-def test_with_the_webhook_down_only_our_own_writes_are_refused(desk: Desk, guard: Guard) -> None:
+def test_with_the_webhook_down_only_writes_of_syncs_are_refused(desk: Desk, guard: Guard) -> None:
     home, other = desk.namespace(), desk.namespace()
     desk.accepted(sync(home, destinationNamespace=other))
     assert guard.process is not None
@@ -681,9 +681,7 @@ def test_with_the_webhook_down_only_our_own_writes_are_refused(desk: Desk, guard
     wait_until(lambda: desk.apply(sync(home, "late", destinationNamespace=other))[0] == 0)
 
 
-def test_a_webhook_that_is_told_to_stop_answers_those_who_still_ask(
-    desk: Desk, guard: Guard
-) -> None:
+def test_a_webhook_that_is_stopping_answers_requests_in_flight(desk: Desk, guard: Guard) -> None:
     home, other = desk.namespace(), desk.namespace()
     collection = f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}?dryRun=All"
     with ThreadPoolExecutor(8) as threads:

@@ -121,7 +121,7 @@ def judge(folder: Path, series: dict[str, str], **firing: list[dict[str, str]]) 
     evaluate(folder, series, AT, {name: firing.get(name, []) for name in ALERTS})
 
 
-def test_nothing_fires_while_all_is_well(
+def test_no_alert_fires_while_all_is_well(
     stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path
 ) -> None:
     home, one = stage.namespace(), stage.namespace()
@@ -135,7 +135,7 @@ def test_nothing_fires_while_all_is_well(
     judge(tmp_path, hour(first, look()))
 
 
-def test_nothing_fires_while_one_of_two_leads_and_the_other_stands_by_with_work_in_its_queue(
+def test_no_alert_fires_for_a_standby_with_a_filled_queue(
     stage: Stage, start_replica: Callable[[], Callable[[], dict[str, Scrape]]], tmp_path: Path
 ) -> None:
     first_alone = start_replica()
@@ -150,7 +150,7 @@ def test_nothing_fires_while_one_of_two_leads_and_the_other_stands_by_with_work_
     judge(tmp_path, hour(first, look()))
 
 
-def test_a_lease_that_nobody_alive_holds_is_told(
+def test_an_alert_fires_for_a_lease_without_a_running_holder(
     stage: Stage,
     electorate: str,
     start_replica: Callable[[], Callable[[], dict[str, Scrape]]],
@@ -180,7 +180,7 @@ def test_a_lease_that_nobody_alive_holds_is_told(
     )
 
 
-def test_a_copy_that_is_fought_over_is_told(
+def test_an_alert_fires_for_a_contested_copy(
     stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path
 ) -> None:
     home, one = stage.namespace(), stage.namespace()
@@ -195,7 +195,7 @@ def test_a_copy_that_is_fought_over_is_told(
     judge(tmp_path, hour(first, look()), ConfigMapSyncContested=[told()])
 
 
-def test_a_place_that_is_taken_is_told_by_its_reason(
+def test_an_alert_names_the_reason_of_a_taken_destination(
     stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path
 ) -> None:
     home, taken = stage.namespace(), stage.namespace()
@@ -210,7 +210,7 @@ def test_a_place_that_is_taken_is_told_by_its_reason(
 
 
 @pytest.mark.only_on("devcluster")
-def test_writes_that_the_api_server_refuses_are_told_by_reason_and_by_rate_and_as_an_edit_that_is_stuck(
+def test_alerts_fire_for_refused_writes_by_reason_rate_and_stuck_edit(
     stage: Stage, look: Callable[[], dict[str, Scrape]], fault: Callable[..., Any], tmp_path: Path
 ) -> None:
     home, bad = stage.namespace(), stage.namespace()
@@ -238,7 +238,7 @@ def test_writes_that_the_api_server_refuses_are_told_by_reason_and_by_rate_and_a
 
 
 @pytest.mark.only_on("devcluster")
-def test_a_webhook_that_cannot_ask_for_rights_is_told(
+def test_an_alert_fires_for_a_webhook_that_cannot_check_rights(
     stage: Stage, look: Callable[[], dict[str, Scrape]], fault: Callable[..., Any], tmp_path: Path
 ) -> None:
     home = stage.namespace()
@@ -256,7 +256,7 @@ def test_a_webhook_that_cannot_ask_for_rights_is_told(
 
 
 @pytest.mark.only_on("devcluster")
-def test_a_certificate_without_its_key_is_told_while_the_old_one_is_served(
+def test_an_alert_fires_for_a_certificate_without_its_key_while_the_old_one_is_served(
     look: Callable[[], dict[str, Scrape]], guard: Guard, tmp_path: Path
 ) -> None:
     first = look()

@@ -41,7 +41,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize("text", WRONG_FILES.values(), ids=WRONG_FILES.keys())
-def test_an_unusable_kubeconfig_is_one_line_and_exit_code_1(
+def test_an_unusable_kubeconfig_gives_one_line_and_exit_code_1(
     tmp_path: Path, text: str | None
 ) -> None:
     path = tmp_path / "kubeconfig"
@@ -65,7 +65,7 @@ def test_an_unusable_kubeconfig_is_one_line_and_exit_code_1(
         (["--nonsense"], "--nonsense"),
     ],
 )
-def test_a_wrong_flag_is_named_and_exit_code_2(arguments: list[str], problem: str) -> None:
+def test_a_wrong_flag_is_named_and_gives_exit_code_2(arguments: list[str], problem: str) -> None:
     done = run(*arguments)
 
     assert done.returncode == 2
@@ -73,11 +73,11 @@ def test_a_wrong_flag_is_named_and_exit_code_2(arguments: list[str], problem: st
     assert "Traceback" not in done.stderr
 
 
-def test_the_environment_says_the_same_as_flags() -> None:
+def test_environment_variables_are_checked_like_flags() -> None:
     assert run(CONFIGMAPSYNC_WORKERS="0").returncode == 2
 
 
-def test_a_taken_port_is_one_line_and_exit_code_1(
+def test_a_taken_port_gives_one_line_and_exit_code_1(
     cluster: Cluster, start_process: Callable[..., Process]
 ) -> None:
     port = free_port()
@@ -102,7 +102,7 @@ def test_a_taken_port_is_one_line_and_exit_code_1(
     assert "Traceback" not in done.stderr
 
 
-def test_an_api_server_that_is_away_at_the_start_is_waited_for(
+def test_the_reconciler_waits_for_an_api_server_that_is_down_at_the_start(
     tmp_path: Path, cluster: Cluster, start_process: Callable[..., Process]
 ) -> None:
     config = yaml.safe_load(kubeconfig_of(cluster, "reconciler").read_text())
@@ -118,7 +118,7 @@ def test_an_api_server_that_is_away_at_the_start_is_waited_for(
     assert "Traceback" not in process.output()
 
 
-def test_a_missing_crd_is_said_and_waited_for(
+def test_a_missing_crd_is_logged_and_the_reconciler_waits_for_it(
     fresh_cluster: Cluster, start_process: Callable[..., Process]
 ) -> None:
     assert fresh_cluster.find(CRD) is None
@@ -138,7 +138,7 @@ def test_a_missing_crd_is_said_and_waited_for(
     assert "Traceback" not in process.output()
 
 
-def test_missing_rights_are_said_and_waited_for(
+def test_missing_rights_are_logged_and_the_reconciler_waits_for_them(
     cluster: Cluster, crd: None, start_process: Callable[..., Process]
 ) -> None:
     process = start_process(
@@ -155,7 +155,7 @@ def test_missing_rights_are_said_and_waited_for(
     assert process.terminate() == 0
 
 
-def test_objects_written_with_a_relaxed_schema_get_a_condition_and_stop_nobody(
+def test_objects_written_with_a_relaxed_schema_get_a_condition_and_block_no_other(
     fresh_cluster: Cluster, start_process: Callable[..., Process]
 ) -> None:
     install_crd(fresh_cluster)

@@ -44,7 +44,7 @@ def test_a_copy_follows_its_source_into_immutability_and_out_of_it(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_copy_that_somebody_made_immutable_is_replaced(stage: Stage, reconciler: Process) -> None:
+def test_a_copy_that_a_user_made_immutable_is_replaced(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -56,7 +56,7 @@ def test_a_copy_that_somebody_made_immutable_is_replaced(stage: Stage, reconcile
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_an_adopted_copy_that_cannot_be_changed_is_not_deleted_but_told_of(
+def test_an_adopted_copy_that_cannot_be_changed_is_reported_and_not_deleted(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -112,7 +112,7 @@ def test_a_reconciler_killed_between_deleting_and_making_an_immutable_copy_heals
 
 
 @pytest.mark.only_on("devcluster")
-def test_what_somebody_puts_into_the_gap_of_an_immutable_copy_is_theirs(
+def test_a_configmap_created_while_an_immutable_copy_is_replaced_stays_unmanaged(
     stage: Stage, reconciler: Process, fault: Callable[..., None]
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -152,7 +152,7 @@ OTHERS = {
     ("skip", "times"),
     [pytest.param(0, 1000, id="asked first"), pytest.param(1, 1, id="refused all the same")],
 )
-def test_an_immutable_copy_whose_successor_is_refused_stays_as_it_was_and_follows_when_it_is_admitted(
+def test_an_immutable_copy_stays_while_its_replacement_is_refused_and_follows_when_it_is_admitted(
     stage: Stage, reconciler: Process, fault: Callable[..., None], skip: int, times: int
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -190,7 +190,7 @@ def test_an_immutable_copy_whose_successor_is_refused_stays_as_it_was_and_follow
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_text_and_binary_data_change_places(stage: Stage, reconciler: Process) -> None:
+def test_a_key_moves_between_data_and_binary_data(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home, data={"key": "text"}, binaryData={"blob": encoded(b"\x00\xff")})
     sync = stage.sync(home, destinationNamespace=there)
@@ -209,7 +209,7 @@ def test_text_and_binary_data_change_places(stage: Stage, reconciler: Process) -
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_keys_that_come_and_go_at_the_source_come_and_go_in_the_copy(
+def test_keys_added_and_removed_at_the_source_are_added_and_removed_in_the_copy(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -237,7 +237,7 @@ def test_keys_that_come_and_go_at_the_source_come_and_go_in_the_copy(
         ([{"key": "*.yaml", "as": "z"}], "glob"),
     ],
 )
-def test_renames_that_must_collide_are_refused_clearly(
+def test_renames_that_collide_are_refused(
     stage: Stage, reconciler: Process, keys: list[dict[str, str]], said: str
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -261,7 +261,7 @@ def test_renames_that_must_collide_are_refused_clearly(
     stage.cluster.delete(f"{path}/colliding")
 
 
-def test_a_copy_that_would_be_too_large_is_said_and_heals_when_it_shrinks(
+def test_a_copy_that_would_be_too_large_is_reported_and_heals_when_it_shrinks(
     stage: Stage, reconciler: Process
 ) -> None:
     """The source is within every limit; with our marks beside its annotations the copy is not."""

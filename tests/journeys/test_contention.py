@@ -46,7 +46,7 @@ def undone_no_more(stage: Stage, count: Callable[[], int]) -> None:
 
 
 @pytest.mark.parametrize("manager", ["argocd-controller", "another-operator"])
-def test_a_tool_that_resets_a_copy_is_named_and_answered_once_a_minute(
+def test_a_tool_that_resets_a_copy_is_named_and_repaired_once_a_minute(
     stage: Stage, reconciler: Process, manager: str
 ) -> None:
     home, there, good = stage.namespace(), stage.namespace(), stage.namespace()
@@ -70,7 +70,7 @@ def test_a_tool_that_resets_a_copy_is_named_and_answered_once_a_minute(
     ]
 
 
-def test_a_fight_is_over_when_the_other_stops(
+def test_contention_ends_when_the_other_writer_stops(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     start_reconciler(*QUICKLY)
@@ -87,7 +87,7 @@ def test_a_fight_is_over_when_the_other_stops(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_status_does_not_change_its_mind_while_a_fight_goes_on(
+def test_the_status_is_stable_during_contention(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     start_reconciler(*QUICKLY)
@@ -105,9 +105,7 @@ def test_a_status_does_not_change_its_mind_while_a_fight_goes_on(
         assert ready["lastTransitionTime"] == since
 
 
-def test_a_tool_that_prunes_a_copy_is_answered_once_a_minute(
-    stage: Stage, reconciler: Process
-) -> None:
+def test_a_pruned_copy_is_created_again_once_a_minute(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -120,7 +118,7 @@ def test_a_tool_that_prunes_a_copy_is_answered_once_a_minute(
         assert REPAIRS <= rival.undone <= REPAIRS + 2
 
 
-def test_a_program_that_writes_faster_than_anybody_could_answer_is_named_and_left_alone(
+def test_a_program_that_writes_faster_than_any_repair_is_named_and_left_alone(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -135,7 +133,7 @@ def test_a_program_that_writes_faster_than_anybody_could_answer_is_named_and_lef
         undone_no_more(stage, lambda: reconciler.output().count("write failed"))
 
 
-def test_a_tool_that_brings_back_what_we_remove_is_answered_once_a_minute(
+def test_a_copy_that_a_tool_recreates_is_removed_once_a_minute(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
@@ -153,7 +151,7 @@ def test_a_tool_that_brings_back_what_we_remove_is_answered_once_a_minute(
         stage.copy_becomes(content, there)
 
 
-def test_a_webhook_that_changes_what_is_written_is_said_to_be_there_and_copies_heal_without_it(
+def test_a_webhook_that_changes_copies_is_reported_and_copies_heal_without_it(
     stage: Stage, start_reconciler: Callable[..., Process], tmp_path: Path
 ) -> None:
     start_reconciler(*QUICKLY)
@@ -171,7 +169,7 @@ def test_a_webhook_that_changes_what_is_written_is_said_to_be_there_and_copies_h
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_webhook_that_changes_what_is_written_makes_no_hot_loop(
+def test_a_webhook_that_changes_copies_makes_no_hot_loop(
     stage: Stage, reconciler: Process, tmp_path: Path
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -189,7 +187,7 @@ def test_a_webhook_that_changes_what_is_written_makes_no_hot_loop(
 @pytest.mark.parametrize(
     ("policy", "reason"), [("Fail", "DestinationConflict"), ("Adopt", "Contested")]
 )
-def test_a_webhook_that_takes_our_labels_off_takes_the_copy_from_us(
+def test_a_copy_whose_labels_a_webhook_removes_is_no_longer_managed(
     stage: Stage, reconciler: Process, tmp_path: Path, policy: str, reason: str
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -204,7 +202,7 @@ def test_a_webhook_that_takes_our_labels_off_takes_the_copy_from_us(
         assert len(asked) <= REPAIRS + 2
 
 
-def test_a_person_who_changes_a_copy_now_and_then_makes_no_fight(
+def test_a_user_that_changes_a_copy_now_and_then_causes_no_contention(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -219,7 +217,7 @@ def test_a_person_who_changes_a_copy_now_and_then_makes_no_fight(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_source_that_is_edited_again_and_again_makes_no_fight(
+def test_a_source_that_is_edited_often_causes_no_contention(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -233,7 +231,7 @@ def test_a_source_that_is_edited_again_and_again_makes_no_fight(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_namespace_that_is_made_again_and_again_is_served_at_once_each_time(
+def test_a_namespace_that_is_recreated_often_is_served_at_once_each_time(
     stage: Stage, reconciler: Process
 ) -> None:
     """A CI namespace is no fight: a recreated namespace has a clean history."""
@@ -251,7 +249,7 @@ def test_a_namespace_that_is_made_again_and_again_is_served_at_once_each_time(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_contested_sync_is_deleted_without_waiting_and_its_successor_is_born_clean(
+def test_a_contested_sync_is_deleted_at_once_and_its_successor_starts_uncontested(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()

@@ -179,7 +179,9 @@ def test_deleting_the_sync_removes_the_copies_and_never_the_source(
     assert content_of(stage.find(home) or {}) == content
 
 
-def test_orphaned_copies_stay_without_our_marks(stage: Stage, reconciler: Process) -> None:
+def test_orphaned_copies_stay_without_the_operators_marks(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there, deletionPolicy="Orphan")
@@ -197,7 +199,7 @@ def test_orphaned_copies_stay_without_our_marks(stage: Stage, reconciler: Proces
     }
 
 
-def test_a_foreign_configmap_is_never_touched_and_it_heals_when_that_goes(
+def test_an_unmanaged_configmap_is_never_changed_and_the_sync_heals_when_it_goes(
     stage: Stage, reconciler: Process
 ) -> None:
     home, taken, free = stage.namespace(), stage.namespace(), stage.namespace()
@@ -232,7 +234,7 @@ def test_a_namespace_is_served_when_it_is_labelled_and_cleaned_when_it_is_not_an
     stage.copy_goes(there)
 
 
-def test_a_disabled_namespace_keeps_nothing_of_ours(stage: Stage, reconciler: Process) -> None:
+def test_a_disabled_namespace_keeps_no_copy(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)

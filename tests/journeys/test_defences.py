@@ -157,9 +157,7 @@ def test_a_copy_whose_sync_was_made_again_is_taken_back(
     )
 
 
-def test_marks_that_somebody_forged_never_lead_to_a_delete(
-    stage: Stage, reconciler: Process
-) -> None:
+def test_forged_marks_never_lead_to_a_delete(stage: Stage, reconciler: Process) -> None:
     home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -178,7 +176,7 @@ def test_marks_that_somebody_forged_never_lead_to_a_delete(
     assert stage.find(elsewhere) == forged
 
 
-def test_a_sync_that_is_kept_out_as_part_of_a_loop_keeps_nobody_else_out(
+def test_a_sync_that_is_refused_for_a_loop_claims_no_destination(
     stage: Stage, reconciler: Process
 ) -> None:
     front, back, third = stage.namespace(), stage.namespace(), stage.namespace()
@@ -207,7 +205,7 @@ def test_a_sync_that_is_kept_out_as_part_of_a_loop_keeps_nobody_else_out(
     assert cut.rpartition("/")[2] in stage.condition(youngest)["message"]
 
 
-def test_a_loop_that_a_label_closes_is_cut_at_the_youngest_and_heals_when_the_label_goes(
+def test_a_loop_closed_by_a_label_is_cut_at_its_youngest_sync_and_heals_without_the_label(
     stage: Stage, reconciler: Process
 ) -> None:
     front, back = stage.namespace(), stage.namespace()

@@ -96,7 +96,7 @@ def _delays(process: Process, at_least: int) -> list[float]:
     return delays
 
 
-def test_a_write_that_was_carried_out_but_never_answered_is_not_done_twice(
+def test_a_write_that_succeeds_without_an_answer_is_not_repeated(
     stage: Stage, reconciler: Process, fault: Callable[..., None]
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -222,7 +222,7 @@ def _is_ready(stage: Stage, sync: str) -> bool:
     return stage.condition(sync).get("status") == "True"
 
 
-def test_copies_stay_while_nobody_says_what_a_service_account_may_do(
+def test_copies_stay_while_the_rights_of_a_service_account_cannot_be_checked(
     stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None]
 ) -> None:
     process = start_reconciler("--authorization-interval", "1")

@@ -114,7 +114,7 @@ def edited_and_told_again(stage: Stage, home: str, there: str) -> bool:
     return times_told(stage, home) > 1
 
 
-def test_what_was_there_before_is_adopted_and_released(
+def test_an_existing_configmap_is_adopted_and_released(
     installation: Installation, stage: Stage
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -139,7 +139,7 @@ def test_an_immutable_copy_is_made_again(installation: Installation, stage: Stag
     nobody_was_refused(installation)
 
 
-def test_harm_is_refused(installation: Installation, stage: Stage) -> None:
+def test_harmful_syncs_are_refused(installation: Installation, stage: Stage) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     stage.sync(home, destinationNamespace=there)
@@ -163,7 +163,7 @@ def test_harm_is_refused(installation: Installation, stage: Stage) -> None:
     nobody_was_refused(installation)
 
 
-def test_people_have_the_rights_that_their_role_in_a_namespace_gives(stage: Stage) -> None:
+def test_users_have_the_rights_of_their_role_in_a_namespace(stage: Stage) -> None:
     home = stage.namespace()
     stage.cluster.kubectl(
         "create", "rolebinding", "bob", "--clusterrole=view", "--user=bob", "-n", home
@@ -185,7 +185,7 @@ def test_people_have_the_rights_that_their_role_in_a_namespace_gives(stage: Stag
     assert not may("bob", "delete")
 
 
-def test_a_named_service_account_counts_in_place_of_the_user(
+def test_the_rights_of_a_named_service_account_replace_those_of_the_user(
     installation: Installation, stage: Stage
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -245,7 +245,7 @@ def reached_by(stage: Stage) -> set[Reached]:
     }
 
 
-def test_the_copies_of_a_sync_that_was_removed_by_force_go_in_time(
+def test_the_copies_of_a_sync_removed_by_force_are_deleted_in_time(
     installation: Installation, stage: Stage
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -261,7 +261,7 @@ def test_the_copies_of_a_sync_that_was_removed_by_force_go_in_time(
     nobody_was_refused(installation)
 
 
-def test_a_damaged_certificate_is_made_again(installation: Installation) -> None:
+def test_a_damaged_certificate_is_replaced(installation: Installation) -> None:
     secret = f"/api/v1/namespaces/{installation.names.namespace}/secrets/configmapsync-webhook"
     garbage = base64.b64encode(b"garbage").decode()
     installation.cluster.patch(secret, {"data": {"tls.crt": garbage}})
@@ -270,7 +270,7 @@ def test_a_damaged_certificate_is_made_again(installation: Installation) -> None
     nobody_was_refused(installation)
 
 
-def test_after_a_revocation_nothing_of_before_is_trusted_and_admission_goes_on(
+def test_after_a_revocation_no_former_ca_is_trusted_and_admission_continues(
     installation: Installation, stage: Stage
 ) -> None:
     before = {
@@ -291,7 +291,7 @@ def test_after_a_revocation_nothing_of_before_is_trusted_and_admission_goes_on(
 @pytest.mark.skipif(
     not mounting(), reason="mounts of its own are not allowed to a process on this machine"
 )
-def test_its_own_namespace_is_served_by_exact_name_alone(
+def test_the_operators_namespace_is_a_destination_only_by_exact_name(
     installation: Installation, stage: Stage
 ) -> None:
     home, there, own = stage.namespace(), stage.namespace(), installation.names.namespace
@@ -311,7 +311,7 @@ def test_its_own_namespace_is_served_by_exact_name_alone(
 @pytest.mark.skipif(
     not mounting(), reason="mounts of its own are not allowed to a process on this machine"
 )
-def test_a_token_that_is_good_no_more_is_replaced_by_that_of_the_kubelet(
+def test_an_invalid_token_is_replaced_by_the_kubelets_new_one(
     installation: Installation, stage: Stage
 ) -> None:
     """An account that is made again is the same to RBAC, and its former tokens are dead."""
@@ -336,7 +336,7 @@ def test_a_token_that_is_good_no_more_is_replaced_by_that_of_the_kubelet(
 
 
 @pytest.mark.parametrize("process", ROLES)
-def test_every_right_was_used_and_there_is_no_other(
+def test_the_roles_grant_exactly_the_rights_that_were_used(
     installation: Installation, process: str
 ) -> None:
     """Without one verb of one rule a story above would have been refused something; one more would give what nothing needs."""
@@ -356,7 +356,7 @@ def same(used: set[Used], granted: set[Used]) -> None:
     )
 
 
-def test_the_other_replica_goes_on_and_every_pod_ends_in_time(
+def test_the_standby_takes_over_and_every_pod_ends_in_time(
     installation: Installation, stage: Stage
 ) -> None:
     home, there = stage.namespace(), stage.namespace()

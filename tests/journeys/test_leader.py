@@ -169,7 +169,7 @@ def fault(cluster: Cluster) -> Iterator[Callable[..., Any]]:
     cluster.delete("/devcluster/faults")
 
 
-def test_the_standby_knows_everything_and_writes_nothing(replicas: Replicas) -> None:
+def test_the_standby_caches_everything_and_writes_nothing(replicas: Replicas) -> None:
     leader, standby = replicas.leader(), replicas.standby()
     leader.stop()
     heard = standby.waiting
@@ -284,7 +284,7 @@ def test_a_leader_that_was_frozen_for_too_long_wakes_up_writes_nothing_and_ends(
         assert standby.leads
 
 
-def test_a_lease_that_somebody_deletes_is_made_again_by_its_holder(replicas: Replicas) -> None:
+def test_a_deleted_lease_is_created_again_by_its_holder(replicas: Replicas) -> None:
     leader, standby = replicas.leader(), replicas.standby()
     before = replicas.lease
 
@@ -338,7 +338,7 @@ def test_without_an_api_server_for_longer_than_the_deadline_the_leader_ends(
 
 
 @pytest.mark.only_on("devcluster")
-def test_an_api_server_that_is_away_for_a_moment_costs_nobody_the_lease(replicas: Replicas) -> None:
+def test_a_short_outage_of_the_api_server_does_not_cost_the_lease(replicas: Replicas) -> None:
     leader = replicas.leader()
     work = work_for(replicas.stage)
     work.copied("value")
@@ -389,7 +389,7 @@ def _hits(cluster: Cluster) -> int:
         ),
     ],
 )
-def test_an_election_that_cannot_go_well_is_refused_at_the_start(
+def test_invalid_lease_durations_are_refused_at_the_start(
     start_process: Callable[..., Process], flags: list[str], problem: str
 ) -> None:
     process = start_process("reconciler", *flags)

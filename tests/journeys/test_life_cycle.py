@@ -108,7 +108,7 @@ def test_a_deletion_policy_that_changes_is_marked_on_the_copies_and_the_newest_c
     assert POLICY not in annotations(stage, there)
 
 
-def test_what_happened_during_a_suspension_is_made_good_at_its_end(
+def test_changes_during_a_suspension_are_carried_out_at_its_end(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there, later = stage.namespace(), stage.namespace(), stage.namespace()
@@ -145,7 +145,7 @@ def test_a_suspended_sync_that_is_deleted_cleans_up(stage: Stage, reconciler: Pr
     wait_until(lambda: stage.cluster.find(sync) is None)
 
 
-def test_a_namespace_that_wants_nothing_of_us_keeps_what_was_its_own_and_is_served_again_when_it_does(
+def test_a_namespace_that_opts_out_keeps_its_adopted_configmap_and_is_served_again_when_it_opts_in(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there, taken = stage.namespace(), stage.namespace(), stage.namespace()
@@ -191,7 +191,9 @@ def test_a_sync_and_the_namespaces_of_its_copies_can_go_together(
 
 
 @pytest.mark.controllers
-def test_a_namespace_that_does_not_go_holds_no_sync_up(stage: Stage, reconciler: Process) -> None:
+def test_a_namespace_stuck_in_deletion_does_not_block_the_deletion_of_a_sync(
+    stage: Stage, reconciler: Process
+) -> None:
     home, stuck = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=stuck)
@@ -207,7 +209,7 @@ def test_a_namespace_that_does_not_go_holds_no_sync_up(stage: Stage, reconciler:
     stage.edit(stuck, held, metadata={"finalizers": None})
 
 
-def test_a_copy_that_another_finalizer_keeps_holds_no_sync_up(
+def test_a_copy_with_another_finalizer_does_not_block_the_deletion_of_a_sync(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -247,7 +249,7 @@ def fault(cluster: Cluster) -> Any:
 
 
 @pytest.mark.only_on("devcluster")
-def test_a_copy_that_may_not_be_removed_keeps_its_sync_which_says_so_and_goes_when_it_may(
+def test_a_sync_whose_copy_may_not_be_removed_reports_it_and_goes_when_it_may(
     stage: Stage, reconciler: Process, fault: Callable[..., None]
 ) -> None:
     home, there, closed = stage.namespace(), stage.namespace(), stage.namespace()

@@ -99,9 +99,7 @@ def test_a_signal_turns_debug_lines_on_and_the_next_one_off_again(
 
 
 @pytest.mark.only_on("devcluster", "real")
-def test_what_the_webhook_says_of_a_review_carries_the_reviews_own_number(
-    guard: Guard, stage: Stage
-) -> None:
+def test_webhook_log_lines_carry_the_uid_of_their_review(guard: Guard, stage: Stage) -> None:
     home, one = stage.namespace(), stage.namespace()
     stage.sync(home, destinationNamespace=one)
     for _ in range(2):
@@ -114,7 +112,7 @@ def test_what_the_webhook_says_of_a_review_carries_the_reviews_own_number(
 
 
 @pytest.mark.only_on("devcluster", "real")
-def test_the_webhook_hears_the_signal_too(guard: Guard) -> None:
+def test_a_signal_turns_debug_lines_on_in_the_webhook(guard: Guard) -> None:
     assert guard.process is not None
     for level in ("debug", "info"):
         guard.process.send(signal.SIGUSR1)

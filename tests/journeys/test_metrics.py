@@ -119,7 +119,7 @@ def test_every_reason_has_its_series_before_anything_fails(told: Callable[[], Sc
 
 
 @pytest.mark.only_on("devcluster")
-def test_no_name_that_a_user_chooses_makes_a_series(
+def test_no_name_that_a_user_chooses_becomes_a_label(
     stage: Stage, told: Callable[[], Scrape]
 ) -> None:
     home = stage.namespace("home")
@@ -175,7 +175,7 @@ def reported(port: int) -> None:
 @needs_promtool
 @pytest.mark.only_on("devcluster", "real")
 @pytest.mark.parametrize("process", ["reconciler", "webhook"])
-def test_names_and_texts_are_as_prometheus_wants_them(
+def test_metric_names_and_help_texts_follow_the_prometheus_rules(
     processes: dict[str, Scrape], process: str
 ) -> None:
     done = promtool("check", "metrics", stdin=processes[process].text)
@@ -184,7 +184,7 @@ def test_names_and_texts_are_as_prometheus_wants_them(
 
 
 @pytest.mark.only_on("devcluster", "real")
-def test_the_page_lists_exactly_what_is_told(processes: dict[str, Scrape]) -> None:
+def test_docs_metrics_lists_exactly_the_exposed_metrics(processes: dict[str, Scrape]) -> None:
     page = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
 
     assert "process_open_fds" in processes["reconciler"].families, "the page is written for Linux"

@@ -37,7 +37,7 @@ def overlay_for(namespace: str, folder: Path) -> Path:
     return overlay
 
 
-def test_copies_are_written_in_the_set_alone_and_the_status_says_so(
+def test_copies_are_written_only_in_the_set_and_the_status_names_the_rest(
     kubelet: Kubelet, tmp_path: Path
 ) -> None:
     stage = Stage(kubelet.cluster, kubelet.cluster.new_namespace)

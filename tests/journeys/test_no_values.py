@@ -120,7 +120,7 @@ def applied_source(stage: Stage, namespace: str, text: str) -> None:
     stage.cluster.kubectl("apply", "-f", "-", input=json.dumps(document))
 
 
-def test_no_value_is_said_anywhere_whatever_happens_to_it(
+def test_no_output_ever_holds_a_value(
     stage: Stage, reconciler: Process, guard: Guard, port: int, quoting: Callable[[str], None]
 ) -> None:
     home, good, bad, taken = (
@@ -186,9 +186,9 @@ def everything_said(stage: Stage, reconciler: Process, guard: Guard, port: int) 
 
 def planned(stage: Stage, output: str) -> str:
     """What would be done, as it may go into the log of a pipeline; a diff is for a person's own terminal."""
-    told = plan("--kubeconfig", stage.cluster.kubeconfig, "--relaxed-tls", "--output", output)
-    assert told.code == CHANGES, told.aside
-    return told.text + told.aside
+    result = plan("--kubeconfig", stage.cluster.kubeconfig, "--relaxed-tls", "--output", output)
+    assert result.code == CHANGES, result.stderr
+    return result.stdout + result.stderr
 
 
 def fail() -> None:

@@ -37,7 +37,7 @@ def the_reconciler_has_looked(stage: Stage) -> None:
     after_another_edit(stage, home, there)
 
 
-def test_copies_of_a_sync_removed_by_force_go_the_way_their_marks_tell(
+def test_copies_of_a_sync_removed_by_force_follow_the_deletion_policy_in_their_marks(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     first = start_reconciler(*SOON)
@@ -110,7 +110,7 @@ def test_copies_that_come_back_before_their_sync_wait_for_it(
         assert content_of(now) == content
 
 
-def test_a_sync_that_comes_back_first_takes_the_copies_of_its_former_life_back(
+def test_a_sync_that_is_restored_first_takes_its_former_copies_back(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     """Also where it no longer wants one of them: that one goes as the sync says, as if it had never been away."""

@@ -43,7 +43,7 @@ def test_a_clone_of_a_copy_is_never_touched_and_outlives_the_sync(
     assert stage.find(elsewhere) == made
 
 
-def test_a_clone_where_a_copy_becomes_wanted_is_a_conflict_until_it_is_adopted_and_is_released_at_the_end(
+def test_a_clone_at_a_destination_is_a_conflict_until_adopted_and_is_released_at_the_end(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
@@ -69,7 +69,9 @@ def test_a_clone_where_a_copy_becomes_wanted_is_a_conflict_until_it_is_adopted_a
     assert not [key for key in left["metadata"].get("annotations", {}) if "nishaf" in key]
 
 
-def test_a_conflict_with_a_clone_heals_when_that_goes(stage: Stage, reconciler: Process) -> None:
+def test_a_conflict_with_a_clone_heals_when_the_clone_goes(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there, elsewhere = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -83,7 +85,7 @@ def test_a_conflict_with_a_clone_heals_when_that_goes(stage: Stage, reconciler: 
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_conflict_with_the_clone_of_another_syncs_copy_heals_when_that_goes(
+def test_a_conflict_with_the_clone_of_another_syncs_copy_heals_when_the_clone_goes(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there, other, elsewhere = (stage.namespace() for _ in range(4))
@@ -99,7 +101,7 @@ def test_a_conflict_with_the_clone_of_another_syncs_copy_heals_when_that_goes(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_the_mark_of_its_place_is_put_back_and_a_copy_without_it_is_released_at_the_end(
+def test_the_destination_mark_is_restored_and_a_copy_without_it_is_released_at_the_end(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     first = start_reconciler()
@@ -126,7 +128,7 @@ def test_the_mark_of_its_place_is_put_back_and_a_copy_without_it_is_released_at_
     assert "labels" not in left["metadata"]
 
 
-def test_marks_with_the_uid_of_another_living_sync_move_nobody(
+def test_marks_with_the_uid_of_another_living_sync_change_no_owner(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there, other, elsewhere = (stage.namespace() for _ in range(4))

@@ -57,7 +57,7 @@ def test_a_configmap_that_waits_in_a_namespace_before_it_is_selected_is_not_over
 
 
 @pytest.mark.parametrize("how", ["the sync goes", "the namespace is excluded", "the source goes"])
-def test_what_was_in_the_way_of_a_copy_outlives_everything(
+def test_a_configmap_in_the_way_of_a_copy_survives_the_sync(
     stage: Stage, reconciler: Process, how: str
 ) -> None:
     """It was counted among the destinations; that makes it nobody's to delete."""
@@ -82,7 +82,7 @@ def test_what_was_in_the_way_of_a_copy_outlives_everything(
     assert stage.find(there) == foreign
 
 
-def test_a_delete_decided_on_old_news_never_hits_a_namesake(
+def test_a_delete_decided_on_stale_data_never_hits_a_namesake(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     process = start_reconciler()
@@ -129,7 +129,7 @@ def test_owner_references_and_finalizers_of_a_source_stay_with_it(
 
 
 @pytest.mark.controllers
-def test_a_namespace_with_a_copy_goes_without_waiting_for_us(
+def test_a_namespace_with_a_copy_is_deleted_without_waiting_for_the_reconciler(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     process = start_reconciler()
@@ -181,7 +181,7 @@ def test_a_restart_in_the_middle_of_a_deletion_leaves_no_orphan(
     wait_until(lambda: stage.cluster.find(sync) is None)
 
 
-def test_what_is_no_longer_selected_is_cleaned_up_by_a_reconciler_that_did_not_see_the_change(
+def test_a_reconciler_that_missed_a_change_cleans_up_what_is_no_longer_selected(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     first = start_reconciler()
@@ -228,9 +228,7 @@ def test_a_restart_deletes_and_writes_nothing(
     assert before.items() <= stage.versions().items()
 
 
-def test_an_edit_is_written_in_place_so_that_nothing_is_missing_in_between(
-    stage: Stage, reconciler: Process
-) -> None:
+def test_an_edit_updates_the_copy_without_deleting_it(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.sync(home, destinationNamespace=there)
     uid = stage.copy_becomes(stage.source(home), there)["metadata"]["uid"]
@@ -379,7 +377,7 @@ def test_a_copy_that_was_deleted_comes_back_every_time(stage: Stage, reconciler:
     stage.copy_becomes(content, there)
 
 
-def test_a_source_that_is_made_again_is_followed_again(stage: Stage, reconciler: Process) -> None:
+def test_a_recreated_source_is_followed_again(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     sync = stage.sync(home, destinationNamespace=there)
     for number in range(3):
@@ -390,7 +388,7 @@ def test_a_source_that_is_made_again_is_followed_again(stage: Stage, reconciler:
         assert content_of(stage.find(there) or {}) == content
 
 
-def test_one_sync_that_nobody_can_read_stops_no_other(stage: Stage, reconciler: Process) -> None:
+def test_a_sync_that_cannot_be_parsed_blocks_no_other(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     selector = {"matchExpressions": [{"key": "env", "operator": "In", "values": []}]}

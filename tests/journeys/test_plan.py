@@ -11,14 +11,14 @@ from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
-from tests.support.plans import CHANGES, NO_CONTENT, Told, plan, writes
+from tests.support.plans import CHANGES, NO_CONTENT, PlanResult, plan, writes
 from tests.support.processes import Process
 
 ROOT = Path(__file__).parents[2]
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
-def planned(cluster: Cluster, *arguments: str, user: str | None = None) -> Told:
+def planned(cluster: Cluster, *arguments: str, user: str | None = None) -> PlanResult:
     """The plan of the whole cluster, or of what `arguments` ask for."""
     kubeconfig = cluster.kubeconfig_for(user) if user else cluster.kubeconfig
     return plan("--kubeconfig", kubeconfig, *arguments)
@@ -87,9 +87,9 @@ def test_the_reconciler_does_exactly_what_the_plan_says(
     stage.delete(home, "frozen")
     stage.source(home, "frozen", data={"a": "2"}, immutable=True)
     before, versions = configmaps(stage, namespaces), stage.versions()
-    told = planned(stage.cluster, "--output", "json")
+    result = planned(stage.cluster, "--output", "json")
     assert stage.versions() == versions
-    assert told.code == CHANGES
+    assert result.code == CHANGES
 
     start_reconciler()
     wait_until(lambda: planned(stage.cluster).code == NO_CONTENT)
@@ -101,7 +101,7 @@ def test_the_reconciler_does_exactly_what_the_plan_says(
         != after.get(place, {}).get("resourceVersion")
     }
 
-    assert {write for write in writes(told) if write[1].partition("/")[0] in namespaces} == done
+    assert {write for write in writes(result) if write[1].partition("/")[0] in namespaces} == done
     assert {kind for kind, _ in done} == {
         "create",
         "update",
@@ -121,14 +121,14 @@ def test_a_settled_cluster_has_no_plan(stage: Stage, reconciler: Process) -> Non
     stage.ready_becomes(sync, "True", "Synced")
     name = f"{home}/{sync.rpartition('/')[2]}"
 
-    told = planned(stage.cluster, name)
+    result = planned(stage.cluster, name)
 
-    assert told.text == (
+    assert result.stdout == (
         f"ConfigMapSync {name}: from {home}/config, 1 key\n  = 1 copy is right already\n\n"
         "Plan: no changes, 1 right already.\n"
     )
-    assert told.code == NO_CONTENT
-    assert planned(stage.cluster, name, "--output", "diff").text == ""
+    assert result.code == NO_CONTENT
+    assert planned(stage.cluster, name, "--output", "diff").stdout == ""
 
 
 def test_the_diff_shows_what_would_change_in_a_copy(
@@ -144,18 +144,18 @@ def test_the_diff_shows_what_would_change_in_a_copy(
     stage.edit(home, "config", data={"changed": "new", "added": "1"})
     name = f"{home}/{sync.rpartition('/')[2]}"
 
-    told = planned(stage.cluster, name, "--output", "diff")
+    result = planned(stage.cluster, name, "--output", "diff")
 
-    lines = told.text.splitlines()
+    lines = result.stdout.splitlines()
     assert lines[:2] == [f"--- live/{there}/config", f"+++ planned/{there}/config"]
     changed = {line for line in lines[2:] if line.startswith(("+", "-")) and "digest" not in line}
     assert changed == {"-  changed: old", "+  added: '1'", "+  changed: new"}
-    assert "update" in (text := planned(stage.cluster, name).text)
+    assert "update" in (text := planned(stage.cluster, name).stdout)
     assert "the content differs: +added, ~changed\n" in text
     start_reconciler()
 
 
-def test_files_are_told_as_if_they_had_been_applied(stage: Stage, tmp_path: Path) -> None:
+def test_files_are_planned_as_if_they_had_been_applied(stage: Stage, tmp_path: Path) -> None:
     home, there, taken = stage.namespace(), stage.namespace(), stage.namespace()
     stage.source(home)
     stage.put_configmap(taken, "config", data={"old": "1"})
@@ -170,10 +170,10 @@ spec: {{configMapName: config, destinationNamespaces: [{there}, {taken}]}}
 """
     )
 
-    told = planned(stage.cluster, "-f", str(file), "--with-cluster", "--output", "json")
+    result = planned(stage.cluster, "-f", str(file), "--with-cluster", "--output", "json")
 
-    assert writes(told) == {("create", f"{there}/config")}
-    (refused,) = told.document["syncs"][0]["refused"]
+    assert writes(result) == {("create", f"{there}/config")}
+    (refused,) = result.document["syncs"][0]["refused"]
     assert (refused["namespace"], refused["reason"]) == (taken, "DestinationConflict")
     assert stage.versions() == versions
 
@@ -207,7 +207,7 @@ def reader(cluster: Cluster) -> Iterator[Callable[[Rules], str]]:
     cluster.delete(f"{RBAC}/clusterroles/plan-reader")
 
 
-def test_in_its_pod_the_reconcilers_own_rights_suffice(
+def test_plan_needs_only_the_reconcilers_rights_in_its_pod(
     stage: Stage, reader: Callable[[Rules], str]
 ) -> None:
     roles = yaml.safe_load_all((ROOT / "config/rbac/reconciler.yaml").read_text())
@@ -221,13 +221,15 @@ def test_in_its_pod_the_reconcilers_own_rights_suffice(
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
 
-    told = wait_until(lambda: (told := planned(stage.cluster, user=user)).code == CHANGES and told)
+    result = wait_until(
+        lambda: (result := planned(stage.cluster, user=user)).code == CHANGES and result
+    )
 
-    assert f"+ create   {there}/config" in told.text
-    assert f"{home}/{sync.rpartition('/')[2]}" in told.text
+    assert f"+ create   {there}/config" in result.stdout
+    assert f"{home}/{sync.rpartition('/')[2]}" in result.stdout
 
 
-def test_the_right_to_read_suffices_and_what_it_cannot_tell_is_said(
+def test_plan_needs_only_read_rights_and_names_what_it_could_not_check(
     stage: Stage, reader: Callable[[Rules], str]
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -238,21 +240,21 @@ def test_the_right_to_read_suffices_and_what_it_cannot_tell_is_said(
     versions = stage.versions()
     user = reader(READING)
 
-    told = wait_until(
-        lambda: (told := planned(stage.cluster, name, user=user)).code == CHANGES and told
+    result = wait_until(
+        lambda: (result := planned(stage.cluster, name, user=user)).code == CHANGES and result
     )
 
-    assert f"+ create   {there}/config" in told.text
-    assert f"you may not ask for the rights of service account {home}/robot" in told.text
+    assert f"+ create   {there}/config" in result.stdout
+    assert f"you may not ask for the rights of service account {home}/robot" in result.stdout
     asked = planned(stage.cluster, name)  # by somebody who may ask
-    assert "NotAuthorized" in asked.text
+    assert "NotAuthorized" in asked.stdout
     assert asked.code == NO_CONTENT
     assert stage.versions() == versions
 
 
-def test_who_may_not_read_is_told_so_in_one_line(stage: Stage) -> None:
-    told = planned(stage.cluster, user="alice")
+def test_a_user_without_read_rights_gets_one_line(stage: Stage) -> None:
+    result = planned(stage.cluster, user="alice")
 
-    assert told.code == 1
-    assert told.text == ""
-    assert 'User "alice" cannot list resource' in told.aside
+    assert result.code == 1
+    assert result.stdout == ""
+    assert 'User "alice" cannot list resource' in result.stderr

@@ -180,12 +180,12 @@ def _(stage: Stage) -> Iterator[str]:
 SMALL = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "small"}}
 
 
-def test_there_is_a_story_for_every_reason() -> None:
+def test_every_reason_has_a_scenario() -> None:
     assert set(SITUATIONS) == set(Reason)
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_condition_event_metric_and_log_line_say_the_same_word(
+def test_condition_event_metric_and_log_line_use_the_same_reason(
     stage: Stage, start_reconciler: Callable[..., Process], reason: Reason
 ) -> None:
     port = free_port()

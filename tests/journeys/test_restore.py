@@ -72,7 +72,7 @@ def own_cluster(cluster: Cluster, tmp_path: Path) -> Iterator[tuple[Cluster, Bac
 
 @pytest.mark.only_on("devcluster", "real")
 @pytest.mark.parametrize("later_writes", [2, 200], ids=["a little", "far"])
-def test_versions_that_go_back_are_noticed_and_work_goes_on(
+def test_a_resource_version_that_goes_back_is_detected_and_syncing_continues(
     own_cluster: tuple[Cluster, Backup], start_process: Callable[..., Process], later_writes: int
 ) -> None:
     cluster, backup = own_cluster

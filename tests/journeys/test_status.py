@@ -66,7 +66,7 @@ def test_a_typo_in_the_selected_keys_is_named_beside_ready(
     wait_until(lambda: stage.condition(sync)["message"] == "1 copy is up to date")
 
 
-def test_who_looks_after_a_namespace_is_told_there_what_is_in_the_way(
+def test_an_event_in_the_namespace_names_the_configmap_in_the_way(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -80,9 +80,7 @@ def test_who_looks_after_a_namespace_is_told_there_what_is_in_the_way(
     assert "DestinationConflict" in shown
 
 
-def test_who_changes_a_copy_is_told_on_it_that_it_was_put_right(
-    stage: Stage, reconciler: Process
-) -> None:
+def test_an_event_on_a_changed_copy_reports_the_repair(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.sync(home, destinationNamespace=there)
@@ -94,7 +92,9 @@ def test_who_changes_a_copy_is_told_on_it_that_it_was_put_right(
     has_event(stage, there, "ConfigMap", "Normal Synced", "it was put right", "the content differs")
 
 
-def test_who_is_left_a_configmap_is_told_on_it(stage: Stage, reconciler: Process) -> None:
+def test_an_event_on_a_released_configmap_reports_the_release(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there, deletionPolicy="Orphan")
@@ -107,7 +107,9 @@ def test_who_is_left_a_configmap_is_told_on_it(stage: Stage, reconciler: Process
     )
 
 
-def test_a_fight_is_told_on_the_sync_and_on_the_copy(stage: Stage, reconciler: Process) -> None:
+def test_contention_is_reported_on_the_sync_and_on_the_copy(
+    stage: Stage, reconciler: Process
+) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -118,9 +120,7 @@ def test_a_fight_is_told_on_the_sync_and_on_the_copy(stage: Stage, reconciler: P
         has_event(stage, there, "ConfigMap", "Warning Contested")
 
 
-def test_many_failures_make_a_list_with_an_end_and_few_events(
-    stage: Stage, reconciler: Process
-) -> None:
+def test_many_failures_make_a_short_list_and_few_events(stage: Stage, reconciler: Process) -> None:
     home = stage.namespace()
     stage.source(home)
     prefix = f"many-{stage.tag}"

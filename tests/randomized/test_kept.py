@@ -15,7 +15,7 @@ def state() -> Iterator[Histories]:
     history.teardown()
 
 
-def test_a_place_that_another_sync_was_just_clearing_is_not_forgotten(state: Histories) -> None:
+def test_a_destination_in_flight_for_another_sync_is_retried(state: Histories) -> None:
     """A write that found the place in flight for another sync was never tried again."""
     state.begin(
         rng=255,
@@ -60,7 +60,7 @@ def test_a_place_that_another_sync_was_just_clearing_is_not_forgotten(state: His
 
 
 @pytest.mark.parametrize("policy", ["Fail", "Adopt"])
-def test_a_copy_without_the_uid_of_its_sync_is_nobodys(state: Histories, policy: str) -> None:
+def test_a_copy_without_the_uid_of_its_sync_is_unmanaged(state: Histories, policy: str) -> None:
     """The sync said that it was at odds with itself over the copy, and nothing helped."""
     state.begin(
         rng=20,
@@ -75,7 +75,7 @@ def test_a_copy_without_the_uid_of_its_sync_is_nobodys(state: Histories, policy:
     state.take_mark_off(mark=("apps.nishaf.info/sync-uid", "labels"), place=("web", "config"))
 
 
-def test_a_copy_of_another_sync_that_was_long_in_going_makes_room(state: Histories) -> None:
+def test_a_slow_deletion_of_another_syncs_copy_wakes_the_waiting_sync(state: Histories) -> None:
     """Who waited for it was never told that it had gone."""
     state.begin(
         rng=0,

@@ -7,5 +7,5 @@ from tests.randomized.seeds import SECOND_SHELF, read
 
 @pytest.mark.timeout(1800)  # there are as many histories as are asked for
 @pytest.mark.parametrize("book", SECOND_SHELF)
-def test_whatever_happened_every_copy_is_right_in_the_end(book: int) -> None:
+def test_every_run_converges(book: int) -> None:
     read(book)

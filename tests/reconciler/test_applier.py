@@ -114,9 +114,7 @@ async def test_all_writes_are_carried_out_and_reported() -> None:
     assert not bench.applier.has_written(SYNC)
 
 
-async def test_whoever_finds_a_place_in_flight_for_another_sync_tries_again_when_that_is_over() -> (
-    None
-):
+async def test_a_destination_in_flight_for_another_sync_is_retried_when_its_write_ends() -> None:
     bench = Bench()
     bench.writer.answers["taken"] = [0.1]
     first = asyncio.create_task(bench.apply(write("taken")))
@@ -130,7 +128,7 @@ async def test_whoever_finds_a_place_in_flight_for_another_sync_tries_again_when
     assert await bench.apply(write("taken"), sync=OTHER) == {"taken": Reason.SYNCED}
 
 
-async def test_one_that_fails_is_held_back_and_tried_again_later_while_others_go_on() -> None:
+async def test_a_failing_destination_is_retried_later_while_others_proceed() -> None:
     bench = Bench()
     bench.writer.answers["bad"] = [error(Forbidden, 403)] * 50
 
@@ -164,7 +162,7 @@ async def test_a_servers_retry_after_wins() -> None:
     assert delay >= 7
 
 
-async def test_one_that_hangs_keeps_its_own_lane_only() -> None:
+async def test_a_hanging_destination_blocks_only_its_own_slot() -> None:
     bench = Bench()
     bench.writer.answers["slow"] = [30.0]
 
@@ -179,7 +177,7 @@ async def test_one_that_hangs_keeps_its_own_lane_only() -> None:
     assert bench.woken == [SYNC]
 
 
-async def test_newer_work_stops_what_has_not_begun() -> None:
+async def test_newer_work_cancels_writes_that_have_not_begun() -> None:
     bench = Bench(parallel=1)
 
     async def soon() -> None:
@@ -200,7 +198,7 @@ async def test_the_stalest_copy_goes_first() -> None:
     assert bench.writer.begun == ["missing", "stale", "fresh"]
 
 
-async def test_a_conflict_is_no_failure_but_wakes_the_sync_to_look_again() -> None:
+async def test_a_conflict_is_no_failure_and_enqueues_the_sync() -> None:
     bench = Bench()
     bench.writer.answers["moved"] = [error(Conflict, 409)]
 
@@ -209,7 +207,7 @@ async def test_a_conflict_is_no_failure_but_wakes_the_sync_to_look_again() -> No
     assert (bench.lost_race, bench.wrote) == (["moved"], [])
 
 
-async def test_what_only_other_content_can_mend_waits_for_other_content() -> None:
+async def test_a_failure_that_only_other_content_heals_waits_for_other_content() -> None:
     bench = Bench()
     bench.writer.answers["full"] = [error(TooLarge, 413)]
 
@@ -218,7 +216,7 @@ async def test_what_only_other_content_can_mend_waits_for_other_content() -> Non
     assert await bench.apply(write("full", "sha256:small")) == {"full": Reason.SYNCED}
 
 
-async def test_what_only_other_metadata_can_mend_waits_for_other_metadata() -> None:
+async def test_a_failure_that_only_other_metadata_heals_waits_for_other_metadata() -> None:
     bench = Bench()
     bench.writer.answers["full"] = [error(TooLarge, 413)]
     large = write("full")
@@ -262,7 +260,7 @@ async def test_draining_waits_for_what_is_in_flight() -> None:
     assert bench.writer.done == ["slow"]
 
 
-async def test_one_whose_time_comes_while_the_rest_is_reported_is_due_at_once() -> None:
+async def test_a_retry_that_falls_due_during_the_report_is_due_at_once() -> None:
     """Else nothing would bring the sync back: its timer was the one that brought it, a moment too early."""
     bench = Bench()
     bench.writer.answers["a"] = [error(TooManyRequests, 429, retry_after=1.0)]
@@ -281,7 +279,7 @@ async def test_one_whose_time_comes_while_the_rest_is_reported_is_due_at_once() 
     assert (await bench.apply(write("a")))["a"] is Reason.SYNCED
 
 
-async def test_nothing_is_kept_of_a_destination_that_is_no_longer_planned() -> None:
+async def test_a_destination_that_is_no_longer_planned_is_evicted() -> None:
     bench = Bench()
     bench.writer.answers["a"] = [error(Forbidden, 403)]
     bench.writer.answers["b"] = [error(Forbidden, 403)]

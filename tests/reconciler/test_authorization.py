@@ -79,7 +79,7 @@ async def test_an_account_that_is_gone_has_no_rights(
     )
 
 
-async def test_an_account_that_went_is_noticed_within_the_interval(
+async def test_a_deleted_account_is_noticed_within_the_interval(
     server: ApiServer, authorization: Authorization
 ) -> None:
     server.allowed.add("")

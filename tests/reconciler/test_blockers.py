@@ -9,7 +9,7 @@ ONE, TWO = NamespacedName("home", "one"), NamespacedName("home", "two")
 FOREIGN = CopyRecord("web", "config", "uid", "7", "sha256:0", {}, {})
 
 
-def test_who_else_waits_for_a_place_goes_on_waiting_when_one_has_seen_it_cleared() -> None:
+def test_other_waiting_syncs_stay_registered_when_one_has_seen_the_blocker_go() -> None:
     blockers = Blockers()
     blockers.expect(PLACE, ONE)
     blockers.expect(PLACE, TWO)
@@ -22,7 +22,7 @@ def test_who_else_waits_for_a_place_goes_on_waiting_when_one_has_seen_it_cleared
     assert PLACE not in blockers
 
 
-def test_nothing_is_kept_of_a_place_for_which_nobody_waits() -> None:
+def test_a_destination_without_waiting_syncs_is_not_kept() -> None:
     blockers = Blockers()
     blockers.expect(PLACE, ONE)
     blockers.gone(PLACE)
@@ -30,7 +30,7 @@ def test_nothing_is_kept_of_a_place_for_which_nobody_waits() -> None:
     assert PLACE not in blockers
 
 
-def test_a_place_is_forgotten_with_the_last_sync_that_waits_for_it() -> None:
+def test_a_destination_is_evicted_with_the_last_sync_that_waits_for_it() -> None:
     blockers = Blockers()
     for number in range(100):
         place = NamespacedName(f"n{number}", "config")

@@ -38,7 +38,7 @@ async def settled(grants: Grants, *keys: NamespacedName) -> None:
     raise AssertionError("not decided")
 
 
-async def test_only_the_syncs_whose_refusals_changed_are_woken() -> None:
+async def test_only_the_syncs_whose_refusals_changed_are_enqueued() -> None:
     grants, woken = grants_of(3), list[NamespacedName]()
     older, younger = (
         sync("older", "a/cfg", "n1", minutes=0),
@@ -61,7 +61,7 @@ async def test_only_the_syncs_whose_refusals_changed_are_woken() -> None:
     assert woken == [younger.key]
 
 
-async def test_a_sync_that_waits_sees_the_news_and_is_not_woken_for_them() -> None:
+async def test_a_waiting_sync_gets_the_new_refusals_and_is_not_enqueued() -> None:
     grants, woken = grants_of(2), list[NamespacedName]()
     older, younger = (
         sync("older", "a/cfg", "n1", minutes=0),
@@ -91,7 +91,7 @@ async def test_other_work_runs_while_a_large_component_is_decided() -> None:
     assert turns >= 5
 
 
-async def test_a_mistake_while_deciding_fails_who_waits_and_ends_nothing(
+async def test_an_error_while_deciding_fails_the_waiting_syncs_and_stops_no_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     grants = grants_of(2)

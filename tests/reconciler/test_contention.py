@@ -82,7 +82,7 @@ class Bench:
             self.write()
 
 
-async def test_a_fight_is_on_for_a_minute_after_each_write_and_over_after_a_quiet_one() -> None:
+async def test_contention_lasts_for_a_minute_after_each_write_and_ends_after_a_quiet_one() -> None:
     bench = Bench()
     bench.fight(REPAIRS - 1)
     assert await bench.contention.contested(SYNC) == {}
@@ -102,7 +102,7 @@ async def test_a_fight_is_on_for_a_minute_after_each_write_and_over_after_a_quie
     assert bench.begun == 1
 
 
-async def test_who_wrote_over_us_is_read_once_and_only_after_it_was_done() -> None:
+async def test_the_other_writer_is_read_once_and_only_after_its_write() -> None:
     bench = Bench()
     bench.fight()
 
@@ -116,7 +116,7 @@ async def test_who_wrote_over_us_is_read_once_and_only_after_it_was_done() -> No
     assert bench.asked == 1
 
 
-async def test_a_copy_that_is_gone_when_it_is_looked_at_is_no_trouble() -> None:
+async def test_a_copy_that_is_gone_when_it_is_read_is_no_error() -> None:
     bench = Bench()
     bench.fight()
     bench.somebody_writes()
@@ -127,7 +127,7 @@ async def test_a_copy_that_is_gone_when_it_is_looked_at_is_no_trouble() -> None:
     assert "something keeps rewriting" in (await bench.contention.contested(SYNC))[PLACE]
 
 
-async def test_who_is_always_too_late_keeps_out_of_it_as_well() -> None:
+async def test_a_sync_that_always_conflicts_defers_its_writes_as_well() -> None:
     bench = Bench()
     write = Write(Verb.UPDATE, PLACE, "the content differs", bench.live(), WANTED)
 
@@ -141,7 +141,7 @@ async def test_who_is_always_too_late_keeps_out_of_it_as_well() -> None:
     )
 
 
-async def test_a_tool_that_fights_for_a_thousand_copies_costs_no_thousand_looks() -> None:
+async def test_a_tool_that_contests_a_thousand_copies_costs_few_reads() -> None:
     bench = Bench()
     for number in range(100):
         place = NamespacedName(f"ns-{number:03}", "config")
@@ -157,7 +157,7 @@ async def test_a_tool_that_fights_for_a_thousand_copies_costs_no_thousand_looks(
     assert bench.asked == MOST_FAILURES
 
 
-async def test_what_is_stored_otherwise_than_it_was_sent_shows_an_admission_webhook() -> None:
+async def test_an_object_stored_differently_than_sent_reveals_an_admission_webhook() -> None:
     bench = Bench()
     write = Write(Verb.UPDATE, PLACE, "the content differs", bench.live(), WANTED)
     for _ in range(REPAIRS + 1):
@@ -167,7 +167,7 @@ async def test_what_is_stored_otherwise_than_it_was_sent_shows_an_admission_webh
     assert bench.asked == 0
 
 
-async def test_a_repair_is_told_from_a_write_that_follows_the_source() -> None:
+async def test_a_repair_is_distinguished_from_a_write_that_follows_the_source() -> None:
     bench = Bench()
 
     assert [bench.write(template(sync(), source({"k": value}))) for value in "abb"] == [
@@ -186,9 +186,7 @@ async def test_a_copy_whose_own_mark_shows_the_damage_counts_from_the_first_repa
     )
 
 
-async def test_nothing_is_remembered_of_a_sync_that_is_gone_nor_of_what_was_not_written_for_long() -> (
-    None
-):
+async def test_deleted_syncs_and_old_writes_are_evicted() -> None:
     bench = Bench()
     bench.fight()
     bench.contention.forget(SYNC)

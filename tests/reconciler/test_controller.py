@@ -106,7 +106,7 @@ async def test_a_report_does_not_wait_for_ever_where_the_work_never_ends() -> No
         assert len(bench.queue) > 0
 
 
-async def test_reports_have_few_lanes_so_that_they_crowd_nobody_out() -> None:
+async def test_reports_have_few_slots_and_crowd_out_no_write() -> None:
     async with working(workers=50) as bench:
         bench.add(*(f"sync-{number}" for number in range(50)))
         await asyncio.sleep(WRITING + REPORTING + 0.001)
@@ -128,7 +128,7 @@ async def test_newer_work_does_not_wait_for_a_report_in_line() -> None:
 
 @pytest.mark.parametrize("failure", [ServerError("away"), Conflict("changed"), ValueError("ours")])
 @pytest.mark.parametrize("step", ["copies of a", "report of a"])
-async def test_whatever_fails_is_tried_again(step: str, failure: ApiError | ValueError) -> None:
+async def test_every_failure_is_retried(step: str, failure: ApiError | ValueError) -> None:
     async with working() as bench:
         bench.reconciler.failures[step] = [failure]
         bench.add("a")

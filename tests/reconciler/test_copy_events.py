@@ -45,7 +45,7 @@ def update(namespace: str = "there", verb: Verb = Verb.UPDATE) -> Write:
     return Write(verb, NamespacedName(namespace, "config"), "the content differs", record(), kept)
 
 
-def test_a_destination_that_begins_to_fail_is_told_on_the_configmap_in_its_namespace() -> None:
+def test_a_failing_destination_emits_an_event_on_the_configmap_in_its_namespace() -> None:
     bench = Bench()
 
     bench.events().failing(SYNC, "config", failures("known"), failures("known", "there"))
@@ -54,7 +54,7 @@ def test_a_destination_that_begins_to_fail_is_told_on_the_configmap_in_its_names
     assert bench.told == [(place, "Warning", "DestinationConflict", "Sync")]
 
 
-def test_what_concerns_the_namespace_or_the_sync_is_not_told_on_a_configmap() -> None:
+def test_failures_of_the_namespace_or_the_sync_emit_no_event_on_a_configmap() -> None:
     bench = Bench()
 
     for reason in (
@@ -69,7 +69,9 @@ def test_what_concerns_the_namespace_or_the_sync_is_not_told_on_a_configmap() ->
     assert bench.told == []
 
 
-def test_a_repair_and_a_release_are_told_and_a_write_that_follows_its_source_is_not() -> None:
+def test_a_repair_and_a_release_emit_an_event_and_a_write_that_follows_the_source_does_not() -> (
+    None
+):
     bench = Bench()
     events = bench.events()
 

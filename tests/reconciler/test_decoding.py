@@ -51,7 +51,7 @@ documents: st.SearchStrategy[Any] = st.recursive(
 @example(b'{"metadata": {}}')
 @example(b'{"metadata": {"name": "a", "resourceVersion": "one"}}')
 @example(b'{"metadata": {"name": "a"}, "data": {"a": "\\ud800"}}')
-def test_whatever_is_answered_is_read_or_malformed(
+def test_every_answer_is_decoded_or_reported_as_malformed(
     read: Callable[[bytes], object], answer: bytes
 ) -> None:
     try:

@@ -102,9 +102,7 @@ def answered(
         (Unreachable("POST /api: no answer in time"), "no answer in time", Reason.WRITE_FAILED),
     ],
 )
-def test_a_refusal_is_named_and_its_text_is_not_repeated(
-    error: ApiError, said: str, reason: Reason
-) -> None:
+def test_a_refusal_is_named_without_its_text(error: ApiError, said: str, reason: Reason) -> None:
     outcome = outcome_of(WRITE, error)
 
     assert said in outcome.message

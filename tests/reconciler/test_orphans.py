@@ -53,7 +53,7 @@ async def test_copies_without_a_sync_are_handled_after_ten_minutes() -> None:
     assert world.asked == 1
 
 
-async def test_the_time_begins_again_when_a_watch_did_not_work() -> None:
+async def test_the_time_starts_again_after_a_watch_failed() -> None:
     world = World()
     waiting = orphans(world)
     await waiting.wait(SYNC)
@@ -65,14 +65,14 @@ async def test_the_time_begins_again_when_a_watch_did_not_work() -> None:
     assert await seconds_until_handled(waiting) == pytest.approx(GRACE)
 
 
-async def test_nothing_is_handled_while_a_watch_does_not_work() -> None:
+async def test_no_orphan_is_handled_while_a_watch_fails() -> None:
     waiting = orphans(World(whole=False))
 
     with pytest.raises(AssertionError):
         await seconds_until_handled(waiting)
 
 
-async def test_the_api_servers_own_word_counts() -> None:
+async def test_the_api_server_is_asked_before_an_orphan_is_handled() -> None:
     world = World(answer=b"{}")
     waiting = orphans(world)
 
@@ -83,7 +83,7 @@ async def test_the_api_servers_own_word_counts() -> None:
         await seconds_until_handled(waiting)
 
 
-async def test_a_sync_that_was_there_in_between_begins_anew() -> None:
+async def test_the_time_starts_again_after_the_sync_existed() -> None:
     waiting = orphans(World())
     await waiting.wait(SYNC)
     await asyncio.sleep(GRACE - 1)

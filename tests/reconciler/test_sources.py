@@ -75,7 +75,7 @@ async def world() -> World:
     return World()
 
 
-async def test_what_did_not_change_is_read_once(world: World) -> None:
+async def test_an_unchanged_source_is_read_once(world: World) -> None:
     world.change(10)
 
     assert [await world.read() for _ in range(5)] == ["10"] * 5
@@ -93,7 +93,7 @@ async def test_a_change_is_read_once_for_all(world: World) -> None:
     assert world.told == ["11"]
 
 
-async def test_who_reads_ahead_of_the_watch_takes_no_news_from_the_others(world: World) -> None:
+async def test_a_read_ahead_of_the_watch_hides_no_change_from_other_syncs(world: World) -> None:
     world.change(10)
     await world.read()
     world.change(11)
@@ -111,7 +111,7 @@ async def test_who_reads_ahead_of_the_watch_takes_no_news_from_the_others(world:
     assert await world.read() == "12"
 
 
-async def test_of_two_first_readings_the_older_is_not_believed(world: World) -> None:
+async def test_the_older_of_two_first_reads_is_discarded(world: World) -> None:
     world.change(10)
     world.seconds = [0.5, 0.1]
     slow = asyncio.create_task(world.read())
@@ -122,7 +122,7 @@ async def test_of_two_first_readings_the_older_is_not_believed(world: World) -> 
     assert await slow == "11"
 
 
-async def test_a_reading_whose_source_went_meanwhile_is_not_believed(world: World) -> None:
+async def test_a_read_of_a_source_deleted_meanwhile_is_discarded(world: World) -> None:
     world.change(10)
     world.seconds = [0.5, 0.1]
     slow = asyncio.create_task(world.read())
@@ -135,7 +135,7 @@ async def test_a_reading_whose_source_went_meanwhile_is_not_believed(world: Worl
     assert await slow is None
 
 
-async def test_a_source_that_appears_after_all_is_told(world: World) -> None:
+async def test_a_source_that_appears_late_is_reported(world: World) -> None:
     assert await world.read() is None
     world.seconds = [0.5, 0.1]
     slow = asyncio.create_task(world.read())
@@ -148,7 +148,7 @@ async def test_a_source_that_appears_after_all_is_told(world: World) -> None:
     assert await world.read() == "10"
 
 
-async def test_a_cluster_whose_history_went_back_is_believed(world: World) -> None:
+async def test_a_restored_cluster_with_older_versions_is_accepted(world: World) -> None:
     """As after a restore of its storage: what was heard before is newer than everything there is."""
     world.change(10)
     await world.read()
@@ -158,7 +158,7 @@ async def test_a_cluster_whose_history_went_back_is_believed(world: World) -> No
     assert world.reads < 6
 
 
-async def test_what_there_is_no_room_for_is_read_again(world: World) -> None:
+async def test_a_source_that_does_not_fit_the_cache_is_read_again(world: World) -> None:
     small = World(limit=0)
     small.change(10)
 

@@ -76,7 +76,7 @@ def test_an_edit_that_changes_no_copy_is_no_propagation(made: Watchmaker) -> Non
     assert (made.measured, made.standing.lag()) == ([], 0.0)
 
 
-def test_a_write_that_fails_is_lag_and_a_place_that_is_taken_is_none(made: Watchmaker) -> None:
+def test_a_failing_write_is_lag_and_a_taken_destination_is_not(made: Watchmaker) -> None:
     made.standing.edited(SYNC)
     made.standing.edited(OTHER)
     made.now += 1

@@ -1,1 +1,4 @@
-"""What tests of more than one folder share: waiting, processes, clusters. It must not know what a ConfigMapSync is."""
+"""Helpers of more than one test folder: waiting, processes, clusters.
+
+They must not know what a ConfigMapSync is.
+"""

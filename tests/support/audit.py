@@ -1,4 +1,7 @@
-"""What an API server's audit log tells of one user: every right that was used, and how often. Both kinds of cluster write the same form."""
+"""Read from an API server's audit log which rights a user has used.
+
+Both kinds of cluster write the same format.
+"""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +12,7 @@ ALLOWED = "allow"
 
 
 class Used(NamedTuple):
-    """A right, as a rule of a role would give it."""
+    """A right, as a rule of a role grants it."""
 
     group: str
     resource: str
@@ -20,23 +23,23 @@ READING = frozenset({"get", "list", "watch"})
 
 
 def rights_used(log: Path, user: str) -> set[Used]:
-    """The rights that `user` has used so far."""
+    """Return the rights that `user` has used so far."""
     return set(_allowed(log, user))
 
 
 def writes(log: Path, user: str) -> list[Used]:
-    """Every request of `user` so far that may have changed something."""
+    """Return every request of `user` so far that may have changed an object."""
     return [used for used in _allowed(log, user) if used.verb not in READING]
 
 
 def _allowed(log: Path, user: str) -> Iterator[Used]:
-    whole_lines = log.read_text().rpartition("\n")[0]  # the last one may just be being written
+    # The server may still be writing the last line.
+    whole_lines = log.read_text().rpartition("\n")[0]
     for line in whole_lines.splitlines():
         event = json.loads(line)
         reference = event.get("objectRef")
-        if (
-            reference is None or event["user"].get("username") != user
-        ):  # nobody is known by a token that is refused
+        # A request with an invalid token has no user.
+        if reference is None or event["user"].get("username") != user:
             continue
         if event.get("annotations", {}).get("authorization.k8s.io/decision") == ALLOWED:
             resource = "/".join(

@@ -1,7 +1,7 @@
-"""What a test sees of a cluster, the same for every kind: kubectl, plain requests, namespaces, kubeconfigs of its users.
+"""The interface of every test cluster: kubectl, HTTP requests, namespaces, kubeconfigs.
 
-It is made by `clusters.py`. It must not know the domain's resources, and must work on a cluster that others use too: unique
-namespaces, and nothing left behind.
+`clusters.py` creates it. It must not know the domain's resources, and it must work on a
+cluster that others use: its namespaces have unique names and are removed at the end.
 """
 
 import secrets
@@ -24,12 +24,12 @@ NAMESPACES = "/api/v1/namespaces"
 
 
 class UnexpectedAnswerError(AssertionError):
-    """The API server did not answer what the test needs to go on."""
+    """The API server did not return the answer that the test needs to continue."""
 
 
 @dataclass
 class Cluster:
-    """An API server and the ways to it."""
+    """An API server and the clients that reach it."""
 
     kind: Kind
     url: str
@@ -42,13 +42,13 @@ class Cluster:
     _namespaces: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Build what the ways share."""
+        """Create the objects that the clients share."""
         self._web = Web(self.url, self.authority_file)
         self._kubectl = Kubectl(self.kubeconfig, self.folder / "kubectl-cache")
 
     @property
     def is_real(self) -> bool:
-        """Whether a kube-apiserver answers, not our own server in memory."""
+        """Return whether the server is a kube-apiserver, not devcluster."""
         return self.kind != "devcluster"
 
     @property
@@ -61,9 +61,9 @@ class Cluster:
         return Kubectl(self.kubeconfig_for(user), self.folder / f"kubectl-cache-{user}")
 
     def kubeconfig_for(self, user: str) -> Path:
-        """Return a kubeconfig of that user; skips the test where the cluster has no users of ours."""
+        """Return a kubeconfig of that user; skip the test if the cluster has no test users."""
         if user not in self.users:
-            pytest.skip(f"the {self.kind} cluster has no {user} of ours")
+            pytest.skip(f"the {self.kind} cluster has no user {user}")
         path = self.folder / f"{user}.kubeconfig"
         return write_kubeconfig(
             path, self.url, self.authority_file, {"token": self.users[user].token}
@@ -77,7 +77,7 @@ class Cluster:
         )
 
     def token_of_account(self, namespace: str, name: str) -> str:
-        """Ask for a token of a ServiceAccount, as a kubelet does for a pod."""
+        """Request a token of a ServiceAccount, as a kubelet does for a pod."""
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
         answer = self.create(f"{NAMESPACES}/{namespace}/serviceaccounts/{name}/token", request)
         return str(answer["status"]["token"])
@@ -92,39 +92,39 @@ class Cluster:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Answer:
-        """Send one request as that user, whatever the answer."""
+        """Send one request as that user and return any answer."""
         token = self.users[user].token if user in self.users else None
         return self._web.request(
             method, path, body, token=token, content_type=content_type, accept=accept
         )
 
     def get(self, path: str) -> Any:
-        """The object or list at that path."""
+        """Return the object or list at that path."""
         return self._succeed(self.request("GET", path), f"GET {path}").json
 
     def find(self, path: str) -> Any | None:
-        """The object at that path, or None where there is none."""
+        """Return the object at that path, or None if there is none."""
         answer = self.request("GET", path)
         return None if answer.status == 404 else self._succeed(answer, f"GET {path}").json
 
     def create(self, path: str, document: object) -> Any:
-        """POST to a collection; returns what was stored."""
+        """POST to a collection and return the stored object."""
         return self._succeed(self.request("POST", path, document), f"POST {path}").json
 
     def replace(self, path: str, document: object) -> Any:
-        """PUT; returns what was stored."""
+        """PUT an object and return the stored object."""
         return self._succeed(self.request("PUT", path, document), f"PUT {path}").json
 
     def patch(
         self, path: str, patch: object, content_type: str = "application/merge-patch+json"
     ) -> Any:
-        """PATCH, a merge patch by default; returns what was stored."""
+        """PATCH an object, by default with a merge patch, and return the stored object."""
         return self._succeed(
             self.request("PATCH", path, patch, content_type=content_type), f"PATCH {path}"
         ).json
 
     def delete(self, path: str, options: object = None) -> None:
-        """DELETE; what is gone already is fine."""
+        """DELETE an object; a missing object is no error."""
         answer = self.request("DELETE", path, options)
         if answer.status != 404:
             self._succeed(answer, f"DELETE {path}")
@@ -134,7 +134,7 @@ class Cluster:
         return self.add_namespace(f"{prefix}-{secrets.token_hex(4)}", labels)
 
     def add_namespace(self, name: str, labels: Mapping[str, str] | None = None) -> str:
-        """Create a namespace of that name; `remove_namespaces` removes it again."""
+        """Create a namespace of that name, which `remove_namespaces` removes again."""
         document = {
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -145,7 +145,7 @@ class Cluster:
         return name
 
     def remove_namespaces(self) -> None:
-        """Ask for the end of all namespaces that were made here; does not wait for it."""
+        """Delete all namespaces that this object created, without waiting for the end."""
         while self._namespaces:
             self.delete(f"{NAMESPACES}/{self._namespaces.pop()}")
 

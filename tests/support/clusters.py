@@ -1,4 +1,7 @@
-"""Which clusters a run of the tests uses, and the starting and ending of each. `conftest.py` hands them to the tests."""
+"""Choose the clusters of a test run, and start and stop each.
+
+`conftest.py` passes them to the tests.
+"""
 
 import contextlib
 import datetime as dt
@@ -17,14 +20,18 @@ KINDS: tuple[Kind, ...] = ("devcluster", "real", "existing")
 
 
 class NoSuchClusterError(Exception):
-    """What was asked for by name is not to be had here; the message says what to do."""
+    """The requested kind of cluster is not available; the message says what to do."""
 
 
 def chosen(named: Kind | None) -> tuple[Kind, ...]:
-    """Apply the rule of `--cluster`: the one named; by default devcluster, and the real one as well where it can start.
+    """Return the kinds of cluster that `--cluster` selects.
+
+    The default is devcluster, and the real one as well if it can start.
 
     Raises:
-        NoSuchClusterError: the one named cannot start here. Skipping would call a run green that has tested nothing.
+        NoSuchClusterError: the selected one cannot start on this machine. Skipping would report
+            a run
+            as green that has tested nothing.
     """
     if named == "real" and Programs.find() is None:
         raise NoSuchClusterError(PROGRAMS_MISSING)
@@ -39,9 +46,11 @@ def chosen(named: Kind | None) -> tuple[Kind, ...]:
 def started(
     kind: Kind, folder: Path, *devcluster_arguments: str, audit_log: Path | None = None
 ) -> Iterator[Cluster]:
-    """Start a cluster of that kind in an empty folder, and end it afterwards.
+    """Start a cluster of that kind in an empty folder, and stop it afterwards.
 
-    Further flags are for devcluster alone: what they are for, a test asks of a real server in its own way. An audit log gets a line for each request.
+    Further flags are for devcluster alone; on a real server a test reaches the same state in
+    its
+    own way. An audit log gets a line for each request.
     """
     if kind == "existing":
         yield from _existing(folder)

@@ -1,7 +1,9 @@
-"""A real control plane of a test's own: etcd, kube-apiserver and, where there is one, kube-controller-manager.
+"""Start a real control plane: etcd, kube-apiserver, kube-controller-manager if present.
 
-The programs are those of kubebuilder's envtest. Everything listens on 127.0.0.1 and lives in one folder. It must not know
-which suite runs on it; `cluster.py` is how tests talk to it.
+The programs are those of kubebuilder's envtest. Everything listens on 127.0.0.1 and
+lives
+in one folder. It must not know which suite runs on it; tests talk to it by
+`cluster.py`.
 """
 
 import datetime as dt
@@ -22,8 +24,9 @@ ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 USUAL_FOLDER = Path("/usr/local/kubebuilder/bin")
 API_SERVER, STORAGE, CONTROLLERS = "kube-apiserver", "etcd", "kube-controller-manager"
 CONTROLLER_USER = "system:kube-controller-manager"
-SERVICE_RANGE = "10.0.0.0/24"  # the server's own Service takes the first; nothing routes there
-# Only what works without nodes: the others would watch, log and cost for nothing.
+# The server's own Service takes the first address; nothing routes there.
+SERVICE_RANGE = "10.0.0.0/24"
+# Only controllers that work without nodes; the others would use time and write logs in vain.
 CONTROLLER_NAMES = (
     "namespace-controller",
     "garbage-collector-controller",
@@ -35,7 +38,7 @@ CONTROLLER_NAMES = (
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
-omitStages: [RequestReceived]  # then nobody has said yet whether it may be
+omitStages: [RequestReceived]  # at that stage the request is not authorized yet
 rules: [{level: Metadata}]
 """
 MISSING = (
@@ -45,13 +48,13 @@ MISSING = (
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Where the programs of the control plane are."""
+    """The paths of the control plane's programs."""
 
     folder: Path
 
     @classmethod
     def find(cls) -> Self | None:
-        """Those of KUBEBUILDER_ASSETS, else those of the usual folder, else None."""
+        """Return the programs of KUBEBUILDER_ASSETS, else of the usual folder, else None."""
         named = os.environ.get(ASSETS_VARIABLE)
         for folder in [Path(named)] if named else [USUAL_FOLDER]:
             if (folder / API_SERVER).is_file() and (folder / STORAGE).is_file():
@@ -60,12 +63,12 @@ class Programs:
 
     @property
     def has_controllers(self) -> bool:
-        """Whether namespaces are emptied and dependents collected."""
+        """Return whether a controller empties namespaces and collects dependents."""
         return (self.folder / CONTROLLERS).is_file()
 
 
 class ControlPlane:
-    """Starts when built; `stop()` ends it."""
+    """A control plane that starts when built; `stop()` ends it."""
 
     def __init__(
         self,
@@ -75,13 +78,13 @@ class ControlPlane:
         now: dt.datetime,
         audit_log: Path | None = None,
     ) -> None:
-        """Start all of it and wait until it serves.
+        """Start all programs and wait until the API server serves.
 
         Args:
             programs: what to start.
             folder: an empty one, for keys, logs and data.
-            users: who can talk to it; one of them is the admin.
-            now: from when on its certificates are valid.
+            users: the users that can authenticate; one of them is the admin.
+            now: the start of its certificates' validity.
             audit_log: gets a line for each request.
         """
         self._programs = programs
@@ -115,34 +118,34 @@ class ControlPlane:
             self._wait_for_controllers()
 
     def restart(self) -> None:
-        """End the API server as a crash would (politely it waits a minute for open watches) and start it again.
+        """Kill the API server and start it again with the same address and data.
 
-        Address and data stay the same.
+        A graceful stop would wait a minute for open watches.
         """
         self._running[1].kill()
         self._running[1] = self._start_api_server()
         self._wait_until_ready()
 
     def back_up(self) -> None:
-        """Copy the data; nothing runs meanwhile, so that the copy is whole."""
+        """Copy the data while no program runs, so that the copy is consistent."""
         self._halt()
         shutil.copytree(self._folder / "data", self._folder / "backup")
         self._start()
 
     def restore(self) -> None:
-        """Put back the data of `back_up`: versions go back with it."""
+        """Restore the data of `back_up`; resource versions go back with it."""
         self._halt()
         shutil.rmtree(self._folder / "data")
         shutil.copytree(self._folder / "backup", self._folder / "data")
         self._start()
 
     def _halt(self) -> None:
-        self._running[1].kill()  # politely it waits a minute for open watches
+        self._running[1].kill()  # a graceful stop waits a minute for open watches
         while self._running:
             self._running.pop().stop()
 
     def stop(self) -> None:
-        """End it, newest first, and give back the disk; the logs stay."""
+        """Stop the programs, newest first, and delete the data; the logs stay."""
         while self._running:
             self._running.pop().stop()
         shutil.rmtree(self._folder / "data", ignore_errors=True)
@@ -192,7 +195,8 @@ class ControlPlane:
             f"--secure-port={free_port()}",
             f"--controllers={','.join(CONTROLLER_NAMES)}",
             f"--root-ca-file={self.authority_file}",
-            "--use-service-account-credentials=true",  # each with its own default role, as clusters are installed
+            # Each controller uses its own default role, as in an installed cluster.
+            "--use-service-account-credentials=true",
             "--leader-elect=false",
         )
 

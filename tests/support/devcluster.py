@@ -1,4 +1,7 @@
-"""The API server in memory as a process of a test's own. `cluster.py` is how tests talk to it."""
+"""Run devcluster as a process of a test.
+
+Tests talk to it by `cluster.py`.
+"""
 
 import base64
 import binascii
@@ -18,14 +21,14 @@ FOLDER = (
 
 
 class DevCluster:
-    """Starts when built; `stop()` ends it."""
+    """A devcluster that starts when built; `stop()` ends it."""
 
     def __init__(self, folder: Path, users: Sequence[User], *arguments: str) -> None:
-        """Start it and wait until it serves.
+        """Start the process and wait until it serves.
 
         Args:
             folder: an empty one, for its kubeconfig and log.
-            users: who can talk to it; one of them is the admin.
+            users: the users that can authenticate; one of them is the admin.
             arguments: further flags of `python -m devcluster`.
         """
         self._admin = next(user for user in users if user.name == ADMIN)
@@ -50,7 +53,7 @@ class DevCluster:
             raise
 
     def stop(self) -> None:
-        """End it; what it held is gone."""
+        """Stop the process; its objects are lost."""
         self.process.stop()
 
     def _read_kubeconfig(self) -> tuple[str, bytes]:

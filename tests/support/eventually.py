@@ -1,7 +1,10 @@
-"""Wait for the world to become right, with a deadline, never for a fixed time.
+"""Wait until a check passes, with a deadline and never for a fixed time.
 
-`eventually` is for tests on the event loop, `wait_until` for those that run processes from the outside. A check raises
-AssertionError (or returns False) while things are not yet so; the last one is what the test fails with.
+`eventually` is for tests on the event loop, `wait_until` for tests that run processes.
+A
+check raises AssertionError or returns False to be called again. At the deadline its
+last
+error fails the test.
 """
 
 import asyncio
@@ -11,16 +14,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
-EVERY = 0.02  # often enough that a test is as fast as what it waits for
+EVERY = 0.02  # seconds between checks: short, so that a test is as fast as the thing it waits for
 WINDOW_SECONDS = (
-    10.0  # generous: what is right within a second on a quiet machine must not fail on a busy one
+    10.0  # generous: a step of one second on a quiet machine must not fail on a busy one
 )
 
 Result = TypeVar("Result")
 
 
 class NotYetError(AssertionError):
-    """A check that returned False until the deadline."""
+    """A check returned False until the deadline."""
 
 
 @overload
@@ -36,10 +39,15 @@ async def eventually(
     within: float = WINDOW_SECONDS,
     every: float = EVERY,
 ) -> Result:
-    """Return what `check` (plain or async) returns as soon as it neither raises AssertionError nor returns False.
+    """Return the result of `check` once it neither raises AssertionError nor returns False.
+
+    Args:
+        check: a plain or async function.
+        within: seconds until the deadline.
+        every: seconds between two calls.
 
     Raises:
-        AssertionError: the last one of `check`, when `within` seconds are over.
+        AssertionError: the last one of `check`, at the deadline.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within

@@ -1,4 +1,7 @@
-"""The cluster somebody already has (`--cluster=existing`), reached through `kubectl proxy`, whatever its way to sign in."""
+"""Reach an existing cluster (`--cluster=existing`) through `kubectl proxy`.
+
+The proxy makes every way of authentication work.
+"""
 
 import os
 import re
@@ -9,21 +12,24 @@ from tests.support.kubectl import kubectl_program
 from tests.support.processes import LOCAL_ADDRESS, Process
 
 VARIABLE = "KUBECONFIG"
-MISSING = f"--cluster=existing needs {VARIABLE}: one kubeconfig file, whose current context may be filled with test namespaces"
+MISSING = (
+    f"--cluster=existing needs {VARIABLE} to name one kubeconfig file; "
+    "the tests create namespaces on the cluster of its current context"
+)
 SERVING = re.compile(rf"Starting to serve on {re.escape(LOCAL_ADDRESS)}:(\d+)")
 
 
 def existing_kubeconfig() -> Path | None:
-    """The file of KUBECONFIG; never ~/.kube/config, which nobody meant for tests."""
+    """Return the file of KUBECONFIG; never ~/.kube/config, which is not meant for tests."""
     named = os.environ.get(VARIABLE)
     return Path(named).resolve() if named and Path(named).is_file() else None
 
 
 class ExistingCluster:
-    """A proxy in front of it, started when built; `stop()` ends the proxy."""
+    """A proxy to the existing cluster that starts when built; `stop()` ends it."""
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
-        """Start the proxy on a port it picks itself.
+        """Start the proxy on a port that it picks.
 
         Args:
             kubeconfig: of an admin.
@@ -46,7 +52,7 @@ class ExistingCluster:
             raise
 
     def stop(self) -> None:
-        """End the proxy; the cluster stays as it is."""
+        """Stop the proxy; the cluster stays as it is."""
         self._proxy.stop()
 
     def _address(self) -> str:

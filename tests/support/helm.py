@@ -1,4 +1,4 @@
-"""The real helm on the project's chart: what it renders, and what it refuses."""
+"""Run the real helm on the project's chart."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ Values = dict[str, Any]
 
 
 def helm_program() -> str | None:
-    """The helm of the path, else the one `make` has unpacked beside the interpreter, else None."""
+    """Return the helm of PATH, else the one beside the interpreter, else None."""
     return shutil.which("helm") or shutil.which(Path(sys.executable).parent / "helm")
 
 
@@ -29,13 +29,13 @@ def helm(
     values: Values | None = None,
     kubeconfig: Path = Path(os.devnull),
 ) -> subprocess.CompletedProcess[str]:
-    """Run it, cut off from what the person at this machine has configured; whatever the exit code.
+    """Run helm without this machine's configuration and return any exit code.
 
     Args:
         arguments: after `helm`.
-        home: a folder for what it keeps.
-        values: what `--values` gives.
-        kubeconfig: of the cluster it talks to; none by default.
+        home: a folder for its caches.
+        values: the content of the `--values` file.
+        kubeconfig: of the cluster to use; none by default.
     """
     command = [str(helm_program()), *map(str, arguments)]
     if values is not None:
@@ -55,10 +55,10 @@ def helm(
 def render(
     home: Path, values: Values | None = None, release: str = RELEASE, namespace: str = NAMESPACE
 ) -> list[Manifest]:
-    """Every object of a release.
+    """Return every object of a release.
 
     Raises:
-        AssertionError: it is refused; the message is helm's.
+        AssertionError: helm refused the values; the message is helm's.
     """
     done = helm(
         "template", release, CHART, "--namespace", namespace, home=home, values=values or {}

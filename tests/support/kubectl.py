@@ -1,4 +1,4 @@
-"""The real kubectl against one kubeconfig, cut off from what the person at this machine has configured."""
+"""Run the real kubectl with one kubeconfig, without this machine's configuration."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ TIMEOUT = 60.0
 
 
 def kubectl_program() -> Path:
-    """The kubectl of the path, else the one `make` has unpacked beside the interpreter.
+    """Return the kubectl of PATH, else the one that `make` puts beside the interpreter.
 
     Raises:
         FileNotFoundError: there is none.
@@ -24,20 +24,20 @@ def kubectl_program() -> Path:
 
 
 class KubectlError(AssertionError):
-    """It ended with an exit code other than 0; the message is all it has said."""
+    """kubectl ended with an exit code other than 0; the message holds its output."""
 
 
 class Kubectl:
-    """Runs it; every call is a process of its own, so a test that only reads takes `Cluster.get`."""
+    """Runs kubectl as a process for each call; a test that only reads takes `Cluster.get`."""
 
     def __init__(self, kubeconfig: Path, cache: Path) -> None:
-        """Remember for whom; `cache` is a folder for what it has learnt of the server."""
+        """Keep the kubeconfig; `cache` is a folder for kubectl's discovery cache."""
         self._fixed = [f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}"]
         self._environment = {**os.environ, "KUBERC": "off", "KUBE_EDITOR": "false"}
         self._environment.pop("KUBECONFIG", None)
 
     def command(self, *arguments: str | Path) -> list[str]:
-        """The whole command line, for a test that starts it as a process (`get -w`)."""
+        """Return the command line, for a test that starts kubectl as a process (`get -w`)."""
         return [str(kubectl_program()), *self._fixed, *(str(argument) for argument in arguments)]
 
     def __call__(
@@ -47,7 +47,7 @@ class Kubectl:
         check: bool = True,
         editor: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run it and return what it printed.
+        """Run kubectl and return its output.
 
         Args:
             arguments: after `kubectl`.
@@ -69,6 +69,7 @@ class Kubectl:
         )
         if check and done.returncode != 0:
             raise KubectlError(
-                f"kubectl {' '.join(map(str, arguments))} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+                f"kubectl {' '.join(map(str, arguments))} ended with {done.returncode}\n"
+                f"{done.stdout}{done.stderr}"
             )
         return done

@@ -1,11 +1,9 @@
-"""What a kubelet does with a pod, on this machine.
+"""Run a pod's container as a process on this machine, as a kubelet does.
 
-The process gets the container's command, arguments and environment, its ServiceAccount (`service_account.py`), its Secrets as files, and its
-probes.
-Nothing else is given to it: what the manifest forgets is missing.
-
-Where a pod has things of its own, they are mapped: each container port is a free port here, each mount path a folder, in the arguments
-as well. What it cannot show is what only a kernel enforces: the user, the read-only root, the limits.
+The process gets only the container's command, arguments, environment, ServiceAccount
+(`service_account.py`), Secrets and probes, so an omission in the manifest shows. Each
+container port becomes a free port, and each mount path a folder, also in the arguments.
+The kernel's part is not covered: the user, the read-only root and the limits.
 """
 
 import base64
@@ -23,7 +21,7 @@ from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.service_account import ServiceAccountVolume
 
-PROGRAMS = Path(sys.executable).parent  # where an image has the console scripts on its PATH
+PROGRAMS = Path(sys.executable).parent  # in an image, the console scripts are on PATH
 MOUNTED_WITHIN = 60.0
 INHERITED = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
@@ -41,7 +39,7 @@ class Pod:
     account: ServiceAccountVolume
 
     def wait_until_ready(self) -> None:
-        """Wait for its readiness probe, and hold it to its liveness probe."""
+        """Wait for its readiness probe, and require its liveness probe to pass."""
         [container] = self.spec["containers"]
         for probe in ("readinessProbe", "livenessProbe"):
             request = container[probe]["httpGet"]
@@ -50,13 +48,13 @@ class Pod:
             )
 
     def end(self) -> int:
-        """SIGTERM, and no more patience than the manifest has; returns the exit code."""
+        """Send SIGTERM, wait for the grace period of the manifest, and return the exit code."""
         return self.process.terminate(within=self.spec.get("terminationGracePeriodSeconds", 30))
 
 
 @dataclass
 class Kubelet:
-    """Runs pods against one cluster; `stop` ends those that are left."""
+    """Runs pods against one cluster; `stop` ends the remaining ones."""
 
     cluster: Cluster
     folder: Path
@@ -64,7 +62,7 @@ class Kubelet:
     _mounted: list[tuple[str, Path]] = field(default_factory=list)
 
     def refresh(self) -> None:
-        """Bring every mounted Secret up to date, as a kubelet does within a minute or two."""
+        """Update every mounted Secret, as a kubelet does within a minute or two."""
         for path, folder in self._mounted:
             written = self._write_secret(path, folder)
             for file in folder.iterdir():
@@ -75,8 +73,8 @@ class Kubelet:
         """Start a pod of a Deployment, Job or CronJob.
 
         Args:
-            owner: the object as it is in the cluster.
-            ports: where named container ports are to be found; free ones by default.
+            owner: the object in the cluster.
+            ports: local ports for the named container ports; free ones by default.
         """
         spec = _pod_template(owner)["spec"]
         [container] = spec["containers"]
@@ -109,13 +107,13 @@ class Kubelet:
         return self.pods[-1]
 
     def stop(self) -> None:
-        """End every pod that is left, and show what all have printed under a test that failed."""
+        """Stop every remaining pod, and print the output of all pods if the test failed."""
         for pod in reversed(self.pods):
             pod.process.stop()
             print(pod.process.explain(f"the log of {pod.name}")[-20_000:])  # noqa: T201 - pytest shows it under a failure only
 
     def _account(self, spec: Manifest, namespace: str, folder: Path) -> ServiceAccountVolume:
-        """Ask for a token; a pod that does not want one has no way to the API server."""
+        """Request a token; a pod that does not mount one cannot reach the API server."""
         assert spec["automountServiceAccountToken"] is True
         volume = ServiceAccountVolume(
             self.cluster, namespace, spec["serviceAccountName"], folder / "service-account"
@@ -125,7 +123,11 @@ class Kubelet:
         return volume
 
     def _mounts(self, spec: Manifest, namespace: str, folder: Path) -> Iterator[tuple[str, str]]:
-        """Write each mounted Secret, once it is there; yields its path in the container and the one here."""
+        """Write each mounted Secret once it exists.
+
+        Yields:
+            Its path in the container and its path on this machine.
+        """
         secret_of = {
             volume["name"]: volume["secret"]["secretName"] for volume in spec.get("volumes", ())
         }
@@ -168,6 +170,6 @@ def _pod_template(owner: Manifest) -> Manifest:
 
 
 def _mapped(argument: str, mapped: Mapping[str, str]) -> str:
-    """Put what is here in place of what is in the container, where a whole value names it."""
+    """Replace a whole value that names a path or port of the container by the local one."""
     flag, equals, value = argument.partition("=")
     return f"{flag}{equals}{mapped.get(value, value)}"

@@ -1,8 +1,9 @@
-"""Finds steps of the product that hold the event loop for too long: the fixture in `conftest.py` fails the test in which one runs.
+"""Find steps of the product that hold the event loop for too long.
 
-A step is one callback of asyncio, such as a task from one `await` to the next. Its length is the processor time of its thread, so that a
-loaded machine changes nothing. Steps of tests and of devcluster do not count: they are not what waits in production. Neither does the time
-of garbage collections, which depends on the objects of all tests, nor a step that imports a module for the first time.
+A step is one callback of asyncio, such as a task from one `await` to the next, measured
+in CPU time of its thread, so that a loaded machine changes nothing. It does not count
+garbage collection, first imports, and steps of tests and devcluster. The fixture in
+`conftest.py` fails the test in which a long step runs.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-LONGEST_STEP_SECONDS = 0.1  # twice the promise: the machines of CI are slow
+LONGEST_STEP_SECONDS = 0.1  # twice the promised time: the machines of CI are slow
 ROOT = Path(__file__).parents[2]
 PRODUCT = tuple(
     f"{ROOT / package}/"
@@ -66,7 +67,7 @@ class LongSteps:
 
 
 def code_of(callback: Any) -> CodeType | None:
-    """Return the code that a callback runs: that of a task's coroutine, or of a function."""
+    """Return the code that a callback runs: of a task's coroutine, or of a function."""
     owner = getattr(callback, "__self__", None)
     if isinstance(owner, asyncio.Task):
         return getattr(owner.get_coro(), "cr_code", None)

@@ -1,4 +1,7 @@
-"""What is in `config/`, built as `kubectl apply -k` builds it: names, namespace and image are those that a cluster would get."""
+"""Build `config/` as `kubectl apply -k` does.
+
+Names, namespace and image are those of a cluster.
+"""
 
 import copy
 import functools
@@ -18,12 +21,12 @@ Manifest = dict[str, Any]
 
 
 def build(folder: Path = DEFAULT) -> list[Manifest]:
-    """Every object of a kustomization, in the order in which kubectl applies them; yours to change."""
+    """Return every object of a kustomization in the order of kubectl, as a new copy."""
     return copy.deepcopy(_built(folder))
 
 
 def build_text(folder: Path) -> str:
-    """What `kubectl kustomize` prints.
+    """Return the output of `kubectl kustomize`.
 
     Raises:
         AssertionError: it cannot be built; the message is kubectl's.
@@ -31,19 +34,18 @@ def build_text(folder: Path) -> str:
     command = [str(kubectl_program()), "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "", (
-        done.stderr
-    )  # kustomize warns of what it will not understand for much longer
+    # Kustomize warns of syntax that it is about to drop.
+    assert done.stderr == "", done.stderr
     return done.stdout
 
 
 def of_kind(manifests: Sequence[Manifest], *kinds: str) -> list[Manifest]:
-    """Those of these kinds."""
+    """Return the objects of these kinds."""
     return [manifest for manifest in manifests if manifest["kind"] in kinds]
 
 
 def named(manifests: Sequence[Manifest], kind: str, name: str) -> Manifest:
-    """The one object of a kind and name."""
+    """Return the one object of a kind and name."""
     [found] = [
         manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"] == name
     ]
@@ -51,7 +53,7 @@ def named(manifests: Sequence[Manifest], kind: str, name: str) -> Manifest:
 
 
 def pod_specs(manifests: Sequence[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """`Deployment/name` and the pod it makes, for all that makes pods."""
+    """Yield `Kind/name` and the pod spec of every object that creates pods."""
     for manifest in manifests:
         spec = manifest.get("spec") or {}
         template = (spec.get("jobTemplate", {}).get("spec") or spec).get("template")

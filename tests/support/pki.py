@@ -1,4 +1,7 @@
-"""Certificates of a test's own control plane, strict enough for every Python: with keyUsage and key identifiers."""
+"""Create the certificates of a test's control plane.
+
+They have keyUsage and key identifiers, which newer versions of Python require.
+"""
 
 import datetime as dt
 import ipaddress
@@ -11,9 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-BACKDATED = dt.timedelta(
-    hours=1
-)  # clocks of one machine agree, those of a virtual machine just woken do not
+# The clocks of a virtual machine that has just resumed may differ.
+BACKDATED = dt.timedelta(hours=1)
 VALID_FOR = dt.timedelta(days=2)
 
 
@@ -26,7 +28,7 @@ class KeyPair:
 
 
 class Authority:
-    """A certificate authority that writes what it signs into one folder."""
+    """A certificate authority that writes the signed certificates into one folder."""
 
     def __init__(self, folder: Path, now: dt.datetime) -> None:
         self._folder = folder
@@ -42,13 +44,13 @@ class Authority:
         self.pair = self._write("ca", certificate, self._key)
 
     def client(self, file_name: str, user: str, groups: Sequence[str] = ()) -> KeyPair:
-        """A client certificate: Kubernetes reads the user from the common name and the groups from the organizations."""
+        """Create a client certificate: common name is the user, organizations are the groups."""
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
         subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, user)])
         return self._sign(file_name, subject, ExtendedKeyUsageOID.CLIENT_AUTH, [])
 
     def server(self, file_name: str, names: Sequence[str], addresses: Sequence[str]) -> KeyPair:
-        """A serving certificate for DNS names and IP addresses."""
+        """Create a serving certificate for DNS names and IP addresses."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
         alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
@@ -102,7 +104,7 @@ class Authority:
 
 
 def signing_key(path: Path) -> Path:
-    """Write a key that signs service account tokens, in the older of the two formats: the API server reads no other."""
+    """Write a key that signs service account tokens, in the SEC 1 format of kube-apiserver."""
     path.write_bytes(
         _private_pem(
             ec.generate_private_key(ec.SECP256R1()), serialization.PrivateFormat.TraditionalOpenSSL
@@ -112,7 +114,7 @@ def signing_key(path: Path) -> Path:
 
 
 def _private_pem(key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat) -> bytes:
-    """The key unencrypted: it lives in a test's folder for as long as the test."""
+    """Return the key unencrypted; it lives in a test's folder for as long as the test."""
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 

@@ -1,7 +1,8 @@
-"""Start programs as the separate processes they are, keep what they print, and end them as a cluster would.
+"""Start programs as separate processes, keep their output, and stop them.
 
-Neighbours: `control_plane.py` and `devcluster.py` start API servers with it, the journeys start our own processes. It must
-not know what a program does, only its command line, its log and its readiness URL.
+`control_plane.py`, `devcluster.py` and the journeys call it. It must know only a
+program's
+command line, its log and its readiness URL.
 """
 
 import os
@@ -20,17 +21,18 @@ from urllib.error import URLError
 from tests.support.eventually import wait_until
 
 STARTS_WITHIN = (
-    60.0  # Python with two cores under load; a real API server needs ten seconds when alone
+    60.0  # seconds: for Python on two loaded cores; a real API server needs ten seconds alone
 )
 ENDS_WITHIN = 30.0
-LOG_TAIL = 4_000  # characters of a log in a failure message: the cause without the history
-# Below the range the kernel takes outgoing ports from, so that nobody's connection takes the port before the server does.
+LOG_TAIL = 4_000  # characters of a log in a failure message
+# Below the ephemeral port range, so that no outgoing connection takes the port before the
+# server binds it.
 PORTS = range(20_000, 32_000)
 LOCAL_ADDRESS = "127.0.0.1"
 
 
 def free_port() -> int:
-    """Pick a port of 127.0.0.1 for a server that cannot pick one itself."""
+    """Pick a port of 127.0.0.1 for a server that cannot pick one."""
     while True:
         port = secrets.choice(PORTS)
         with socket.socket() as probe:
@@ -54,14 +56,15 @@ class Process:
         inherited: Mapping[str, str] | None = None,
         directory: Path | None = None,
     ) -> None:
-        """Start it.
+        """Start the program.
 
         Args:
-            arguments: the command line; `python -m ...` is written `[sys.executable, "-m", ...]`.
-            log: gets standard output and standard error in the order they were written; appended to.
-            environment: added to what it inherits.
-            inherited: our own environment by default.
-            directory: where it runs; our own folder by default.
+            arguments: the command line; `python -m ...` is written `[sys.executable, "-m",
+                ...]`.
+            log: standard output and standard error are appended to it in their order.
+            environment: added to the inherited variables.
+            inherited: the variables of this process by default.
+            directory: the working directory; that of this process by default.
         """
         self.arguments = [str(argument) for argument in arguments]
         self.log = log
@@ -73,7 +76,9 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env={**(os.environ if inherited is None else inherited), **(environment or {})},
                 cwd=directory,
-                start_new_session=True,  # Ctrl-C in the terminal ends the tests, and they end their processes in order
+                # Ctrl-C in the terminal ends the tests, and the tests stop their processes in
+                # order.
+                start_new_session=True,
             )
 
     @classmethod
@@ -89,30 +94,30 @@ class Process:
 
     @property
     def id(self) -> int:
-        """The process id, for tests that freeze it or measure its memory."""
+        """Return the process id, for tests that freeze the process or measure its memory."""
         return self._popen.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative where a signal ended it."""
+        """Return None while the process runs; a negative number if a signal ended it."""
         return self._popen.poll()
 
     def output(self) -> str:
-        """Everything it has printed so far."""
+        """Return the whole output so far."""
         return self.log.read_text(errors="replace")
 
     def explain(self, problem: str) -> str:
-        """A failure message with the end of the log."""
+        """Return a failure message with the end of the log."""
         state = "running" if self.exit_code is None else f"ended with {self.exit_code}"
         return f"{' '.join(self.arguments)} ({state}): {problem}\n{self.output()[-LOG_TAIL:]}"
 
     def check_running(self) -> None:
-        """Fail at once where waiting for it is in vain."""
+        """Raise if the process has ended, because waiting for it is in vain."""
         if self.exit_code is not None:
             raise ProcessEndedError(self.explain("it is gone"))
 
     def wait_for_line(self, text: str, within: float = STARTS_WITHIN) -> str:
-        """Wait until it has printed a line with `text`, and return that line."""
+        """Wait until the process has printed a line with `text`, and return that line."""
 
         def printed() -> str:
             lines = [line for line in self.output().splitlines() if text in line]
@@ -124,7 +129,7 @@ class Process:
         return wait_until(printed, within)
 
     def wait_until_answering(self, url: str, within: float = STARTS_WITHIN) -> None:
-        """Wait until GET of an http:// `url` (a readiness path) answers 200."""
+        """Wait until GET of an http:// `url` (a readiness path) returns 200."""
 
         def answering() -> None:
             self.check_running()
@@ -139,28 +144,28 @@ class Process:
         wait_until(answering, within, every=0.05)
 
     def wait(self, within: float = ENDS_WITHIN) -> int:
-        """Wait for its end and return the exit code."""
+        """Wait until the process ends and return the exit code."""
         try:
             return self._popen.wait(within)
         except subprocess.TimeoutExpired as problem:
             raise AssertionError(self.explain(f"still running after {within} s")) from problem
 
     def send(self, signal_number: signal.Signals) -> None:
-        """Send a signal, such as SIGSTOP and SIGCONT to freeze it and let it go on."""
+        """Send a signal, such as SIGSTOP and SIGCONT to freeze and resume the process."""
         self._popen.send_signal(signal_number)
 
     def terminate(self, within: float = ENDS_WITHIN) -> int:
-        """SIGTERM, as a cluster ends a pod; returns the exit code."""
+        """Send SIGTERM, as a cluster ends a pod, and return the exit code."""
         self.send(signal.SIGTERM)
         return self.wait(within)
 
     def kill(self) -> int:
-        """SIGKILL, as a lost node ends a pod; returns the exit code."""
+        """Send SIGKILL, as a lost node ends a pod, and return the exit code."""
         self.send(signal.SIGKILL)
         return self.wait()
 
     def stop(self) -> None:
-        """End it for good, politely first: what a fixture does behind a test, whatever the test has left."""
+        """End the process in any state, first with SIGTERM; fixtures call it after a test."""
         if self.exit_code is not None:
             return
         self.send(signal.SIGCONT)
@@ -172,4 +177,7 @@ class Process:
 
 
 class ProcessEndedError(Exception):
-    """A process ended while a test waited for it; no AssertionError, since waiting longer is in vain."""
+    """A process ended while a test waited for it.
+
+    This is no AssertionError, because the waiting functions would retry an AssertionError.
+    """

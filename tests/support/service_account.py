@@ -1,7 +1,7 @@
-"""By which a process is somebody to the API server as a pod is: token, CA and namespace, as files where every pod has them.
+"""Give a process the ServiceAccount files of a pod: token, CA and namespace.
 
-They are mounted for this process alone, in a mount namespace of its own. Where this machine does not allow that, the process gets a
-kubeconfig with the same token, and what it could learn from the other files it does not know.
+They are mounted in a mount namespace of this process alone. If this machine does not
+allow that, the process gets a kubeconfig with the same token and no other file.
 """
 
 import functools
@@ -15,7 +15,8 @@ from tests.support.cluster import Cluster
 from tests.support.users import write_kubeconfig
 
 MOUNTED_AT = "/var/run/secrets/kubernetes.io/serviceaccount"
-# What the machine has under /run is hidden from the process, so that nothing needs to be made on its disk. $1: folder, $2: where; then the command.
+# Hides this machine's /run from the process, so that no folder is created on its disk. $1: the
+# folder, $2: the mount path; then the command.
 MOUNT = """
 mount -t tmpfs tmpfs "$(readlink -f /var/run)"
 mkdir -p "$2"
@@ -35,14 +36,14 @@ class ServiceAccountVolume:
     folder: Path
 
     def write(self) -> None:
-        """Ask for a token, and put all in place."""
+        """Request a token and write all files."""
         assert self.cluster.authority_file is not None
         self.renew()
         shutil.copy(self.cluster.authority_file, self.folder / "ca.crt")
         (self.folder / "namespace").write_text(self.namespace)
 
     def renew(self) -> None:
-        """Replace the token by a new one, in one step, as a kubelet does long before it expires."""
+        """Replace the token atomically, as a kubelet does long before it expires."""
         token = self.cluster.token_of_account(self.namespace, self.name)
         fresh = self.folder / "fresh"
         fresh.write_text(token)
@@ -55,16 +56,16 @@ class ServiceAccountVolume:
         )
 
     def token(self) -> str:
-        """The one that the pod has now."""
+        """Return the current token of the pod."""
         return (self.folder / "token").read_text()
 
     def command(self) -> list[str]:
-        """What stands before the command line of the pod."""
+        """Return the prefix of the pod's command line."""
         way = mounting()
         return [*way, "sh", "-euc", MOUNT, "sh", str(self.folder), MOUNTED_AT] if way else []
 
     def environment(self) -> dict[str, str]:
-        """Where the API server is."""
+        """Return the variables with the API server's address."""
         if not mounting():
             return {"KUBECONFIG": str(self.folder / "kubeconfig")}
         host, port = self.cluster.url.removeprefix("https://").rsplit(":", 1)
@@ -73,7 +74,10 @@ class ServiceAccountVolume:
 
 @functools.cache
 def mounting() -> tuple[str, ...]:
-    """How a process gets mounts of its own on this machine: as root, or as the root of a user namespace; empty where neither is allowed."""
+    """Return the command that gives a process its own mounts on this machine.
+
+    That is as root or as the root of a user namespace; empty if neither is allowed.
+    """
     for way in (("unshare", "--mount"), ("unshare", "--mount", "--map-root-user")):
         try:
             command = [*way, "sh", "-euc", MOUNT, "sh", tempfile.gettempdir(), MOUNTED_AT, "true"]

@@ -1,4 +1,4 @@
-"""The harness itself: what every kind of cluster gives to the tests that run on it."""
+"""Every kind of cluster gives the same interface to the tests."""
 
 from collections.abc import Callable
 
@@ -42,7 +42,7 @@ def test_a_kubectl_that_fails_says_why(cluster: Cluster, namespace: str) -> None
     )
 
 
-def test_what_is_missing_is_none_and_what_is_refused_is_an_error(
+def test_a_missing_object_is_none_and_a_refused_request_is_an_error(
     cluster: Cluster, namespace: str
 ) -> None:
     assert cluster.find(configmaps(namespace, "missing")) is None

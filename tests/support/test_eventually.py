@@ -3,7 +3,7 @@ import pytest
 from tests.support.eventually import NotYetError, eventually, wait_until
 
 
-async def test_what_becomes_right_is_returned_as_soon_as_it_is() -> None:
+async def test_the_result_is_returned_once_the_check_passes() -> None:
     answers = iter([False, False, "right"])
 
     assert await eventually(lambda: next(answers)) == "right"
@@ -20,7 +20,7 @@ async def test_an_async_check_is_awaited() -> None:
     assert await eventually(third_time) == 3
 
 
-async def test_what_never_becomes_right_fails_with_the_last_reason() -> None:
+async def test_a_check_that_never_passes_fails_with_its_last_error() -> None:
     def wrong() -> None:
         raise AssertionError("the copy is missing")
 
@@ -38,6 +38,6 @@ def test_an_error_that_is_no_assertion_ends_the_wait_at_once() -> None:
         wait_until(broken)
 
 
-def test_a_check_that_says_false_is_not_taken_for_an_answer() -> None:
+def test_a_check_that_returns_false_is_called_again() -> None:
     with pytest.raises(NotYetError):
         wait_until(lambda: False, within=0.05)

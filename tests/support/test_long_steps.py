@@ -1,4 +1,4 @@
-"""A step of the product that holds the event loop is found, and nothing else is."""
+"""A long step of the product is found, and no other step is."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ async def step(seconds):
 
 
 def code_in(path: str) -> dict[str, Any]:
-    """Functions that seem to stand in that file."""
+    """Return functions whose code claims to be in that file."""
     names: dict[str, Any] = {"time": time, "asyncio": asyncio}
     exec(compile(BUSY, str(ROOT / path), "exec"), names)  # noqa: S102 - the file name is what matters
     return names

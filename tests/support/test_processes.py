@@ -7,8 +7,14 @@ import pytest
 
 from tests.support.processes import Process, ProcessEndedError
 
-POLITE = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(7)); print('here', flush=True); time.sleep(60)"
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True); time.sleep(60)"
+POLITE = (
+    "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(7));"
+    " print('here', flush=True); time.sleep(60)"
+)
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    " print('here', flush=True); time.sleep(60)"
+)
 
 
 def run(program: str, log: Path) -> Process:
@@ -48,7 +54,7 @@ def test_waiting_for_a_process_that_is_gone_fails_at_once_with_its_log(tmp_path:
     assert process.output() == "no kubeconfig\nout\n" or process.output() == "out\nno kubeconfig\n"
 
 
-def test_who_ignores_sigterm_fails_the_test_that_sends_it(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_fails_the_test(tmp_path: Path) -> None:
     process = run(STUBBORN, tmp_path / "log")
     process.wait_for_line("here")
 

@@ -1,4 +1,7 @@
-"""The people of a test cluster, known to it by token: an admin, and two who start without any rights."""
+"""The users of a test cluster: an admin, and two users without any rights.
+
+Each authenticates by a token.
+"""
 
 import csv
 import secrets
@@ -14,7 +17,7 @@ PEOPLE = {ADMIN: ("system:masters",), "alice": (), "bob": ()}  # name -> groups
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with a token."""
+    """A user with a token."""
 
     name: str
     token: str
@@ -22,14 +25,16 @@ class User:
 
 
 def new_users() -> tuple[User, ...]:
-    """Everybody, with fresh tokens: no other run on this machine can talk to this cluster by mistake."""
+    """Return every user with a fresh token, which is valid for this cluster alone."""
     return tuple(User(name, secrets.token_hex(16), groups) for name, groups in PEOPLE.items())
 
 
 def write_token_file(path: Path, users: Sequence[User]) -> Path:
-    """Write them in kube-apiserver's format: token, user, uid, "group1,group2"; the uid is empty, as people's uids are.
+    """Write the users in kube-apiserver's format: token, user, uid, "group1,group2".
 
-    Who is in no group gets no fourth column: an empty one would be a group without a name.
+    The uid is empty, as for human users. A user without groups has no fourth column, because an
+    empty
+    column would be a group without a name.
     """
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
@@ -46,9 +51,9 @@ def write_kubeconfig(
     """Write a kubeconfig with one context.
 
     Args:
-        path: where to.
+        path: of the file.
         url: of the API server.
-        authority: PEM file that vouches for it; None over plain HTTP.
+        authority: the PEM file of its CA; None over plain HTTP.
         credentials: the `user` entry: a token, or the files of a client certificate.
     """
     cluster = (

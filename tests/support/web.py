@@ -1,4 +1,4 @@
-"""One plain HTTP request at a time, blocking: how a test reads and writes a cluster without the code that it tests."""
+"""Send plain blocking HTTP requests to a cluster, without the code under test."""
 
 import http.client
 import json
@@ -11,14 +11,14 @@ TIMEOUT = 30.0
 
 
 class Answer(NamedTuple):
-    """What came back; status 0 where nobody listened."""
+    """An HTTP answer; status 0 if the connection failed."""
 
     status: int
     text: str
 
     @property
     def json(self) -> Any:
-        """The body as values."""
+        """Return the decoded JSON body."""
         return json.loads(self.text)
 
 
@@ -26,7 +26,7 @@ class Web:
     """Requests to one server."""
 
     def __init__(self, url: str, authority: Path | None) -> None:
-        """Remember where; `authority` is the PEM file that vouches for an https server."""
+        """Keep the address; `authority` is the PEM file of an https server's CA."""
         parts = urlsplit(url)
         self._address = parts.netloc
         self._tls = (
@@ -43,7 +43,10 @@ class Web:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Answer:
-        """Send one request, `body` as JSON; a refused or broken connection is an answer with status 0."""
+        """Send one request with `body` as JSON.
+
+        A refused or broken connection is an answer with status 0.
+        """
         headers = {"Accept": accept}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"

@@ -181,6 +181,12 @@ class CopyTemplate:
         )
 
     @cached_property
+    def size(self) -> int:
+        """Return the characters of keys and values of the content."""
+        parts = (self.content.data, self.content.binary_data)
+        return sum(len(key) + len(value) for part in parts for key, value in part.items())
+
+    @cached_property
     def applied(self) -> str:
         """The digest of the labels and annotations that the sync asks for beside the marks."""
         return _applied_digest(_without_marks(self.labels), _without_marks(self.annotations))

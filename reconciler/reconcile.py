@@ -5,6 +5,7 @@ running it on a world that is right writes nothing. `controller.py` decides when
 `configmapsync/planning.py`.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +101,8 @@ class Reconciler:
             record, planned, await self._apply(key, planned, newer)
         )
         released = await self._remove_finalizer(guarded, planned)
+        # Planning and reporting may each take 30 ms, for the largest spec and source.
+        await asyncio.sleep(0)
         report = self._report(released, source, planned, applied) if released is not None else None
         return Result(self._requeue_after(record, planned, applied), report)
 

@@ -20,6 +20,7 @@ from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Retry, Unreachable, retry_of
 from reconciler.reports.metrics import DONE, FAILED, STALE, Metrics
 from reconciler.writes.failures import is_stale, outcome_of
+from reconciler.writes.slots import WriteSlots
 from reconciler.writes.writer import Writer
 
 MAX_BACKOFF_SECONDS = 300.0  # seconds; for what only an edit can mend
@@ -57,6 +58,7 @@ class Batch:
 
     sync: NamespacedName
     waiting: deque[Write] = field(default_factory=deque)
+    largest: int = 0  # bytes of the largest copy that it writes
     outcomes: dict[NamespacedName, Outcome] = field(default_factory=dict)
     closed: bool = False  # the reconcile has gone on: begin nothing more, and wake the sync when what is in flight has ended
 
@@ -96,7 +98,7 @@ class Applier:
         self._lost_race = lost_race
         self._waiting = waiting
         self._parallel = parallel
-        self._slots = asyncio.Semaphore(parallel)
+        self._slots = WriteSlots(parallel)
         self._in_flight: dict[
             NamespacedName, NamespacedName
         ] = {}  # by place, the sync that writes it
@@ -214,6 +216,8 @@ class Applier:
             self._waiting_syncs.setdefault(write.key, set()).add(batch.sync)
         else:
             batch.waiting.append(write)
+            if write.template is not None:
+                batch.largest = max(batch.largest, write.template.size)
 
     async def _run(self, batch: Batch, newer: Callable[[], Coroutine[None, None, None]]) -> None:
         runners = [
@@ -242,7 +246,7 @@ class Applier:
     async def _work(self, batch: Batch) -> None:
         """Take writes until none waits. One that hangs keeps this runner and no other."""
         while batch.waiting and not batch.closed:
-            async with self._slots:
+            async with self._slots.slot(batch.sync.namespace, batch.largest):
                 if batch.waiting and not batch.closed:
                     await self._carry_out(batch, batch.waiting.popleft())
 

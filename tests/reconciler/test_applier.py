@@ -21,6 +21,7 @@ from reconciler.writes.applier import (
     Applier,
     SyncDestination,
 )
+from reconciler.writes.slots import LARGE_AT_ONCE, LARGE_BYTES
 
 pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")
@@ -248,6 +249,43 @@ async def test_many_syncs_share_the_slots_and_none_starves() -> None:
     assert set(outcomes.values()) == {Reason.SYNCED}
     assert await hanging == {"slow": Reason.PROGRESSING}
     await bench.applier.drain()
+
+
+async def test_a_tenant_whose_destinations_all_hang_leaves_slots_for_others() -> None:
+    bench = Bench(parallel=4)
+    slow = [f"slow-{number}" for number in range(20)]
+    bench.writer.answers = {namespace: [60.0] for namespace in slow}
+    hanging = asyncio.create_task(bench.apply(*map(write, slow)))
+    await asyncio.sleep(0.1)
+
+    neighbour = NamespacedName("elsewhere", "sync")
+    outcomes = await bench.apply(*(write(f"ns-{number}") for number in range(10)), sync=neighbour)
+
+    assert set(outcomes.values()) == {Reason.SYNCED}
+    await hanging
+    await bench.applier.drain()
+
+
+async def test_few_large_copies_are_in_flight_at_once() -> None:
+    bench = Bench(parallel=32)
+    content = Content(data={"large": "x" * LARGE_BYTES}, binary_data={})
+    writes = []
+    for number in range(30):
+        small = write(f"ns-{number}")
+        assert small.template is not None
+        writes.append(replace(small, template=replace(small.template, content=content)))
+    tenants = [NamespacedName(f"tenant-{number}", "sync") for number in range(3)]
+
+    applying = [
+        asyncio.create_task(bench.apply(*writes[index::3], sync=tenant))
+        for index, tenant in enumerate(tenants)
+    ]
+    await asyncio.sleep(0.005)
+
+    assert len(bench.writer.begun) == LARGE_AT_ONCE
+    assert len({int(name[3:]) % 3 for name in bench.writer.begun}) > 1
+    await asyncio.gather(*applying)
+    assert len(bench.writer.done) == len(writes)
 
 
 async def test_draining_waits_for_what_is_in_flight() -> None:

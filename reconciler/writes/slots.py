@@ -1,0 +1,50 @@
+"""Bounds the writes in flight: in total, for each tenant, and for large copies.
+
+`applier.py` takes a slot for each write. A tenant whose destinations all hang leaves slots for the
+others. A tenant is the namespace of a sync.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+# A request holds its body two or three times, in Python and in the TLS buffers, so that many large
+# ones would take the memory that the manifest allows.
+LARGE_BYTES = 128 * 1024
+LARGE_AT_ONCE = 8
+
+
+class _Slots:
+    """Slots for all writes, and how many of them large copies may take."""
+
+    def __init__(self, parallel: int, large: int) -> None:
+        self.all = asyncio.Semaphore(parallel)
+        self.large = asyncio.Semaphore(large)
+
+
+class WriteSlots:
+    """Hands out slots in the order in which they are asked for.
+
+    Args:
+        parallel: the most writes in flight; one tenant has three quarters of them at most.
+    """
+
+    def __init__(self, parallel: int) -> None:
+        self._parallel = parallel
+        self._total = _Slots(parallel, LARGE_AT_ONCE)
+        self._shares: WeakValueDictionary[str, _Slots] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def slot(self, tenant: str, size: int) -> AsyncIterator[None]:
+        """Hold a slot for one write of `size` bytes."""
+        share = self._shares.get(tenant)
+        if share is None:
+            share = _Slots(self._parallel - self._parallel // 4, LARGE_AT_ONCE // 2)
+            self._shares[tenant] = share
+        if size < LARGE_BYTES:
+            async with share.all, self._total.all:
+                yield
+        else:
+            async with share.large, share.all, self._total.large, self._total.all:
+                yield

@@ -23,11 +23,13 @@ from tests.journeys.stage import Stage
 from tests.journeys.test_admission import ALL_ON_CONFIGMAPS, Desk
 from tests.journeys.test_memory import PEAK_BYTES, peak
 from tests.support.cluster import Cluster
+from tests.support.devcluster import DevCluster
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
-from webhook.paths import PATHS
+from webhook.paths import MUTATE_PATH, PATHS, VALIDATE_PATH
 
 # Only devcluster refuses writes with a message of any length; the limits of memory are read from /proc.
 pytestmark = [
+    pytest.mark.timeout(400),  # on a machine that does more
     pytest.mark.only_on("devcluster"),
     pytest.mark.skipif(
         not Path("/proc/self/status").exists(), reason="the peak is read from /proc"
@@ -44,6 +46,7 @@ LATENCY = "controller_runtime_webhook_latency_seconds"
 # Two cores carry an API server in Python, both processes and the attack; the bounds leave room for a machine that does more.
 MOST = 0.9
 LONGEST_EDIT = 10.0
+MEDIAN_EDIT = 1.0
 
 
 @dataclass
@@ -128,6 +131,15 @@ def measure(tenant: GoodTenant) -> Measured:
     return measured
 
 
+def scheduled(*processes: Process) -> tuple[float, float]:
+    """Return the nanoseconds that processes have run, and waited for a core, so far."""
+    ran, waited = 0, 0
+    for process in processes:
+        fields = Path(f"/proc/{process.id}/schedstat").read_text(encoding="ascii").split()
+        ran, waited = ran + int(fields[0]), waited + int(fields[1])
+    return ran, waited
+
+
 def share_up_to(scraped: Scrape, name: str, bound: float, **labels: str) -> float:
     """Return the share of a histogram's observations up to a bound, which must be one of the buckets."""
     return scraped.value(f"{name}_bucket", le=str(bound), **labels) / scraped.value(
@@ -171,7 +183,8 @@ def test_the_worst_inputs_at_once_stop_no_other_tenant(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    stage, port = hostile_stage, free_port()
+    stage, port, server = hostile_stage, free_port(), hostile_stage.cluster.server
+    assert isinstance(server, DevCluster)
     steps: list[Step] = [
         step for place in IN_THE_CLUSTER for step in place(stage)
     ]  # past the webhook, as before its installation
@@ -180,7 +193,10 @@ def test_the_worst_inputs_at_once_stop_no_other_tenant(
         reconciler = start(port)
         with repeated([*steps, *reviews(stage, guard)]):
             tenant.edit("first")
+            ran, waited = scheduled(reconciler, server.process)
             measured = measure(tenant)
+            ran_since, waited_since = scheduled(reconciler, server.process)
+            stretch = 1 + (waited_since - waited) / (ran_since - ran)
             scraped, admission = scrape(port), scrape(guard.health_port)
             peaks = {"reconciler": peak(reconciler), "webhook": webhook_peak(guard)}
             assert reconciler.terminate() == 0
@@ -191,6 +207,7 @@ def test_the_worst_inputs_at_once_stop_no_other_tenant(
 
     report = [
         *measured.lines(),
+        f"waiting for a core made the work of reconciler and API server {stretch:.1f} times as long",
         f"reconciler, {shares(scraped, LAG)}",
         f"webhook, {shares(admission, LAG)}",
         *(f"{webhook}, {shares(admission, LATENCY, webhook=webhook)}" for webhook in PATHS),
@@ -198,12 +215,13 @@ def test_the_worst_inputs_at_once_stop_no_other_tenant(
     ]
     with capsys.disabled():
         print("", *report, sep="\n  ")  # noqa: T201 - the log of CI shows it
-    assert statistics.median(measured.edits) < 1, report
-    assert max(measured.edits) < LONGEST_EDIT, report
+    assert statistics.median(measured.edits) < MEDIAN_EDIT * stretch, report
+    assert max(measured.edits) < LONGEST_EDIT * stretch, report
     for process in (scraped, admission):
         assert share_up_to(process, LAG, 0.5) > MOST, report
-    for webhook in PATHS:
-        assert share_up_to(admission, LATENCY, 0.25, webhook=webhook) > MOST, report
+    # The first webhook asks the API server nothing: all of its time is its own.
+    assert share_up_to(admission, LATENCY, 0.1, webhook=MUTATE_PATH) > MOST, report
+    assert share_up_to(admission, LATENCY, 1.0, webhook=VALIDATE_PATH) > MOST, report
     assert scraped.value("controller_runtime_reconcile_panics_total") == 0
     assert max(peaks.values()) < MEMORY_LIMIT, report
     assert peaks["reconciler at its start"] < PEAK_BYTES, report

@@ -1,4 +1,7 @@
-"""docs/api.md, written from the schema of the CRD: every field, its type, its default, its limits, and the rules over several fields."""
+"""Render docs/api.md from the schema of the CRD: fields, types, limits and rules.
+
+`hack/manifests.py` calls `page`. It reads the models only and writes no file.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,8 +13,9 @@ Schema = Mapping[str, Any]
 
 TITLE = f"""# API reference
 
-`{KIND}` of `{API_VERSION}`, namespaced. `kubectl explain configmapsync.spec` tells the same of the version that your cluster has. What is checked here holds
-with the webhook down; the webhook refuses more ([README.md](../README.md#how-it-behaves)).
+`{KIND}` of `{API_VERSION}`, namespaced. `kubectl explain configmapsync.spec` describes the version
+in your cluster. The API server checks these limits and rules, even when the webhook is down. The
+webhook checks more ([README.md](../README.md#how-it-behaves)).
 """
 HEAD = "| field | type | default | meaning | limits |\n|---|---|---|---|---|\n"
 LIMITS = {
@@ -24,26 +28,26 @@ LIMITS = {
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page as Markdown."""
     schema = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     parts = [TITLE]
     for part, words in (
-        ("spec", "What is asked for"),
-        ("status", "What was found and done: written by the reconciler"),
+        ("spec", "The desired state, written by users"),
+        ("status", "The observed state, written by the reconciler"),
     ):
         parts.append(
             f"## {part}\n\n{words}.\n\n{HEAD}" + "".join(_rows(schema["properties"][part], ""))
         )
     rules = list(_rules(schema, ""))
     parts.append(
-        "## Rules over several fields\n\n| where | what is answered where it does not hold |\n|---|---|\n"
+        "## Rules over several fields\n\n| field | error if the rule is broken |\n|---|---|\n"
         + "".join(rules)
     )
     return "\n".join(parts)
 
 
 def _rows(schema: Schema, path: str) -> Iterator[str]:
-    """One row a field, and after it those of the fields in it."""
+    """Yield one row for each field, followed by the rows of its inner fields."""
     required = schema.get("required", ())
     for name, field in schema.get("properties", {}).items():
         inner = field.get("items", field)
@@ -66,19 +70,19 @@ def _kind(field: Schema) -> str:
 
 
 def _limits(field: Schema) -> str:
-    """Of the value, of each entry of a list, of each value of a map."""
+    """Return the limits of a value, and those of its entries if it is a list or map."""
     each = field.get("items") or field.get("additionalProperties") or {}
-    told = [
+    limits = [
         LIMITS[limit].format(field[limit])
         for limit in LIMITS
         if limit in field and field[limit] != 1
     ]
-    told += [
+    limits += [
         f"each {LIMITS[limit].format(each[limit])}"
         for limit in LIMITS
         if limit in each and each[limit] != 1
     ]
-    return ", ".join(told)
+    return ", ".join(limits)
 
 
 def _rules(schema: Schema, path: str) -> Iterator[str]:
@@ -92,5 +96,5 @@ def _rules(schema: Schema, path: str) -> Iterator[str]:
 
 
 def _escaped(cell: str) -> str:
-    """Text as a cell of a table."""
+    """Return the text with the characters escaped that a table cell cannot hold."""
     return cell.replace("|", "\\|").replace("*", "\\*")

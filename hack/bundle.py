@@ -1,7 +1,8 @@
-"""Print a kustomization of `config/` with the image of your registry in it, as `kubectl apply -f` takes it.
+"""Print the manifests of a kustomization of `config/` with another image.
 
-`make deploy` and `make build-installer` run it. kubectl builds kustomizations but sets no image, so it builds an overlay that does: one
-of a few lines in a temporary folder, which leaves the files of the repository as they are.
+`make deploy` and `make build-installer` run it. `kubectl kustomize` cannot set an
+image, so the script builds a temporary overlay that does. It changes no file of the
+repository.
 """
 
 import argparse
@@ -15,23 +16,26 @@ import yaml
 from kubectl import find
 
 ROOT = Path(__file__).resolve().parents[1]
-PLACEHOLDER = "configmapsync"  # what the manifests call the image
+# The name of the image in the manifests.
+PLACEHOLDER = "configmapsync"
 
 
 def main() -> int:
-    """Build and print; returns the exit code of kubectl."""
+    """Build and print the manifests; return the exit code of kubectl."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--image",
         type=parts_of,
         default={},
-        help="NAME:TAG or NAME@DIGEST; default: what the manifests say",
+        metavar="IMAGE",
+        help="NAME:TAG or NAME@DIGEST; default: the image of the manifests",
     )
     parser.add_argument(
         "--overlay",
         type=Path,
         default=ROOT / "config" / "default",
-        help="the kustomization to build",
+        metavar="PATH",
+        help="the folder of the kustomization; default: config/default",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +47,13 @@ def main() -> int:
 
 
 def kustomization(base: Path, image: dict[str, str], folder: Path) -> dict[str, object]:
-    """Lay the parts of an image over `base`, for a kustomization that lies in `folder`: it takes no absolute paths."""
+    """Return an overlay of `base` that sets the image.
+
+    Args:
+        base: the kustomization to build.
+        image: the result of `parts_of`, or empty to keep the image.
+        folder: the folder of the overlay. kustomize accepts relative paths only.
+    """
     document: dict[str, object] = {"resources": [os.path.relpath(base.resolve(), folder.resolve())]}
     if image:
         document["images"] = [{"name": PLACEHOLDER, **image}]
@@ -51,13 +61,19 @@ def kustomization(base: Path, image: dict[str, str], folder: Path) -> dict[str, 
 
 
 def parts_of(image: str) -> dict[str, str]:
-    """Split a reference as kustomize wants it; a colon before the last slash is a registry's port."""
+    """Return the parts of an image reference under the keys of kustomize.
+
+    A colon before the last slash belongs to the port of the registry.
+
+    Raises:
+        argparse.ArgumentTypeError: the reference has neither a tag nor a digest.
+    """
     name, _, digest = image.partition("@")
     folder, slash, last = name.rpartition("/")
     last, _, tag = last.partition(":")
     if not (tag or digest):
         raise argparse.ArgumentTypeError(
-            f"{image!r} has no tag and no digest: nobody could tell what runs"
+            f"{image!r} has no tag and no digest: add one, so that the version is known"
         )
     parts = {"newName": folder + slash + last, "newTag": tag, "digest": digest}
     return {part: value for part, value in parts.items() if value}

@@ -1,7 +1,8 @@
-"""Turns one object into a template: what becomes a value of the chart, and how that is written. Only `chart.py` uses it.
+"""Turn one object into a Helm template: some of its fields become values of the chart.
 
-An object is changed as an object, with placeholders in the places of values, and printed as YAML; then each placeholder becomes what Helm
-understands. That keeps indentation and quoting the business of a YAML library.
+Only `chart.py` calls it. It puts placeholders into the object, prints the object as
+YAML and replaces the placeholders by expressions, so a YAML library does all
+indentation and quoting.
 """
 
 import copy
@@ -13,10 +14,8 @@ import yaml
 
 Manifest = dict[str, Any]
 
-BRACES = (
-    "{{",
-    '{{ "{{" }}',
-)  # Prometheus' rules have templates of their own, which Helm must hand on
+# The alert rules contain templates of Prometheus, which Helm must not evaluate.
+BRACES = ("{{", '{{ "{{" }}')
 CRD_KEPT = "{{- if $.Values.crds.keep }}\nannotations:\n  helm.sh/resource-policy: keep\n{{- end }}"
 SERVED = '{{- with $.Values.namespaces }}\n- --served-namespaces={{ join "," . }}\n{{- end }}'
 LABELS = '{{- include "configmapsync.labels" $ | nindent INDENT }}'
@@ -24,7 +23,7 @@ SCRAPED_BY = {"ServiceMonitor": "serviceMonitor", "PrometheusRule": "prometheusR
 
 
 class _Dumper(yaml.SafeDumper):
-    """Prints texts of several lines, such as a dashboard, as lines."""
+    """Print strings with several lines, such as a dashboard, as a block."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -37,29 +36,32 @@ _Dumper.add_representer(str, _text)
 
 
 class Spots:
-    """The placeholders of one object."""
+    """The placeholders of one object and their texts."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without placeholders."""
         self._inline: list[str] = []
         self._lines: list[str] = []
 
     def inline(self, expression: str) -> str:
-        """Stand for a value."""
+        """Return a placeholder for a value."""
         self._inline.append(expression)
         return f"INLINE-{len(self._inline) - 1}-"
 
     def lines(self, text: str) -> dict[str, None]:
-        """Stand for whole lines of a mapping; INDENT is theirs, and INDENT+2 that of what is inside."""
+        """Return a placeholder for lines of a mapping.
+
+        INDENT in the text becomes the indentation of the lines, INDENT+2 that of nested lines.
+        """
         self._lines.append(text.strip("\n"))
         return {f"LINES-{len(self._lines) - 1}-": None}
 
     def item(self, text: str) -> str:
-        """Stand for whole lines of a list."""
+        """Return a placeholder for lines of a list."""
         return next(iter(self.lines(text)))
 
     def fill(self, text: str) -> str:
-        """Write what each stands for in its place."""
+        """Return `text` with each placeholder replaced by its text."""
         text = text.replace(*BRACES)
         text = re.sub(
             r"^( *)(?:- )?LINES-(\d+)-(?:: null)?$", self._filled_lines, text, flags=re.MULTILINE
@@ -81,13 +83,14 @@ class Spots:
 def template(
     manifest: Manifest, around: str, for_cert_manager: dict[str, str], paths: Sequence[str] = ()
 ) -> str:
-    """The object as a template.
+    """Return the object as a template.
 
     Args:
-        manifest: as kustomize printed it.
-        around: when the chart has it, `if CONDITION`, or how often, `range NAMESPACES`; empty where it always has it, once.
-        for_cert_manager: annotations that it has where cert-manager makes the certificates.
-        paths: the path of each webhook where cert-manager makes the certificates; our own tool writes paths of its own.
+        manifest: the object as kustomize printed it.
+        around: `if CONDITION` or `range NAMESPACES`, or empty for an object without a condition.
+        for_cert_manager: annotations that the object has with cert-manager.
+        paths: the path of each webhook with cert-manager. The certificate tool writes its own
+            paths.
     """
     spots, manifest = Spots(), copy.deepcopy(manifest)
     if around.startswith("range"):
@@ -119,7 +122,8 @@ def _metadata(manifest: Manifest, spots: Spots, for_cert_manager: dict[str, str]
         metadata |= spots.lines(
             f"{{{{- if $.Values.certManager.enabled }}}}\nannotations:\n  {text}\n{{{{- end }}}}"
         )
-    if kind == "Job":  # whose pods cannot be changed: every revision has one of its own
+    # The pods of a Job cannot be changed, so each revision has a Job of its own.
+    if kind == "Job":
         metadata["name"] += f"-{spots.inline('$.Release.Revision')}"
 
 
@@ -151,7 +155,7 @@ def _pod(pod: Manifest, values: str, spots: Spots) -> None:
 
 
 def _more(of: Manifest, name: str, value: str, spots: Spots) -> None:
-    """Let a mapping or a list have further entries; it is there where it has any."""
+    """Add the entries of a value to a mapping or list, which exists if it has entries."""
     if name not in of:
         of |= spots.lines(_optional(name, value))
     elif isinstance(of[name], list):
@@ -161,10 +165,11 @@ def _more(of: Manifest, name: str, value: str, spots: Spots) -> None:
 
 
 def _inside(value: str) -> str:
-    """More entries of a mapping or a list that has some already."""
+    """Return the expression that adds entries to an existing mapping or list."""
     return f"{{{{- with {value} }}}}\n{{{{- toYaml . | nindent INDENT }}}}\n{{{{- end }}}}"
 
 
 def _optional(name: str, value: str) -> str:
-    """An entry that is there where the value is set."""
-    return f"{{{{- with {value} }}}}\n{name}:\n  {{{{- toYaml . | nindent INDENT+2 }}}}\n{{{{- end }}}}"
+    """Return the expression of an entry that exists if the value is set."""
+    content = "{{- toYaml . | nindent INDENT+2 }}"
+    return f"{{{{- with {value} }}}}\n{name}:\n  {content}\n{{{{- end }}}}"

@@ -1,4 +1,7 @@
-"""docs/configuration.md, written from the settings of each process: what can be set, how, and what it means."""
+"""Render docs/configuration.md from the settings of each process.
+
+`hack/manifests.py` calls `page`. It reads the settings classes only and writes no file.
+"""
 
 import json
 from datetime import timedelta
@@ -16,10 +19,12 @@ from webhook.settings import Settings as WebhookSettings
 
 TITLE = """# Configuration
 
-What each process can be told, by a flag or by an environment variable. A flag wins over a variable, a variable over the default. Lists are
-written as JSON in a variable (`["a","b"]`); on the command line `a,b` does as well, and a flag may be repeated. A switch such as `--leader-elect` has a
-`--no-leader-elect`. What cannot be understood ends the process with one line and exit code 2, `plan` with 1. What the manifests set is in
-`config/manager/reconciler.yaml`, `config/manager/webhook.yaml` and `config/certs/install.yaml`.
+Each setting has a flag and an environment variable. A flag takes precedence over a variable, and a
+variable over the default. A list in a variable is JSON (`["a","b"]`); on the command line `a,b`
+works too, and a flag may be repeated. A switch such as `--leader-elect` has a `--no-leader-elect`.
+For an invalid setting the process prints one line and exits with code 2 (`plan`: 1). The
+installation sets flags in `config/manager/reconciler.yaml`, `config/manager/webhook.yaml` and
+`config/certs/install.yaml`.
 """
 PROCESSES: dict[str, tuple[type[BaseSettings], str]] = {
     "The reconciler": (
@@ -28,7 +33,7 @@ PROCESSES: dict[str, tuple[type[BaseSettings], str]] = {
     ),
     "The plan": (
         PlanSettings,
-        "`configmapsync-reconciler plan [NAMESPACE/NAME ...]`; without names it tells all syncs.",
+        "`configmapsync-reconciler plan [NAMESPACE/NAME ...]`. Without names it plans all syncs.",
     ),
     "The webhook": (WebhookSettings, "`configmapsync-webhook`, or `python -m webhook`."),
     "The certificate tool": (
@@ -36,19 +41,21 @@ PROCESSES: dict[str, tuple[type[BaseSettings], str]] = {
         "`configmapsync-certs ensure|revoke|inspect`, or `python -m certs`.",
     ),
 }
-ARGUMENTS = {"command", "syncs"}  # which are no flags
+# Positional arguments, which have no flag.
+ARGUMENTS = {"command", "syncs"}
 HEAD = "| flag | variable | default | meaning |\n|---|---|---|---|\n"
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page as Markdown."""
     cluster = set(ClusterSettings.model_fields)
     shared = set(ProcessSettings.model_fields)
     parts = [
         TITLE,
-        "## Every process\n\nWhich cluster, and as whom:\n\n" + _table(ClusterSettings, cluster),
-        "Except for `plan`, how it logs and where it answers probes (the certificate tool answers none):\n\n"
-        + _table(ProcessSettings, shared - cluster),
+        "## Every process\n\nThe cluster and the credentials:\n\n"
+        + _table(ClusterSettings, cluster),
+        "Logs, probes and metrics, for every process except `plan`. The certificate tool serves no "
+        "probes:\n\n" + _table(ProcessSettings, shared - cluster),
     ]
     for title, (settings, how) in PROCESSES.items():
         parts.append(
@@ -68,17 +75,18 @@ def _row(settings: type[BaseSettings], name: str, field: FieldInfo) -> str:
     shortcut = (settings.model_config.get("cli_shortcuts") or {}).get(name)
     flags = f"`-{shortcut}`, {flag}" if shortcut else flag
     meaning = (field.description or "").replace("|", "\\|")
-    return f"| {flags} | `{ENVIRONMENT_PREFIX}{name.upper()}` | {_default(field.default)} | {meaning} |\n"
+    variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
+    return f"| {flags} | `{variable}` | {_default(field.default)} | {meaning} |\n"
 
 
 def _default(value: Any) -> str:
-    """As it would be written in a variable; empty where there is none."""
+    """Return the default in the form of a variable; empty if there is none."""
     text = as_variable(value)
     return f"`{text}`" if text else ""
 
 
 def as_variable(value: Any) -> str:
-    """A value of a setting as an environment variable holds it; empty for none."""
+    """Return the value of a setting in the form of an environment variable; empty for none."""
     match value:
         case None | "":
             return ""

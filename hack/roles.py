@@ -1,4 +1,8 @@
-"""Roles as manifests: what the processes declare beside their requests, in the form that `kubectl apply` takes."""
+"""Render the roles and bindings of a process as YAML.
+
+`hack/manifests.py` calls `documents`. The rules themselves stay beside the requests in
+the code.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,11 +13,12 @@ from kube.rbac import Role, Rule
 
 API_VERSION = "rbac.authorization.k8s.io/v1"
 API_GROUP = "rbac.authorization.k8s.io"
-NAMESPACE = "system"  # kustomize puts the real one in its place
+# kustomize replaces it.
+NAMESPACE = "system"
 
 
 def documents(roles: Iterable[Role], component: str) -> str:
-    """Each role with its binding, as YAML; a rule that has a reason says it."""
+    """Return each role with its binding as YAML; the reason of a rule becomes a comment."""
     return "---\n".join(
         text for role in roles for text in (_role(role, component), _binding(role, component))
     )

@@ -1,8 +1,9 @@
-"""Remove the CRD, and with it every ConfigMapSync, so that nothing is left hanging whatever else is gone already.
+"""Delete every ConfigMapSync and the CRD, with or without a running reconciler.
 
-`make uninstall` runs it. While a reconciler runs, it cleans up: copies go or stay by their sync's deletionPolicy. Where none does, nobody
-would ever take the finalizers off, and the CRD and each namespace with a sync in it would hang in their deletion for ever. Then they are
-taken off here; the copies stay, with their marks, and are told of.
+`make uninstall` runs it. A running reconciler removes or releases the copies by the
+deletionPolicy of each sync. Without a reconciler the finalizers would block the
+deletion of the CRD and of namespaces, so the script removes them. Then the copies stay,
+with their marks, and the script prints how to list them.
 """
 
 import argparse
@@ -21,32 +22,31 @@ COPIES_SELECTOR = "--selector=app.kubernetes.io/managed-by=configmapsync"
 
 
 def main() -> int:
-    """Remove everything, telling what is done; returns the exit code."""
+    """Delete the syncs and the CRD, print what was done, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--patience",
         type=float,
         default=30.0,
-        help="seconds without a sync or a copy going after which nobody cleans up",
+        metavar="SECONDS",
+        help="remove the finalizers after this time without a deleted sync or copy; default: 30",
     )
     patience = parser.parse_args().patience
     if not kubectl("get", CRD, "--ignore-not-found", "--output=name"):
-        print("There is no ConfigMapSync in this cluster.")
+        print("There is no ConfigMapSync CRD in this cluster.")
         return 0
     kubectl("delete", SYNCS, "--all", "--all-namespaces", "--wait=false")
     released = [release(sync) for sync in left_after(patience)]
     kubectl("delete", CRD, "--ignore-not-found", "--timeout=60s")
-    print("The ConfigMapSync CRD is gone.")
+    print("The ConfigMapSync CRD is deleted.")
     if released:
-        print(
-            f"No reconciler cleaned up after {', '.join(sorted(released))}. Their copies are still there:"
-        )
+        print(f"No reconciler cleaned up {', '.join(sorted(released))}. The copies remain:")
         print(f"  kubectl get configmaps --all-namespaces {COPIES_SELECTOR}")
     return 0
 
 
 def left_after(patience: float) -> list[dict[str, Any]]:
-    """Wait while syncs or copies go; return the syncs that are left when nothing has gone for `patience` seconds."""
+    """Return the syncs that remain when no sync or copy was deleted for `patience` seconds."""
     left, fewest, deadline = syncs(), copies(), time.monotonic() + patience
     while left and time.monotonic() < deadline:
         time.sleep(0.2)  # noqa: TID251 - a script that waits for another process
@@ -57,7 +57,7 @@ def left_after(patience: float) -> list[dict[str, Any]]:
 
 
 def copies() -> int:
-    """Count the copies there are: their rows, not their contents."""
+    """Return the number of copies, without a read of their contents."""
     return len(
         kubectl(
             "get", "configmaps", "--all-namespaces", COPIES_SELECTOR, "--no-headers"
@@ -66,7 +66,7 @@ def copies() -> int:
 
 
 def syncs() -> list[dict[str, Any]]:
-    """Return every ConfigMapSync there is."""
+    """Return every ConfigMapSync."""
     items: list[dict[str, Any]] = json.loads(
         kubectl("get", SYNCS, "--all-namespaces", "--output=json")
     )["items"]
@@ -74,7 +74,7 @@ def syncs() -> list[dict[str, Any]]:
 
 
 def release(sync: dict[str, Any]) -> str:
-    """Take our finalizer, and no other, off a sync that is being deleted; return its name."""
+    """Remove the operator's finalizer, and no other, from a sync; return its name."""
     metadata = sync["metadata"]
     others = [finalizer for finalizer in metadata.get("finalizers", []) if finalizer != FINALIZER]
     patch = json.dumps(
@@ -93,7 +93,7 @@ def release(sync: dict[str, Any]) -> str:
 
 
 def kubectl(*arguments: str) -> str:
-    """Run kubectl and return what it printed, or end with what it complained of."""
+    """Run kubectl and return its output; exit with its error message if it fails."""
     done = subprocess.run(
         [find() or "kubectl", *arguments], capture_output=True, text=True, check=False
     )

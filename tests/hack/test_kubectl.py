@@ -63,7 +63,7 @@ def test_where_there_is_a_kubectl_nothing_is_unpacked(
     assert capsys.readouterr().out == f"{present}\n"
 
 
-def test_a_machine_the_package_has_no_build_for_is_told_so(
+def test_the_script_names_the_machine_if_the_package_has_no_build_for_it(
     script: ModuleType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -75,7 +75,7 @@ def test_a_machine_the_package_has_no_build_for_is_told_so(
     monkeypatch.setattr("platform.machine", lambda: "arm64")
 
     assert script.main() == 1
-    assert "none to unpack for Darwin on arm64: please install it" in capsys.readouterr().out
+    assert "has no build for Darwin on arm64: please install it" in capsys.readouterr().out
 
 
 def test_the_lock_pins_the_package_with_a_hash() -> None:

@@ -1,7 +1,7 @@
-"""Why a sync or a destination is in its state: one table of reasons with their properties.
+"""Keep one table of reasons: why a sync or a destination is in its state.
 
-Conditions, events, metric labels and log lines use these words, and every process asks the
-table. No other module may keep a set of reasons.
+Conditions, events, metric labels and log lines use these words, and every process
+asks the table. No other module may keep a set of reasons.
 """
 
 from enum import Enum, StrEnum, auto
@@ -82,9 +82,9 @@ class Reason(StrEnum):
         """Return the reason of a status; None if another version of the operator wrote it."""
         return next((reason for reason in cls if reason == word), None)
 
-    # The formatter would break the rows, and a table is read by its columns.
+    # The formatter would break the rows. The last column is `unforeseen`.
     # fmt: off
-    #                        word                    state    heals       scope        taken, unforeseen
+    #                        word                    state    heals       scope        taken  unf.
     INVALID_SPEC          = ("InvalidSpec",          FAILED,  EDIT,       SYNC,        False, False)
     NOT_AUTHORIZED        = ("NotAuthorized",        FAILED,  EVENT,      SYNC,        False, False)
     LOOP_DETECTED         = ("LoopDetected",         FAILED,  EDIT,       DESTINATION, False, False)

@@ -150,7 +150,7 @@ class Simulator:
 
     async def _decided(self, _sync: NamespacedName) -> None:
         """Decide which claims of all syncs count."""
-        for _ in self.caches.grants.decide():
+        for _ in self.caches.decisions.decide():
             pass
 
     async def _plan(self, simulated: SimulatedSync) -> Plan:

@@ -131,7 +131,7 @@ class App:
             WorkQueueMetrics(registry), group_of=attrgetter("namespace")
         )
         self.caches = Caches(connection, settings.protected(), rng)
-        self.decider = Decider(self.caches.grants, self.queue.add)
+        self.decider = Decider(self.caches.decisions, self.queue.add)
         self.events = EventRecorder(
             connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock
         )

@@ -69,7 +69,7 @@ class Observer:
             is_living=self._caches.is_living,
             blocker_at=self._caches.blockers.at,
             denied=denied,
-            refused=self._caches.grants.refusals(record.key),
+            refused=self._caches.decisions.refusals(record.key),
             must_release=self._caches.must_release,
             protected=self._caches.protected,
             served=self._served,

@@ -12,7 +12,7 @@ from configmapsync.content import idle_keys
 from configmapsync.defaulting import default_document
 from configmapsync.destination_paths import Targets, idle_targets
 from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
-from configmapsync.graph.allocation import spelled_path
+from configmapsync.graph.allocation import format_path
 from configmapsync.names import (
     GROUP,
     PLURAL,
@@ -166,7 +166,7 @@ def _loop(sync_input: AdmissionInput, view: Snapshot) -> Iterator[FieldError]:
         path = sync_input.targets.path_to(namespace)
         own = {sync_input.sync.source, NamespacedName(namespace, sync_input.sync.destination_name)}
         shown = [step in own or step in view.readable for step in view.cycle]
-        yield invalid(path, namespace, f"would close a loop: {spelled_path(view.cycle, shown)}")
+        yield invalid(path, namespace, f"would close a loop: {format_path(view.cycle, shown)}")
 
 
 def steps_to_ask(cycle: Sequence[NamespacedName] | None) -> Sequence[NamespacedName]:

@@ -1,1 +1,1 @@
-"""The graph of all syncs: which sync claims which ConfigMap, and which claims are granted."""
+"""Find loops and contested destinations among all syncs."""

@@ -1,10 +1,12 @@
-"""Who may write which ConfigMap: claims are granted from the oldest sync to the youngest.
+"""Decide which sync may write which ConfigMap, from the oldest sync to the youngest.
 
-A claim is granted if no older sync was granted that place, and if it closes no loop over what older syncs were granted.
-So every place has at most one granted writer, and the granted claims form a forest: following a ConfigMap to its source,
-to that one's source and so on ends at one root. A new claim closes a loop exactly if it wants to write the root of its own
-source. A disjoint-set forest with path compression finds roots in near-constant time, so the cost of deciding is linear in
-the number of syncs. `grants.py` and `graph.py` choose which syncs are decided together. Pure.
+A claim is granted if no older sync was granted that ConfigMap, and if it closes no
+loop with the claims of older syncs. So each ConfigMap has at most one writer, and the
+granted claims form a forest: from a ConfigMap the path to its source, to the source
+of that source and so on ends at one root. A new claim closes a loop exactly if its
+destination is the root of its own source. A disjoint-set forest with path compression
+finds roots in near-constant time, so the cost is linear in the number of syncs.
+`decisions.py` and `index.py` choose the syncs to decide together.
 """
 
 from collections import defaultdict
@@ -20,16 +22,15 @@ from configmapsync.selection import Selector
 NOT_CREATED_YET = datetime.max.replace(tzinfo=UTC)  # a sync under admission is the youngest
 MAX_LOOP_STEPS = 16  # longer loops are not spelled out in a message
 
-Place = NamespacedName
 Age = tuple[datetime, NamespacedName]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The part of a sync that concerns other syncs. Two nodes are equal if they claim the same."""
+    """The part of a sync that matters to other syncs; equal nodes claim the same ConfigMaps."""
 
     key: NamespacedName
-    source: Place
+    source: NamespacedName
     destination_name: str
     selection: object
     selector: Selector = field(compare=False)
@@ -37,7 +38,7 @@ class Node:
 
     @classmethod
     def of(cls, sync: ConfigMapSync, protected: frozenset[str]) -> "Node":
-        """Return the node of a sync whose defaults are filled in."""
+        """Return the node of a sync that has its defaults."""
         age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, sync.key)
         selector = Selector.of(sync, protected)
         selection = (
@@ -51,25 +52,25 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """A claim that is refused because it closes a loop.
+    """A refused claim that would close a loop.
 
     Attributes:
-        place: the destination that is refused.
-        message: the loop, spelled out as far as a reader of the sync may know it.
+        destination: the refused destination.
+        message: the loop, without ConfigMaps that a reader of the sync may not know.
     """
 
-    place: Place
+    destination: NamespacedName
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of the claims of one sync.
+    """The decision about the claims of one sync.
 
     Attributes:
-        granted: the namespaces in which it may write its copy.
-        contested: the namespaces in which an older sync writes that ConfigMap.
-        loop: the one destination that would close a loop; a sync has at most one, the root of its source.
+        granted: the namespaces where the sync may write its copy.
+        contested: the namespaces where an older sync writes the ConfigMap.
+        loop: the destination that would close a loop. There is at most one: the root of the source.
     """
 
     granted: NamespaceSet
@@ -81,27 +82,28 @@ class Decision:
 class _Origin:
     """The granted claim that makes a ConfigMap a copy."""
 
-    source: Place
+    source: NamespacedName
     writer: Node
 
 
 class Allocation:
-    """Grants the claims of one sync at a time.
+    """Decide about the claims of one sync at a time.
 
     Args:
-        numbers: the numbers that the namespace sets are written in.
-        sources: for each ConfigMap name, the namespaces in which a ConfigMap of that name is the source of a member.
+        numbers: the namespace numbers of all sets.
+        sources: for each ConfigMap name, the namespaces where a member has its source.
     """
 
     def __init__(self, numbers: NamespaceNumbers, sources: Mapping[str, NamespaceSet]) -> None:
         self._numbers = numbers
         self._sources = sources
         self._taken: defaultdict[str, NamespaceSet] = defaultdict(int)
-        self._origins: dict[Place, _Origin] = {}
-        self._above: dict[Place, Place] = {}  # the source of a copy, or a ConfigMap further up
+        self._origins: dict[NamespacedName, _Origin] = {}
+        # By copy: its source or, after path compression, a ConfigMap further up.
+        self._above: dict[NamespacedName, NamespacedName] = {}
 
     def grant(self, node: Node, wanted: NamespaceSet) -> Decision:
-        """Decide about a sync. Callers go from the oldest sync to the youngest."""
+        """Decide about the next sync. The caller must start with the oldest sync."""
         name = node.destination_name
         contested = wanted & self._taken[name]
         granted = wanted & ~contested
@@ -109,54 +111,59 @@ class Allocation:
         root = self._root(node.source)
         if root.name == name and (closing := granted & self._numbers.single(root.namespace)):
             granted &= ~closing
-            loop = Loop(root, self._spelled(node, root))
+            loop = Loop(root, self._describe_loop(node, root))
         self._taken[name] |= granted
         for namespace in self._numbers.names(granted & self._sources.get(name, 0)):
-            copy = Place(namespace, name)
+            copy = NamespacedName(namespace, name)
             self._origins[copy] = _Origin(node.source, node)
             self._above[copy] = node.source
         return Decision(granted, contested, loop)
 
-    def _root(self, place: Place) -> Place:
+    def _root(self, key: NamespacedName) -> NamespacedName:
         above = self._above
-        root = place
+        root = key
         while root in above:
             root = above[root]
-        while place != root:  # path compression
-            above[place], place = root, above[place]
+        while key != root:  # path compression
+            above[key], key = root, above[key]
         return root
 
-    def _spelled(self, node: Node, root: Place) -> str:
-        """Spell a loop out without the ConfigMaps that only syncs of other namespaces name.
+    def _describe_loop(self, node: Node, root: NamespacedName) -> str:
+        """Describe a loop without the ConfigMaps that only syncs of other namespaces name.
 
-        A status is read by everybody who may read the sync, and that person need not be allowed to see the others.
+        The reader of a status may lack the right to read those syncs.
         """
-        way = [node.source]  # from the source up to the root, which the refused claim would write
+        # The path goes from the source up to the root, which the refused claim would write.
+        path = [node.source]
         shown = [True]
-        while way[-1] != root and len(way) <= MAX_LOOP_STEPS:
-            origin = self._origins[way[-1]]
+        while path[-1] != root and len(path) <= MAX_LOOP_STEPS:
+            origin = self._origins[path[-1]]
             own = origin.writer.key.namespace == node.key.namespace
             shown[-1] |= own
-            way.append(origin.source)
+            path.append(origin.source)
             shown.append(own)
-        if way[-1] != root:
-            return f"would close a loop: {node.source} -> {root} -> (at least {MAX_LOOP_STEPS} more) -> {node.source}"
+        if path[-1] != root:
+            return (
+                f"would close a loop: {node.source} -> {root}"
+                f" -> (at least {MAX_LOOP_STEPS} more) -> {node.source}"
+            )
         shown[-1] = True
-        return f"would close a loop: {spelled_path([node.source, *reversed(way)], [True, *reversed(shown)])}"
+        loop = format_path([node.source, *reversed(path)], [True, *reversed(shown)])
+        return f"would close a loop: {loop}"
 
 
-def spelled_path(way: Sequence[Place], shown: Sequence[bool]) -> str:
-    """Join the steps of a loop with arrows; steps in a row that are not shown are counted."""
+def format_path(path: Sequence[NamespacedName], shown: Sequence[bool]) -> str:
+    """Join the steps of a loop with arrows; a run of hidden steps becomes their number."""
     words: list[str] = []
     hidden = 0
-    for place, visible in zip(way, shown, strict=True):
+    for step, visible in zip(path, shown, strict=True):
         if not visible:
             hidden += 1
             continue
         if hidden:
             words.append(_hidden_steps(hidden))
             hidden = 0
-        words.append(str(place))
+        words.append(str(step))
     return " -> ".join(words)
 
 

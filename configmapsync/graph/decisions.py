@@ -1,16 +1,18 @@
-"""Which claims the reconciler carries out: the decisions of `allocation.py`, kept right while syncs and namespaces change.
+"""Keep the decisions of `allocation.py` right while syncs and namespaces change.
 
-Syncs that can influence each other form a component: they claim a common place, or they follow each other on a way that may
-be a loop. A change makes the components that it touches undecided, and `decide` decides each of them once, oldest sync
-first. It works in small steps, so that the caller can let other work run in between, and it names the syncs whose refusals
-have changed, so that the caller wakes exactly those. A sync without rivals and loops costs no memory here. Pure.
+Syncs that can affect each other form a component: they claim a common ConfigMap, or
+one reads what another writes. A change makes the components of the changed syncs
+undecided, and `decide` decides each component again. It pauses after a few
+milliseconds, so that the event loop can run other work, and it names the syncs whose
+refusals changed, so that only those are enqueued. A sync that shares no ConfigMap
+with another sync needs no memory here. `reconciler/known/claims.py` calls it.
 """
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from configmapsync.graph.allocation import Allocation, Decision, Node, Place
+from configmapsync.graph.allocation import Allocation, Decision, Node
 from configmapsync.graph.index import Graph
 from configmapsync.graph.namespace_sets import NamespaceSet
 from configmapsync.names import NamespacedName
@@ -20,10 +22,11 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
 
 STEPS_AT_ONCE = 500  # a few milliseconds
-NAMESPACES_PER_STEP = 20  # that a sync is compared with
-MAX_SCANS = 32  # of all open-ended syncs of one name; after that they all belong to the component
+NAMESPACES_PER_STEP = 20  # the comparisons of a selector with a namespace that cost one step
+# After so many scans of the open-ended syncs of one name, all of them join the component.
+MAX_SCANS = 32
 
-ALONE = (0, 0, None)  # the standing of a sync whose places no other sync claims
+ALONE = (0, 0, None)  # the fingerprint of a sync that shares no destination with another sync
 
 Keys = set[NamespacedName]
 Moved = dict[int, defaultdict[str, NamespaceSet]]
@@ -31,12 +34,13 @@ Steps = Generator[int]  # yields the cost of each step
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """What the last steps achieved.
+class Progress:
+    """The syncs that the steps since the last pause decided.
 
     Attributes:
-        syncs: the syncs that are decided now.
-        changed: those whose refusals differ from before, or that may now take a place over from another sync.
+        syncs: all of them.
+        changed: those whose refusals differ from before, or that may now take over a copy of
+            another sync.
     """
 
     syncs: Keys = field(default_factory=set)
@@ -49,16 +53,16 @@ class _Component:
 
     Attributes:
         decisions: by sync.
-        writers: the sync that was granted a place; only of places that several syncs claim.
+        writers: the sync that may write a ConfigMap, for ConfigMaps that several syncs claim.
         disputed: for each ConfigMap name, the namespaces where several syncs claim it.
     """
 
     decisions: dict[NamespacedName, Decision] = field(default_factory=dict)
-    writers: dict[Place, NamespacedName] = field(default_factory=dict)
+    writers: dict[NamespacedName, NamespacedName] = field(default_factory=dict)
     disputed: defaultdict[str, NamespaceSet] = field(default_factory=lambda: defaultdict(int))
 
-    def standing(self, node: Node) -> object:
-        """Return what a plan of this sync depends on, but for the names of the writers."""
+    def fingerprint(self, node: Node) -> object:
+        """Return everything that the plan of a sync depends on, except the names of writers."""
         decision = self.decisions[node.key]
         return (
             decision.granted & self.disputed[node.destination_name],
@@ -67,85 +71,87 @@ class _Component:
         )
 
 
-class Grants:
+class Decisions:
     """The decisions about all living syncs."""
 
     def __init__(self, protected: frozenset[str]) -> None:
         self.graph = Graph(protected)
         self.steps = 0  # taken so far: the cost of all decisions
-        self._components: dict[
-            NamespacedName, _Component
-        ] = {}  # no entry: the sync depends on no other
-        self._standings: dict[NamespacedName, object] = {}
+        # A sync without an entry depends on no other sync.
+        self._components: dict[NamespacedName, _Component] = {}
+        self._fingerprints: dict[NamespacedName, object] = {}
         self._undecided: OrderedDict[NamespacedName, None] = OrderedDict()
-        self._touched: Keys = set()  # syncs that changed since the component under work was begun
-        self._news = Decided()
+        # Syncs that changed since the work on the current component began.
+        self._touched: Keys = set()
+        self._progress = Progress()
 
     def put(self, sync: ConfigMapSync) -> None:
-        """Add or replace a sync. A sync that is being deleted writes no more and counts as gone."""
+        """Add or replace a sync. Remove one that is being deleted: it writes no more copies."""
         previous = self.graph.nodes.get(sync.key)
         if (
             previous is not None
             and not sync.deleting
             and previous == Node.of(sync, self.graph.protected)
         ):
-            return  # its status or labels changed
+            return  # only its status or labels changed
         self._mark([sync.key])
         self.graph.put(sync)
 
     def remove(self, key: NamespacedName) -> None:
-        """Forget a sync."""
+        """Remove a sync."""
         if key in self.graph.nodes:
             self._mark([key])
             self.graph.remove(key)
 
     def put_namespace(self, namespace: Namespace) -> None:
-        """Add a namespace or take over its new labels."""
-        # A number is reused only when no decision can hold it any more.
+        """Add a namespace or update its labels."""
+        # A number is reused only if no decision can still contain it.
         self._mark(self.graph.put_namespace(namespace, reuse=not self._undecided))
 
     def remove_namespace(self, name: str) -> None:
-        """Forget a namespace."""
+        """Remove a namespace."""
         self._mark(self.graph.remove_namespace(name))
 
     def decided(self, key: NamespacedName) -> bool:
-        """Return whether the refusals of a sync are known."""
+        """Return whether the refusals of a sync are up to date."""
         return key not in self._undecided
 
-    def refusals(self, key: NamespacedName) -> dict[Place, Refusal]:
-        """Return the destinations that a sync must not write because of other syncs, as decided last."""
+    def refusals(self, key: NamespacedName) -> dict[NamespacedName, Refusal]:
+        """Return the destinations that a sync must not write because of other syncs."""
         component, node = self._components.get(key), self.graph.nodes.get(key)
         if component is None or node is None:
             return {}
         decision = component.decisions[key]
-        refused: dict[Place, Refusal] = {}
+        refused: dict[NamespacedName, Refusal] = {}
         for namespace in self.graph.numbers.names(decision.contested):
-            place = Place(namespace, node.destination_name)
-            message = f'ConfigMap "{place}" is written by the older ConfigMapSync "{component.writers.get(place)}"'
-            refused[place] = Refusal(Reason.DESTINATION_CONTESTED, message)
+            destination = NamespacedName(namespace, node.destination_name)
+            writer = component.writers.get(destination)
+            message = f'ConfigMap "{destination}" is written by the older ConfigMapSync "{writer}"'
+            refused[destination] = Refusal(Reason.DESTINATION_CONTESTED, message)
         if decision.loop is not None:
-            refused[decision.loop.place] = Refusal(Reason.LOOP_DETECTED, decision.loop.message)
+            loop = decision.loop
+            refused[loop.destination] = Refusal(Reason.LOOP_DETECTED, loop.message)
         return refused
 
-    def must_release(self, key: NamespacedName, place: Place) -> bool:
-        """Return whether a sync, whose copy stands at `place`, has to leave it: it no longer claims it, or was refused it."""
+    def must_release(self, key: NamespacedName, copy: NamespacedName) -> bool:
+        """Return whether a sync no longer claims one of its copies, or is refused it."""
         node = self.graph.nodes.get(key)
         if node is None:
-            return False  # its spec cannot be read, or it is being deleted: its wishes are unknown
-        if not self.graph.claims(node, place):
+            return False  # its spec is invalid, or it is being deleted: its claims are unknown
+        if not self.graph.claims(node, copy):
             return True
         component = self._components.get(key)
-        return component is not None and not component.decisions[
-            key
-        ].granted & self.graph.numbers.single(place.namespace)
+        if component is None:
+            return False
+        return not component.decisions[key].granted & self.graph.numbers.single(copy.namespace)
 
-    def decide(self, first: Collection[NamespacedName] = ()) -> Iterator[Decided]:
-        """Decide everything that is undecided, and pause every STEPS_AT_ONCE steps.
+    def decide(self, first: Collection[NamespacedName] = ()) -> Iterator[Progress]:
+        """Decide everything that is undecided, and yield after every STEPS_AT_ONCE steps.
 
-        The graph may change during a pause; what the change touches is decided again.
+        The graph may change while the generator is paused; the changed syncs are decided again.
 
         Args:
-            first: syncs whose components go before others; it may change during a pause.
+            first: syncs whose components are decided first; it may change during a pause.
         """
         steps = 0
         while self._undecided:
@@ -154,16 +160,16 @@ class Grants:
                 self.steps += cost
                 steps += cost
                 if steps >= STEPS_AT_ONCE:
-                    yield self._take_news()
+                    yield self._take_progress()
                     steps = 0
-        yield self._take_news()
+        yield self._take_progress()
 
-    def _take_news(self) -> Decided:
-        news, self._news = self._news, Decided()
+    def _take_progress(self) -> Progress:
+        news, self._progress = self._progress, Progress()
         return news
 
     def _mark(self, keys: Iterable[NamespacedName]) -> None:
-        """Make the components of some syncs undecided."""
+        """Mark the components of these syncs as undecided."""
         components: dict[int, _Component] = {}
         for key in keys:
             self._touched.add(key)
@@ -190,13 +196,13 @@ class Grants:
             moved = yield from self._moved(members, component)
             yield from self._install(members, component, moved)
         if not self._touched.isdisjoint(gathering.members):
-            # A member changed meanwhile: these decisions are as old as any cache, and all of them are made again.
+            # A member changed during the work, so the component is decided again.
             self._undecided.update(dict.fromkeys(gathering.members))
 
     def _decisions(
         self, members: list[Node], reach: dict[NamespacedName, NamespaceSet]
     ) -> Generator[int, None, _Component]:
-        """Grant the claims of all members, oldest first."""
+        """Decide about the claims of all members, oldest first."""
         component, numbers = _Component(), self.graph.numbers
         claimed: defaultdict[str, NamespaceSet] = defaultdict(int)
         sources: defaultdict[str, NamespaceSet] = defaultdict(int)
@@ -213,12 +219,12 @@ class Grants:
             for namespace in numbers.names(
                 decision.granted & component.disputed[node.destination_name]
             ):
-                component.writers[Place(namespace, node.destination_name)] = node.key
+                component.writers[NamespacedName(namespace, node.destination_name)] = node.key
                 yield 1
         return component
 
     def _moved(self, members: list[Node], component: _Component) -> Generator[int, None, Moved]:
-        """Return, by the former component of a member and by ConfigMap name, where another sync than before was granted the copy."""
+        """Return where the writer changed, by previous component and ConfigMap name."""
         previous = {
             id(known): known
             for node in members
@@ -227,41 +233,42 @@ class Grants:
         moved: Moved = {}
         for known in previous.values():
             changed = moved[id(known)] = defaultdict(int)
-            for place, writer in known.writers.items():
-                if component.writers.get(place, writer) != writer:
-                    changed[place.name] |= self.graph.numbers.single(place.namespace)
+            for key, writer in known.writers.items():
+                if component.writers.get(key, writer) != writer:
+                    changed[key.name] |= self.graph.numbers.single(key.namespace)
                 yield 1
         return moved
 
     def _install(self, members: list[Node], component: _Component, moved: Moved) -> Steps:
-        """Compare with the former decisions, then replace all of them in one step: no plan sees half of them."""
-        standings: dict[NamespacedName, object] = {}
+        """Replace all decisions of a component in one step, so that no plan sees half of them."""
+        fingerprints: dict[NamespacedName, object] = {}
         changed: Keys = set()
         unmoved: dict[str, NamespaceSet] = {}
         for node in members:
-            standing = standings[node.key] = component.standing(node)
+            fingerprint = fingerprints[node.key] = component.fingerprint(node)
             contested = component.decisions[node.key].contested
             others = moved.get(id(self._components.get(node.key)), unmoved).get(
                 node.destination_name, 0
             )
-            if standing != self._standings.get(node.key, ALONE) or contested & others:
+            if fingerprint != self._fingerprints.get(node.key, ALONE) or contested & others:
                 changed.add(node.key)
             yield 1
-        left_behind = yield from self._left_behind(standings)
+        left_behind = yield from self._left_behind(fingerprints)
         self._components.update(left_behind)
-        self._components.update(dict.fromkeys(standings, component))
-        self._standings.update(standings)
-        self._news.changed.update(changed)
-        self._news.syncs.update(standings)
-        for key in standings:
+        self._components.update(dict.fromkeys(fingerprints, component))
+        self._fingerprints.update(fingerprints)
+        self._progress.changed.update(changed)
+        self._progress.syncs.update(fingerprints)
+        for key in fingerprints:
             self._undecided.pop(key, None)
 
     def _left_behind(
         self, keys: Collection[NamespacedName]
     ) -> Generator[int, None, dict[NamespacedName, _Component]]:
-        """Return smaller components for syncs whose companions leave: a decision is kept by no sync but its own.
+        """Return smaller components for the syncs that remain when `keys` leave their component.
 
-        A sync shares its component with all other claimants of its places, so a place and its writer stay together.
+        A sync is in one component with all other claimants of its destinations, so a destination
+        and its writer stay together.
         """
         previous = {
             id(known): known for key in keys if (known := self._components.get(key)) is not None
@@ -274,37 +281,36 @@ class Grants:
                 if key not in keys and self._components.get(key) is known:
                     smaller.decisions[key] = decision
                     replaced[key] = smaller
-            for place, writer in known.writers.items():
+            for copy, writer in known.writers.items():
                 yield 1
                 if writer in smaller.decisions:
-                    smaller.writers[place] = writer
+                    smaller.writers[copy] = writer
         return replaced
 
     def _install_alone(self, key: NamespacedName) -> None:
         self._components.pop(key, None)
-        if self._standings.pop(key, ALONE) != ALONE:
-            self._news.changed.add(key)
-        self._news.syncs.add(key)
+        if self._fingerprints.pop(key, ALONE) != ALONE:
+            self._progress.changed.add(key)
+        self._progress.syncs.add(key)
         self._undecided.pop(key, None)
 
     def _forget(self, key: NamespacedName) -> None:
         self._components.pop(key, None)
-        self._standings.pop(key, None)
-        self._news.syncs.add(key)
+        self._fingerprints.pop(key, None)
+        self._progress.syncs.add(key)
         self._undecided.pop(key, None)
 
 
 class _Gathering:
-    """Collects the component of a sync. To collect too much costs time and changes no decision."""
+    """Collect the component of a sync. A member too many costs time and changes no decision."""
 
     def __init__(self, graph: Graph) -> None:
         self.members: dict[NamespacedName, Node] = {}
         self.reach: dict[NamespacedName, NamespaceSet] = {}
         self._graph = graph
         self._waiting: list[Node] = []
-        self._explored: defaultdict[str, NamespaceSet] = defaultdict(
-            int
-        )  # all claimants there are members
+        # By ConfigMap name: the namespaces whose claimants are all members.
+        self._explored: defaultdict[str, NamespaceSet] = defaultdict(int)
         self._scans: Counter[str] = Counter()
         self._open_ended_reach: dict[str, NamespaceSet] = {}
 
@@ -316,7 +322,7 @@ class _Gathering:
             rivals = self._has_rivals(node)
             leads_on = self._has_readers(node) and (yield from self._is_copied_to(node.source))
             if len(self.members) == 1 and not rivals and not leads_on:
-                return  # most syncs: its copies concern no other sync
+                return  # the case of most syncs: no other sync uses the copies
             reach = self.reach[node.key] = yield from self._reach_of(node)
             yield 1
             if rivals:
@@ -333,7 +339,7 @@ class _Gathering:
             self._waiting.append(node)
 
     def _has_rivals(self, node: Node) -> bool:
-        """Return whether other syncs may claim a place of `node`, judged by names."""
+        """Return whether the names allow that another sync claims a destination of `node`."""
         name = node.destination_name
         if len(self._graph.open_ended.get(name, {})) > node.selector.open_ended:
             return True
@@ -343,19 +349,19 @@ class _Gathering:
         return any(len(spaces.get(namespace, ())) > 1 for namespace in node.selector.exact_names)
 
     def _has_readers(self, node: Node) -> bool:
-        """Return whether copies of `node` may be sources, judged by names."""
+        """Return whether the names allow that a copy of `node` is a source."""
         spaces = self._graph.readers.named(node.destination_name)
         if node.selector.open_ended:
             return bool(spaces)
         return any(namespace in spaces for namespace in node.selector.exact_names)
 
     def _add_claimants(self, name: str, namespaces: NamespaceSet) -> Steps:
-        """Add every sync that claims the ConfigMap of that name in one of the namespaces."""
+        """Add each sync that claims the ConfigMap `name` in one of the namespaces."""
         new = namespaces & ~self._explored[name]
         if not new:
             return
         self._explored[name] |= new
-        for namespace in self._among(self._graph.exact.named(name), new):
+        for namespace in self._members_in(self._graph.exact.named(name), new):
             for node in list(self._graph.exact.named(name).get(namespace, {}).values()):
                 yield 1
                 if node.key not in self.members and (yield from self._reach_of(node)) & new:
@@ -368,26 +374,26 @@ class _Gathering:
                     self._add(node)
 
     def _add_readers(self, name: str, namespaces: NamespaceSet) -> Steps:
-        """Add the syncs that read one of these ConfigMaps and whose own copies are sources: the others end no loop."""
-        for namespace in self._among(self._graph.readers.named(name), namespaces):
+        """Add each sync that reads one of these ConfigMaps and whose copies may be sources."""
+        for namespace in self._members_in(self._graph.readers.named(name), namespaces):
             for reader in list(self._graph.readers.named(name).get(namespace, {}).values()):
                 yield 1
                 if self._has_readers(reader):
                     self._add(reader)
 
-    def _is_copied_to(self, place: Place) -> Generator[int, None, bool]:
-        """Return whether any sync claims a place."""
-        single = self._graph.numbers.single(place.namespace)
-        for node in list(self._graph.exact.at(place).values()):
+    def _is_copied_to(self, key: NamespacedName) -> Generator[int, None, bool]:
+        """Return whether any sync claims a ConfigMap."""
+        single = self._graph.numbers.single(key.namespace)
+        for node in list(self._graph.exact.at(key).values()):
             if (yield from self._reach_of(node)) & single:
                 return True
-        if place.name not in self._open_ended_reach:
+        if key.name not in self._open_ended_reach:
             reach = 0
-            for node in list(self._graph.open_ended.get(place.name, {}).values()):
+            for node in list(self._graph.open_ended.get(key.name, {}).values()):
                 yield 1
                 reach |= yield from self._reach_of(node)
-            self._open_ended_reach[place.name] = reach
-        return bool(self._open_ended_reach[place.name] & single)
+            self._open_ended_reach[key.name] = reach
+        return bool(self._open_ended_reach[key.name] & single)
 
     def _reach_of(self, node: Node) -> Generator[int, None, NamespaceSet]:
         if not self._graph.knows_reach(node):
@@ -395,8 +401,8 @@ class _Gathering:
             yield 1 + self._graph.namespace_count // NAMESPACES_PER_STEP
         return self._graph.reach(node)
 
-    def _among(self, spaces: Collection[str], namespaces: NamespaceSet) -> list[str]:
-        """Return the namespaces of an index that are in a set, at the cost of the smaller of the two."""
+    def _members_in(self, spaces: Collection[str], namespaces: NamespaceSet) -> list[str]:
+        """Return the namespaces that are in both; the cost is that of the smaller one."""
         numbers = self._graph.numbers
         if len(spaces) < namespaces.bit_count():
             return [name for name in spaces if numbers.single(name) & namespaces]

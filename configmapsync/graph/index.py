@@ -1,31 +1,31 @@
-"""The graph of all syncs: which syncs claim a ConfigMap, and which sync reads it as its source.
+"""Index all syncs: which of them claim a ConfigMap, and which read it as their source.
 
-A sync claims a place (a ConfigMap by namespace and name) if its spec selects it. Most copies have one claimant and are no
-source, so edges are not stored but looked up by the names that can match. The webhook asks about one sync here and gets an
-answer after a bounded number of looks; `grants.py` decides about all syncs for the reconciler. Nothing here may recurse.
+A sync claims a ConfigMap if its spec selects it. Most copies have one claimant and
+are no source, so edges are not stored; a lookup by names finds them. The webhook asks
+about one sync and gets an answer after a bounded number of lookups. `decisions.py`
+decides about all syncs for the reconciler. No function here may recurse: a tenant
+chooses the length of a chain.
 """
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 
-from configmapsync.graph.allocation import Allocation, Node, Place
+from configmapsync.graph.allocation import Allocation, Node
 from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
 from configmapsync.names import NamespacedName
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
 
-MAX_CONTESTED = 32  # contested destinations that are reported for one sync
-MAX_LOOKS = 10_000  # at other syncs, for one question of the webhook: some ten milliseconds
-MAX_CLAIMANTS = (
-    1_000  # that are compared for one question of the webhook: some ten milliseconds more
-)
+MAX_CONTESTED = 32  # the contested destinations that are reported for one sync
+MAX_LOOKUPS = 10_000  # of other syncs for one review of the webhook: some ten milliseconds
+MAX_CLAIMANTS = 1_000  # compared for one review of the webhook: some ten milliseconds more
 
-Path = tuple[Place, ...]
+Path = tuple[NamespacedName, ...]
 Nodes = dict[NamespacedName, Node]
 
 
 class _Index:
-    """Nodes by a ConfigMap: first by its name, then by its namespace."""
+    """Nodes by the name, then by the namespace of a ConfigMap."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, dict[str, Nodes]] = {}
@@ -42,15 +42,15 @@ class _Index:
             del self._nodes[name]
 
     def named(self, name: str) -> dict[str, Nodes]:
-        """Return the nodes by namespace for all ConfigMaps of that name."""
+        """Return the nodes of all ConfigMaps with this name, by namespace."""
         return self._nodes.get(name, {})
 
-    def at(self, place: Place) -> Nodes:
-        return self.named(place.name).get(place.namespace, {})
+    def at(self, key: NamespacedName) -> Nodes:
+        return self.named(key.name).get(key.namespace, {})
 
 
 class Graph:
-    """All living syncs and all namespaces."""
+    """All syncs that are not being deleted, and all namespaces."""
 
     def __init__(self, protected: frozenset[str]) -> None:
         self.protected = protected
@@ -58,25 +58,22 @@ class Graph:
         self.numbers = NamespaceNumbers()
         self.readers = _Index()  # by source
         self.exact = _Index()  # by destination: syncs that name all their namespaces
-        self.open_ended: defaultdict[str, Nodes] = defaultdict(
-            dict
-        )  # by destination name: syncs with globs or selectors
-        self.looks = 0  # at syncs and namespaces: the cost of the answers so far
+        # By destination name: syncs with globs or selectors.
+        self.open_ended: defaultdict[str, Nodes] = defaultdict(dict)
+        self.lookups = 0  # of syncs and namespaces so far: the cost of all answers
         self._namespaces: dict[str, Namespace] = {}
-        self._naming: defaultdict[str, set[NamespacedName]] = defaultdict(
-            set
-        )  # a namespace -> `exact` syncs that name it
-        self._reach: dict[
-            NamespacedName, NamespaceSet
-        ] = {}  # computed when first asked for, then kept right
+        # By namespace: the syncs in `exact` that name it.
+        self._naming: defaultdict[str, set[NamespacedName]] = defaultdict(set)
+        # Computed on the first request, then kept up to date.
+        self._reach: dict[NamespacedName, NamespaceSet] = {}
 
     def put(self, sync: ConfigMapSync) -> None:
-        """Add or replace a sync. A sync that is being deleted writes no more and counts as gone."""
+        """Add or replace a sync. Remove one that is being deleted: it writes no more copies."""
         self.remove(sync.key)
         if sync.deleting:
             return
         node = self.nodes[sync.key] = Node.of(sync, self.protected)
-        self.readers.add(*_by_name(node.source), node)
+        self.readers.add(*_index_key(node.source), node)
         if node.selector.open_ended:
             self.open_ended[node.destination_name][node.key] = node
             return
@@ -85,12 +82,12 @@ class Graph:
             self._naming[namespace].add(node.key)
 
     def remove(self, key: NamespacedName) -> None:
-        """Forget a sync."""
+        """Remove a sync."""
         node = self.nodes.pop(key, None)
         if node is None:
             return
         self._reach.pop(key, None)
-        self.readers.remove(*_by_name(node.source), node)
+        self.readers.remove(*_index_key(node.source), node)
         if node.selector.open_ended:
             del self.open_ended[node.destination_name][key]
             if not self.open_ended[node.destination_name]:
@@ -103,22 +100,24 @@ class Graph:
                 del self._naming[namespace]
 
     def put_namespace(self, namespace: Namespace, *, reuse: bool = True) -> list[NamespacedName]:
-        """Add a namespace or take over its new labels; returns the syncs whose selection may have changed."""
+        """Add a namespace or update its labels; return the syncs whose selection may differ."""
         previous = self._namespaces.get(namespace.name)
         self._namespaces[namespace.name] = namespace
         self.numbers.add(namespace.name, reuse=reuse)
         if (
             previous is not None
-            and _able(previous) == _able(namespace)
+            and _accepts_copies(previous) == _accepts_copies(namespace)
             and previous.labels == namespace.labels
         ):
             return []
         return self._namespace_changed(
-            namespace.name, came_or_went=previous is None or _able(previous) != _able(namespace)
+            namespace.name,
+            came_or_went=previous is None
+            or _accepts_copies(previous) != _accepts_copies(namespace),
         )
 
     def remove_namespace(self, name: str) -> list[NamespacedName]:
-        """Forget a namespace; returns the syncs whose selection may have changed."""
+        """Remove a namespace; return the syncs whose selection may differ."""
         if self._namespaces.pop(name, None) is None:
             return []
         changed = self._namespace_changed(name, came_or_went=True)
@@ -126,58 +125,60 @@ class Graph:
         return changed
 
     def reaches(self, node: Node, name: str) -> bool:
-        """Return whether a sync copies to a namespace, whether the namespace exists yet or not."""
-        self.looks += 1
+        """Return whether a sync selects a namespace, which need not exist yet."""
+        self.lookups += 1
         namespace = self._namespaces.get(name) or Namespace(name)
-        return _able(namespace) and node.selector.matches(namespace)
+        return _accepts_copies(namespace) and node.selector.matches(namespace)
 
-    def claims(self, node: Node, place: Place) -> bool:
-        """Return whether a sync claims a place."""
-        return node.destination_name == place.name and self.reaches(node, place.namespace)
+    def claims(self, node: Node, key: NamespacedName) -> bool:
+        """Return whether a sync claims a ConfigMap."""
+        return node.destination_name == key.name and self.reaches(node, key.namespace)
 
-    def claimants(self, place: Place, limit: int) -> Iterator[Node]:
-        """Yield the syncs that claim a place, in no order, until `looks` exceeds the limit."""
-        for nodes in (self.exact.at(place), self.open_ended.get(place.name, {})):
+    def claimants(self, key: NamespacedName, limit: int) -> Iterator[Node]:
+        """Yield the claimants of a ConfigMap, in no order, until `lookups` exceeds the limit."""
+        for nodes in (self.exact.at(key), self.open_ended.get(key.name, {})):
             for node in nodes.values():
-                if self.looks > limit:
+                if self.lookups > limit:
                     return
-                if self.reaches(node, place.namespace):
+                if self.reaches(node, key.namespace):
                     yield node
 
     def knows_reach(self, node: Node) -> bool:
-        """Return whether the answer of `reach` costs nothing."""
+        """Return whether `reach` has its answer already."""
         return node.key in self._reach and self.nodes.get(node.key) is node
 
     def reach(self, node: Node) -> NamespaceSet:
-        """Return the existing namespaces that a sync copies to. The first answer costs a look at each of them."""
+        """Return the existing namespaces that a sync selects; the first call checks them all."""
         if self.knows_reach(node):
             return self._reach[node.key]
-        self.looks += (
+        self.lookups += (
             len(self._namespaces) if node.selector.open_ended else len(node.selector.exact_names)
         )
         selected = node.selector.among(self._namespaces)
-        reach = self.numbers.of(namespace.name for namespace in selected if _able(namespace))
+        reach = self.numbers.of(
+            namespace.name for namespace in selected if _accepts_copies(namespace)
+        )
         if self.nodes.get(node.key) is node:
             self._reach[node.key] = reach
         return reach
 
     @property
     def namespace_count(self) -> int:
-        """How many namespaces there are."""
+        """Return the number of namespaces."""
         return len(self._namespaces)
 
     def cycle_through(self, sync: ConfigMapSync) -> Path | None:
-        """Return the loop that `sync` would close: from its source, step by step, back to it; None if there is none.
+        """Return the loop that `sync` would close, from its source back to it; None without a loop.
 
-        The former version of the sync is ignored, and refusals are too: a loop that only a refusal breaks is still a loop.
-        The search goes backwards, from copies to sources, because most ConfigMaps are the copy of one source at most. It
-        gives up after MAX_LOOKS and returns None: the reconciler does not carry loops out, however long they are.
+        The previous version of the sync is ignored. So are refusals: a loop that only a refusal
+        breaks is still a loop. The search goes from copies to sources, because most ConfigMaps
+        are a copy of at most one source. It returns None after MAX_LOOKUPS: the reconciler
+        finds loops of any length and does not write them.
         """
         node = Node.of(sync, self.protected)
-        leads_to: dict[
-            Place, Place
-        ] = {}  # a source -> its copy, one step nearer to the source of `sync`
-        waiting, limit = deque((node.source,)), self.looks + MAX_LOOKS
+        # By source: its copy, which is one step nearer to the source of `sync`.
+        leads_to: dict[NamespacedName, NamespacedName] = {}
+        waiting, limit = deque((node.source,)), self.lookups + MAX_LOOKUPS
         while waiting:
             here = waiting.popleft()
             for writer in self.claimants(here, limit):
@@ -195,78 +196,81 @@ class Graph:
 
     def contested(
         self, sync: ConfigMapSync, most: int = MAX_CONTESTED
-    ) -> list[tuple[Place, NamespacedName]]:
-        """Return destinations of `sync` that another sync may write, each with that sync; those named exactly come first.
+    ) -> list[tuple[NamespacedName, NamespacedName]]:
+        """Return destinations of `sync` that another sync may write, each with that sync.
 
-        The former version of the sync is ignored. The answer is exact up to MAX_LOOKS and MAX_CLAIMANTS. Beyond them it is
-        an estimate from the nearest syncs; the reconciler decides exactly.
+        Exactly named destinations come first. The previous version of the sync is ignored. The
+        answer is exact up to MAX_LOOKUPS and MAX_CLAIMANTS, and an estimate beyond: only the
+        reconciler decides exactly.
         """
         node = Node.of(sync, self.protected)
-        limit = self.looks + MAX_LOOKS
-        writers: dict[Place, NamespacedName] = {}
+        limit = self.lookups + MAX_LOOKUPS
+        writers: dict[NamespacedName, NamespacedName] = {}
         wanted = list(self._wanted(node, limit))
         claims = self._claims_behind(wanted, node.key, limit)
-        numbers = NamespaceNumbers({place.namespace for _, places in claims for place in places})
+        numbers = NamespaceNumbers({key.namespace for _, keys in claims for key in keys})
         sources: defaultdict[str, NamespaceSet] = defaultdict(int)
         for claimant, _ in claims:
             sources[claimant.source.name] |= numbers.single(claimant.source.namespace)
         allocation = Allocation(numbers, sources)
-        for claimant, places in claims:
-            decision = allocation.grant(claimant, numbers.of(place.namespace for place in places))
+        for claimant, keys in claims:
+            decision = allocation.grant(claimant, numbers.of(key.namespace for key in keys))
             for namespace in numbers.names(decision.granted):
-                writers[Place(namespace, claimant.destination_name)] = claimant.key
-        return [(place, writers[place]) for place in wanted if place in writers][:most]
+                writers[NamespacedName(namespace, claimant.destination_name)] = claimant.key
+        return [(key, writers[key]) for key in wanted if key in writers][:most]
 
-    def _wanted(self, node: Node, limit: int) -> Iterator[Place]:
-        """Yield the destinations of a sync that is under admission, if any other sync makes copies of that name."""
+    def _wanted(self, node: Node, limit: int) -> Iterator[NamespacedName]:
+        """Yield the destinations of a sync under review that another sync may claim, by name."""
         name, exact = node.destination_name, node.selector.exact_names
         rivals = self.open_ended.get(name, {}).keys() - {node.key}
         if not rivals and not self.exact.named(name):
             return
         others: Iterable[str] = ()
-        if (
-            node.selector.open_ended
-        ):  # without open-ended rivals, only namespaces that rivals name can be contested
+        if node.selector.open_ended:
+            # Without open-ended rivals, only namespaces that rivals name can be contested.
             others = {
                 *(self._namespaces if rivals else ()),
                 *self.exact.named(name),
                 *self._exact_names(rivals),
             } - exact
         for namespace in (*sorted(exact), *sorted(others)):
-            if self.looks > limit - MAX_LOOKS // 2:
+            if self.lookups > limit - MAX_LOOKUPS // 2:
                 return
             if self.reaches(node, namespace):
-                yield Place(namespace, name)
+                yield NamespacedName(namespace, name)
 
     def _exact_names(self, keys: Iterable[NamespacedName]) -> Iterator[str]:
         for key in keys:
             yield from self.nodes[key].selector.exact_names
 
     def _claims_behind(
-        self, places: Iterable[Place], ignored: NamespacedName, limit: int
-    ) -> list[tuple[Node, list[Place]]]:
-        """Return all claims that decide about some places, oldest sync first: on them, on the sources of their claimants, and so on."""
-        claims: dict[NamespacedName, tuple[Node, list[Place]]] = {}
-        waiting = deque(places)
+        self, wanted: Iterable[NamespacedName], ignored: NamespacedName, limit: int
+    ) -> list[tuple[Node, list[NamespacedName]]]:
+        """Return all claims that matter for some ConfigMaps, oldest sync first.
+
+        These are the claims on them, on the sources of their claimants, and so on.
+        """
+        claims: dict[NamespacedName, tuple[Node, list[NamespacedName]]] = {}
+        waiting = deque(wanted)
         seen = set(waiting)
-        while waiting and self.looks <= limit and len(claims) < MAX_CLAIMANTS:
-            place = waiting.popleft()
-            for claimant in self.claimants(place, limit):
+        while waiting and self.lookups <= limit and len(claims) < MAX_CLAIMANTS:
+            key = waiting.popleft()
+            for claimant in self.claimants(key, limit):
                 if claimant.key == ignored:
                     continue
-                claims.setdefault(claimant.key, (claimant, []))[1].append(place)
+                claims.setdefault(claimant.key, (claimant, []))[1].append(key)
                 if claimant.source not in seen:
                     seen.add(claimant.source)
                     waiting.append(claimant.source)
         return sorted(claims.values(), key=lambda claim: claim[0].age)
 
     def _namespace_changed(self, name: str, *, came_or_went: bool) -> list[NamespacedName]:
-        """Put a namespace into the sets that hold it now, and take it out of the others; returns the syncs concerned."""
+        """Update the sets that must contain a namespace; return the syncs whose set changed."""
         changed: list[NamespacedName] = []
         single = self.numbers.single(name)
         if came_or_went:
             for key in self._naming.get(name, ()):
-                self._reach.pop(key, None)  # a few names, quickly looked up again
+                self._reach.pop(key, None)  # a few names, which are looked up again quickly
                 changed.append(key)
         exists = name in self._namespaces
         for key, reach in self._reach.items():
@@ -281,16 +285,18 @@ class Graph:
         return changed
 
 
-def _by_name(place: Place) -> tuple[str, str]:
-    return place.name, place.namespace
+def _index_key(key: NamespacedName) -> tuple[str, str]:
+    return key.name, key.namespace
 
 
-def _able(namespace: Namespace) -> bool:
-    """Return whether a namespace can take copies at all."""
+def _accepts_copies(namespace: Namespace) -> bool:
+    """Return whether a namespace accepts copies."""
     return not namespace.terminating and not namespace.disabled
 
 
-def _path(source: Place, start: Place, leads_to: dict[Place, Place]) -> Path:
+def _path(
+    source: NamespacedName, start: NamespacedName, leads_to: dict[NamespacedName, NamespacedName]
+) -> Path:
     path = [source, start]
     while path[-1] != source:
         path.append(leads_to[path[-1]])

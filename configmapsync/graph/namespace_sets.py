@@ -1,22 +1,23 @@
-"""Sets of namespaces as integers: one bit for each namespace.
+"""Represent sets of namespaces as integers: one bit for each namespace.
 
-A sync with a glob may select thousands of namespaces, and thousands of such syncs may exist. As integers, 10,000 sets over
-5,000 namespaces need 6 MB, and the intersection of two sets takes less than a microsecond. `graph.py` keeps the numbers.
+Thousands of syncs may select thousands of namespaces each. As integers, 10,000 sets
+over 5,000 namespaces need 6 MB, and the intersection of two sets takes less than a
+microsecond. `index.py` owns the numbers; a set is meaningless without them.
 """
 
 from collections.abc import Iterable, Iterator
 
 NamespaceSet = int  # bit n is set if the namespace with the number n is in the set
 
-FEW = 16  # so few bits are found fastest one by one
+FEW = 16  # up to so many bits, a search bit by bit is the fastest
 
 
 class NamespaceNumbers:
-    """Gives each namespace a number."""
+    """Give each namespace a number."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._numbers: dict[str, int] = {}
-        self._names: list[str] = []  # by number; empty for a number that is free
+        self._names: list[str] = []  # by number; empty if the number is free
         self._free: list[int] = []
         for name in names:
             self.add(name)
@@ -26,7 +27,7 @@ class NamespaceNumbers:
 
         Args:
             name: the namespace.
-            reuse: whether the number of a removed namespace may be taken. The caller knows whether older sets still hold it.
+            reuse: whether to take the number of a removed namespace; no set may still contain it.
         """
         if name in self._numbers:
             return
@@ -46,12 +47,12 @@ class NamespaceNumbers:
             self._free.append(number)
 
     def single(self, name: str) -> NamespaceSet:
-        """Return the set of one namespace; the empty set if it has no number."""
+        """Return the set of one namespace; empty if the namespace has no number."""
         number = self._numbers.get(name)
         return 0 if number is None else 1 << number
 
     def of(self, names: Iterable[str]) -> NamespaceSet:
-        """Return the set of those namespaces that have a number."""
+        """Return the set of the namespaces that have a number."""
         found = bytearray()
         for name in names:
             if (number := self._numbers.get(name)) is not None:
@@ -61,7 +62,7 @@ class NamespaceNumbers:
         return int.from_bytes(found, "little")
 
     def names(self, members: NamespaceSet) -> Iterator[str]:
-        """Yield the namespaces of a set; numbers that were freed since are skipped."""
+        """Yield the namespaces of a set; skip numbers that were freed since."""
         for number in _numbers_in(members):
             if number < len(self._names) and (name := self._names[number]):
                 yield name

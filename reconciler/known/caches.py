@@ -20,7 +20,7 @@ from cluster.namespaces import NamespaceRecord, namespace_informer, namespaces_b
 from cluster.syncs import SYNCS_PATH, SyncRecord, read_sync
 from configmapsync.content import CopyRecord
 from configmapsync.contention import Owner
-from configmapsync.graph.decisions import Grants
+from configmapsync.graph.decisions import Decisions
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from kube.api_server import ApiServer
 from kube.connection import ACCEPT_METADATA
@@ -75,8 +75,8 @@ class Caches:
             accept=ACCEPT_METADATA,
             rng=rng,
         )
-        self.grants = Grants(protected)
-        self.syncs.on_change(self._keep_grants)
+        self.decisions = Decisions(protected)
+        self.syncs.on_change(self._keep_decisions)
         self.namespaces.on_change(self._keep_namespace)
 
     @property
@@ -162,19 +162,19 @@ class Caches:
     def must_release(self, copy: CopyRecord) -> bool:
         """Whether the sync that `copy` belongs to has to leave its place."""
         owners = self.syncs.by_index(BY_SYNC_UID, copy.sync_uid)
-        return any(self.grants.must_release(owner.key, copy.key) for owner in owners)
+        return any(self.decisions.must_release(owner.key, copy.key) for owner in owners)
 
-    def _keep_grants(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
+    def _keep_decisions(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
         if new is not None and new.sync is not None:
-            self.grants.put(new.sync)
+            self.decisions.put(new.sync)
         elif (gone := new or old) is not None:
-            self.grants.remove(gone.key)
+            self.decisions.remove(gone.key)
 
     def _keep_namespace(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:
-            self.grants.put_namespace(new.view)
+            self.decisions.put_namespace(new.view)
         elif old is not None:
-            self.grants.remove_namespace(old.name)
+            self.decisions.remove_namespace(old.name)
 
 
 class Blockers:

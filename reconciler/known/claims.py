@@ -8,21 +8,21 @@ from collections.abc import Callable
 
 import structlog
 
-from configmapsync.graph.decisions import Decided, Grants
+from configmapsync.graph.decisions import Decisions, Progress
 from configmapsync.names import NamespacedName
 
 
 class Decider:
     """One task that decides everything; other work runs between its steps."""
 
-    def __init__(self, grants: Grants, wake: Callable[[NamespacedName], None]) -> None:
+    def __init__(self, decisions: Decisions, wake: Callable[[NamespacedName], None]) -> None:
         """Put the parts together.
 
         Args:
-            grants: the decisions.
+            decisions: the decisions.
             wake: enqueues a sync.
         """
-        self._grants = grants
+        self._decisions = decisions
         self._wake = wake
         self._waiting: dict[NamespacedName, list[asyncio.Future[None]]] = {}
         self._work = asyncio.Event()
@@ -38,7 +38,7 @@ class Decider:
         Raises:
             RuntimeError: the decision failed; the reconcile is retried with backoff.
         """
-        if self._grants.decided(sync):
+        if self._decisions.decided(sync):
             return
         future = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(sync, []).append(future)
@@ -51,14 +51,14 @@ class Decider:
             await self._work.wait()
             self._work.clear()
             try:
-                for news in self._grants.decide(first=self._waiting):
+                for news in self._decisions.decide(first=self._waiting):
                     self._announce(news)
                     await asyncio.sleep(0)
             except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the process; the waiting syncs retry
                 self._log.exception("deciding failed")
                 self._fail(error)
 
-    def _announce(self, news: Decided) -> None:
+    def _announce(self, news: Progress) -> None:
         """Wake the syncs that changed, but for those whose reconcile waits here and sees the news anyway."""
         for sync in news.changed - self._waiting.keys():
             self._log.debug("woken", sync=str(sync), trigger="rival")

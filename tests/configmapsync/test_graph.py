@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from configmapsync.defaulting import with_defaults
 from configmapsync.graph.allocation import Node
-from configmapsync.graph.decisions import Grants
-from configmapsync.graph.index import MAX_LOOKS
+from configmapsync.graph.decisions import Decisions
+from configmapsync.graph.index import MAX_LOOKUPS
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Refusal
 from configmapsync.reasons import Reason
@@ -47,7 +47,7 @@ def sync(
     return with_defaults(parse(document))
 
 
-class Known(Grants):
+class Known(Decisions):
     """The decisions about some syncs, made before they are asked for."""
 
     def settle(self) -> set[NamespacedName]:
@@ -227,7 +227,7 @@ def test_many_syncs_that_want_the_same_places_are_told_apart_without_a_look_at_e
     refused = [len(known.refusals_of(one)) for one in many]
 
     assert refused == [0] + [200] * 199
-    assert known.graph.looks == 200 * 200
+    assert known.graph.lookups == 200 * 200
 
 
 def test_a_webhook_waits_for_no_more_than_some_looks_and_the_reconciler_is_told_everything() -> (
@@ -238,7 +238,7 @@ def test_a_webhook_waits_for_no_more_than_some_looks_and_the_reconciler_is_told_
     new = sync("new", "b/cfg", "space-*", minutes=302)
 
     assert list(known.contested(new)) == []
-    assert known.graph.looks <= MAX_LOOKS + 301
+    assert known.graph.lookups <= MAX_LOOKUPS + 301
     known.put(new)
     assert list(known.refusals_of(new)) == [NamespacedName("space-199", "cfg")]
 

@@ -1,7 +1,7 @@
-"""The cost of deciding claims for the largest shapes that tenants can draw, counted in steps and looks, not in seconds."""
+"""The cost of deciding claims for the largest shapes that tenants can draw, counted in steps and lookups, not in seconds."""
 
 from configmapsync.graph.decisions import STEPS_AT_ONCE
-from configmapsync.graph.index import MAX_LOOKS
+from configmapsync.graph.index import MAX_LOOKUPS
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
@@ -93,14 +93,14 @@ def test_a_label_that_no_contested_sync_selects_costs_nothing() -> None:
     selector = {"matchLabels": {"l": "x"}}
     many = crowd_with(selector, 100)
     known = settled(*many, namespaces=50)
-    before, looks = known.steps, known.graph.looks
+    before, lookups = known.steps, known.graph.lookups
 
     for labels in ({"other": "x"}, {}, {"other": "y"}):
         known.put_namespace(Namespace("n5", labels))
         assert known.settle() == set()
 
     assert known.steps == before
-    assert known.graph.looks - looks <= 3 * len(many)
+    assert known.graph.lookups - lookups <= 3 * len(many)
 
 
 def test_a_label_that_contested_syncs_select_costs_steps_in_proportion_to_them() -> None:
@@ -178,7 +178,7 @@ def test_the_questions_of_the_webhook_end_after_some_looks() -> None:
         sync("new", "n0/cfg", "n1", minutes=9_999),
         sync("new", "a/cfg", "n*", minutes=9_999),
     ):
-        looks = known.graph.looks
+        lookups = known.graph.lookups
         known.cycle_through(one)
         known.contested(one)
-        assert known.graph.looks - looks <= 2 * MAX_LOOKS + 10
+        assert known.graph.lookups - lookups <= 2 * MAX_LOOKUPS + 10

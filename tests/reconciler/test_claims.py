@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from configmapsync.graph.decisions import Grants
+from configmapsync.graph.decisions import Decisions
 from configmapsync.names import NamespacedName
 from configmapsync.selection import Namespace
 from reconciler.known.claims import Decider
@@ -14,8 +14,8 @@ from tests.configmapsync.test_graph import sync
 
 
 @asynccontextmanager
-async def running(grants: Grants, woken: list[NamespacedName]) -> AsyncIterator[Decider]:
-    decider = Decider(grants, woken.append)
+async def running(decisions: Decisions, woken: list[NamespacedName]) -> AsyncIterator[Decider]:
+    decider = Decider(decisions, woken.append)
     task = asyncio.create_task(decider.run())
     yield decider
     task.cancel()
@@ -23,67 +23,67 @@ async def running(grants: Grants, woken: list[NamespacedName]) -> AsyncIterator[
         await task
 
 
-def grants_of(namespaces: int) -> Grants:
-    grants = Grants(frozenset())
+def decisions_of(namespaces: int) -> Decisions:
+    decisions = Decisions(frozenset())
     for number in range(namespaces):
-        grants.put_namespace(Namespace(f"n{number}"))
-    return grants
+        decisions.put_namespace(Namespace(f"n{number}"))
+    return decisions
 
 
-async def settled(grants: Grants, *keys: NamespacedName) -> None:
+async def settled(decisions: Decisions, *keys: NamespacedName) -> None:
     for _ in range(1_000):
-        if all(map(grants.decided, keys)):
+        if all(map(decisions.decided, keys)):
             return
         await asyncio.sleep(0)
     raise AssertionError("not decided")
 
 
 async def test_only_the_syncs_whose_refusals_changed_are_enqueued() -> None:
-    grants, woken = grants_of(3), list[NamespacedName]()
+    decisions, woken = decisions_of(3), list[NamespacedName]()
     older, younger = (
         sync("older", "a/cfg", "n1", minutes=0),
         sync("younger", "b/cfg", "n1", minutes=1),
     )
-    grants.put(younger)
-    grants.put(sync("stranger", "c/cfg", "n2", minutes=2))
-    async with running(grants, woken) as decider:
+    decisions.put(younger)
+    decisions.put(sync("stranger", "c/cfg", "n2", minutes=2))
+    async with running(decisions, woken) as decider:
         await decider.decided(younger.key)
-        grants.put(older)
+        decisions.put(older)
         decider.changed()
-        await settled(grants, younger.key, older.key)
+        await settled(decisions, younger.key, older.key)
         await asyncio.sleep(0)
         assert sorted(woken) == [older.key, younger.key]
         woken.clear()
-        grants.remove(older.key)
+        decisions.remove(older.key)
         decider.changed()
-        await settled(grants, younger.key)
+        await settled(decisions, younger.key)
         await asyncio.sleep(0)
     assert woken == [younger.key]
 
 
 async def test_a_waiting_sync_gets_the_new_refusals_and_is_not_enqueued() -> None:
-    grants, woken = grants_of(2), list[NamespacedName]()
+    decisions, woken = decisions_of(2), list[NamespacedName]()
     older, younger = (
         sync("older", "a/cfg", "n1", minutes=0),
         sync("younger", "b/cfg", "n1", minutes=1),
     )
-    grants.put(older)
-    grants.put(younger)
-    async with running(grants, woken) as decider:
+    decisions.put(older)
+    decisions.put(younger)
+    async with running(decisions, woken) as decider:
         await decider.decided(younger.key)
-        assert list(grants.refusals(younger.key)) == [NamespacedName("n1", "cfg")]
+        assert list(decisions.refusals(younger.key)) == [NamespacedName("n1", "cfg")]
     assert younger.key not in woken
 
 
 async def test_other_work_runs_while_a_large_component_is_decided() -> None:
-    grants, turns = grants_of(1_000), 0
+    decisions, turns = decisions_of(1_000), 0
     ring = [
         sync(f"s{step:04}", f"n{step}/cfg", f"n{(step + 1) % 1_000}", minutes=step)
         for step in range(1_000)
     ]
     for one in ring:
-        grants.put(one)
-    async with running(grants, []) as decider:
+        decisions.put(one)
+    async with running(decisions, []) as decider:
         waiting = asyncio.create_task(decider.decided(ring[0].key))
         while not waiting.done():
             turns += 1
@@ -94,13 +94,13 @@ async def test_other_work_runs_while_a_large_component_is_decided() -> None:
 async def test_an_error_while_deciding_fails_the_waiting_syncs_and_stops_no_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    grants = grants_of(2)
+    decisions = decisions_of(2)
     one = sync("one", "a/cfg", "n1")
-    grants.put(one)
-    async with running(grants, []) as decider:
+    decisions.put(one)
+    async with running(decisions, []) as decider:
         with monkeypatch.context() as patch:
-            patch.setattr(grants.graph, "readers", None)
+            patch.setattr(decisions.graph, "readers", None)
             with pytest.raises(RuntimeError, match="cannot decide"):
                 await decider.decided(one.key)
         await decider.decided(one.key)
-    assert grants.refusals(one.key) == {}
+    assert decisions.refusals(one.key) == {}

@@ -5,21 +5,15 @@ changes a copy now and then makes no fight. From the fifth repair in ten minutes
 between is named. It is over when a copy has stayed as we wrote it for as long. `reconciler/writes/contention.py` remembers the histories.
 """
 
-from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Outcome, Plan
-from configmapsync.reasons import Reason
 
 REPAIRS = 5  # that make a fight
 WINDOW_SECONDS = 600.0  # seconds
 NO_CONTENT = 0  # what a delete or a release says
-
-
-Contested = Mapping[NamespacedName, str]  # places, each with a sentence for people
 
 
 class Opponent(StrEnum):
@@ -28,6 +22,19 @@ class Opponent(StrEnum):
     WRITER = "writer"  # somebody writes it after us
     REMOVER = "remover"  # somebody deletes it, or brings back what we removed
     ADMISSION = "admission"  # what is stored is not what we sent: a mutating webhook is in between
+
+
+@dataclass(frozen=True, slots=True)
+class ContestedCopy:
+    """A copy that something keeps rewriting, as a plan observes it.
+
+    Attributes:
+        message: what happens to the copy, for people.
+        deferred: whether it is too early to write the copy again.
+    """
+
+    message: str
+    deferred: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class History:
         return len(self.repairs) >= REPAIRS
 
 
-def after(
+def record_write(
     history: History | None, done: Done, *, owner: Owner = NO_OWNER, drifted: bool = False
 ) -> History:
     """The history with one more write.
@@ -109,62 +116,6 @@ def _opponent(before: Done, now: Done) -> Opponent:
     if before.left is None or now.found is None:
         return Opponent.REMOVER
     return Opponent.ADMISSION if before.left == now.found else Opponent.WRITER
-
-
-def defer_contested(planned: Plan, name: str, contested: Contested) -> Plan:
-    """The plan without what is to be left alone for now.
-
-    Args:
-        planned: what would make everything right.
-        name: what the copies of the sync are called.
-        contested: the places that something keeps rewriting, each with a sentence for people.
-    """
-    if not contested:
-        return planned
-    held = (
-        Outcome(write.key.namespace, Reason.SYNCED)
-        for write in planned.writes
-        if write.key in contested
-    )
-    return replace(
-        planned,
-        writes=tuple(write for write in planned.writes if write.key not in contested),
-        removals=tuple(removal for removal in planned.removals if removal.key not in contested),
-        settled=mark_contested((*planned.settled, *held), name, contested),
-    )
-
-
-def mark_contested(
-    outcomes: Iterable[Outcome], name: str, contested: Contested
-) -> tuple[Outcome, ...]:
-    """The outcomes, none of them right where somebody fights: a copy has to stay so for a while, or the status would change its mind every minute."""
-    return tuple(
-        _marked(outcome, contested.get(NamespacedName(outcome.namespace, name)))
-        for outcome in outcomes
-    )
-
-
-def _marked(outcome: Outcome, sentence: str | None) -> Outcome:
-    if outcome.reason is not Reason.SYNCED or sentence is None:
-        return outcome
-    return Outcome(outcome.namespace, Reason.CONTESTED, sentence)
-
-
-def contested_leftovers(
-    contested: Contested, name: str, destinations: Collection[str]
-) -> tuple[Outcome, ...]:
-    """What should be gone and may come back: the contested places where no copy should be.
-
-    Args:
-        contested: all contested places.
-        name: what the copies of the sync are called.
-        destinations: the namespaces that should have one.
-    """
-    return tuple(
-        Outcome(place.namespace, Reason.CONTESTED, sentence)
-        for place, sentence in contested.items()
-        if place.name != name or place.namespace not in destinations
-    )
 
 
 def sentence(place: NamespacedName, opponent: Opponent, manager: str | None, seconds: float) -> str:

@@ -6,7 +6,7 @@ writes nothing. `reconciler/reconcile.py` observes and carries out; nothing here
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from configmapsync.content import (
@@ -17,6 +17,8 @@ from configmapsync.content import (
     satisfied,
     template,
 )
+from configmapsync.contention import ContestedCopy
+from configmapsync.fielderrors import FieldError
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.resource import (
@@ -53,6 +55,9 @@ class Observed:
         must_release: whether the sync whose copy stands at a wanted place has to leave it to this one.
         protected: namespaces that are destinations only by exact name.
         served: the only namespaces that may be written to; None where every namespace may.
+        source_unreadable: why nobody can say what the copies should contain; None if the source
+            was read or does not exist.
+        contested: copies that something keeps rewriting.
     """
 
     sync: ConfigMapSync
@@ -66,6 +71,29 @@ class Observed:
     refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
     must_release: Callable[[CopyRecord], bool] = lambda _copy: False
     protected: frozenset[str] = frozenset()
+    served: frozenset[str] | None = None
+    source_unreadable: str | None = None
+    contested: Mapping[NamespacedName, ContestedCopy] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedInvalid:
+    """One look at the world for a sync whose spec cannot be read.
+
+    Attributes:
+        uid: of the sync.
+        deleting: whether the sync is being deleted.
+        errors: what is wrong with the spec.
+        copies: every live ConfigMap whose marks carry the UID or the name of the sync.
+        namespaces: all namespaces of the cluster.
+        served: the only namespaces that may be written to; None where every namespace may.
+    """
+
+    uid: str
+    deleting: bool
+    errors: tuple[FieldError, ...]
+    copies: tuple[CopyRecord, ...]
+    namespaces: Mapping[str, Namespace]
     served: frozenset[str] | None = None
 
 
@@ -120,6 +148,8 @@ class Plan:
         staged: whether a later plan removes what this one must leave until its successor stands.
         finalizer: whether our finalizer must stand, because something of ours is or will be out there.
         digest: the digest that every copy must have; None without a source.
+        leftovers: copies that should be gone and stay for now, each with the reason.
+        contested: copies that are never reported as right now, each with the reason.
     """
 
     writes: tuple[Write, ...] = ()
@@ -129,6 +159,8 @@ class Plan:
     staged: bool = False
     finalizer: bool = False
     digest: str | None = None
+    leftovers: tuple[Outcome, ...] = ()
+    contested: Mapping[NamespacedName, str] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -136,8 +168,16 @@ class Plan:
         return not self.writes and not self.removals
 
 
-def plan(observed: Observed) -> Plan:
+def plan(observed: Observed | ObservedInvalid) -> Plan:
     """Decide everything for one sync. Pure, total, and independent of the order of its inputs."""
+    if isinstance(observed, ObservedInvalid):
+        return _plan_invalid(observed)
+    return defer_contested(
+        _plan_valid(observed), observed.sync.destination_name, observed.contested
+    )
+
+
+def _plan_valid(observed: Observed) -> Plan:
     sync = observed.sync
     owned = tuple(copy for copy in observed.copies if owns(sync, copy, observed.is_living))
     if sync.deleting:
@@ -153,11 +193,78 @@ def plan(observed: Observed) -> Plan:
         removals = _removals(observed, owned, wanted=frozenset(), why="the right to it is gone")
         verdict = Outcome("", Reason.NOT_AUTHORIZED, observed.denied)
         return Plan(removals=removals, verdict=verdict, finalizer=bool(owned))
+    if observed.source_unreadable is not None:
+        verdict = Outcome("", Reason.NOT_AUTHORIZED, observed.source_unreadable)
+        return Plan(verdict=verdict, finalizer=bool(owned))
     if observed.source is None:
         return _plan_without_source(observed, owned)
     if observed.source.too_many_keys:
         return _plan_with_too_many_keys(observed, owned, observed.source)
     return _plan_copies(observed, owned, observed.source)
+
+
+def _plan_invalid(observed: ObservedInvalid) -> Plan:
+    """Keep the copies of an unreadable spec. If it is being deleted, each copy's own mark decides."""
+    own = [copy for copy in observed.copies if copy.sync_uid == observed.uid and not copy.cloned]
+    if observed.deleting:
+        why = "the sync is being deleted"
+        removals = plan_orphans(own, observed.namespaces, why, observed.served)
+        return Plan(removals=removals, finalizer=bool(removals))
+    errors = "; ".join(str(error) for error in observed.errors)
+    return Plan(verdict=Outcome("", Reason.INVALID_SPEC, errors), finalizer=bool(own))
+
+
+def defer_contested(
+    planned: Plan, name: str, copies: Mapping[NamespacedName, ContestedCopy]
+) -> Plan:
+    """Take out of a plan what it is too early to write again.
+
+    A contested copy is reported as `Contested` until it has stayed right for a while. Otherwise the
+    status would change with each of the rare writes.
+
+    Args:
+        planned: what would make everything right.
+        name: of the copies of the sync.
+        copies: the contested copies of the sync.
+    """
+    if not copies:
+        return planned
+    contested = {key: copy.message for key, copy in copies.items() if copy.deferred}
+    wanted = {write.key for write in planned.writes}
+    wanted |= {NamespacedName(outcome.namespace, name) for outcome in planned.settled}
+    due = {write.key for write in (*planned.writes, *planned.removals)} - contested.keys()
+    return replace(
+        planned,
+        writes=tuple(write for write in planned.writes if write.key not in contested),
+        removals=tuple(removal for removal in planned.removals if removal.key not in contested),
+        settled=(
+            *mark_contested(planned.settled, name, contested),
+            *(
+                Outcome(write.key.namespace, Reason.CONTESTED, contested[write.key])
+                for write in planned.writes
+                if write.key in contested
+            ),
+        ),
+        leftovers=tuple(
+            Outcome(key.namespace, Reason.CONTESTED, message)
+            for key, message in contested.items()
+            if key not in wanted
+        ),
+        contested=contested | {key: copies[key].message for key in due if key in copies},
+    )
+
+
+def mark_contested(
+    outcomes: Iterable[Outcome], name: str, contested: Mapping[NamespacedName, str]
+) -> tuple[Outcome, ...]:
+    """Return the outcomes with `Contested` in place of `Synced` for contested copies."""
+    return tuple(
+        Outcome(outcome.namespace, Reason.CONTESTED, message)
+        if outcome.reason is Reason.SYNCED
+        and (message := contested.get(NamespacedName(outcome.namespace, name))) is not None
+        else outcome
+        for outcome in outcomes
+    )
 
 
 def owns(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]) -> bool:

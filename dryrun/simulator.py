@@ -14,7 +14,7 @@ import msgspec
 from cluster.syncs import SyncRecord
 from configmapsync.content import CopyTemplate, SourceObject, released, render
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
-from configmapsync.planning import Outcome, Plan, Verb, Write
+from configmapsync.planning import Observed, Outcome, Plan, Verb, Write, plan
 from configmapsync.reasons import Reason
 from dryrun.simulated_cluster import Document, SimulatedCluster
 from kube.errors import Forbidden
@@ -97,7 +97,7 @@ class Simulator:
         self.caches = Caches(draft, protected, rng)
         self._cluster = draft
         sources = Sources(draft, self.caches.versions, SOURCE_BYTES)
-        self._observer = Observer(self.caches, sources, authorization, self._decided)
+        self._observer = Observer(self.caches, sources, authorization, decided=self._decided)
         self._version = FIRST_DRAFTED_VERSION
 
     async def read(self) -> None:
@@ -140,6 +140,8 @@ class Simulator:
         except Forbidden as error:
             simulated.problem = f"what this needs may not be read: {error}"
             return False
+        if simulated.problem is not None:
+            return False
         simulated.settled, simulated.verdict = planned.settled, planned.verdict
         writes = (*planned.writes, *planned.removals)
         steps = await all_of(self._step(write) for write in sorted(writes, key=_order))
@@ -156,10 +158,16 @@ class Simulator:
     async def _plan(self, simulated: SimulatedSync) -> Plan:
         if simulated.record is None:
             return self._observer.plan_orphans(simulated.key)
-        simulated.source, planned = await self._observer.plan(simulated.record)
+        planned = await self._observe_and_plan(simulated, simulated.record)
         if await self._look_where_something_would_be_made(simulated.key, planned):
-            simulated.source, planned = await self._observer.plan(simulated.record)
+            planned = await self._observe_and_plan(simulated, simulated.record)
         return planned
+
+    async def _observe_and_plan(self, simulated: SimulatedSync, record: SyncRecord) -> Plan:
+        observed = await self._observer.observe(record)
+        if isinstance(observed, Observed):
+            simulated.source, simulated.problem = observed.source, observed.source_unreadable
+        return plan(observed)
 
     async def _look_where_something_would_be_made(
         self, sync: NamespacedName, planned: Plan

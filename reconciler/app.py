@@ -17,7 +17,6 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from configmapsync.names import MANAGED_BY_VALUE, NamespacedName
-from configmapsync.planning import Write
 from kube.backoff import Backoff
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.events import EventRecorder
@@ -126,7 +125,7 @@ class App:
         self.metrics = Metrics(registry)
         self._lease = settings.leader_election_name if settings.leader_elect else None
         self._tell_leading(leads=False)
-        self.standing = SyncStats(self._now, self.metrics.propagated)
+        self.sync_stats = SyncStats(self._now, self.metrics.propagated)
         self.queue: WorkQueue[NamespacedName] = WorkQueue(
             WorkQueueMetrics(registry), group_of=attrgetter("namespace")
         )
@@ -149,22 +148,25 @@ class App:
             writer,
             Backoff(rng),
             self.metrics,
-            wake=self.queue.add,
-            wrote=self._wrote,
-            lost_race=self.contention.lost_race,
-            waiting=self.caches.blockers.waiting,
+            queue=self.queue,
+            contention=self.contention,
+            copy_events=self.copy_events,
+            blockers=self.caches.blockers,
             parallel=settings.parallel_writes,
         )
         self._sources = Sources(
             connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE
         )
-        reporter = Reporter(
+        self.reporter = Reporter(
             connection,
             self.caches.syncs,
+            self.queue,
+            applier=self.applier,
+            backoff=Backoff(rng),
             events=self.events,
             copy_events=self.copy_events,
             metrics=self.metrics,
-            standing=self.standing,
+            sync_stats=self.sync_stats,
             clock=clock,
         )
         authorization = Authorization(
@@ -174,13 +176,18 @@ class App:
         reconciler = Reconciler(
             caches=self.caches,
             observer=Observer(
-                self.caches, self._sources, authorization, self.decider.decided, settings.served()
+                self.caches,
+                self._sources,
+                authorization,
+                decided=self.decider.decided,
+                contested=self.contention.observe,
+                served=settings.served(),
             ),
             authorization=authorization,
             contention=self.contention,
             orphans=orphans,
             applier=self.applier,
-            reporter=reporter,
+            reporter=self.reporter,
         )
         self.controller = Controller(
             self.queue, reconciler, Backoff(rng), self.metrics, settings.workers
@@ -190,18 +197,15 @@ class App:
         self._connect(registry)
 
     def _connect(self, registry: CollectorRegistry) -> None:
-        Triggers(self.caches, self.queue, self.applier, self.standing, self.decider).connect()
+        Triggers(self.caches, self.queue, self.applier, self.sync_stats, self.decider).connect()
         observe_watches(registry, self.caches.all, self._now)
-        observe(registry, self.queue, self.controller, self.applier, self.standing)
+        observe(registry, self.queue, self.controller, self.applier, self.sync_stats)
         for informer in self.caches.all.values():
             informer.on_reset(self._begin_anew)
         for name in self.caches.all:
             self.health.ready_when(name, partial(self._unready, name))
             self.health.alive_when(name, partial(self._deaf, name))
         self.health.ready_when("lease", self._unelectable)
-
-    def _wrote(self, sync: NamespacedName, write: Write) -> None:
-        self.copy_events.wrote(sync, write, repaired=self.contention.wrote(sync, write))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch and work until `stop`."""
@@ -240,10 +244,15 @@ class App:
         async with self._leadership.leadership():  # everything that writes is in this block
             self._working = True
             self._tell_leading(leads=True)
-            self.standing.begin()
+            self.sync_stats.begin()
             self.queue.begin()
-            await self.controller.run()
-            await self.applier.drain()
+            reporting = asyncio.create_task(self.reporter.run(), name="reporter")
+            try:
+                await self.controller.run()
+                await self.applier.drain()
+                await self.reporter.drain()
+            finally:
+                reporting.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVENTS_LIMIT):
                     await self.events.drain()

@@ -1,66 +1,74 @@
-"""Observe and plan: one look at the world from the side of one sync, and what follows from it.
+"""Step two of a reconcile: one look at the cluster from the side of one sync.
 
-`reconcile.py` carries out what comes out here; `python -m reconciler plan` only tells it. Both ask this module, so that what is told is what
-would be done. Nothing here may write.
+Called by `reconcile.py`, which plans and writes, and by `dryrun/`, which only prints the plan. Both
+use this module, so a dry run shows what would be done. Nothing here may write.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from cluster.syncs import SyncRecord
 from configmapsync.content import SourceObject
+from configmapsync.contention import ContestedCopy
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Observed, Outcome, Plan, plan, plan_orphans
-from configmapsync.reasons import Reason
+from configmapsync.planning import Observed, ObservedInvalid, Plan, plan_orphans
 from configmapsync.resource import ConfigMapSync
+from kube.errors import Forbidden
 from reconciler.known.caches import Caches
 from reconciler.known.sources import Sources
 
+ContestedCopies = Callable[[NamespacedName], Awaitable[Mapping[NamespacedName, ContestedCopy]]]
+
 
 class Denials(Protocol):
-    """Who knows what a named service account may not do."""
+    """Knows what a named service account may not do: `Authorization`, or its stand-in in a dry run."""
 
     async def denial(self, sync: ConfigMapSync) -> str | None:
-        """Say what it lacks; None where it lacks nothing, or none is named."""
+        """Return what the account lacks; None if it lacks nothing, or the sync names none."""
 
 
 class Observer:
-    """Looks at the caches, and reads what they do not hold."""
+    """Reads the caches, and from the API server what they do not hold."""
 
     def __init__(
         self,
         caches: Caches,
         sources: Sources,
-        authorization: Denials,
+        denials: Denials,
+        *,
         decided: Callable[[NamespacedName], Awaitable[None]],
+        contested: ContestedCopies | None = None,
         served: frozenset[str] | None = None,
     ) -> None:
-        """Put the parts together.
+        """Create an observer.
 
         Args:
-            caches: what is known of the cluster.
+            caches: what the watches have brought.
             sources: the content of sources.
-            authorization: what named service accounts lack.
-            decided: returns when the graph knows which claims of a sync count.
-            served: the only namespaces that may be written to; None where every namespace may.
+            denials: what named service accounts lack.
+            decided: returns when the graph knows which claims of a sync are granted.
+            contested: returns the contested copies of a sync; None in a dry run.
+            served: the only namespaces that may be written to; None if every namespace may.
         """
         self._caches = caches
         self._sources = sources
-        self._authorization = authorization
+        self._denials = denials
         self._decided = decided
+        self._contested = contested
         self._served = served
 
-    async def plan(self, record: SyncRecord) -> tuple[SourceObject | None, Plan]:
-        """Look, and decide: the source as it was read, and everything that is to be done.
+    async def observe(self, record: SyncRecord) -> Observed | ObservedInvalid:
+        """Return everything that the plan of one sync depends on.
 
         Raises:
-            ApiError: the source, or the right to it, could not be read.
+            ApiError: the API server did not answer about the source, or about the account's rights.
         """
         if record.sync is None:
-            return None, self._plan_unreadable(record)
-        denied, source = await self._read(record.sync)
+            return self._observe_invalid(record)
+        contested = await self._contested(record.key) if self._contested else {}
+        denied, source, unreadable = await self._read(record.sync)
         await self._decided(record.key)
-        observed = Observed(  # no await from here on: this is one moment
+        return Observed(  # no await from here on: the caches show one moment
             sync=record.sync,
             source=source,
             copies=self._caches.copies_naming(record),
@@ -73,33 +81,39 @@ class Observer:
             must_release=self._caches.must_release,
             protected=self._caches.protected,
             served=self._served,
+            source_unreadable=unreadable,
+            contested=contested,
         )
-        return source, plan(observed)
 
     def plan_orphans(self, sync: NamespacedName) -> Plan:
-        """What becomes of the copies of a sync that is not there any more."""
+        """Plan what happens to the copies of a sync that does not exist."""
         orphans = self._caches.orphans_of(sync)
-        return Plan(
-            removals=plan_orphans(
-                orphans, self._caches.namespaces_by_name, "its sync is gone", self._served
-            )
-        )
+        namespaces = self._caches.namespaces_by_name
+        return Plan(removals=plan_orphans(orphans, namespaces, "its sync is gone", self._served))
 
-    async def _read(self, sync: ConfigMapSync) -> tuple[str | None, SourceObject | None]:
-        """What a named service account lacks, and the source; each where the plan depends on it."""
+    async def _read(
+        self, sync: ConfigMapSync
+    ) -> tuple[str | None, SourceObject | None, str | None]:
+        """Return what the account lacks, the source, and why the source is unreadable.
+
+        Each is read only if the plan depends on it.
+        """
         if sync.deleting or sync.spec.suspend:
-            return None, None
-        denied = await self._authorization.denial(sync)
-        return denied, None if denied else await self._sources.read(sync.source)
+            return None, None, None
+        try:
+            denied = await self._denials.denial(sync)
+            source = None if denied else await self._sources.read(sync.source)
+        except Forbidden as error:
+            what = f'source ConfigMap "{sync.source}" or the right to it may not be read'
+            return None, None, f"{what}: {error}"
+        return denied, source, None
 
-    def _plan_unreadable(self, record: SyncRecord) -> Plan:
-        """A spec nobody can read: its copies stay, unless it is being deleted; then each goes as its own mark says."""
-        copies = self._caches.copies_naming(record)
-        own = [copy for copy in copies if copy.sync_uid == record.metadata.uid and not copy.cloned]
-        if record.deleting:
-            removals = plan_orphans(
-                own, self._caches.namespaces_by_name, "the sync is being deleted", self._served
-            )
-            return Plan(removals=removals, finalizer=bool(removals))
-        errors = "; ".join(str(error) for error in record.errors)
-        return Plan(verdict=Outcome("", Reason.INVALID_SPEC, errors), finalizer=bool(own))
+    def _observe_invalid(self, record: SyncRecord) -> ObservedInvalid:
+        return ObservedInvalid(
+            uid=record.metadata.uid,
+            deleting=record.deleting,
+            errors=record.errors,
+            copies=self._caches.copies_naming(record),
+            namespaces=self._caches.namespaces_by_name,
+            served=self._served,
+        )

@@ -27,13 +27,13 @@ class Triggers:
         caches: Caches,
         queue: WorkQueue[NamespacedName],
         applier: Applier,
-        standing: SyncStats,
+        sync_stats: SyncStats,
         decider: Decider,
     ) -> None:
         self._caches = caches
         self._queue = queue
         self._applier = applier
-        self._standing = standing
+        self._sync_stats = sync_stats
         self._decider = decider
         self._log = structlog.get_logger("triggers").bind()
 
@@ -73,7 +73,7 @@ class Triggers:
             return
         key = NamespacedName(version.namespace, version.name)
         for sync in self._caches.syncs_of_source(key):
-            self._standing.edited(sync.key)
+            self._sync_stats.edited(sync.key)
             self._wake(sync.key, "source", key)
         if new is None:
             for waiting in self._caches.blockers.gone(key):

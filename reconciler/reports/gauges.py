@@ -17,7 +17,7 @@ def observe(
     queue: WorkQueue[NamespacedName],
     controller: Controller,
     applier: Applier,
-    standing: SyncStats,
+    sync_stats: SyncStats,
 ) -> None:
     """Register all of them.
 
@@ -26,11 +26,11 @@ def observe(
         queue: what is worked on now.
         controller: the syncs that could not be reconciled.
         applier: the destinations that are held back.
-        standing: how the syncs stand.
+        sync_stats: the numbers of all syncs.
     """
     _observe_queue(registry, queue)
     _observe_retries(registry, controller, applier)
-    _observe_standing(registry, standing)
+    _observe_sync_stats(registry, sync_stats)
 
 
 def _observe_queue(registry: CollectorRegistry, queue: WorkQueue[NamespacedName]) -> None:
@@ -61,7 +61,7 @@ def _observe_retries(registry: CollectorRegistry, controller: Controller, applie
     held.labels("destination").set_function(applier.held)
 
 
-def _observe_standing(registry: CollectorRegistry, standing: SyncStats) -> None:
+def _observe_sync_stats(registry: CollectorRegistry, sync_stats: SyncStats) -> None:
     def by(label: str, name: str, text: str, read: Read) -> None:
         registry.register(Snapshot(GaugeMetricFamily, name, text, label, read))
 
@@ -69,22 +69,22 @@ def _observe_standing(registry: CollectorRegistry, standing: SyncStats) -> None:
         "reason",
         "configmapsync_syncs",
         "Syncs by the reason of their Ready condition, as last reconciled.",
-        standing.syncs,
+        sync_stats.syncs,
     )
     by(
         "state",
         "configmapsync_copies",
         "Wanted copies by state (synced, progressing, failed), as last reconciled.",
-        standing.copies,
+        sync_stats.copies,
     )
     by(
         "reason",
         "configmapsync_failures",
         "What fails, by reason: each destination, and once each sync that fails as a whole.",
-        standing.failures,
+        sync_stats.failures,
     )
     Gauge(
         "configmapsync_propagation_lag_seconds",
         "Age of the oldest edit of a source that has not reached every copy; 0 where there is none.",
         registry=registry,
-    ).set_function(standing.lag)
+    ).set_function(sync_stats.lag)

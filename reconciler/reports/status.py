@@ -3,7 +3,11 @@
 The words are those of `configmapsync/conditions.py`; this module only compares, writes and remembers what it wrote.
 """
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -14,65 +18,183 @@ from configmapsync.conditions import Report, status
 from configmapsync.names import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, NamespacedName
 from configmapsync.reasons import Reason, State
 from configmapsync.resource import Condition, ConfigMapSyncStatus
+from kube.backoff import Backoff
 from kube.connection import MERGE_PATCH, Connection
-from kube.errors import NotFound
+from kube.errors import ApiError, Conflict, NotFound
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
 from kube.rbac import Rule
+from kube.workqueue import WorkQueue
 from reconciler.reports.copy_events import CopyEvents
 from reconciler.reports.metrics import Metrics
 from reconciler.reports.sync_stats import SyncStats
+from reconciler.writes.applier import Applier
 
 RULES = (
     Rule(PLURAL, ("patch",), group=GROUP, why="our finalizer"),
     Rule(f"{PLURAL}/status", ("patch",), group=GROUP),
 )
 FIELD_MANAGER = {"fieldManager": "configmapsync"}
+REPORT_WORKERS = 4  # few beside the writes of copies, and more than enough when those are done
+REPORT_WAIT_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A status that waits to be written, since when (seconds on the event loop's clock)."""
+
+    status: ConfigMapSyncStatus
+    since: float
 
 
 class Reporter:
-    """Writes statuses, events and our finalizer: everything that is said on the ConfigMapSync itself."""
+    """Writes statuses and events of syncs, and their finalizer.
+
+    `report` only queues a status. `run` writes it when no sync waits for its copies, and at the latest
+    after `REPORT_WAIT_SECONDS`: copies come before what is reported about them. Of several statuses of
+    one sync only the newest is written.
+    """
 
     def __init__(
         self,
         connection: Connection,
         syncs: Informer[SyncRecord],
+        queue: WorkQueue[NamespacedName],
         *,
+        applier: Applier,
+        backoff: Backoff[NamespacedName],
         events: EventRecorder,
         copy_events: CopyEvents,
         metrics: Metrics,
-        standing: SyncStats,
+        sync_stats: SyncStats,
         clock: Callable[[], datetime],
     ) -> None:
+        """Create a reporter; nothing is sent before `run`.
+
+        Args:
+            connection: to the API server.
+            syncs: the cache of syncs.
+            queue: names of syncs that wait to be reconciled; a status that cannot be written goes there.
+            applier: forgets that a copy was written once the status says so.
+            backoff: of statuses that could not be written.
+            events: sends events of syncs.
+            copy_events: sends events of copies.
+            metrics: counts status writes.
+            sync_stats: counts syncs, copies and failures.
+            clock: the time of day.
+        """
         self._connection = connection
         self._syncs = syncs
+        self._queue = queue
+        self._applier = applier
+        self._backoff = backoff
         self._events = events
         self._copy_events = copy_events
         self._metrics = metrics
-        self._standing = standing
+        self._sync_stats = sync_stats
         self._clock = clock
+        self._pending: OrderedDict[NamespacedName, _Pending] = OrderedDict()
+        self._writing: dict[NamespacedName, asyncio.Event] = {}
+        self._news = asyncio.Event()
+        self._draining = False
         self._log = structlog.get_logger("reporter")
 
-    def compose(self, record: SyncRecord, report: Report) -> ConfigMapSyncStatus:
-        """Put what is to be said into a status, and count it: what the metrics tell need not wait for the writing."""
+    def report(self, record: SyncRecord, report: Report) -> None:
+        """Queue the status that `report` amounts to, and count it."""
         new = status(report, self._clock())
-        self._standing.note(record.key, report, new)
-        return new
-
-    async def report(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
-        """Write a status, and tell what is new in it.
-
-        Raises:
-            Conflict: someone else changed the object; look again.
-            ApiError: the status could not be written.
-        """
-        await self._write_status(record, new)
-        self._tell(record, record.status, new)
+        self._sync_stats.note(record.key, report, new)
+        if new == report.previous and record.key not in self._writing:
+            self._pending.pop(record.key, None)
+            return
+        since = asyncio.get_running_loop().time()
+        if (pending := self._pending.get(record.key)) is not None:
+            since = pending.since
+        self._pending[record.key] = _Pending(new, since)
+        self._news.set()
 
     def forget(self, sync: NamespacedName) -> None:
-        """There is nothing to say of a sync that is gone."""
-        self._standing.forget(sync)
+        """Drop what is known of a sync that is gone."""
+        self._pending.pop(sync, None)
+        self._backoff.forget(sync)
+        self._sync_stats.forget(sync)
         self._copy_events.forget(sync)
+
+    async def run(self) -> None:
+        """Write queued statuses until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(REPORT_WORKERS):
+                tasks.create_task(self._work())
+
+    async def drain(self) -> None:
+        """Write every queued status; the caller bounds the time."""
+        self._draining = True
+        while self._pending or self._writing:
+            if self._pending:
+                await self._write_next()
+            else:
+                await next(iter(self._writing.values())).wait()
+
+    async def _work(self) -> None:
+        while True:
+            await self._news.wait()
+            if not self._pending:
+                self._news.clear()
+                continue
+            await self._wait_for_copies()
+            await self._write_next()
+
+    async def _wait_for_copies(self) -> None:
+        """Wait while syncs wait for their copies, but not longer than a status may be late."""
+        oldest = min((pending.since for pending in self._pending.values()), default=0.0)
+        late = oldest + REPORT_WAIT_SECONDS - asyncio.get_running_loop().time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(late, 0.0)):
+                await self._queue.wait_empty()
+
+    async def _write_next(self) -> None:
+        """Write the status that has waited longest, unless its sync is being written already."""
+        key = next((key for key in self._pending if key not in self._writing), None)
+        if key is None:
+            for writing in list(self._writing.values())[:1]:
+                await writing.wait()
+            return
+        new = self._pending.pop(key).status
+        done = self._writing[key] = asyncio.Event()
+        try:
+            await self._write(key, new)
+        finally:
+            del self._writing[key]
+            done.set()
+
+    async def _write(self, key: NamespacedName, new: ConfigMapSyncStatus) -> None:
+        record = self._syncs.get(*key)
+        if record is None or (previous := record.status) == new:
+            return
+        try:
+            await self._write_status(record, new)
+        except Conflict:
+            self._queue.add_after(key, self._backoff.next(key))
+        except ApiError as error:
+            retry_in = self._backoff.next(key, error.retry_after)
+            self._queue.add_after(key, retry_in)
+            self._log.warning(
+                "cannot write the status", sync=str(key), error=str(error), retry_in=retry_in
+            )
+        except Exception:  # noqa: BLE001 - a defect that one object meets must not stop the others
+            self._metrics.panicked()
+            retry_in = self._backoff.next(key)
+            self._queue.add_after(key, retry_in)
+            self._log.exception("cannot report", sync=str(key), retry_in=retry_in)
+        else:
+            self._backoff.forget(key)
+            self._applier.reported(key)
+            self._emit(record, previous, new)
+
+    async def _settle(self, key: NamespacedName) -> None:
+        """Drop a queued status, and wait for one that is being written: the object changes once at a time."""
+        self._pending.pop(key, None)
+        if (writing := self._writing.get(key)) is not None:
+            await writing.wait()
 
     async def set_finalizer(self, record: SyncRecord, *, present: bool) -> SyncRecord | None:
         """Put our finalizer on, or take it off; nobody else's is touched.
@@ -83,6 +205,8 @@ class Reporter:
         Raises:
             Conflict: someone else changed the object; look again.
         """
+        await self._settle(record.key)
+        record = self._syncs.get(*record.key) or record
         others = [finalizer for finalizer in record.metadata.finalizers if finalizer != FINALIZER]
         metadata = {
             **_precondition(record),
@@ -125,7 +249,7 @@ class Reporter:
         self._syncs.record(record)
         return record
 
-    def _tell(
+    def _emit(
         self, record: SyncRecord, previous: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus
     ) -> None:
         """Log and send an event where the readiness changed or copies were written, and one on each copy that fails anew."""

@@ -18,7 +18,11 @@ from configmapsync.planning import Outcome, Verb, Write
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Retry, Unreachable, retry_of
+from kube.workqueue import WorkQueue
+from reconciler.known.caches import Blockers
+from reconciler.reports.copy_events import CopyEvents
 from reconciler.reports.metrics import DONE, FAILED, STALE, Metrics
+from reconciler.writes.contention import Contention
 from reconciler.writes.failures import is_stale, outcome_of
 from reconciler.writes.slots import WriteSlots
 from reconciler.writes.writer import Writer
@@ -72,31 +76,31 @@ class Applier:
         backoff: Backoff[SyncDestination],
         metrics: Metrics,
         *,
-        wake: Callable[[NamespacedName], None],
-        wrote: Callable[[NamespacedName, Write], None],
-        lost_race: Callable[[NamespacedName, Write], None],
-        waiting: Callable[[NamespacedName], Iterable[NamespacedName]],
+        queue: WorkQueue[NamespacedName],
+        contention: Contention,
+        copy_events: CopyEvents,
+        blockers: Blockers,
         parallel: int,
     ) -> None:
-        """Put the parts together.
+        """Create an applier.
 
         Args:
             writer: sends single writes.
-            backoff: how long a destination that fails is left alone.
-            metrics: count writes.
-            wake: has a sync reconciled.
-            wrote: is told of every write that succeeded.
-            lost_race: is told of every write that came too late, for somebody else had written the copy.
-            waiting: the syncs that wait for a place to change.
-            parallel: the most writes in flight.
+            backoff: of destinations that fail.
+            metrics: counts writes.
+            queue: enqueues syncs for which a write is news.
+            contention: remembers writes to each copy.
+            copy_events: sends events of copies.
+            blockers: knows which syncs wait for a destination.
+            parallel: the number of writes in flight at most.
         """
         self._writer = writer
         self._backoff = backoff
         self._metrics = metrics
-        self._wake = wake
-        self._wrote = wrote
-        self._lost_race = lost_race
-        self._waiting = waiting
+        self._queue = queue
+        self._contention = contention
+        self._copy_events = copy_events
+        self._blockers = blockers
         self._parallel = parallel
         self._slots = WriteSlots(parallel)
         self._in_flight: dict[
@@ -241,7 +245,7 @@ class Applier:
             batch.closed = True
             interruption.cancel()
             if batch.waiting:
-                self._wake(batch.sync)
+                self._queue.add(batch.sync)
 
     async def _work(self, batch: Batch) -> None:
         """Take writes until none waits. One that hangs keeps this runner and no other."""
@@ -262,21 +266,24 @@ class Applier:
             self._in_flight.pop(write.key, None)
             turned_away = self._waiting_syncs.pop(write.key, set())
             for sync in turned_away | {batch.sync} if batch.closed else turned_away:
-                self._wake(sync)
+                self._queue.add(sync)
 
     def _done(self, sync: NamespacedName, write: Write, *, stands: bool) -> Outcome:
         self.release(sync, write.key)
         self._unanswered.get(sync, {}).pop(write.key, None)
-        self._wrote(sync, write)
+        repaired = self._contention.wrote(sync, write)
+        self._copy_events.wrote(sync, write, repaired=repaired)
         previous = write.record.synced_by if write.record else None
-        for other in {*self._waiting(write.key), *([previous] if previous else [])} - {sync}:
-            self._wake(
+        for other in {*self._blockers.waiting(write.key), *([previous] if previous else [])} - {
+            sync
+        }:
+            self._queue.add(
                 other
             )  # our own writes make no events for us, but they may be news for another sync
         self._metrics.wrote(write.verb, DONE)
         self._log.debug("wrote", verb=write.verb, why=write.why, **_names(sync, write))
         if not stands:  # no event tells of it; how often it is worth trying is for `configmapsync/contention.py` to say
-            self._wake(sync)
+            self._queue.add(sync)
             message = f"{write.verb} {write.key}: something else was stored"
             return Outcome(write.key.namespace, Reason.PROGRESSING, message)
         if write.template is not None:
@@ -297,9 +304,9 @@ class Applier:
             self._unanswered.setdefault(sync, {})[write.key] = until
         self._metrics.wrote(write.verb, STALE if stale else FAILED)
         if isinstance(error, Conflict):
-            self._lost_race(sync, write)
+            self._contention.lost_race(sync, write)
         if stale:
-            self._wake(sync)  # the world was not as planned; the caches know better now
+            self._queue.add(sync)  # the world was not as planned; the caches know better now
         self._log.warning(
             "write failed",
             verb=write.verb,

@@ -13,11 +13,12 @@ from configmapsync.content import CopyRecord
 from configmapsync.contention import (
     NO_CONTENT,
     WINDOW_SECONDS,
+    ContestedCopy,
     Done,
     History,
     Opponent,
     Owner,
-    after,
+    record_write,
     sentence,
 )
 from configmapsync.names import DIGEST, NamespacedName
@@ -101,28 +102,32 @@ class Contention:
         if write.template is not None:
             self._remember(sync, write, replace(self._done(write), left=FOREIGN_VERSION))
 
-    async def contested(self, sync: NamespacedName) -> dict[Place, str]:
-        """What is to be left alone now, each place with a sentence that names who is in the way, where that can be told."""
-        contests = self._contested_copies.get(sync, {})
+    async def observe(self, sync: NamespacedName) -> dict[NamespacedName, ContestedCopy]:
+        """Return the contested copies of a sync, and forget what is over.
+
+        The message names the field manager that rewrites the copy. It is read from the API server for
+        as many copies as a status lists.
+        """
+        contested = self._contested_copies.get(sync, {})
         now = self._now()
-        for place in [
-            place for place, contest in contests.items() if self._is_over(sync, place, contest, now)
-        ]:
-            del contests[place]
-        going_on = {place: contest for place, contest in contests.items() if now < contest.until}
-        for place in sorted(going_on)[
+        for key in [key for key, copy in contested.items() if self._is_over(sync, key, copy, now)]:
+            del contested[key]
+        for key in sorted(key for key, copy in contested.items() if now < copy.until)[
             :MOST_FAILURES
-        ]:  # a tool may fight for a thousand copies; nobody is told of more
-            await self._look(place, going_on[place])
+        ]:
+            await self._find_manager(key, contested[key])
         return {
-            place: sentence(place, contest.opponent, contest.manager, self._interval)
-            for place, contest in going_on.items()
+            key: ContestedCopy(
+                sentence(key, copy.opponent, copy.manager, self._interval),
+                deferred=now < copy.until,
+            )
+            for key, copy in contested.items()
         }
 
     def _is_over(
-        self, sync: NamespacedName, place: Place, contest: _ContestedCopy, now: float
+        self, sync: NamespacedName, key: NamespacedName, copy: _ContestedCopy, now: float
     ) -> bool:
-        return now - contest.until > WINDOW_SECONDS or contest.owner != self._owner_of(sync, place)
+        return now - copy.until > WINDOW_SECONDS or copy.owner != self._owner_of(sync, key)
 
     def next_write_in(self, sync: NamespacedName) -> float | None:
         """Seconds until a contested copy of `sync` may be written again; None where none is contested."""
@@ -136,7 +141,7 @@ class Contention:
 
     def _remember(self, sync: NamespacedName, write: Write, done: Done) -> History:
         previous = self._histories.pop((sync, write.key), None)
-        history = self._histories[sync, write.key] = after(
+        history = self._histories[sync, write.key] = record_write(
             previous, done, owner=self._owner_of(sync, write.key), drifted=_drifted(write)
         )
         self._forget_old()
@@ -163,8 +168,12 @@ class Contention:
             owner=history.owner,
         )
 
-    async def _look(self, place: Place, contest: _ContestedCopy) -> None:
-        """Read who wrote over us: once for each write of ours, and only after it happened, for our next write takes the trace away."""
+    async def _find_manager(self, place: Place, contest: _ContestedCopy) -> None:
+        """Read which field manager rewrote a copy.
+
+        The copy is read once after each write of ours that was undone. The next write of ours removes the
+        trace.
+        """
         copy = self._copy_at(place)
         if contest.asked or copy is None or copy.resource_version == contest.left:
             return

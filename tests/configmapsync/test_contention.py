@@ -8,16 +8,15 @@ from configmapsync.content import template
 from configmapsync.contention import (
     REPAIRS,
     WINDOW_SECONDS,
+    ContestedCopy,
     Done,
     History,
     Opponent,
-    after,
-    contested_leftovers,
-    defer_contested,
+    record_write,
     sentence,
 )
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Outcome, Plan, Verb, Write
+from configmapsync.planning import Outcome, Plan, Verb, Write, defer_contested, mark_contested
 from configmapsync.reasons import Reason
 from tests.configmapsync.objects import source, sync
 
@@ -32,7 +31,7 @@ def told(
     """The history of writes that say something at some time."""
     history: History | None = None
     for at, content_hash in writes:
-        history = after(history, Done(content_hash, at, found, left))
+        history = record_write(history, Done(content_hash, at, found, left))
     assert history is not None
     return history
 
@@ -61,7 +60,7 @@ def test_repairs_far_apart_make_no_fight() -> None:
 def test_an_edit_of_the_source_does_not_end_a_fight() -> None:
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
 
-    edited = after(fighting, Done(OTHER, 10.0, "7", "8"))
+    edited = record_write(fighting, Done(OTHER, 10.0, "7", "8"))
 
     assert edited.contested
     assert edited.repairs == fighting.repairs
@@ -72,17 +71,17 @@ def test_a_fight_with_one_write_a_minute_goes_on_and_is_forgotten_when_it_stoppe
 ):
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
     for minute in range(1, 60):
-        fighting = after(fighting, Done(SAME, minute * 60.0, "7", "8"))
+        fighting = record_write(fighting, Done(SAME, minute * 60.0, "7", "8"))
         assert fighting.contested
 
-    assert not after(fighting, Done(SAME, 59 * 60.0 + WINDOW_SECONDS, "7", "8")).contested
+    assert not record_write(fighting, Done(SAME, 59 * 60.0 + WINDOW_SECONDS, "7", "8")).contested
 
 
 def test_a_copy_that_shows_what_it_said_before_is_repaired_even_if_nobody_remembers() -> None:
     done = Done(SAME, 0.0, "7", "8")
 
-    assert after(None, done, drifted=True).repairs == (0.0,)
-    assert after(None, done).repairs == ()
+    assert record_write(None, done, drifted=True).repairs == (0.0,)
+    assert record_write(None, done).repairs == ()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,10 @@ def test_a_plan_outside_of_every_fight_is_carried_out_whole() -> None:
     planned = Plan(writes=(Write(Verb.CREATE, PLACE, "there is no copy"),))
 
     assert defer_contested(planned, "config", {}) is planned
-    assert defer_contested(planned, "config", {ELSEWHERE: "why"}) == planned
+    assert (
+        defer_contested(planned, "config", {ELSEWHERE: ContestedCopy("why", deferred=False)})
+        == planned
+    )
 
 
 def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> None:
@@ -129,8 +131,12 @@ def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> 
         ),
         finalizer=True,
     )
-    contested = {PLACE: "at it", right: "at it", NamespacedName("there", "former"): "at that"}
-    contested[NamespacedName("taken", "config")] = "at it"
+    contested = {
+        PLACE: ContestedCopy("at it", deferred=True),
+        right: ContestedCopy("at it", deferred=True),
+        NamespacedName("there", "former"): ContestedCopy("at that", deferred=True),
+        NamespacedName("taken", "config"): ContestedCopy("at it", deferred=True),
+    }
 
     made = defer_contested(planned, "config", contested)
 
@@ -141,10 +147,29 @@ def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> 
         Outcome("right", Reason.CONTESTED, "at it"),
         Outcome("taken", Reason.DESTINATION_CONFLICT, "theirs"),
     }
-    assert set(contested_leftovers(contested, "config", {"there", "right", "taken"})) == {
-        Outcome("there", Reason.CONTESTED, "at that")
-    }
+    assert made.leftovers == (Outcome("there", Reason.CONTESTED, "at that"),)
     assert made.finalizer
+
+
+def test_a_contested_copy_that_is_due_is_written_and_still_not_called_right() -> None:
+    planned = Plan(writes=(Write(Verb.UPDATE, PLACE, ""),))
+
+    made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", deferred=False)})
+
+    assert made.writes == planned.writes
+    written = (Outcome("there", Reason.SYNCED), Outcome("elsewhere", Reason.SYNCED))
+    assert mark_contested(written, "config", made.contested) == (
+        Outcome("there", Reason.CONTESTED, "at it"),
+        Outcome("elsewhere", Reason.SYNCED),
+    )
+
+
+def test_a_contested_copy_that_has_stayed_right_is_right() -> None:
+    planned = Plan(settled=(Outcome("there", Reason.SYNCED),))
+
+    made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", deferred=False)})
+
+    assert made == planned
 
 
 @pytest.mark.parametrize(

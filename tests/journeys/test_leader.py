@@ -180,7 +180,12 @@ def test_the_standby_caches_everything_and_writes_nothing(replicas: Replicas) ->
     events = replicas.cluster.get(f"/api/v1/namespaces/{work.home}/events")["items"]
     copy = replicas.stage.find(work.there)
 
-    assert ("status" in sync, sync["metadata"].get("finalizers"), events, copy) == (
+    assert (
+        "conditions" in sync.get("status", {}),
+        sync["metadata"].get("finalizers"),
+        events,
+        copy,
+    ) == (
         False,
         None,
         [],

@@ -14,6 +14,7 @@ from configmapsync.planning import Verb, Write
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests, Unreachable
+from reconciler.known.caches import Blockers
 from reconciler.reports.metrics import Metrics
 from reconciler.writes.applier import (
     UNANSWERED_SECONDS,
@@ -48,25 +49,42 @@ class ScriptedWriter:
         return True
 
 
+class CopyEventsStub:
+    """Sends no events."""
+
+    def wrote(self, _sync: NamespacedName, _write: Write, *, repaired: bool) -> None:
+        pass
+
+
 class Bench:
     """An applier with its surroundings."""
 
     def __init__(self, parallel: int = 4) -> None:
         self.writer = ScriptedWriter()
         self.woken: list[NamespacedName] = []
-        self.wrote: list[str] = []
-        self.lost_race: list[str] = []
+        self.written: list[str] = []
+        self.races: list[str] = []
         self.backoff: Backoff[SyncDestination] = Backoff(random.Random(1))  # noqa: S311
         self.applier = Applier(
             self.writer,  # type: ignore[arg-type]
             self.backoff,
             Metrics(CollectorRegistry()),
-            wake=self.woken.append,
-            wrote=lambda _sync, write: self.wrote.append(write.key.namespace),
-            lost_race=lambda _sync, write: self.lost_race.append(write.key.namespace),
-            waiting=lambda _place: (),
+            queue=self,  # type: ignore[arg-type]
+            contention=self,  # type: ignore[arg-type]
+            copy_events=CopyEventsStub(),  # type: ignore[arg-type]
+            blockers=Blockers(),
             parallel=parallel,
         )
+
+    def add(self, sync: NamespacedName) -> None:
+        self.woken.append(sync)
+
+    def wrote(self, _sync: NamespacedName, write: Write) -> bool:
+        self.written.append(write.key.namespace)
+        return False
+
+    def lost_race(self, _sync: NamespacedName, write: Write) -> None:
+        self.races.append(write.key.namespace)
 
     async def apply(
         self, *writes: Write, sync: NamespacedName = SYNC, newer: Callable[[], object] | None = None
@@ -205,7 +223,7 @@ async def test_a_conflict_is_no_failure_and_enqueues_the_sync() -> None:
 
     assert await bench.apply(write("moved", version="1")) == {"moved": Reason.PROGRESSING}
     assert bench.woken == [SYNC]
-    assert (bench.lost_race, bench.wrote) == (["moved"], [])
+    assert (bench.races, bench.written) == (["moved"], [])
 
 
 async def test_a_failure_that_only_other_content_heals_waits_for_other_content() -> None:

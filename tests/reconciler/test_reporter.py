@@ -1,0 +1,241 @@
+"""Statuses are written after the copies of other syncs, newest first of each sync, and none is lost."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from cluster.syncs import SyncRecord, read_sync
+from configmapsync.conditions import Report
+from configmapsync.names import FINALIZER, NamespacedName
+from configmapsync.planning import Outcome
+from configmapsync.reasons import Reason
+from kube.backoff import Backoff
+from kube.errors import ApiError, Conflict, ServerError
+from kube.workqueue import WorkQueue
+from reconciler.reports.metrics import Metrics, WorkQueueMetrics
+from reconciler.reports.status import REPORT_WAIT_SECONDS, REPORT_WORKERS, Reporter
+from reconciler.reports.sync_stats import SyncStats
+
+pytestmark = pytest.mark.looptime(start=0)
+REQUEST_SECONDS = 0.01
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def stored(name: str) -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "namespace": "home",
+        "uid": f"uid-of-{name}",
+        "resourceVersion": "1",
+        "generation": 1,
+    }
+    spec = {"configMapName": "config", "destinationNamespace": "there"}
+    return {"metadata": metadata, "spec": spec}
+
+
+class Bench:
+    """A reporter, and an API server that stores what it is sent."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.records: dict[tuple[str, str], SyncRecord] = {}
+        self.written: list[str] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.failures: list[ApiError] = []
+        self.reported_copies: list[NamespacedName] = []
+        self.queue: WorkQueue[NamespacedName] = WorkQueue(WorkQueueMetrics(registry))
+        self.reporter = Reporter(
+            self,  # type: ignore[arg-type]
+            self,  # type: ignore[arg-type]
+            self.queue,
+            applier=self,  # type: ignore[arg-type]
+            backoff=Backoff(random.Random(1)),  # noqa: S311
+            events=self,  # type: ignore[arg-type]
+            copy_events=self,  # type: ignore[arg-type]
+            metrics=metrics,
+            sync_stats=SyncStats(asyncio.get_running_loop().time, metrics.propagated),
+            clock=lambda: NOW,
+        )
+
+    # the cache of syncs
+    def get(self, namespace: str, name: str) -> SyncRecord | None:
+        return self.records.get((namespace, name))
+
+    def record(self, record: SyncRecord) -> None:
+        self.records[record.key] = record
+
+    # the applier and the event recorders
+    def reported(self, sync: NamespacedName) -> None:
+        self.reported_copies.append(sync)
+
+    def emit(self, *_arguments: Any) -> None:
+        pass
+
+    def failing(self, *_arguments: Any) -> None:
+        pass
+
+    def forget(self, *_arguments: Any) -> None:
+        pass
+
+    # the API server
+    async def request(self, _method: str, path: str, *, body: bytes, **_options: Any) -> bytes:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        await asyncio.sleep(REQUEST_SECONDS)
+        self.in_flight -= 1
+        if self.failures:
+            raise self.failures.pop(0)
+        name = path.removesuffix("/status").rpartition("/")[2]
+        patch, live = json.loads(body), self.objects[name]
+        if patch["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]:
+            raise Conflict("the object has been modified", status=409, reason="Conflict")
+        version = str(int(live["metadata"]["resourceVersion"]) + 1)
+        live["metadata"] |= patch["metadata"] | {"resourceVersion": version}
+        if "status" in patch:
+            live["status"] = patch["status"]
+            self.written.append(f"{name}: {patch['status']['conditions'][0]['reason']}")
+        return json.dumps(live).encode()
+
+    def add(self, name: str) -> SyncRecord:
+        self.objects[name] = stored(name)
+        record = read_sync(json.dumps(self.objects[name]).encode(), frozenset())
+        self.records[record.key] = record
+        return record
+
+    def report(self, name: str, reason: Reason = Reason.SYNCED) -> None:
+        record = self.records["home", name]
+        report = Report(generation=1, previous=record.status, outcomes=(Outcome("there", reason),))
+        self.reporter.report(record, report)
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[Bench]:
+    bench = Bench()
+    task = asyncio.create_task(bench.reporter.run())
+    yield bench
+    await bench.reporter.drain()
+    task.cancel()
+
+
+async def test_a_status_is_written_at_once_where_no_copy_waits_and_never_twice() -> None:
+    async with running() as bench:
+        bench.add("a")
+        bench.report("a")
+        await asyncio.sleep(REQUEST_SECONDS + 0.001)
+        assert bench.written == ["a: Synced"]
+        bench.report("a")
+        await asyncio.sleep(1)
+    assert bench.written == ["a: Synced"]
+    assert bench.reported_copies == [NamespacedName("home", "a")]
+
+
+async def test_a_status_waits_for_the_copies_of_other_syncs_but_not_for_ever() -> None:
+    async with running() as bench:
+        bench.add("a")
+        bench.queue.add(NamespacedName("home", "other"))
+        bench.report("a")
+        await asyncio.sleep(REPORT_WAIT_SECONDS - 0.001)
+        assert bench.written == []
+        await asyncio.sleep(REQUEST_SECONDS + 0.002)
+        assert bench.written == ["a: Synced"]
+
+
+async def test_of_several_statuses_of_one_sync_the_newest_is_written() -> None:
+    async with running() as bench:
+        bench.add("a")
+        bench.queue.add(NamespacedName("home", "other"))
+        for reason in (Reason.WRITE_FAILED, Reason.DESTINATION_CONFLICT, Reason.SYNCED):
+            bench.report("a", reason)
+        await bench.queue.get()
+        await asyncio.sleep(1)
+    assert bench.written == ["a: Synced"]
+
+
+async def test_a_status_that_changes_while_an_older_one_is_written_follows_it() -> None:
+    async with running() as bench:
+        bench.add("a")
+        bench.report("a", Reason.WRITE_FAILED)
+        await asyncio.sleep(REQUEST_SECONDS / 2)
+        bench.report("a", Reason.SYNCED)
+        await asyncio.sleep(1)
+    assert bench.written == ["a: WriteFailed", "a: Synced"]
+
+
+async def test_a_status_that_is_right_again_while_a_wrong_one_is_written_is_put_right() -> None:
+    async with running() as bench:
+        bench.add("a")
+        bench.report("a", Reason.SYNCED)
+        await asyncio.sleep(1)
+        bench.report("a", Reason.WRITE_FAILED)
+        await asyncio.sleep(REQUEST_SECONDS / 2)
+        bench.report("a", Reason.SYNCED)  # what is stored says so, and is just being overwritten
+        await asyncio.sleep(1)
+    assert bench.written[-1] == "a: Synced"
+
+
+async def test_few_statuses_are_written_at_a_time() -> None:
+    async with running() as bench:
+        for number in range(50):
+            bench.add(f"sync-{number}")
+            bench.report(f"sync-{number}")
+        await asyncio.sleep(5)
+    assert len(bench.written) == 50
+    assert bench.most_in_flight <= REPORT_WORKERS
+
+
+@pytest.mark.parametrize("failure", [ServerError("away", status=500), Conflict("changed")])
+async def test_a_status_that_cannot_be_written_has_its_sync_reconciled_again(
+    failure: ApiError,
+) -> None:
+    async with running() as bench:
+        bench.add("a")
+        bench.failures = [failure]
+        bench.report("a")
+        assert await bench.queue.get() == NamespacedName("home", "a")
+        assert bench.written == []
+        bench.report("a")
+        await asyncio.sleep(1)
+    assert bench.written == ["a: Synced"]
+
+
+async def test_the_finalizer_waits_for_a_status_that_is_being_written() -> None:
+    async with running() as bench:
+        record = bench.add("a")
+        bench.report("a")
+        await asyncio.sleep(REQUEST_SECONDS / 2)
+        with_finalizer = await bench.reporter.set_finalizer(record, present=True)
+        assert with_finalizer is not None
+        assert with_finalizer.metadata.finalizers == (FINALIZER,)
+    assert bench.written == ["a: Synced"]
+
+
+async def test_a_sync_that_is_gone_is_not_reported() -> None:
+    async with running() as bench:
+        record = bench.add("a")
+        bench.queue.add(NamespacedName("home", "other"))
+        bench.report("a")
+        del bench.records[record.key]
+        bench.reporter.forget(record.key)
+        await bench.queue.get()
+        await asyncio.sleep(1)
+    assert bench.written == []
+
+
+async def test_a_stop_writes_every_queued_status() -> None:
+    bench = Bench()
+    for number in range(20):
+        bench.add(f"sync-{number}")
+        bench.report(f"sync-{number}")
+    bench.queue.add(NamespacedName("home", "other"))
+    await bench.reporter.drain()
+    assert len(bench.written) == 20

@@ -1,4 +1,5 @@
-"""An API server in memory, for the demo and for tests, spoken to over HTTP: nothing but tests imports it.
+"""A Kubernetes API server in memory, for demos and tests. Clients use it over HTTP.
 
-It behaves like kube-apiserver in what an operator, a webhook and kubectl rely on; README.md lists where it does not.
+It behaves like kube-apiserver in what an operator, a webhook and kubectl rely on.
+README.md lists the differences.
 """

@@ -1,4 +1,4 @@
-"""`python -m devcluster`: flags, logs, and serving until SIGTERM or Ctrl-C."""
+"""`python -m devcluster`: read the flags and serve until SIGTERM or Ctrl-C."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ EXIT_FAILURE = 1
 
 
 def main() -> None:
-    """Serve until told to stop; ends the process with its exit code."""
+    """Serve until a signal comes; end the process with its exit code."""
     arguments = _parser().parse_args()
     structlog.configure(
         processors=[

@@ -1,6 +1,7 @@
-"""Builds the server once, listens, and writes the kubeconfig when it serves.
+"""Build the server, listen, and write the kubeconfig when it serves.
 
-`serve` is for tests in the same process too: it gives the URL, the kubeconfig and the faults, and ends everything when left.
+`__main__.py` and tests in the same process call `serve`. It yields the URL, the
+kubeconfig and the faults, and stops everything when the context is left.
 """
 
 import asyncio

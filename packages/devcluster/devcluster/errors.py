@@ -1,6 +1,7 @@
-"""Failures as the API tells them: metav1.Status, with the codes, reasons and words of kube-apiserver.
+"""Errors as metav1.Status, with the codes, reasons and words of kube-apiserver.
 
-Rules raise an ApiStatus; the HTTP shell is the only place that catches one and writes it out.
+Rules raise an ApiStatus. The HTTP shell is the only place that catches and renders
+it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ UNPROCESSABLE = 422
 
 @dataclass(frozen=True, slots=True)
 class FieldCause:
-    """One thing wrong with one field; `message` starts with what the reason is called in prose ("Required value")."""
+    """One problem of one field; `message` begins with the reason in prose ("Required value")."""
 
     reason: str
     field: str
@@ -82,7 +83,7 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[FieldCause]) -> A
     """422: every field that is wrong, at once."""
     problems = list(
         dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes)
-    )  # each is told once
+    )  # each is listed once
     listed = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
     message = f'{qualified(group, kind)} "{name}" is invalid: {listed}'
     details = _details(group, kind, name) | {"causes": [_cause(cause) for cause in causes]}

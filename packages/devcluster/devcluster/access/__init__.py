@@ -1,4 +1,5 @@
-"""Who a request comes from and what it may do: authentication, RBAC, reviews and tokens.
+"""Authentication, RBAC, access reviews and service account tokens.
 
-Start at `control.py`, which the server builds once, and `gate.py`, which every request passes.
+Start at `control.py`, which the server builds once, and `gate.py`, which every
+request passes.
 """

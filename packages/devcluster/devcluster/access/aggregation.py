@@ -1,6 +1,6 @@
-"""Fill in ClusterRoles that are made of others: `admin`, `edit` and `view`, and whatever a user aggregates.
+"""Compute the rules of aggregated ClusterRoles, such as `admin`, `edit` and `view`.
 
-controllers/cluster_roles.py stores what `aggregated` returns; this only computes.
+`controllers/cluster_roles.py` stores the result. Nothing here writes.
 """
 
 from collections.abc import Iterable, Mapping

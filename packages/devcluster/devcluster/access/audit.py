@@ -1,6 +1,7 @@
-"""Who asked for what: one line for each request, in the form of kube-apiserver's audit log (`audit.k8s.io/v1`, level Metadata).
+"""Write an audit log with a line for each request, as kube-apiserver does.
 
-Only what a policy or a test can ask about is written: user, verb, object, and what the authorizer said.
+Each line has the user, the verb, the object and the decision of the authorizer.
+Bodies are never logged.
 """
 
 import json

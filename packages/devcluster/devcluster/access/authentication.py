@@ -1,8 +1,8 @@
-"""Find out who is asking: from a client certificate, a static token or a service account's token.
+"""Authenticate by client certificate, static token or service account token.
 
-The order is kube-apiserver's: a certificate first, then the bearer token; a token that nobody knows is an error (401),
-no credentials at all is the anonymous user. What the user may do is decided elsewhere (rbac.py); acting as somebody else
-is impersonation.py. Nothing here reads a request: callers pass the two credentials as they found them.
+The order is kube-apiserver's: the certificate, then the bearer token. An unknown
+token is an error (401); a request without credentials belongs to the anonymous user.
+Authorization is in `rbac.py`, impersonation in `impersonation.py`.
 """
 
 import csv
@@ -22,14 +22,14 @@ Audiences = tuple[str, ...]
 
 
 class TokenFileError(ValueError):
-    """A token file that cannot be read as `token,user,uid,"group1,group2"`; the message names the line."""
+    """A line of a token file is not `token,user,uid,"group1,group2"`."""
 
 
 class TokenVerifier(Protocol):
-    """Whoever can tell the user behind a token that the server itself has signed (tokens.py)."""
+    """Verifies tokens that the server itself has signed (tokens.py)."""
 
     def verify_for(self, token: str, audiences: Audiences) -> tuple[User, Audiences] | None:
-        """Return the user and who of `audiences` accepts the token; None if nobody does."""
+        """Return the user and the accepting `audiences`; None if none accepts the token."""
 
 
 class Authenticator:
@@ -42,7 +42,7 @@ class Authenticator:
         self._service_account_tokens = service_account_tokens
 
     def authenticate(self, authorization: str | None, certificate: bytes | None) -> User | None:
-        """Tell who sent a request; None means the credentials are bad and the answer is 401.
+        """Return the user of a request; None if the credentials are bad (401).
 
         Args:
             authorization: the Authorization header, if there was one.
@@ -57,9 +57,10 @@ class Authenticator:
         return found[0] if found else None
 
     def review_token(self, token: str, audiences: Audiences) -> tuple[User, Audiences] | None:
-        """Tell whose token this is and who of `audiences` accepts it; no audience means the API server itself.
+        """Return the user of a token and the accepting `audiences`.
 
-        Static tokens are for the API server alone. None means that it is nobody's, or not meant for any of them.
+        No audience means the API server itself, for which alone static tokens are. Returns None if
+        the token is unknown or has none of the audiences.
         """
         asked = audiences or (ISSUER,)
         presented = token.encode(errors="surrogateescape")
@@ -88,7 +89,7 @@ def user_of_certificate(certificate: bytes) -> User | None:
 
 
 def parse_token_file(lines: Iterable[str]) -> dict[str, User]:
-    """Read kube-apiserver's token file: one `token,user,uid,"group1,group2"` a line, the groups optional.
+    """Read a token file with lines of `token,user,uid,"group1,group2"`; groups are optional.
 
     Raises:
         TokenFileError: a line with fewer than three fields, or without a user name.

@@ -1,7 +1,7 @@
-"""Who may do what in one cluster: the parts of authentication, authorization and admission, joined to its store.
+"""Join authentication, authorization and admission to the store of one cluster.
 
-Built once with the server. The rules themselves are in gate.py, rbac.py, reviews.py, tokens.py and admission/; here they
-only learn where the objects are.
+The server builds `Access` once. The rules are in `gate.py`, `rbac.py`, `reviews.py`,
+`tokens.py` and `admission/`.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,7 @@
-"""The roles and bindings that every new cluster has, as far as they concern people and programs.
+"""The roles and bindings that every new cluster has for people and programs.
 
-The real server also makes some sixty for its own controllers, nodes and scheduler; of those there is only the one that a
-controller here needs. The server stores these at its first start; a cluster that lacks them can still be repaired by system:masters (rbac.py).
+kube-apiserver also makes about sixty roles for its own components; only the one that
+a controller here needs is included. The server stores them at its first start.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def default_objects() -> Iterator[dict[str, Any]]:
 
 
 def _user_facing_roles() -> Iterator[dict[str, Any]]:
-    """`admin` takes in `edit`, and `edit` takes in `view`: each by the label of the next (aggregation.py)."""
+    """`admin` aggregates `edit`, and `edit` aggregates `view`, by labels (aggregation.py)."""
     yield _role(
         "cluster-admin",
         [_resources(["*"], ["*"], ["*"]), {"nonResourceURLs": ["*"], "verbs": ["*"]}],
@@ -101,7 +101,7 @@ def _system_roles() -> Iterator[dict[str, Any]]:
 
 
 def _aggregation_controller() -> Iterator[dict[str, Any]]:
-    """The one controller that needs a right of its own: it writes roles with rights that it does not hold."""
+    """The role of the one controller that writes roles with rights that it does not hold."""
     name = "clusterrole-aggregation-controller"
     verbs = ["escalate", "get", "list", "patch", "update", "watch"]
     yield _role(f"system:controller:{name}", [_resources([RBAC_GROUP], ["clusterroles"], verbs)])

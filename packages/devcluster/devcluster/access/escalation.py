@@ -1,7 +1,8 @@
-"""Keep people from giving rights that they do not have: the check behind every write of a role or a binding.
+"""Refuse roles and bindings that grant rights which their writer does not hold.
 
-Somebody who may write roles could otherwise make themselves administrator. Two verbs lift the check where that is
-meant: `escalate` on the role that is written, `bind` on the role that is bound. Pure; rbac.py answers what is held.
+The verb `escalate` on the role and the verb `bind` on the referenced role lift the
+check. The registry calls it before each write. Pure: `rbac.py` answers which rights a
+user holds.
 """
 
 import itertools
@@ -31,7 +32,7 @@ def check_grant(
 
     Args:
         authorizer: knows what the user holds.
-        user: who writes.
+        user: the writer.
         document: the valid Role, ClusterRole, RoleBinding or ClusterRoleBinding to be written.
         old: what it replaces.
 
@@ -78,7 +79,7 @@ def missing_for_role(
         return []
     rules = (
         EVERYTHING if role.get("aggregationRule") else role.get("rules") or ()
-    )  # who knows what will be aggregated
+    )  # nothing limits what will be aggregated
     return missing(authorizer, user, namespace, rules)
 
 
@@ -93,13 +94,13 @@ def missing_for_binding(
 
     Args:
         authorizer: knows what the user holds.
-        user: who writes.
+        user: the writer.
         binding: the RoleBinding or ClusterRoleBinding to be written.
         old: what it replaces.
         rules: of the role it refers to; None if there is no such role.
 
     Raises:
-        ApiStatus: 404, nobody can tell what a role grants that does not exist.
+        ApiStatus: 404, the role does not exist, so that its rights are unknown.
     """
     if old is not None and (old["roleRef"], old.get("subjects")) == (
         binding["roleRef"],
@@ -124,7 +125,7 @@ def missing_for_binding(
 def missing(
     authorizer: Authorizer, user: User, namespace: str, rules: Iterable[Rule]
 ) -> list[Permission]:
-    """List the permissions in `rules` that the user does not hold in `namespace` (or, if it is empty, everywhere)."""
+    """List the permissions in `rules` that the user lacks in `namespace` (empty: everywhere)."""
     if MASTERS_GROUP in user.groups:
         return []
     held = [granted.rule for granted in authorizer.rules_of(user, namespace)]

@@ -1,6 +1,7 @@
-"""The gate every request passes first: who is it, whom does it act for, and may it do what it wants?
+"""Authenticate, impersonate and authorize: every request passes this gate first.
 
-One call for the HTTP shell, over authentication.py, impersonation.py and rbac.py.
+The HTTP shell makes one call. `authentication.py`, `impersonation.py` and `rbac.py`
+do the work.
 """
 
 from collections.abc import Iterable

@@ -1,9 +1,9 @@
-"""Act as somebody else: the Impersonate-* headers of kubectl's --as, --as-group and --as-uid.
+"""Read and check the Impersonate-* headers (kubectl's --as and --as-group).
 
-There are two ways to be allowed to. The older one is the verb `impersonate` on every part: the user, each group, the
-uid, each extra value. The newer one ("constrained") needs `impersonate:MODE` on the identity and
-`impersonate-on:MODE:VERB` on what the request wants to do, and so cannot be used for more. The refusal is that of the
-newer one unless the user at least may impersonate the name in the older way.
+The older permission is the verb `impersonate` on the user, each group, the uid and
+each extra value. The newer one ("constrained") is `impersonate:MODE` on the identity
+and `impersonate-on:MODE:VERB` on the requested action. A refusal has the words of the
+newer one, unless the user may impersonate the name in the older way.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ NODE_PREFIX = "system:node:"
 
 
 def requested_identity(headers: Iterable[tuple[str, str]]) -> User | None:
-    """Read whom a request wants to be, before anybody asked whether it may; None if it has no such header.
+    """Return the identity that a request asks for; None without such a header. Nothing is checked.
 
     Raises:
         ApiStatus: 400, parts of an identity without a user name.
@@ -66,7 +66,7 @@ def impersonate(authorizer: Authorizer, user: User, wanted: User, attributes: At
 
     Args:
         authorizer: decides.
-        user: who really sent the request.
+        user: the sender of the request.
         wanted: from `requested_identity`.
         attributes: what the request wants to do.
 
@@ -112,7 +112,7 @@ def _first_refused(
 
 
 def _refuse_what_no_rule_can_allow(user: User, wanted: User, verb: str) -> None:
-    """The newer way never leads to the group that may do everything, nor to extra keys that belong to nobody."""
+    """Refuse system:masters and unqualified extra keys in the newer way."""
     if MASTERS_GROUP in wanted.groups:
         question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "groups", name=MASTERS_GROUP)
         raise forbidden_request(
@@ -186,7 +186,7 @@ def _completed(wanted: User) -> User:
 
 
 def _as_go_value(uid: str, groups: list[str], extra: Mapping[str, tuple[str, ...]]) -> str:
-    """Print the incomplete identity the way the real server does, which is how Go prints a struct."""
+    """Print the incomplete identity as the real server does: as Go prints a struct."""
     listed_groups = f"[]string{_braces(groups)}" if groups else "[]string(nil)"
     pairs = ", ".join(f'"{key}":[]string{_braces(values)}' for key, values in sorted(extra.items()))
     listed_extra = f"map[string][]string{{{pairs}}}" if extra else "map[string][]string(nil)"

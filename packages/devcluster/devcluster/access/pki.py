@@ -1,7 +1,7 @@
-"""The server's own certificate authority, and the certificate it serves with.
+"""The certificate authority of the server, and its serving certificate.
 
-The certificate is made anew at each start; the authority outlives it where the cluster is kept (`snapshot.py`), so that a kubeconfig
-stays good.
+The serving certificate is new at each start. The authority is kept in the snapshot
+(`storage/snapshot.py`), so that kubeconfigs stay valid.
 """
 
 import ipaddress
@@ -74,7 +74,7 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """The certificate, for whoever has to trust it."""
+        """The certificate, for clients that have to trust it."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def is_valid(self, now: datetime) -> bool:

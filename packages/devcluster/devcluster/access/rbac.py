@@ -1,8 +1,8 @@
-"""Decide what a user may do, from the stored Roles, ClusterRoles and their bindings. Pure: it reads and answers.
+"""Decide from the stored Roles, ClusterRoles and bindings what a user may do. Pure.
 
-The server asks `authorize` before anything else about a request is looked at; reviews.py asks on behalf of others, and
-escalation.py asks for `rules_of` so that nobody grants more than they hold. There are no caches: a decision is as fresh
-as the store.
+The gate calls `authorize` for each request, `reviews.py` calls it for other users,
+and `escalation.py` calls `rules_of`. There is no cache: a decision is as fresh as the
+store.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a request wants to do: something to a resource, or something with a path that is none."""
+    """What a request wants to do, to a resource or to a path that is no resource."""
 
     verb: str
     group: str = ""
@@ -74,7 +74,7 @@ class Authorizer:
         self._objects = objects
 
     def authorize(self, user: User, attributes: Attributes) -> Decision:
-        """Tell whether `user` may do this."""
+        """Return whether `user` may do this, and why."""
         if MASTERS_GROUP in user.groups:
             return ALLOWED
         for granted in self.rules_of(user, attributes.namespace):
@@ -83,7 +83,7 @@ class Authorizer:
         return DENIED
 
     def rules_of(self, user: User, namespace: str) -> Iterator[GrantedRule]:
-        """Yield every rule that applies to `user` in the whole cluster and, unless it is empty, in `namespace`."""
+        """Yield the rules of `user` in the whole cluster and, if given, in `namespace`."""
         for binding in self._objects.list("clusterrolebindings", ""):
             yield from self._granted(binding, "", user)
         if namespace:
@@ -116,7 +116,7 @@ class Authorizer:
 
 
 def is_subject(subject: Mapping[str, str], user: User, binding_namespace: str) -> bool:
-    """Tell whether a binding's subject means this user."""
+    """Return whether a binding's subject is this user."""
     name = subject["name"]
     match subject["kind"]:
         case "User":
@@ -131,7 +131,7 @@ def is_subject(subject: Mapping[str, str], user: User, binding_namespace: str) -
 
 
 def rule_allows(rule: Rule, wanted: Attributes) -> bool:
-    """Tell whether one rule is enough for what is wanted."""
+    """Return whether one rule allows the request."""
     if not _contains(rule.get("verbs"), wanted.verb):
         return False
     if wanted.path:
@@ -146,7 +146,7 @@ def rule_allows(rule: Rule, wanted: Attributes) -> bool:
 
 
 def resource_matches(resources: Iterable[str], wanted: str) -> bool:
-    """Match `pods`, `pods/log`, `*` for everything and `*/log` for one subresource of every resource."""
+    """Match `pods`, `pods/log`, `*` for everything and `*/log` for a subresource of all."""
     subresource = wanted.partition("/")[2]
     return any(
         known in (ANY, wanted) or (subresource and known == f"*/{subresource}")
@@ -163,7 +163,7 @@ def _contains(values: Iterable[str] | None, wanted: str) -> bool:
 
 
 def _name_matches(names: Iterable[str] | None, wanted: str) -> bool:
-    """An empty list means every name; a list of names never matches a request that has none, such as a list."""
+    """Match every name by an empty list. A request without a name matches no list of names."""
     return not names or wanted in names
 
 

@@ -1,6 +1,6 @@
-"""The resources behind reviews.py: what discovery lists for them, and who answers a POST to each.
+"""The review resources: discovery, and dispatch of a POST to `reviews.py`.
 
-They can be created and nothing else; what is created is the answer.
+A review can only be created. It is not stored; the answer is the created object.
 """
 
 from collections.abc import Callable, Mapping
@@ -75,7 +75,7 @@ class Reviewer:
 
         Args:
             kind: one of REVIEW_RESOURCES.
-            user: who asks.
+            user: the requesting user.
             namespace: of the path, for the one kind that has one.
             document: the review as sent.
 

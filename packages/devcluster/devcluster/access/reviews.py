@@ -1,7 +1,8 @@
-"""Questions about rights and identities that clients ask by "creating" a review. Nothing is stored.
+"""Answer access reviews, rules reviews, self reviews and token reviews. Pure.
 
-`kubectl auth can-i` and `auth whoami` ask about oneself; the admission webhook asks about the user of a request. Whether
-somebody may ask at all is decided before, like for any other resource. Pure: document in, document out.
+`kubectl auth can-i` and `auth whoami` ask about the requesting user, admission
+webhooks ask about other users. The gate has already decided whether the user may
+create the review.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +19,12 @@ Document = Mapping[str, Any]
 AUTHORIZATION = "authorization.k8s.io/v1"
 AUTHENTICATION = "authentication.k8s.io/v1"
 
-# Whose token is this, and which of the audiences accept it; None if it is nobody's or none of them do
+# the user of a token and the accepting audiences; None for an unknown token or no such audience
 ReviewToken = Callable[[str, tuple[str, ...]], tuple[User, tuple[str, ...]] | None]
 
 
 def subject_access_review(authorizer: Authorizer, review: Document) -> dict[str, Any]:
-    """Answer whether somebody else may do something.
+    """Answer whether another user may do something.
 
     Raises:
         ApiStatus: 422, the question is incomplete.
@@ -116,7 +117,7 @@ def self_subject_rules_review(
 
 
 def self_subject_review(user: User, now: datetime) -> dict[str, Any]:
-    """Tell the asking user who they are."""
+    """Return the identity of the requesting user."""
     return {
         "kind": "SelfSubjectReview",
         "apiVersion": AUTHENTICATION,
@@ -126,7 +127,7 @@ def self_subject_review(user: User, now: datetime) -> dict[str, Any]:
 
 
 def token_review(review_token: ReviewToken, review: Document) -> dict[str, Any]:
-    """Tell a service whose token it was shown.
+    """Return the user of a token to a service.
 
     Raises:
         ApiStatus: 400, there is no token in the question.

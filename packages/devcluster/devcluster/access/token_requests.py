@@ -1,6 +1,7 @@
-"""POST serviceaccounts/NAME/token: a client asks for a token of a service account.
+"""Answer TokenRequests: POST serviceaccounts/NAME/token.
 
-Lifetime, audiences and the object that the token dies with are the client's choice within limits; tokens.py signs.
+The client chooses lifetime, audiences and bound object within limits. `tokens.py`
+signs.
 """
 
 from collections.abc import Callable, Mapping

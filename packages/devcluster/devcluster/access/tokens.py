@@ -1,8 +1,8 @@
-"""Tokens of service accounts: made, signed and verified by the server itself.
+"""Sign and verify service account tokens: JSON Web Tokens with ES256.
 
-A token is a JSON Web Token signed with ES256. authentication.py asks `verify_for` for every token that is not in its static
-list; the TokenRequest subresource (token_requests.py) calls `issue`. A signature alone is not enough: the service
-account, and the object a token is bound to, must still exist with the same UID, so deleting either revokes the token.
+`authentication.py` calls `verify_for` for tokens that are not in the static list,
+`token_requests.py` calls `issue`. The service account and the bound object must still
+exist with the same UID, so that deleting either revokes the token.
 """
 
 import base64
@@ -82,12 +82,12 @@ class SigningKey:
         )
 
     def sign(self, message: bytes) -> bytes:
-        """Sign in the form tokens use: both numbers at full length, without the ASN.1 around them."""
+        """Return a signature as tokens carry it: both numbers at full length, without ASN.1."""
         r, s = decode_dss_signature(self._private.sign(message, ec.ECDSA(hashes.SHA256())))
         return r.to_bytes(COORDINATE_BYTES, "big") + s.to_bytes(COORDINATE_BYTES, "big")
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether this key made the signature."""
+        """Return whether this key made the signature."""
         if len(signature) != 2 * COORDINATE_BYTES:
             return False
         r, s = (
@@ -143,7 +143,7 @@ class ServiceAccountTokens:
             namespace: of the service account.
             service_account: its name and UID.
             lifetime: from now on; whole seconds.
-            audiences: who should accept the token; the API server accepts only its own (ISSUER).
+            audiences: of the token; the API server accepts only its own (ISSUER).
             bound_to: kind in lower case ("secret", "pod", "node") -> the object whose deletion revokes the token.
         """
         issued = self._now().replace(microsecond=0)
@@ -170,7 +170,7 @@ class ServiceAccountTokens:
     def verify_for(
         self, token: str, audiences: tuple[str, ...]
     ) -> tuple[User, tuple[str, ...]] | None:
-        """Tell whose token this is and which of `audiences` it is meant for; None if it is good for none of them."""
+        """Return a token's account and those of `audiences` it has; None if it has none."""
         claims = self._decode(token)
         if claims is None or not self._valid_now(claims):
             return None

@@ -1,6 +1,7 @@
-"""Who is asking: the one value that authentication hands to authorization, admission and reviews.
+"""The identity that authentication passes to authorization, admission and reviews.
 
-authentication.py makes users from credentials, impersonation.py turns one into another, rbac.py judges them.
+`authentication.py` creates users, `impersonation.py` replaces them, `rbac.py`
+authorizes them.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ CREDENTIAL_ID = (
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One authenticated (or anonymous) identity, with the fields of authentication.k8s.io/v1 UserInfo."""
+    """An authenticated or anonymous identity, with the fields of UserInfo."""
 
     name: str
     uid: str = ""
@@ -39,14 +40,14 @@ class User:
 
 
 def anonymous() -> User:
-    """Nobody in particular: a request without credentials."""
+    """Return the user of requests without credentials."""
     return User(ANONYMOUS, groups=(UNAUTHENTICATED_GROUP,))
 
 
 def authenticated(
     name: str, uid: str, groups: tuple[str, ...], extra: Mapping[str, tuple[str, ...]]
 ) -> User:
-    """Somebody with good credentials: always in the group of everybody who has them."""
+    """Return a user with valid credentials, in the group system:authenticated."""
     return User(name, uid, with_group(groups, AUTHENTICATED_GROUP), extra)
 
 
@@ -66,7 +67,7 @@ def service_account_groups(namespace: str) -> tuple[str, ...]:
 
 
 def service_account_of(user_name: str) -> tuple[str, str] | None:
-    """Read namespace and name back from a service account's user name; None for every other user."""
+    """Return namespace and name of a service account by its user name; None for other users."""
     if not user_name.startswith(SERVICE_ACCOUNT_PREFIX):
         return None
     namespace, separator, name = user_name.removeprefix(SERVICE_ACCOUNT_PREFIX).partition(":")

@@ -1,6 +1,7 @@
-"""Admission webhooks, called the way kube-apiserver calls them.
+"""Call admission webhooks as kube-apiserver does.
 
-Read chain.py first: it runs the webhooks that matching.py selects, in the order the real server promises. review.py
-writes and reads AdmissionReviews, endpoint.py sends them, conditions.py evaluates matchConditions, configurations.py
-defaults and validates the objects that register webhooks. Nothing here stores anything.
+Start at `chain.py`: it calls the webhooks that `matching.py` selects, in the order of
+kube-apiserver. `review.py` writes and reads AdmissionReviews, `endpoint.py` sends
+them, `conditions.py` evaluates matchConditions, and `configurations.py` validates the
+objects that register webhooks. Nothing here stores anything.
 """

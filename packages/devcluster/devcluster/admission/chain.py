@@ -1,7 +1,8 @@
-"""Run a write past all webhooks: the mutating ones in order, later the validating ones at once.
+"""Call the mutating webhooks in order, then the validating ones in parallel.
 
-The server calls `mutate` before it defaults, prunes and validates, and `validate` on the result, just before storing.
-A refusal is raised as the Status that the client gets. Warnings go to the caller's `warn`, refused or not.
+The registry calls `mutate` before validation and `validate` just before storing. A
+denial is raised as the Status for the client. Warnings go to the caller's `warn`,
+also for a denied request.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""matchConditions: CEL expressions that say, beyond rules and selectors, whether a webhook is called. Pure.
+"""Evaluate matchConditions, which decide whether a webhook is called. Pure.
 
-An expression sees `object`, `oldObject` and `request`. The real server also offers `authorizer`; that is not here, and
+An expression sees `object`, `oldObject` and `request`. `authorizer` is not supported:
 an expression that uses it fails like any other that cannot be evaluated.
 """
 
@@ -15,7 +15,7 @@ from celpy.evaluation import CELEvalError
 
 
 class Judgement(NamedTuple):
-    """Whether all conditions hold; or, where that could not be told, why."""
+    """Whether all conditions hold, and the errors of those that could not be evaluated."""
 
     matches: bool
     errors: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ def judge(conditions: Iterable[tuple[str, str]], review_request: Mapping[str, An
 
 
 def syntax_problem(expression: str) -> str | None:
-    """Tell what is wrong with an expression as text; None if it can be parsed."""
+    """Return what is wrong with an expression; None if it can be parsed."""
     try:
         _program(expression)
     except CELParseError as error:

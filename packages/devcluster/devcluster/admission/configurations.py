@@ -1,6 +1,6 @@
-"""Webhook configurations as objects: their defaults, and what the server refuses to store.
+"""Default and validate webhook configurations. Pure.
 
-Both are pure functions on one document. webhook.py reads what has passed here.
+`webhook.py` reads what has passed here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -116,7 +116,7 @@ def _one_of(
 
 
 def _side_effects_problems(webhook: Document, field: str) -> Iterator[FieldCause]:
-    """A webhook must be safe to call for a dry run: so the two values without effects there are the only ones."""
+    """Allow only the two values that make a webhook safe to call for a dry run."""
     if not webhook.get("sideEffects"):
         yield required(f"{field}.sideEffects", "must specify one of None, NoneOnDryRun")
     else:

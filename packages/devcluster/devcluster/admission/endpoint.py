@@ -1,7 +1,7 @@
-"""Send an AdmissionReview to a webhook over TLS and bring back the body of its answer.
+"""Send an AdmissionReview to a webhook over TLS and return the body of its answer.
 
-Services do not exist in this server: a reference to one is reached at the address that `--service-address` gave for it,
-while TLS still verifies the name that the real server would have connected to.
+A reference to a Service is reached at the address that `--service-address` gives for
+it. TLS still verifies the name to which kube-apiserver would have connected.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ HEADERS = {
 
 
 class CallFailedError(Exception):
-    """No usable answer came; the message says why in the words of the real server, without the webhook's name."""
+    """A call without a usable answer; the message has the real server's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class WebhookEndpoints:
     async def _exchange_again_if_hung_up(
         self, url: URL, body: bytes, context: ssl.SSLContext
     ) -> bytes:
-        """A kept connection may be closed by a webhook that restarts just as it is used: that is no failure yet."""
+        """Try once more if a kept connection was closed by the webhook, which is no failure yet."""
         try:
             return await self._exchange(url, body, context)
         except aiohttp.ClientConnectorError:
@@ -195,7 +195,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _status_text(status: int, answer: bytes) -> str:
-    """Say what an HTTP status means, in the words of the client library that the real server uses."""
+    """Return the message for an HTTP status that the real server's client library has."""
     if status == 404:
         return "the server could not find the requested resource"
     if status == 503:

@@ -1,6 +1,6 @@
-"""Which webhooks concern a write: rules, scope, selectors and the match policy. Pure.
+"""Select the webhooks for a write by rules, scope, selectors and match policy. Pure.
 
-Conditions in CEL come after this (conditions.py): they are dearer, and may fail.
+`conditions.py` runs afterwards, because CEL is slower and may fail.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ NEVER_INTERCEPTED_GROUP = (
 
 
 def matched_version(webhook: Webhook, request: AdmissionRequest) -> Resource | None:
-    """Tell whether a webhook is called for a write, and in which version it gets to see the object.
+    """Return the version in which a webhook sees the object; None if it is not called.
 
     Returns:
         The resource in the version of the rule that matched; None if the webhook is not called.
@@ -63,7 +63,7 @@ def _resource_matches(pattern: str, plural: str, subresource: str) -> bool:
 
 
 def _namespace_selected(webhook: Webhook, request: AdmissionRequest) -> bool:
-    """Cluster-wide objects are never exempt, but for namespaces, whose own labels count (those to be, on a write)."""
+    """Match the namespace labels. Other cluster-wide objects always match."""
     is_namespace = request.resource.group == "" and request.resource.plural == "namespaces"
     if not webhook.namespace_selector or not (request.resource.namespaced or is_namespace):
         return True

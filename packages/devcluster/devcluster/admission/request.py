@@ -1,4 +1,4 @@
-"""What a write looks like to admission: the values that every webhook is matched against and told about."""
+"""The write as admission sees it, for matching and calling webhooks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ OPTIONS_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind and its resource in one version, and what other versions of the group it is served in."""
+    """A kind and its resource in one version, and the other served versions."""
 
     group: str
     version: str

@@ -1,6 +1,6 @@
-"""AdmissionReviews: the request as the real server writes it, and the answer with its checks. Pure.
+"""Write AdmissionReviews as kube-apiserver does, and check the answers. Pure.
 
-The shape is that of the recorded reviews, down to which fields are left out and which are null.
+The shape is that of recorded reviews, down to omitted and null fields.
 """
 
 import base64

@@ -1,6 +1,7 @@
-"""What is wrong with one rule of a webhook: operations, groups, versions, resources and scope. Pure.
+"""Validate one rule of a webhook: operations, groups, resources, scope. Pure.
 
-A list that contains `*` must contain nothing else, so that nobody reads a restriction where there is none.
+A list with `*` must have no other entry, because the other entries would look like a
+restriction.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

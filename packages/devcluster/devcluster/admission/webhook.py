@@ -1,4 +1,4 @@
-"""One webhook out of a stored configuration, in the order in which webhooks are called."""
+"""Read the webhooks of the stored configurations, in calling order."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ DEFAULT_SERVICE_PORT = 443
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """Where a webhook listens and who vouches for it."""
+    """The address of a webhook and the CA that must have signed its certificate."""
 
     url: str
     ca_bundle: str = ""  # base64 of PEM, as stored; empty trusts the system's authorities
@@ -64,7 +64,7 @@ def parse_webhook(configuration: str, document: Mapping[str, Any]) -> Webhook:
 
 
 def parse_client_config(document: Mapping[str, Any]) -> ClientConfig:
-    """Read where to send reviews; a service becomes the URL under which the real server would reach it."""
+    """Return the address for reviews; a Service becomes the URL that the real server uses."""
     ca_bundle = document.get("caBundle") or ""
     service = document.get("service")
     if service is None:

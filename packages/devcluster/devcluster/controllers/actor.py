@@ -1,4 +1,4 @@
-"""The hands of a controller: reads the store, and writes through the registry as a service account of kube-system."""
+"""Read the store and write through the registry as a service account of kube-system."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ class Actor:
         )
 
     def served(self, key: tuple[str, str], namespace: str) -> list[tuple[Kind, Revision]]:
-        """List the objects of a kind in a namespace (or, if it is empty, everywhere), with the kind they are."""
+        """List the objects of a kind in a namespace (empty: everywhere), with their kind."""
         kind = self.catalog.by_key(key)
         if kind is None:
             return []
@@ -48,7 +48,7 @@ class Actor:
         """Write an object back, or one part of it.
 
         Raises:
-            ApiStatus: it was refused, or somebody else has written meanwhile.
+            ApiStatus: it was refused, or another client has written meanwhile.
         """
         metadata = old["metadata"]
         target = self._target(kind, metadata.get("namespace", ""), metadata["name"], subresource)

@@ -1,4 +1,7 @@
-"""Keeps aggregated ClusterRoles (`admin`, `edit`, `view`, ...) complete; what belongs into them is aggregation.py's."""
+"""Keep aggregated ClusterRoles (`admin`, `edit`, `view`, ...) complete.
+
+`access/aggregation.py` computes their rules.
+"""
 
 from collections.abc import Iterable
 

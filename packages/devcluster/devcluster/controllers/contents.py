@@ -1,4 +1,4 @@
-"""Puts into every namespace what every namespace has: the `default` service account and the server's CA certificate."""
+"""Create the default service account and the CA ConfigMap in every namespace."""
 
 from collections.abc import Iterable
 
@@ -40,7 +40,7 @@ class NamespaceContents:
         ]
 
     def wakes(self, event: Event) -> Iterable[str]:
-        """A namespace is new, or somebody touched what belongs into it."""
+        """Return the namespaces whose contents an event may have changed."""
         namespace, name = event.new.place
         if event.key == NAMESPACES:
             return [name] if event.kind == "ADDED" else []

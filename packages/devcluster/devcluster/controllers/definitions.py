@@ -1,4 +1,4 @@
-"""Ends custom kinds: when a CustomResourceDefinition was deleted, its objects go first, finalizers and all, then it."""
+"""Finalize deleted CustomResourceDefinitions: their objects are deleted first."""
 
 from collections.abc import Iterable
 from typing import Any

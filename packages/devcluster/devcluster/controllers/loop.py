@@ -1,4 +1,4 @@
-"""Wakes controllers: each item of work runs alone, again if something happened meanwhile, and again after a failure."""
+"""Run the controllers. Events and failures requeue a work item."""
 
 import asyncio
 from collections.abc import Hashable, Iterable, Sequence
@@ -96,7 +96,7 @@ async def _tried(controller: Controller, item: Hashable) -> bool:
         await controller.settle(item)
     except ApiStatus as refusal:
         if refusal.code == 404:
-            return True  # what was to be changed is gone; its event wakes whoever cares
+            return True  # the object is gone; its event wakes the controllers that need it
         await asyncio.sleep(0 if refusal.code == 409 else RETRY_SECONDS)
         return False
     except Exception:  # noqa: BLE001 - the outermost guard: one object that surprises a controller must not stop the others

@@ -1,4 +1,4 @@
-"""Ends namespaces: deletes what is in one that was deleted, says in its conditions what remains, and lets it go when empty."""
+"""Finalize deleted namespaces: delete their contents, report what remains."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -42,7 +42,7 @@ class Namespaces:
         return [name]
 
     async def settle(self, item: object) -> None:
-        """Delete all that is not yet being deleted; when nothing is left, take the finalizer off."""
+        """Delete what is left; remove the finalizer when nothing is."""
         name = str(item)
         for kind, revision in self._content(name):
             if not revision.object["metadata"].get("deletionTimestamp"):

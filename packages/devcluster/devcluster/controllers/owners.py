@@ -1,6 +1,7 @@
-"""Collects garbage: dependents go after their last owner, before it (foreground), or lose the reference (orphan).
+"""Collect garbage by owner references: background, foreground and orphan deletion.
 
-A dependent goes only if all its owners are gone; an owner is the one with the UID in the reference, never a namesake.
+A dependent is deleted only if all its owners are gone. An owner is identified by UID,
+never by name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -66,7 +67,7 @@ class Owners:
             await self._judge(kind, item, found.object)
 
     async def _let_go(self, kind: Kind, owner: Object) -> None:
-        """An owner that waits: orphan its dependents, or wait until those that block it are gone."""
+        """Orphan the dependents of a waiting owner, or wait for those that block it."""
         uid, finalizers = owner["metadata"]["uid"], owner["metadata"]["finalizers"]
         blocked = False
         for place in list(self._dependents.get(uid, ())):
@@ -108,14 +109,14 @@ class Owners:
     def _sorted(
         self, place: Place, references: list[Reference]
     ) -> tuple[set[str], set[str], set[str]]:
-        """Tell the UIDs of owners that live, that are gone, and that wait for their dependents."""
+        """Return the UIDs of owners that live, that are gone, and that wait for dependents."""
         living: set[str] = set()
         gone: set[str] = set()
         waiting: set[str] = set()
         for reference in references:
             uid = reference["uid"]
             if self._actor.catalog.by_kind(reference["apiVersion"], reference["kind"]) is None:
-                living.add(uid)  # of a kind that is not served: who knows
+                living.add(uid)  # of a kind that is not served, so that nothing is known of it
                 continue
             owner = self._owner(reference, place)
             if owner is None:

@@ -1,4 +1,7 @@
-"""Tells in the status of a ResourceQuota how much of it is used. What exceeds it is refused elsewhere (`quotas.py`)."""
+"""Write the used amounts into the status of each ResourceQuota.
+
+`storage/quotas.py` refuses what exceeds a quota.
+"""
 
 from collections.abc import Iterable
 

@@ -1,7 +1,8 @@
-"""Who owns which field: managedFields, and server-side apply. Pure.
+"""managedFields and server-side apply. Pure.
 
-Every write is tracked (`track`); an apply is a write that also merges, and that may conflict (`apply`). A set of fields is a
-set of paths (`paths.py`); what the types say of merging stands in `devcluster/types.py`.
+`track` records the fields of every write. `apply` also merges and detects conflicts.
+A set of fields is a set of paths (`paths.py`); `schema/types.py` says how each type
+merges.
 """
 
 from devcluster.fields.applying import apply

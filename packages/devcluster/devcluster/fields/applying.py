@@ -1,4 +1,4 @@
-"""Server-side apply: say what you want of an object, own it, and be told where somebody else wants it otherwise."""
+"""Server-side apply: merge a document, own its fields, and report conflicts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -43,7 +43,7 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
     Args:
         live: as it is stored; None where the apply creates it.
         applied: what the manager wants, and nothing else.
-        manager: who applies.
+        manager: the name of the applier.
         force: take fields from others instead of failing.
         types: of its fields.
         now: as the API writes times.
@@ -84,7 +84,7 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
 
 
 def _before_first_apply(live: Document | None, types: Type, now: str, subresource: str) -> Owners:
-    """Nobody followed who wrote the object: whoever that was owns all of it."""
+    """Return one manager that owns all fields of an object without managedFields."""
     if live is None:
         return {}
     paths = frozenset(differences({}, bare(live), types).added) - UNOWNED - {()}
@@ -100,7 +100,7 @@ def _before_first_apply(live: Document | None, types: Type, now: str, subresourc
 
 
 def _given_up(formerly: FieldSet, wanted: FieldSet, others: Owners) -> FieldSet:
-    """What the manager owned, wants no longer, and nobody else owns."""
+    """Return the fields that the manager owned, no longer applies, and no other manager owns."""
     kept = with_parents([*wanted, *(path for owned in others.values() for path in owned.paths)])
     return with_parents(formerly) - kept
 

@@ -1,4 +1,4 @@
-"""Whether a document that is applied fits the types; everything that does not, in the words of the real server."""
+"""Check that an applied document fits its types, in kube-apiserver's words."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ NAMES = {"boolean": "boolean", "integer": "numeric", "number": "numeric", "strin
 
 
 def told_problems(value: Any, type_: Type) -> str | None:
-    """Tell what does not fit; None where all does."""
+    """Return what does not fit; None if everything does."""
     found = list(_problems(value, type_, ()))
     if len(found) < 2:
         return found[0] if found else None

@@ -1,4 +1,4 @@
-"""Which fields two objects differ in, and which fields an object has."""
+"""Compare two objects field by field, and list the fields of one object."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +30,7 @@ def differences(old: Any, new: Any, type_: Type) -> Differences:
 
 
 def fields_of(value: Any, type_: Type) -> FieldSet:
-    """Every field that somebody who applies this value says something about."""
+    """Return every field that is owned by applying this value."""
     found: set[Path] = set()
     _collect(value, type_, (), found)
     return frozenset(found)

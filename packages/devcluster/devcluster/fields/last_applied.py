@@ -1,6 +1,7 @@
-"""From client-side to server-side apply: what kubectl has written into its annotation, kubectl may take over by applying.
+"""Migrate from client-side to server-side apply by kubectl's annotation.
 
-The real server does this for the manager called kubectl alone.
+Fields in the annotation may be taken over without a conflict. As in kube-apiserver,
+this holds only for the manager called kubectl.
 """
 
 import json
@@ -30,7 +31,7 @@ def may_be_taken(live: Document, manager: str, types: Type) -> FieldSet:
 
 
 def with_last_applied(result: Document, applied: Document, manager: str) -> dict[str, Any]:
-    """Keep the annotation in step where it is there, for a client that goes back to applying by itself."""
+    """Update an existing annotation, for clients that return to client-side apply."""
     if manager != KUBECTL or _annotation(result) is None:
         return dict(result)
     text = json.dumps(applied, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"

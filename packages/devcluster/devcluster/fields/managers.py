@@ -1,4 +1,4 @@
-"""The entries of managedFields: who, by which operation, in which version, since when, and which fields."""
+"""The entries of managedFields: manager, operation, version, time and fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from devcluster.fields.paths import FieldSet, decoded, encoded
 
 APPLY, UPDATE = "Apply", "Update"
-# What nobody owns: it says which object this is, or belongs to the server.
+# Fields without an owner: they identify the object, or belong to the server.
 UNOWNED = frozenset(
     [
         ("f:apiVersion",),
@@ -31,7 +31,7 @@ UNOWNED = frozenset(
 
 
 class Manager(NamedTuple):
-    """Somebody who writes."""
+    """The key of an entry of managedFields."""
 
     name: str
     operation: str
@@ -68,7 +68,7 @@ def owners_of(document: Mapping[str, Any]) -> Owners:
 
 
 def with_owners(document: Mapping[str, Any], owners: Owners) -> dict[str, Any]:
-    """Write metadata.managedFields; who owns nothing is left out."""
+    """Write metadata.managedFields, without managers that own nothing."""
     metadata = {
         key: value
         for key, value in (document.get("metadata") or {}).items()

@@ -1,4 +1,4 @@
-"""Lay what is applied over what is there, and take fields away. Neither changes its input."""
+"""Merge an applied document into an object, and remove fields. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -40,7 +40,7 @@ def without(value: Any, gone: FieldSet, type_: Type) -> Any:
 
 
 def _side_by_side(live: list[Any], applied: list[Any], type_: ListOf) -> Iterator[tuple[Any, Any]]:
-    """Pair items by key: those that are applied in their order, the others where they were between them."""
+    """Pair items by key: applied ones in their order, the others at their former places."""
     old = {item_element(item, type_): item for item in live}
     new = {item_element(item, type_): item for item in applied}
     waiting = list(new)

@@ -1,7 +1,8 @@
-"""Sets of fields: paths of elements as they stand in managedFields, and the nested form they are stored in.
+"""Sets of field paths, and the nested form in which managedFields stores them.
 
-An element is `f:name` (a member), `k:{"type":"Ready"}` (an item by its keys) or `v:"text"` (an item of a set). A path may be a
-member of a set although longer ones are: `.` in the stored form.
+A path element is `f:name` (a member), `k:{"type":"Ready"}` (an item by its keys) or
+`v:"text"` (an item of a set). A set may contain both a path and longer ones below it:
+`.` in the stored form.
 """
 
 import json

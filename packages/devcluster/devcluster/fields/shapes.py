@@ -1,4 +1,4 @@
-"""How a value falls into fields, by its type: the one place that knows granular from atomic."""
+"""Split a value into fields by its type, granular or atomic."""
 
 import json
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def is_leaf(type_: Type, *values: Any) -> bool:
 
 
 def children(value: Any, type_: Type) -> dict[Element, Child]:
-    """The parts of a granular value by their path elements; of two list items with one key the last."""
+    """Return the parts of a granular value by path element; the last of two equal keys."""
     if isinstance(value, dict) and not isinstance(type_, ListOf):
         return {f"f:{name}": (member, member_type(type_, name)) for name, member in value.items()}
     if isinstance(value, list) and isinstance(type_, ListOf):
@@ -55,7 +55,7 @@ def member_type(type_: Type, name: str) -> Type:
 
 
 def is_declared(type_: Type, element: Element) -> bool:
-    """Whether a path element is a field of a struct; entries of maps and items of lists are members themselves."""
+    """Return whether a path element is a field of a struct, not a map entry or list item."""
     return isinstance(type_, Struct) and element.startswith("f:") and element[2:] in type_.fields
 
 

@@ -1,4 +1,4 @@
-"""What every write does to managedFields: who changes a field owns it, and whoever owned it does no longer."""
+"""Update managedFields on every write: the writer owns the fields that it changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ def track(
         old: what is replaced; None where the object is created.
         new: the object as it is written, complete. Where it carries managedFields of its own, these are taken for the old
             ones: this is how clients edit them.
-        manager: who writes.
+        manager: the name of the writer.
         types: of its fields.
         now: as the API writes times.
         subresource: through which it is written.
@@ -37,7 +37,7 @@ def track(
     owners = owners_of(new if (new.get("metadata") or {}).get("managedFields") else old or {})
     if not changes or (
         old is not None and not owners
-    ):  # what nobody owns is not followed until it is applied
+    ):  # an object without owners is not tracked until it is applied
         return with_owners(new, owners)
     taken = frozenset(changes.added | changes.modified) - UNOWNED - {()}
     owners = released(owners, changes)
@@ -49,13 +49,13 @@ def track(
 
 
 def released(owners: Owners, changes: Differences) -> Owners:
-    """Take from everybody what was changed or removed."""
+    """Take the changed and removed fields from all managers."""
     lost = changes.added | changes.modified | changes.removed
     return {manager: Ownership(owned.paths - lost, owned.time) for manager, owned in owners.items()}
 
 
 def bare(document: Document) -> dict[str, Any]:
-    """The object without its managedFields, which nobody owns."""
+    """Return the object without its managedFields, which have no owner."""
     metadata = document.get("metadata") or {}
     return {
         **document,

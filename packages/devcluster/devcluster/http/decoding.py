@@ -1,7 +1,8 @@
-"""Documents become objects: checked against the fields of built-in kinds. How bytes become documents says `parsing.py`.
+"""Check decoded documents against the fields of built-in kinds.
 
-A field of the wrong type is an error in the words of Go's decoder; an unknown or repeated field is dropped, and told of as the client asked:
-ignored, warned of, or refused. Custom resources are checked by their schema (`structural`), not here.
+A field of the wrong type is an error in the words of Go's decoder. An unknown or
+repeated field is ignored, warned of or refused, as the client asks. `parsing.py`
+reads the bytes; the schema of a custom resource checks its other fields.
 """
 
 import base64

@@ -1,6 +1,7 @@
-"""Scripted faults: what goes wrong, for which requests, and how often. `server.py` asks before and after each request.
+"""Scripted faults: the action, the requests that it hits, and how often.
 
-A fault is data, so a test in another process can set it over HTTP (see README.md) and one in the same process as an object.
+`server.py` asks before and after each request. Tests set faults over HTTP (README.md)
+or as objects in the same process.
 """
 
 import asyncio
@@ -125,7 +126,7 @@ class Faults:
         self._wake()
 
     def strike(self, request: Attributes, user_agent: str) -> Fault | None:
-        """The first fault that hits this request; those of running watches are told by `hold`."""
+        """Return the first fault that hits this request; `hold` has those of running watches."""
         for fault in self.active:
             if (
                 fault.action not in OF_WATCHES
@@ -136,7 +137,7 @@ class Faults:
         return None
 
     def hold(self, request: Attributes, user_agent: str) -> Callable[[], str]:
-        """What a running watch asks again and again: `freeze`, `cut` or nothing. Each fault counts it once."""
+        """Return a function for a running watch: `freeze`, `cut` or nothing. It counts once."""
         struck: dict[Fault, bool] = {}
 
         def now() -> str:

@@ -1,7 +1,4 @@
-"""The door of the server: where it listens, and how it is slammed for a while to look like a restart.
-
-What is answered behind it is `server.py`'s.
-"""
+"""Listen on an address, and close it for a while to simulate a restart."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""In which form an answer is wanted: plain objects, metadata only, or tables."""
+"""Read from the Accept header whether objects, metadata or tables are wanted."""
 
 from dataclasses import dataclass
 from typing import Literal

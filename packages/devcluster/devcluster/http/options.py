@@ -1,4 +1,4 @@
-"""The query parameters of requests, read and checked as the real server checks them."""
+"""Read and validate query parameters as kube-apiserver does."""
 
 import json
 import re
@@ -20,7 +20,7 @@ Query = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """What a create, update or patch may ask for; `sent` is what was asked for in so many words, for webhooks."""
+    """The options of a create, update or patch; `sent` has those that were given."""
 
     dry_run: bool
     field_manager: str
@@ -54,7 +54,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
-    """What a delete may ask for, from its query and its body; `sent` is that in so many words, for webhooks."""
+    """The options of a delete, from its query or body; `sent` has those that were given."""
 
     dry_run: bool
     uid: str | None = None

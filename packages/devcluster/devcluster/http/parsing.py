@@ -1,6 +1,6 @@
-"""Bytes become documents: JSON, YAML or protobuf, with the real server's words for what cannot be read.
+"""Read bodies (JSON, YAML, protobuf), with kube-apiserver's error messages.
 
-What the fields of a document mean is `decoding.py`'s to say; nothing here knows kinds.
+`decoding.py` checks the fields. Nothing here knows kinds.
 """
 
 import json
@@ -220,7 +220,10 @@ def _without_lone_surrogates(document: Any) -> Any:
 
 
 def _in_words_of_go(body: bytes, error: json.JSONDecodeError) -> str:
-    """Return Go's message for a syntax error. Go names bytes, so that the body is read once more as one letter for each byte."""
+    """Return Go's message for a syntax error.
+
+    Go names bytes, so the body is parsed once more with one letter for each byte.
+    """
     text = body.decode("latin-1")
     try:
         json.loads(text)

@@ -1,7 +1,8 @@
-"""Bodies that kubectl sends as protobuf, as the JSON documents they stand for. Answers are always JSON, which it takes as well.
+"""Read the protobuf bodies that kubectl sends as JSON documents.
 
-Only the messages below are known, with the field numbers of the Kubernetes API; a body of another kind is refused. A text
-that is empty says nothing: the clients' encoders write every text, set or not.
+Only the messages below are known, with the field numbers of the Kubernetes API; other
+kinds are refused. An empty text means that the field is not set, because clients
+write every text. Answers are never protobuf.
 """
 
 import base64

@@ -1,7 +1,8 @@
-"""Read from method, path and query what a request wants to do, without knowing which resources exist.
+"""Read from method, path and query what a request asks for. Authorization uses it.
 
-Authorization comes before anything is looked up: a request for a resource that is not served is refused like any other
-to somebody without rights. So this goes by the form of the path alone, as kube-apiserver does.
+Authorization comes before the lookup of a kind: a user without rights gets the same
+answer for a resource that is not served. The form of the path alone decides, as in
+kube-apiserver.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ NAME_SELECTORS = ("metadata.name=", "metadata.name==")
 
 
 def request_attributes(method: str, path: str, query: Mapping[str, str]) -> Attributes:
-    """Tell what is asked for.
+    """Return what is asked for.
 
     Args:
         method: of HTTP.

@@ -1,6 +1,6 @@
-"""The verbs on resources: from a request to the registry, and from its answer to a body.
+"""Carry out the verbs on resources: call the registry and render its answer.
 
-`server.py` is the HTTP around this; `registry.py` the rules of writing behind it.
+`server.py` calls it. `storage/registry.py` holds the rules of writing.
 """
 
 import json
@@ -141,7 +141,7 @@ class Resources:
         return Watch(self._store, call.route.kind, call.route.namespace, options, self._view(call))
 
     def _check_reached(self, version: str) -> None:
-        """Who asks for a state that is still to come is told so."""
+        """Refuse a version that does not exist yet."""
         if (problem := version_problem(version)) is not None:
             raise ApiStatus(500, "", f"resourceVersion: {problem}")
         if int(version) > self._store.version:
@@ -354,7 +354,7 @@ class Resources:
             try:
                 await self._registry.delete(target, options, of_collection=True)
             except ApiStatus as refusal:
-                if refusal.code != 404:  # else somebody was faster
+                if refusal.code != 404:  # else another client has deleted it
                     raise
         return self._listed(call, page)
 
@@ -363,7 +363,7 @@ class Resources:
         return DeleteOptions.parse(call.query, body)
 
     def review(self, call: Call) -> Answer:
-        """Answer a review: it is read and written like an object that is created, and stored nowhere.
+        """Answer a review. It is decoded and rendered like a created object, and not stored.
 
         Raises:
             ApiStatus: it was refused.
@@ -375,7 +375,7 @@ class Resources:
         return self._object(call, answer, status=201)
 
     def _read_answered(self, call: Call) -> Object:
-        """The document of a review or token request, with the metadata that the server leaves it."""
+        """Return the document of a review or token request, without metadata of the server."""
         options = WriteOptions.parse(call.query, "CreateOptions", call.user_agent)
         document = self._read(call, options)
         self._registry.check_namespace_of(call.target, document.get("metadata") or {})
@@ -428,7 +428,7 @@ class Resources:
         return document, kind.custom.schema.prune(document)[1]
 
     def _check_version(self, call: Call, document: Mapping[str, Any]) -> None:
-        """A custom resource of another version is one whose fields nobody knows."""
+        """Refuse a custom resource of another version, whose fields are unknown."""
         given, wanted = document.get("apiVersion") or "", call.route.kind.api_version
         if not document.get("kind"):
             why = f"Object 'Kind' is missing in '{call.body.decode(errors='replace')}'"
@@ -555,7 +555,7 @@ class Resources:
 
 
 async def _retried(write: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Try again what somebody else overtook; a write that insists on a version then gets its conflict."""
+    """Retry a write that was overtaken; one with a resourceVersion gets its conflict then."""
     for _ in range(OVERTAKEN_TRIES):
         try:
             return await write()

@@ -1,4 +1,4 @@
-"""From a path to what it means: which kind, which object, which subresource."""
+"""Map a path to a kind, an object and a subresource."""
 
 from dataclasses import dataclass
 

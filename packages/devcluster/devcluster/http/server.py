@@ -1,6 +1,7 @@
-"""The HTTP shell: every request through the same steps, every failure as a Status.
+"""The HTTP shell: the same steps for all requests, a Status for each failure.
 
-Faults, the gate (who, and may they), then discovery, reviews or resources. What the answers are is decided elsewhere.
+The steps are faults, the gate (authentication and authorization), then discovery,
+reviews or resources. The answers are computed elsewhere.
 """
 
 import asyncio
@@ -147,7 +148,7 @@ class Server:
             await self._stream(watch, response, hold, silent=call.accepted.form == "metadata list")
             await response.write_eof()
         except ConnectionError:
-            pass  # the client has gone; there is nobody to tell
+            pass  # the client has closed the connection
         finally:
             watch.close()
         return response
@@ -192,7 +193,7 @@ class Server:
         document = self._document(path, kinds, whole=whole)
         if document is None:
             raise self._nothing_at(path)
-        if whole:  # clients tell the two forms apart by this header alone
+        if whole:  # clients distinguish the two forms by this header alone
             headers = {"Content-Type": discovery.AGGREGATED_MEDIA_TYPE}
             return web.Response(body=msgspec.json.encode(document), headers=headers)
         accepted = negotiate(request.headers.get("Accept", ""))

@@ -1,6 +1,7 @@
-"""Warning headers: what the server or a webhook wants a person to know although the request is served.
+"""Render warnings of the server and of webhooks as Warning headers.
 
-Limits are the real server's, so that a flood of warnings never makes an answer unreadable for HTTP clients.
+The limits are those of kube-apiserver, so that many warnings cannot make an answer
+unreadable.
 """
 
 from collections.abc import Iterable

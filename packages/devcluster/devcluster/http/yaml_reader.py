@@ -1,7 +1,8 @@
-"""Reads YAML as kube-apiserver does: the first document of a body, with JSON's types only.
+"""Read YAML as kube-apiserver does: one document, with JSON's types only.
 
-`parsing.py` calls `read_yaml`. Differences to PyYAML's own loader are those of Go's: `y` is true, `1e3` is a number,
-`1:30` and dates are text, unknown tags mean nothing, keys become text, and aliases may not blow a document up.
+`parsing.py` calls `read_yaml`. It follows Go where PyYAML differs: `y` is true, `1e3`
+is a number, `1:30` and dates are text, unknown tags are ignored, and keys become
+text. Nesting and aliases are bounded.
 """
 
 import base64
@@ -68,7 +69,10 @@ class _Anchored(NamedTuple):
 
 
 class _Reader:
-    """Makes values of parser events. It counts levels itself: the loader's own composer has no limit and ends the process."""
+    """Makes values of parser events.
+
+    It counts levels itself, because the loader's composer has no limit and ends the process.
+    """
 
     def __init__(self, loader: Any) -> None:
         self.repeated: list[str] = []

@@ -1,1 +1,1 @@
-"""How stored objects and the API itself are shown: discovery, OpenAPI, tables, metadata-only forms and YAML. Pure."""
+"""Render objects and the API: discovery, OpenAPI, tables, metadata, YAML. Pure."""

@@ -1,4 +1,4 @@
-"""What tables show of bindings and webhook configurations."""
+"""The table columns of bindings and webhook configurations."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

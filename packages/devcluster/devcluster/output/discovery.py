@@ -1,4 +1,4 @@
-"""What is served, as clients ask for it: group lists, resource lists, and both at once (aggregated discovery)."""
+"""Render discovery: group lists, resource lists and aggregated discovery."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -96,9 +96,7 @@ def aggregated(kinds: Iterable[Kind], *, core: bool) -> Document:
             groups[kind.group][kind.version].append(kind)
     items = [
         {
-            "metadata": {"name": name, "creationTimestamp": None}
-            if name
-            else {"creationTimestamp": None},
+            "metadata": {"name": name} if name else {},
             "versions": [
                 {
                     "version": version,
@@ -110,10 +108,6 @@ def aggregated(kinds: Iterable[Kind], *, core: bool) -> Document:
         }
         for name, versions in groups.items()
     ]
-    for item in items:
-        item["metadata"] = {
-            key: value for key, value in item["metadata"].items() if value is not None
-        }  # type: ignore[union-attr]
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": f"{AGGREGATED}/v2",

@@ -1,8 +1,8 @@
-"""OpenAPI v3 documents, one for each group and version, as far as kubectl reads them: to explain, to check, to merge.
+"""Render OpenAPI v3 documents, as far as kubectl reads them.
 
-Of v2 kubectl needs no more than that it answers.
-
-Strategic merge is offered for kinds whose fields are all known: for the others kubectl then uses what it knows itself.
+Strategic merge is announced only for kinds whose fields are all known; for others
+kubectl uses its own types. /openapi/v2 has no content, because kubectl only needs an
+answer.
 """
 
 import functools
@@ -51,7 +51,7 @@ Document = dict[str, Any]
 
 
 def v3_index(kinds: Iterable[Kind]) -> Document:
-    """What /openapi/v3 answers: where the document of each group and version is, and by its hash whether it has changed."""
+    """Return the answer of /openapi/v3: the path and hash of each document."""
     return {
         "paths": {
             root: {"serverRelativeURL": _address(root, of_root)}
@@ -61,7 +61,7 @@ def v3_index(kinds: Iterable[Kind]) -> Document:
 
 
 def v3_document(root: str, kinds: Iterable[Kind]) -> Document | None:
-    """The document of a group and version (`apis/apps/v1`, `api/v1`); None where nothing of it is served."""
+    """Return the document of a group and version (`apis/apps/v1`); None if it is not served."""
     of_root = _by_root(kinds).get(root)
     if of_root is None:
         return None
@@ -74,7 +74,7 @@ def v3_document(root: str, kinds: Iterable[Kind]) -> Document | None:
     return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
 
 
-def v2_document(kinds: Iterable[Kind]) -> bytes:  # noqa: ARG001 - v3 tells of the kinds; v2 has an answer and no content
+def v2_document(kinds: Iterable[Kind]) -> bytes:  # noqa: ARG001 - v3 describes the kinds; v2 has an answer without content
     """The v2 document, in the protobuf that kubectl asks for."""
     return V2_DOCUMENT
 
@@ -204,7 +204,7 @@ def _version_kind(kind: Kind) -> dict[str, str]:
 
 
 def _is_known(type_: Type | None) -> bool:
-    """Whether every field is described; managedFields, which nobody merges, aside."""
+    """Return whether every field is described, apart from managedFields."""
     match type_:
         case None | AnyValue():
             return False

@@ -1,7 +1,7 @@
-"""How a stored object looks in the version and form that is asked for.
+"""Render a stored object in the requested version and form.
 
-Events are one object seen through two groups; metadata-only objects and lists of them hide the rest; a few Go types write zero
-values where others leave a field out.
+Events are one object in two groups. A few Go types write zero values where others
+omit the field.
 """
 
 from collections.abc import Mapping

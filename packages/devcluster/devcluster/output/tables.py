@@ -1,4 +1,4 @@
-"""Objects as tables: what `kubectl get` prints."""
+"""Render objects as tables, as `kubectl get` prints them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -182,7 +182,7 @@ _STEP = re.compile(
 
 
 def compile_path(text: str) -> Any:
-    """A function that finds what a simple JSONPath (names, indexes, one equality filter) leads to; None where nothing is."""
+    """Return a lookup for a simple JSONPath: names, indexes, one equality filter."""
     steps = [match.groups() for match in _STEP.finditer(text.replace("\\.", "."))]
 
     def find(obj: Any) -> Any:

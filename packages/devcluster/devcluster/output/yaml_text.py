@@ -1,4 +1,4 @@
-"""Answers in YAML, without the anchors that the library makes of values that occur twice."""
+"""Render answers in YAML without anchors for values that occur twice."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which kinds are served now: the built-in ones, and those that stored CRDs add."""
+"""The served kinds: built-in ones and those of the stored CRDs."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,7 @@
-"""The functions that Kubernetes adds to CEL, as far as rules about names, lists and texts use them.
+"""The Kubernetes functions of CEL for names, lists and texts.
 
-Left out: url, ip, cidr, quantity, format and semver. A rule that calls one of them fails like any that cannot be evaluated.
+url, ip, cidr, quantity, format and semver are not included. A rule that calls one of
+them fails like any rule that cannot be evaluated.
 """
 
 import functools

@@ -1,7 +1,7 @@
-"""x-kubernetes-validations: rules in CEL over a value, and over what it was before.
+"""Evaluate x-kubernetes-validations: CEL rules over a value and its former value.
 
-The real server also limits what a rule may cost and checks its types when the definition is made; here a rule is only
-parsed then. Its functions are those of `cel_library.py`.
+A rule is parsed when its definition is created. kube-apiserver also checks types and
+limits the cost; this does not. The functions are those of `cel_library.py`.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""JSON values as CEL sees them, typed by their schema: a date-time is a timestamp, a number is a double."""
+"""Convert JSON values to CEL by their schema: a date-time is a timestamp."""
 
 import base64
 import re
@@ -52,7 +52,7 @@ def cel_value(value: Any, schema: Schema) -> Any:
 
 
 def optional(values: Iterable[Any]) -> celtypes.ListType:
-    """An optional value, as a list of none or one: what hasValue(), value() and orValue() of the library read."""
+    """An optional value as a list of none or one, for hasValue(), value() and orValue()."""
     return celtypes.ListType(list(values))
 
 

@@ -1,4 +1,4 @@
-"""What ConfigMaps and Secrets have in common: the keys of their data, and that it may be immutable. Pure."""
+"""Validate the keys and the immutability of ConfigMaps and Secrets. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

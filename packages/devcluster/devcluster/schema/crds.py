@@ -1,4 +1,4 @@
-"""Custom kinds: what a stored CustomResourceDefinition makes the server serve."""
+"""Make a served kind of a stored CustomResourceDefinition."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def completed(definition: Document) -> dict[str, Any]:
 
 
 def accepted_status(definition: Document, timestamp: str) -> dict[str, Any]:
-    """The status of a CRD whose names nobody else has."""
+    """Return the status of a CRD whose names are accepted."""
     spec = definition["spec"]
     stored = [version["name"] for version in spec["versions"] if version.get("storage")]
     accepted = {

@@ -1,4 +1,4 @@
-"""Fill in the defaults of a schema, and drop nulls where null is no value. Never changes its input."""
+"""Apply the defaults of a schema, and drop nulls where null is not allowed. Pure."""
 
 import copy
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ Schema = Mapping[str, Any]
 
 
 def defaulted(value: Any, schema: Schema) -> Any:
-    """Return the value with every default that applies to it, those inside of filled-in values included."""
+    """Return the value with all its defaults, also inside of defaulted values."""
     if isinstance(value, list):
         items = schema.get("items") or {}
         return [defaulted(item, items) for item in value]

@@ -1,6 +1,6 @@
-"""What the server refuses of a CustomResourceDefinition itself. `crds.py` fills it in before, and serves it afterwards.
+"""Validate CustomResourceDefinitions, which `crds.py` defaults and serves.
 
-Only conversion strategy None is carried out, so that a definition that asks for a webhook is refused.
+Conversion by webhook is refused, because only strategy None is implemented.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The rules of Events: those of the core group bend to what old clients send, those of events.k8s.io do not. Pure."""
+"""Validate Events: loosely in the core group, strictly in events.k8s.io. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -51,7 +51,7 @@ def _place_causes(event: Document) -> Iterator[FieldCause]:
 
 
 def _report_causes(event: Document, controller_field: str) -> Iterator[FieldCause]:
-    """Whoever sets eventTime says who reports, what was done, and why."""
+    """Require reporter, action and reason if eventTime is set."""
     controller = event.get("reportingComponent") or ""
     if not controller:
         yield required(controller_field)

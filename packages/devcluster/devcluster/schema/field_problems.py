@@ -1,4 +1,4 @@
-"""Field errors in Kubernetes' own words, for the kinds whose rules are written by hand. Pure."""
+"""Field errors in Kubernetes' words, for kinds with rules in Python. Pure."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def unsupported(field: str, value: object, known: Iterable[str]) -> FieldCause:
 
 
 def is_subdomain(name: str) -> bool:
-    """Tell whether a name is a DNS subdomain."""
+    """Return whether a name is a DNS subdomain."""
     return len(name) <= SUBDOMAIN_LIMIT and SUBDOMAIN.fullmatch(name) is not None
 
 
@@ -60,7 +60,7 @@ def subdomain_problem(field: str, name: str) -> FieldCause:
 
 
 def label_key_problem(name: str) -> str | None:
-    """Tell what is wrong with the name part of a label key (a condition is named like one); None if nothing is."""
+    """Return what is wrong with the name part of a label key; None if it is valid."""
     return None if QUALIFIED_NAME.fullmatch(name) else QUALIFIED_NAME_RULE
 
 

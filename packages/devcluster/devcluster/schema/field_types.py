@@ -1,4 +1,4 @@
-"""The types of a custom resource's fields, in the form that built-in kinds have them (`types.py`), from its schema."""
+"""Derive the field types of a custom resource (`types.py`) from its schema."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The words in which a request is refused: who cannot do what, to which resource, where."""
+"""Render the message of a 403: user, verb, resource and scope."""
 
 from devcluster.access.rbac import Attributes
 from devcluster.access.users import User
@@ -6,10 +6,10 @@ from devcluster.errors import ApiStatus, forbidden
 
 
 def forbidden_request(user: User, attributes: Attributes, reason: str = "") -> ApiStatus:
-    """Make the 403 for a request; it tells nothing about whether the object exists.
+    """Return the 403 for a request. It does not reveal whether the object exists.
 
     Args:
-        user: who asked.
+        user: the requesting user.
         attributes: for what.
         reason: why, where it is more than a missing rule.
     """

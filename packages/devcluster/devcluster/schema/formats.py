@@ -1,4 +1,4 @@
-"""The string formats that a schema may name; a format that is not here says nothing about the value."""
+"""The string formats that a schema may name. An unknown format accepts every text."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ HOST_NAME = re.compile(
 
 
 def has_format(text: str, name: str) -> bool:
-    """Whether the text has the format of that name; formats nobody knows are had by all."""
+    """Return whether the text has that format; every text has an unknown format."""
     check = CHECKS.get(name)
     return check is None or check(text)
 

@@ -1,6 +1,7 @@
-"""The kinds that are served: the built-in ones as a table, and the form that custom ones take too (`crds.py`).
+"""The built-in kinds as a table, and the type of custom kinds (`crds.py`).
 
-A kind says what discovery lists, what decoding and applying must know, and nothing of how it is stored.
+A kind says what discovery, decoding and applying need. It does not say how objects
+are stored.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
-"""LabelSelector objects, as roles and webhook configurations carry them: match and validate.
+"""Match and validate LabelSelector objects of roles and webhook configurations.
 
-The string form of queries (`?labelSelector=a=b`) is not handled here.
+`storage/selectors.py` handles the string form of queries (`?labelSelector=a=b`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ OPERATORS_WITHOUT_VALUES = ("Exists", "DoesNotExist")
 
 
 def matches_selector(selector: Mapping[str, Any] | None, labels: Labels) -> bool:
-    """Tell whether labels satisfy every requirement; an empty selector is satisfied by anything, None by nothing."""
+    """Return whether labels match; an empty selector matches everything, None nothing."""
     if selector is None:
         return False
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
@@ -27,7 +27,7 @@ def matches_selector(selector: Mapping[str, Any] | None, labels: Labels) -> bool
 
 
 def selector_problems(selector: Mapping[str, Any]) -> Iterator[tuple[str, str, str, object]]:
-    """Yield what is wrong with a selector, as (field below the selector, reason, message, bad value)."""
+    """Yield problems of a selector as (field below the selector, reason, message, value)."""
     for key, value in (selector.get("matchLabels") or {}).items():
         for flaw in key_problems(key):
             yield ".matchLabels", "FieldValueInvalid", flaw, key

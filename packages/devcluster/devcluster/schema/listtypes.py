@@ -1,4 +1,4 @@
-"""Lists that are sets or maps: no item twice."""
+"""Validate lists of type set and map: no item twice."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ Schema = Mapping[str, Any]
 def duplicates(
     value: Any, schema: Schema, field: str = "", old: Any = ABSENT
 ) -> Iterator[FieldCause]:
-    """Every item that is there twice, at any depth; what an update has left alone is not looked at."""
+    """Yield items that occur twice, at any depth, except in unchanged parts of an update."""
     if old is not ABSENT and same(value, old):
         return
     if isinstance(value, list):
@@ -52,5 +52,5 @@ def _twice(value: list[Any], schema: Schema, field: str) -> Iterator[FieldCause]
             keys_of(item, schema["x-kubernetes-list-map-keys"], {}) if kind == "map" else item
         )
         seen[shown(identity)] = seen.get(shown(identity), 0) + 1
-        if seen[shown(identity)] == 2:  # told once, however often it comes again
+        if seen[shown(identity)] == 2:  # reported once, however often it repeats
             yield duplicate(f"{field}[{index}]", identity)

@@ -1,4 +1,4 @@
-"""The rules of object metadata: what the server fills in, what may not change, what a name may be. Pure."""
+"""Fill in and validate object metadata: names, labels, finalizers, owners. Pure."""
 
 import re
 import secrets
@@ -42,7 +42,7 @@ SERVER_FIELDS = (
     "resourceVersion",
 )
 
-TOLD = 2  # the real server looks at updates of metadata twice, and tells each cause twice
+TOLD = 2  # the real server validates updates of metadata twice, and lists each cause twice
 DELETION = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 Metadata = Mapping[str, Any]
@@ -57,7 +57,7 @@ def generated_name(prefix: str) -> str:
 
 
 def placed(document: Document, *, namespace: str, keep: Collection[str] = ()) -> dict[str, Any]:
-    """The document in its namespace, without what clients may not set but for the fields in `keep`."""
+    """Return the document in its namespace, without server fields except those in `keep`."""
     given = document.get("metadata") or {}
     metadata = {
         key: value for key, value in given.items() if key not in SERVER_FIELDS or key in keep
@@ -97,9 +97,7 @@ def for_update(document: Document, old: Document) -> dict[str, Any]:
     for key in DELETION:
         metadata[key] = before.get(key, metadata.get(key))
     if metadata.get("managedFields") == []:
-        metadata["managedFields"] = [
-            {}
-        ]  # said, not left out: whoever owned something owns it no longer
+        metadata["managedFields"] = [{}]  # an explicit empty list removes all owners
     return {**document, "metadata": _without_empty(metadata)}
 
 

@@ -1,4 +1,4 @@
-"""Drop the fields that a schema does not declare, and say which. Never changes its input."""
+"""Drop undeclared fields by a schema, and list them. The input is not changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -62,7 +62,7 @@ def pruned(
 
 
 def _member_schema(schema: Schema, key: str) -> Schema | None:
-    """The schema of one member; the empty one where all is preserved, None where it is not declared."""
+    """Return the schema of a member; None if it is undeclared, an open one if preserved."""
     properties = schema.get("properties") or {}
     if key in properties:
         declared: Schema = properties[key]

@@ -1,6 +1,6 @@
-"""What the server refuses to store as a Role, a ClusterRole or a binding, and what it fills in. Pure.
+"""Default and validate Roles, ClusterRoles and bindings. Pure.
 
-Whether the writer may hand out these rights is another question: escalation.py.
+`access/escalation.py` checks whether the writer may grant the rights.
 """
 
 from collections.abc import Iterator, Mapping
@@ -127,7 +127,7 @@ def _subject_problems(subject: Document, field: str, *, namespaced: bool) -> Ite
 
 
 def _moved_reference(binding: Document, old: Document | None) -> Iterator[FieldCause]:
-    """A binding keeps its role for life: whoever may edit subjects must not be able to swap the role under them."""
+    """Refuse a changed roleRef: the right to edit subjects must not allow another role."""
     if old is not None and old["roleRef"] != binding.get("roleRef"):
         reference = binding.get("roleRef") or {}
         shown = {

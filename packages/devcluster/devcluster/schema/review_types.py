@@ -1,4 +1,4 @@
-"""The fields of access reviews, token reviews and token requests: what `review_resources.py` needs to decode them."""
+"""The fields of access reviews, token reviews and token requests, for decoding."""
 
 from collections.abc import Mapping
 

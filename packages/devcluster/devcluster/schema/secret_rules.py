@@ -1,4 +1,4 @@
-"""The rules of Secrets: what each type must hold. Pure."""
+"""Validate Secrets: what each type must hold. Pure."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,7 @@
-"""What is particular to each built-in kind: what it fills in, what it refuses, what a status write may touch.
+"""Per built-in kind: defaults, validation and status writes.
 
-The general order of a write is `registry.py`'s; a kind that needs nothing particular has no entry here.
+`storage/registry.py` has the general order of a write. A kind without differences has
+no entry.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,6 +1,7 @@
-"""The door of this package: one schema, and the three things it does to an object, in this order.
+"""The schema of a custom kind, and the three things it does to an object.
 
-`prune`, then `default`, then `validate`; each takes a whole object and returns something new.
+The order is `prune`, `default`, `validate`. Each takes a whole object and returns a
+new one.
 """
 
 import functools
@@ -53,13 +54,13 @@ class StructuralSchema:
         return kept, sorted(unknown)
 
     def default(self, document: Document) -> dict[str, Any]:
-        """Fill in defaults and drop the nulls that are no values; metadata is left to the server."""
+        """Apply defaults and drop nulls that are not allowed. Metadata is not changed."""
         body = {key: value for key, value in document.items() if key not in ROOT_FIELDS}
         filled: dict[str, Any] = defaulted(body, self._schema_of_body())
         return {key: document[key] for key in document if key in ROOT_FIELDS} | filled
 
     def validate(self, document: Document, old: Document | None = None) -> list[FieldCause]:
-        """Everything wrong with the object; what an update leaves as `old` had it is not judged again."""
+        """Return all problems of the object, except in parts that equal `old`."""
         body = {key: value for key, value in document.items() if key not in ROOT_FIELDS}
         before: Any = (
             ABSENT if old is None else {k: v for k, v in old.items() if k not in ROOT_FIELDS}
@@ -72,7 +73,7 @@ class StructuralSchema:
         return causes + self._rules(document, old, causes)
 
     def validate_status(self, document: Document, old: Document | None = None) -> list[FieldCause]:
-        """The same for a write to the status subresource, which judges the status alone (and all rules)."""
+        """Return all problems of a status write: of the status alone, and of all rules."""
         if "status" not in document:
             return self._rules(document, old, [])
         schema = (self._schema.get("properties") or {}).get("status") or {}
@@ -94,7 +95,7 @@ class StructuralSchema:
         return list(broken_rules(_as_rules_see_it(document), self._schema, old=before))
 
     def _schema_of_body(self) -> dict[str, Any]:
-        """The schema without the three fields that every object has, which the server judges by its own rules."""
+        """Return the schema without apiVersion, kind and metadata."""
         properties = {
             k: v for k, v in (self._schema.get("properties") or {}).items() if k not in ROOT_FIELDS
         }

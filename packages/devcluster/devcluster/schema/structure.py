@@ -1,4 +1,4 @@
-"""Whether the schema of a definition is structural: every value has a type, and everything said of it can be carried out."""
+"""Check that the schema of a definition is structural."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,8 @@
-"""What the fields of built-in kinds are: one description for decoding, strategic merge, server-side apply and OpenAPI.
+"""The types of the fields of built-in kinds.
 
-Only what an operator, its webhook and kubectl touch is described in full; where a kind's `spec` is open (`ANY`), everything is taken
-as it comes. Custom resources have schemas of their own (`structural`).
+Decoding, strategic merge, server-side apply and OpenAPI use this one description.
+Kinds that only have an open `spec` (`ANY`) are stored as they come. Custom resources
+have schemas (`structural.py`).
 """
 
 from collections.abc import Mapping

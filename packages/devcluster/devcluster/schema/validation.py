@@ -1,6 +1,8 @@
-"""Judge a value by its schema, in the words of the real server. `listtypes.py` and `rules.py` judge what is beyond one value.
+"""Validate a value by its schema, in kube-apiserver's words.
 
-What an update leaves as it was is not judged again: a schema that has become stricter must not block edits elsewhere.
+`listtypes.py` and `cel_rules.py` validate what concerns more than one value. An
+unchanged part of an update is not validated again, so that a stricter schema does not
+block other edits.
 """
 
 import re
@@ -29,7 +31,7 @@ EMBEDDED_REQUIRED = ("apiVersion", "kind")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value is: `field` is the path of the cause, `told` the one inside of messages (relative in a status)."""
+    """The place of a value: `field` in causes, `told` in messages (relative in a status)."""
 
     field: str
     told: str
@@ -117,7 +119,7 @@ def _array_problems(
 
 
 def old_items(value: list[Any], schema: Schema, old: Any) -> list[Any]:
-    """What each item was before: found by its keys in a list of type map, and not to be told in any other list."""
+    """Return the former value of each item, by keys in a list of type map, else none."""
     if schema.get("x-kubernetes-list-type") != "map" or not isinstance(old, list):
         return [ABSENT] * len(value)
     keys: list[str] = schema["x-kubernetes-list-map-keys"]

@@ -1,4 +1,4 @@
-"""JSON values as Kubernetes tells them apart: types by name, equality that knows True from 1, "not there" from null."""
+"""JSON values in Kubernetes' terms: type names, equality, absence."""
 
 from collections.abc import Mapping
 from enum import Enum

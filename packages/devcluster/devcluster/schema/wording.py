@@ -1,4 +1,4 @@
-"""Causes in the words of the real server's schema validation."""
+"""Causes in the words of kube-apiserver's schema validation."""
 
 import json
 from collections.abc import Iterable

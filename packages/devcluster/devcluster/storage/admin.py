@@ -1,4 +1,4 @@
-"""What a cluster has from its first moment, and what is applied to it at the start."""
+"""Create the initial objects, and apply the manifests of `--apply`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

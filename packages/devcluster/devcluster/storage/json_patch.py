@@ -1,7 +1,8 @@
-"""Applies JSON patches as kube-apiserver's library does. Pure; the input stays as it is.
+"""Apply JSON patches as kube-apiserver's library does. Pure.
 
-`patches.py` calls it for requests, the admission chain for webhooks. It differs from RFC 6902: `replace` creates, a
-missing value is null, `test` for null holds where nothing is, and indexes may be negative.
+`patches.py` calls it for requests, the admission chain for webhooks. It differs from
+RFC 6902: `replace` creates, a missing value is null, `test` for null succeeds on a
+missing member, and indexes may be negative.
 """
 
 import copy
@@ -83,7 +84,7 @@ def _get(holder: Any, key: str) -> Any:
 
 
 def _index(items: Sequence[Any], key: str, *, end: int = 0) -> int:
-    """Return the position that a key names; `end` is 1 where the place behind the last item counts."""
+    """Return the position of a key; `end` is 1 if the place behind the last item counts."""
     if not INDEX.fullmatch(key) or len(key) > LONGEST_INDEX:
         raise PatchFailedError(f"invalid index: {key}")
     index, length = int(key), len(items) + end
@@ -109,5 +110,5 @@ def _remove(holder: Any, key: str) -> None:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON text but for spaces and the order of keys: 1 is not 1.0."""
+    """Return whether two values are the same JSON text, apart from key order: 1 is not 1.0."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Lists: what is selected, in which state, page by page."""
+"""Answer lists: selectors, versions and pages."""
 
 import base64
 import json

@@ -1,6 +1,6 @@
-"""The three ways to change an object by a description of the change: merge, JSON and strategic merge patches. Pure; inputs stay as they are.
+"""Merge patches, JSON patches and strategic merge patches. Pure.
 
-Server-side apply is another matter: `fields`.
+Server-side apply is in `fields/`.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -79,7 +79,7 @@ def _type_problem(operations: Any) -> str | None:
 
 
 def strategic_merge_patch(document: Any, patch: Mapping[str, Any], type_: Type) -> Any:
-    """Kubernetes' own: like a merge patch, but lists merge by the keys their type has, and `$patch` directs."""
+    """Apply a strategic merge patch: lists merge by key, `$patch` gives directives."""
     return _merge_object(document if isinstance(document, Mapping) else {}, patch, type_)
 
 

@@ -1,6 +1,7 @@
-"""How many objects of a kind a namespace may hold, as its ResourceQuotas say. Pure; amounts of CPU and memory mean nothing here.
+"""Count objects against ResourceQuotas. Pure; amounts of CPU and memory are ignored.
 
-`registry.py` asks before it stores a new object, `controllers/quotas.py` tells how much is used.
+`registry.py` asks before it stores a new object; `controllers/quotas.py` reports the
+used amounts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ def limits(quota: Document) -> dict[str, str]:
 
 
 def exceeded(quotas: Iterable[Document], group: str, plural: str, count: int) -> str | None:
-    """What stands against one more object of a kind of which there are `count`; None if nothing does."""
+    """Return why one more object after `count` exceeds a quota; None if it does not."""
     for quota in quotas:
         hard = limits(quota)
         full = [

@@ -1,7 +1,9 @@
-"""The order of every write, from the decoded object to the store: the same for all kinds.
+"""The order of every write, from the decoded object to the store.
 
-Create: fill in, mutate (webhooks), prune and default, validate, validate (webhooks), store. Update: the same around the old object. Delete:
-preconditions, finalizers, then gone. A write that changes nothing stores nothing; a dry run does all but the last step.
+Create: default, record managedFields, mutate, prune and default again, validate, call
+validating webhooks, store. An update does the same with the old object. A delete
+checks preconditions and finalizers. A write without a change stores nothing; a dry
+run skips only the last step.
 """
 
 import uuid
@@ -58,7 +60,7 @@ Document = Mapping[str, Any]
 
 
 class OvertakenError(ApiStatus):
-    """A 409 that the writer has no part in: a write that did not insist on a version can be tried again."""
+    """A 409 by another writer: a write without a resourceVersion can be retried."""
 
     def __init__(self, conflict: ApiStatus) -> None:
         super().__init__(conflict.code, conflict.reason, conflict.message, conflict.details)
@@ -72,7 +74,7 @@ class Target:
         kind: of the object.
         namespace: empty for cluster-scoped kinds.
         name: empty where the server is to make one.
-        user: who asks.
+        user: the requesting user.
         warn: takes what the user should know although the request is served.
         subresource: such as `status`.
     """
@@ -302,7 +304,7 @@ class Registry:
     def _tracked(
         self, target: Target, new: Object, old: Object | None, options: WriteOptions
     ) -> Object:
-        """Return the object with its managedFields: whoever writes the main resource does not own its status."""
+        """Return the object with managedFields. A write of the main resource owns no status."""
         owned, before = _owned_part(target.kind, target.subresource, new), old
         if old is not None:
             before = _owned_part(target.kind, target.subresource, old)
@@ -415,7 +417,7 @@ class Registry:
             check_grant(self._access.authorizer, target.user, new, old)
 
     def _check_version_of_new(self, given: Document, *, applied: bool) -> None:
-        """A version that cannot be read counts as none on POST, and is an error where an apply creates."""
+        """Refuse a version on POST, and an unreadable one in an apply that creates."""
         version = given.get("resourceVersion") or "0"
         if applied:
             _check_readable(version)
@@ -500,7 +502,7 @@ class Registry:
             raise self.conflict(target)
 
     def _check_not_overtaken(self, target: Target, old: Object) -> None:
-        """Nobody may have written the object while webhooks were asked."""
+        """Refuse the write if another client has written while webhooks were called."""
         current = self._store.get(target.kind.key, target.namespace, target.name)
         if current is None or current.object is not old:
             raise OvertakenError(self.conflict(target))
@@ -515,7 +517,7 @@ class Registry:
         return ApiStatus(409, "Conflict", message, details)
 
     def check_uid(self, target: Target, old: Object, document: Document) -> None:
-        """A PUT for another object of the same name is a conflict; a patch that changes the UID is invalid."""
+        """Refuse a PUT for another object of the same name as a conflict."""
         wanted, found = (document.get("metadata") or {}).get("uid"), old["metadata"]["uid"]
         if wanted and wanted != found:
             where = f"/registry/{target.kind.plural}/{target.namespace}/{target.name}"

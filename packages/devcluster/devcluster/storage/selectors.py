@@ -1,4 +1,4 @@
-"""Label and field selectors in the string form of queries: parsed with kube-apiserver's words for what is wrong, and matched."""
+"""Parse and match label and field selectors of queries."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -161,7 +161,7 @@ class _Parser:
         return tuple(sorted(values))
 
     def _identifiers(self) -> set[str]:
-        """The values of a set; where nothing stands before, between or behind commas, that is the empty value."""
+        """Return the values of a set; nothing before, between or behind commas is ""."""
         found: set[str] = set()
         while True:
             word = self._next()

@@ -1,7 +1,7 @@
-"""A cluster in a file: everything that is stored, and who the cluster is.
+"""Save a cluster to a file and load it: all objects and the identity of the cluster.
 
-With its authority, its key for tokens and the token of its admin kept, a cluster that starts again is the same to its clients: kubeconfigs
-and tokens stay good.
+The authority, the token key and the admin token are kept, so that kubeconfigs and
+tokens stay valid after a restart.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ async def _save_changes(path: Path, store: Store, identity: Identity) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a private file so that nobody ever reads half of it."""
+    """Write a private file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.touch(mode=0o600)

@@ -1,7 +1,7 @@
-"""Storage: objects, one rising version, and the history that watches resume from. Pure; it knows no HTTP and no kinds.
+"""The objects, one rising version, and the history from which watches resume. Pure.
 
-An object is a dictionary that is never changed once it is stored: a write puts a new one in its place. So what was read stays what it
-was, a page of a list can be continued later, and an event can be shared by all who watch.
+A stored object is never changed; a write replaces it. So a page of a list can be
+continued later, and all watches share one event. It knows no HTTP and no kinds.
 """
 
 from bisect import bisect_left, insort
@@ -154,7 +154,7 @@ class Store:
         ]
 
     def compact(self) -> None:
-        """Forget the history: whoever resumes from before now has to list again."""
+        """Forget the history: a watch that resumes from before now gets a 410."""
         self._history.clear()
         self._compacted = self.version
 

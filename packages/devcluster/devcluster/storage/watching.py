@@ -1,7 +1,7 @@
-"""Watches: every change of a kind as it happens, from the version the client knows.
+"""Stream the changes of one kind, from the version that the client knows.
 
-A watch is a queue that the store fills and the HTTP shell empties. What a client sees of a change depends on its selector: an object that comes into
-it was added, one that goes out of it was deleted.
+The store fills the queue of a watch and the HTTP shell empties it. An object that
+begins to match the selector is ADDED, one that stops matching is DELETED.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Watch:
         self._stop()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Every event as a line of JSON, all that are ready at once, until the timeout that was asked for."""
+        """Yield events as lines of JSON, all that are ready at once, until the timeout."""
         initial = self._initial()
         while (
             not self._queue.empty()
@@ -129,7 +129,7 @@ class Watch:
             self._queue.put_nowait(event)
 
     def _initial(self) -> list[bytes]:
-        """What the client must be told before anything new happens."""
+        """Return the lines that come before any new event."""
         options = self._options
         if options.initial_events and options.at_version > self._store.version:
             return [_error(too_large(options.at_version, self._store.version))]

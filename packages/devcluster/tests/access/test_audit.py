@@ -1,4 +1,4 @@
-"""The audit log tells of every request who asked for what, and whether they may."""
+"""The audit log has user, verb, object and decision of every request."""
 
 import json
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Who owns what after which write. Every expectation was measured on kube-apiserver v1.36.2."""
+"""Ownership of fields after writes, as measured on kube-apiserver v1.36.2."""
 
 import json
 from typing import Any

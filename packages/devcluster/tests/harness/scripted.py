@@ -24,7 +24,7 @@ Answer = Mapping[str, Any] | Callable[[web.Request], Awaitable[web.StreamRespons
 
 
 class ScriptedWebhook:
-    """Answers `allowed` unless told otherwise, and remembers every review."""
+    """Answers `allowed` unless a test scripts other answers, and records every review."""
 
     def __init__(self, folder: Path, now) -> None:
         authority = Authority(folder, now)

@@ -1,4 +1,4 @@
-"""No body that a client can send is the server's fault: every verb answers a Status that is not 500."""
+"""No body ends in a 500: every verb answers it with another Status."""
 
 import datetime as dt
 import json

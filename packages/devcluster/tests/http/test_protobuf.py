@@ -1,4 +1,4 @@
-"""Bodies as kubectl 1.37 sends them, recorded byte for byte, and bodies that nobody should send."""
+"""Bodies as kubectl 1.37 sends them, recorded byte for byte, and invalid bodies."""
 
 import pytest
 from hypothesis import given

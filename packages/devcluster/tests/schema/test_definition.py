@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions that the server refuses. Every expectation was measured on kube-apiserver v1.36.2."""
+"""Refused CustomResourceDefinitions, as measured on kube-apiserver v1.36.2."""
 
 from typing import Any
 

@@ -16,7 +16,7 @@ CONFIGMAPS = next(kind for kind in BUILT_IN if kind.plural == "configmaps")
 
 
 async def moments(timeout_seconds: str) -> list[float]:
-    """When a watch that was asked for so long told something, and when it ended."""
+    """Return when a watch with that timeout sent something, and when it ended."""
     query = {
         "watch": "true",
         "allowWatchBookmarks": "true",

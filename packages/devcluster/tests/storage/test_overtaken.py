@@ -16,7 +16,7 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
 async def slowly(request: web.Request) -> web.StreamResponse:
-    """Allow after everybody else has had the time to ask."""
+    """Allow after all other writers have had the time to call."""
     review = await request.json()
     await asyncio.sleep(0.05)
     response = {"uid": review["request"]["uid"], "allowed": True}

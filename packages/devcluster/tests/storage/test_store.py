@@ -1,4 +1,4 @@
-"""The store: one version, one history, and every state that it has told of."""
+"""The store: one version, one history, and every state that it has shown."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Watches of a whole server in this process: nothing is lost, nothing is told twice, and faults do what they say."""
+"""Watches of a whole server in this process: no event is lost or repeated, and faults work."""
 
 import asyncio
 import datetime as dt
@@ -41,7 +41,7 @@ async def create(client: aiohttp.ClientSession, name: str) -> int:
 
 
 class Watching:
-    """An open watch and what it has told so far."""
+    """An open watch and the events so far."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self.events: list[dict[str, Any]] = []

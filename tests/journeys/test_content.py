@@ -179,8 +179,7 @@ def test_an_immutable_copy_stays_while_its_replacement_is_refused_and_follows_wh
 
     newer = replace_source(stage, home, data={"a": "2"}, immutable=True)
 
-    message = stage.ready_becomes(sync, "False", "WriteFailed")["message"]
-    assert "refused by an admission policy (422" in message
+    wait_until(lambda: "refused by an admission policy (422" in reconciler.output())
     wait_until(lambda: content_of(stage.find(there) or {}) in (FIXED, newer))
     stage.cluster.delete("/devcluster/faults")
     copy = stage.copy_becomes(newer, there, within=30)

@@ -59,5 +59,5 @@ def test_a_restart_with_100_copies_of_a_mebibyte_stays_within_the_memory(
     assert peak(again) < PEAK_BYTES
     stage.copy_becomes(source, targets[0])
     stage.edit_sync(sync, suspend=True)
-    stage.ready_becomes(sync, "False", "Suspended", within=60)
+    stage.ready_becomes(sync, "True", "Suspended", within=60)
     assert peak(again) < PEAK_BYTES

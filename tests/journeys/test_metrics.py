@@ -80,9 +80,7 @@ def test_copies_are_counted_by_state_and_failures_by_reason(
     missing = stage.sync(home, configMapName="missing", destinationNamespace=good)
     stage.ready_becomes(missing, "False", Reason.SOURCE_NOT_FOUND)
 
-    after = told()
-
-    def grown(name: str, label: str) -> dict[str, float]:
+    def grown(after: Scrape, name: str, label: str) -> dict[str, float]:
         previous, now = before.by(label, name), after.by(label, name)
         return {
             word: now[word] - previous.get(word, 0)
@@ -90,13 +88,14 @@ def test_copies_are_counted_by_state_and_failures_by_reason(
             if now[word] != previous.get(word, 0)
         }
 
-    assert grown("configmapsync_copies", "state") == {"synced": 1, "failed": 1}
-    assert grown("configmapsync_failures", "reason") == {
-        "DestinationConflict": 1,
-        "SourceNotFound": 1,
-    }
-    assert grown("configmapsync_syncs", "reason") == {"DestinationConflict": 1, "SourceNotFound": 1}
+    def counted() -> None:  # a scrape may be served from the text of the last second
+        after = told()
+        assert grown(after, "configmapsync_copies", "state") == {"synced": 1, "failed": 1}
+        failures = {"DestinationConflict": 1, "SourceNotFound": 1}
+        assert grown(after, "configmapsync_failures", "reason") == failures
+        assert grown(after, "configmapsync_syncs", "reason") == failures
 
+    wait_until(counted)
     stage.delete(taken, "config")
     stage.remove_syncs()
     wait_until(

@@ -195,14 +195,14 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_no_spec_however_wrong_holds_the_event_loop_for_long(text: str):
     body = bytearray(of_spec(text))
-    assert cpu_seconds(lambda: parse(body)) < 0.25, "0.03 s on a free core"
+    assert cpu_seconds(lambda: parse(body)) < 1.0, "0.03 s on a free core"
     try:
         review = parse(body)
     except MalformedReviewError:
         return
-    assert cpu_seconds(lambda: exempt(review)) < 0.25
-    assert cpu_seconds(lambda: mutation(review)) < 0.25
-    assert cpu_seconds(lambda: review.new and review.new.document()) < 0.25
+    assert cpu_seconds(lambda: exempt(review)) < 1.0
+    assert cpu_seconds(lambda: mutation(review)) < 1.0
+    assert cpu_seconds(lambda: review.new and review.new.document()) < 1.0
 
 
 @pytest.mark.parametrize("name", ["objects", "numbers", "one text"])

@@ -1,7 +1,8 @@
 """Evaluate x-kubernetes-validations: CEL rules over a value and its former value.
 
 A rule is parsed when its definition is created. kube-apiserver also checks types and
-limits the cost; this does not. The functions are those of `cel_library.py`.
+limits the cost; this does not. CEL has its standard functions, not the Kubernetes
+libraries, and `optionalOldSelf` is not supported.
 """
 
 import functools
@@ -15,8 +16,7 @@ from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
 from devcluster.errors import FieldCause
-from devcluster.schema.cel_library import FUNCTIONS
-from devcluster.schema.cel_values import cel_value, optional
+from devcluster.schema.cel_values import cel_value
 from devcluster.schema.validation import old_items
 from devcluster.schema.values import ABSENT, child, same, type_name
 from devcluster.schema.wording import REASONS, invalid, not_supported, required, shown
@@ -116,12 +116,9 @@ def _broken(
 ) -> Iterator[FieldCause]:
     variables = {"self": cel_value(value, schema)}
     if _looks_back(rule):
-        if rule.get("optionalOldSelf"):
-            variables["oldSelf"] = optional(() if old is ABSENT else (cel_value(old, schema),))
-        elif old is ABSENT:
+        if old is ABSENT:
             return
-        else:
-            variables["oldSelf"] = cel_value(old, schema)
+        variables["oldSelf"] = cel_value(old, schema)
     try:
         if _program(rule["rule"]).evaluate(variables):
             return
@@ -178,4 +175,4 @@ def _reason(error: CELEvalError) -> str:
 @functools.lru_cache(maxsize=1024)  # far more rules than the definitions of a test hold
 def _program(expression: str) -> celpy.Runner:
     environment = celpy.Environment()
-    return environment.program(environment.compile(expression), functions=FUNCTIONS)
+    return environment.program(environment.compile(expression))

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from celpy import celtypes
@@ -49,11 +49,6 @@ def cel_value(value: Any, schema: Schema) -> Any:
     ):
         return celtypes.DoubleType(value)
     return json_to_cel(value)
-
-
-def optional(values: Iterable[Any]) -> celtypes.ListType:
-    """An optional value as a list of none or one, for hasValue(), value() and orValue()."""
-    return celtypes.ListType(list(values))
 
 
 def _cel_object(value: Mapping[str, Any], schema: Schema) -> celtypes.MapType:

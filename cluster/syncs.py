@@ -1,9 +1,10 @@
 """Reads ConfigMapSyncs, in full or in outline.
 
-The reconciler caches a `SyncRecord` of each sync, the webhook an outline. An object that the
-API server should have rejected (a schema relaxed by hand, an object older than a rule) is
-read as far as possible: its metadata always, so that the reconciler can write a status
-and remove the finalizer; its spec only if it is valid. This module writes nothing.
+The reconciler caches a `SyncRecord` of each sync, the webhook an outline. An object
+that the API server should have rejected (a schema relaxed by hand, an object older than
+a rule) is read as far as possible: its metadata always, so that the reconciler can
+write a status and remove the finalizer; its spec only if it is valid. This module
+writes nothing.
 """
 
 import hashlib
@@ -165,7 +166,7 @@ class SyncRecord:
         return Selector.of(self.sync, self.protected) if self.sync else None
 
     def with_same_spec(self, metadata: ObjectMeta, raw_status: bytes) -> "SyncRecord":
-        """Return the record of a later version with the same spec. It keeps the compiled selection."""
+        """Return the record of a later version with the same spec and compiled selection."""
         sync = self.sync.model_copy(update={"metadata": metadata}) if self.sync else None
         record = replace(self, metadata=metadata, raw_status=raw_status, sync=sync)
         if "selector" in vars(self):

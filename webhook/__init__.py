@@ -1,7 +1,8 @@
 """The admission webhook: AdmissionReview in, AdmissionReview out.
 
-Start at `admit.py`, the judgement: a pure function of one review and one view of the world. Around it, from the inside out:
-`admission.py` walks through one review, `world.py` keeps the view, `authorization.py` asks what the user may do, `review.py` speaks the
-wire format, `server.py` puts it all behind two paths, `certwatcher.py` keeps the certificate fresh, and `app.py` is the process.
-The rules are `configmapsync`'s, shared with the reconciler; this package imports neither the reconciler nor `certs`.
+Start at `admission.py`, which answers one review. `review.py` decodes it,
+`authorization.py` asks for the rights of the user, `cluster_state.py` takes a snapshot
+of the cluster, and `checks.py` checks the sync against it. `server.py`, `listener.py`,
+`paths.py` and `certwatcher.py` serve it over TLS; `app.py` is the process. The package
+imports neither the reconciler nor `certs`.
 """

@@ -1,30 +1,31 @@
-"""One review from beginning to end: the order of the judgement, and the waiting in between.
+"""Answer one admission review: mutate it, or validate it in a fixed order.
 
-Shape, then permission, then the rest: a denial for want of permission is worded from the object alone, so nobody learns from it what
-exists. The judgement itself is in `admit.py`; here is only what has to ask somebody.
+`server.py` calls this module with each parsed review. Validation checks the shape
+first, then permission, then what `checks.py` checks. A denial for missing permission
+depends on the object and the user alone, so it does not reveal which objects exist.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from configmapsync.defaulting import with_defaults
+from configmapsync.defaulting import default_document, with_defaults
 from configmapsync.destination_paths import targets_of
 from configmapsync.fielderrors import FieldError, forbidden, to_status
-from configmapsync.names import KIND
-from configmapsync.permissions import Right, rights_needed, rights_to_drop
+from configmapsync.names import GROUP, KIND, PLURAL
+from configmapsync.permissions import rights_needed, rights_to_drop
 from configmapsync.resource import ConfigMapSync, InvalidResource, parse
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import ApiError
-from webhook import admit
-from webhook.admit import AdmissionInput
+from webhook import checks
 from webhook.authorization import Authorizer, Requester, shortened
-from webhook.cluster_state import ClusterState, RightsFilter
-from webhook.limits import ReviewSlots, TooManyReviewsError
+from webhook.checks import AdmissionInput
+from webhook.cluster_state import ClusterState
 from webhook.review import (
+    Document,
     MalformedReviewError,
     Review,
     UnreadableSpecError,
@@ -32,22 +33,22 @@ from webhook.review import (
     denied,
     failure,
 )
-from webhook.settings import AuthorizationMode
+from webhook.review_slots import ReviewSlots, TooManyReviewsError
 
-log = structlog.stdlib.get_logger()
+CHECKED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
 
-# The API server gives up after 5 s and then says only that the webhook did not answer; a refusal in time says why.
-DECIDED_WITHIN_SECONDS = 4.0
+# The API server gives up after 5 s with a message that gives no cause; a denial in time gives one.
+DECISION_SECONDS = 4.0
 
-# A client of the API server that gets this with a 429 sends its request again by itself.
-TRY_AGAIN_AFTER_SECONDS = 1
+# Clients of the API server retry after this time when they receive a 429.
+RETRY_AFTER_SECONDS = 1
 
-# Errors of one refusal in the log; the user gets more of them.
-LOGGED_AT_MOST = 8
-LOGGED_CHARACTERS = 300
+# Limits of the log line of one denial; the user receives more errors, in full.
+MAX_LOGGED_ERRORS = 8
+MAX_LOGGED_CHARACTERS = 300
 
-# The fields that decide where a sync copies to.
-PLACE_FIELDS = (
+# The fields that decide from where to where a sync copies.
+EDGE_FIELDS = (
     "sourceNamespace",
     "configMapName",
     "destinationNamespace",
@@ -57,86 +58,99 @@ PLACE_FIELDS = (
     "destinationConfigMapName",
 )
 
-# Warnings of one answer.
-WARNED_AT_MOST = 20
+MAX_WARNINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body for the API server, and one word for the metric."""
+    """The answer to one review.
+
+    Attributes:
+        body: the AdmissionReview for the API server, in JSON.
+        outcome: the value of the metric label.
+    """
 
     body: bytes
     outcome: str
 
 
 class Admission:
-    """Mutates and validates."""
+    """Answers the reviews of both webhooks."""
 
     def __init__(
-        self,
-        world: ClusterState,
-        authorizer: Authorizer,
-        mode: AuthorizationMode,
-        slots: ReviewSlots | None = None,
+        self, state: ClusterState, authorizer: Authorizer, slots: ReviewSlots | None = None
     ) -> None:
-        self._state = world
+        """Connect the parts.
+
+        Args:
+            state: the cluster, for the checks that depend on it.
+            authorizer: the rights of users.
+            slots: bounds how many reviews are validated at once.
+        """
+        self._state = state
         self._authorizer = authorizer
-        self._mode = mode
         self._slots = slots or ReviewSlots()
+        self._log = structlog.get_logger("admission")
 
     async def mutate(self, review: Review) -> Answer:
-        """Fill in what is unset. What cannot be read is left for the API server's schema and `validate` to refuse."""
+        """Fill in the static defaults.
+
+        An object that cannot be read is allowed here: the API server's schema or `validate`
+        rejects it.
+        """
         uid = review.request.uid
-        if admit.exempt(review):
+        if exempt(review):
             return Answer(allowed(uid), "exempt")
-        patch = admit.mutation(review)
+        patch = mutation(review)
         return Answer(allowed(uid, patch=patch), "patched" if patch else "allowed")
 
     async def validate(self, review: Review) -> Answer:
-        """Judge a write in the order of the module's first paragraph."""
-        if admit.exempt(review):
+        """Check a review in the order of the module's docstring.
+
+        Raises:
+            MalformedReviewError: the metadata of the object cannot be read.
+        """
+        if exempt(review):
             return Answer(allowed(review.request.uid), "exempt")
         user = review.request.user_info
         try:
             async with (
-                asyncio.timeout(DECIDED_WITHIN_SECONDS),
+                asyncio.timeout(DECISION_SECONDS),
                 self._slots.slot(user.username, review.spec_bytes) as questions,
             ):
                 return await self._check(review, Requester(user, questions))
         except (ApiError, TimeoutError) as error:
-            return _undecided(review, error)
+            return self._undecided(review, error)
         except TooManyReviewsError as error:
-            return _throttled(review, error)
+            return self._throttled(review, error)
 
     async def _check(self, review: Review, requester: Requester) -> Answer:
         try:
-            sync_input = self._sync_input(review)
+            sync_input = self._read(review)
             errors = validate(sync_input.sync)
         except InvalidResource as invalid:
-            return _refused(review, invalid.errors)
+            return self._denied(review, invalid.errors)
         except UnreadableSpecError as unreadable:
-            return _refused(review, [unreadable.error])
+            return self._denied(review, [unreadable.error])
         if errors:
-            return _refused(review, errors)
+            return self._denied(review, errors)
         denials = await self._denials(review, requester, sync_input)
-        if denials and self._mode is AuthorizationMode.ENFORCE:
-            return _refused(review, denials)
-        verified = self._mode is AuthorizationMode.ENFORCE
-        view = await self._state.view(
-            sync_input, self._held_by(requester), may_read_source=verified
-        )
+        if denials and self._authorizer.enforces:
+            return self._denied(review, denials)
+        snapshot = await self._state.snapshot(sync_input, self._authorizer, requester)
         warnings = [str(denial) for denial in denials]
-        if errors := admit.check(sync_input, view):
-            return _refused(review, errors, warnings)
-        warnings += admit.warnings(sync_input, view)
+        if errors := checks.check(sync_input, snapshot):
+            return self._denied(review, errors, warnings)
+        warnings += checks.warnings(sync_input, snapshot)
         return Answer(allowed(review.request.uid, _bounded(warnings)), "allowed")
 
-    def _sync_input(self, review: Review) -> AdmissionInput:
-        """Read the object, and what it was.
+    def _read(self, review: Review) -> AdmissionInput:
+        """Parse both versions of the object.
 
         Raises:
-            InvalidResource: the spec is not of the right shape.
-            MalformedReviewError: not even the metadata is that of an object; no API server sends such a thing.
+            InvalidResource: the spec does not have the right shape.
+            UnreadableSpecError: the spec is too large or nested too deeply.
+            MalformedReviewError: the metadata cannot be read; no API server sends such an object.
         """
         try:
             sync = with_defaults(parse(review.new.document() if review.new else {}))
@@ -148,27 +162,82 @@ class Admission:
     async def _denials(
         self, review: Review, requester: Requester, sync_input: AdmissionInput
     ) -> list[FieldError]:
-        if self._mode is AuthorizationMode.OFF:
-            return []
         needs = rights_needed(sync_input.sync, sync_input.targets)
-        if (previous := sync_input.previous or _former_places(review)) is not None:
+        if (previous := sync_input.previous or _previous_edges(review)) is not None:
             needs += rights_to_drop(previous, sync_input.sync, self._state.protected)
         denials = await self._authorizer.denials(requester, sync_input.sync, needs)
         return [forbidden(denial.path, denial.message) for denial in denials]
 
-    def _held_by(self, requester: Requester) -> RightsFilter:
-        """Return the question which of some rights the user has."""
+    def _denied(
+        self, review: Review, errors: Sequence[FieldError], warnings: Sequence[str] = ()
+    ) -> Answer:
+        self._log.info(
+            "sync denied",
+            sync=_name(review),
+            user=shortened(review.request.user_info.username),
+            errors=[str(error)[:MAX_LOGGED_CHARACTERS] for error in errors[:MAX_LOGGED_ERRORS]],
+            count=len(errors),
+        )
+        status = to_status(errors, KIND, review.request.name)
+        return Answer(denied(review.request.uid, status, warnings), "refused")
 
-        async def held(rights: Iterable[Right]) -> frozenset[Right]:
-            if self._mode is AuthorizationMode.OFF:
-                return frozenset(rights)
-            return frozenset(await self._authorizer.may(requester, rights))
+    def _undecided(self, review: Review, error: ApiError | TimeoutError) -> Answer:
+        """Deny a review that could not be checked: allowing it would be a guess."""
+        self._log.warning(
+            "review not checked", sync=_name(review), error=str(error) or "no answer in time"
+        )
+        message = (
+            "could not check this request: the API server did not answer the webhook's "
+            "questions in time; try again"
+        )
+        status = failure(503, "ServiceUnavailable", message)
+        return Answer(denied(review.request.uid, status), "undecided")
 
-        return held
+    def _throttled(self, review: Review, error: TooManyReviewsError) -> Answer:
+        """Deny with a 429, which the API server passes to its client with a Retry-After header."""
+        self._log.warning(
+            "too many reviews",
+            sync=_name(review),
+            user=shortened(review.request.user_info.username),
+        )
+        status = failure(429, "TooManyRequests", str(error))
+        status["details"] = {"retryAfterSeconds": RETRY_AFTER_SECONDS}
+        return Answer(denied(review.request.uid, status), "throttled")
+
+
+def exempt(review: Review) -> str | None:
+    """Return why a review is allowed unchecked, or None.
+
+    An invalid spec must never block a change of labels or finalizers, or a deletion.
+    """
+    request = review.request
+    if (request.resource.group, request.resource.resource) != (GROUP, PLURAL):
+        return "another resource"
+    if request.operation not in CHECKED_OPERATIONS or request.sub_resource:
+        return "another operation"
+    if review.new and review.new.metadata.deletion_timestamp:
+        return "being deleted"
+    if review.spec_is_unchanged:
+        return "the spec is unchanged"
+    return None
+
+
+def mutation(review: Review) -> list[Document]:
+    """Return the JSON patch that stores the static defaults; empty if it would change nothing."""
+    present = review.new.shallow_spec() if review.new else None
+    if present is None:
+        return []  # the API server's schema rejects the object with a better message
+    wanted = default_document(present)
+    removed = [{"op": "remove", "path": f"/spec/{key}"} for key in present if key not in wanted]
+    return removed + [
+        {"op": "replace" if key in present else "add", "path": f"/spec/{key}", "value": value}
+        for key, value in wanted.items()
+        if key not in present or present[key] != value
+    ]
 
 
 def _previous(review: Review) -> ConfigMapSync | None:
-    """What the object was; one that cannot be read any more excuses nothing."""
+    """Parse the old version; None if there is none, or none that can be parsed."""
     if review.old is None:
         return None
     try:
@@ -177,57 +246,30 @@ def _previous(review: Review) -> ConfigMapSync | None:
         return None
 
 
-def _former_places(review: Review) -> ConfigMapSync | None:
-    """Read of a former object only where it copied to, so that another field that is wrong by now opens no way round a right."""
+def _previous_edges(review: Review) -> ConfigMapSync | None:
+    """Parse only `EDGE_FIELDS` of the old version; None if they cannot be parsed.
+
+    Otherwise another invalid field of the old version would let a user drop destinations
+    without the right to do so.
+    """
     try:
         document = review.old.document() if review.old else {}
         spec = document.get("spec")
         if not isinstance(spec, dict):
             return None
-        return with_defaults(
-            parse(document | {"spec": {key: spec[key] for key in PLACE_FIELDS if key in spec}})
-        )
+        edges = {key: spec[key] for key in EDGE_FIELDS if key in spec}
+        return with_defaults(parse(document | {"spec": edges}))
     except (InvalidResource, UnreadableSpecError, ValueError):
         return None
 
 
 def _bounded(warnings: list[str]) -> list[str]:
-    """Return the first warnings: the API server cuts them off, and more are not read."""
-    left_out = len(warnings) - WARNED_AT_MOST
+    """Return the first warnings, and the number of the others."""
+    left_out = len(warnings) - MAX_WARNINGS
     return (
-        warnings if left_out <= 0 else [*warnings[:WARNED_AT_MOST], f"and {left_out} more warnings"]
+        warnings if left_out <= 0 else [*warnings[:MAX_WARNINGS], f"and {left_out} more warnings"]
     )
 
 
-def _refused(review: Review, errors: Sequence[FieldError], warnings: Sequence[str] = ()) -> Answer:
-    log.info(
-        "refused",
-        sync=f"{review.request.namespace}/{review.request.name}",
-        user=shortened(review.request.user_info.username),
-        errors=[str(error)[:LOGGED_CHARACTERS] for error in errors[:LOGGED_AT_MOST]],
-        count=len(errors),
-    )
-    status = to_status(errors, KIND, review.request.name)
-    return Answer(denied(review.request.uid, status, warnings), "refused")
-
-
-def _undecided(review: Review, error: ApiError | TimeoutError) -> Answer:
-    """Refuse what could not be judged: a webhook that guesses would be none."""
-    told = str(error) or "no answer in time"
-    log.warning("not judged", sync=f"{review.request.namespace}/{review.request.name}", error=told)
-    message = "the API server did not tell the webhook what it must know to judge this; try again"
-    return Answer(
-        denied(review.request.uid, failure(503, "ServiceUnavailable", message)), "undecided"
-    )
-
-
-def _throttled(review: Review, error: TooManyReviewsError) -> Answer:
-    """Refuse with a 429, which the API server passes on to the client together with Retry-After."""
-    log.warning(
-        "too many reviews",
-        sync=f"{review.request.namespace}/{review.request.name}",
-        user=shortened(review.request.user_info.username),
-    )
-    status = failure(429, "TooManyRequests", str(error))
-    status["details"] = {"retryAfterSeconds": TRY_AGAIN_AFTER_SECONDS}
-    return Answer(denied(review.request.uid, status), "throttled")
+def _name(review: Review) -> str:
+    return f"{review.request.namespace}/{review.request.name}"

@@ -1,7 +1,9 @@
-"""The process: what it is made of, and in which order that starts and stops.
+"""Build the parts of the webhook process, and start and stop them in order.
 
-Health first, then the caches and the certificate, then the two paths: nothing is judged before everything is known. At the end the other
-way round: not ready first, so that the API servers stop coming, then the requests in flight, then out. `__main__.py` starts it.
+`__main__.py` runs it. The health server starts first, then the caches and the
+certificate, then the two webhook paths, so no review is checked against an incomplete
+cache. To stop, the process becomes unready so that the API servers stop calling, then
+finishes the requests in flight.
 """
 
 import asyncio
@@ -23,28 +25,27 @@ from runtime.metrics import observe_watches
 from runtime.settings import Address
 from webhook.admission import Admission
 from webhook.authorization import Authorizer
-from webhook.certwatcher import CertWatcher, ServedPair
-from webhook.clients import ClientNames
+from webhook.certwatcher import CertWatcher
 from webhook.cluster_state import ClusterState
 from webhook.metrics import Metrics
 from webhook.paths import ServedPaths
-from webhook.server import Decisions, WebhookServer
+from webhook.server import WebhookServer
 from webhook.settings import AuthorizationMode, Settings
 
-log = structlog.stdlib.get_logger()
+EXIT_FAILED = 1
 
-EXIT_BROKEN = 1
-
-# Bookmarks come every minute and a dead watch is noticed within two: longer silence without a known cause is a fault of ours.
-DEAF_AFTER_SECONDS = 300.0
+# Bookmarks arrive every minute, and a dead watch is replaced within two; a longer silence without
+# a known problem is a fault of the informer.
+MAX_SILENCE_SECONDS = 300.0
 
 
 class Webhook:
-    """The process: what it is made of, and in which order that starts and stops."""
+    """The webhook process."""
 
     def __init__(
         self, settings: Settings, connection: Connection, registry: CollectorRegistry
     ) -> None:
+        self._log = structlog.get_logger("app")
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._listening = False
@@ -54,41 +55,47 @@ class Webhook:
         self._health = HealthServer(Address.parse(settings.health_address), registry)
         self._watcher = CertWatcher(
             settings.certificate_dir,
-            self._served,
-            self._metrics.certificate_unusable,
+            self._metrics,
             settings.client_ca_file,
         )
         self._paths = ServedPaths(settings.certificate_dir, self._loop.time)
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
         self._state = ClusterState(connection, settings.protected(), rng)
-        authorizer = Authorizer(connection, self._loop.time, self._metrics.access_review_answered)
-        admission = Admission(self._state, authorizer, settings.authorization)
+        authorizer = Authorizer(
+            connection,
+            self._loop.time,
+            self._metrics.access_review_answered,
+            settings.authorization,
+        )
         self._server = WebhookServer(
             Address.parse(settings.listen),
             self._watcher,
             self._paths,
-            Decisions(mutate=admission.mutate, validate=admission.validate),
+            Admission(self._state, authorizer),
             self._metrics,
-            client_names=ClientNames(frozenset(settings.client_name)),
+            client_names=frozenset(settings.client_name),
         )
         observe_watches(registry, self._state.informers, self._loop.time)
         self._add_checks()
 
     async def run(self, stop: asyncio.Event) -> int:
-        """Serve until `stop` is set; returns the exit code."""
+        """Serve until `stop` is set, and return the exit code."""
         if self._settings.authorization is not AuthorizationMode.ENFORCE:
-            log.warning(
+            self._log.warning(
                 "rights of users are not enforced", authorization=self._settings.authorization
             )
         health = await self._health.start()
-        log.info("started", health_address=str(health))
+        self._log.info("started", health_address=str(health))
         try:
-            return await self._serve_beside(stop)
+            return await self._serve_with_background_tasks(stop)
         finally:
             await self._health.close()
 
-    async def _serve_beside(self, stop: asyncio.Event) -> int:
-        """Serve while the caches and the certificate are kept fresh; those end only by a fault, and then the process does."""
+    async def _serve_with_background_tasks(self, stop: asyncio.Event) -> int:
+        """Serve while the caches and the certificate are kept up to date.
+
+        Those tasks end only because of a fault, which then ends the process.
+        """
         keeping = [informer.run() for informer in self._state.informers.values()]
         own = (
             self._watcher.run(),
@@ -102,24 +109,24 @@ class Webhook:
             done, _ = await asyncio.wait((serving, *keepers), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            return 0 if serving in done else EXIT_BROKEN
+            return 0 if serving in done else EXIT_FAILED
         finally:
             await _end(serving, *keepers)
 
     async def _serve(self, stop: asyncio.Event) -> None:
-        """Listen once there is something to judge with and to serve; close once nobody comes any more."""
+        """Listen when the caches and the certificate are ready; close after the drain time."""
         if not await _before(stop, self._prepared()):
             return
         address = await self._server.start()
         self._listening = True
-        log.info("serving", address=str(address))
+        self._log.info("serving", address=str(address))
         await stop.wait()
-        log.info("stopping", drain_seconds=self._settings.drain_seconds)
+        self._log.info("stopping", drain_seconds=self._settings.drain_seconds)
         self._draining = True
         self._server.drain()
         await asyncio.sleep(self._settings.drain_seconds)
         await self._server.close()
-        log.info("stopped")
+        self._log.info("stopped")
 
     async def _prepared(self) -> None:
         await self._synced()
@@ -135,7 +142,7 @@ class Webhook:
 
     def _add_checks(self) -> None:
         self._health.ready_when(
-            "stopping", lambda: "no new requests, please" if self._draining else None
+            "stopping", lambda: "the process is stopping" if self._draining else None
         )
         self._health.ready_when(
             "listener", lambda: None if self._listening else "not listening yet"
@@ -144,17 +151,17 @@ class Webhook:
         self._health.ready_when("paths", self._paths.problem)
         for name, informer in self._state.informers.items():
             self._health.ready_when(name, partial(_unsynced, informer))
-            self._health.alive_when(name, partial(self._deaf, informer))
+            self._health.alive_when(name, partial(self._silent, informer))
 
-    def _deaf(self, informer: Informer[Any]) -> str | None:
-        """A cluster that is away is no reason to restart: the informer knows, and tries again by itself."""
+    def _silent(self, informer: Informer[Any]) -> str | None:
+        """Return a problem if the informer has heard nothing for too long, without knowing why.
+
+        An unreachable API server is a known problem, and a restart would not help.
+        """
         silence = self._loop.time() - informer.last_heard
-        if informer.problem is None and silence > DEAF_AFTER_SECONDS:
+        if informer.problem is None and silence > MAX_SILENCE_SECONDS:
             return f"heard nothing for {silence:.0f} s"
         return None
-
-    def _served(self, pair: ServedPair) -> None:
-        self._metrics.certificate_served(pair.serial, pair.expires)
 
 
 def _utc_now() -> datetime:
@@ -168,7 +175,7 @@ def _unsynced(informer: Informer[Any]) -> str | None:
 
 
 async def _before(stop: asyncio.Event, prepared: Coroutine[Any, Any, None]) -> bool:
-    """Wait for `prepared`; returns whether it was done before `stop` was set."""
+    """Wait for `prepared`; return whether it ended before `stop` was set."""
     preparing, stopping = asyncio.ensure_future(prepared), asyncio.ensure_future(stop.wait())
     await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
     done = preparing.done()

@@ -1,4 +1,9 @@
-"""Whose rights count for a review, and what they lack. `admission.py` asks here before it looks at anything else."""
+"""Ask the API server what the user of a review, or the named service account, may do.
+
+`admission.py` asks for denials before it reads anything else; `cluster_state.py` asks
+what the user may see. This module does not know what a sync copies: it receives the
+rights.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -22,43 +27,70 @@ from kube.access import ENOUGH_REFUSALS, AccessReviews
 from kube.connection import Connection
 from kube.service_accounts import ServiceAccounts
 from webhook.review import User
+from webhook.settings import AuthorizationMode
 
-REMEMBERED_FOR_SECONDS = 5.0
+CACHE_SECONDS = 5.0
 
-# Characters of a user name in messages and logs; an identity provider sets no limit of its own.
-LONGEST_SHOWN_NAME = 128
+# Characters of a user name in messages and logs; identity providers set no limit.
+MAX_SHOWN_NAME = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """The user who sent a request, and the bound on the questions that are asked for this user at once."""
+    """The user of one request.
+
+    Attributes:
+        user: as the API server authenticated the user.
+        slots: bounds the access reviews that are sent for this user at once.
+    """
 
     user: User
     slots: asyncio.Semaphore
 
 
 class Authorizer:
-    """Asks the API server for the rights behind a request; `now` is the event loop's clock."""
+    """Answers which rights a user has, from SubjectAccessReviews."""
 
     def __init__(
-        self, connection: Connection, now: Callable[[], float], on_answer: Callable[[bool], None]
+        self,
+        connection: Connection,
+        now: Callable[[], float],
+        on_answer: Callable[[bool], None],
+        mode: AuthorizationMode = AuthorizationMode.ENFORCE,
     ) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            connection: the API server.
+            now: returns the time in seconds, on the event loop's clock.
+            on_answer: called with each answer of the API server; True is a yes.
+            mode: what a missing right leads to; with `OFF`, nothing is asked.
+        """
+        self._mode = mode
         self._reviews: AccessReviews[Right] = AccessReviews(
-            connection, now, on_answer, REMEMBERED_FOR_SECONDS
+            connection, now, on_answer, CACHE_SECONDS
         )
-        self._accounts = ServiceAccounts(connection, now, REMEMBERED_FOR_SECONDS)
+        self._accounts = ServiceAccounts(connection, now, CACHE_SECONDS)
+
+    @property
+    def enforces(self) -> bool:
+        """Return whether a missing right leads to a denial, not to a warning."""
+        return self._mode is AuthorizationMode.ENFORCE
 
     async def denials(
         self, requester: Requester, sync: ConfigMapSync, needs: Sequence[Need]
     ) -> list[Denial]:
-        """Return what the user, or the service account that the sync names, may not do.
+        """Return the rights that the user, or the service account that the sync names, lacks.
 
-        A named account is checked first: whether the user may act as it, then whether it exists. The rights follow only after
-        both. The answer holds one sentence for each field and namespace, and ends at the first refusals.
+        A named account is checked first: whether the user may act as it, then whether it
+        exists. The other rights are checked only after both. There is one denial for each
+        field and namespace, and the check ends after the first `ENOUGH_REFUSALS`.
 
         Raises:
-            ApiError: the API server refused to answer, or did not in time.
+            ApiError: the API server returned an error, or did not answer in time.
         """
+        if self._mode is AuthorizationMode.OFF:
+            return []
         account = account_of(sync)
         if account is not None and (denial := await self._account_denial(requester, account)):
             return [denial]
@@ -74,8 +106,10 @@ class Authorizer:
         """Return those of `rights` that the user has.
 
         Raises:
-            ApiError: the API server refused to answer, or did not in time.
+            ApiError: the API server returned an error, or did not answer in time.
         """
+        if self._mode is AuthorizationMode.OFF:
+            return set(rights)
         return await self._reviews.may(of_user(requester.user), rights, requester.slots)
 
     async def _account_denial(self, requester: Requester, account: NamespacedName) -> Denial | None:
@@ -89,13 +123,13 @@ class Authorizer:
 
 
 def subject_of(sync: ConfigMapSync, user: User) -> Subject:
-    """Return whose rights count: those of the named service account where there is one, else those of the user."""
+    """Return the named service account of a sync, or the user if the sync names none."""
     account = account_of(sync)
     return of_service_account(*account) if account else of_user(user)
 
 
 def of_user(user: User) -> Subject:
-    """Return the user as the API server sent them: groups, uid and extra count for its authorizers."""
+    """Return the user with groups, uid and extra, because authorizers read all of them."""
     extra = tuple(sorted(user.extra.items()))
     return Subject(
         f'user "{shortened(user.username)}"', user.username, user.uid, user.groups, extra
@@ -103,11 +137,12 @@ def of_user(user: User) -> Subject:
 
 
 def shortened(username: str) -> str:
-    """Return a user name as messages and logs show it."""
-    return (
-        username if len(username) <= LONGEST_SHOWN_NAME else f"{username[:LONGEST_SHOWN_NAME]}..."
-    )
+    """Return a user name in the form of messages and logs."""
+    return username if len(username) <= MAX_SHOWN_NAME else f"{username[:MAX_SHOWN_NAME]}..."
 
 
 def _ended_early(subject: Subject) -> str:
-    return f"the check of what {subject.title} may do ended after {ENOUGH_REFUSALS} refusals; more rights may be missing"
+    return (
+        f"the check of the rights of {subject.title} ended after {ENOUGH_REFUSALS} denials; "
+        "more rights may be missing"
+    )

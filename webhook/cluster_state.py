@@ -1,17 +1,17 @@
-"""What the webhook knows of the cluster: namespaces and syncs, kept by informers, and the graph that the syncs draw.
+"""Keep the namespaces, and the graph of all syncs, and take snapshots for the checks.
 
-A name that the cache does not hold is asked for live before it is called missing: a namespace that the same `kubectl apply` made a
-moment ago counts. Whether ConfigMaps are there is only ever asked live, for warnings; caching them would cost memory for nothing.
-`admission.py` asks for one view for each judgement.
+`admission.py` asks for one snapshot for each review. ConfigMaps are not cached: they
+are read live and only for warnings. A namespace that the cache does not hold is read
+live before it counts as missing, so a namespace created in the same `kubectl apply`
+counts.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
 import msgspec
-import structlog
 
 from cluster import namespaces, syncs
 from cluster.namespaces import (
@@ -39,34 +39,35 @@ from kube.informer import Informer
 from kube.parallel import all_of
 from kube.rbac import Rule
 from kube.wire import decode_partial, decoding
-from webhook.admit import MOST_LISTED, AdmissionInput, Snapshot, contests_by_form, steps_to_ask
-
-log = structlog.stdlib.get_logger()
-
-RightsFilter = Callable[[Iterable[Right]], Awaitable[frozenset[Right]]]
+from webhook.authorization import Authorizer, Requester
+from webhook.checks import MOST_LISTED, AdmissionInput, Snapshot, contests_by_form, steps_to_ask
 
 RULES = (
     *syncs.RULES,
     *namespaces.RULES,
-    Rule("namespaces", ("get",), why="one that was created a moment ago"),
+    Rule("namespaces", ("get",), why="a namespace that was created a moment ago"),
     Rule(
         "configmaps",
         ("get",),
-        why="for warnings: is the source there, has it the keys, is anything in the way?",
+        why="for warnings: whether the source has its keys, and what blocks a copy",
     ),
 )
 
-CONFIRMED_WITHIN_SECONDS = 3.0
-CONFIRMED_AT_ONCE = 8  # for one judgement
-ENOUGH_MISSING = MOST_ERRORS  # an answer lists no more
+NAMESPACE_READ_SECONDS = 3.0
 
-# A warning is a courtesy: it is not worth many requests, nor a long wait.
-LOOKED_AT_FOR_WARNINGS = 8
-LOOKED_WITHIN_SECONDS = 1.0
+# Live reads of namespaces at once for one review.
+PARALLEL_NAMESPACE_READS = 8
+
+# An answer lists no more errors.
+ENOUGH_MISSING = MOST_ERRORS
+
+# Limits of the live reads of one review for warnings, which are not worth more.
+MAX_BLOCKER_READS = 8
+WARNING_READ_SECONDS = 1.0
 
 
 class _Keys(msgspec.Struct, rename="camel"):
-    """The keys of a ConfigMap; their values stay undecoded."""
+    """The keys of a ConfigMap. The values stay undecoded."""
 
     data: dict[str, msgspec.Raw] | None = None
     binary_data: dict[str, msgspec.Raw] | None = None
@@ -76,7 +77,7 @@ _keys_decoder = msgspec.json.Decoder(_Keys)
 
 
 class ClusterState:
-    """Keeps the view; nothing is known before `synced`."""
+    """The cached namespaces and the graph; both are empty until the informers have synced."""
 
     def __init__(
         self, connection: Connection, protected: frozenset[str], rng: random.Random
@@ -85,7 +86,7 @@ class ClusterState:
         self._connection = connection
         self._graph = Graph(protected)
         self._namespaces = namespace_informer(connection, rng)
-        self._known = namespaces_by_name(self._namespaces)
+        self._by_name = namespaces_by_name(self._namespaces)
         self._namespaces.on_change(self._namespace_changed)
         self._syncs: Informer[SyncOutline] = Informer(
             connection,
@@ -99,37 +100,38 @@ class ClusterState:
             "configmapsyncs": self._syncs,
         }
 
-    async def view(
-        self, sync_input: AdmissionInput, held: RightsFilter, *, may_read_source: bool
+    async def snapshot(
+        self, sync_input: AdmissionInput, authorizer: Authorizer, requester: Requester
     ) -> Snapshot:
-        """Look at everything that one judgement needs.
+        """Return the state of the cluster that the check of one sync reads.
 
         Args:
             sync_input: the sync.
-            held: returns those of some rights that the requesting user has; at most 24 are asked for.
-            may_read_source: whether the right to get the source was verified, so that
-                warnings may depend on its keys.
+            authorizer: answers which other objects the user may get; at most 24 rights are
+                asked for. Unless it enforces rights, the keys of the source are not read.
+            requester: the user of the request.
 
         Raises:
-            ApiError: a name that the cache does not hold could not be confirmed, or a right could not be asked for.
+            ApiError: a namespace could not be read, or a right could not be asked for.
         """
         confirmed = await self._confirmed(sync_input)
-        namespaces = {**self._known, **confirmed} if confirmed else self._known
-        contested = tuple(self._graph.contested(sync_input.sync))
+        namespaces = {**self._by_name, **confirmed} if confirmed else self._by_name
         sync = sync_input.sync
+        contested = tuple(self._graph.contested(sync))
         cycle = self._graph.cycle_through(sync)
-        told = (
+        listed = (
             contest
             for form in contests_by_form(sync_input, contested)
             for contest in form[:MOST_LISTED]
         )
-        see = {right_to_see(other): other for _, other in told}
+        see = {right_to_see(other): other for _, other in listed}
         read = {Right("get", *step): step for step in steps_to_ask(cycle)}
-        rights, source_missing, source_keys, in_the_way = await asyncio.gather(
-            held((*see, *read)),
+        reads_keys = authorizer.enforces and bool(sync.spec.keys)
+        rights, source_missing, source_keys, blockers = await asyncio.gather(
+            authorizer.may(requester, (*see, *read)),
             self._source_is_missing(sync.source),
-            self._source_keys(sync.source, wanted=may_read_source and bool(sync.spec.keys)),
-            self._in_the_way(sync_input, namespaces),
+            self._source_keys(sync.source, wanted=reads_keys),
+            self._blockers(sync_input, namespaces),
         )
         return Snapshot(
             namespaces=namespaces,
@@ -140,25 +142,26 @@ class ClusterState:
             readable=frozenset(step for right, step in read.items() if right in rights),
             source_missing=source_missing,
             source_keys=source_keys,
-            in_the_way=in_the_way,
+            blockers=blockers,
         )
 
     async def _confirmed(self, sync_input: AdmissionInput) -> dict[str, Namespace]:
-        """Ask live for each named namespace that the cache does not hold, or holds as going: a new one may have its name.
+        """Read each named namespace that the cache does not hold, or holds as terminating.
 
-        Ends when enough are missing: the sync is refused for those already, and the
-        others count as missing, too.
+        A namespace created since may have the name of a terminating one. The reads end when
+        `ENOUGH_MISSING` do not exist: the sync is denied for those already, and the others
+        count as missing, too.
         """
         named = dict.fromkeys((sync_input.sync.source.namespace, *sync_input.targets.named))
-        doubtful = iter(
-            [name for name in named if name not in self._known or self._known[name].terminating]
+        unconfirmed = iter(
+            [name for name in named if name not in self._by_name or self._by_name[name].terminating]
         )
         found: dict[str, Namespace] = {}
         missing = 0
 
-        async def confirm_in_turn() -> None:
+        async def confirm_next() -> None:
             nonlocal missing
-            for name in doubtful:
+            for name in unconfirmed:
                 if namespace := await self._read_namespace(name):
                     found[name] = namespace
                 else:
@@ -166,32 +169,32 @@ class ClusterState:
                 if missing >= ENOUGH_MISSING:
                     return
 
-        await all_of(confirm_in_turn() for _ in range(CONFIRMED_AT_ONCE))
+        await all_of(confirm_next() for _ in range(PARALLEL_NAMESPACE_READS))
         return found
 
     async def _read_namespace(self, name: str) -> Namespace | None:
         try:
-            answer = await self._read(f"{NAMESPACES_PATH}/{name}", CONFIRMED_WITHIN_SECONDS)
+            answer = await self._read(f"{NAMESPACES_PATH}/{name}", NAMESPACE_READ_SECONDS)
         except NotFound:
             return None
         return read_namespace(answer).view
 
     async def _source_is_missing(self, source: NamespacedName) -> bool:
         try:
-            await self._read(_config_map_path(source), LOOKED_WITHIN_SECONDS)
+            await self._read(_configmap_path(source), WARNING_READ_SECONDS)
         except NotFound:
             return True
         except ApiError:
-            return False  # nobody knows, so there is nothing to warn of
+            return False  # unknown: no warning
         return False
 
     async def _source_keys(self, source: NamespacedName, *, wanted: bool) -> frozenset[str] | None:
-        """Read the keys of the source, not its values; None if not wanted or not readable now."""
+        """Return the keys of the source; None if they are not wanted, or cannot be read."""
         if not wanted:
             return None
         try:
             answer = await self._connection.request(
-                "GET", _config_map_path(source), timeout=LOOKED_WITHIN_SECONDS
+                "GET", _configmap_path(source), timeout=WARNING_READ_SECONDS
             )
             with decoding("the source"):
                 content = _keys_decoder.decode(answer)
@@ -199,30 +202,30 @@ class ClusterState:
             return None
         data, binary_data = content.data or {}, content.binary_data or {}
         if len(data) + len(binary_data) > MOST_SOURCE_KEYS:
-            return None  # it is not copied at all, and matching so many keys takes too long
+            # The source is too large to be copied, and matching so many keys takes too long.
+            return None
         return frozenset((*data, *binary_data))
 
-    async def _in_the_way(
+    async def _blockers(
         self, sync_input: AdmissionInput, namespaces: Mapping[str, Namespace]
     ) -> tuple[NamespacedName, ...]:
-        """Look at the first destinations for ConfigMaps that no sync manages."""
-        places = list(
-            islice(_destinations(sync_input, namespaces, self.protected), LOOKED_AT_FOR_WARNINGS)
-        )
-        found = await all_of(self._is_unmanaged(place) for place in places)
-        return tuple(place for place, unmanaged in zip(places, found, strict=True) if unmanaged)
+        """Return those of the first destinations where an unmanaged ConfigMap exists."""
+        destinations = _destinations(sync_input, namespaces, self.protected)
+        first = list(islice(destinations, MAX_BLOCKER_READS))
+        found = await all_of(self._is_unmanaged(key) for key in first)
+        return tuple(key for key, unmanaged in zip(first, found, strict=True) if unmanaged)
 
-    async def _is_unmanaged(self, place: NamespacedName) -> bool:
+    async def _is_unmanaged(self, key: NamespacedName) -> bool:
         try:
-            answer = await self._read(_config_map_path(place), LOOKED_WITHIN_SECONDS)
+            answer = await self._read(_configmap_path(key), WARNING_READ_SECONDS)
             with decoding("the ConfigMap"):
                 labels = decode_partial(answer).metadata.labels or {}
         except ApiError:
             return False
         return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels
 
-    async def _read(self, path: str, within: float) -> bytes:
-        return await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=within)
+    async def _read(self, path: str, seconds: float) -> bytes:
+        return await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=seconds)
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:
@@ -244,7 +247,7 @@ class ClusterState:
 def _destinations(
     sync_input: AdmissionInput, namespaces: Mapping[str, Namespace], protected: frozenset[str]
 ) -> Iterator[NamespacedName]:
-    """Yield where copies would be written now, those that are named first."""
+    """Yield the destinations that would receive copies now, those that are named first."""
     selector, named = Selector.of(sync_input.sync, protected), sync_input.targets.named
     selected = {namespace.name: namespace for namespace in selector.among(namespaces)}
     for name in chain((name for name in named if name in selected), selected.keys() - named.keys()):
@@ -253,5 +256,5 @@ def _destinations(
             yield NamespacedName(name, sync_input.sync.destination_name)
 
 
-def _config_map_path(place: NamespacedName) -> str:
-    return f"{NAMESPACES_PATH}/{place.namespace}/configmaps/{place.name}"
+def _configmap_path(key: NamespacedName) -> str:
+    return f"{NAMESPACES_PATH}/{key.namespace}/configmaps/{key.name}"

@@ -1,8 +1,9 @@
-"""Accept TLS connections, and bound how many there are and how long a client may keep one without a valid request.
+"""Accept TLS connections, and bound how many there are and how long they may be unused.
 
-All API servers call from few addresses, and each opens one connection for each request that is under way. So the bounds are generous,
-and where one is reached, the oldest connection without a valid request is closed for the new one. `server.py` reports which connections
-are busy and which have sent a valid request.
+All API servers connect from few addresses, with one connection for each request in
+flight. So the bounds are generous; at a bound, the oldest connection without a valid
+request is closed for the new one. `server.py` reports which connections are busy and
+which are proven.
 """
 
 import asyncio
@@ -19,25 +20,27 @@ import structlog
 from runtime.listening import address_of, open_socket
 from runtime.settings import Address
 
-log = structlog.stdlib.get_logger()
-
-# The queue of the system is for the moment when all connections of the API servers are made anew at once.
+# The kernel queue must hold the connections of all API servers when they reconnect at once.
 BACKLOG = 1024
-ACCEPTED_AT_ONCE = 64  # in one step of the event loop
+
+# Connections accepted in one step of the event loop.
+ACCEPTED_AT_ONCE = 64
+
 SWEEP_SECONDS = 0.5
 OUT_OF_DESCRIPTORS_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections there may be, and for how long.
+    """Bounds on connections.
 
     Attributes:
-        total: connections at once; each costs about 45 KiB.
+        total: open connections; each costs about 45 KiB.
         unproven: of these, connections without a valid request so far.
         unproven_per_address: of these, connections from one address.
         handshake_seconds: time for the TLS handshake.
-        unproven_seconds: time between the beginning of a connection and the headers of its first request.
+        unproven_seconds: time from the start of a connection to the headers of its first
+            request.
     """
 
     total: int = 1024
@@ -69,7 +72,7 @@ class _Connection:
 
 @dataclass(slots=True)
 class _Table:
-    """Open connections by whether they are proven; each part is in the order of age."""
+    """Open connections, proven and unproven, each part oldest first."""
 
     unproven: dict[_Connection, None] = field(default_factory=dict)
     proven: dict[_Connection, None] = field(default_factory=dict)
@@ -81,14 +84,7 @@ class _Table:
 
 
 class Listener:
-    """Listens until closed.
-
-    Args:
-        address: where to listen.
-        context: of the TLS server.
-        new_protocol: makes the protocol of one connection.
-        limits: on connections.
-    """
+    """Accepts connections until closed."""
 
     def __init__(
         self,
@@ -97,6 +93,15 @@ class Listener:
         new_protocol: Callable[[], asyncio.Protocol],
         limits: ConnectionLimits | None = None,
     ) -> None:
+        """Prepare; `start` opens the socket.
+
+        Args:
+            address: to listen at.
+            context: of the TLS server.
+            new_protocol: returns the protocol of one connection.
+            limits: on connections.
+        """
+        self._log = structlog.get_logger("listener")
         self._address = address
         self._context = context
         self._new_protocol = new_protocol
@@ -108,7 +113,7 @@ class Listener:
         self._sweeping: asyncio.Task[None] | None = None
 
     def start(self) -> Address:
-        """Listen; returns the address, whose port the system picked where 0 was asked for."""
+        """Open the socket; return its address with the actual port."""
         self._socket = open_socket(self._address, BACKLOG)
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket.fileno(), self._accept_some)
@@ -116,7 +121,7 @@ class Listener:
         return address_of(self._socket)
 
     async def close(self) -> None:
-        """Stop accepting. Connections that are open stay with their protocols."""
+        """Stop accepting. Open connections stay with their protocols."""
         if self._socket is not None:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
@@ -130,12 +135,15 @@ class Listener:
                 await self._sweeping
 
     def began(self, protocol: asyncio.BaseProtocol) -> None:
-        """Note that the headers of a request have arrived: the request has time limits of its own."""
+        """Mark a connection as busy: the headers of a request have arrived.
+
+        The request has time limits of its own.
+        """
         if connection := self._by_protocol.get(protocol):
             connection.busy = True
 
     def ended(self, protocol: asyncio.BaseProtocol, *, valid: bool) -> None:
-        """Note that a request was answered. A connection with a valid one is kept until it is idle for long."""
+        """Mark a connection as idle, and as proven if the request was valid."""
         connection = self._by_protocol.get(protocol)
         if connection is None:
             return
@@ -145,7 +153,7 @@ class Listener:
             self._table.proven[connection] = None
 
     def count(self) -> int:
-        """Return how many connections are open."""
+        """Return the number of open connections."""
         self._drop_closed()
         return len(self._table.unproven) + len(self._table.proven)
 
@@ -165,10 +173,13 @@ class Listener:
             self._admit(accepted, str(peer[0]))
 
     def _pause(self, error: OSError) -> None:
-        """Stop accepting for a moment: without free descriptors the listener would be readable all the time."""
+        """Pause accepting when file descriptors have run out.
+
+        Otherwise the readable socket would keep the event loop busy.
+        """
         if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
             raise error
-        log.warning("cannot accept connections", error=error.strerror)
+        self._log.warning("cannot accept connections", error=error.strerror)
         if self._socket is not None:
             self._loop.remove_reader(self._socket.fileno())
             self._loop.call_later(OUT_OF_DESCRIPTORS_PAUSE_SECONDS, self._resume)
@@ -186,7 +197,7 @@ class Listener:
         connection.task = asyncio.ensure_future(self._shake_hands(connection, accepted))
 
     def _make_room(self, address: str) -> bool:
-        """Close the oldest unproven connection where a bound is reached; returns whether there is room."""
+        """Return whether there is room, after evicting an unproven connection at a bound."""
         table, limits = self._table, self._limits
         if (
             len(table.unproven) < min(limits.unproven, limits.unproven_per_address)
@@ -223,14 +234,15 @@ class Listener:
                 ssl_handshake_timeout=self._limits.handshake_seconds,
             )
             connection.transport = transport
-        except OSError:  # ssl.SSLError and the time-out are OSErrors
+        # # ssl.SSLError and TimeoutError are OSErrors
+        except OSError:
             accepted.close()
         except asyncio.CancelledError:
             accepted.close()
             raise
 
     async def _sweep(self) -> None:
-        """Close what has sent no request in time, again and again."""
+        """Abort connections that sent no request in time, periodically."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self._drop_closed()

@@ -1,8 +1,9 @@
-"""Which URL paths are served: the two plain ones, or the same below an unguessable prefix.
+"""Decide which URL paths are served: plain paths, or the same below a secret prefix.
 
-The certificate tool writes a token next to the serving pair, and into the path of both webhook configurations. So only the API servers
-know the path, and a request from anywhere else in the pod network ends with a 404. `server.py` asks for each request; the token must
-never reach a log, a metric or an answer.
+The certificate tool writes a path token next to the serving pair, and into the path of
+both webhook configurations. Only the API servers know the path then; any other request
+ends with a 404. `server.py` asks for each request. The token must not appear in a log,
+metric or answer.
 """
 
 import asyncio
@@ -13,56 +14,62 @@ from pathlib import Path
 
 import structlog
 
-from webhook.certwatcher import LOOKED_AT_EVERY_SECONDS, generation_of
-
-log = structlog.stdlib.get_logger()
+from webhook.certwatcher import POLL_SECONDS, generation_of
 
 MUTATE_PATH = "/mutate-apps-nishaf-info-v1-configmapsync"
 VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
 PATHS = (MUTATE_PATH, VALIDATE_PATH)
 
 TOKEN_FILE = "path-token"  # noqa: S105 - the name of the file
-PREVIOUS_TOKEN_FILE = "previous-path-token"  # noqa: S105 - the name of the file; empty for the plain paths
+# Empty if the previous paths were the plain ones.
+PREVIOUS_TOKEN_FILE = "previous-path-token"  # noqa: S105 - the name of the file
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}")
 PLAIN = ""
 
-# The tool changes the webhook configurations after the Secret, and a kubelet may take a minute and a half to mount a changed Secret.
+# The tool changes the webhook configurations after the Secret, and a kubelet may take 90 s to
+# mount a changed Secret.
 FORMER_SERVED_SECONDS = 600.0
-FORMER_SERVED_AT_MOST = 4
+MAX_FORMER_SERVED = 4
 
 
 class ServedPaths:
-    """Follows the token in a directory.
+    """Reads the path token of a directory again and again.
 
-    Without a token the plain paths are served. With one only the paths below it are. While a change reaches all processes, the former
-    paths are served as well, so that no admission fails: for as long as a previous token lies in the directory, or for some minutes where
-    the token changes without one.
-
-    Args:
-        directory: with the token beside the serving pair.
-        now: the event loop's clock.
+    Without a token, the plain paths are served; with one, only the paths below it. While a
+    changed token reaches all processes, the previous paths are served as well, so that no
+    admission fails: as long as the directory holds a previous token, or for
+    `FORMER_SERVED_SECONDS` if the token changes without one.
     """
 
     def __init__(self, directory: Path, now: Callable[[], float]) -> None:
+        """Prepare; nothing is read before `look` or `run`.
+
+        Args:
+            directory: with the token beside the serving pair.
+            now: returns the time in seconds, on the event loop's clock.
+        """
+        self._log = structlog.get_logger("paths")
         self._directory = directory
         self._now = now
-        self._prefix: str | None = None  # None: nothing was read yet, or nothing that can be served
-        self._previous: str | None = None  # None: there is no previous token
+        # None until a token was read that can be served.
+        self._prefix: str | None = None
+        # None if there is no previous token.
+        self._previous: str | None = None
         self._former: list[tuple[str, float]] = []
-        self._problem: str | None = "the path token was not looked for yet"
+        self._problem: str | None = "the path token was not read yet"
 
     def problem(self) -> str | None:
         """Return why no path is served, or None."""
         return self._problem if self._prefix is None else None
 
     async def run(self) -> None:
-        """Look for a changed token until cancelled."""
+        """Read the token periodically, until cancelled."""
         while True:
             self.look()
-            await asyncio.sleep(LOOKED_AT_EVERY_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     def look(self) -> None:
-        """Read the token. One that cannot be used leaves the former paths in service."""
+        """Read the token. If it is unusable, the previous paths stay in service."""
         try:
             generation = generation_of(self._directory)
             prefix = _read(generation / TOKEN_FILE) or PLAIN
@@ -71,20 +78,25 @@ class ServedPaths:
             self._report(str(error))
             return
         if generation_of(self._directory) != generation:
-            return  # the directory was switched meanwhile: a file that is missing may be there in the new generation
+            # The directory was switched meanwhile: a missing file may exist in the new
+            # generation.
+            return
         self._problem = None
         if (prefix, previous) == (self._prefix, self._previous):
             return
         if previous is not None or self._previous is not None:
-            self._former.clear()  # the tool says itself for how long the former paths count
+            # The tool removes the previous token itself.
+            self._former.clear()
         elif self._prefix is not None:
             self._former.append((self._prefix, self._now() + FORMER_SERVED_SECONDS))
-            del self._former[:-FORMER_SERVED_AT_MOST]
+            del self._former[:-MAX_FORMER_SERVED]
         self._prefix, self._previous = prefix, previous
-        log.info("paths served", unguessable=prefix != PLAIN, previous_served=previous is not None)
+        self._log.info(
+            "paths served", unguessable=prefix != PLAIN, previous_served=previous is not None
+        )
 
     def plain(self, path: str) -> str | None:
-        """Return the plain path that a requested one stands for, or None if it is not served."""
+        """Return the plain path that a requested path stands for, or None if it is not served."""
         found = None
         for prefix in self._served():
             for each in PATHS:
@@ -101,14 +113,14 @@ class ServedPaths:
         return [prefix for prefix in served if prefix is not None]
 
     def _report(self, problem: str) -> None:
-        """Log a problem once, not at every look."""
+        """Log a problem once, not at every read."""
         if problem != self._problem:
-            log.warning("path token not loaded", error=problem)
+            self._log.warning("path token not loaded", error=problem)
         self._problem = problem
 
 
 def _read(file: Path) -> str | None:
-    """Return the prefix that a token file stands for, or None without the file."""
+    """Return the prefix for a token file, or None if the file does not exist."""
     try:
         text = file.read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:

@@ -1,8 +1,9 @@
-"""The wire format `admission.k8s.io/v1`: bytes to a `Review`, a verdict to bytes. Pure.
+"""Decode AdmissionReviews of `admission.k8s.io/v1`, and encode the answers.
 
-What a review means is judged in `admit.py`. Nothing here trusts the sender: what is not an AdmissionReview of this version raises
-`MalformedReviewError` with a sentence for the API server's log. Only the fields that count are decoded: what else an object carries costs
-no more than its bytes, and a spec is decoded when it is asked for, and only if it is of a size that can be stored.
+`server.py` parses bodies here, `admission.py` builds answers here; `checks.py` decides.
+The sender is not trusted: anything but an AdmissionReview raises
+`MalformedReviewError`. Only the fields that the webhook reads are decoded, and a spec
+only on demand and up to a size that can be stored. Nothing here does I/O.
 """
 
 import base64
@@ -18,23 +19,24 @@ from configmapsync.fielderrors import ErrorKind, FieldError
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
 
-# Bytes of a spec. 512 names, 512 exclusions, 256 keys and the 256 KiB of annotations that a ConfigMap can have fit in.
-# Decoding so many bytes takes 30 ms of the event loop at the worst.
+# Bytes of a spec: 512 names, 512 exclusions, 256 keys and the 256 KiB of annotations of a
+# ConfigMap fit in. Decoding them holds the event loop for up to 30 ms.
 LARGEST_SPEC = 512 * 1024
 
-# Bytes up to which two specs are compared field by field. The API server sends equal objects as equal text anyway.
+# Bytes up to which two specs are compared decoded. The API server sends equal objects as equal
+# text anyway.
 COMPARED_DECODED = 64 * 1024
 
-# Fields of a spec: three times as many as there are.
+# Fields of a spec; the schema has a third of them.
 MOST_FIELDS = 48
 
-# Bytes of all that is known of a user. Every access review repeats it.
+# Bytes of the user info, which every access review repeats.
 LARGEST_USER = 256 * 1024
 
-# Characters of the uid, the names and the other words of a request. A generous bound on what Kubernetes allows.
+# Characters of the uid, the names and the other words of a request; Kubernetes allows fewer.
 LONGEST_WORD = 512
 
-# Bytes of a field that `Review.shallow_spec` decodes: the scalar fields of a spec are shorter, or wrong.
+# Bytes of a field that `SentObject.shallow_spec` decodes. A valid scalar field is shorter.
 LARGEST_SCALAR = 1024
 
 Document = dict[str, Any]
@@ -43,11 +45,11 @@ NO_SPEC = msgspec.Raw(b"null")
 
 
 class MalformedReviewError(Exception):
-    """The body is no AdmissionReview that could be answered."""
+    """The body is not an AdmissionReview that can be answered."""
 
 
 class UnreadableSpecError(Exception):
-    """The spec of an object cannot be decoded; `error` says why."""
+    """The spec of an object cannot be decoded; `error` is the reason."""
 
     def __init__(self, error: FieldError) -> None:
         super().__init__(str(error))
@@ -55,7 +57,7 @@ class UnreadableSpecError(Exception):
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):
-    """Who asks, as the API server authenticated them."""
+    """The user of a request, as the API server authenticated the user."""
 
     username: str = ""
     uid: str = ""
@@ -64,7 +66,7 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Resource(msgspec.Struct, frozen=True):
-    """What kind of thing is written."""
+    """The resource that a request writes."""
 
     group: str = ""
     version: str = ""
@@ -79,7 +81,7 @@ class _Request(msgspec.Struct, rename="camel"):
     namespace: str = ""
     name: str = ""
     dry_run: bool = False
-    # Decoded one by one, each within a bound of its own.
+    # Decoded separately, each with a bound of its own.
     user_info: msgspec.Raw = msgspec.Raw(b"{}")
     object: msgspec.Raw = msgspec.Raw(b"null")
     old_object: msgspec.Raw = msgspec.Raw(b"null")
@@ -93,7 +95,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One write that the API server asks about."""
+    """One write that the API server has under admission."""
 
     uid: str
     operation: str
@@ -106,7 +108,7 @@ class Request:
 
 
 class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The metadata that counts for a judgement."""
+    """The metadata fields that the webhook reads."""
 
     name: str | None = None
     namespace: str | None = None
@@ -125,12 +127,12 @@ class _Object(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class SentObject:
-    """An object of a review: its metadata decoded, its spec not.
+    """An object of a review. Its spec is not decoded.
 
     Attributes:
-        metadata: the fields that count.
-        spec: as it was sent; null in place of one that is too large.
-        digest: of a spec that is too large; empty for any other.
+        metadata: the fields that the webhook reads.
+        spec: in JSON; `null` in place of a spec that is too large.
+        digest: of a spec that is too large; otherwise empty.
     """
 
     metadata: Metadata
@@ -151,7 +153,11 @@ class SentObject:
         return {"metadata": metadata, "spec": self._decoded(msgspec.json.decode)}
 
     def shallow_spec(self) -> Document | None:
-        """Return the spec with its strings and other short values, the rest still encoded; None if it cannot be a spec."""
+        """Return the spec with its short scalars decoded, and its other values in JSON.
+
+        Returns:
+            The spec, or None if it is not an object or has too many fields.
+        """
         try:
             fields: dict[str, msgspec.Raw] = self._decoded(_decode_fields)
         except (UnreadableSpecError, msgspec.ValidationError):
@@ -177,7 +183,7 @@ class SentObject:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One write; both objects are None where the API server sent none."""
+    """One request with its objects; an object is None if the API server sent none."""
 
     request: Request
     new: SentObject | None
@@ -185,12 +191,12 @@ class Review:
 
     @property
     def spec_bytes(self) -> int:
-        """How large the specs of both objects are."""
+        """Return the size of both specs in bytes."""
         return sum(len(memoryview(sent.spec)) for sent in (self.new, self.old) if sent)
 
     @property
     def spec_is_unchanged(self) -> bool:
-        """Whether both objects are there and have the same spec."""
+        """Return whether both objects exist and have equal specs."""
         if self.new is None or self.old is None:
             return False
         if self.new.digest or self.old.digest:
@@ -213,15 +219,19 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def parse(body: bytes | bytearray) -> Review:
-    """Read an AdmissionReview.
+    """Decode an AdmissionReview.
+
+    Args:
+        body: in JSON.
 
     Raises:
-        MalformedReviewError: it is none, or of a version that this webhook does not speak.
+        MalformedReviewError: it is not an AdmissionReview of a supported version.
     """
-    envelope: _Envelope = _read("the body is no AdmissionReview", _decode_envelope, body)
+    envelope: _Envelope = _decode("the body is not an AdmissionReview", _decode_envelope, body)
     if (envelope.api_version, envelope.kind) != (API_VERSION, KIND):
-        said = f"{envelope.api_version[:LONGEST_WORD] or 'no apiVersion'}, {envelope.kind[:LONGEST_WORD] or 'no kind'}"
-        raise MalformedReviewError(f"{said}: this webhook speaks {API_VERSION} {KIND}")
+        version = envelope.api_version[:LONGEST_WORD] or "no apiVersion"
+        kind = envelope.kind[:LONGEST_WORD] or "no kind"
+        raise MalformedReviewError(f"{version}, {kind}: this webhook supports {API_VERSION} {KIND}")
     sent = envelope.request
     if sent is None or not sent.uid:
         raise MalformedReviewError("the AdmissionReview has no request with a uid")
@@ -237,13 +247,13 @@ def parse(body: bytes | bytearray) -> Review:
         namespace=sent.namespace,
         name=sent.name,
         dry_run=sent.dry_run,
-        user_info=_read("the body is no AdmissionReview", _decode_user, sent.user_info),
+        user_info=_decode("the body is not an AdmissionReview", _decode_user, sent.user_info),
     )
     return Review(request, _object(sent.object), _object(sent.old_object))
 
 
 def _scalar(raw: msgspec.Raw) -> Any:
-    """Decode a short value that is no list and no object."""
+    """Decode a short value that is neither a list nor an object."""
     text = memoryview(raw)
     return (
         raw
@@ -252,7 +262,7 @@ def _scalar(raw: msgspec.Raw) -> Any:
     )
 
 
-def _read(problem: str, decode: Any, text: bytes | bytearray | msgspec.Raw) -> Any:
+def _decode(problem: str, decode: Any, text: bytes | bytearray | msgspec.Raw) -> Any:
     try:
         return decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -260,10 +270,13 @@ def _read(problem: str, decode: Any, text: bytes | bytearray | msgspec.Raw) -> A
 
 
 def _object(raw: msgspec.Raw) -> SentObject | None:
-    """Decode what counts of an object, detached from the body, which is large and would be kept alive."""
+    """Decode an object of a review.
+
+    Copies the spec, because a view of it would keep the whole body in memory.
+    """
     if bytes(memoryview(raw)[:1]) not in {b"{", b"n"}:
-        raise MalformedReviewError("an object of the review is no JSON object")
-    found: _Object | None = _read("an object of the review is unreadable", _decode_object, raw)
+        raise MalformedReviewError("an object of the review is not a JSON object")
+    found: _Object | None = _decode("an object of the review is invalid", _decode_object, raw)
     if found is None:
         return None
     metadata, spec = found.metadata or Metadata(), memoryview(found.spec)
@@ -273,7 +286,13 @@ def _object(raw: msgspec.Raw) -> SentObject | None:
 
 
 def allowed(uid: str, warnings: Sequence[str] = (), patch: Sequence[Document] = ()) -> bytes:
-    """Answer yes, with changes for the API server to make where `patch` has operations."""
+    """Return the answer that allows a request.
+
+    Args:
+        uid: of the request.
+        warnings: for the user.
+        patch: JSON patch operations that the API server applies.
+    """
     response: Document = {"uid": uid, "allowed": True}
     if patch:
         response |= {
@@ -284,12 +303,12 @@ def allowed(uid: str, warnings: Sequence[str] = (), patch: Sequence[Document] = 
 
 
 def denied(uid: str, status: Document, warnings: Sequence[str] = ()) -> bytes:
-    """Answer no, with the Status that the user will read."""
+    """Return the answer that denies a request with a Status, which the user reads."""
     return _answer({"uid": uid, "allowed": False, "status": status}, warnings)
 
 
 def failure(code: int, reason: str, message: str) -> Document:
-    """Build a Status for what is no fault of the object."""
+    """Return a Status for a failure that the object did not cause."""
     return {
         "apiVersion": "v1",
         "kind": "Status",

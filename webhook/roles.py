@@ -1,4 +1,6 @@
-"""What the webhook may do: the rules of its parts, as the role of `config/rbac/webhook.yaml`, which `make manifests` writes. It changes nothing."""
+"""What the webhook may do: the rules of its parts, as the role of
+`config/rbac/webhook.yaml`, which `make manifests` writes. It changes nothing.
+"""
 
 from kube import access, service_accounts
 from kube.rbac import Role, merged

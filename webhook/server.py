@@ -1,14 +1,15 @@
-"""The two paths over TLS: HTTP in, HTTP out, and nothing of the rules.
+"""Serve the two webhook paths over TLS.
 
-Every request gets the right answer, whatever was sent: a review with HTTP 200 where the API server can use one, else a Kubernetes Status
-with the code that says what was wrong. What a review means is decided in `admission.py`, which paths are served in `paths.py`, and which
-connections are kept in `listener.py`.
+`app.py` starts and stops the server. Every request receives an answer: HTTP 200 with an
+AdmissionReview, or an HTTP error with a Kubernetes Status. `admission.py` decides about
+reviews, `paths.py` which paths are served, and `listener.py` which connections are
+kept.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,37 +17,39 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from runtime.settings import Address
-from webhook.admission import Answer
+from webhook.admission import Admission
 from webhook.certwatcher import CertWatcher
-from webhook.clients import ClientNames
 from webhook.listener import ConnectionLimits, Listener
 from webhook.metrics import Metrics
-from webhook.paths import PATHS, ServedPaths
-from webhook.review import Document, MalformedReviewError, Review, failure, parse
+from webhook.paths import MUTATE_PATH, PATHS, VALIDATE_PATH, ServedPaths
+from webhook.review import Document, MalformedReviewError, failure, parse
 
-log = structlog.stdlib.get_logger()
-
-# The API server takes requests of 3 MiB, and its store objects of 1.5 MiB as JSON. An update carries two of them. What can be stored
-# fits into half of this; the rest is for new objects that JSON escapes make larger, which the store would refuse afterwards.
+# The API server accepts requests of 3 MiB and stores objects of 1.5 MiB as JSON. An update
+# carries two objects: half of this limit. The rest is for new objects that JSON escapes make
+# larger, which the API server would not store.
 LARGEST_BODY = 8 * 1024 * 1024
 
-# Bodies of this size are always read. Larger ones are turned away while so many bytes of bodies are held already.
+# Bodies up to this size are always read. Larger ones are rejected while `LARGEST_BODIES` bytes
+# are in memory.
 SMALL_BODY = 256 * 1024
 LARGEST_BODIES = 64 * 1024 * 1024
 
-# The API server waits 5 s for the whole answer; a client that is still sending after this long is none we know.
-LONGEST_SENDING_SECONDS = 10.0
+# The API server waits 5 s for the answer, so a client that sends for longer is not one.
+BODY_SECONDS = 10.0
 
-# Longer than the 90 s after which Go's client drops an idle connection, so that this server never closes one that is just being used.
+# Longer than the 90 s after which Go's client closes an idle connection, so that this server
+# never closes one that a client starts to use.
 IDLE_CONNECTION_SECONDS = 120.0
 
-# After a refusal the rest of a body is read and thrown away for this long, so that the client reads the answer instead of a reset.
+# After an early answer, the rest of a body is read and dropped for this long, so that the client
+# reads the answer and not a connection reset.
 LINGERING_SECONDS = 1.0
 
-# A judgement takes 4 s at most; who is still being served after this long has no client any more.
+# A review takes at most 4 s; after this long, the client has given up.
 SHUTDOWN_SECONDS = 6.0
 
-# Kubernetes' words for what goes wrong before there is a review; HTTP's own phrases change from one Python to the next.
+# The Kubernetes reasons for errors before a review is parsed. The phrases of HTTP differ between
+# versions of Python.
 REASONS = {
     403: "Forbidden",
     404: "NotFound",
@@ -57,49 +60,52 @@ REASONS = {
     503: "ServiceUnavailable",
 }
 
-Decide = Callable[[Review], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """What is behind the two paths."""
-
-    mutate: Decide
-    validate: Decide
-
 
 class WebhookServer:
-    """Listens until closed."""
+    """Answers reviews until closed."""
 
     def __init__(
         self,
         address: Address,
         watcher: CertWatcher,
         paths: ServedPaths,
-        decisions: Decisions,
+        admission: Admission,
         metrics: Metrics,
         *,
-        client_names: ClientNames | None = None,
+        client_names: frozenset[str] = frozenset(),
         connections: ConnectionLimits | None = None,
-        body_within_seconds: float = LONGEST_SENDING_SECONDS,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
+        """Prepare; `start` opens the socket.
+
+        Args:
+            address: to listen at.
+            watcher: provides the TLS context.
+            paths: the paths that are served.
+            admission: answers the reviews.
+            metrics: counts the requests.
+            client_names: a client certificate must have one of these names; empty for any.
+            connections: bounds on connections; None for the defaults.
+            body_seconds: time for a client to send a body.
+        """
+        self._log = structlog.get_logger("server")
         self._address = address
-        self._body_within_seconds = body_within_seconds
+        self._body_seconds = body_seconds
         self._context = watcher.listener_context
         self._paths = paths
-        self._decide = dict(zip(PATHS, (decisions.mutate, decisions.validate), strict=True))
+        self._handlers = {MUTATE_PATH: admission.mutate, VALIDATE_PATH: admission.validate}
         self._metrics = metrics
-        self._client_names = client_names or ClientNames()
+        self._client_names = client_names
         self._connections = connections
         self._listener: Listener | None = None
-        self._backoff_entries = 0  # bytes of bodies
+        self._held_bytes = 0
         self._draining = False
         for path in PATHS:
             metrics.serves(path)
         application = web.Application(
             client_max_size=LARGEST_BODY, middlewares=[self._tracked, self._with_status]
         )
-        application.router.add_route("*", "/{path:.*}", self._handle, expect_handler=self._expected)
+        application.router.add_route("*", "/{path:.*}", self._handle, expect_handler=self._continue)
         self._runner = web.AppRunner(
             application,
             access_log=None,
@@ -109,7 +115,7 @@ class WebhookServer:
         )
 
     async def start(self) -> Address:
-        """Listen; returns the address, whose port the system picked where 0 was asked for."""
+        """Open the socket; return its address with the actual port."""
         await self._runner.setup()
         server = self._runner.server
         if server is None:
@@ -118,39 +124,42 @@ class WebhookServer:
         return self._listener.start()
 
     def drain(self) -> None:
-        """Close each connection after the answer that it is given from now on; new ones are still served."""
+        """Close each connection after its next answer. New connections are still served."""
         self._draining = True
 
     async def close(self) -> None:
-        """Stop listening, let requests in flight finish, close."""
+        """Stop accepting, finish the requests in flight, and close all connections."""
         if self._listener is not None:
             await self._listener.close()
         await self._runner.cleanup()
 
     def connection_count(self) -> int:
-        """Return how many connections are open."""
+        """Return the number of open connections."""
         return self._listener.count() if self._listener else 0
 
     def held_bytes(self) -> int:
-        """Return how many bytes of bodies are held."""
-        return self._backoff_entries
+        """Return the number of bytes of bodies in memory."""
+        return self._held_bytes
 
-    async def _expected(self, request: web.Request) -> None:
-        """Ask for a body that a client announced only where it will be read."""
-        if self._webhook(request):
+    async def _continue(self, request: web.Request) -> None:
+        """Answer `Expect: 100-continue` only if the body will be read."""
+        if self._plain_path(request):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
 
-    def _webhook(self, request: web.Request) -> str | None:
-        """Return the plain path of a request, or None if it is not served."""
+    def _plain_path(self, request: web.Request) -> str | None:
+        """Return the plain path of a request, or None if its path is not served."""
         return self._paths.plain(request.rel_url.raw_path)
 
     async def _handle(self, request: web.Request) -> web.Response:
-        """Answer a review. Which path it is and who asks is decided before anything of the body is read."""
-        webhook = self._webhook(request)
+        """Answer a review.
+
+        The path and the client are checked before any of the body is read.
+        """
+        webhook = self._plain_path(request)
         if webhook is None:
             raise web.HTTPNotFound
-        if not self._client_names.accept(request.get_extra_info("peercert")):
+        if not accepts(self._client_names, request.get_extra_info("peercert")):
             raise web.HTTPForbidden
         if request.method != "POST":
             raise web.HTTPMethodNotAllowed(request.method, ["POST"])
@@ -159,34 +168,42 @@ class WebhookServer:
             await self._read(request, body)
             review = parse(body)
         finally:
-            self._backoff_entries -= len(body)
+            self._held_bytes -= len(body)
         with structlog.contextvars.bound_contextvars(review=review.request.uid):
-            answer = await self._decide[webhook](review)
+            answer = await self._handlers[webhook](review)
         self._metrics.checked(webhook, review.request.operation, answer.outcome)
         return web.Response(body=answer.body, content_type="application/json")
 
     async def _read(self, request: web.Request, body: bytearray) -> None:
-        """Read the body into `body`, at most `LARGEST_BODY`, from clients that send it in time."""
+        """Read the body into `body`, up to `LARGEST_BODY` bytes.
+
+        Raises:
+            HTTPException: the body is too large, of another content type, or too slow, or
+                other bodies fill the memory.
+        """
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType
         if (request.content_length or 0) > LARGEST_BODY:
             raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, request.content_length or 0)
         try:
-            async with asyncio.timeout(self._body_within_seconds):
+            async with asyncio.timeout(self._body_seconds):
                 while part := await request.content.readany():
                     body += part
-                    self._backoff_entries += len(part)
+                    self._held_bytes += len(part)
                     if len(body) > LARGEST_BODY:
                         raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, len(body))
-                    if len(body) > SMALL_BODY and self._backoff_entries > LARGEST_BODIES:
+                    if len(body) > SMALL_BODY and self._held_bytes > LARGEST_BODIES:
                         raise web.HTTPServiceUnavailable
         except TimeoutError as error:
             raise web.HTTPRequestTimeout from error
 
     @web.middleware
     async def _tracked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Report the request to the listener, and measure it if its path is served: other paths must not make series."""
-        webhook = self._webhook(request)
+        """Report the request to the listener, and measure it if its path is served.
+
+        Other paths must not create series of metrics.
+        """
+        webhook = self._plain_path(request)
         if self._listener is not None:
             self._listener.began(request.protocol)
         valid = False
@@ -207,9 +224,9 @@ class WebhookServer:
 
     @web.middleware
     async def _with_status(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn whatever goes wrong into a Status: the outermost guard of the process, so that one request harms no other.
+        """Turn any exception into a Status, so that one request cannot affect others.
 
-        The requested path is in no message and no log line: it may hold the token.
+        The requested path appears in no message and no log line, because it may hold the token.
         """
         try:
             return await handler(request)
@@ -221,11 +238,32 @@ class WebhookServer:
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
             return response
-        except Exception:
-            log.exception("review not answered", webhook=self._webhook(request))
-            return _status(
-                failure(500, "InternalError", "the webhook failed to judge this; its log says why")
-            )
+        except Exception:  # noqa: BLE001 - any fault of one request must not affect others
+            self._log.exception("request failed unexpectedly", webhook=self._plain_path(request))
+            message = "the webhook failed to check this request; see the log of the webhook"
+            return _status(failure(500, "InternalError", message))
+
+
+def accepts(names: frozenset[str], certificate: Mapping[str, Any] | None) -> bool:
+    """Return whether a client certificate has one of some names.
+
+    TLS has already checked the CA of the certificate.
+
+    Args:
+        names: common names or subject alternative names; empty to accept every client.
+        certificate: as `getpeercert` returns it; None if the client presented none.
+    """
+    return not names or any(name in names for name in _names(certificate or {}))
+
+
+def _names(certificate: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each common name and each subject alternative name."""
+    for relative_name in certificate.get("subject", ()):
+        for key, value in relative_name:
+            if key == "commonName":
+                yield value
+    for _kind, value in certificate.get("subjectAltName", ()):
+        yield value
 
 
 def _status(status: Document) -> web.Response:

@@ -1,4 +1,7 @@
-"""The flags and environment variables of the webhook. Read once, by `__main__.py`."""
+"""Define the flags and environment variables of the webhook.
+
+`__main__.py` reads them once.
+"""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +16,7 @@ NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class AuthorizationMode(StrEnum):
-    """What follows when the user may not do what the sync would do."""
+    """The effect of a right that the user lacks."""
 
     ENFORCE = "enforce"
     WARN = "warn"
@@ -21,48 +24,66 @@ class AuthorizationMode(StrEnum):
 
 
 class Settings(ProcessSettings):
-    """Refuse at `kubectl apply` what could do harm, and fill in what was left unset."""
+    """Reject ConfigMapSyncs that could do harm, and fill in defaults."""
 
     listen: AddressText = Field(
-        default=":9443", description="HOST:PORT of the webhook itself; port 0 picks one"
+        default=":9443", description="HOST:PORT of the webhook; port 0 selects a free one"
     )
     certificate_dir: Path = Field(
         default=Path("/etc/configmapsync/tls"),
-        description="directory with tls.crt, tls.key and, where the certificate tool wrote it, path-token; followed when they change",
+        description=(
+            "directory with tls.crt, tls.key and, if the certificate tool wrote it, path-token; "
+            "changed files are reloaded"
+        ),
     )
     client_ca_file: Path | None = Field(
         default=None,
-        description="PEM file with the CAs of client certificates; where it is given, a client without one of theirs is refused; followed when it changes",
+        description=(
+            "PEM file with the CAs of client certificates; with it, clients without a certificate "
+            "of these CAs are rejected; a changed file is reloaded"
+        ),
     )
     client_name: list[str] = Field(
         default=[],
-        description="common or alternative names of which a client certificate must have one; default: any name",
+        description=(
+            "common or alternative names; a client certificate must have one of them; "
+            "default: any name"
+        ),
     )
     authorization: AuthorizationMode = Field(
         default=AuthorizationMode.ENFORCE,
-        description="enforce: the user, or the named service account, must have the rights; warn: only say so; off: never ask",
+        description=(
+            "enforce: deny if the user, or the named service account, lacks a right; "
+            "warn: warn only; off: do not check rights"
+        ),
     )
     protected_namespaces: list[str] = Field(
         default=sorted(PROTECTED_NAMESPACES),
-        description="namespaces that are destinations only by exact name; the webhook's own is always among them",
+        description=(
+            "namespaces that are destinations only by exact name; "
+            "the webhook's own namespace is always one of them"
+        ),
     )
     drain_seconds: float = Field(
         default=5.0,
         ge=0,
         le=LONGEST_SECONDS,
-        description="time between not being ready any more and closing, for the API servers to hear of it",
+        description=(
+            "seconds between becoming unready and closing the listener, "
+            "so that the API servers stop calling"
+        ),
     )
 
     @model_validator(mode="after")
     def _names_need_a_ca(self) -> Self:
         if self.client_name and self.client_ca_file is None:
             raise ValueError(
-                "--client-name needs --client-ca-file: a name in a certificate that no CA vouches for is worth nothing"
+                "--client-name needs --client-ca-file: without a CA, any client can choose its name"
             )
         return self
 
     def protected(self) -> frozenset[str]:
-        """All protected namespaces, with the one this process lives in where it runs in a cluster."""
+        """Return the protected namespaces, and in a pod the namespace of this process."""
         own = (
             {NAMESPACE_FILE.read_text(encoding="utf-8").strip()}
             if NAMESPACE_FILE.exists()

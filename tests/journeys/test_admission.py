@@ -567,9 +567,9 @@ def test_a_possible_mistake_gives_a_warning_and_is_accepted(desk: Desk) -> None:
         sync(home, destinationNamespaces=[other, f"nobody-{desk.tag}-*"], suspend=True)
     )
     assert "Warning: spec.suspend" in output
-    assert f"there is no ConfigMap {home}/cfg yet" in output
+    assert f"ConfigMap {home}/cfg does not exist yet" in output
     assert f'"nobody-{desk.tag}-*" matches no namespace now' in output
-    assert f"ConfigMap {other}/cfg exists and is managed by no sync" in output
+    assert f"ConfigMap {other}/cfg exists and no sync manages it" in output
 
 
 def test_a_correct_sync_gives_no_warning(desk: Desk) -> None:

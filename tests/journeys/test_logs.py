@@ -107,7 +107,7 @@ def test_webhook_log_lines_carry_the_uid_of_their_review(guard: Guard, stage: St
             stage.sync(home, destinationNamespace=one)
 
     assert guard.process is not None
-    refused = [line for line in lines(guard.process) if line["event"] == "refused"]
+    refused = [line for line in lines(guard.process) if line["event"] == "sync denied"]
     assert len({line["review"] for line in refused}) == len(refused) == 2
 
 

@@ -15,15 +15,16 @@ from kube.access import ASKED_AT_ONCE
 from kube.errors import Unreachable
 from tests.webhook import recorded
 from tests.webhook.test_authorization import ApiServer, authorizer
-from webhook.admission import WARNED_AT_MOST, Admission
-from webhook.admit import AdmissionInput, Snapshot
-from webhook.limits import Limits, ReviewSlots
+from webhook.admission import MAX_WARNINGS, Admission
+from webhook.authorization import Authorizer, Requester
+from webhook.checks import AdmissionInput, Snapshot
 from webhook.review import MalformedReviewError, Review, parse
+from webhook.review_slots import Limits, ReviewSlots
 from webhook.settings import AuthorizationMode
 
 
 @dataclass
-class PlayedWorld:
+class PlayedState:
     """A world that says when it was looked at."""
 
     facts: dict[str, Any] = field(default_factory=dict)
@@ -31,17 +32,15 @@ class PlayedWorld:
     protected: frozenset[str] = frozenset()
     looks: int = 0
     known: dict[str, Namespace] = field(default_factory=dict)
-    may_read_source: bool | None = None
 
-    async def view(
-        self, _sync_input: AdmissionInput, held: Any, *, may_read_source: bool
+    async def snapshot(
+        self, _sync_input: AdmissionInput, authorizer: Authorizer, requester: Requester
     ) -> Snapshot:
         self.looks += 1
-        self.may_read_source = may_read_source
         if self.failure:
             raise self.failure
         rights = {right_to_see(other): other for _, other in self.facts.get("contested", ())}
-        seen = frozenset(rights[right] for right in await held(rights))
+        seen = frozenset(rights[right] for right in await authorizer.may(requester, rights))
         known = {name: Namespace(name) for name in ("team-a", "team-b")} | self.known
         return Snapshot(known, self.protected, visible=seen, **self.facts)
 
@@ -54,12 +53,12 @@ def review(name: str = "create.json", **spec: object) -> Review:
 
 async def checked(
     what: Review,
-    world: PlayedWorld | None = None,
+    world: PlayedState | None = None,
     server: ApiServer | None = None,
     mode: AuthorizationMode = AuthorizationMode.ENFORCE,
 ) -> dict[str, Any]:
     admission = Admission(
-        world or PlayedWorld(), authorizer(server or ApiServer(lambda _: True)), mode
+        world or PlayedState(), authorizer(server or ApiServer(lambda _: True), mode=mode)
     )
     answer = await admission.validate(what)
     response = json.loads(answer.body)["response"]
@@ -86,7 +85,7 @@ async def test_every_recorded_review_gets_an_answer():
 
 
 async def test_the_shape_is_judged_before_anybody_is_asked():
-    world, server = PlayedWorld(), ApiServer(lambda _: False)
+    world, server = PlayedState(), ApiServer(lambda _: False)
     response = await checked(review(destinationNamespace="!", unheardOf=1), world, server)
     assert response["status"]["code"] == 422
     assert sorted(fields(response)) == ["spec.destinationNamespace", "spec.unheardOf"]
@@ -94,28 +93,11 @@ async def test_the_shape_is_judged_before_anybody_is_asked():
 
 
 async def test_permission_is_judged_before_anything_that_could_reveal_what_exists():
-    world = PlayedWorld({"source_missing": True})
+    world = PlayedState({"source_missing": True})
     response = await checked(review(sourceNamespace="nowhere"), world, ApiServer(lambda _: False))
     assert fields(response) == ["spec.configMapName", "spec.destinationNamespace"]
     assert "warnings" not in response
     assert world.looks == 0
-
-
-@pytest.mark.parametrize(
-    ("mode", "may_read"),
-    [
-        (AuthorizationMode.ENFORCE, True),
-        (AuthorizationMode.WARN, False),
-        (AuthorizationMode.OFF, False),
-    ],
-    ids=str,
-)
-async def test_the_keys_of_the_source_are_read_only_after_the_right_to_get_it_was_verified(
-    mode: AuthorizationMode, may_read: bool
-):
-    world = PlayedWorld()
-    await checked(review(), world, mode=mode)
-    assert world.may_read_source is may_read
 
 
 async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():
@@ -132,7 +114,7 @@ async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():
 
 @pytest.mark.parametrize("failure", [Unreachable("gone"), TimeoutError()], ids=str)
 async def test_what_cannot_be_judged_is_refused_and_not_guessed(failure: Exception):
-    response = await checked(review(), PlayedWorld(failure=failure))
+    response = await checked(review(), PlayedState(failure=failure))
     assert (response["allowed"], response["outcome"]) == (False, "undecided")
     assert response["status"]["reason"] == "ServiceUnavailable"
     assert "try again" in response["status"]["message"]
@@ -162,16 +144,16 @@ async def test_with_off_nobody_is_asked():
 
 async def test_another_sync_is_named_only_to_who_may_get_it():
     contest = {"contested": ((NamespacedName("team-b", "settings"), NamespacedName("x", "other")),)}
-    seeing = await checked(review(), PlayedWorld(contest))
+    seeing = await checked(review(), PlayedState(contest))
     assert "ConfigMapSync x/other" in seeing["status"]["message"]
     blind = ApiServer(lambda asked: asked["resource"] == "configmaps")
     assert (
-        "x/other" not in (await checked(review(), PlayedWorld(contest), blind))["status"]["message"]
+        "x/other" not in (await checked(review(), PlayedState(contest), blind))["status"]["message"]
     )
 
 
 async def test_a_review_that_needs_no_judgement_asks_nobody():
-    world, server = PlayedWorld(failure=Unreachable("gone")), ApiServer(lambda _: False)
+    world, server = PlayedState(failure=Unreachable("gone")), ApiServer(lambda _: False)
     for name in (
         "update-metadata-only.json",
         "update-remove-finalizer-while-deleting.json",
@@ -181,9 +163,7 @@ async def test_a_review_that_needs_no_judgement_asks_nobody():
 
 
 async def test_what_was_unset_is_patched_once():
-    admission = Admission(
-        PlayedWorld(), authorizer(ApiServer(lambda _: True)), AuthorizationMode.ENFORCE
-    )
+    admission = Admission(PlayedState(), authorizer(ApiServer(lambda _: True)))
     assert (await admission.mutate(review())).outcome == "patched"
     assert (
         await admission.mutate(parse(recorded.body("update-metadata-only.json")))
@@ -256,9 +236,7 @@ async def test_a_user_with_too_many_reviews_under_way_is_asked_to_try_again():
                 await asyncio.Event().wait()
             return await super().request(method, path, **options)
 
-    admission = Admission(
-        PlayedWorld(), authorizer(SlowServer(lambda _: True)), AuthorizationMode.ENFORCE, slots
-    )
+    admission = Admission(PlayedState(), authorizer(SlowServer(lambda _: True)), slots)
     slow = asyncio.create_task(admission.validate(edit(*NARROWED, user="tenant")))
     await begun.wait()
 
@@ -296,9 +274,7 @@ async def test_slow_access_reviews_of_one_user_leave_questions_and_slots_for_the
         "destinationNamespace": None,
         "destinationNamespaces": [f"n-{number}" for number in range(400)],
     }
-    admission = Admission(
-        PlayedWorld(), authorizer(SlowServer(lambda _: True)), AuthorizationMode.ENFORCE
-    )
+    admission = Admission(PlayedState(), authorizer(SlowServer(lambda _: True)))
     slow = [
         asyncio.create_task(admission.validate(edit(NARROWED[0], many, user="tenant")))
         for _ in range(200)
@@ -320,11 +296,11 @@ async def test_slow_access_reviews_of_one_user_leave_questions_and_slots_for_the
 
 async def test_warnings_are_bounded():
     named = [f"n-{number}" for number in range(300)]
-    world = PlayedWorld()
+    world = PlayedState()
     world.known = {
         name: Namespace(name, {SYNC_DISABLED_LABEL: SYNC_DISABLED_VALUE}) for name in named
     }
     response = await checked(review(destinationNamespace=None, destinationNamespaces=named), world)
     assert response["allowed"] is True
-    assert len(response["warnings"]) == WARNED_AT_MOST + 1
-    assert response["warnings"][-1] == f"and {300 - WARNED_AT_MOST} more warnings"
+    assert len(response["warnings"]) == MAX_WARNINGS + 1
+    assert response["warnings"][-1] == f"and {300 - MAX_WARNINGS} more warnings"

@@ -13,9 +13,10 @@ from configmapsync.resource import ConfigMapSync, parse
 from configmapsync.selection import Selector
 from kube.errors import ApiError, NotFound, Unreachable
 from tests.webhook import recorded
-from webhook.authorization import LONGEST_SHOWN_NAME, REMEMBERED_FOR_SECONDS, Authorizer, Requester
+from webhook.authorization import CACHE_SECONDS, MAX_SHOWN_NAME, Authorizer, Requester
 from webhook.review import User
 from webhook.review import parse as parse_review
+from webhook.settings import AuthorizationMode
 
 ALICE = User(username="alice", groups=("devs", "system:authenticated"))
 
@@ -68,8 +69,12 @@ class Clock:
         return self.now
 
 
-def authorizer(server: ApiServer, clock: Clock | None = None) -> Authorizer:
-    return Authorizer(server, clock or Clock(), lambda _: None)
+def authorizer(
+    server: ApiServer,
+    clock: Clock | None = None,
+    mode: AuthorizationMode = AuthorizationMode.ENFORCE,
+) -> Authorizer:
+    return Authorizer(server, clock or Clock(), lambda _: None, mode)
 
 
 def requester(user: User = ALICE) -> Requester:
@@ -192,7 +197,7 @@ async def test_a_user_without_rights_costs_few_questions_however_many_namespaces
         server, sync(destinationNamespaces=[f"n-{number:03}" for number in range(512)])
     )
     assert found[-1] == (
-        'spec: the check of what user "alice" may do ended after 8 refusals; more rights may be missing'
+        'spec: the check of the rights of user "alice" ended after 8 denials; more rights may be missing'
     )
     assert len(found) <= 8
     assert len(server.asked) <= 20
@@ -202,7 +207,7 @@ async def test_a_long_user_name_is_cut_in_messages():
     [first, *_] = await denials(
         ApiServer(lambda _: False), sync(destinationNamespace="dst"), User(username="u" * 100_000)
     )
-    assert len(first) < LONGEST_SHOWN_NAME + 200
+    assert len(first) < MAX_SHOWN_NAME + 200
 
 
 async def test_the_user_is_handed_on_as_the_api_server_sent_them():
@@ -253,7 +258,7 @@ async def test_a_yes_is_remembered_for_some_seconds_and_a_no_is_not():
         "delete",
         "delete",
     ]
-    clock.now += REMEMBERED_FOR_SECONDS
+    clock.now += CACHE_SECONDS
     await asking.may(requester(), rights)
     assert len(server.asked) == 6
 

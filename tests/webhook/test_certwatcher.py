@@ -13,6 +13,7 @@ import uvloop
 from aiohttp import ClientError, ClientSession, TCPConnector, web
 from aiohttp.typedefs import Handler
 from cryptography import x509
+from prometheus_client import CollectorRegistry
 
 from certs.authority import KeyPair, new_authority, new_serving_pair
 from certs.directory import DirectoryStore
@@ -20,8 +21,9 @@ from certs.material import Material, Stored
 from tests.support.eventually import eventually
 from tests.support.pki import Authority
 from tests.support.pki import KeyPair as PkiPair
-from webhook.certwatcher import CertWatcher, ServedPair
-from webhook.clients import ClientNames
+from webhook.certwatcher import CertWatcher
+from webhook.metrics import Metrics
+from webhook.server import accepts
 
 NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock
 AUTHORITY = new_authority(NOW, timedelta(days=30))
@@ -101,7 +103,7 @@ async def _serial_seen_at(port: int, name: str | None) -> str:
 def test_new_connections_get_the_new_pair(tmp_path: Path, run, name: str | None):
     async def story() -> None:
         store = DirectoryStore(tmp_path)
-        watcher = CertWatcher(tmp_path, lambda _: None)
+        watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
         stored = await store.save_serving(_material(PAIRS[0]), Stored(Material()))
         watcher.look()
         async with _serving(watcher) as port:
@@ -117,7 +119,7 @@ def test_a_connection_that_is_open_lives_on(tmp_path: Path, run):
     async def story() -> None:
         store = DirectoryStore(tmp_path)
         stored = await store.save_serving(_material(PAIRS[0]), Stored(Material()))
-        watcher = CertWatcher(tmp_path, lambda _: None)
+        watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
         watcher.look()
         async with (
             _serving(watcher) as port,
@@ -138,7 +140,7 @@ def test_a_connection_that_is_open_lives_on(tmp_path: Path, run):
 def test_a_torn_pair_is_never_loaded_and_the_former_one_serves_on(tmp_path: Path, run):
     async def story() -> None:
         _write(tmp_path, PAIRS[0], PAIRS[0])
-        watcher = CertWatcher(tmp_path, lambda _: None)
+        watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
         watcher.look()
         async with _serving(watcher) as port:
             _write(tmp_path, PAIRS[1], PAIRS[0])
@@ -174,7 +176,7 @@ def test_a_torn_pair_is_never_loaded_and_the_former_one_serves_on(tmp_path: Path
     ],
 )
 def test_without_a_pair_it_says_what_it_waits_for(tmp_path: Path, spoil, told: str):
-    watcher = CertWatcher(tmp_path, lambda _: None)
+    watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
     spoil(tmp_path)
     watcher.look()
     assert told in (watcher.problem(NOW) or "")
@@ -194,39 +196,43 @@ def test_a_pair_that_no_client_would_accept_is_not_loaded(tmp_path: Path):
     expired = new_serving_pair(
         new_authority(long_ago, timedelta(days=9)), ["x"], long_ago, timedelta(days=9)
     )
-    watcher = CertWatcher(tmp_path, lambda _: None)
+    watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
     _write(tmp_path, PAIRS[0], PAIRS[0])
     watcher.look()
     _write(tmp_path, expired, expired)
     watcher.look()
     assert watcher.served is not None
     assert watcher.served.serial == _serial(PAIRS[0])
-    other = CertWatcher(tmp_path, lambda _: None)
+    other = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
     other.look()
     assert "certificate has expired" in (other.problem(NOW) or "")
 
 
 def test_a_pair_that_expires_while_it_is_served_is_a_problem(tmp_path: Path):
-    watcher = CertWatcher(tmp_path, lambda _: None)
+    watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
     _write(tmp_path, PAIRS[0], PAIRS[0])
     watcher.look()
     assert watcher.problem(NOW) is None
     assert "expired at" in (watcher.problem(NOW + timedelta(days=9)) or "")
 
 
-def test_what_is_served_is_told_once_with_its_serial_and_its_end(tmp_path: Path):
-    told: list[ServedPair] = []
-    watcher = CertWatcher(tmp_path, told.append)
+def test_a_new_pair_is_counted_once_and_its_expiry_is_exported_by_its_serial(tmp_path: Path):
+    registry = CollectorRegistry()
+    watcher = CertWatcher(tmp_path, Metrics(registry))
     _write(tmp_path, PAIRS[0], PAIRS[0])
     for _ in range(3):
         watcher.look()
-    assert [(pair.serial, pair.expires) for pair in told] == [
-        (_serial(PAIRS[0]), PAIRS[0].certificate.not_valid_after_utc)
-    ]
+    assert registry.get_sample_value("certwatcher_read_certificate_total") == 1
+    assert (
+        registry.get_sample_value(
+            "configmapsync_certificate_expiry_timestamp_seconds", {"serial": _serial(PAIRS[0])}
+        )
+        == PAIRS[0].certificate.not_valid_after_utc.timestamp()
+    )
 
 
 async def test_it_follows_the_directory_by_itself(tmp_path: Path):
-    watcher = CertWatcher(tmp_path, lambda _: None)
+    watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
     following = asyncio.create_task(watcher.run())
     await DirectoryStore(tmp_path).save_serving(_material(PAIRS[0]), Stored(Material()))
     await asyncio.wait_for(watcher.wait_for_first(), 10)
@@ -248,7 +254,7 @@ def _fields(pair: KeyPair) -> dict[str, bytes]:
 def test_a_client_that_leaves_in_the_middle_of_the_handshake_harms_nobody(tmp_path: Path, run):
     async def story() -> None:
         _write(tmp_path, PAIRS[0], PAIRS[0])
-        watcher = CertWatcher(tmp_path, lambda _: None)
+        watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
         watcher.look()
         async with _serving(watcher) as port:
             for _ in range(20):
@@ -281,7 +287,9 @@ def test_a_client_certificate_is_asked_for_and_its_names_are_seen(tmp_path: Path
             Authority(_folder(tmp_path / name), NOW) for name in ("clients", "others")
         )
         _write(_folder(tmp_path / "tls"), PAIRS[0], PAIRS[0])
-        watcher = CertWatcher(tmp_path / "tls", lambda _: None, client_ca=clients.pair.certificate)
+        watcher = CertWatcher(
+            tmp_path / "tls", Metrics(CollectorRegistry()), client_ca=clients.pair.certificate
+        )
         watcher.look()
         async with _serving(watcher, hello) as port:
             for stranger in (None, others.client("stranger", "kube-apiserver")):
@@ -289,7 +297,7 @@ def test_a_client_certificate_is_asked_for_and_its_names_are_seen(tmp_path: Path
                     await get(port, stranger)
             assert seen == []
             assert await get(port, clients.client("known", "kube-apiserver")) == 200
-            assert ClientNames(frozenset({"kube-apiserver"})).accept(seen[0])
+            assert accepts(frozenset({"kube-apiserver"}), seen[0])
             clients.pair.certificate.write_bytes(others.pair.certificate.read_bytes())
             watcher.look()
             assert await get(port, others.client("trusted-now", "kube-apiserver")) == 200

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.webhook import recorded
-from webhook.admit import exempt, mutation
+from webhook.admission import exempt, mutation
 from webhook.review import (
     LARGEST_SPEC,
     MalformedReviewError,
@@ -74,15 +74,15 @@ def _with_request(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        pytest.param(b"", "is no AdmissionReview", id="empty"),
-        pytest.param(b"{", "is no AdmissionReview", id="cut off"),
-        pytest.param(b"[]", "is no AdmissionReview", id="a list"),
-        pytest.param(b"\xff\xfe", "is no AdmissionReview", id="not UTF-8"),
-        pytest.param(b"null", "is no AdmissionReview", id="null"),
-        pytest.param(b"[" * 100_000, "is no AdmissionReview", id="very deep"),
+        pytest.param(b"", "is not an AdmissionReview", id="empty"),
+        pytest.param(b"{", "is not an AdmissionReview", id="cut off"),
+        pytest.param(b"[]", "is not an AdmissionReview", id="a list"),
+        pytest.param(b"\xff\xfe", "is not an AdmissionReview", id="not UTF-8"),
+        pytest.param(b"null", "is not an AdmissionReview", id="null"),
+        pytest.param(b"[" * 100_000, "is not an AdmissionReview", id="very deep"),
         pytest.param(
             _changed(kind="Pod"),
-            "this webhook speaks admission.k8s.io/v1 AdmissionReview",
+            "this webhook supports admission.k8s.io/v1 AdmissionReview",
             id="another kind",
         ),
         pytest.param(
@@ -91,14 +91,16 @@ def _with_request(**changes: object) -> bytes:
         pytest.param(_changed(apiVersion=None), "no apiVersion", id="no version"),
         pytest.param(_changed(request=None), "has no request with a uid", id="no request"),
         pytest.param(_with_request(uid=""), "has no request with a uid", id="no uid"),
-        pytest.param(_with_request(uid=7), "is no AdmissionReview", id="a number as uid"),
+        pytest.param(_with_request(uid=7), "is not an AdmissionReview", id="a number as uid"),
         pytest.param(
-            _with_request(operation="BURN"), "is no AdmissionReview", id="unknown operation"
+            _with_request(operation="BURN"), "is not an AdmissionReview", id="unknown operation"
         ),
-        pytest.param(_with_request(object=[1]), "is no JSON object", id="an object that is a list"),
+        pytest.param(
+            _with_request(object=[1]), "is not a JSON object", id="an object that is a list"
+        ),
         pytest.param(
             _with_request(userInfo={"groups": "all"}),
-            "is no AdmissionReview",
+            "is not an AdmissionReview",
             id="groups of another type",
         ),
     ],

@@ -19,7 +19,6 @@ from tests.support.pki import Authority, KeyPair
 from tests.webhook import recorded
 from webhook.admission import Answer
 from webhook.certwatcher import CertWatcher
-from webhook.clients import ClientNames
 from webhook.listener import ConnectionLimits
 from webhook.metrics import Metrics
 from webhook.paths import (
@@ -31,7 +30,7 @@ from webhook.paths import (
     ServedPaths,
 )
 from webhook.review import Review, allowed
-from webhook.server import LARGEST_BODY, Decisions, WebhookServer
+from webhook.server import LARGEST_BODY, WebhookServer, accepts
 
 NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock
 AUTHORITY = new_authority(NOW, timedelta(days=2))
@@ -52,6 +51,13 @@ def trusting_context(client: KeyPair | None = None) -> ssl.SSLContext:
     if client is not None:
         context.load_cert_chain(client.certificate, client.key)
     return context
+
+
+class Answering:
+    """Answers both webhooks with one function."""
+
+    def __init__(self, decide: Callable) -> None:
+        self.mutate = self.validate = decide
 
 
 class Running:
@@ -98,7 +104,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     (folder / "tls.crt").write_bytes(PAIR.certificate_pem)
     (folder / "tls.key").write_bytes(PAIR.key_pem)
-    watcher = CertWatcher(folder, lambda _: None, client_ca=client_ca)
+    watcher = CertWatcher(folder, Metrics(CollectorRegistry()), client_ca=client_ca)
     watcher.look()
     registry = CollectorRegistry()
     paths = ServedPaths(folder, lambda: running.clock)
@@ -106,7 +112,7 @@ async def running(
         Address("127.0.0.1", 0),
         watcher,
         paths,
-        Decisions(mutate=decide, validate=decide),
+        Answering(decide),
         Metrics(registry),
         **options,
     )
@@ -211,7 +217,7 @@ async def test_a_client_that_never_finishes_sending_is_let_go(tmp_path: Path):
         await asyncio.Event().wait()
 
     async with (
-        running(tmp_path, body_within_seconds=0.1) as it,
+        running(tmp_path, body_seconds=0.1) as it,
         it.session.post(it.url(VALIDATE_PATH), data=slow(), headers=JSON) as answer,
     ):
         assert answer.status == 408
@@ -452,7 +458,7 @@ async def test_with_a_client_ca_a_client_needs_a_certificate_of_it(
 async def test_a_client_certificate_must_have_a_wanted_name(
     tmp_path: Path, clients: Authority, name: str, status: int
 ):
-    names = ClientNames(frozenset({"front", "kube-apiserver"}))
+    names = frozenset({"front", "kube-apiserver"})
     client = clients.client("client", name)
     async with running(
         tmp_path, client_ca=clients.pair.certificate, client=client, client_names=names
@@ -481,6 +487,6 @@ def test_a_name_is_found_as_common_name_and_as_alternative_name():
         "subjectAltName": (("DNS", "api"), ("URI", "spiffe://x/y")),
     }
     for name, accepted in (("front", True), ("api", True), ("spiffe://x/y", True), ("else", False)):
-        assert ClientNames(frozenset({name})).accept(certificate) is accepted
-    assert not ClientNames(frozenset({"front"})).accept(None)
-    assert ClientNames().accept(None)
+        assert accepts(frozenset({name}), certificate) is accepted
+    assert not accepts(frozenset({"front"}), None)
+    assert accepts(frozenset(), None)

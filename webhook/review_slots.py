@@ -1,7 +1,7 @@
-"""Bound how many reviews are judged at once, in total and for each user.
+"""Bound how many reviews are validated at once, in total and for each user.
 
-`admission.py` takes a slot for each review that it validates. A user who fills all slots of their own, with however slow questions, leaves
-the slots of the others free.
+`admission.py` takes a slot for each review that it validates. A user whose slow reviews
+fill all slots of that user leaves the slots of other users free.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ class TooManyReviewsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is done at once.
+    """Bounds on reviews.
 
     Attributes:
-        running: reviews that are judged at once.
+        running: reviews that are validated at once.
         running_per_user: of these, reviews of one user.
         waiting: reviews that wait for a slot.
         waiting_per_user: of these, reviews of one user.
-        bytes: of all specs that are judged or wait.
+        bytes: of all specs that are validated or wait.
         bytes_per_user: of these, specs of one user.
-        wait_seconds: the longest wait for a slot; the API server waits 5 s for the whole answer.
+        wait_seconds: the longest wait for a slot; the API server waits 5 s for the answer.
     """
 
     running: int = 64
@@ -51,7 +51,7 @@ class _User:
 
 
 class ReviewSlots:
-    """Hands out slots: at once where one is free, else by turns among the users who wait."""
+    """Grants slots: at once if one is free, otherwise in turn among the waiting users."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
@@ -59,18 +59,22 @@ class ReviewSlots:
         self._waiting = 0
         self._bytes = 0
         self._users: dict[str, _User] = {}
-        self._turns: OrderedDict[str, None] = OrderedDict()  # users who wait; the first is next
+        # Users with waiting reviews; the first is next.
+        self._turns: OrderedDict[str, None] = OrderedDict()
 
     @asynccontextmanager
     async def slot(self, username: str, size: int = 0) -> AsyncIterator[asyncio.Semaphore]:
-        """Hold a slot for one review of a user; yields the bound on the questions that are asked for this user at once.
+        """Hold a slot for one review.
 
         Args:
             username: as the API server authenticated the user.
             size: bytes of the specs of the review.
 
+        Yields:
+            The bound on the access reviews that are sent for this user at once.
+
         Raises:
-            TooManyReviewsError: too many reviews wait already, or none of the slots became free in time.
+            TooManyReviewsError: too many reviews wait already, or no slot became free in time.
         """
         name = share_of(username)
         user = self._users.setdefault(name, _User())
@@ -114,7 +118,7 @@ class ReviewSlots:
             raise
 
     def _give_up(self, name: str, user: _User, turn: asyncio.Future[None]) -> None:
-        """Leave the queue, or hand on a slot that was granted at the same moment."""
+        """Leave the queue, or return a slot that was granted at the same moment."""
         if turn in user.waiting:
             user.waiting.remove(turn)
             self._left_queue(name, user)
@@ -122,7 +126,7 @@ class ReviewSlots:
             self._end(user)
 
     def _grant(self) -> None:
-        """Give free slots to waiting users, one each in turn."""
+        """Grant free slots to waiting users, one each in turn."""
         for name in list(self._turns):
             if self._running >= self._limits.running:
                 return
@@ -155,9 +159,10 @@ class ReviewSlots:
 
 
 def share_of(username: str) -> str:
-    """Return the name under which the reviews of a user are counted.
+    """Return the name that the reviews of a user are counted under.
 
-    The service accounts of one namespace count as one user: whoever may create one may create a hundred.
+    The service accounts of one namespace count as one user, because a user that may create one
+    may create a hundred.
     """
     if not username.startswith(SERVICE_ACCOUNT_PREFIX):
         return username
@@ -165,4 +170,7 @@ def share_of(username: str) -> str:
 
 
 def _message(running: int) -> str:
-    return f"too many ConfigMapSyncs are being checked at once, {running} of them for this user; try again in a second"
+    return (
+        f"too many ConfigMapSyncs are being checked at once, {running} of them for this user; "
+        "try again in a second"
+    )

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from webhook.limits import Limits, ReviewSlots, TooManyReviewsError, share_of
+from webhook.review_slots import Limits, ReviewSlots, TooManyReviewsError, share_of
 
 pytestmark = pytest.mark.looptime(start=0)
 LIMITS = Limits(

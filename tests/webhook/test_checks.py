@@ -13,7 +13,8 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.resource import parse as parse_sync
 from configmapsync.selection import Namespace, Selector
 from tests.webhook import recorded
-from webhook.admit import AdmissionInput, Snapshot, check, exempt, mutation, steps_to_ask, warnings
+from webhook.admission import exempt, mutation
+from webhook.checks import AdmissionInput, Snapshot, check, steps_to_ask, warnings
 from webhook.review import Review, parse
 
 PROTECTED = frozenset({"kube-system"})
@@ -56,7 +57,7 @@ def review_of(name: str, **request: object) -> Review:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("update-metadata-only.json", "the spec is as it was"),
+        ("update-metadata-only.json", "the spec is unchanged"),
         ("update-status.json", "another operation"),
         ("delete.json", "another operation"),
         ("delete-with-finalizer.json", "another operation"),
@@ -318,16 +319,16 @@ def test_nothing_is_warned_of_where_all_is_well():
 @pytest.mark.parametrize(
     ("spec", "facts", "warning"),
     [
-        ({"suspend": True}, {}, "spec.suspend: nothing is copied while the sync is suspended"),
+        ({"suspend": True}, {}, "spec.suspend: no ConfigMap is copied while the sync is suspended"),
         (
             {},
             {"source_missing": True},
-            "spec.configMapName: there is no ConfigMap a/cfg yet; the copies are made when there is",
+            "spec.configMapName: ConfigMap a/cfg does not exist yet; the copies are created when it exists",
         ),
         (
             {},
-            {"in_the_way": (NamespacedName("b", "cfg"),)},
-            "ConfigMap b/cfg exists and is managed by no sync; it is left alone (conflictPolicy: Fail)",
+            {"blockers": (NamespacedName("b", "cfg"),)},
+            "ConfigMap b/cfg exists and no sync manages it, so it is not overwritten (conflictPolicy: Fail)",
         ),
         (
             {"keys": [{"key": "a"}, {"key": "*.yml"}]},
@@ -355,7 +356,7 @@ def test_nothing_is_warned_of_where_all_is_well():
         (
             {"destinationNamespace": "off"},
             {},
-            'spec.destinationNamespace: the namespace "off" is labelled apps.nishaf.info/sync: disabled and gets nothing',
+            'spec.destinationNamespace: namespace "off" has the label apps.nishaf.info/sync: disabled and receives no copies',
         ),
     ],
     ids=str,
@@ -369,11 +370,11 @@ def test_what_may_be_a_mistake_is_warned_of(
     assert check(sync_input(new), view(known, **facts)) == []
 
 
-def test_adopting_what_is_in_the_way_is_no_mistake():
+def test_adopting_what_is_blockers_is_no_mistake():
     new = sync(destinationNamespace="b", conflictPolicy="Adopt")
     assert (
         warnings(
-            sync_input(new), view(namespaces("a", "b"), in_the_way=(NamespacedName("b", "cfg"),))
+            sync_input(new), view(namespaces("a", "b"), blockers=(NamespacedName("b", "cfg"),))
         )
         == []
     )

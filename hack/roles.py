@@ -1,7 +1,7 @@
-"""Render the roles and bindings of a process as YAML.
+"""Gather the RBAC roles of each process, and render them with their bindings as YAML.
 
-`hack/manifests.py` calls `documents`. The rules themselves stay beside the requests in
-the code.
+`hack/manifests.py` writes `config/rbac/` from this module. The rules themselves stay
+beside the requests in the code.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,48 @@ from typing import Any
 
 import yaml
 
-from kube.rbac import Role, Rule
+from certs.cluster import secret_rules, trust_rules
+from certs.pods import pod_rules
+from kube import access, events, lease_record, service_accounts
+from kube.rbac import Role, Rule, merged
+from reconciler.known import caches, orphans, sources
+from reconciler.reports import status
+from reconciler.writes import contention, writer
+from webhook import cluster_state
 
 API_VERSION = "rbac.authorization.k8s.io/v1"
 API_GROUP = "rbac.authorization.k8s.io"
 # kustomize replaces it.
 NAMESPACE = "system"
+
+RECONCILER_READS = (
+    *caches.RULES,
+    *sources.RULES,
+    *contention.RULES,
+    *orphans.RULES,
+    *writer.READS,
+    *status.RULES,
+    *events.RULES,
+    *access.RULES,
+    *service_accounts.RULES,
+)
+WEBHOOK_READS = (*cluster_state.RULES, *access.RULES, *service_accounts.RULES)
+
+# By process. The writes of copies are a role of their own, so that an administrator can bind them
+# in some namespaces only.
+ROLES = {
+    "reconciler": (
+        Role("reconciler", "ClusterRole", merged(RECONCILER_READS), "reconciler"),
+        Role("reconciler-copies", "ClusterRole", merged(writer.WRITES), "reconciler"),
+        Role("reconciler", "Role", lease_record.rules("reconciler"), "reconciler"),
+    ),
+    "webhook": (Role("webhook", "ClusterRole", merged(WEBHOOK_READS), "webhook"),),
+    "certs": (
+        Role("certs", "Role", (*secret_rules("webhook"), *pod_rules()), "certs"),
+        Role("webhook-ca", "Role", secret_rules("webhook-ca"), "certs"),
+        Role("certs", "ClusterRole", trust_rules("webhook"), "certs"),
+    ),
+}
 
 
 def documents(roles: Iterable[Role], component: str) -> str:

@@ -16,11 +16,9 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-import certs.roles
-import reconciler.roles
-import webhook.roles
 from certs.bundle import authorities_in
 from configmapsync.names import MANAGED_BY_LABEL
+from hack.roles import ROLES
 from tests.config.installation import uninstall
 from tests.journeys.installation import ADMISSION, Installation, Names, installed
 from tests.journeys.stage import Stage
@@ -31,12 +29,6 @@ from tests.support.manifests import CONFIG, DEFAULT
 from tests.support.processes import LOCAL_ADDRESS
 from tests.support.service_account import mounting
 from tests.support.web import Web
-
-ROLES = {
-    "reconciler": reconciler.roles.ROLES,
-    "webhook": webhook.roles.ROLES,
-    "certs": certs.roles.ROLES,
-}
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import structlog
 
 from certs import inspection
-from certs.cluster import MUTATING, VALIDATING, Configuration, SecretStore, Trust
+from certs.cluster import Configuration, SecretStore, Trust
 from certs.directory import DirectoryStore
 from certs.ensure import Ensurer, Pods, UnsettledError, Waiting
 from certs.material import NotOursError, Store
 from certs.pods import ServicePods
 from certs.settings import Settings
+from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Client
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.errors import ApiError
 from runtime import logs
@@ -109,18 +110,19 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         user_agent=PROGRAM,
     )
     async with await Connection.open(connecting) as connection:
-        trust = Trust(connection, configurations) if configurations else None
+        client = Client(connection)
+        trust = Trust(client, configurations) if configurations else None
         if settings.dir is not None:
             yield Parts(DirectoryStore(settings.dir), trust, None)
         else:
-            store = SecretStore(connection, settings.namespace, settings.secret, settings.ca_secret)
-            yield Parts(store, trust, ServicePods(connection, settings.namespace, settings.service))
+            store = SecretStore(client, settings.namespace, settings.secret, settings.ca_secret)
+            yield Parts(store, trust, ServicePods(client, settings.namespace, settings.service))
 
 
 def _configurations(settings: Settings) -> tuple[Configuration, ...]:
     wanted = (
-        Configuration(MUTATING, settings.mutating_configuration),
-        Configuration(VALIDATING, settings.validating_configuration),
+        Configuration(MUTATING_WEBHOOKS, settings.mutating_configuration),
+        Configuration(VALIDATING_WEBHOOKS, settings.validating_configuration),
     )
     return tuple(configuration for configuration in wanted if configuration.name)
 

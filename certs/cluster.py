@@ -6,7 +6,6 @@ calls this module. Which pods already serve the material is a question for `pods
 
 import base64
 import copy
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,7 +25,7 @@ from certs.material import (
     Published,
     Stored,
 )
-from kube.connection import Connection
+from kube.client import MUTATING_WEBHOOKS, SECRETS, VALIDATING_WEBHOOKS, Client, Kind
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.rbac import Rule
 from kube.wire import decode_shaped
@@ -34,12 +33,9 @@ from kube.wire import decode_shaped
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "configmapsync-certs"
 
-CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1"
-MUTATING = "mutatingwebhookconfigurations"
-VALIDATING = "validatingwebhookconfigurations"
 PATHS = {
-    MUTATING: "/mutate-apps-nishaf-info-v1-configmapsync",
-    VALIDATING: "/validate-apps-nishaf-info-v1-configmapsync",
+    MUTATING_WEBHOOKS: "/mutate-apps-nishaf-info-v1-configmapsync",
+    VALIDATING_WEBHOOKS: "/validate-apps-nishaf-info-v1-configmapsync",
 }
 
 WRITE_ATTEMPTS = 10
@@ -89,20 +85,17 @@ def secret_rules(name: str) -> tuple[Rule, ...]:
 
 def trust_rules(name: str) -> tuple[Rule, ...]:
     """What is needed for the two webhook configurations of that name."""
-    group = "admissionregistration.k8s.io"
     return tuple(
-        Rule(kind, ("get", "update"), group=group, names=(name,)) for kind in (MUTATING, VALIDATING)
+        Rule(kind.plural, ("get", "update"), group=kind.group, names=(name,)) for kind in PATHS
     )
 
 
 class SecretStore:
     """Two Secrets: the CA for this tool alone, and the `kubernetes.io/tls` Secret that the webhook mounts."""
 
-    def __init__(
-        self, connection: Connection, namespace: str, name: str, authority_name: str
-    ) -> None:
-        self._serving = _Secret(connection, namespace, name, "kubernetes.io/tls", "--secret")
-        self._authority = _Secret(connection, namespace, authority_name, "Opaque", "--ca-secret")
+    def __init__(self, client: Client, namespace: str, name: str, authority_name: str) -> None:
+        self._serving = _Secret(client, namespace, name, "kubernetes.io/tls", "--secret")
+        self._authority = _Secret(client, namespace, authority_name, "Opaque", "--ca-secret")
 
     @property
     def place(self) -> str:
@@ -143,10 +136,8 @@ class SecretStore:
 class _Secret:
     """One Secret of ours."""
 
-    def __init__(
-        self, connection: Connection, namespace: str, name: str, type_: str, flag: str
-    ) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, namespace: str, name: str, type_: str, flag: str) -> None:
+        self._client = client
         self._namespace = namespace
         self._name = name
         self._type = type_
@@ -157,7 +148,7 @@ class _Secret:
 
     async def load(self) -> Part:
         try:
-            answer = await self._connection.request("GET", self._path)
+            answer = await self._client.get(SECRETS, self._namespace, self._name)
         except NotFound:
             return Part()
         secret = self._decoded(answer)
@@ -169,12 +160,12 @@ class _Secret:
         return _part(secret)
 
     async def save(self, files: Files, version: str) -> Part:
-        body = json.dumps(self._document(files, version)).encode()
+        document = self._document(files, version)
         try:
             if version:
-                answer = await self._connection.request("PUT", self._path, body=body)
+                answer = await self._client.put(SECRETS, self._namespace, self._name, document)
             else:
-                answer = await self._connection.request("POST", self._collection, body=body)
+                answer = await self._client.create(SECRETS, self._namespace, document)
         except (AlreadyExists, Conflict, NotFound) as error:
             if isinstance(error, NotFound) and not version:
                 raise  # the namespace itself is missing: looking again would not help
@@ -183,14 +174,6 @@ class _Secret:
 
     def _decoded(self, answer: bytes) -> Document:
         return decode_shaped(answer, _SecretShape, f"the {self}")
-
-    @property
-    def _collection(self) -> str:
-        return f"/api/v1/namespaces/{self._namespace}/secrets"
-
-    @property
-    def _path(self) -> str:
-        return f"{self._collection}/{self._name}"
 
     def _document(self, files: Files, version: str) -> Document:
         metadata = {
@@ -219,20 +202,15 @@ def _part(secret: Document) -> Part:
 class Configuration:
     """A webhook configuration by kind and name; `str` is how kubectl names it."""
 
-    resource: str
+    kind: Kind
     name: str
 
     def __str__(self) -> str:
-        return f"{self.resource}/{self.name}"
-
-    @property
-    def path(self) -> str:
-        """Where the API server keeps it."""
-        return f"{CONFIGURATIONS}/{self.resource}/{self.name}"
+        return f"{self.kind.plural}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ClientConfig:
     """How the API server reaches one webhook.
 
     Attributes:
@@ -249,8 +227,8 @@ class Client:
 class Trust:
     """What both webhook configurations say about reaching the webhook: `caBundle` and path of each webhook."""
 
-    def __init__(self, connection: Connection, configurations: tuple[Configuration, ...]) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, configurations: tuple[Configuration, ...]) -> None:
+        self._client = client
         self._configurations = configurations
 
     async def publish(
@@ -291,11 +269,11 @@ class Trust:
                 and (present.token is None or not only_missing)
             ):
                 prefix = f"/{token.decode()}" if token else ""
-                _set_path(client, prefix + PATHS[configuration.resource])
+                _set_path(client, prefix + PATHS[configuration.kind])
 
         return tuple([one for one in self._configurations if await self._update(one, change)])
 
-    async def read(self) -> Mapping[Configuration, tuple[Client, ...] | None]:
+    async def read(self) -> Mapping[Configuration, tuple[ClientConfig, ...] | None]:
         """Return what every configuration says, for each of its webhooks; `None` if it does not exist."""
         return {
             configuration: await self._read(configuration) for configuration in self._configurations
@@ -309,7 +287,7 @@ class Trust:
             tokens=frozenset(client.token for client in clients if client.path_is_ours),
         )
 
-    async def _read(self, configuration: Configuration) -> tuple[Client, ...] | None:
+    async def _read(self, configuration: Configuration) -> tuple[ClientConfig, ...] | None:
         try:
             document = await self._get(configuration)
         except NotFound:
@@ -317,7 +295,7 @@ class Trust:
         return tuple(_client(configuration, client) for client in _client_configs(document))
 
     async def _get(self, configuration: Configuration) -> Document:
-        answer = await self._connection.request("GET", configuration.path)
+        answer = await self._client.get(configuration.kind, "", configuration.name)
         return decode_shaped(answer, _ConfigurationShape, f"the {configuration}")
 
     async def _update(
@@ -339,9 +317,7 @@ class Trust:
             change(configuration, client)
         if document == before:
             return False
-        await self._connection.request(
-            "PUT", configuration.path, body=json.dumps(document).encode()
-        )
+        await self._client.put(configuration.kind, "", configuration.name, document)
         return True
 
 
@@ -354,13 +330,13 @@ def _bundle_of(client: Document) -> bytes:
     return base64.b64decode(client.get("caBundle") or "")
 
 
-def _client(configuration: Configuration, client: Document) -> Client:
-    path, plain = _path_of(client), PATHS[configuration.resource]
+def _client(configuration: Configuration, client: Document) -> ClientConfig:
+    path, plain = _path_of(client), PATHS[configuration.kind]
     if path in ("", "/"):
-        return Client(_bundle_of(client), path_is_ours=True, token=None)
+        return ClientConfig(_bundle_of(client), path_is_ours=True, token=None)
     token = path.removesuffix(plain).removeprefix("/").encode()
     ours = path.endswith(plain) and (not token or PATH_TOKEN_FORM.fullmatch(token) is not None)
-    return Client(_bundle_of(client), path_is_ours=ours, token=token if ours else None)
+    return ClientConfig(_bundle_of(client), path_is_ours=ours, token=token if ours else None)
 
 
 def _path_of(client: Document) -> str:

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from certs import bundle, rotation
 from certs.authority import names_of
-from certs.cluster import Client
+from certs.cluster import ClientConfig
 from certs.material import Material
 from certs.rotation import Decision, Order
 
@@ -42,7 +42,7 @@ class Finding:
 def findings(
     place: str,
     material: Material,
-    clients: Mapping[Any, Sequence[Client] | None],
+    clients: Mapping[Any, Sequence[ClientConfig] | None],
     order: Order,
     now: datetime,
 ) -> tuple[Finding, ...]:
@@ -99,7 +99,7 @@ def _path(material: Material, order: Order) -> Iterator[Finding]:
 
 
 def _trust(
-    name: str, present: Sequence[Client] | None, material: Material, now: datetime
+    name: str, present: Sequence[ClientConfig] | None, material: Material, now: datetime
 ) -> Finding:
     if present is None:
         return Finding(name, renew=True, reason="does not exist", certificates=())

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from certs.cluster import PATHS, VALIDATING
+from certs.cluster import PATHS
 from certs.material import Material
-from kube.connection import Connection
+from kube.client import ENDPOINT_SLICES, VALIDATING_WEBHOOKS, Client
 from kube.rbac import Rule
 from kube.wire import decode_shaped
 
@@ -54,7 +54,7 @@ class _SliceListShape(msgspec.Struct):
 def pod_rules() -> tuple[Rule, ...]:
     """What is needed to find the pods behind the service, in its namespace."""
     why = "which webhook pods serve a new certificate already"
-    return (Rule("endpointslices", ("list",), group="discovery.k8s.io", why=why),)
+    return (Rule(ENDPOINT_SLICES.plural, ("list",), group=ENDPOINT_SLICES.group, why=why),)
 
 
 class Endpoint(NamedTuple):
@@ -83,8 +83,8 @@ class Lagging:
 class ServicePods:
     """The pods behind the webhook's Service."""
 
-    def __init__(self, connection: Connection, namespace: str, service: str) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, namespace: str, service: str) -> None:
+        self._client = client
         self._namespace = namespace
         self._service = service
 
@@ -110,9 +110,9 @@ class ServicePods:
         return Lagging(**by_state)
 
     async def _endpoints(self) -> list[Endpoint]:
-        answer = await self._connection.request(
-            "GET",
-            f"/apis/discovery.k8s.io/v1/namespaces/{self._namespace}/endpointslices",
+        answer = await self._client.list(
+            ENDPOINT_SLICES,
+            self._namespace,
             params={"labelSelector": f"kubernetes.io/service-name={self._service}"},
         )
         slices = decode_shaped(answer, _SliceListShape, "the list of EndpointSlices")["items"]
@@ -149,7 +149,8 @@ class ServicePods:
     async def _path_state(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, token: str
     ) -> str:
-        path = f"/{token}{PATHS[VALIDATING]}" if token else PATHS[VALIDATING]
+        plain = PATHS[VALIDATING_WEBHOOKS]
+        path = f"/{token}{plain}" if token else plain
         request = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         writer.write(request.encode())
         status = (await reader.readline()).split(b" ")[1:2]

@@ -11,13 +11,12 @@ from types import MappingProxyType
 import msgspec
 
 from configmapsync.selection import Namespace
-from kube.api_server import ApiServer
-from kube.connection import ACCEPT_METADATA
+from kube.client import METADATA, NAMESPACES, ApiServer
 from kube.informer import Informer
 from kube.rbac import Rule
 from kube.wire import decode_partial, decoding
 
-NAMESPACES_PATH = "/api/v1/namespaces"
+NAMESPACES_PATH = NAMESPACES.path()
 
 RULES = (Rule("namespaces", ("list", "watch")),)
 
@@ -68,9 +67,7 @@ def namespace_informer(connection: ApiServer, rng: random.Random) -> Informer[Na
         connection: the API server.
         rng: for the jitter between retries.
     """
-    return Informer(
-        connection, NAMESPACES_PATH, decode=read_namespace, accept=ACCEPT_METADATA, rng=rng
-    )
+    return Informer(connection, NAMESPACES_PATH, decode=read_namespace, accept=METADATA, rng=rng)
 
 
 def namespaces_by_name(informer: Informer[NamespaceRecord]) -> Mapping[str, Namespace]:

@@ -18,7 +18,7 @@ import msgspec
 
 from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError
-from configmapsync.names import API_VERSION, GROUP, PLURAL, NamespacedName
+from configmapsync.names import GROUP, PLURAL, VERSION, NamespacedName
 from configmapsync.resource import (
     ConfigMapSync,
     ConfigMapSyncStatus,
@@ -30,11 +30,13 @@ from configmapsync.resource import (
 )
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
+from kube.client import Kind
 from kube.errors import Malformed
 from kube.rbac import Rule
 from kube.wire import decoding
 
-SYNCS_PATH = f"/apis/{API_VERSION}/{PLURAL}"
+CONFIGMAPSYNCS = Kind(GROUP, VERSION, PLURAL)
+SYNCS_PATH = CONFIGMAPSYNCS.path()
 
 RULES = (Rule(PLURAL, ("list", "watch"), group=GROUP),)
 

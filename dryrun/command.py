@@ -18,7 +18,7 @@ from dryrun.settings import PlanSettings
 from dryrun.simulated_cluster import NoCluster, SimulatedCluster
 from dryrun.simulator import SimulatedSync, Simulator
 from dryrun.text import as_text
-from kube.api_server import ApiServer
+from kube.client import ApiServer, Client
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.errors import ApiError
 from reconciler.known.service_accounts import Authorization
@@ -79,7 +79,7 @@ async def _prospects(settings: PlanSettings) -> list[SimulatedSync]:
         draft = SimulatedCluster(cluster)
         now = asyncio.get_running_loop().time
         rights = AskedIfAllowed(
-            Authorization(draft, now, settings.protected(), AUTHORIZATION_INTERVAL)
+            Authorization(Client(draft), now, settings.protected(), AUTHORIZATION_INTERVAL)
         )
         rng = random.Random()  # noqa: S311 - jitter of watches, of which there are none
         simulator = Simulator(draft, rights, settings.protected(), rng)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from cluster.namespaces import NAMESPACES_PATH
-from configmapsync.names import API_VERSION, PLURAL, NamespacedName
-from dryrun.simulated_cluster import Document, SimulatedCluster, configmap_path
+from cluster.syncs import CONFIGMAPSYNCS
+from configmapsync.names import NamespacedName
+from dryrun.simulated_cluster import Document, SimulatedCluster
 from dryrun.simulator import Simulator
+from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind
 from kube.errors import NotFound
 from kube.wire import decode_object
 
@@ -36,26 +37,26 @@ async def apply_files(
             await _put_namespace(simulator, draft, {"metadata": {"name": place.namespace}})
         placed = {**document, "metadata": {**document["metadata"], **place._asdict()}}
         if document["kind"] == "ConfigMap":
-            simulator.put(place, _applied(placed, await _live(draft, configmap_path(place))))
+            simulator.put(place, _applied(placed, await _live(draft, CONFIGMAPS, *place)))
         else:
-            path = f"/apis/{API_VERSION}/namespaces/{place.namespace}/{PLURAL}/{place.name}"
-            simulator.put_sync(_applied(placed, await _live(draft, path)))
+            simulator.put_sync(_applied(placed, await _live(draft, CONFIGMAPSYNCS, *place)))
             syncs[place] = None
     return list(syncs)
 
 
 async def _put_namespace(simulator: Simulator, draft: SimulatedCluster, document: Document) -> None:
     name = document["metadata"]["name"]
-    applied = _applied(document, await _live(draft, f"{NAMESPACES_PATH}/{name}"))
+    applied = _applied(document, await _live(draft, NAMESPACES, "", name))
     labels = {**(applied["metadata"].get("labels") or {}), NAME_LABEL: name}
     simulator.put_namespace({**applied, "metadata": {**applied["metadata"], "labels": labels}})
 
 
-async def _live(draft: SimulatedCluster, path: str) -> Document:
+async def _live(draft: SimulatedCluster, kind: Kind, namespace: str, name: str) -> Document:
     try:
-        return decode_object(await draft.request("GET", path), path)
+        answer = await Client(draft).get(kind, namespace, name)
     except NotFound:
         return {"metadata": {}}
+    return decode_object(answer, kind.path(namespace, name))
 
 
 def _applied(document: Document, live: Document) -> Document:

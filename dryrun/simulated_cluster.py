@@ -13,8 +13,7 @@ import msgspec
 from cluster.namespaces import NAMESPACES_PATH
 from cluster.syncs import SYNCS_PATH
 from configmapsync.names import NamespacedName
-from kube.access import PATH as ACCESS_REVIEWS
-from kube.api_server import ApiServer
+from kube.client import CONFIGMAPS, SUBJECT_ACCESS_REVIEWS, ApiServer
 from kube.errors import Forbidden, NotFound
 from kube.wire import decode_object
 from reconciler.known.caches import CONFIGMAPS_PATH
@@ -25,11 +24,6 @@ AT_ONCE = 32  # requests
 SERVICE_ACCOUNTS = "/serviceaccounts/"
 
 Document = dict[str, Any]
-
-
-def configmap_path(place: NamespacedName) -> str:
-    """Where a ConfigMap is served."""
-    return f"/api/v1/namespaces/{place.namespace}/configmaps/{place.name}"
 
 
 class NoCluster:
@@ -71,7 +65,7 @@ class SimulatedCluster:
             if (drafted := self._drafted[path]) is None:
                 raise NotFound(f"GET {path}: it would be gone", status=404, reason="NotFound")
             return drafted
-        if method != "GET" and path != ACCESS_REVIEWS:
+        if method != "GET" and path != SUBJECT_ACCESS_REVIEWS.path():
             raise Forbidden(
                 f"{method} {path}: a plan writes nothing", status=403, reason="Forbidden"
             )
@@ -87,13 +81,13 @@ class SimulatedCluster:
     async def find(self, place: NamespacedName) -> Document | None:
         """The whole ConfigMap at a place; None where there is none."""
         try:
-            answer = await self.request("GET", configmap_path(place))
+            answer = await self.request("GET", CONFIGMAPS.path(*place))
         except NotFound:
             return None
         return decode_object(answer, str(place))
 
     def put(self, place: NamespacedName, document: Document | None) -> None:
         """From now on, this stands there; None: nothing does."""
-        self._drafted[configmap_path(place)] = (
+        self._drafted[CONFIGMAPS.path(*place)] = (
             None if document is None else msgspec.json.encode(document)
         )

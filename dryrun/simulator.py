@@ -17,8 +17,8 @@ from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedNa
 from configmapsync.planning import Observed, Outcome, Plan, Verb, Write, plan
 from configmapsync.reasons import Reason
 from dryrun.simulated_cluster import Document, SimulatedCluster
+from kube.client import Client, all_of
 from kube.errors import Forbidden
-from kube.parallel import all_of
 from reconciler.known.caches import Caches
 from reconciler.known.configmaps import read_copy, read_whole_copy
 from reconciler.known.sources import Sources
@@ -96,7 +96,7 @@ class Simulator:
     ) -> None:
         self.caches = Caches(draft, protected, rng)
         self._cluster = draft
-        sources = Sources(draft, self.caches.versions, SOURCE_BYTES)
+        sources = Sources(Client(draft), self.caches.versions, SOURCE_BYTES)
         self._observer = Observer(self.caches, sources, authorization, decided=self._decided)
         self._version = FIRST_DRAFTED_VERSION
 

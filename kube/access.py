@@ -7,8 +7,7 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
-from kube.api_server import ApiServer
-from kube.parallel import all_of
+from kube.client import SUBJECT_ACCESS_REVIEWS, Client, all_of
 from kube.rbac import Rule
 from kube.wire import decoding
 
@@ -20,7 +19,6 @@ RULES = (
         why="may somebody do what is asked for?",
     ),
 )
-PATH = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 # An API server gives a webhook 10 s at most; what has not been answered by then is answered with a refusal in time.
 ANSWERED_WITHIN_SECONDS = 3.0
@@ -113,7 +111,7 @@ class AccessReviews(Generic[RightT]):
     """Asks the API server, each question once within some seconds.
 
     Args:
-        connection: the connection to the API server.
+        client: of the API server.
         now: the event loop's clock.
         on_answer: called with every answer of the API server.
         remembered_for: seconds; a right that was taken away works this much longer. A right that was given works at once: a
@@ -122,12 +120,12 @@ class AccessReviews(Generic[RightT]):
 
     def __init__(
         self,
-        connection: ApiServer,
+        client: Client,
         now: Callable[[], float],
         on_answer: Callable[[bool], None],
         remembered_for: float,
     ) -> None:
-        self._connection = connection
+        self._client = client
         self._now = now
         self._on_answer = on_answer
         self._remembered_for = remembered_for
@@ -219,8 +217,11 @@ class AccessReviews(Generic[RightT]):
         if memory and memory.until > self._now() and (memory.allowed or believe_no):
             return memory.allowed
         async with slots:
-            answer = await self._connection.request(
-                "POST", PATH, body=body, timeout=ANSWERED_WITHIN_SECONDS
+            answer = await self._client.create(
+                SUBJECT_ACCESS_REVIEWS,
+                "",
+                msgspec.Raw(body),
+                timeout_seconds=ANSWERED_WITHIN_SECONDS,
             )
         yes = _is_allowed(answer)
         self._on_answer(yes)
@@ -245,7 +246,7 @@ _decoder = msgspec.json.Decoder(_AccessReview)
 
 
 def _is_allowed(answer: bytes) -> bool:
-    with decoding(f"POST {PATH}: the answer"):
+    with decoding("the SubjectAccessReview"):
         return _decoder.decode(answer).status.allowed
 
 

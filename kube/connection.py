@@ -19,6 +19,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from kube import credentials
+from kube.client import ANSWER_BYTES, JSON, REQUEST_SECONDS
 from kube.errors import (
     ERROR_BODY_BYTES,
     AnswerTooLarge,
@@ -32,10 +33,6 @@ from kube.http_sessions import Fence, open_session, tls_context
 from kube.target import ConfigurationError, Target
 
 __all__ = [
-    "ACCEPT_JSON",
-    "ACCEPT_METADATA",
-    "ACCEPT_METADATA_LIST",
-    "MERGE_PATCH",
     "ConfigurationError",
     "Connection",
     "ConnectionSettings",
@@ -43,21 +40,10 @@ __all__ = [
     "RequestMetrics",
 ]
 
-ACCEPT_JSON = "application/json"
-# Metadata only. A list needs the word for lists, and a watch asked for with that word stays silent for ever.
-ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-ACCEPT_METADATA_LIST = (
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
-)
-MERGE_PATCH = "application/merge-patch+json"
-
 CONNECT_TIMEOUT = 5.0  # seconds
 REQUEST_LIMITS = aiohttp.ClientTimeout(
     sock_connect=CONNECT_TIMEOUT
 )  # the whole is bounded by each caller
-# Largest answer, and largest watch event, in bytes. etcd stores objects up to 1.5 MiB by default, and the API server escapes
-# each "<" to six bytes, so one object has up to 9 MiB on the wire; the rest is for a raised limit.
-ANSWER_BYTES = 20 << 20
 LARGE_BODY = 1 << 19  # bytes
 NO_ANSWER = "<error>"  # client-go's word in place of a code
 
@@ -158,9 +144,9 @@ class Connection:
         *,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        content_type: str = "application/json",
-        accept: str = ACCEPT_JSON,
-        timeout: float = 30.0,  # noqa: ASYNC109 - a bound that everybody must have is a default, not a duty
+        content_type: str = JSON,
+        accept: str = JSON,
+        timeout: float = REQUEST_SECONDS,  # noqa: ASYNC109 - aiohttp's name
         max_bytes: int = ANSWER_BYTES,
     ) -> bytes:
         """Send one request and return the whole body of its answer.
@@ -193,7 +179,7 @@ class Connection:
         path: str,
         *,
         params: Mapping[str, str],
-        accept: str = ACCEPT_JSON,
+        accept: str = JSON,
         idle_timeout: float,
         total_timeout: float,
     ) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import structlog
 
-from kube.connection import MERGE_PATCH, Connection
+from kube.client import EVENTS, Client
 from kube.errors import (
     AlreadyExists,
     ApiError,
@@ -45,7 +44,7 @@ class EventRecorder:
 
     def __init__(
         self,
-        connection: Connection,
+        client: Client,
         *,
         component: str,
         instance: str,
@@ -54,12 +53,12 @@ class EventRecorder:
         """Prepare; nothing is sent before `run` or `drain`.
 
         Args:
-            connection: the way to the API server.
+            client: of the API server.
             component: who tells, as `kubectl describe` shows it.
             instance: which of its processes.
             clock: the time of day.
         """
-        self._connection = connection
+        self._client = client
         self._component = component
         self._instance = instance
         self._clock = clock
@@ -140,8 +139,7 @@ class EventRecorder:
         series.stored = True
 
     async def _create(self, series: Series) -> None:
-        body = msgspec.json.encode(self._document(series))
-        await self._connection.request("POST", _collection(series.latest.regarding), body=body)
+        await self._client.create(EVENTS, _namespace(series), self._document(series))
 
     async def _update(self, series: Series) -> None:
         change = {
@@ -149,10 +147,7 @@ class EventRecorder:
             "lastTimestamp": _timestamp(series.last),
             "message": series.latest.message,
         }
-        path = f"{_collection(series.latest.regarding)}/{series.name}"
-        await self._connection.request(
-            "PATCH", path, body=msgspec.json.encode(change), content_type=MERGE_PATCH
-        )
+        await self._client.patch(EVENTS, _namespace(series), series.name, change)
 
     def _document(self, series: Series) -> dict[str, Any]:
         told = series.latest
@@ -160,7 +155,7 @@ class EventRecorder:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": series.name, "namespace": regarding.namespace or CLUSTER_SCOPED},
+            "metadata": {"name": series.name, "namespace": _namespace(series)},
             "involvedObject": {
                 "apiVersion": regarding.api_version,
                 "kind": regarding.kind,
@@ -187,8 +182,8 @@ class EventRecorder:
         self._complaint = what
 
 
-def _collection(regarding: ObjectReference) -> str:
-    return f"/api/v1/namespaces/{regarding.namespace or CLUSTER_SCOPED}/events"
+def _namespace(series: Series) -> str:
+    return series.latest.regarding.namespace or CLUSTER_SCOPED
 
 
 def _timestamp(moment: datetime) -> str:

@@ -16,8 +16,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 import structlog
 
-from kube.api_server import ApiServer
-from kube.connection import ACCEPT_JSON
+from kube.client import JSON, ApiServer
 from kube.errors import ApiError
 from kube.reflector import Reflector, Seen
 from kube.wire import decode_partial
@@ -58,7 +57,7 @@ class Informer(Generic[R]):
         decode: Callable[[msgspec.Raw], R | None],
         rng: random.Random,
         params: Mapping[str, str] | None = None,
-        accept: str = ACCEPT_JSON,
+        accept: str = JSON,
         indexes: Mapping[str, IndexFunction[R]] | None = None,
     ) -> None:
         """Prepare; nothing is read before `run`.

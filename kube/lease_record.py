@@ -11,12 +11,11 @@ from typing import NamedTuple, Self
 import msgspec
 from msgspec import structs
 
-from kube.connection import MERGE_PATCH, Connection
+from kube.client import LEASES, Client
 from kube.errors import NotFound, from_status
 from kube.rbac import Rule
 from kube.wire import ObjectMeta, decode_event, decoding
 
-GROUP = "coordination.k8s.io"
 MOST_TRANSITIONS = (1 << 31) - 1
 GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
 
@@ -27,10 +26,10 @@ def rules(name: str) -> tuple[Rule, ...]:
         Rule(
             "leases",
             ("create",),
-            group=GROUP,
+            group=LEASES.group,
             why="a right to create cannot name what there is not yet",
         ),
-        Rule("leases", ("get", "watch", "patch"), group=GROUP, names=(name,)),
+        Rule("leases", ("get", "watch", "patch"), group=LEASES.group, names=(name,)),
     )
 
 
@@ -78,40 +77,44 @@ class Sighting(NamedTuple):
 class LeaseRecord:
     """The record at one place, which may be empty."""
 
-    def __init__(self, connection: Connection, namespace: str, name: str) -> None:
-        self._connection = connection
-        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    def __init__(self, client: Client, namespace: str, name: str) -> None:
+        self._client = client
+        self._namespace = namespace
         self._name = name
-        self.path = f"{self._collection}/{name}"
+        self.path = LEASES.path(namespace, name)
 
-    async def read(self, timeout: float) -> Sighting | None:  # noqa: ASYNC109 - as in Connection
+    async def read(self, timeout_seconds: float) -> Sighting | None:
         """The record as it is now; None where there is none."""
         try:
-            return _read(await self._connection.request("GET", self.path, timeout=timeout))
+            answer = await self._client.get(
+                LEASES, self._namespace, self._name, timeout_seconds=timeout_seconds
+            )
         except NotFound:
             return None
+        return _read(answer)
 
-    async def write(self, spec: LeaseSpec, version: str | None, timeout: float) -> Sighting:  # noqa: ASYNC109 - as in Connection
+    async def write(self, spec: LeaseSpec, version: str | None, timeout_seconds: float) -> Sighting:
         """Have the record say `spec`; what else stands in the Lease stays.
 
         Args:
             spec: all of it.
             version: the one that was seen; None creates the record.
-            timeout: in seconds.
+            timeout_seconds: for the answer.
 
         Raises:
             Conflict, NotFound, AlreadyExists: it is not as it was seen.
             ApiError: it was not written, or may have been.
         """
         if version is None:
-            body = msgspec.json.encode({"metadata": {"name": self._name}, "spec": spec})
-            return _read(
-                await self._connection.request("POST", self._collection, body=body, timeout=timeout)
+            document = {"metadata": {"name": self._name}, "spec": spec}
+            answer = self._client.create(
+                LEASES, self._namespace, document, timeout_seconds=timeout_seconds
             )
-        body = msgspec.json.encode({"metadata": {"resourceVersion": version}, "spec": spec})
-        answer = self._connection.request(
-            "PATCH", self.path, body=body, content_type=MERGE_PATCH, timeout=timeout
-        )
+        else:
+            patch = {"metadata": {"resourceVersion": version}, "spec": spec}
+            answer = self._client.patch(
+                LEASES, self._namespace, self._name, patch, timeout_seconds=timeout_seconds
+            )
         return _read(await answer)
 
     @asynccontextmanager
@@ -123,14 +126,13 @@ class LeaseRecord:
         Whoever follows has a patience of his own, shorter than that.
         """
         params = {
-            "watch": "true",
             "fieldSelector": f"metadata.name={self._name}",
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
         }
         limit = seconds + GRACE_SECONDS
-        stream = self._connection.stream(
-            self._collection, params=params, idle_timeout=limit, total_timeout=limit
+        stream = self._client.watch(
+            LEASES, self._namespace, params=params, idle_seconds=limit, total_seconds=limit
         )
         async with stream as lines, aclosing(_changes(lines)) as changes:
             yield changes

@@ -4,7 +4,7 @@ The API server bounds a page by a count only, and an object may have a hundred b
 next limit and reports how the last page went. Values in, values out.
 """
 
-from kube.connection import ANSWER_BYTES
+from kube.client import ANSWER_BYTES
 
 PAGE_BYTES = 4 << 20  # of one page; it is in memory twice while it is read
 AIM_BYTES = 2 << 20  # of the next page, by the size of the objects in the last one

@@ -13,8 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 import structlog
 
-from kube.api_server import ApiServer
-from kube.connection import ACCEPT_METADATA, ACCEPT_METADATA_LIST
+from kube.client import METADATA, METADATA_LIST, ApiServer
 from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Silent, from_status
 from kube.pacing import Pace
 from kube.paging import Pages
@@ -93,7 +92,7 @@ class Reflector:
         self._version: str | None = None
         self._reached = 0  # the highest version that the API server has shown
         self._deleted: Seen | None = None  # the object that was deleted last
-        self._pages = Pages(whole_objects=accept != ACCEPT_METADATA)
+        self._pages = Pages(whole_objects=accept != METADATA)
         self._pace = Pace()
         self._log = structlog.get_logger("reflector").bind(path=path)
         self.problem: ApiError | None = None
@@ -212,7 +211,7 @@ class Reflector:
     async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
         shown = self._shown
         body = await self._connection.request(
-            "GET", path, params=params, accept=ACCEPT_METADATA_LIST, timeout=PROBE_SECONDS
+            "GET", path, params=params, accept=METADATA_LIST, timeout=PROBE_SECONDS
         )
         page = self._decode_page(body)
         if _number(page.metadata.resource_version) < shown:
@@ -263,7 +262,7 @@ class Reflector:
 
     async def _request_page(self, token: str) -> bytes:
         """Ask for a page, and for a smaller one in its place as long as it is too large."""
-        accept = ACCEPT_METADATA_LIST if self._accept == ACCEPT_METADATA else self._accept
+        accept = METADATA_LIST if self._accept == METADATA else self._accept
         while True:
             limit = self._pages.limit
             params = {**self._params, "limit": str(limit)} | ({"continue": token} if token else {})

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
-from kube.api_server import ApiServer
+from kube.client import SERVICE_ACCOUNTS, Client
 from kube.errors import NotFound
 from kube.rbac import Rule
 from kube.wire import decode_partial, decoding
 
 RULES = (Rule("serviceaccounts", ("get",), why="an account that was deleted has no rights"),)
-METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 ANSWERED_WITHIN_SECONDS = 3.0
 REMEMBERED_AT_MOST = 10_000
 
@@ -17,15 +16,13 @@ class ServiceAccounts:
     """Reads service accounts, each once within some seconds.
 
     Args:
-        connection: the connection to the API server.
+        client: of the API server.
         now: the event loop's clock.
         remembered_for: seconds for which an account that existed is believed to exist. That one is missing is never remembered.
     """
 
-    def __init__(
-        self, connection: ApiServer, now: Callable[[], float], remembered_for: float
-    ) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, now: Callable[[], float], remembered_for: float) -> None:
+        self._client = client
         self._now = now
         self._remembered_for = remembered_for
         self._existed: dict[tuple[str, str], float] = {}
@@ -38,14 +35,17 @@ class ServiceAccounts:
         """
         if self._existed.get((namespace, name), 0.0) > self._now():
             return True
-        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
         try:
-            answer = await self._connection.request(
-                "GET", path, accept=METADATA, timeout=ANSWERED_WITHIN_SECONDS
+            answer = await self._client.get(
+                SERVICE_ACCOUNTS,
+                namespace,
+                name,
+                metadata_only=True,
+                timeout_seconds=ANSWERED_WITHIN_SECONDS,
             )
         except NotFound:
             return False
-        with decoding(path):
+        with decoding("the ServiceAccount"):
             metadata = decode_partial(answer).metadata
         if metadata.deletion_timestamp is not None:
             return False

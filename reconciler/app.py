@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from configmapsync.names import MANAGED_BY_VALUE, NamespacedName
 from kube.backoff import Backoff
+from kube.client import Client
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.events import EventRecorder
 from kube.leader_election import LeaseLost
@@ -40,7 +41,7 @@ from reconciler.settings import ReconcilerSettings
 from reconciler.triggers import Triggers
 from reconciler.writes.applier import Applier
 from reconciler.writes.contention import Contention
-from reconciler.writes.writer import Writer
+from reconciler.writes.writer import MANAGER, Writer
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
 from runtime.loop_lag import LoopLag
@@ -130,20 +131,21 @@ class App:
             WorkQueueMetrics(registry), group_of=attrgetter("namespace")
         )
         self.caches = Caches(connection, settings.protected(), rng)
+        client = Client(connection, field_manager=MANAGER)
         self.decider = Decider(self.caches.decisions, self.queue.add)
         self.events = EventRecorder(
-            connection, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock
+            client, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock
         )
         self.copy_events = CopyEvents(self.events, self.caches.configmap_at, self._now)
         self.contention = Contention(
-            connection,
+            client,
             self.caches.copy_at,
             self.caches.owner_of,
             self.metrics,
             self._now,
             settings.contested_interval,
         )
-        writer = Writer(connection, self.caches)
+        writer = Writer(client, self.caches)
         self.applier = Applier(
             writer,
             Backoff(rng),
@@ -155,10 +157,10 @@ class App:
             parallel=settings.parallel_writes,
         )
         self._sources = Sources(
-            connection, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE
+            client, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE
         )
         self.reporter = Reporter(
-            connection,
+            client,
             self.caches.syncs,
             self.queue,
             applier=self.applier,
@@ -170,9 +172,9 @@ class App:
             clock=clock,
         )
         authorization = Authorization(
-            connection, self._now, settings.protected(), settings.authorization_interval
+            client, self._now, settings.protected(), settings.authorization_interval
         )
-        orphans = Orphans(connection, self.caches, self._now, settings.orphan_grace)
+        orphans = Orphans(client, self.caches, self._now, settings.orphan_grace)
         reconciler = Reconciler(
             caches=self.caches,
             observer=Observer(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from kube.client import Client
 from kube.connection import Connection, ConnectionSettings, RequestMetrics
 from kube.errors import ApiError
 from kube.leader_election import Elector
@@ -76,7 +77,9 @@ async def candidacy(
         connection, write_limit=PARALLEL, user_agent=f"{connection.user_agent}/leader-election"
     )
     async with await Connection.open(own, metrics) as opened:
-        record = LeaseRecord(opened, settings.lease_namespace(), settings.leader_election_name)
+        record = LeaseRecord(
+            Client(opened), settings.lease_namespace(), settings.leader_election_name
+        )
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"  # of a pod, its name; two containers may have the same
         yield Elector(
             record, identity, settings.lease_timing(), now=_running_clock, clock=clock, rng=rng

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
+from kube.client import Client
 from kube.connection import Connection
 from kube.informer import Informer
 from runtime.garbage import keep_collections_short
@@ -62,7 +63,7 @@ class Webhook:
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
         self._state = ClusterState(connection, settings.protected(), rng)
         authorizer = Authorizer(
-            connection,
+            Client(connection),
             self._loop.time,
             self._metrics.access_review_answered,
             settings.authorization,

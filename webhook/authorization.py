@@ -24,7 +24,7 @@ from configmapsync.permissions import (
 )
 from configmapsync.resource import ConfigMapSync
 from kube.access import ENOUGH_REFUSALS, AccessReviews
-from kube.connection import Connection
+from kube.client import Client
 from kube.service_accounts import ServiceAccounts
 from webhook.review import User
 from webhook.settings import AuthorizationMode
@@ -53,7 +53,7 @@ class Authorizer:
 
     def __init__(
         self,
-        connection: Connection,
+        client: Client,
         now: Callable[[], float],
         on_answer: Callable[[bool], None],
         mode: AuthorizationMode = AuthorizationMode.ENFORCE,
@@ -61,16 +61,14 @@ class Authorizer:
         """Prepare; nothing is asked yet.
 
         Args:
-            connection: the API server.
+            client: of the API server.
             now: returns the time in seconds, on the event loop's clock.
             on_answer: called with each answer of the API server; True is a yes.
             mode: what a missing right leads to; with `OFF`, nothing is asked.
         """
         self._mode = mode
-        self._reviews: AccessReviews[Right] = AccessReviews(
-            connection, now, on_answer, CACHE_SECONDS
-        )
-        self._accounts = ServiceAccounts(connection, now, CACHE_SECONDS)
+        self._reviews: AccessReviews[Right] = AccessReviews(client, now, on_answer, CACHE_SECONDS)
+        self._accounts = ServiceAccounts(client, now, CACHE_SECONDS)
 
     @property
     def enforces(self) -> bool:

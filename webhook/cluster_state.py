@@ -15,7 +15,6 @@ import msgspec
 
 from cluster import namespaces, syncs
 from cluster.namespaces import (
-    NAMESPACES_PATH,
     NamespaceRecord,
     namespace_informer,
     namespaces_by_name,
@@ -33,10 +32,10 @@ from configmapsync.names import (
 )
 from configmapsync.permissions import Right, right_to_see
 from configmapsync.selection import Namespace, Selector
-from kube.connection import ACCEPT_METADATA, Connection
+from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind, all_of
+from kube.connection import Connection
 from kube.errors import ApiError, NotFound
 from kube.informer import Informer
-from kube.parallel import all_of
 from kube.rbac import Rule
 from kube.wire import decode_partial, decoding
 from webhook.authorization import Authorizer, Requester
@@ -83,7 +82,7 @@ class ClusterState:
         self, connection: Connection, protected: frozenset[str], rng: random.Random
     ) -> None:
         self.protected = protected
-        self._connection = connection
+        self._client = Client(connection)
         self._graph = Graph(protected)
         self._namespaces = namespace_informer(connection, rng)
         self._by_name = namespaces_by_name(self._namespaces)
@@ -174,14 +173,14 @@ class ClusterState:
 
     async def _read_namespace(self, name: str) -> Namespace | None:
         try:
-            answer = await self._read(f"{NAMESPACES_PATH}/{name}", NAMESPACE_READ_SECONDS)
+            answer = await self._read(NAMESPACES, "", name, NAMESPACE_READ_SECONDS)
         except NotFound:
             return None
         return read_namespace(answer).view
 
     async def _source_is_missing(self, source: NamespacedName) -> bool:
         try:
-            await self._read(_configmap_path(source), WARNING_READ_SECONDS)
+            await self._read(CONFIGMAPS, *source, WARNING_READ_SECONDS)
         except NotFound:
             return True
         except ApiError:
@@ -193,8 +192,8 @@ class ClusterState:
         if not wanted:
             return None
         try:
-            answer = await self._connection.request(
-                "GET", _configmap_path(source), timeout=WARNING_READ_SECONDS
+            answer = await self._client.get(
+                CONFIGMAPS, *source, timeout_seconds=WARNING_READ_SECONDS
             )
             with decoding("the source"):
                 content = _keys_decoder.decode(answer)
@@ -217,15 +216,17 @@ class ClusterState:
 
     async def _is_unmanaged(self, key: NamespacedName) -> bool:
         try:
-            answer = await self._read(_configmap_path(key), WARNING_READ_SECONDS)
+            answer = await self._read(CONFIGMAPS, *key, WARNING_READ_SECONDS)
             with decoding("the ConfigMap"):
                 labels = decode_partial(answer).metadata.labels or {}
         except ApiError:
             return False
         return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels
 
-    async def _read(self, path: str, seconds: float) -> bytes:
-        return await self._connection.request("GET", path, accept=ACCEPT_METADATA, timeout=seconds)
+    async def _read(self, kind: Kind, namespace: str, name: str, timeout_seconds: float) -> bytes:
+        return await self._client.get(
+            kind, namespace, name, metadata_only=True, timeout_seconds=timeout_seconds
+        )
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:
@@ -254,7 +255,3 @@ def _destinations(
         namespace = selected[name]
         if not (namespace.terminating or namespace.disabled):
             yield NamespacedName(name, sync_input.sync.destination_name)
-
-
-def _configmap_path(key: NamespacedName) -> str:
-    return f"{NAMESPACES_PATH}/{key.namespace}/configmaps/{key.name}"

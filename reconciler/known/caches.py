@@ -22,8 +22,7 @@ from configmapsync.content import CopyRecord
 from configmapsync.contention import Owner
 from configmapsync.graph.decisions import Decisions
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
-from kube.api_server import ApiServer
-from kube.connection import ACCEPT_METADATA
+from kube.client import METADATA, ApiServer
 from kube.informer import Informer
 from kube.rbac import Rule
 from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_version
@@ -72,7 +71,7 @@ class Caches:
             connection,
             CONFIGMAPS_PATH,
             decode=self._read_wanted_version,
-            accept=ACCEPT_METADATA,
+            accept=METADATA,
             rng=rng,
         )
         self.decisions = Decisions(protected)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import structlog
 
-from configmapsync.names import API_VERSION, GROUP, PLURAL, NamespacedName
-from kube.connection import ACCEPT_METADATA, Connection
+from cluster.syncs import CONFIGMAPSYNCS
+from configmapsync.names import GROUP, PLURAL, NamespacedName
+from kube.client import Client
 from kube.errors import NotFound
 from kube.rbac import Rule
 from reconciler.known.caches import Caches
@@ -23,17 +24,17 @@ class Orphans:
     """Since when each sync is missing whose copies are there."""
 
     def __init__(
-        self, connection: Connection, caches: Caches, now: Callable[[], float], grace: float
+        self, client: Client, caches: Caches, now: Callable[[], float], grace: float
     ) -> None:
         """Begin without a memory.
 
         Args:
-            connection: the way to the API server.
+            client: of the API server.
             caches: their watches have to work while the time runs.
             now: the event loop's clock.
             grace: seconds that a sync has to be missing.
         """
-        self._connection = connection
+        self._client = client
         self._caches = caches
         self._now = now
         self._grace = grace
@@ -63,9 +64,8 @@ class Orphans:
         self._since.pop(sync, None)
 
     async def _exists(self, sync: NamespacedName) -> bool:
-        path = f"/apis/{API_VERSION}/namespaces/{sync.namespace}/{PLURAL}/{sync.name}"
         try:
-            await self._connection.request("GET", path, accept=ACCEPT_METADATA)
+            await self._client.get(CONFIGMAPSYNCS, *sync, metadata_only=True)
         except NotFound:
             return False
         return True

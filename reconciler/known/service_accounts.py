@@ -19,7 +19,7 @@ from configmapsync.permissions import (
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from kube.access import ASKED_AT_ONCE, AccessReviews
-from kube.api_server import ApiServer
+from kube.client import Client
 from kube.service_accounts import ServiceAccounts
 
 
@@ -27,7 +27,7 @@ class Authorization:
     """Asks for each sync that names a service account.
 
     Args:
-        connection: the connection to the API server.
+        client: of the API server.
         now: the event loop's clock.
         protected: namespaces that are destinations only by exact name.
         interval: seconds after which a right that was taken away is noticed at the latest.
@@ -35,7 +35,7 @@ class Authorization:
 
     def __init__(
         self,
-        connection: ApiServer,
+        client: Client,
         now: Callable[[], float],
         protected: frozenset[str],
         interval: float,
@@ -43,11 +43,11 @@ class Authorization:
         # An answer is as old as this when it is used last, and the next look comes as much later: together the interval.
         self.ask_again_after = interval / 2
         self._reviews: AccessReviews[Right] = AccessReviews(
-            connection, now, lambda _: None, self.ask_again_after
+            client, now, lambda _: None, self.ask_again_after
         )
         # The syncs of one namespace share a bound on the questions under way: slow answers delay no other namespace.
         self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._accounts = ServiceAccounts(connection, now, self.ask_again_after)
+        self._accounts = ServiceAccounts(client, now, self.ask_again_after)
         self._protected = protected
 
     async def denial(self, sync: ConfigMapSync) -> str | None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from configmapsync.content import SourceObject
 from configmapsync.names import NamespacedName
-from kube.api_server import ApiServer
+from kube.client import CONFIGMAPS, Client
 from kube.errors import NotFound
 from kube.informer import Informer
 from kube.rbac import Rule
@@ -23,9 +23,9 @@ class Sources:
     """Reads sources, and remembers the latest used up to a number of bytes."""
 
     def __init__(
-        self, connection: ApiServer, versions: Informer[ConfigMapVersion], limit_bytes: int
+        self, client: Client, versions: Informer[ConfigMapVersion], limit_bytes: int
     ) -> None:
-        self._connection = connection
+        self._client = client
         self._versions = versions
         self._limit = limit_bytes
         self._kept: OrderedDict[NamespacedName, SourceObject] = OrderedDict()
@@ -66,9 +66,8 @@ class Sources:
         self._kept_bytes = 0
 
     async def _get(self, key: NamespacedName) -> SourceObject | None:
-        path = f"/api/v1/namespaces/{key.namespace}/configmaps/{key.name}"
         try:
-            return read_source(await self._connection.request("GET", path))
+            return read_source(await self._client.get(CONFIGMAPS, *key))
         except NotFound:
             return None
 

@@ -10,16 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 import structlog
 
-from cluster.syncs import SyncRecord, read_sync
+from cluster.syncs import CONFIGMAPSYNCS, SyncRecord, read_sync
 from configmapsync.conditions import Report, status
 from configmapsync.names import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, NamespacedName
 from configmapsync.reasons import Reason, State
 from configmapsync.resource import Condition, ConfigMapSyncStatus
 from kube.backoff import Backoff
-from kube.connection import MERGE_PATCH, Connection
+from kube.client import Client
 from kube.errors import ApiError, Conflict, NotFound
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
@@ -34,7 +33,6 @@ RULES = (
     Rule(PLURAL, ("patch",), group=GROUP, why="our finalizer"),
     Rule(f"{PLURAL}/status", ("patch",), group=GROUP),
 )
-FIELD_MANAGER = {"fieldManager": "configmapsync"}
 REPORT_WORKERS = 4  # few beside the writes of copies, and more than enough when those are done
 REPORT_WAIT_SECONDS = 5.0
 
@@ -57,7 +55,7 @@ class Reporter:
 
     def __init__(
         self,
-        connection: Connection,
+        client: Client,
         syncs: Informer[SyncRecord],
         queue: WorkQueue[NamespacedName],
         *,
@@ -72,7 +70,7 @@ class Reporter:
         """Create a reporter; nothing is sent before `run`.
 
         Args:
-            connection: to the API server.
+            client: of the API server.
             syncs: the cache of syncs.
             queue: names of syncs that wait to be reconciled; a status that cannot be written goes there.
             applier: forgets that a copy was written once the status says so.
@@ -83,7 +81,7 @@ class Reporter:
             sync_stats: counts syncs, copies and failures.
             clock: the time of day.
         """
-        self._connection = connection
+        self._client = client
         self._syncs = syncs
         self._queue = queue
         self._applier = applier
@@ -213,7 +211,7 @@ class Reporter:
             "finalizers": [*others, FINALIZER] if present else others,
         }
         try:
-            answer = await self._patch(record.key, "", {"metadata": metadata})
+            answer = await self._client.patch(CONFIGMAPSYNCS, *record.key, {"metadata": metadata})
         except NotFound:
             return None
         return self._remember(answer, record)
@@ -223,25 +221,16 @@ class Reporter:
             mode="json", by_alias=True
         )  # with nulls: a merge patch removes what is null
         try:
-            answer = await self._patch(
-                record.key, "/status", {"metadata": _precondition(record), "status": document}
+            answer = await self._client.patch(
+                CONFIGMAPSYNCS,
+                *record.key,
+                {"metadata": _precondition(record), "status": document},
+                subresource="status",
             )
         except NotFound:
             return  # it went while we worked; there is nobody to tell
         self._metrics.wrote_status()
         self._remember(answer, record)
-
-    async def _patch(
-        self, key: NamespacedName, subresource: str, patch: dict[str, object]
-    ) -> bytes:
-        path = f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}{subresource}"
-        return await self._connection.request(
-            "PATCH",
-            path,
-            params=FIELD_MANAGER,
-            body=msgspec.json.encode(patch),
-            content_type=MERGE_PATCH,
-        )
 
     def _remember(self, answer: bytes, previous: SyncRecord) -> SyncRecord:
         """Our own write is no news: the cache has it before the watch brings it."""

@@ -23,7 +23,7 @@ from configmapsync.contention import (
 )
 from configmapsync.names import DIGEST, NamespacedName
 from configmapsync.planning import Write
-from kube.connection import Connection
+from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError
 from kube.rbac import Rule
 from reconciler.known.configmaps import read_last_manager
@@ -64,7 +64,7 @@ class Contention:
 
     def __init__(
         self,
-        connection: Connection,
+        client: Client,
         copy_at: CopyAt,
         owner_of: Callable[[NamespacedName, Place], Owner],
         metrics: Metrics,
@@ -74,14 +74,14 @@ class Contention:
         """Begin without a memory.
 
         Args:
-            connection: the way to the API server.
+            client: of the API server.
             copy_at: the copy at a place, as it is cached.
             owner_of: the sync and the namespace of a copy as they are cached.
             metrics: count what begins to be contested.
             now: the event loop's clock.
             interval: seconds between two writes to a contested copy.
         """
-        self._connection = connection
+        self._client = client
         self._copy_at = copy_at
         self._owner_of = owner_of
         self._metrics = metrics
@@ -179,9 +179,7 @@ class Contention:
             return
         contest.asked = True
         try:
-            answer = await self._connection.request(
-                "GET", f"/api/v1/namespaces/{place.namespace}/configmaps/{place.name}"
-            )
+            answer = await self._client.get(CONFIGMAPS, *place)
         except ApiError:
             return  # a name is a courtesy
         contest.manager = read_last_manager(answer, MANAGER) or contest.manager

@@ -15,7 +15,7 @@ import structlog
 from configmapsync.content import CopyRecord, CopyTemplate, marks_only, released, render, satisfied
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
-from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection
+from kube.client import CONFIGMAPS, Client
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from kube.rbac import Rule
 from kube.wire import decode_object
@@ -33,7 +33,6 @@ from reconciler.writes.failures import describe
 WRITES = (Rule("configmaps", ("create", "update", "patch", "delete"), why="copies"),)
 READS = (Rule("configmaps", ("get",), why="what stands in the way of a copy"),)
 MANAGER = "configmapsync"
-FIELD_MANAGER = {"fieldManager": MANAGER}
 # What a client may set on an object that it creates.
 RESTORED_METADATA = frozenset(
     {"name", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "generateName"}
@@ -43,8 +42,8 @@ RESTORED_METADATA = frozenset(
 class Writer:
     """Carries out single writes."""
 
-    def __init__(self, connection: Connection, caches: Caches) -> None:
-        self._connection = connection
+    def __init__(self, client: Client, caches: Caches) -> None:
+        self._client = client
         self._caches = caches
         self._log = structlog.get_logger("writer")
 
@@ -104,25 +103,15 @@ class Writer:
     async def _create(
         self, key: NamespacedName, configmap: Mapping[str, Any], *, dry_run: bool = False
     ) -> bytes:
-        return await self._connection.request(
-            "POST",
-            f"/api/v1/namespaces/{key.namespace}/configmaps",
-            params=FIELD_MANAGER | ({"dryRun": "All"} if dry_run else {}),
-            body=msgspec.json.encode(configmap),
-            accept=ACCEPT_METADATA,
+        return await self._client.create(
+            CONFIGMAPS, key.namespace, configmap, metadata_only=True, dry_run=dry_run
         )
 
     async def _update(
         self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool
     ) -> bytes:
         configmap = render(template, key.namespace, await self._whole(key, record), adopted=adopt)
-        answer = await self._connection.request(
-            "PUT",
-            _path(key),
-            params=FIELD_MANAGER,
-            body=msgspec.json.encode(configmap),
-            accept=ACCEPT_METADATA,
-        )
+        answer = await self._client.put(CONFIGMAPS, *key, configmap, metadata_only=True)
         self._caches.blockers.cleared(key)
         return answer
 
@@ -134,7 +123,7 @@ class Writer:
         The question is a dry-run create. It passes every admission before the name is found to be taken, so the
         answer "already exists" means "admitted". Where the real create fails all the same, the old copy is put back.
         """
-        before = decode_object(await self._connection.request("GET", _path(key)), "the ConfigMap")
+        before = decode_object(await self._client.get(CONFIGMAPS, *key), "the ConfigMap")
         _require_version(record, before["metadata"])
         whole = read_whole_copy(msgspec.json.encode(before))
         configmap = render(template, key.namespace, whole, recreated=True)
@@ -180,32 +169,19 @@ class Writer:
         """
         if record.applied is None:
             return record
-        whole = read_metadata(
-            await self._connection.request("GET", _path(key), accept=ACCEPT_METADATA), record
-        )
+        whole = read_metadata(await self._client.get(CONFIGMAPS, *key, metadata_only=True), record)
         _require_version(record, {"uid": whole.uid, "resourceVersion": whole.resource_version})
         return whole
 
     async def _delete(self, key: NamespacedName, record: CopyRecord) -> None:
-        options = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": {"uid": record.uid, "resourceVersion": record.resource_version},
-        }
-        await self._connection.request(
-            "DELETE", _path(key), body=msgspec.json.encode(options), accept=ACCEPT_METADATA
+        await self._client.delete(
+            CONFIGMAPS, *key, uid=record.uid, resource_version=record.resource_version
         )
         self._forget(key, record)
 
     async def _release(self, key: NamespacedName, record: CopyRecord) -> None:
-        await self._connection.request(
-            "PATCH",
-            _path(key),
-            params=FIELD_MANAGER,
-            body=msgspec.json.encode(released(await self._whole(key, record))),
-            content_type=MERGE_PATCH,
-            accept=ACCEPT_METADATA,
-        )
+        patch = released(await self._whole(key, record))
+        await self._client.patch(CONFIGMAPS, *key, patch, metadata_only=True)
         self._forget(key, record)
 
     async def _look_again(self, sync: NamespacedName, write: Write) -> None:
@@ -217,7 +193,7 @@ class Writer:
         ):  # held from before the read on, so that a deletion during it is not missed
             self._caches.versions.record(ConfigMapVersion(*key, UNREAD))
         try:
-            record = read_copy(await self._connection.request("GET", _path(key)))
+            record = read_copy(await self._client.get(CONFIGMAPS, *key))
         except NotFound:
             self._forget(key, write.record)
             self._caches.blockers.cleared(key)
@@ -255,10 +231,6 @@ class Writer:
         """Take out what is gone, up to the version that was seen: a namesake made meanwhile stays."""
         if gone is not None:
             self._caches.copies.forget(*key, gone.resource_version)
-
-
-def _path(key: NamespacedName) -> str:
-    return f"/api/v1/namespaces/{key.namespace}/configmaps/{key.name}"
 
 
 def _require_version(record: CopyRecord, metadata: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from certs.bundle import authorities_in, merge
-from certs.cluster import Client
+from certs.cluster import ClientConfig
 from certs.directory import DirectoryStore
 from certs.ensure import Ensurer, UnsettledError, Waiting
 from certs.inspection import as_document, as_text, findings
@@ -137,8 +137,8 @@ async def test_no_log_line_holds_a_key(tmp_path: Path):
 
 
 async def test_inspection_promises_what_ensure_then_does(tmp_path: Path):
-    def client(bundle: bytes, token: bytes | None = None) -> Client:
-        return Client(bundle, path_is_ours=True, token=token)
+    def client(bundle: bytes, token: bytes | None = None) -> ClientConfig:
+        return ClientConfig(bundle, path_is_ours=True, token=token)
 
     clients = {"mutating/x": (client(b""),), "validating/x": None}
 

@@ -14,6 +14,7 @@ import pytest
 from certs.material import Material
 from certs.pods import Endpoint, Lagging, ServicePods, endpoints_in
 from certs.rotation import Order, with_new_authority, with_new_serving_pair
+from kube.client import Client
 
 NOW = datetime.now(UTC)  # noqa: TID251 - OpenSSL looks at the real clock
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
@@ -61,7 +62,9 @@ class Endpoints:
     def __init__(self, *endpoints: Endpoint) -> None:
         self._endpoints = endpoints
 
-    async def request(self, _method: str, path: str, *, params: dict[str, str]) -> bytes:
+    async def request(
+        self, _method: str, path: str, *, params: dict[str, str], **_options: Any
+    ) -> bytes:
         assert path == "/apis/discovery.k8s.io/v1/namespaces/system/endpointslices"
         assert params == {"labelSelector": "kubernetes.io/service-name=webhook"}
         return json.dumps({"items": [_slice(*endpoint) for endpoint in self._endpoints]}).encode()
@@ -75,7 +78,7 @@ def _slice(host: str, port: int, ready: bool | None) -> dict[str, Any]:
 
 
 async def _lagging(material: Material, *endpoints: Endpoint) -> Lagging:
-    return await ServicePods(Endpoints(*endpoints), "system", "webhook").lagging(material)  # type: ignore[arg-type]
+    return await ServicePods(Client(Endpoints(*endpoints)), "system", "webhook").lagging(material)  # type: ignore[arg-type]
 
 
 async def test_a_pod_that_serves_pair_and_path_does_not_lag(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from kube.connection import MERGE_PATCH
+from kube.client import MERGE_PATCH, Client
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
 from kube.leader_election import Elector, Timing
 from kube.lease_record import LeaseRecord
@@ -157,6 +157,7 @@ class Line:
         body: bytes = b"{}",
         content_type: str = "application/json",
         timeout: float,  # noqa: ASYNC109 - as in Connection
+        **_options: Any,
     ) -> bytes:
         assert path == (COLLECTION if method == "POST" else PATH)
         assert content_type == (MERGE_PATCH if method == "PATCH" else "application/json")
@@ -189,7 +190,13 @@ class Line:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, *, params: Mapping[str, str], idle_timeout: float, total_timeout: float
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str],
+        idle_timeout: float,
+        total_timeout: float,
+        **_options: Any,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         assert path == COLLECTION
         assert (params["fieldSelector"], params["watch"]) == ("metadata.name=leader", "true")
@@ -232,7 +239,7 @@ class Candidate:
         self.line = Line(board)
         self.stopped_for = 0.0  # seconds that its own clock has gone on while nothing of it ran
         self.elector = Elector(
-            LeaseRecord(self.line, "system", "leader"),  # type: ignore[arg-type]
+            LeaseRecord(Client(self.line), "system", "leader"),  # type: ignore[arg-type]
             identity,
             timing or Timing(),
             now=lambda: now() + self.stopped_for + next(ticks) * tick,

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import pytest
 
-from kube.access import ASKED_AT_ONCE, ENOUGH_REFUSALS, PATH, REMEMBERED_AT_MOST, AccessReviews
+from kube.access import ASKED_AT_ONCE, ENOUGH_REFUSALS, REMEMBERED_AT_MOST, AccessReviews
+from kube.client import SUBJECT_ACCESS_REVIEWS, Client
 from kube.errors import ApiError, Forbidden, Malformed, ServerError
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -50,8 +51,16 @@ class Authorizer:
     answer: bytes | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
 
-    async def request(self, method: str, path: str, *, body: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - as in Connection
-        assert (method, path) == ("POST", PATH)
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes,
+        timeout: float,  # noqa: ASYNC109 - as in Connection
+        **_options: Any,
+    ) -> bytes:
+        assert (method, path) == ("POST", SUBJECT_ACCESS_REVIEWS.path())
         assert timeout <= 5, "an admission request waits for it"
         document = json.loads(body)
         assert (document["apiVersion"], document["kind"]) == (
@@ -77,7 +86,7 @@ class Desk:
         self.authorizer = Authorizer()
         self.told: list[bool] = []
         self.reviews: AccessReviews[Right] = AccessReviews(
-            self.authorizer,  # type: ignore[arg-type]
+            Client(self.authorizer),  # type: ignore[arg-type]
             asyncio.get_running_loop().time,
             self.told.append,
             REMEMBERED_FOR,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from kube.connection import ANSWER_BYTES, MERGE_PATCH, Connection, ConnectionSettings
+from kube.client import ANSWER_BYTES, MERGE_PATCH
+from kube.connection import Connection, ConnectionSettings
 from kube.errors import (
     ERROR_BODY_BYTES,
     AnswerTooLarge,

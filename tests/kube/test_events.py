@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kube import events
+from kube.client import Client
 from kube.connection import Connection
 from kube.event_correlator import BURST, COMBINED_FROM, Correlator, Occurrence
 from kube.events import EventRecorder, ObjectReference
@@ -102,7 +103,7 @@ async def connection(server: ApiServer) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 def recorder(connection: Connection, clock: Clock) -> EventRecorder:
-    return EventRecorder(connection, component="tester", instance="tester-1", clock=clock)
+    return EventRecorder(Client(connection), component="tester", instance="tester-1", clock=clock)
 
 
 async def test_an_event_says_what_happened_to_what_and_who_says_so(

@@ -11,13 +11,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from kube.connection import (
-    ACCEPT_JSON,
-    ACCEPT_METADATA,
-    MERGE_PATCH,
-    Connection,
-    ConnectionSettings,
-)
+from kube.client import JSON, MERGE_PATCH, METADATA
+from kube.connection import Connection, ConnectionSettings
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.informer import Informer
 from kube.wire import decode_partial
@@ -122,7 +117,7 @@ async def meddle(connection: Connection, namespaces: list[str], seed: int) -> No
             await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("accept", [ACCEPT_JSON, ACCEPT_METADATA], ids=["whole", "metadata"])
+@pytest.mark.parametrize("accept", [JSON, METADATA], ids=["whole", "metadata"])
 async def test_in_the_thick_of_it_versions_only_rise_and_the_cache_ends_as_the_server_is(
     cluster: Cluster, new_namespace: Callable[..., str], accept: str
 ) -> None:

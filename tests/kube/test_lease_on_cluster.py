@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kube.client import Client
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from kube.lease_record import LeaseRecord, LeaseSpec, Sighting
@@ -39,7 +40,7 @@ async def record(cluster: Cluster, namespace: str) -> AsyncIterator[LeaseRecord]
     cluster.create(f"{RBAC.format(namespace)}/rolebindings", binding)
     settings = ConnectionSettings(kubeconfig=cluster.kubeconfig_for("alice"))
     async with await Connection.open(settings) as connection:
-        made = LeaseRecord(connection, namespace, "leader")
+        made = LeaseRecord(Client(connection), namespace, "leader")
         await eventually(lambda: _may(made))
         yield made
 

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kube.connection import ACCEPT_METADATA, MERGE_PATCH, Connection, ConnectionSettings
+from kube.client import MERGE_PATCH, METADATA, Client
+from kube.connection import Connection, ConnectionSettings
 from kube.errors import (
     AlreadyExists,
     BadRequest,
@@ -92,7 +93,7 @@ async def test_a_cache_of_metadata_follows_too_and_gets_no_content(
 
     cluster.create(path(namespace), document("listed"))
     informer: Informer[Thing] = Informer(
-        connection, CONFIGMAPS, decode=read, accept=ACCEPT_METADATA, rng=rng()
+        connection, CONFIGMAPS, decode=read, accept=METADATA, rng=rng()
     )
     async with running(informer.run()):
         await asyncio.wait_for(informer.synced.wait(), 10)
@@ -229,7 +230,7 @@ async def test_events_are_accepted_counted_and_shown(
 ) -> None:
     thing = cluster.create(path(namespace), document("a"))
     recorder = EventRecorder(
-        connection,
+        Client(connection),
         component="kube-test",
         instance="kube-test-1",
         clock=lambda: datetime(2030, 1, 1, tzinfo=UTC),

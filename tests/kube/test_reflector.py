@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kube.connection import ACCEPT_JSON, ACCEPT_METADATA, ACCEPT_METADATA_LIST
+from kube.client import JSON, METADATA, METADATA_LIST
 from kube.errors import (
     ApiError,
     Forbidden,
@@ -72,7 +72,7 @@ class Sink:
 class Bench:
     """A reflector over a script."""
 
-    def __init__(self, lists: list[Step], watches: list[Step], accept: str = ACCEPT_JSON) -> None:
+    def __init__(self, lists: list[Step], watches: list[Step], accept: str = JSON) -> None:
         self.sink = Sink()
         self.connection = ScriptedConnection(lists, watches)
         self.reflector = Reflector(
@@ -153,11 +153,11 @@ async def test_a_collection_without_items_is_empty() -> None:
 
 async def test_metadata_is_asked_for_in_the_form_of_lists_and_of_watches() -> None:
     """A watch that is asked for in the form of lists stays silent for ever."""
-    bench = Bench([EMPTY], [QUIET], ACCEPT_METADATA)
+    bench = Bench([EMPTY], [QUIET], METADATA)
     await bench.run_for(1)
     assert [accept for _, _, _, accept in bench.connection.asked] == [
-        ACCEPT_METADATA_LIST,
-        ACCEPT_METADATA,
+        METADATA_LIST,
+        METADATA,
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kube.client import Client
 from kube.errors import Forbidden, Malformed, NotFound
 from kube.service_accounts import ServiceAccounts
 
@@ -39,7 +40,7 @@ async def server() -> ApiServer:
 
 @pytest.fixture
 async def accounts(server: ApiServer) -> ServiceAccounts:
-    return ServiceAccounts(server, asyncio.get_running_loop().time, REMEMBERED_FOR)  # type: ignore[arg-type]
+    return ServiceAccounts(Client(server), asyncio.get_running_loop().time, REMEMBERED_FOR)  # type: ignore[arg-type]
 
 
 def account(**metadata: str) -> bytes:

@@ -16,7 +16,7 @@ from enum import StrEnum
 import msgspec
 
 from devcluster.errors import ApiStatus
-from kube.connection import ACCEPT_JSON
+from kube.client import JSON
 from kube.errors import AnswerTooLarge, ApiError, Silent, Unreachable, from_response
 from tests.randomized.cluster import InMemoryCluster
 
@@ -111,7 +111,7 @@ class FakeConnection:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
-        accept: str = ACCEPT_JSON,
+        accept: str = JSON,
         timeout: float = 30.0,  # noqa: ASYNC109 - as the connection has it
         max_bytes: int = 20 << 20,
     ) -> bytes:
@@ -151,7 +151,7 @@ class FakeConnection:
         path: str,
         *,
         params: Mapping[str, str],
-        accept: str = ACCEPT_JSON,
+        accept: str = JSON,
         idle_timeout: float,
         total_timeout: float,
     ) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -9,6 +9,7 @@ import pytest
 from configmapsync.defaulting import with_defaults
 from configmapsync.resource import ConfigMapSync, parse
 from kube.access import ASKED_AT_ONCE
+from kube.client import Client
 from kube.errors import NotFound
 from reconciler.known.service_accounts import Authorization
 
@@ -58,7 +59,7 @@ async def server() -> ApiServer:
 
 @pytest.fixture
 async def authorization(server: ApiServer) -> Authorization:
-    return Authorization(server, asyncio.get_running_loop().time, frozenset(), INTERVAL)  # type: ignore[arg-type]
+    return Authorization(Client(server), asyncio.get_running_loop().time, frozenset(), INTERVAL)  # type: ignore[arg-type]
 
 
 async def test_a_sync_without_an_account_is_not_asked_for(

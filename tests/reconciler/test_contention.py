@@ -12,6 +12,7 @@ from configmapsync.content import CopyRecord, render, template
 from configmapsync.contention import REPAIRS, WINDOW_SECONDS, Owner
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
+from kube.client import Client
 from kube.errors import NotFound
 from reconciler.writes.contention import Contention
 from tests.configmapsync.objects import record, source, sync
@@ -39,7 +40,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         now = asyncio.get_running_loop().time
-        self.contention = Contention(self, self.copy_at, self.owner_of, self, now, INTERVAL)  # type: ignore[arg-type]
+        self.contention = Contention(Client(self), self.copy_at, self.owner_of, self, now, INTERVAL)  # type: ignore[arg-type]
 
     def owner_of(self, _sync: NamespacedName, _place: NamespacedName) -> Owner:
         return self.owner
@@ -58,7 +59,7 @@ class Bench:
     def contested(self) -> None:
         self.begun += 1
 
-    async def request(self, *_arguments: Any) -> bytes:
+    async def request(self, *_arguments: Any, **_options: Any) -> bytes:
         self.asked += 1
         if self.gone:
             raise NotFound(status=404, reason="NotFound", message="gone")

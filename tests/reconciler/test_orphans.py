@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from configmapsync.names import NamespacedName
+from kube.client import Client
 from kube.errors import ApiError, NotFound, ServerError
 from reconciler.known.orphans import Orphans
 
@@ -33,7 +34,7 @@ class World:
 
 
 def orphans(world: World) -> Orphans:
-    return Orphans(world, world, asyncio.get_running_loop().time, GRACE)  # type: ignore[arg-type]
+    return Orphans(Client(world), world, asyncio.get_running_loop().time, GRACE)  # type: ignore[arg-type]
 
 
 async def seconds_until_handled(waiting: Orphans, at_most: float = 10 * GRACE) -> float:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from configmapsync.names import NamespacedName
+from kube.client import Client
 from kube.errors import NotFound
 from kube.informer import Informer
 from reconciler.known.configmaps import ConfigMapVersion, read_version
@@ -40,9 +41,9 @@ class World:
         self.versions.on_change(
             lambda _, new: self.told.append(new.resource_version if new else None)
         )
-        self.sources = Sources(self, self.versions, limit)  # type: ignore[arg-type]
+        self.sources = Sources(Client(self), self.versions, limit)  # type: ignore[arg-type]
 
-    async def request(self, method: str, path: str) -> bytes:
+    async def request(self, method: str, path: str, **_options: Any) -> bytes:
         assert (method, path) == ("GET", "/api/v1/namespaces/home/configmaps/config")
         self.reads += 1
         served = self.document(self.version) if self.version else None

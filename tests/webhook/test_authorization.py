@@ -11,6 +11,7 @@ from configmapsync.names import NamespacedName
 from configmapsync.permissions import Right, right_to_see, rights_needed
 from configmapsync.resource import ConfigMapSync, parse
 from configmapsync.selection import Selector
+from kube.client import Client
 from kube.errors import ApiError, NotFound, Unreachable
 from tests.webhook import recorded
 from webhook.authorization import CACHE_SECONDS, MAX_SHOWN_NAME, Authorizer, Requester
@@ -74,7 +75,7 @@ def authorizer(
     clock: Clock | None = None,
     mode: AuthorizationMode = AuthorizationMode.ENFORCE,
 ) -> Authorizer:
-    return Authorizer(server, clock or Clock(), lambda _: None, mode)
+    return Authorizer(Client(server), clock or Clock(), lambda _: None, mode)
 
 
 def requester(user: User = ALICE) -> Requester:

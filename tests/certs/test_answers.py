@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from certs.cluster import MUTATING, Configuration, SecretStore, Trust
+from certs.cluster import Configuration, SecretStore, Trust
 from certs.material import Material
 from certs.pods import ServicePods
+from kube.client import MUTATING_WEBHOOKS, Client
 from kube.errors import Malformed
 
 NO_SECRETS = (
@@ -49,15 +50,15 @@ class Proxy:
 
 @pytest.mark.parametrize("answer", NO_SECRETS)
 async def test_no_secret(answer: bytes) -> None:
-    store = SecretStore(Proxy(answer), "system", "serving", "authority")  # type: ignore[arg-type]
+    store = SecretStore(Client(Proxy(answer)), "system", "serving", "authority")  # type: ignore[arg-type]
     with pytest.raises(Malformed, match="the Secret system/authority cannot be decoded"):
         await store.load()
 
 
 @pytest.mark.parametrize("answer", NO_CONFIGURATIONS)
 async def test_no_webhook_configuration(answer: bytes) -> None:
-    trust = Trust(Proxy(answer), (Configuration(MUTATING, "ours"),))  # type: ignore[arg-type]
-    with pytest.raises(Malformed, match=f"the {MUTATING}/ours cannot be decoded"):
+    trust = Trust(Client(Proxy(answer)), (Configuration(MUTATING_WEBHOOKS, "ours"),))  # type: ignore[arg-type]
+    with pytest.raises(Malformed, match=f"the {MUTATING_WEBHOOKS.plural}/ours cannot be decoded"):
         await trust.read()
     with pytest.raises(Malformed):
         await trust.publish_path(b"")
@@ -65,6 +66,6 @@ async def test_no_webhook_configuration(answer: bytes) -> None:
 
 @pytest.mark.parametrize("answer", NO_SLICES)
 async def test_no_endpoint_slices(answer: bytes) -> None:
-    pods = ServicePods(Proxy(answer), "system", "webhook")  # type: ignore[arg-type]
+    pods = ServicePods(Client(Proxy(answer)), "system", "webhook")  # type: ignore[arg-type]
     with pytest.raises(Malformed, match="the list of EndpointSlices cannot be decoded"):
         await pods.lagging(Material())

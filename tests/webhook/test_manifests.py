@@ -34,7 +34,8 @@ def test_it_is_called_at_its_service(configuration: dict[str, Any]):
 
 
 def test_the_certificate_tool_writes_the_path_where_it_listens(configuration: dict[str, Any]):
-    assert PATHS_OF_THE_TOOL[f"{configuration['kind'].lower()}s"] == PATHS[configuration["kind"]]
+    paths = {kind.plural: path for kind, path in PATHS_OF_THE_TOOL.items()}
+    assert paths[f"{configuration['kind'].lower()}s"] == PATHS[configuration["kind"]]
 
 
 def test_the_certificate_tool_finds_it_by_its_defaults(configuration: dict[str, Any]):

@@ -50,8 +50,8 @@ test: kubectl helm lint ## what CI runs
 	$(BIN)/pytest -n $(WORKERS) --dist load tests/randomized
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/randomized --cov --cov-report=term:skip-covered
 
-soak: venv ## other random histories than those of CI; HISTORIES=20000 says how many, BOOK=7 where chance begins
-	HISTORIES=$(or $(HISTORIES),10000) BOOK=$(or $(BOOK),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/randomized --durations=0
+soak: venv ## random runs with other seeds than CI; RUNS=20000 sets their number, SEED=7 the first seed
+	RUNS=$(or $(RUNS),10000) SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/randomized --durations=0
 
 lint: kubectl ## style, strict types, import contracts, generated files
 	$(BIN)/ruff check .

@@ -137,8 +137,7 @@ def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Start programs of the project.
 
     `start_process("reconciler", "--kubeconfig", path)` runs `python -m reconciler ...`. The
-    processes
-    end with the test, and a failed test shows their output.
+    processes end with the test, and a failed test shows their output.
     """
     running: list[Process] = []
 

@@ -1,8 +1,7 @@
 """The Argo CD health check returns the right health for every status of a sync.
 
 Argo CD runs the script in Lua 5.1 with the global `obj` and few libraries. The tests
-run
-the same script with lupa.
+run the same script with lupa.
 """
 
 from collections.abc import Callable

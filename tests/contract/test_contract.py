@@ -1,11 +1,9 @@
 """The clusters of the tests answer as the recorded real API server does.
 
 `conformance.py` in this folder replays `scenarios/` and compares every answer. On
-devcluster
-the tests show how faithful it is; on a real control plane they show that the recordings
-are still right. devcluster's README lists the known differences, and those scenarios
-must
-fail: a change that makes one pass must remove it from the list.
+devcluster the tests show how faithful it is; on a real control plane they show that the
+recordings are still right. devcluster's README lists the known differences, and those
+scenarios must fail: a change that makes one pass must remove it from the list.
 """
 
 import argparse

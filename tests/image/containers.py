@@ -1,8 +1,7 @@
 """Build images with buildah and run them as a kubelet does, without an engine.
 
 A container here is a mount namespace whose root is the read-only image, and a process
-with
-the user, environment and command of the image's configuration. It needs the Debian
+with the user, environment and command of the image's configuration. It needs the Debian
 package buildah, but no registry and no daemon.
 """
 

@@ -1,8 +1,7 @@
 """The three processes work in the image of the Dockerfile as they do in a pod.
 
 The image has a numeric user, a read-only root, no shell and no pip. The tests build it
-on
-this machine's Python (`base.py`), because they have no registry for the real base
+on this machine's Python (`base.py`), because they have no registry for the real base
 image.
 """
 

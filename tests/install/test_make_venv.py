@@ -1,8 +1,7 @@
 """`make venv` on a Python with pip 22.3 is quiet and never leaves half an environment.
 
 It runs again when a lock changes. The Makefile and the pinned pip are the real ones;
-the
-package and its lock are small stand-ins.
+the package and its lock are small stand-ins.
 """
 
 import os

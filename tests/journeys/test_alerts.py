@@ -1,7 +1,8 @@
 """From the real process to the alert: what it tells in trouble is scraped, and Prometheus' own evaluator judges it by our rules.
 
-An alert waits for minutes; the test does not. What was scraped once stands still for an hour, and what grew between two scrapes goes on
-growing as fast for an hour: then promtool says which alerts fire.
+An alert waits for minutes; the test does not. What was scraped once stands still for an
+hour, and what grew between two scrapes goes on growing as fast for an hour: then
+promtool says which alerts fire.
 """
 
 from collections.abc import Callable, Iterator

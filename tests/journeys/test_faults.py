@@ -1,6 +1,7 @@
 """A server that fails, hangs, forgets or goes away: no edit is lost, and no destination waits for another.
 
-Only an API server that fails on demand can show this, so these stories run on devcluster alone.
+Only an API server that fails on demand can show this, so these stories run on
+devcluster alone.
 """
 
 from collections.abc import Callable

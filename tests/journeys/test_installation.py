@@ -1,6 +1,7 @@
 """The whole demo with what `config/default` says, and nothing else: these ServiceAccounts, roles, arguments, variables and mounts.
 
-The API server enforces RBAC and calls the webhook as the Service, with the CA that the certificate tool has put into the configurations.
+The API server enforces RBAC and calls the webhook as the Service, with the CA that the
+certificate tool has put into the configurations.
 """
 
 import base64

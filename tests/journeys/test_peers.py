@@ -1,8 +1,10 @@
 """What went wrong elsewhere: programs that copy ConfigMaps and Secrets have lost data, left orphans and fought each other in these ways.
 
-Each test is named after what must hold. Some of what is known from elsewhere has its place in other files: watches that go quiet and servers
-that fail in `test_faults.py`, orders of events in `test_order.py`, fights in `test_fights.py`, marks on what is not ours in
-`test_ownership.py`, names too long for a label and content byte for byte in `test_copies.py`, rights in `test_authorization.py`.
+Each test is named after what must hold. Some of what is known from elsewhere has its
+place in other files: watches that go quiet and servers that fail in `test_faults.py`,
+orders of events in `test_order.py`, fights in `test_fights.py`, marks on what is not
+ours in `test_ownership.py`, names too long for a label and content byte for byte in
+`test_copies.py`, rights in `test_authorization.py`.
 """
 
 import json

@@ -1,6 +1,7 @@
-"""devcluster without HTTP: the same storage, rules and watches, called directly, so that a whole history takes milliseconds.
+"""Call devcluster's storage, rules and watches directly, without HTTP.
 
-`door.py` puts it where the reconciler's connection to an API server is; `machine.py` calls it as the people who use the cluster do.
+A whole run then takes milliseconds. `fake_connection.py` calls it for the reconciler,
+and `machine.py` for the users of the cluster.
 """
 
 import functools
@@ -42,10 +43,10 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class InMemoryCluster:
-    """One cluster, and the time of day in it."""
+    """A cluster and its virtual time of day."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
-        """Begin empty.
+        """Create an empty cluster.
 
         Args:
             seconds: the event loop's clock; the time of day follows it.
@@ -63,11 +64,11 @@ class InMemoryCluster:
         )
 
     def now(self) -> datetime:
-        """The time of day."""
+        """Return the time of day."""
         return BEGINNING + timedelta(seconds=self._seconds())
 
     async def begin(self, namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """Serve ConfigMapSyncs, and have these namespaces with these labels."""
+        """Install the CRD and create namespaces with these labels."""
         await put_object(_definition(), self._catalog, self._registry)
         for name, labels in namespaces.items():
             metadata = {"name": name, "labels": dict(labels)}
@@ -86,12 +87,12 @@ class InMemoryCluster:
         body: bytes = b"",
         content_type: str = "application/json",
         accept: str = "application/json",
-        agent: str = "somebody",
+        agent: str = "another-tool",
     ) -> bytes:
-        """Carry one request out and return the body of its answer.
+        """Carry out one request and return the body of its answer.
 
         Raises:
-            ApiStatus: it was refused.
+            ApiStatus: the cluster refused it.
         """
         route = find_route(path, self._catalog)
         call = Call(
@@ -108,7 +109,7 @@ class InMemoryCluster:
         return (await self._resources.answer(call)).body
 
     def watch(self, path: str, params: Mapping[str, str], accept: str) -> Watch:
-        """Begin a watch."""
+        """Start a watch."""
         call = Call(
             find_route(path, self._catalog),
             "GET",
@@ -123,30 +124,31 @@ class InMemoryCluster:
         return self._resources.watch(call, ListOptions.parse(params))
 
     def compact(self) -> None:
-        """Forget the history, so that whoever resumes a watch has to list again."""
+        """Compact the history, so that a client that resumes a watch has to list again."""
         self.store.compact()
         self._resources.lister.forget()
 
     async def end_namespaces(self) -> None:
-        """Do the namespace controller's work once: empty what is terminating, and let it go when nothing is left."""
+        """Run the namespace controller once: empty terminating namespaces and remove empty ones."""
         for name in self._namespaces.begin():
             try:
                 await self._namespaces.settle(name)
             except ApiStatus as refusal:
+                # Gone, or another write was faster: the next call retries.
                 if refusal.code not in {
                     404,
                     409,
-                }:  # gone, or somebody was faster: there will be a next time
+                }:
                     raise
 
-    def find(self, key: tuple[str, str], namespace: str, name: str) -> Object | None:
-        """One object as it is stored."""
-        revision = self.store.get(key, namespace, name)
+    def find(self, kind: tuple[str, str], namespace: str, name: str) -> Object | None:
+        """Return one stored object."""
+        revision = self.store.get(kind, namespace, name)
         return revision.object if revision else None
 
-    def all(self, key: tuple[str, str]) -> list[Object]:
-        """Every object of a kind."""
-        return [revision.object for revision in self.store.items(key)]
+    def all(self, kind: tuple[str, str]) -> list[Object]:
+        """Return every object of a kind."""
+        return [revision.object for revision in self.store.items(kind)]
 
 
 @functools.cache
@@ -156,7 +158,10 @@ def _signing_key() -> SigningKey:
 
 @functools.cache
 def _definition() -> Document:
-    """Ours, without its CEL rules: they take most of a write's time, and an older schema may have let anything through."""
+    """Return the CRD without its CEL rules.
+
+    The rules take most of a write's time, and an older schema may have admitted any object.
+    """
     document: Document = _without_rules(yaml.safe_load(DEFINITION.read_text(encoding="utf-8")))
     return document
 
@@ -174,9 +179,9 @@ def _without_rules(part: Any) -> Any:
 
 
 def encoded(document: Mapping[str, Any]) -> bytes:
-    """The JSON of a document."""
+    """Return the JSON of a document."""
     return msgspec.json.encode(document)
 
 
 def _ignore(_warning: str) -> None:
-    """Nobody reads warnings here."""
+    """Drop a warning, because no user reads it."""

@@ -1,8 +1,9 @@
-"""Stands where the reconciler's connection to the API server stands, and decides what goes wrong there.
+"""Replace the reconciler's connection to the API server and inject faults.
 
-It has the methods of `kube.connection.Connection`, raises the same errors, and asks the cluster in this process. Every request takes a
-little while before and after it is carried out, by chance, so that everything that can overtake something does so in some history. A
-door that was slammed lets nothing through any more, like the connections of a process that was killed.
+It has the methods of `kube.connection.Connection`, raises the same errors, and calls
+the cluster in this process. Each request waits a random time before and after it is
+carried out, so that requests overtake each other. A closed connection blocks every
+request, like the connections of a killed process.
 """
 
 import asyncio
@@ -20,19 +21,20 @@ from kube.client import JSON
 from kube.errors import AnswerTooLarge, ApiError, Silent, Unreachable, from_response
 from tests.randomized.cluster import InMemoryCluster
 
-PACES = (0.0, 0.0, 0.001, 0.004, 0.02)  # seconds that one way of a request may take
-LATE = 45.0  # seconds; later than any write is waited for
+# The delay of a request before it is carried out, and of its answer.
+LATENCIES_SECONDS = (0.0, 0.0, 0.001, 0.004, 0.02)
+LATE_SECONDS = 45.0  # longer than the reconciler waits for any write
 
 
 class FaultKind(StrEnum):
-    """What may happen to one request."""
+    """The faults that a request may meet."""
 
     CONFLICT = "it is answered 409"
     TOO_MANY = "it is answered 429, with a time to wait"
     SERVER_ERROR = "it is answered 500"
     LOST_REQUEST = "it is not carried out, and nothing is answered"
     LOST_ANSWER = "it is carried out, and nothing is answered"
-    LATE = "nothing is answered, and it is carried out when nobody waits any more"
+    LATE = "it is carried out after the timeout, and nothing is answered"
     KILLED_BEFORE = "the reconciler is killed, and it is not carried out"
     KILLED_AFTER = "it is carried out, and the reconciler is killed before the answer comes"
 
@@ -44,14 +46,14 @@ WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 @dataclass(slots=True)
 class Fault:
-    """A mishap that waits for its request: the one after `skip` others; only for writes, or for whatever comes."""
+    """A pending fault: it hits the request after `skip` others, optionally only a write."""
 
-    mishap: FaultKind
+    kind: FaultKind
     skip: int
     only_writes: bool
 
     def strikes(self, method: str) -> bool:
-        """Whether this request is the one."""
+        """Return whether this request meets the fault."""
         if self.only_writes and method not in WRITES:
             return False
         self.skip -= 1
@@ -59,47 +61,49 @@ class Fault:
 
 
 @dataclass(slots=True)
-class FaultState:
-    """All that goes wrong between reconciler and API server; it outlives the reconciler.
+class FaultPlan:
+    """The pending faults between reconciler and API server; it outlives the reconciler.
 
     Attributes:
-        rng: for how long requests take.
-        coming: what will go wrong.
-        lag: seconds by which the watch of that name is late: `copies`, `configmaps`, `namespaces`, `configmapsyncs`.
-        late: requests that are still on their way, though nobody waits for them.
+        rng: for the delays of requests.
+        pending: faults that have not hit a request yet.
+        lag: seconds of delay by watch: `copies`, `configmaps`, `namespaces`, `configmapsyncs`.
+        late: requests that are still to be carried out after their timeout.
     """
 
     rng: random.Random
-    coming: list[Fault] = field(default_factory=list)
+    pending: list[Fault] = field(default_factory=list)
     lag: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     late: set[asyncio.Task[None]] = field(default_factory=set)
 
     def clear(self) -> None:
-        """From now on everything goes well."""
-        self.coming.clear()
+        """Remove all pending faults and delays."""
+        self.pending.clear()
         self.lag.clear()
 
 
-Before = Callable[[str, str, bytes | None], Callable[[], None]]
+BeforeWrite = Callable[[str, str, bytes | None], Callable[[], None]]
 
 
 class FakeConnection:
-    """The way of one reconciler process to the cluster."""
+    """The connection of one reconciler process to the cluster."""
 
-    def __init__(self, cluster: InMemoryCluster, weather: FaultState, look: Before) -> None:
-        """Open it.
+    def __init__(
+        self, cluster: InMemoryCluster, faults: FaultPlan, before_write: BeforeWrite
+    ) -> None:
+        """Open the connection.
 
         Args:
-            cluster: what is behind it.
-            weather: what goes wrong.
-            look: is called with method, path and body before a write is carried out, and what it returns after it was.
+            cluster: answers the requests.
+            faults: the faults to inject.
+            before_write: called with method, path and body before a write; its result is called
+                after the write.
         """
         self._cluster = cluster
-        self._weather = weather
-        self._look = look
-        self._streams: dict[
-            asyncio.Queue[bytes | ApiError | None], None
-        ] = {}  # in the order in which they were opened
+        self._faults = faults
+        self._before_write = before_write
+        # In the order in which they were opened.
+        self._streams: dict[asyncio.Queue[bytes | ApiError | None], None] = {}
         self.writes = 0
         self.killed = asyncio.Event()
 
@@ -121,7 +125,7 @@ class FakeConnection:
             return await self._carry_out(method, path, params, body, content_type, accept)
 
         await self._pass()
-        match self._mishap(method):
+        match self._next_fault(method):
             case FaultKind.KILLED_BEFORE:
                 await self._kill()
             case FaultKind.KILLED_AFTER:
@@ -134,7 +138,7 @@ class FakeConnection:
                 await carry_out()
                 raise Unreachable(f"{method} {path}: the answer broke off")
             case FaultKind.LATE:
-                self._weather.late.add(asyncio.create_task(_late(carry_out)))
+                self._faults.late.add(asyncio.create_task(_late(carry_out)))
                 await asyncio.sleep(timeout)
                 raise Unreachable(f"{method} {path}: no answer in time")
             case FaultKind() as refusal:
@@ -157,7 +161,7 @@ class FakeConnection:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a watch, as `Connection.stream` does."""
         await self._pass()
-        if (refusal := self._mishap("GET")) in REFUSALS and refusal is not None:
+        if (refusal := self._next_fault("GET")) in REFUSALS and refusal is not None:
             raise _refused(refusal)
         lines: asyncio.Queue[bytes | ApiError | None] = asyncio.Queue()
         watch = self._cluster.watch(path, params, accept)
@@ -166,9 +170,9 @@ class FakeConnection:
         try:
             async with (
                 asyncio.timeout(total_timeout) as limit,
-                aclosing(self._lines(_name_of(path, params), lines, idle_timeout)) as told,
+                aclosing(self._lines(_name_of(path, params), lines, idle_timeout)) as events,
             ):
-                yield told
+                yield events
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -179,14 +183,14 @@ class FakeConnection:
             watch.close()
 
     def cut_watches(self) -> None:
-        """Break every watch off; what was on its way is lost."""
+        """Break every watch; events on the way are lost."""
         for lines in self._streams:
             while not lines.empty():
                 lines.get_nowait()
             lines.put_nowait(Unreachable("the answer broke off"))
 
-    def slam(self) -> None:
-        """Let nothing through any more: the process that stood before it is gone."""
+    def close(self) -> None:
+        """Block every further request, because the process is gone."""
         self.killed.set()
 
     async def _lines(
@@ -200,7 +204,7 @@ class FakeConnection:
                 raise Silent(f"the watch of {name}: nothing came for too long") from error
             if line is None:
                 return
-            if lag := self._weather.lag[name] + self._weather.rng.choice(PACES):
+            if lag := self._faults.lag[name] + self._faults.rng.choice(LATENCIES_SECONDS):
                 await asyncio.sleep(lag)
             if isinstance(line, ApiError):
                 raise line
@@ -216,7 +220,7 @@ class FakeConnection:
         accept: str,
     ) -> bytes:
         writes = method in WRITES and "dryRun" not in (params or {})
-        happened = self._look(method, path, body) if writes else None
+        after_write = self._before_write(method, path, body) if writes else None
         try:
             answer = await self._cluster.call(
                 method,
@@ -233,15 +237,15 @@ class FakeConnection:
             raise from_response(
                 status.code, msgspec.json.encode(status.as_document()), headers
             ) from status
-        if happened is not None:
+        if after_write is not None:
             self.writes += 1
-            happened()
+            after_write()
         return answer
 
     async def _pass(self) -> None:
-        """One way through the door takes a while; nobody gets through a slammed one."""
-        if pace := self._weather.rng.choice(PACES):
-            await asyncio.sleep(pace)
+        """Wait for a random delay; on a closed connection, wait forever."""
+        if latency := self._faults.rng.choice(LATENCIES_SECONDS):
+            await asyncio.sleep(latency)
         if self.killed.is_set():
             await self._never()
 
@@ -252,16 +256,16 @@ class FakeConnection:
     async def _never(self) -> None:
         await asyncio.Event().wait()
 
-    def _mishap(self, method: str) -> FaultKind | None:
-        for misfortune in self._weather.coming:
-            if misfortune.strikes(method):
-                self._weather.coming.remove(misfortune)
-                return misfortune.mishap
+    def _next_fault(self, method: str) -> FaultKind | None:
+        for fault in self._faults.pending:
+            if fault.strikes(method):
+                self._faults.pending.remove(fault)
+                return fault.kind
         return None
 
 
 async def _late(carry_out: Callable[[], Awaitable[bytes]]) -> None:
-    await asyncio.sleep(LATE)
+    await asyncio.sleep(LATE_SECONDS)
     with suppress(ApiError):
         await carry_out()
 
@@ -276,11 +280,11 @@ async def _pump(
 
 
 def _name_of(path: str, params: Mapping[str, str]) -> str:
-    """What a watch is called: our own copies have one beside that of all ConfigMaps."""
+    """Return the name of a watch: the operator's copies have one beside that of all ConfigMaps."""
     return "copies" if "labelSelector" in params else path.rpartition("/")[2]
 
 
-def _refused(mishap: FaultKind) -> ApiError:
-    code = REFUSALS[mishap]
-    headers = {"Retry-After": "2"} if mishap is FaultKind.TOO_MANY else {}
-    return from_response(code, b'{"kind":"Status","message":"a mishap"}', headers)
+def _refused(kind: FaultKind) -> ApiError:
+    code = REFUSALS[kind]
+    headers = {"Retry-After": "2"} if kind is FaultKind.TOO_MANY else {}
+    return from_response(code, b'{"kind":"Status","message":"injected fault"}', headers)

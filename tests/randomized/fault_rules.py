@@ -1,42 +1,42 @@
-"""What goes wrong between reconciler and API server: lost and refused requests, late and broken watches, power failures."""
+"""Faults as rules: lost and refused requests, late and broken watches, crashes."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from tests.randomized.fake_connection import Fault, FaultKind
-from tests.randomized.story import Story
+from tests.randomized.simulation import Simulation
 
 WATCHES = ("copies", "configmaps", "namespaces", "configmapsyncs")
 
 
-class FaultRules(Story):
-    """Bad luck of every kind, at any request."""
+class FaultRules(Simulation):
+    """The rules that inject faults."""
 
     @rule()
     def kill_reconciler(self) -> None:
-        """The reconciler is killed where it stands, and another one starts."""
+        """Kill the reconciler at any await, and start another one."""
         self.kill()
 
     @rule(
-        mishap=st.sampled_from([mishap.name for mishap in FaultKind]),
+        kind=st.sampled_from([kind.name for kind in FaultKind]),
         skip=st.integers(0, 5),
         only_writes=st.booleans(),
     )
-    def have_bad_luck(self, mishap: str, skip: int, only_writes: bool) -> None:
-        """Something will happen to one of the next requests."""
-        self.weather.coming.append(Fault(FaultKind[mishap], skip, only_writes))
+    def inject_fault(self, kind: str, skip: int, only_writes: bool) -> None:
+        """Let one of the next requests meet a fault."""
+        self.faults.pending.append(Fault(FaultKind[kind], skip, only_writes))
 
     @rule()
     def break_watches(self) -> None:
-        """Every watch is cut."""
+        """Break every watch."""
         self.cut_watches()
 
     @rule(name=st.sampled_from(WATCHES), seconds=st.sampled_from((0.0, 0.01, 0.5, 20.0)))
     def delay_watch(self, name: str, seconds: float) -> None:
-        """What a watch tells from now on comes late, or in time again."""
-        self.weather.lag[name] = seconds
+        """Delay the events of a watch from now on; 0 ends the delay."""
+        self.faults.lag[name] = seconds
 
     @rule()
-    def forget_history(self) -> None:
-        """The API server compacts: a watch that is broken cannot be resumed."""
+    def compact_history(self) -> None:
+        """Compact the API server's history: a broken watch cannot be resumed."""
         self.cluster.compact()

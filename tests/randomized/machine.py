@@ -1,7 +1,7 @@
-"""The rules by which histories are made: whatever people, other programs and bad luck do to a cluster.
+"""The rules of random runs: actions of users, other programs and faults on a cluster.
 
-A rule that finds nothing to act on does nothing. Its arguments are plain values, so that a history that failed can be written down as a test
-as it is printed (`test_kept.py`).
+A rule without a matching object does nothing. Its arguments are plain values, so that a
+failed run, as hypothesis prints it, is a test for `test_regressions.py`.
 """
 
 import operator
@@ -10,13 +10,16 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tests.randomized.expected import Key
 from tests.randomized.fault_rules import FaultRules
-from tests.randomized.story import CONFIGMAPS, SYNCS, Story
-from tests.randomized.tampering import NAMES, Marks, Namespaces, keys, places
-from tests.randomized.world import Place
+from tests.randomized.simulation import CONFIGMAPS, SYNCS, Simulation
+from tests.randomized.tampering import NAMES, Marks, Namespaces, configmap_keys, sync_keys
 
-HOUR, SHORT_WHILE = 3600.0, 700.0  # seconds of silence at the end; an hour for every eighth history
-WAITS = (0.001, 0.005, 0.02, 0.1, 1.0, 5.0, 70.0, 700.0)
+HOUR_SECONDS, SHORT_SECONDS = (
+    3600.0,
+    700.0,
+)  # quiet time at the end of a run; an hour in every eighth
+WAITS_SECONDS = (0.001, 0.005, 0.02, 0.1, 1.0, 5.0, 70.0, 700.0)
 
 contents = st.fixed_dictionaries(
     {
@@ -52,7 +55,7 @@ sources = st.sampled_from(
     )
 )
 namespaces = st.lists(globs, min_size=1, max_size=2)
-wishes = {
+spec_fields = {
     "destinationNamespaceSelector": selectors,
     "excludedNamespaces": st.sampled_from(([], [], ["team-b"], ["team-?"])),
     "destinationConfigMapName": st.sampled_from((*NAMES, "third")),
@@ -66,50 +69,50 @@ wishes = {
     "sourceDeletionPolicy": st.sampled_from(("Retain", "Delete")),
     "suspend": st.sampled_from((False, False, False, True)),
 }
-wanted = st.fixed_dictionaries({"destinationNamespaces": namespaces}, optional=wishes)
+wanted = st.fixed_dictionaries({"destinationNamespaces": namespaces}, optional=spec_fields)
 specs = st.builds(operator.or_, sources, wanted)
 changes = st.one_of(
-    st.fixed_dictionaries({field: wish})
-    for field, wish in {**wishes, "destinationNamespaces": namespaces}.items()
+    st.fixed_dictionaries({field: values})
+    for field, values in {**spec_fields, "destinationNamespaces": namespaces}.items()
 )
 
 
-class Histories(Marks, Namespaces, FaultRules, Story, RuleBasedStateMachine):
-    """Random histories; the reconciler has to come out of each of them with everything right."""
+class RandomRuns(Marks, Namespaces, FaultRules, Simulation, RuleBasedStateMachine):
+    """Random runs after each of which the reconciler must converge."""
 
     @initialize(content=contents, spec=specs, rng=st.integers(0, 255))
     def begin(self, content: dict[str, Any], spec: dict[str, Any], rng: int) -> None:
-        """There are sources and a sync, and requests take their time."""
-        self.weather.rng.seed(rng)
-        self.quiet = HOUR if rng % 8 == 0 else SHORT_WHILE
-        for place in (("home", "config"), ("web", "other")):
-            self.write_configmap(place, content)
+        """Create sources and a sync, and seed the delays of requests."""
+        self.faults.rng.seed(rng)
+        self.quiet = HOUR_SECONDS if rng % 8 == 0 else SHORT_SECONDS
+        for key in (("home", "config"), ("web", "other")):
+            self.write_configmap(key, content)
         self.write_sync(("home", "one"), spec)
 
-    @rule(place=places, content=contents)
-    def write_configmap(self, place: Place, content: dict[str, Any]) -> None:
-        """Somebody creates a ConfigMap, or writes over what is there: a source, a copy, or what is nobody's."""
-        namespace, name = place
-        standing = self.cluster.find(CONFIGMAPS, namespace, name)
+    @rule(key=configmap_keys, content=contents)
+    def write_configmap(self, key: Key, content: dict[str, Any]) -> None:
+        """Create or replace a ConfigMap: a source, a copy or an unmanaged one."""
+        namespace, name = key
+        existing = self.cluster.find(CONFIGMAPS, namespace, name)
         metadata = (
-            dict(standing["metadata"]) if standing else {"namespace": namespace, "name": name}
+            dict(existing["metadata"]) if existing else {"namespace": namespace, "name": name}
         )
         self.put(
             CONFIGMAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content}
         )
 
-    @rule(place=places)
-    def delete_configmap(self, place: Place) -> None:
-        """Somebody deletes a ConfigMap, whatever it is."""
-        self.remove(CONFIGMAPS, place)
+    @rule(key=configmap_keys)
+    def delete_configmap(self, key: Key) -> None:
+        """Delete any ConfigMap."""
+        self.remove(CONFIGMAPS, key)
 
-    @rule(key=keys, spec=specs)
-    def write_sync(self, key: Place, spec: dict[str, Any]) -> None:
-        """Somebody creates a sync, or gives it another spec."""
+    @rule(key=sync_keys, spec=specs)
+    def write_sync(self, key: Key, spec: dict[str, Any]) -> None:
+        """Create a sync, or replace its spec."""
         namespace, name = key
-        standing = self.cluster.find(SYNCS, namespace, name)
+        existing = self.cluster.find(SYNCS, namespace, name)
         metadata = (
-            dict(standing["metadata"]) if standing else {"namespace": namespace, "name": name}
+            dict(existing["metadata"]) if existing else {"namespace": namespace, "name": name}
         )
         self.put(
             SYNCS,
@@ -121,24 +124,24 @@ class Histories(Marks, Namespaces, FaultRules, Story, RuleBasedStateMachine):
             },
         )
 
-    @rule(key=keys, wish=changes)
-    def change_sync(self, key: Place, wish: dict[str, Any]) -> None:
-        """Somebody changes one thing about a sync."""
-        self.patch(SYNCS, key, {"spec": wish})
+    @rule(key=sync_keys, change=changes)
+    def change_sync(self, key: Key, change: dict[str, Any]) -> None:
+        """Change one field of a sync."""
+        self.patch(SYNCS, key, {"spec": change})
 
-    @rule(key=keys, content=contents)
-    def edit_source(self, key: Place, content: dict[str, Any]) -> None:
-        """Somebody edits the source of a sync, or makes it."""
-        if (sync := self.world.sync_at(key)) is not None:
+    @rule(key=sync_keys, content=contents)
+    def edit_source(self, key: Key, content: dict[str, Any]) -> None:
+        """Edit or create the source of a sync."""
+        if (sync := self.expected.sync_at(key)) is not None:
             self.write_configmap(sync.source, content)
 
-    @rule(key=keys)
-    def delete_sync(self, key: Place) -> None:
-        """Somebody deletes a sync."""
+    @rule(key=sync_keys)
+    def delete_sync(self, key: Key) -> None:
+        """Delete a sync."""
         self.remove(SYNCS, key)
 
-    @rule(seconds=st.sampled_from(WAITS))
+    @rule(seconds=st.sampled_from(WAITS_SECONDS))
     def wait(self, seconds: float) -> None:
-        """Time passes."""
+        """Let time pass."""
         self.pass_time(seconds)
-        self.look()
+        self.check()

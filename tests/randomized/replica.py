@@ -1,4 +1,4 @@
-"""One reconciler process, whole and unchanged, over a door instead of a connection; it can be killed at any await."""
+"""Run one unchanged reconciler on a fake connection, and kill it at any await."""
 
 import asyncio
 import functools
@@ -19,32 +19,34 @@ from tests.randomized.fake_connection import FakeConnection
 class Replica:
     """A reconciler that runs in the background of this event loop."""
 
-    def __init__(self, door: FakeConnection, clock: Callable[[], datetime]) -> None:
-        """Start it.
+    def __init__(self, connection: FakeConnection, clock: Callable[[], datetime]) -> None:
+        """Start the reconciler.
 
         Args:
-            door: its way to the cluster; it must be closed through `kill`, and by nobody else.
+            connection: its connection to the cluster; only `kill` may close it.
             clock: the time of day.
         """
-        self.door = door
+        self.connection = connection
         rng = random.Random(1)  # noqa: S311 - jitter
-        app = App(_settings(), cast("Connection", door), Alone(), CollectorRegistry(), clock, rng)
+        app = App(
+            _settings(), cast("Connection", connection), Alone(), CollectorRegistry(), clock, rng
+        )
         self._running = asyncio.create_task(app.run(asyncio.Event()))
 
     @property
     def problem(self) -> str | None:
-        """Why it ended by itself; None while it runs."""
+        """Return why the reconciler ended by itself; None while it runs."""
         return (
             f"the reconciler ended: {self._running.exception()!r}" if self._running.done() else None
         )
 
     async def kill(self, spared: set[asyncio.Task[None]]) -> None:
-        """End it as a power failure does: nothing that it would still say reaches anybody.
+        """Cancel every task at once, as a power failure does; no later request is carried out.
 
         Args:
-            spared: tasks that are not part of it.
+            spared: tasks that do not belong to the reconciler.
         """
-        self.door.slam()
+        self.connection.close()
         victims = (
             asyncio.all_tasks() - spared - {cast("asyncio.Task[None]", asyncio.current_task())}
         )

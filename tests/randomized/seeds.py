@@ -1,7 +1,8 @@
-"""Books of random histories, each of which has to end well: every copy right, nothing foreign touched, nothing lost, and then silence.
+"""Run the random runs of a seed; each must converge and then stay quiet.
 
-A book is what follows from its number, so that a red run means a change; `make soak` tells other ones. A history that fails is printed as
-statements: `shorten.py` makes it short, and `test_kept.py` keeps it. The tests are in two files, which two cores read at the same time.
+A seed determines its runs, so a red test means a change of the code; `make soak` takes
+other seeds. Two test files share the seeds, so that two cores run them in parallel. For
+a failed run, `shorten.py` finds a shorter one, and `test_regressions.py` keeps it.
 """
 
 import os
@@ -10,24 +11,26 @@ import celpy
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.randomized.machine import Histories
+from tests.randomized.machine import RandomRuns
 
-FIRST = int(os.environ.get("BOOK", "0"))  # the number of the first book
-HISTORIES = int(os.environ.get("HISTORIES", "2000"))  # in all eight together
-FIRST_SHELF = range(FIRST, FIRST + 4)
-SECOND_SHELF = range(FIRST + 4, FIRST + 8)
-STEPS = 30  # of one history, at most
+FIRST_SEED = int(os.environ.get("SEED", "0"))  # the first of eight seeds
+RUNS = int(os.environ.get("RUNS", "2000"))  # of all eight seeds together
+FIRST_SHARD = range(FIRST_SEED, FIRST_SEED + 4)
+SECOND_SHARD = range(FIRST_SEED + 4, FIRST_SEED + 8)
+STEPS = 30  # of one run, at most
 
 
-def read(book: int) -> None:
-    """Live through every history of a book.
+def run_seed(number: int) -> None:
+    """Execute every run of a seed.
 
     Raises:
-        AssertionError: one of them ended badly.
+        AssertionError: a run did not converge, or broke a rule.
     """
-    celpy.Environment()  # the first one raises Python's recursion limit, which hypothesis wants to find as it left it
+    # The first environment raises Python's recursion limit, and hypothesis fails if the limit
+    # changes during a run.
+    celpy.Environment()
     bound = settings(
-        max_examples=HISTORIES // 8,
+        max_examples=RUNS // 8,
         stateful_step_count=STEPS,
         deadline=None,
         database=None,
@@ -35,4 +38,4 @@ def read(book: int) -> None:
         print_blob=False,
         phases=[Phase.generate],
     )
-    run_state_machine_as_test(seed(book)(type("Histories", (Histories,), {})), settings=bound)
+    run_state_machine_as_test(seed(number)(type("RandomRuns", (RandomRuns,), {})), settings=bound)

@@ -1,7 +1,9 @@
-"""Makes a failed history short: `python -m tests.randomized.shorten FILE` takes out whatever it fails without, and prints what is left.
+"""Shorten a failed run: `python -m tests.randomized.shorten FILE`.
 
-FILE holds the history as hypothesis printed it (`state.begin(...)`, one call after the other). What comes out is the body of a test for
-`test_kept.py`. Hypothesis could do the same, but knows nothing of statements and takes minutes.
+FILE holds the steps as hypothesis prints them (`state.begin(...)`, one call per line).
+The output is the body of a test for `test_regressions.py`: the steps without which the
+run does not fail. Hypothesis could shrink as well, but takes minutes because it works
+on bytes.
 """
 
 import ast
@@ -12,17 +14,17 @@ from pathlib import Path
 
 import celpy
 
-from tests.randomized.machine import Histories
+from tests.randomized.machine import RandomRuns
 
 Statements = list[ast.stmt]
-NEEDED = {"configMapName", "data"}  # without these no spec and no content is one
+NEEDED = {"configMapName", "data"}  # without these no spec and no content is valid
 
 
-def failure(history: Statements) -> str | None:
-    """What goes wrong in a history; None where all is well."""
-    state, wrong = Histories(), ""
+def failure(steps: Statements) -> str | None:
+    """Return the failure of a run; None if it passes."""
+    state, wrong = RandomRuns(), ""
     try:
-        for statement in history:
+        for statement in steps:
             exec(ast.unparse(statement), {"state": state})  # noqa: S102 - the file is the caller's own
     except AssertionError as error:
         wrong = str(error)
@@ -33,22 +35,22 @@ def failure(history: Statements) -> str | None:
     return wrong or None
 
 
-def shortened(history: Statements) -> Statements:
-    """The same failure in fewer words."""
+def shortened(steps: Statements) -> Statements:
+    """Return fewer or smaller steps that still fail."""
     while (
-        shorter := next((tried for tried in _shorter(history) if failure(tried)), None)
+        shorter := next((tried for tried in _shorter(steps) if failure(tried)), None)
     ) is not None:
-        history = shorter
-    return history
+        steps = shorter
+    return steps
 
 
-def _shorter(history: Statements) -> Iterator[Statements]:
-    """Every history with one statement less, or one entry of a dictionary or list less."""
-    for position in reversed(range(len(history))):
-        yield history[:position] + history[position + 1 :]
-    for position, statement in enumerate(history):
+def _shorter(steps: Statements) -> Iterator[Statements]:
+    """Yield the run without each step, and without each entry of a dictionary or list."""
+    for position in reversed(range(len(steps))):
+        yield steps[:position] + steps[position + 1 :]
+    for position, statement in enumerate(steps):
         for lighter in _lighter(statement):
-            yield [*history[:position], lighter, *history[position + 1 :]]
+            yield [*steps[:position], lighter, *steps[position + 1 :]]
 
 
 def _lighter(statement: ast.stmt) -> Iterator[ast.stmt]:
@@ -73,20 +75,26 @@ def _lighter(statement: ast.stmt) -> Iterator[ast.stmt]:
             yield lighter
 
 
-def main() -> None:
-    """Shorten the history in the file that is named."""
+def main() -> int:
+    """Shorten the run in the file that the first argument names.
+
+    Returns:
+        The exit code: 1 if the run does not fail.
+    """
     celpy.Environment()
     printed = ast.parse(Path(sys.argv[1]).read_text(encoding="utf-8")).body
-    history = [
+    steps = [
         part
         for part in printed
         if isinstance(part, ast.Expr) and "teardown" not in ast.unparse(part)
     ]
-    if failure(history) is None:
-        sys.exit("this history ends well")
-    short = shortened(history)
+    if failure(steps) is None:
+        sys.stderr.write("this run does not fail\n")
+        return 1
+    short = shortened(steps)
     sys.stdout.write("\n".join(ast.unparse(part) for part in short) + f"\n\n{failure(short)}\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -30,8 +30,7 @@ def chosen(named: Kind | None) -> tuple[Kind, ...]:
 
     Raises:
         NoSuchClusterError: the selected one cannot start on this machine. Skipping would report
-            a run
-            as green that has tested nothing.
+            a run as green that has tested nothing.
     """
     if named == "real" and Programs.find() is None:
         raise NoSuchClusterError(PROGRAMS_MISSING)
@@ -49,8 +48,7 @@ def started(
     """Start a cluster of that kind in an empty folder, and stop it afterwards.
 
     Further flags are for devcluster alone; on a real server a test reaches the same state in
-    its
-    own way. An audit log gets a line for each request.
+    its own way. An audit log gets a line for each request.
     """
     if kind == "existing":
         yield from _existing(folder)

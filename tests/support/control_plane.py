@@ -1,8 +1,7 @@
 """Start a real control plane: etcd, kube-apiserver, kube-controller-manager if present.
 
 The programs are those of kubebuilder's envtest. Everything listens on 127.0.0.1 and
-lives
-in one folder. It must not know which suite runs on it; tests talk to it by
+lives in one folder. It must not know which suite runs on it; tests talk to it by
 `cluster.py`.
 """
 

@@ -1,10 +1,8 @@
 """Wait until a check passes, with a deadline and never for a fixed time.
 
 `eventually` is for tests on the event loop, `wait_until` for tests that run processes.
-A
-check raises AssertionError or returns False to be called again. At the deadline its
-last
-error fails the test.
+A check raises AssertionError or returns False to be called again. At the deadline its
+last error fails the test.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
 """Start programs as separate processes, keep their output, and stop them.
 
 `control_plane.py`, `devcluster.py` and the journeys call it. It must know only a
-program's
-command line, its log and its readiness URL.
+program's command line, its log and its readiness URL.
 """
 
 import os

@@ -33,8 +33,7 @@ def write_token_file(path: Path, users: Sequence[User]) -> Path:
     """Write the users in kube-apiserver's format: token, user, uid, "group1,group2".
 
     The uid is empty, as for human users. A user without groups has no fourth column, because an
-    empty
-    column would be a group without a name.
+    empty column would be a group without a name.
     """
     with path.open("w", newline="") as file:
         rows = csv.writer(file)

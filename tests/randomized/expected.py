@@ -1,7 +1,8 @@
-"""What should be, said as simply as possible and without the planner: who wants which copy, how it must look, and what a status must tell.
+"""Compute the expected state of a cluster as simply as possible, without the planner.
 
-Everything is read from what the cluster holds when all has settled; only the former specs and contents are remembered as they come by, for
-what may still stand from before. `guard.py` watches single writes; this page judges the end.
+It decides which sync may write which copy, how the copy must look, and what the status
+must say. Everything is read from the cluster after convergence. `write_checks.py`
+checks single writes; this module checks the end of a run.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 from tests.randomized.cluster import CONFIGMAPS, NAMESPACES, SYNCS, InMemoryCluster
 
 Document = Mapping[str, Any]
-Place = tuple[str, str]  # namespace, name
+Key = tuple[str, str]  # namespace, name
 
 PREFIX = "apps.nishaf.info/"
 MANAGED_BY, UID = "app.kubernetes.io/managed-by", PREFIX + "sync-uid"
@@ -26,6 +27,7 @@ REPLACED, RELEASED_BY, APPLIED = (
 )
 FINALIZER = PREFIX + "cleanup"
 PROTECTED = {"kube-system", "kube-public", "kube-node-lease"}
+# The reason of the sync if several reasons are equally common.
 ORDER = (
     "InvalidSpec",
     "LoopDetected",
@@ -34,7 +36,7 @@ ORDER = (
     "NamespaceNotFound",
     "NamespaceTerminating",
     "NamespaceDisabled",
-)  # which reason speaks for all where several are equally common
+)
 SYNCED = "Synced"
 
 
@@ -49,15 +51,15 @@ class Sync:
         return self.document["spec"]
 
     @property
-    def key(self) -> Place:
-        return place_of(self.document)
+    def key(self) -> Key:
+        return key_of(self.document)
 
     @property
     def uid(self) -> str:
         return self.document["metadata"]["uid"]
 
     @property
-    def age(self) -> tuple[str, Place]:
+    def age(self) -> tuple[str, Key]:
         return self.document["metadata"]["creationTimestamp"], self.key
 
     @property
@@ -65,7 +67,7 @@ class Sync:
         return "deletionTimestamp" in self.document["metadata"]
 
     @property
-    def source(self) -> Place:
+    def source(self) -> Key:
         return self.spec.get("sourceNamespace") or self.key[0], self.spec["configMapName"]
 
     @property
@@ -83,7 +85,7 @@ class Sync:
 
     @property
     def valid(self) -> bool:
-        """Whether anything is left that it could mean."""
+        """Return whether the spec can select any namespace."""
         asked = [
             *self.spec.get("destinationNamespaces", ()),
             self.spec.get("destinationNamespace") or "",
@@ -97,7 +99,7 @@ class Sync:
         )
 
     def reaches(self, namespace: str, labels: Mapping[str, str]) -> bool:
-        """Whether the spec asks for a copy there."""
+        """Return whether the spec selects a copy there."""
         if self.excludes(namespace) or (namespace, self.name) == self.source:
             return False
         if namespace in self.named:
@@ -111,50 +113,53 @@ class Sync:
         )
 
 
-class World:
-    """One cluster, and how it ought to be."""
+class ExpectedState:
+    """The expected state of a cluster."""
 
     def __init__(self, cluster: InMemoryCluster) -> None:
         self._cluster = cluster
 
     @property
     def syncs(self) -> list[Sync]:
-        """All there are."""
+        """Return all syncs."""
         return [Sync(document) for document in self._cluster.all(SYNCS)]
 
-    def sync_at(self, key: Place) -> Sync | None:
-        """The sync of that name."""
+    def sync_at(self, key: Key) -> Sync | None:
+        """Return the sync of that name."""
         found = self._cluster.find(SYNCS, *key)
         return Sync(found) if found else None
 
-    def is_living(self, uid: str) -> bool:
-        """Whether there is a sync of that UID."""
+    def exists(self, uid: str) -> bool:
+        """Return whether there is a sync with that UID."""
         return any(sync.uid == uid for sync in self.syncs)
 
     def problems(self) -> Iterator[str]:
-        """Everything that is not as it should be, now that all has settled."""
+        """Yield every difference from the expected state."""
         for sync in self.syncs:
             if sync.deleting:
                 yield f"{sync.key} is still being deleted"
             else:
                 yield from self._problems_of(sync)
         for configmap in self._cluster.all(CONFIGMAPS):
-            if is_copy(configmap) and (why := self._unjustified(configmap)):
-                yield f"{place_of(configmap)} is a copy that should not be: {why}"
+            if is_copy(configmap) and (why := self._why_unexpected(configmap)):
+                yield f"{key_of(configmap)} is an unexpected copy: {why}"
 
     def _problems_of(self, sync: Sync) -> Iterator[str]:
         outcomes = dict(self.outcomes(sync))
-        if self._verdict(sync) is None:
+        if self._sync_reason(sync) is None:
             for namespace, reason in outcomes.items():
                 if reason == SYNCED:
                     yield from self._copy_problems(sync, (namespace, sync.name))
         yield from self._status_problems(sync, outcomes)
-        stands = FINALIZER in sync.document["metadata"].get("finalizers", ())
-        if stands != self._has_copies(sync):
-            yield f"{sync.key}: the finalizer {'stands, but no copy' if stands else 'is missing beside copies'}"
+        has_finalizer = FINALIZER in sync.document["metadata"].get("finalizers", ())
+        if has_finalizer != self._has_copies(sync):
+            yield f"{sync.key}: has the finalizer: {has_finalizer}; has copies: {not has_finalizer}"
 
     def outcomes(self, sync: Sync) -> Iterator[tuple[str, str]]:
-        """How each destination must stand, as far as the source is there and nothing is suspended."""
+        """Yield the expected reason of each destination.
+
+        It assumes that the source exists and the sync is not suspended.
+        """
         namespaces = {
             document["metadata"]["name"]: document for document in self._cluster.all(NAMESPACES)
         }
@@ -179,126 +184,136 @@ class World:
             return "NamespaceTerminating"
         if is_disabled(namespace):
             return "NamespaceDisabled"
-        place = (namespace["metadata"]["name"], sync.name)
-        winner = self._granted().get(place)
+        key = (namespace["metadata"]["name"], sync.name)
+        winner = self._claims().get(key)
         if winner is not None and winner.key == sync.key:
-            return self._outcome_at(sync, place)
+            return self._outcome_at(sync, key)
         return (
             "DestinationContested"
             if winner is not None and winner.age < sync.age
             else "LoopDetected"
         )
 
-    def _outcome_at(self, sync: Sync, place: Place) -> str:
-        standing, source = (
-            self._cluster.find(CONFIGMAPS, *place),
+    def _outcome_at(self, sync: Sync, key: Key) -> str:
+        existing, source = (
+            self._cluster.find(CONFIGMAPS, *key),
             self._cluster.find(CONFIGMAPS, *sync.source),
         )
-        if standing is None:
+        if existing is None:
             return SYNCED
-        ours = self.owns(sync, standing)
-        if is_copy(standing) and not ours:
+        own = self.owns(sync, existing)
+        if is_copy(existing) and not own:
             return "DestinationContested"
-        taken_back = not is_copy(standing) and released_by(standing) == "/".join(sync.key)
-        if not ours and not taken_back and sync.spec.get("conflictPolicy") != "Adopt":
+        reclaimed = not is_copy(existing) and released_by(existing) == "/".join(sync.key)
+        if not own and not reclaimed and sync.spec.get("conflictPolicy") != "Adopt":
             return "DestinationConflict"
         fixed = (
-            bool(standing.get("immutable"))
+            bool(existing.get("immutable"))
             and source is not None
-            and content_of(standing) != chosen(source, sync.spec)
+            and content_of(existing) != chosen(source, sync.spec)
         )
-        not_made_by_us = not (ours or taken_back) or is_adopted(standing)
+        not_created = not (own or reclaimed) or is_adopted(existing)
         never_deleted = (
             sync.spec.get("deletionPolicy") == "Orphan"
             and sync.spec.get("sourceDeletionPolicy", "Retain") == "Retain"
         )
-        return "DestinationConflict" if fixed and (not_made_by_us or never_deleted) else SYNCED
+        return "DestinationConflict" if fixed and (not_created or never_deleted) else SYNCED
 
-    def _granted(self) -> dict[Place, Sync]:
-        """Who may write what: from the oldest sync to the youngest, whatever is free and closes no loop."""
-        granted: dict[Place, Sync] = {}
+    def _claims(self) -> dict[Key, Sync]:
+        """Return the sync that may write each destination.
+
+        The syncs claim in the order of their age; a claim that closes a loop is refused.
+        """
+        claims: dict[Key, Sync] = {}
         for sync in sorted(self.syncs, key=lambda sync: sync.age):
             if sync.valid and not sync.deleting:
-                steps = [place for place in self._steps(sync) if place not in granted]
-                granted |= {
-                    place: sync for place in steps if not _leads_back(place, sync.source, granted)
+                destinations = [key for key in self._destinations(sync) if key not in claims]
+                claims |= {
+                    key: sync for key in destinations if not _leads_back(key, sync.source, claims)
                 }
-        return granted
+        return claims
 
-    def _steps(self, sync: Sync) -> set[Place]:
-        """Where a sync would lead, be its source there or not."""
-        homes = {
+    def _destinations(self, sync: Sync) -> set[Key]:
+        """Return the destinations of a sync, whether its source exists or not."""
+        namespaces = {
             document["metadata"]["name"]: document for document in self._cluster.all(NAMESPACES)
         }
         closed = {
             name
-            for name, home in homes.items()
-            if is_disabled(home) or "deletionTimestamp" in home["metadata"]
+            for name, namespace in namespaces.items()
+            if is_disabled(namespace) or "deletionTimestamp" in namespace["metadata"]
         }
-        asked = (sync.named | set(homes)) - closed
+        asked = (sync.named | set(namespaces)) - closed
         return {
             (name, sync.name)
             for name in asked
-            if sync.reaches(name, labels_of(homes[name]) if name in homes else {})
+            if sync.reaches(name, labels_of(namespaces[name]) if name in namespaces else {})
         }
 
     def owns(self, sync: Sync, configmap: Document) -> bool:
-        """Whether a copy is this sync's, by its marks."""
+        """Return whether a copy belongs to this sync, by its marks."""
         if not is_copy(configmap):
             return False
         by_name = synced_by(configmap) == sync.key
-        return sync_uid(configmap) == sync.uid or (
-            by_name and not self.is_living(sync_uid(configmap))
-        )
+        return sync_uid(configmap) == sync.uid or (by_name and not self.exists(sync_uid(configmap)))
 
     def _has_copies(self, sync: Sync) -> bool:
         return any(self.owns(sync, configmap) for configmap in self._cluster.all(CONFIGMAPS))
 
-    def _verdict(self, sync: Sync) -> str | None:
+    def _sync_reason(self, sync: Sync) -> str | None:
         if not sync.valid:
             return "InvalidSpec"
         if sync.spec.get("suspend"):
             return "Suspended"
         return None if self._cluster.find(CONFIGMAPS, *sync.source) else "SourceNotFound"
 
-    def _copy_problems(self, sync: Sync, place: Place) -> Iterator[str]:
-        found = self._cluster.find(CONFIGMAPS, *place)
+    def _copy_problems(self, sync: Sync, key: Key) -> Iterator[str]:
+        found = self._cluster.find(CONFIGMAPS, *key)
         source = self._cluster.find(CONFIGMAPS, *sync.source)
         if found is None or source is None:
-            yield f"{sync.key}: the copy {place} is missing"
+            yield f"{sync.key}: the copy {key} is missing"
             return
         if content_of(found) != chosen(source, sync.spec):
-            yield f"{sync.key}: the copy {place} has other content: {content_of(found)}"
+            yield f"{sync.key}: the copy {key} has other content: {content_of(found)}"
         metadata = found["metadata"]
         labels = {
-            **taken_over(source, sync.spec, "labels"),
+            **copied_metadata(source, sync.spec, "labels"),
             **sync.spec.get("metadata", {}).get("labels", {}),
             MANAGED_BY: "configmapsync",
             UID: sync.uid,
         }
         annotations = {
-            **taken_over(source, sync.spec, "annotations"),
+            **copied_metadata(source, sync.spec, "annotations"),
             **sync.spec.get("metadata", {}).get("annotations", {}),
             SYNCED_BY: "/".join(sync.key),
             SOURCE: "/".join(sync.source),
-            DESTINATION: "/".join(place),
+            DESTINATION: "/".join(key),
             POLICY: sync.spec.get("deletionPolicy", "Delete"),
         }
         if not metadata.get("labels", {}).items() >= labels.items():
-            yield f"{sync.key}: the copy {place} has the labels {metadata.get('labels')}, not {labels}"
+            found_labels = metadata.get("labels")
+            yield f"{sync.key}: the copy {key} has the labels {found_labels}, not {labels}"
         if not metadata.get("annotations", {}).items() >= annotations.items():
-            yield f"{sync.key}: the copy {place} has the annotations {metadata.get('annotations')}, not {annotations}"
+            found_annotations = metadata.get("annotations")
+            yield (
+                f"{sync.key}: the copy {key} has the annotations {found_annotations}, "
+                f"not {annotations}"
+            )
 
-    def _unjustified(self, configmap: Document) -> str | None:
-        """Why a copy should not be there; None where it may."""
-        namespace, name = place_of(configmap)
-        home = self._cluster.find(NAMESPACES, "", namespace)
+    def _why_unexpected(self, configmap: Document) -> str | None:
+        """Return why a copy should not exist; None if it may."""
+        namespace, name = key_of(configmap)
+        namespace_object = self._cluster.find(NAMESPACES, "", namespace)
         owner = synced_by(configmap)
         sync = self.sync_at(owner) if owner else None
-        if home is None or "deletionTimestamp" in home["metadata"] or owner is None:
+        if (
+            namespace_object is None
+            or "deletionTimestamp" in namespace_object["metadata"]
+            or owner is None
+        ):
             return None
         if sync is None:
-            return None if self.is_living(sync_uid(configmap)) else f"its sync {owner} is not there"
+            return None if self.exists(sync_uid(configmap)) else f"its sync {owner} does not exist"
         if not self.owns(sync, configmap) or not sync.valid or sync.spec.get("suspend"):
             return None
         if (
@@ -307,12 +322,12 @@ class World:
         ):
             return "its source is gone"
         outcomes = dict(self.outcomes(sync))
-        if namespace not in outcomes or is_disabled(home):
+        if namespace not in outcomes or is_disabled(namespace_object):
             return f"{sync.key} does not select its namespace"
-        successor_stands = outcomes[namespace] == SYNCED and self._verdict(sync) is None
+        renamed_copy_exists = outcomes[namespace] == SYNCED and self._sync_reason(sync) is None
         return (
-            f"{sync.key} calls its copies {sync.name}"
-            if name != sync.name and successor_stands
+            f"{sync.key} names its copies {sync.name}"
+            if name != sync.name and renamed_copy_exists
             else None
         )
 
@@ -321,40 +336,40 @@ class World:
         ready = next(
             (each for each in status.get("conditions") or () if each["type"] == "Ready"), None
         )
-        verdict = self._verdict(sync)
-        wanted = verdict or spoken_for(outcomes)
-        told = (ready["status"], ready["reason"]) if ready else None
-        if told != ("True" if wanted in {SYNCED, "Suspended"} else "False", wanted):
-            yield f"{sync.key}: Ready is {told}, and it should be {wanted} ({outcomes})"
+        sync_reason = self._sync_reason(sync)
+        wanted = sync_reason or dominant_reason(outcomes)
+        actual = (ready["status"], ready["reason"]) if ready else None
+        if actual != ("True" if wanted in {SYNCED, "Suspended"} else "False", wanted):
+            yield f"{sync.key}: Ready is {actual}, and it should be {wanted} ({outcomes})"
         if status.get("observedGeneration") != sync.document["metadata"]["generation"]:
             yield f"{sync.key}: the status is of another generation"
-        if verdict is None:
+        if sync_reason is None:
             source = self._cluster.find(CONFIGMAPS, *sync.source)
-            told_version = (status.get("source") or {}).get("resourceVersion")
-            if source is not None and told_version != source["metadata"]["resourceVersion"]:
-                yield f"{sync.key}: the status tells of another version of the source"
+            actual_version = (status.get("source") or {}).get("resourceVersion")
+            if source is not None and actual_version != source["metadata"]["resourceVersion"]:
+                yield f"{sync.key}: the status has another version of the source"
             synced = sum(reason == SYNCED for reason in outcomes.values())
             counts = {"desired": len(outcomes), "synced": synced, "failed": len(outcomes) - synced}
             if status.get("destinations") != counts:
                 yield f"{sync.key}: the status counts {status.get('destinations')}, not {counts}"
 
 
-def _leads_back(place: Place, source: Place, granted: Mapping[Place, Sync]) -> bool:
-    """Whether what was granted leads from `place` to `source`."""
-    reached = {place}
-    while more := {step for step, sync in granted.items() if sync.source in reached} - reached:
+def _leads_back(key: Key, source: Key, claims: Mapping[Key, Sync]) -> bool:
+    """Return whether the claims lead from `key` to `source`."""
+    reached = {key}
+    while more := {step for step, sync in claims.items() if sync.source in reached} - reached:
         reached |= more
     return source in reached
 
 
-def spoken_for(outcomes: Mapping[str, str]) -> str:
-    """The one reason that speaks for all destinations."""
+def dominant_reason(outcomes: Mapping[str, str]) -> str:
+    """Return the one reason that represents all destinations."""
     failed = Counter(reason for reason in outcomes.values() if reason != SYNCED)
     return min(failed, key=lambda reason: (-failed[reason], ORDER.index(reason)), default=SYNCED)
 
 
 def chosen(source: Document, spec: Document) -> tuple[dict[str, str], dict[str, str], bool]:
-    """What a copy of `source` must contain: data, binaryData, immutable."""
+    """Return the expected content of a copy: data, binaryData, immutable."""
     data, binary, immutable = content_of(source)
     keys = spec.get("keys") or [{"key": "*"}]
     names = {
@@ -375,7 +390,7 @@ def chosen(source: Document, spec: Document) -> tuple[dict[str, str], dict[str, 
 
 
 def content_of(configmap: Document) -> tuple[dict[str, str], dict[str, str], bool]:
-    """Data, binaryData, immutable."""
+    """Return data, binaryData, immutable."""
     return (
         configmap.get("data") or {},
         configmap.get("binaryData") or {},
@@ -383,8 +398,8 @@ def content_of(configmap: Document) -> tuple[dict[str, str], dict[str, str], boo
     )
 
 
-def taken_over(source: Document, spec: Document, what: str) -> dict[str, str]:
-    """The labels or annotations of the source that every copy must have."""
+def copied_metadata(source: Document, spec: Document, what: str) -> dict[str, str]:
+    """Return the labels or annotations of the source that every copy must have."""
     patterns = spec.get("copyMetadata", {}).get(what, ())
     present: Mapping[str, str] = source["metadata"].get(what) or {}
     return {
@@ -395,7 +410,7 @@ def taken_over(source: Document, spec: Document, what: str) -> dict[str, str]:
 
 
 def is_tracking(key: str) -> bool:
-    """Whether a key must never be taken over, as far as these histories use such keys."""
+    """Return whether a key must never be copied, among the keys of these runs."""
     return key.startswith((PREFIX, "argocd.argoproj.io/")) or key in {
         MANAGED_BY,
         "app.kubernetes.io/instance",
@@ -403,21 +418,21 @@ def is_tracking(key: str) -> bool:
 
 
 def is_copy(configmap: Document) -> bool:
-    """Whether its marks say that it is a copy, made for the place where it stands."""
+    """Return whether the marks say that this is a copy for this destination."""
     labels, annotations = labels_of(configmap), configmap["metadata"].get("annotations") or {}
     marked = labels.get(MANAGED_BY) == "configmapsync" and bool(labels.get(UID))
-    return marked and annotations.get(DESTINATION, "/".join(place_of(configmap))) == "/".join(
-        place_of(configmap)
+    return marked and annotations.get(DESTINATION, "/".join(key_of(configmap))) == "/".join(
+        key_of(configmap)
     )
 
 
 def sync_uid(configmap: Document) -> str:
-    """Which sync its label names."""
+    """Return the UID that the label names."""
     return labels_of(configmap).get(UID, "")
 
 
-def synced_by(configmap: Document) -> Place | None:
-    """Which sync its annotation names."""
+def synced_by(configmap: Document) -> Key | None:
+    """Return the sync that the annotation names."""
     namespace, _, name = (
         (configmap["metadata"].get("annotations") or {}).get(SYNCED_BY, "").partition("/")
     )
@@ -425,25 +440,25 @@ def synced_by(configmap: Document) -> Place | None:
 
 
 def released_by(configmap: Document) -> str | None:
-    """Which sync has released it, at the place where it stands."""
-    sync, _, place = (
+    """Return the sync that released the ConfigMap at its present key."""
+    sync, _, key = (
         (configmap["metadata"].get("annotations") or {}).get(RELEASED_BY, "").partition(" ")
     )
-    return sync if place == "/".join(place_of(configmap)) else None
+    return sync if key == "/".join(key_of(configmap)) else None
 
 
 def is_adopted(configmap: Document) -> bool:
-    """Whether it was there before us."""
+    """Return whether the ConfigMap existed before the sync."""
     return (configmap["metadata"].get("annotations") or {}).get(ADOPTED) == "true"
 
 
 def is_disabled(namespace: Document) -> bool:
-    """Whether it asks to be left alone."""
+    """Return whether the namespace opts out."""
     return labels_of(namespace).get(PREFIX + "sync") == "disabled"
 
 
 def selects(selector: Document, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector selects these labels."""
+    """Return whether a label selector selects these labels."""
     holds = {
         "In": lambda key, values: labels.get(key) in values,
         "NotIn": lambda key, values: labels.get(key) not in values,
@@ -457,15 +472,15 @@ def selects(selector: Document, labels: Mapping[str, str]) -> bool:
 
 
 def labels_of(document: Document) -> Mapping[str, str]:
-    """Its labels."""
+    """Return the labels of an object."""
     return document["metadata"].get("labels") or {}
 
 
-def place_of(document: Document) -> Place:
-    """Where it stands."""
+def key_of(document: Document) -> Key:
+    """Return the namespace and name of an object."""
     return document["metadata"]["namespace"], document["metadata"]["name"]
 
 
 def is_glob(text: str) -> bool:
-    """Whether it is a pattern."""
+    """Return whether a name is a pattern."""
     return "*" in text or "?" in text

@@ -1,22 +1,22 @@
-"""Histories that ended badly once, each with what was wrong: as they were printed and made short (`shorten.py`)."""
+"""Runs that failed once, shortened by `shorten.py`, each with its defect."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.randomized.machine import Histories
+from tests.randomized.machine import RandomRuns
 
 
 @pytest.fixture
-def state() -> Iterator[Histories]:
-    """A cluster in which nothing has happened yet; when the test is over, all has to come to rest."""
-    history = Histories()
-    yield history
-    history.teardown()
+def state() -> Iterator[RandomRuns]:
+    """A simulation before its first step; after the test it must converge."""
+    runs = RandomRuns()
+    yield runs
+    runs.teardown()
 
 
-def test_a_destination_in_flight_for_another_sync_is_retried(state: Histories) -> None:
-    """A write that found the place in flight for another sync was never tried again."""
+def test_a_destination_in_flight_for_another_sync_is_retried(state: RandomRuns) -> None:
+    """A write that found its destination in flight for another sync was never retried."""
     state.begin(
         rng=255,
         content={"data": {}},
@@ -33,12 +33,12 @@ def test_a_destination_in_flight_for_another_sync_is_retried(state: Histories) -
         key=("home", "two"),
         spec={"configMapName": "config", "destinationNamespaces": ["team-*", "web"]},
     )
-    state.put_on(
-        name="argocd.argoproj.io/tracking-id", part="annotations", place=("team-a", "config")
+    state.set_metadata(
+        name="argocd.argoproj.io/tracking-id", part="annotations", key=("team-a", "config")
     )
-    state.write_configmap(content={"data": {"b": "2"}}, place=("home", "config"))
-    state.put_on(
-        name="argocd.argoproj.io/tracking-id", part="annotations", place=("team-a", "config")
+    state.write_configmap(content={"data": {"b": "2"}}, key=("home", "config"))
+    state.set_metadata(
+        name="argocd.argoproj.io/tracking-id", part="annotations", key=("team-a", "config")
     )
     state.write_sync(
         key=("web", "three"),
@@ -50,18 +50,18 @@ def test_a_destination_in_flight_for_another_sync_is_retried(state: Histories) -
             "destinationConfigMapName": "config",
         },
     )
-    state.delete_configmap(place=("kube-system", "config"))
+    state.delete_configmap(key=("kube-system", "config"))
     state.delay_watch(name="copies", seconds=0.5)
     state.label_namespace(labels={}, name="web")
-    state.forget_history()
+    state.compact_history()
     state.break_watches()
     state.end_namespaces()
     state.remove_sync_by_force(key=("home", "two"))
 
 
 @pytest.mark.parametrize("policy", ["Fail", "Adopt"])
-def test_a_copy_without_the_uid_of_its_sync_is_unmanaged(state: Histories, policy: str) -> None:
-    """The sync said that it was at odds with itself over the copy, and nothing helped."""
+def test_a_copy_without_the_uid_of_its_sync_is_unmanaged(state: RandomRuns, policy: str) -> None:
+    """The sync reported a conflict with itself over the copy, and no event resolved it."""
     state.begin(
         rng=20,
         content={"data": {}},
@@ -72,18 +72,18 @@ def test_a_copy_without_the_uid_of_its_sync_is_unmanaged(state: Histories, polic
         },
     )
     state.wait(seconds=70.0)
-    state.take_mark_off(mark=("apps.nishaf.info/sync-uid", "labels"), place=("web", "config"))
+    state.remove_mark(mark=("apps.nishaf.info/sync-uid", "labels"), key=("web", "config"))
 
 
-def test_a_slow_deletion_of_another_syncs_copy_wakes_the_waiting_sync(state: Histories) -> None:
-    """Who waited for it was never told that it had gone."""
+def test_a_slow_deletion_of_another_syncs_copy_wakes_the_waiting_sync(state: RandomRuns) -> None:
+    """The waiting sync was never enqueued after the copy had gone."""
     state.begin(
         rng=0,
         content={"data": {"a": "1"}},
         spec={"configMapName": "config", "destinationNamespaces": ["web"]},
     )
     state.wait(seconds=1)
-    state.hold(place=("web", "config"))
+    state.add_finalizer(key=("web", "config"))
     state.delete_sync(key=("home", "one"))
     state.wait(seconds=1)
     state.write_sync(

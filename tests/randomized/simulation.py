@@ -1,0 +1,222 @@
+"""Simulate a cluster and a reconciler in virtual time, as the base of the rules.
+
+Each simulation has its own event loop with virtual time (looptime). Nothing runs while
+no rule lets time pass. The delays of requests (`fake_connection.py`) decide how far the
+reconciler gets meanwhile.
+"""
+
+import asyncio
+import gc
+import logging
+import random
+import traceback
+from collections.abc import Coroutine, Mapping, MutableMapping
+from typing import Any, TypeVar
+
+import looptime
+import structlog
+
+from devcluster.errors import ApiStatus
+from tests.randomized.cluster import CONFIGMAPS, NAMESPACES, SYNCS, InMemoryCluster, encoded
+from tests.randomized.expected import Document, ExpectedState, Key
+from tests.randomized.fake_connection import FakeConnection, FaultPlan
+from tests.randomized.replica import Replica
+from tests.randomized.write_checks import WriteChecker
+
+NAMESPACE_LABELS = {
+    "home": {},
+    "web": {"tier": "front"},
+    "team-a": {"tier": "front", "team": "a"},
+    "team-b": {"team": "b"},
+    "kube-system": {},
+}
+# Before each action of a user; a rule can let more time pass.
+PAUSES_SECONDS = (
+    0.0,
+    0.0,
+    0.003,
+    0.03,
+    0.4,
+    3.0,
+)
+SOON_SECONDS = 5.0
+# Between checks for convergence: longer than any backoff, contention window or grace period.
+CHECK_INTERVALS_SECONDS = (
+    5.0,
+    60.0,
+    640.0,
+    640.0,
+    640.0,
+    640.0,
+)
+QUIET_SECONDS = 3600.0  # no write may happen in this time at the end
+
+Result = TypeVar("Result")
+
+
+class Simulation:
+    """One run from its beginning to its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._errors: list[str] = []
+        self._former_logs = structlog.get_config()
+        structlog.configure(
+            processors=[self._collect_log_error],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+            cache_logger_on_first_use=False,
+        )
+        self.quiet = QUIET_SECONDS
+        self.held: set[Key] = set()
+        self._loop = looptime.new_event_loop(noop_cycles=0)
+        self._loop.set_exception_handler(self._collect_loop_error)
+        self.cluster = InMemoryCluster(self._loop.time)
+        self.write_checker = WriteChecker(self.cluster)
+        self.expected = ExpectedState(self.cluster)
+        self.faults = FaultPlan(random.Random(0))  # noqa: S311 - delays of requests
+        self._run(self.cluster.begin(NAMESPACE_LABELS))
+        self._replica = self._run(self._start())
+
+    def teardown(self) -> None:
+        """Wait for convergence, check the result, and check that the reconciler stays quiet."""
+        try:
+            self._check_end()
+        finally:
+            self._run(self._end())
+            self._loop.close()
+            # Each start of the reconciler freezes the objects of the process. That pays off
+            # once in a process, not in a thousand runs.
+            gc.unfreeze()
+            structlog.configure(**self._former_logs)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the reconciler work for a time; a killed one is replaced at once."""
+        self._run(self._advance(seconds))
+
+    def check(self) -> None:
+        """Check what must never be wrong."""
+        problem = self._replica.problem
+        wrong = [*self.write_checker.violations, *self._errors, *([problem] if problem else [])]
+        assert not wrong, "\n".join(wrong)
+
+    def put(self, kind: tuple[str, str], document: Document) -> bool:
+        """Create or replace an object as a user does; return whether the API server accepted it."""
+        namespace, name = document["metadata"].get("namespace", ""), document["metadata"]["name"]
+        if self.cluster.find(kind, namespace, name) is None:
+            return self._request("POST", _path(kind, namespace), document)
+        return self._request("PUT", _path(kind, namespace, name), document)
+
+    def patch(self, kind: tuple[str, str], key: Key, change: Mapping[str, Any]) -> bool:
+        """Merge a change into an object."""
+        return self._request("PATCH", _path(kind, *key), change, "application/merge-patch+json")
+
+    def remove(self, kind: tuple[str, str], key: Key) -> bool:
+        """Delete an object."""
+        return self._request("DELETE", _path(kind, *key), None)
+
+    def kill(self) -> None:
+        """Kill the reconciler at its current await, and start the next one."""
+        self._run(self._restart())
+
+    def cut_watches(self) -> None:
+        """Break every watch."""
+        self._replica.connection.cut_watches()
+
+    def _check_end(self) -> None:
+        self.check()
+        self.faults.clear()
+        for key in self.held:
+            self.patch(CONFIGMAPS, key, {"metadata": {"finalizers": None}})
+        problems = self._run(self._converge())
+        self.check()
+        assert not problems, "\n".join(problems)
+        before = self._replica.connection.writes
+        self.pass_time(self.quiet)
+        self.check()
+        assert self._replica.connection.writes == before, "a write happened after convergence"
+
+    async def _converge(self) -> list[str]:
+        """Let time pass until the run has converged and no write happens any more.
+
+        Returns:
+            The problems that are left after the longest allowed time.
+        """
+        problems: list[str] = []
+        await asyncio.gather(*self.faults.late)
+        for seconds in CHECK_INTERVALS_SECONDS:
+            written = self._replica.connection.writes
+            await self.cluster.end_namespaces()
+            await self._advance(seconds)
+            problems = list(self.expected.problems())
+            if (
+                not problems
+                and seconds > SOON_SECONDS
+                and self._replica.connection.writes == written
+            ):
+                break
+        return problems
+
+    async def _start(self) -> Replica:
+        return Replica(
+            FakeConnection(self.cluster, self.faults, self.write_checker.before_write),
+            self.cluster.now,
+        )
+
+    async def _restart(self) -> None:
+        await self._replica.kill(spared=self.faults.late)
+        self._replica = await self._start()
+
+    async def _end(self) -> None:
+        await self._replica.kill(spared=set())
+
+    async def _advance(self, seconds: float) -> None:
+        end = self._loop.time() + seconds
+        while (left := end - self._loop.time()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    await self._replica.connection.killed.wait()
+            except TimeoutError:
+                return
+            await self._restart()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        document: Document | None,
+        content_type: str = "application/json",
+    ) -> bool:
+        self.pass_time(self.faults.rng.choice(PAUSES_SECONDS))
+        body = encoded(document) if document is not None else b""
+        try:
+            self._run(self.cluster.call(method, path, body=body, content_type=content_type))
+        except ApiStatus:
+            return False
+        return True
+
+    def _run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return self._loop.run_until_complete(coroutine)
+
+    def _collect_loop_error(
+        self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        """Collect unhandled errors of tasks; a killed process leaves many cancelled ones."""
+        if not isinstance(context.get("exception"), asyncio.CancelledError | type(None)):
+            self._errors.append(str(context))
+
+    def _collect_log_error(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> str:
+        """Collect errors in the log, because the reconciler survives its own defects."""
+        self._errors.append(f"{event}\n{traceback.format_exc()}")
+        raise structlog.DropEvent
+
+
+def _path(kind: tuple[str, str], namespace: str, name: str = "") -> str:
+    group, plural = kind
+    base = f"/apis/{group}/v1" if group else "/api/v1"
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"{base}{scope}/{plural}" + (f"/{name}" if name else "")
+
+
+__all__ = ["CONFIGMAPS", "NAMESPACES", "SYNCS", "Simulation"]

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from configmapsync.content import SourceObject, idle_keys
+from configmapsync.content import SourceObject, unmatched_keys
 from configmapsync.planning import Outcome
 from configmapsync.reasons import Heals, Reason, State
 from configmapsync.resource import (
@@ -148,7 +148,9 @@ def _readiness(report: Report) -> Outcome:
 def _idle_keys(report: Report) -> tuple[str, ...]:
     """Name the first selections of keys that match nothing, for example because of a typo."""
     idle = (
-        idle_keys(report.keys, report.source.content.keys) if report.keys and report.source else ()
+        unmatched_keys(report.keys, report.source.content.keys)
+        if report.keys and report.source
+        else ()
     )
     more = (f"and {len(idle) - MOST_IDLE_KEYS} more",) if len(idle) > MOST_IDLE_KEYS else ()
     return (*idle[:MOST_IDLE_KEYS], *more)

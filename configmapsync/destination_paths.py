@@ -1,6 +1,7 @@
-"""Which field of a spec names which destination: errors point at it. Pure.
+"""Find the spec field that selects a destination.
 
-What is selected is decided in `configmapsync.selection`; this is only about where in the spec the reason stands.
+The webhook puts these field paths into its errors and warnings. `selection.py` decides what is
+selected.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,13 +15,13 @@ SELECTOR_PATH = "spec.destinationNamespaceSelector"
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """Where the destinations of one sync stand.
+class DestinationPaths:
+    """The field paths of the destinations of one sync.
 
     Attributes:
-        named: the path of every namespace given by exact name.
-        globs: the path of every glob.
-        has_selector: whether a label selector adds to them.
+        named: the path of each exact name, by namespace.
+        globs: the path of each glob, by glob.
+        has_selector: whether the spec has a label selector.
     """
 
     named: Mapping[str, str]
@@ -29,36 +30,37 @@ class Targets:
 
     @property
     def open_ended(self) -> tuple[str, ...]:
-        """The paths of what may come to select any namespace."""
+        """Return the paths of globs and selector, which can select a future namespace."""
         return (*self.globs.values(), *((SELECTOR_PATH,) if self.has_selector else ()))
 
     def path_to(self, namespace: str) -> str:
         """Return the field that makes `namespace` a destination."""
         if namespace in self.named:
             return self.named[namespace]
-        idle = set(Globs(self.globs).idle((namespace,)))
-        return next((path for glob, path in self.globs.items() if glob not in idle), SELECTOR_PATH)
+        unmatched = set(Globs(self.globs).unmatched((namespace,)))
+        matched = (path for glob, path in self.globs.items() if glob not in unmatched)
+        return next(matched, SELECTOR_PATH)
 
 
-def targets_of(sync: ConfigMapSync, selector: Selector) -> Targets:
-    """Return the targets of a sync; excluded names are none."""
+def destination_paths(sync: ConfigMapSync, selector: Selector) -> DestinationPaths:
+    """Return the field paths of the destinations of a sync, without excluded names."""
     named: dict[str, str] = {}
     globs: dict[str, str] = {}
     for path, name in _entries(sync):
         (globs if is_glob(name) else named).setdefault(name, path)
     excluded = selector.excluded.among(named)
     wanted = {name: path for name, path in named.items() if name not in excluded}
-    return Targets(wanted, globs, sync.spec.destination_namespace_selector is not None)
+    return DestinationPaths(wanted, globs, sync.spec.destination_namespace_selector is not None)
 
 
-def idle_targets(
+def unmatched_patterns(
     sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield path and value of each glob, and of the label selector, that selects no namespace by itself."""
+    """Yield path and value of each glob or label selector that alone selects no namespace."""
     reachable = Selector.of(sync, protected).reachable(namespaces)
     entries = [(path, name) for path, name in _entries(sync) if is_glob(name)]
-    idle = set(Globs(name for _, name in entries).idle(reachable))
-    yield from ((path, f'"{name}"') for path, name in entries if name in idle)
+    unmatched = set(Globs(name for _, name in entries).unmatched(reachable))
+    yield from ((path, f'"{name}"') for path, name in entries if name in unmatched)
     if (selector := sync.spec.destination_namespace_selector) is not None:
         labels = Labels.of(selector)
         if not any(labels.match(namespace.labels) for namespace in reachable.values()):

@@ -1,42 +1,46 @@
-"""Which destinations an edit drops, as far as two specs can say. Pure.
+"""Find the destinations that an edit of a spec may drop.
 
-`rights.py` asks for the right to remove those copies. Namespaces are never looked at, so the answer reveals nothing about the cluster.
-Where a spec cannot say whether a place stays a destination, as with a label selector, the place counts as dropped.
+`permissions.py` asks for the right to remove those copies. Only the two specs are compared and no
+namespace is read, so the answer reveals nothing about the cluster. If the specs cannot show that
+a namespace stays selected, as with a label selector, it counts as dropped.
 """
 
 from collections.abc import Iterator
 
+from configmapsync.destination_paths import SELECTOR_PATH
 from configmapsync.globs import is_glob
 from configmapsync.resource import ConfigMapSync, LabelSelector
 from configmapsync.selection import Namespace, Selector
 
 NAMES_PATH = "spec.destinationNamespaces"
 SHORT_PATH = "spec.destinationNamespace"
-SELECTOR_PATH = "spec.destinationNamespaceSelector"
 EXCLUSIONS_PATH = "spec.excludedNamespaces"
 COPY_NAME_PATH = "spec.destinationConfigMapName"
 EVERY_NAMESPACE = "*"
-ANY_NAMESPACE = ""  # a place whose namespaces cannot be enumerated
+ANY_NAMESPACE = ""  # in place of namespaces that cannot be enumerated
 
 _EVERYTHING = LabelSelector()
 
 
-def dropped_places(
+def dropped_destinations(
     previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]
 ) -> tuple[tuple[str, str], ...]:
     """Return field path and namespace of each destination of `previous` that `sync` may no longer have.
 
-    An empty namespace stands for any namespace; nothing else is returned then. Both specs have their defaults filled in.
+    An empty namespace means any namespace, and is then the only one. Both specs must have their
+    defaults.
     """
     if previous.destination_name != sync.destination_name:
-        return _every_place(previous, protected)
-    if open_ended := next(_dropped_forms(previous, sync), None):
+        return _all_destinations(previous, protected)
+    if open_ended := next(_dropped_patterns(previous, sync), None):
         return (open_ended,)
     return tuple(_dropped_names(previous, sync, protected))
 
 
-def _every_place(previous: ConfigMapSync, protected: frozenset[str]) -> tuple[tuple[str, str], ...]:
-    """Return all places of a sync whose copies get another name."""
+def _all_destinations(
+    previous: ConfigMapSync, protected: frozenset[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return all destinations of a sync whose copies get another name."""
     if _open_ended(previous):
         return ((COPY_NAME_PATH, ANY_NAMESPACE),)
     before = _selector_before(previous, protected)
@@ -45,8 +49,8 @@ def _every_place(previous: ConfigMapSync, protected: frozenset[str]) -> tuple[tu
     )
 
 
-def _dropped_forms(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[tuple[str, str]]:
-    """Yield each glob, selector and new exclusion that drops namespaces which the specs do not name."""
+def _dropped_patterns(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[tuple[str, str]]:
+    """Yield each glob, selector and new exclusion that may drop unnamed namespaces."""
     if not _open_ended(previous):
         return
     if not _selects_everything(sync):
@@ -65,7 +69,7 @@ def _dropped_forms(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[tup
 def _dropped_names(
     previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield each namespace that one of the specs names and that only the former one selects."""
+    """Yield each named namespace that the previous spec selects and the new one does not."""
     before, after = _selector_before(previous, protected), _selector_after(sync, protected)
     exclusions = [name for name in _new_exclusions(previous, sync) if not is_glob(name)]
     candidates = dict.fromkeys((*_exact_names(previous), *exclusions, sync.source.namespace))
@@ -106,13 +110,13 @@ def _selects_everything(sync: ConfigMapSync) -> bool:
 
 
 def _selector_before(sync: ConfigMapSync, protected: frozenset[str]) -> Selector:
-    """Return what may have been selected: any labels may have matched."""
+    """Return a selector of all namespaces that may have been selected, with any labels."""
     any_labels = None if sync.spec.destination_namespace_selector is None else _EVERYTHING
     return _with_labels(sync, any_labels, protected)
 
 
 def _selector_after(sync: ConfigMapSync, protected: frozenset[str]) -> Selector:
-    """Return what is selected for certain: only an empty label selector is certain to match."""
+    """Return a selector of what is certainly selected; other labels than none may not match."""
     selector = sync.spec.destination_namespace_selector
     return _with_labels(sync, selector if selector == _EVERYTHING else None, protected)
 

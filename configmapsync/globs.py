@@ -93,14 +93,14 @@ class Globs:
             simple.update(name for name in present if name.endswith(self._suffixes))
         return simple.union(*(found for found in _general_hits(self._general, present).values()))
 
-    def idle(self, names: Iterable[str]) -> tuple[str, ...]:
+    def unmatched(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the patterns that match none of `names`, in their own order."""
         present = sorted(set(names))
         exact = frozenset(present)
         backwards = sorted(name[::-1] for name in present) if self._suffixes else []
         general = _general_hits(self._general, present)
 
-        def is_idle(pattern: str) -> bool:
+        def is_unmatched(pattern: str) -> bool:
             if not is_glob(pattern):
                 return pattern not in exact
             if _is_prefix(pattern):
@@ -109,7 +109,7 @@ class Globs:
                 return not _any_with_prefix(backwards, pattern[:0:-1])
             return not general[pattern]
 
-        return tuple(pattern for pattern in self.patterns if is_idle(_squeezed(pattern)))
+        return tuple(pattern for pattern in self.patterns if is_unmatched(_squeezed(pattern)))
 
 
 def _squeezed(pattern: str) -> str:

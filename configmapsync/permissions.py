@@ -7,8 +7,8 @@ can reveal what exists. The webhook and the reconciler ask the API server for th
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from configmapsync.destination_paths import Targets
-from configmapsync.dropped_destinations import dropped_places
+from configmapsync.destination_paths import DestinationPaths
+from configmapsync.dropped_destinations import dropped_destinations
 from configmapsync.names import GROUP, PLURAL, NamespacedName
 from configmapsync.resource import ConfigMapSync, DeletionPolicy, SourceDeletionPolicy
 
@@ -88,7 +88,7 @@ def of_service_account(namespace: str, name: str) -> Subject:
     )
 
 
-def rights_needed(sync: ConfigMapSync, targets: Targets) -> tuple[Need, ...]:
+def rights_needed(sync: ConfigMapSync, targets: DestinationPaths) -> tuple[Need, ...]:
     """Return every right that the sync would make use of, in the order of the spec's fields."""
     source = sync.source
     reading = Need(
@@ -113,7 +113,7 @@ def rights_to_drop(
     name = previous.destination_name
     return tuple(
         Need(path, namespace, name, (Right(verb, namespace, name),), dropped=True)
-        for path, namespace in dropped_places(previous, sync, protected)
+        for path, namespace in dropped_destinations(previous, sync, protected)
     )
 
 

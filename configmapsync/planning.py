@@ -9,18 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from configmapsync.content import (
-    MOST_SOURCE_KEYS,
-    CopyRecord,
-    CopyTemplate,
-    SourceObject,
-    satisfied,
-    template,
-)
+from configmapsync.content import MOST_SOURCE_KEYS, SourceObject
 from configmapsync.contention import ContestedCopy
+from configmapsync.copies import CopyRecord
 from configmapsync.fielderrors import FieldError
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
+from configmapsync.rendering import CopyTemplate, copy_template, is_up_to_date
 from configmapsync.resource import (
     ConfigMapSync,
     ConflictPolicy,
@@ -319,7 +314,7 @@ def _unselected(observed: Observed, owned: tuple[CopyRecord, ...]) -> tuple[Writ
 def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:
     sync = observed.sync
     selection = select(sync, observed.namespaces, observed.protected)
-    wanted_template = template(sync, source)
+    wanted_template = copy_template(sync, source)
     refused = [
         Outcome(refusal.namespace, refusal.reason, refusal.message) for refusal in selection.refused
     ]
@@ -388,7 +383,7 @@ def _plan_own_copy(
     sync: ConfigMapSync, key: NamespacedName, wanted: CopyTemplate, copy: CopyRecord, why: str
 ) -> Write | Outcome:
     """Decide a destination whose ConfigMap this sync may change; `why` is given where the marks differ for a reason."""
-    if satisfied(copy, wanted):
+    if is_up_to_date(copy, wanted):
         return Outcome(key.namespace, Reason.SYNCED)
     other_content = copy.digest != wanted.digest
     if copy.immutable and other_content:

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from configmapsync.content import CopyTemplate
 from configmapsync.planning import Outcome
+from configmapsync.rendering import CopyTemplate
 from dryrun.changes import counts, key_changes
 from dryrun.simulator import SimulatedSync, Step
 

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from cluster.syncs import SyncRecord
-from configmapsync.content import CopyTemplate, SourceObject, released, render
+from configmapsync.content import SourceObject
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from configmapsync.planning import Observed, Outcome, Plan, Verb, Write, plan
 from configmapsync.reasons import Reason
+from configmapsync.rendering import CopyTemplate, release_patch, render
 from dryrun.simulated_cluster import Document, SimulatedCluster
 from kube.client import Client, all_of
 from kube.errors import Forbidden
@@ -240,7 +241,7 @@ def _raw(document: Document) -> msgspec.Raw:
 
 def _released(document: Document) -> Document:
     """A ConfigMap as it is after a release."""
-    patch = released(read_whole_copy(msgspec.json.encode(document)))["metadata"]
+    patch = release_patch(read_whole_copy(msgspec.json.encode(document)))["metadata"]
     metadata: dict[str, Any] = dict(document["metadata"])
     for part in ("labels", "annotations"):
         merged = {**(metadata.get(part) or {}), **patch[part]}

@@ -8,7 +8,7 @@ import structlog
 
 from cluster.namespaces import NamespaceRecord
 from cluster.syncs import SyncRecord
-from configmapsync.content import CopyRecord
+from configmapsync.copies import CopyRecord
 from configmapsync.names import SYNC_DISABLED_LABEL, NamespacedName
 from configmapsync.selection import Namespace
 from kube.workqueue import WorkQueue

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from configmapsync.defaulting import default_document, with_defaults
-from configmapsync.destination_paths import targets_of
+from configmapsync.destination_paths import destination_paths
 from configmapsync.fielderrors import FieldError, forbidden, to_status
 from configmapsync.names import GROUP, KIND, PLURAL
 from configmapsync.permissions import rights_needed, rights_to_drop
@@ -157,7 +157,7 @@ class Admission:
         except ValueError as error:
             raise MalformedReviewError("the metadata of the object cannot be read") from error
         selector = Selector.of(sync, self._state.protected)
-        return AdmissionInput(sync, targets_of(sync, selector), _previous(review))
+        return AdmissionInput(sync, destination_paths(sync, selector), _previous(review))
 
     async def _denials(
         self, review: Review, requester: Requester, sync_input: AdmissionInput

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from configmapsync.content import idle_keys
-from configmapsync.destination_paths import Targets, idle_targets
+from configmapsync.content import unmatched_keys
+from configmapsync.destination_paths import DestinationPaths, unmatched_patterns
 from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
 from configmapsync.graph.allocation import format_path
 from configmapsync.names import (
@@ -68,7 +68,7 @@ class AdmissionInput:
     """
 
     sync: ConfigMapSync
-    targets: Targets
+    targets: DestinationPaths
     previous: ConfigMapSync | None
 
 
@@ -235,7 +235,7 @@ def _missing_source(sync: ConfigMapSync, snapshot: Snapshot) -> Iterator[str]:
 def _idle_keys(sync: ConfigMapSync, snapshot: Snapshot) -> Iterator[str]:
     """Yield the first selections of keys that match nothing, for example because of a typo."""
     if snapshot.source_keys is not None:
-        yield from idle_keys(sync.spec.keys, snapshot.source_keys)[:MOST_LISTED]
+        yield from unmatched_keys(sync.spec.keys, snapshot.source_keys)[:MOST_LISTED]
 
 
 def _idle_selection(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[str]:
@@ -243,7 +243,7 @@ def _idle_selection(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[
 
     The cause may be a typo, or a namespace that does not exist yet.
     """
-    idle = idle_targets(sync_input.sync, snapshot.namespaces, snapshot.protected)
+    idle = unmatched_patterns(sync_input.sync, snapshot.namespaces, snapshot.protected)
     for path, value in islice(idle, MOST_LISTED):
         yield f"{path}: {value} matches no namespace now"
 

@@ -18,8 +18,8 @@ import msgspec
 from cluster import namespaces, syncs
 from cluster.namespaces import NamespaceRecord, namespace_informer, namespaces_by_name
 from cluster.syncs import SYNCS_PATH, SyncRecord, read_sync
-from configmapsync.content import CopyRecord
 from configmapsync.contention import Owner
+from configmapsync.copies import CopyRecord
 from configmapsync.graph.decisions import Decisions
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from kube.client import METADATA, ApiServer

@@ -8,14 +8,8 @@ from typing import Any
 
 import msgspec
 
-from configmapsync.content import (
-    MOST_SOURCE_KEYS,
-    Content,
-    CopyRecord,
-    SourceObject,
-    abridged,
-    digest,
-)
+from configmapsync.content import MOST_SOURCE_KEYS, Content, SourceObject, digest
+from configmapsync.copies import CopyRecord, abridge
 from configmapsync.names import NamespacedName
 from kube.wire import ObjectMeta, check_stored, decoding
 
@@ -107,7 +101,7 @@ def _decode_copy_metadata(raw: bytes | msgspec.Raw) -> _CopyMeta:
 
 def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
     """Reduce a whole ConfigMap to what is kept of a copy; metadata that is too large to be kept is left out."""
-    return abridged(read_whole_copy(raw))
+    return abridge(read_whole_copy(raw))
 
 
 def read_whole_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
@@ -124,7 +118,7 @@ def read_metadata(raw: bytes, record: CopyRecord) -> CopyRecord:
 
 def read_written(raw: bytes | msgspec.Raw, digest_written: str, *, immutable: bool) -> CopyRecord:
     """The record of a copy from a write's metadata-only answer; the digest is that of what was sent."""
-    return abridged(_copy_record(_decode_copy_metadata(raw), digest_written, immutable=immutable))
+    return abridge(_copy_record(_decode_copy_metadata(raw), digest_written, immutable=immutable))
 
 
 def read_source(raw: bytes | msgspec.Raw) -> SourceObject:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
-from configmapsync.destination_paths import targets_of
+from configmapsync.destination_paths import destination_paths
 from configmapsync.permissions import (
     Right,
     account_of,
@@ -64,7 +64,7 @@ class Authorization:
         if not await self._accounts.exists(*account):
             return missing_account_denial(account).message
         subject = of_service_account(*account)
-        needs = rights_needed(sync, targets_of(sync, Selector.of(sync, self._protected)))
+        needs = rights_needed(sync, destination_paths(sync, Selector.of(sync, self._protected)))
         slots = self._slots.setdefault(account.namespace, asyncio.Semaphore(ASKED_AT_ONCE))
         answers = await self._reviews.check(
             subject, (right for need in needs for right in need.rights), slots

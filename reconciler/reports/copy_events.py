@@ -7,7 +7,7 @@ minutes, and its status lists what fails. What is told of the sync itself is `re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from configmapsync.content import CopyRecord
+from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from configmapsync.reasons import Reason, Scope

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from configmapsync.conditions import MOST_FAILURES
-from configmapsync.content import CopyRecord
 from configmapsync.contention import (
     NO_CONTENT,
     WINDOW_SECONDS,
@@ -21,6 +20,7 @@ from configmapsync.contention import (
     record_write,
     sentence,
 )
+from configmapsync.copies import CopyRecord
 from configmapsync.names import DIGEST, NamespacedName
 from configmapsync.planning import Write
 from kube.client import CONFIGMAPS, Client

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 import structlog
 
-from configmapsync.content import CopyRecord, CopyTemplate, marks_only, released, render, satisfied
+from configmapsync.copies import CopyRecord, marks_only
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
+from configmapsync.rendering import CopyTemplate, is_up_to_date, release_patch, render
 from kube.client import CONFIGMAPS, Client
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from kube.rbac import Rule
@@ -180,7 +181,7 @@ class Writer:
         self._forget(key, record)
 
     async def _release(self, key: NamespacedName, record: CopyRecord) -> None:
-        patch = released(await self._whole(key, record))
+        patch = release_patch(await self._whole(key, record))
         await self._client.patch(CONFIGMAPS, *key, patch, metadata_only=True)
         self._forget(key, record)
 
@@ -219,13 +220,13 @@ class Writer:
         stored = read_written(answer, template.digest, immutable=template.content.immutable)
         held = self._caches.copy_at(write.key)
         if held is not None and held.resource_version == stored.resource_version:
-            return satisfied(held, template)
+            return is_up_to_date(held, template)
         if not stored.managed:
             await self._look_again(sync, write)  # our labels were taken off on the way
             return False
         self._caches.copies.record(stored)
         self._caches.blockers.stop_waiting(write.key, sync)
-        return satisfied(stored, template)
+        return is_up_to_date(stored, template)
 
     def _forget(self, key: NamespacedName, gone: CopyRecord | None) -> None:
         """Take out what is gone, up to the version that was seen: a namesake made meanwhile stays."""

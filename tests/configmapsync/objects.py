@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from configmapsync.content import Content, CopyRecord, SourceObject, digest
+from configmapsync.content import Content, SourceObject, digest
+from configmapsync.copies import CopyRecord
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
 from configmapsync.resource import ConfigMapSync, parse

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from configmapsync.content import CopyRecord
+from configmapsync.copies import CopyRecord
 from configmapsync.names import DESTINATION, SYNC_UID_LABEL, SYNCED_BY
 from configmapsync.names import NamespacedName as Name
 from configmapsync.planning import Verb, plan, plan_orphans

@@ -7,20 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.content import (
-    KEPT_METADATA,
-    Content,
-    CopyRecord,
-    CopyTemplate,
-    abridged,
-    choose_keys,
-    digest,
-    idle_keys,
-    released,
-    render,
-    satisfied,
-    template,
-)
+from configmapsync.content import Content, choose_keys, digest, unmatched_keys
+from configmapsync.copies import KEPT_METADATA, CopyRecord, abridge
 from configmapsync.names import (
     ADOPTED,
     APPLIED_METADATA,
@@ -29,6 +17,13 @@ from configmapsync.names import (
     RELEASED_BY,
     SYNCED_BY,
     NamespacedName,
+)
+from configmapsync.rendering import (
+    CopyTemplate,
+    copy_template,
+    is_up_to_date,
+    release_patch,
+    render,
 )
 from configmapsync.resource import DeletionPolicy, KeySelection
 from tests.configmapsync.objects import record, source, sync
@@ -112,46 +107,50 @@ def test_an_exact_choice_wins_over_what_a_glob_brings_under_the_same_name() -> N
 
 
 def test_a_copy_written_from_nothing_satisfies_its_template() -> None:
-    wanted = template(sync(metadata={"labels": {"team": "web"}}), source({"k": "v"}))
+    wanted = copy_template(sync(metadata={"labels": {"team": "web"}}), source({"k": "v"}))
     written = render(wanted, "there", None)
 
     assert "resourceVersion" not in written["metadata"]
     live = record(
         written["metadata"]["labels"], written["metadata"]["annotations"], data=written["data"]
     )
-    assert satisfied(live, wanted)
+    assert is_up_to_date(live, wanted)
     assert live.managed
     assert live.synced_by == NamespacedName("home", "sync")
     assert live.deletion_policy is DeletionPolicy.DELETE
 
 
 def test_any_difference_that_is_ours_is_noticed() -> None:
-    wanted = template(sync(metadata={"labels": {"team": "web"}}), source({"k": "v"}))
+    wanted = copy_template(sync(metadata={"labels": {"team": "web"}}), source({"k": "v"}))
     metadata = render(wanted, "there", None)["metadata"]
     labels, annotations = metadata["labels"], metadata["annotations"]
 
-    assert not satisfied(record(labels, annotations, data={"k": "other"}), wanted)
-    assert not satisfied(record(labels | {"team": "other"}, annotations, data={"k": "v"}), wanted)
+    assert not is_up_to_date(record(labels, annotations, data={"k": "other"}), wanted)
+    assert not is_up_to_date(
+        record(labels | {"team": "other"}, annotations, data={"k": "v"}), wanted
+    )
     for key in annotations:
-        assert not satisfied(
+        assert not is_up_to_date(
             record(labels, {k: v for k, v in annotations.items() if k != key}, data={"k": "v"}),
             wanted,
         )
-    assert satisfied(
+    assert is_up_to_date(
         record(labels | {"theirs": "1"}, annotations | {"theirs": "2"}, data={"k": "v"}), wanted
     )
 
 
 def test_what_is_no_longer_asked_for_goes_and_what_others_put_there_stays() -> None:
     before = render(
-        template(sync(metadata={"labels": {"team": "web", "tier": "1"}}), source()), "there", None
+        copy_template(sync(metadata={"labels": {"team": "web", "tier": "1"}}), source()),
+        "there",
+        None,
     )["metadata"]
     live = record(
         before["labels"] | {"theirs": "x"}, before["annotations"] | {"note": "y", ADOPTED: "true"}
     )
-    wanted = template(sync(metadata={"labels": {"team": "web"}}), source())
+    wanted = copy_template(sync(metadata={"labels": {"team": "web"}}), source())
 
-    assert not satisfied(live, wanted)
+    assert not is_up_to_date(live, wanted)
     after = render(wanted, "there", live)["metadata"]
     assert after["labels"]["theirs"] == "x"
     assert after["annotations"]["note"] == "y"
@@ -164,16 +163,19 @@ def test_what_is_no_longer_asked_for_goes_and_what_others_put_there_stays() -> N
 def test_an_unreadable_list_of_applied_metadata_takes_nothing_off(mark: str) -> None:
     live = record({"theirs": "1"}, {APPLIED_METADATA: mark})
 
-    assert render(template(sync(), source()), "there", live)["metadata"]["labels"]["theirs"] == "1"
+    assert (
+        render(copy_template(sync(), source()), "there", live)["metadata"]["labels"]["theirs"]
+        == "1"
+    )
 
 
 def test_the_last_of_our_metadata_takes_its_list_along() -> None:
     with_label = render(
-        template(sync(metadata={"labels": {"team": "web"}}), source()), "there", None
+        copy_template(sync(metadata={"labels": {"team": "web"}}), source()), "there", None
     )["metadata"]
-    plain = template(sync(), source())
+    plain = copy_template(sync(), source())
 
-    assert not satisfied(record(with_label["labels"], with_label["annotations"]), plain)
+    assert not is_up_to_date(record(with_label["labels"], with_label["annotations"]), plain)
     assert (
         APPLIED_METADATA
         not in render(plain, "there", record(with_label["labels"], with_label["annotations"]))[
@@ -196,11 +198,11 @@ def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_to
         "meta.helm.sh/release-name": "r",
         "note": "n",
     }
-    everything = template(
+    everything = copy_template(
         sync(copyMetadata={"labels": ["*"], "annotations": ["*"]}),
         source(labels=labels, annotations=annotations),
     )
-    nothing = template(sync(), source(labels=labels, annotations=annotations))
+    nothing = copy_template(sync(), source(labels=labels, annotations=annotations))
 
     assert {key for key in everything.labels if key not in MARKS} == {"grafana_dashboard", "other"}
     assert {key for key in everything.annotations if key not in MARKS} == {"note"}
@@ -212,8 +214,8 @@ def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_to
 
 
 def test_releasing_takes_off_our_marks_and_nothing_else_and_only_from_what_was_seen() -> None:
-    metadata = render(template(sync(), source()), "there", None)["metadata"]
-    patch = released(record(metadata["labels"] | {"theirs": "1"}, metadata["annotations"]))[
+    metadata = render(copy_template(sync(), source()), "there", None)["metadata"]
+    patch = release_patch(record(metadata["labels"] | {"theirs": "1"}, metadata["annotations"]))[
         "metadata"
     ]
 
@@ -247,12 +249,12 @@ def test_release_gives_back_whatever_adoption_and_later_writes_replaced(
     copy = before
     for number, (wanted_labels, wanted_annotations) in enumerate(edits):
         metadata = {"labels": wanted_labels, "annotations": wanted_annotations}
-        wanted = template(sync(metadata=metadata), source())
+        wanted = copy_template(sync(metadata=metadata), source())
         copy = written(wanted, copy, adopted=number == 0)
-        assert satisfied(replace(copy, digest=wanted.digest), wanted)
+        assert is_up_to_date(replace(copy, digest=wanted.digest), wanted)
         assert copy.adopted
 
-    after = patched(copy, released(copy))
+    after = patched(copy, release_patch(copy))
 
     assert (after.labels, after.annotations) == (before.labels, before.annotations)
 
@@ -260,11 +262,11 @@ def test_release_gives_back_whatever_adoption_and_later_writes_replaced(
 def test_a_label_that_the_sync_no_longer_asks_for_has_its_former_value_again() -> None:
     theirs = record({"team": "theirs"})
     adopted = written(
-        template(sync(metadata={"labels": {"team": "ours"}}), source()), theirs, adopted=True
+        copy_template(sync(metadata={"labels": {"team": "ours"}}), source()), theirs, adopted=True
     )
     assert adopted.labels["team"] == "ours"
 
-    assert written(template(sync(), source()), adopted).labels["team"] == "theirs"
+    assert written(copy_template(sync(), source()), adopted).labels["team"] == "theirs"
 
 
 def test_finalizers_and_owners_that_others_put_on_a_copy_are_written_again() -> None:
@@ -273,7 +275,7 @@ def test_finalizers_and_owners_that_others_put_on_a_copy_are_written_again() -> 
         "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}],
         "generateName": "config-",
     }
-    wanted = template(sync(), source())
+    wanted = copy_template(sync(), source())
 
     update = render(wanted, "there", replace(record(), others=others))["metadata"]
     again = render(
@@ -290,35 +292,39 @@ def test_finalizers_and_owners_that_others_put_on_a_copy_are_written_again() -> 
 def test_large_metadata_of_others_is_not_kept_and_a_copy_with_it_is_still_known_to_be_right() -> (
     None
 ):
-    wanted = template(sync(metadata={"labels": {"team": "web"}}), source())
+    wanted = copy_template(sync(metadata={"labels": {"team": "web"}}), source())
     metadata = render(wanted, "there", None)["metadata"]
     noise = {f"example.com/{number}": "x" * 100 for number in range(2000)}
     whole = record(metadata["labels"] | {"theirs": "1"}, metadata["annotations"] | noise)
 
-    kept = abridged(whole)
+    kept = abridge(whole)
 
     assert sum(map(len, (*kept.labels, *kept.annotations))) < KEPT_METADATA
-    assert satisfied(kept, wanted)
-    assert not satisfied(abridged(replace(whole, labels={**whole.labels, "team": "other"})), wanted)
-    assert not satisfied(kept, template(sync(metadata={"labels": {"team": "another"}}), source()))
-    assert abridged(record({"theirs": "1"})) == record({"theirs": "1"})
+    assert is_up_to_date(kept, wanted)
+    assert not is_up_to_date(
+        abridge(replace(whole, labels={**whole.labels, "team": "other"})), wanted
+    )
+    assert not is_up_to_date(
+        kept, copy_template(sync(metadata={"labels": {"team": "another"}}), source())
+    )
+    assert abridge(record({"theirs": "1"})) == record({"theirs": "1"})
     with pytest.raises(ValueError, match="not read whole"):
         render(wanted, "there", kept)
     with pytest.raises(ValueError, match="not read whole"):
-        released(kept)
+        release_patch(kept)
 
 
 def test_a_forged_mark_as_long_as_an_object_is_not_kept() -> None:
     forged = record({}, {SYNCED_BY: "home/" + "x" * 1_000_000, DESTINATION: "there/config"})
 
-    kept = abridged(forged)
+    kept = abridge(forged)
 
     assert kept.annotations == {DESTINATION: "there/config"}
     assert kept.synced_by is None
 
 
 def test_empty_parts_are_left_out_and_an_immutable_one_is_said() -> None:
-    wanted = template(sync(), source(binary_data={"b": "AA=="}, immutable=True))
+    wanted = copy_template(sync(), source(binary_data={"b": "AA=="}, immutable=True))
 
     assert render(wanted, "there", None).keys() == {
         "apiVersion",
@@ -342,9 +348,9 @@ def test_a_copy_without_a_readable_policy_is_kept() -> None:
 def test_every_selection_of_keys_that_matches_nothing_is_named_by_its_place() -> None:
     keys = sync(keys=[{"key": key} for key in ("a", "missing", "*.yml", "*.yaml", "b*")]).spec.keys
 
-    assert idle_keys(keys, ["a", "c.yaml"]) == (
+    assert unmatched_keys(keys, ["a", "c.yaml"]) == (
         'spec.keys[1] "missing" matches no key of the source',
         'spec.keys[2] "*.yml" matches no key of the source',
         'spec.keys[4] "b*" matches no key of the source',
     )
-    assert idle_keys((), ["a"]) == ()
+    assert unmatched_keys((), ["a"]) == ()

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from configmapsync.content import template
 from configmapsync.contention import (
     REPAIRS,
     WINDOW_SECONDS,
@@ -18,6 +17,7 @@ from configmapsync.contention import (
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Outcome, Plan, Verb, Write, defer_contested, mark_contested
 from configmapsync.reasons import Reason
+from configmapsync.rendering import copy_template
 from tests.configmapsync.objects import source, sync
 
 SAME, OTHER = 1, 2
@@ -100,13 +100,15 @@ def test_the_versions_show_who_undoes_our_writes(
 
 
 def test_a_write_says_its_content_and_its_metadata() -> None:
-    said = template(sync(), source({"k": "1"})).content_hash
+    said = copy_template(sync(), source({"k": "1"})).content_hash
 
-    assert said == template(sync(), source({"k": "1"})).content_hash
-    assert said != template(sync(), source({"k": "2"})).content_hash
+    assert said == copy_template(sync(), source({"k": "1"})).content_hash
+    assert said != copy_template(sync(), source({"k": "2"})).content_hash
     assert (
         said
-        != template(sync(metadata={"labels": {"team": "web"}}), source({"k": "1"})).content_hash
+        != copy_template(
+            sync(metadata={"labels": {"team": "web"}}), source({"k": "1"})
+        ).content_hash
     )
 
 

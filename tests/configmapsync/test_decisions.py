@@ -7,15 +7,8 @@ from typing import Any
 
 import pytest
 
-from configmapsync.content import (
-    Content,
-    CopyRecord,
-    SourceObject,
-    digest,
-    released,
-    render,
-    template,
-)
+from configmapsync.content import Content, SourceObject, digest
+from configmapsync.copies import CopyRecord
 from configmapsync.names import (
     ADOPTED,
     DELETION_POLICY,
@@ -29,6 +22,7 @@ from configmapsync.names import (
 from configmapsync.names import NamespacedName as Name
 from configmapsync.planning import Observed, Outcome, Plan, Refusal, Verb, plan, plan_orphans
 from configmapsync.reasons import Reason
+from configmapsync.rendering import copy_template, release_patch, render
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
 from tests.configmapsync.objects import record, source, sync
@@ -64,7 +58,7 @@ def observed(
 
 def copy_of(asked: ConfigMapSync, origin: SourceObject = SOURCE, **more: Any) -> CopyRecord:
     """The copy as it stands when all is right, but for what is said."""
-    wanted = template(asked, origin)
+    wanted = copy_template(asked, origin)
     metadata: Mapping[str, Any] = render(wanted, "there", None)["metadata"]
     made = record(metadata["labels"], metadata["annotations"], name=wanted.name)
     return replace(made, digest=wanted.digest, immutable=origin.content.immutable, **more)
@@ -295,7 +289,7 @@ def test_an_abandoned_copy_goes_the_way_its_own_mark_tells(mark: str | None, ver
 
 def released_copy(asked: ConfigMapSync, **more: Any) -> CopyRecord:
     copy = copy_of(asked)
-    return replace(patched(copy, released(copy)), **more)
+    return replace(patched(copy, release_patch(copy)), **more)
 
 
 def test_a_copy_that_the_same_sync_released_is_taken_back_with_old_content_and_under_a_new_uid() -> (
@@ -310,7 +304,7 @@ def test_a_copy_that_the_same_sync_released_is_taken_back_with_old_content_and_u
     [write] = plan(observed(again, left)).writes
 
     assert (write.verb, write.record) == (Verb.UPDATE, left)
-    metadata = render(template(asked, SOURCE), "there", left)["metadata"]
+    metadata = render(copy_template(asked, SOURCE), "there", left)["metadata"]
     assert RELEASED_BY not in metadata["annotations"]
 
 

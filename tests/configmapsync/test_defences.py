@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
-from configmapsync.content import render, satisfied, template
 from configmapsync.names import APPLIED_METADATA
 from configmapsync.planning import Outcome
 from configmapsync.reasons import Reason
+from configmapsync.rendering import copy_template, is_up_to_date, render
 from configmapsync.resource import read_status
 from configmapsync.validation import doubtful_metadata
 from tests.configmapsync.objects import record, source, sync
@@ -95,14 +95,14 @@ def _messages(*parts: tuple[object, ...]) -> list[str]:
 def test_no_mark_that_others_can_write_on_a_copy_stops_its_repair(mark: str) -> None:
     live = record({"theirs": "1"}, {APPLIED_METADATA: mark})
 
-    rendered = render(template(sync(), source()), "there", live)
+    rendered = render(copy_template(sync(), source()), "there", live)
 
     assert rendered["metadata"]["labels"]["theirs"] == "1"
     assert APPLIED_METADATA not in rendered["metadata"]["annotations"]
 
 
 def test_a_value_of_ours_that_others_changed_is_put_back_and_not_taken_for_theirs() -> None:
-    wanted = template(
+    wanted = copy_template(
         sync(metadata={"labels": {"team": "web"}, "annotations": {"note": "a"}}), source()
     )
     ours = render(wanted, "there", None)["metadata"]
@@ -110,7 +110,7 @@ def test_a_value_of_ours_that_others_changed_is_put_back_and_not_taken_for_their
 
     repaired = render(wanted, "there", drifted)["metadata"]
 
-    assert not satisfied(drifted, wanted)
+    assert not is_up_to_date(drifted, wanted)
     assert (repaired["labels"], repaired["annotations"]) == (ours["labels"], ours["annotations"])
 
 
@@ -160,7 +160,9 @@ HARMLESS_KEYS = (
 
 def taken_over(key: str, *allowed: str) -> bool:
     wanted: dict[str, Any] = {"labels": list(allowed), "annotations": list(allowed)}
-    made = template(sync(copyMetadata=wanted), source(labels={key: "x"}, annotations={key: "x"}))
+    made = copy_template(
+        sync(copyMetadata=wanted), source(labels={key: "x"}, annotations={key: "x"})
+    )
     assert (made.labels.get(key) == "x") == (made.annotations.get(key) == "x")
     return made.labels.get(key) == "x"
 

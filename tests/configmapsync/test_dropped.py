@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.dropped_destinations import ANY_NAMESPACE, dropped_places
+from configmapsync.dropped_destinations import ANY_NAMESPACE, dropped_destinations
 from configmapsync.permissions import Right, rights_to_drop
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
@@ -27,7 +27,7 @@ def sync(**spec: Any) -> ConfigMapSync:
 
 
 def dropped(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str]]:
-    return list(dropped_places(sync(**before), sync(**after), PROTECTED))
+    return list(dropped_destinations(sync(**before), sync(**after), PROTECTED))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_many_names_at_once_match_as_each_alone(patterns: list[str], names: list
 
     assert globs.among(names) == matching
     assert {name for name in names if globs.matches(name)} == matching
-    assert globs.idle(names) == tuple(
+    assert globs.unmatched(names) == tuple(
         pattern
         for pattern in patterns
         if not any(obviously_matches(pattern, name) for name in names)

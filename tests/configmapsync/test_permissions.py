@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from configmapsync.destination_paths import SELECTOR_PATH, Targets, idle_targets, targets_of
+from configmapsync.destination_paths import (
+    SELECTOR_PATH,
+    DestinationPaths,
+    destination_paths,
+    unmatched_patterns,
+)
 from configmapsync.names import NamespacedName
 from configmapsync.permissions import (
     Right,
@@ -25,9 +30,9 @@ WHOLE: dict[str, Any] = {
 }
 
 
-def targets(**spec: Any) -> Targets:
+def targets(**spec: Any) -> DestinationPaths:
     one = sync(**spec)
-    return targets_of(one, Selector.of(one, frozenset()))
+    return destination_paths(one, Selector.of(one, frozenset()))
 
 
 def test_every_destination_is_known_by_the_field_that_asks_for_it() -> None:
@@ -52,9 +57,9 @@ def test_an_excluded_name_is_no_target() -> None:
     assert found.open_ended == ()
 
 
-def idle(*namespaces: Namespace, **spec: Any) -> list[tuple[str, str]]:
+def unmatched(*namespaces: Namespace, **spec: Any) -> list[tuple[str, str]]:
     views = {namespace.name: namespace for namespace in namespaces}
-    return list(idle_targets(sync(**spec), views, frozenset({"team-system"})))
+    return list(unmatched_patterns(sync(**spec), views, frozenset({"team-system"})))
 
 
 def test_each_glob_and_the_selector_that_select_nothing_by_themselves_are_known() -> None:
@@ -62,16 +67,16 @@ def test_each_glob_and_the_selector_that_select_nothing_by_themselves_are_known(
     by_label = (SELECTOR_PATH, "the selector")
     shared = {"config": "shared"}
 
-    assert idle(**WHOLE) == [by_glob, by_label]
-    assert idle(Namespace("team-a"), Namespace("web"), **WHOLE) == [by_label]
-    assert idle(Namespace("x", shared), **WHOLE) == [by_glob]
-    assert idle(Namespace("team-a", shared), **WHOLE) == []
-    assert idle(Namespace("team-a", shared), excludedNamespaces=["*a"], **WHOLE) == [
+    assert unmatched(**WHOLE) == [by_glob, by_label]
+    assert unmatched(Namespace("team-a"), Namespace("web"), **WHOLE) == [by_label]
+    assert unmatched(Namespace("x", shared), **WHOLE) == [by_glob]
+    assert unmatched(Namespace("team-a", shared), **WHOLE) == []
+    assert unmatched(Namespace("team-a", shared), excludedNamespaces=["*a"], **WHOLE) == [
         by_glob,
         by_label,
     ]
-    assert idle(Namespace("team-system", shared), **WHOLE) == [by_glob, by_label]
-    assert idle(Namespace("web"), destinationNamespace="web") == []
+    assert unmatched(Namespace("team-system", shared), **WHOLE) == [by_glob, by_label]
+    assert unmatched(Namespace("web"), destinationNamespace="web") == []
 
 
 def test_the_source_is_read_and_each_destination_written_by_name_where_it_is_named_and_everywhere_where_it_is_not() -> (

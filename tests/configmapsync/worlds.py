@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from configmapsync.content import Content, CopyRecord, SourceObject, digest, released, render
+from configmapsync.content import Content, SourceObject, digest
+from configmapsync.copies import CopyRecord
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import (
     ADOPTED,
@@ -20,6 +21,7 @@ from configmapsync.names import (
     NamespacedName,
 )
 from configmapsync.planning import Observed, Plan, Verb, Write
+from configmapsync.rendering import release_patch, render
 from configmapsync.resource import ConfigMapSync, parse
 from configmapsync.selection import Namespace
 
@@ -72,7 +74,9 @@ def _carry_out(configmaps: dict[NamespacedName, CopyRecord], write: Write) -> No
         case Verb.DELETE:
             del configmaps[write.key]
         case Verb.RELEASE:
-            configmaps[write.key] = patched(configmaps[write.key], released(configmaps[write.key]))
+            configmaps[write.key] = patched(
+                configmaps[write.key], release_patch(configmaps[write.key])
+            )
         case _:
             configmaps[write.key] = _written(write)
 

@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
-from configmapsync.content import Content, CopyRecord, CopyTemplate
+from configmapsync.content import Content
+from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from configmapsync.reasons import Reason
+from configmapsync.rendering import CopyTemplate
 from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests, Unreachable
 from reconciler.known.caches import Blockers

@@ -1,6 +1,6 @@
 """What stands where a copy should be, and who waits for it to go."""
 
-from configmapsync.content import CopyRecord
+from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from reconciler.known.caches import Blockers
 

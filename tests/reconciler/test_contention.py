@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from configmapsync.conditions import MOST_FAILURES
-from configmapsync.content import CopyRecord, render, template
 from configmapsync.contention import REPAIRS, WINDOW_SECONDS, Owner
+from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
+from configmapsync.rendering import copy_template, render
 from kube.client import Client
 from kube.errors import NotFound
 from reconciler.writes.contention import Contention
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")
 PLACE = NamespacedName("there", "config")
 INTERVAL = 60.0
-WANTED = template(sync(), source({"k": "v"}))
+WANTED = copy_template(sync(), source({"k": "v"}))
 FIRST = "1"
 OWNER = Owner("uid-1", False, "uid-of-namespace")
 
@@ -171,7 +172,7 @@ async def test_an_object_stored_differently_than_sent_reveals_an_admission_webho
 async def test_a_repair_is_distinguished_from_a_write_that_follows_the_source() -> None:
     bench = Bench()
 
-    assert [bench.write(template(sync(), source({"k": value}))) for value in "abb"] == [
+    assert [bench.write(copy_template(sync(), source({"k": value}))) for value in "abb"] == [
         False,
         False,
         True,

@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from configmapsync.content import CopyRecord, template
+from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
+from configmapsync.rendering import copy_template
 from configmapsync.resource import DestinationFailure
 from kube.events import ObjectReference
 from reconciler.reports.copy_events import MOST, PERIOD, CopyEvents
 from tests.configmapsync.objects import record, source, sync
 
 SYNC = NamespacedName("home", "sync")
-TEMPLATE = template(sync(), source())
+TEMPLATE = copy_template(sync(), source())
 
 
 @dataclass

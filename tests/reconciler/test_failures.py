@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.content import template
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Verb, Write
 from configmapsync.reasons import Reason
+from configmapsync.rendering import copy_template
 from kube.errors import ApiError, Unreachable, from_response
 from reconciler.writes.failures import describe, outcome_of
 from tests.configmapsync.objects import source, sync
@@ -22,7 +22,7 @@ WRITE = Write(
     Verb.CREATE,
     NamespacedName("web", "config"),
     "there is no copy",
-    template=template(sync(), source({"k": SECRET})),
+    template=copy_template(sync(), source({"k": SECRET})),
 )
 
 
@@ -121,7 +121,7 @@ def test_no_text_of_an_answer_reaches_the_message(code: int, reason: str, messag
 
 def test_the_cost_does_not_depend_on_the_content_of_the_configmap() -> None:
     lines = {"a": "conf\n" * 180_000}
-    write = Write(Verb.CREATE, WRITE.key, "", template=template(sync(), source(lines)))
+    write = Write(Verb.CREATE, WRITE.key, "", template=copy_template(sync(), source(lines)))
     error: Any = answered(
         403, "Forbidden", "configmaps is forbidden: exceeded quota: conf, " + "conf " * 1000
     )

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from configmapsync.conditions import Report, status
-from configmapsync.content import MOST_SOURCE_KEYS, TOO_MANY_KEYS, Content, digest, template
+from configmapsync.content import MOST_SOURCE_KEYS, TOO_MANY_KEYS, Content, digest
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Observed, plan
 from configmapsync.reasons import Reason
+from configmapsync.rendering import copy_template
 from configmapsync.resource import MOST_KEYS
 from configmapsync.selection import Namespace
 from reconciler.known.configmaps import read_copy, read_source
@@ -28,9 +29,9 @@ def observed(raw: bytes) -> Observed:
     """Return what a sync observes whose copy in "there" was made from a smaller source."""
     wanted = sync(destinationNamespaces=["there", "empty"])
     copy = record(
-        dict(template(wanted, source({"a": "1"})).labels),
+        dict(copy_template(wanted, source({"a": "1"})).labels),
         {
-            **template(wanted, source({"a": "1"})).annotations,
+            **copy_template(wanted, source({"a": "1"})).annotations,
             "apps.nishaf.info/destination": "there/config",
         },
         data={"a": "1"},

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from configmapsync.defaulting import with_defaults
-from configmapsync.destination_paths import Targets, targets_of
+from configmapsync.destination_paths import DestinationPaths, destination_paths
 from configmapsync.names import NamespacedName
 from configmapsync.permissions import Right, right_to_see, rights_needed
 from configmapsync.resource import ConfigMapSync, parse
@@ -30,8 +30,8 @@ def sync(namespace: str = "team", **spec: object) -> ConfigMapSync:
     return with_defaults(parse(document))
 
 
-def targets(of: ConfigMapSync) -> Targets:
-    return targets_of(of, Selector.of(of, frozenset()))
+def targets(of: ConfigMapSync) -> DestinationPaths:
+    return destination_paths(of, Selector.of(of, frozenset()))
 
 
 @dataclass

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.defaulting import with_defaults
-from configmapsync.destination_paths import targets_of
+from configmapsync.destination_paths import destination_paths
 from configmapsync.names import NamespacedName
 from configmapsync.resource import ConfigMapSync
 from configmapsync.resource import parse as parse_sync
@@ -34,7 +34,7 @@ def sync(namespace: str = "a", **spec: object) -> ConfigMapSync:
 
 
 def sync_input(new: ConfigMapSync, previous: ConfigMapSync | None = None) -> AdmissionInput:
-    return AdmissionInput(new, targets_of(new, Selector.of(new, PROTECTED)), previous)
+    return AdmissionInput(new, destination_paths(new, Selector.of(new, PROTECTED)), previous)
 
 
 def view(known: dict[str, Namespace], **facts: Any) -> Snapshot:

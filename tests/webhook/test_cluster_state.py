@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from configmapsync.defaulting import with_defaults
-from configmapsync.destination_paths import targets_of
+from configmapsync.destination_paths import destination_paths
 from configmapsync.names import NamespacedName
 from configmapsync.resource import parse
 from configmapsync.selection import Selector
@@ -49,7 +49,7 @@ class ApiServer:
 def sync_input(*namespaces: str, **fields: Any) -> AdmissionInput:
     spec = {"configMapName": "cfg", "destinationNamespaces": list(namespaces), **fields}
     sync = with_defaults(parse({"metadata": {"namespace": "team", "name": "s"}, "spec": spec}))
-    return AdmissionInput(sync, targets_of(sync, Selector.of(sync, frozenset())), None)
+    return AdmissionInput(sync, destination_paths(sync, Selector.of(sync, frozenset())), None)
 
 
 async def snapshot(

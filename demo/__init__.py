@@ -1,4 +1,4 @@
-"""The story of `make demo`: real processes, real commands, their real output, and every step verified.
+"""The tour of `make demo`: real processes and real commands, with each step verified.
 
-Read `story.py`; the rest serves it. Nothing imports this package.
+`story.py` has the steps. No other package imports this one.
 """

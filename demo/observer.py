@@ -1,6 +1,7 @@
-"""An independent clock: watches every ConfigMap beside the reconciler and notes when each version was seen.
+"""Watch all ConfigMaps and record when each version arrives.
 
-What the demo says about time is measured here, on one monotonic clock, by a process that takes no part in the syncing.
+The demo measures its times here, on one monotonic clock. The observer reads only and
+takes no part in the syncing.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Sighting:
-    """One version of one ConfigMap, and when the observer saw it."""
+    """One version of a ConfigMap, with the monotonic time at which its event arrived."""
 
     at: float
     kind: str
@@ -22,7 +23,7 @@ class Sighting:
 
 
 class Observer:
-    """Follows `kubectl get configmaps --watch` in the background."""
+    """Reads the watch of all ConfigMaps from `kubectl get --raw` in a thread."""
 
     def __init__(self, kubectl: str, kubeconfig: Path) -> None:
         self.sightings: list[Sighting] = []
@@ -43,7 +44,10 @@ class Observer:
         self._process.wait()
 
     def seen(self, key: str, name: str, value: str, since: float) -> float | None:
-        """When `key` was first seen with `value` under `name` after `since`; None where it was not."""
+        """Return when the ConfigMap `key` first had `value` under `name` after `since`, or None.
+
+        Times are in seconds on the monotonic clock.
+        """
         times = (
             s.at
             for s in list(self.sightings)
@@ -52,7 +56,7 @@ class Observer:
         return next(times, None)
 
     def _follow(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - asked for above
+        assert self._process.stdout is not None  # noqa: S101 - a pipe was requested above
         for line in self._process.stdout:
             now = time.monotonic()
             event = json.loads(line)

@@ -1,4 +1,7 @@
-"""The real processes of the story, each with its log in a file, all stopped at the end."""
+"""Start the processes of the demo, with a log file each, and stop them at the end.
+
+`story.py` starts them. This module knows nothing of what they do.
+"""
 
 import socket
 import subprocess
@@ -11,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from demo.terminal import DEADLINE, StoryFailed
+from demo.terminal import DEADLINE_SECONDS, StoryError
 
 
 class Processes:
@@ -36,16 +39,17 @@ class Processes:
                 process.wait(timeout=15)
             except subprocess.TimeoutExpired:
                 process.kill()
-                raise StoryFailed(f"{name} did not stop on SIGTERM") from None
+                raise StoryError(f"{name} did not stop on SIGTERM") from None
 
     def start(self, name: str, *arguments: str) -> None:
-        """Start `python -m ARGUMENTS`; its output goes to NAME.log."""
+        """Start `python -m ARGUMENTS` and write its output to NAME.log."""
         log = (self._folder / f"{name}.log").open("wb")
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the story, which ends them in order
+            # Ctrl-C reaches the demo only, which stops the processes in order.
+            start_new_session=True,
         )
         self._running.append((name, process))
 
@@ -54,24 +58,24 @@ class Processes:
         self._wait(path.exists, f"{path.name} was not written")
 
     def wait_until_ready(self, port: int) -> None:
-        """Wait until the health server on `port` says the process is ready."""
+        """Wait until the health server on `port` reports that the process is ready."""
         self._wait(lambda: _is_ready(port), f"nothing is ready on port {port}")
 
     def _wait(self, holds: Callable[[], bool], problem: str) -> None:
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while not holds():
             for name, process in self._running:
                 if process.poll() is not None:
-                    raise StoryFailed(
-                        f"{name} ended: {(self._folder / (name + '.log')).read_text()[-2000:]}"
+                    raise StoryError(
+                        f"{name} has exited: {(self._folder / (name + '.log')).read_text()[-2000:]}"
                     )
             if time.monotonic() > deadline:
-                raise StoryFailed(problem)
+                raise StoryError(problem)
             time.sleep(0.02)  # noqa: TID251 - a script that waits for another process
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
+    """Return a TCP port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,8 @@
-"""The story, chapter by chapter. Each says what it shows, does it with the commands a user would type, and verifies the outcome."""
+"""The steps of the demo: each runs user commands and verifies the outcome.
+
+`demo/__main__.py` runs it. The demo uses public interfaces only: kubectl and the
+programs.
+"""
 
 import json
 import signal
@@ -19,11 +23,12 @@ COPIES = "-l app.kubernetes.io/managed-by=configmapsync"
 IDLE_SECONDS = 5
 INSTALLED_IN = "configmapsync-system"
 WEBHOOK_SERVICE = f"{INSTALLED_IN}/configmapsync-webhook"
-KEPT_FOR = "24h"  # with --keep it may run for a while, and there is no kubelet to replace it
+# With --keep the demo may run long, and no kubelet replaces the token.
+KEPT_FOR = "24h"
 
 
 class Story:
-    """The demo, with what its chapters share."""
+    """The demo, with the state that its steps share."""
 
     def __init__(self, processes: Processes, folder: Path, kubectl: str) -> None:
         self._processes = processes
@@ -33,17 +38,17 @@ class Story:
         self._kubectl_program = kubectl
         self._observer: Observer | None = None
 
-    def tell(self, *, keep: bool) -> None:
-        """Tell it all; with `keep`, wait for Ctrl-C before everything is stopped."""
+    def run(self, *, keep: bool) -> None:
+        """Run all steps; with `keep`, wait for Ctrl-C in place of the last one."""
         self._start()
         try:
             self._copies_appear()
             self._edits_travel()
             self._damage_is_repaired()
             self._new_namespaces_are_served()
-            self._it_explains_itself()
-            self._harm_is_refused()
-            self._idle_means_silent()
+            self._conflicts_are_reported()
+            self._unsafe_requests_are_rejected()
+            self._idle_means_no_writes()
             if keep:
                 self._keep()
                 return
@@ -54,7 +59,7 @@ class Story:
 
     @property
     def observer(self) -> Observer:
-        """The independent clock; there once the API server is."""
+        """Return the observer; the first call starts it and needs the API server."""
         if self._observer is None:
             self._observer = Observer(self._kubectl_program, self._kubeconfig)
         return self._observer
@@ -62,7 +67,7 @@ class Story:
     def _start(self) -> None:
         terminal, kubeconfig = self._terminal, str(self._kubeconfig)
         terminal.heading(
-            "An API server in memory; beside it, as real processes, the webhook and the reconciler"
+            "Start an API server in memory, the webhook and the reconciler, each as a process"
         )
         webhook = free_port()
         self._processes.start(
@@ -92,11 +97,11 @@ class Story:
         )
         self._serve("reconciler")
         terminal.say(
-            "the webhook and the reconciler are ready, each with the rights of its own ServiceAccount"
+            "the webhook and the reconciler are ready, and each uses its own ServiceAccount"
         )
 
     def _serve(self, module: str, *arguments: str) -> None:
-        """Start one of our processes and wait until it says that it is ready."""
+        """Start the webhook or the reconciler and wait until it is ready."""
         port = free_port()
         self._processes.start(
             *(module, module, "--kubeconfig", self._identity(module)),
@@ -105,7 +110,10 @@ class Story:
         self._processes.wait_until_ready(port)
 
     def _identity(self, process: str) -> str:
-        """A kubeconfig of the process's own ServiceAccount: it has the rights that `config/rbac` gives it, and no others."""
+        """Write a kubeconfig for the ServiceAccount of a process and return its path.
+
+        The account has only the rights that `config/rbac` grants.
+        """
         view = json.loads(self._terminal.kubectl("config view --raw -o json", show=False))
         account = f"configmapsync-{process} -n {INSTALLED_IN}"
         token = self._terminal.kubectl(f"create token {account} --duration={KEPT_FOR}", show=False)
@@ -117,7 +125,7 @@ class Story:
 
     def _copies_appear(self) -> None:
         terminal = self._terminal
-        terminal.heading("Declare a ConfigMapSync, and copies appear")
+        terminal.heading("Create a ConfigMapSync, and copies appear")
         terminal.kubectl(f"apply -f {MANIFESTS}/1-namespaces.yaml")
         terminal.kubectl(f"apply -f {MANIFESTS}/2-shared-config.yaml")
         terminal.kubectl(f"apply -f {MANIFESTS}/3-sync.yaml")
@@ -126,7 +134,7 @@ class Story:
         )
         terminal.kubectl(f"get configmaps -A {COPIES}")
         terminal.verify(
-            "checkout, payments and team-search have their copy, byte for byte; team-sandbox was excluded",
+            "checkout, payments and team-search have identical copies; team-sandbox is excluded",
             lambda: (
                 self._copies()
                 == {name: self._source() for name in ("checkout", "payments", "team-search")}
@@ -138,17 +146,21 @@ class Story:
         terminal.heading("Edit the source, and every copy follows")
         _ = self.observer
         terminal.verify(
-            "an observer watches from outside", lambda: len(self.observer.sightings) >= 4
+            "an independent observer watches all ConfigMaps",
+            lambda: len(self.observer.sightings) >= 4,
         )
         took = self._change_and_measure("debug", ("checkout", "payments", "team-search"))
-        terminal.say(f"  the last copy was right {took * 1000:.1f} ms after the edit was seen")
+        terminal.say(f"  the last copy was up to date {took * 1000:.1f} ms after the edit")
         terminal.verify(
-            "all copies are equal to the source",
+            "all copies equal the source",
             lambda: all(copy == self._source() for copy in self._copies().values()),
         )
 
     def _change_and_measure(self, value: str, namespaces: tuple[str, ...]) -> float:
-        """Edit the source; returns the seconds from the edit to the last copy, both as the observer saw them."""
+        """Edit the source and return the seconds from the edit to the last copy.
+
+        The observer measures both times.
+        """
         since = time.monotonic()
         patch = json.dumps({"data": {"LOG_LEVEL": value}})
         self._terminal.kubectl(
@@ -159,19 +171,19 @@ class Story:
             return self.observer.seen(f"{namespace}/shared-config", "LOG_LEVEL", value, since)
 
         self._terminal.verify(
-            f"every copy says LOG_LEVEL: {value}", lambda: all(seen(name) for name in namespaces)
+            f"every copy has LOG_LEVEL: {value}", lambda: all(seen(name) for name in namespaces)
         )
         edited = seen("config-central") or since
         return max(seen(name) or edited for name in namespaces) - edited
 
     def _damage_is_repaired(self) -> None:
         terminal = self._terminal
-        terminal.heading("Damage a copy, and it is repaired; delete one, and it comes back")
+        terminal.heading("Edit a copy, and it is repaired; delete a copy, and it is restored")
         since = time.monotonic()
         patch = json.dumps({"data": {"LOG_LEVEL": "hacked"}})
         terminal.kubectl(f"patch configmap shared-config -n payments --type=merge -p '{patch}'")
         terminal.verify(
-            "the observer saw the damage, and then the right content again",
+            "the observer saw the edit, and then the content of the source",
             lambda: (
                 (
                     damaged := self.observer.seen(
@@ -185,21 +197,21 @@ class Story:
         )
         terminal.kubectl("delete configmap shared-config -n checkout")
         terminal.verify(
-            "checkout has its copy again", lambda: self._copies().get("checkout") == self._source()
+            "checkout has a copy again", lambda: self._copies().get("checkout") == self._source()
         )
 
     def _new_namespaces_are_served(self) -> None:
         terminal = self._terminal
-        terminal.heading("A namespace with the right label is served as soon as it is there")
+        terminal.heading("A new namespace with a matching label gets a copy")
         terminal.kubectl("create namespace reporting")
         terminal.kubectl("label namespace reporting config=shared")
         terminal.verify(
-            "reporting has its copy", lambda: self._copies().get("reporting") == self._source()
+            "reporting has a copy", lambda: self._copies().get("reporting") == self._source()
         )
 
-    def _it_explains_itself(self) -> None:
+    def _conflicts_are_reported(self) -> None:
         terminal = self._terminal
-        terminal.heading("It explains itself")
+        terminal.heading("A conflict is reported, with a reason")
         terminal.kubectl(
             "create configmap shared-config -n team-sandbox --from-literal=made=by-hand"
         )
@@ -212,10 +224,11 @@ class Story:
         )
         terminal.kubectl("get cmsync -A")
         terminal.kubectl(
-            """get cmsync shared-config -n platform -o jsonpath='{range .status.failures[*]}{.reason}: {.message}{"\\n"}{end}'"""
+            "get cmsync shared-config -n platform "
+            """-o jsonpath='{range .status.failures[*]}{.reason}: {.message}{"\\n"}{end}'"""
         )
         terminal.verify(
-            "the ConfigMap made by hand was not touched",
+            "the unmanaged ConfigMap is unchanged",
             lambda: self._data("team-sandbox") == {"data": {"made": "by-hand"}},
         )
         terminal.kubectl("delete configmap shared-config -n team-sandbox")
@@ -223,15 +236,17 @@ class Story:
             "wait --for=condition=Ready configmapsync/shared-config -n platform --timeout=20s"
         )
         terminal.verify(
-            "it healed by itself once that was gone",
+            "the sync recovers after the unmanaged ConfigMap is deleted",
             lambda: self._copies().get("team-sandbox") == self._source(),
         )
-        terminal.verify("events tell the same", lambda: "DestinationConflict" in self._events())
+        terminal.verify(
+            "events report the conflict too", lambda: "DestinationConflict" in self._events()
+        )
         terminal.kubectl("events -n platform --for configmapsync/shared-config")
 
-    def _harm_is_refused(self) -> None:
+    def _unsafe_requests_are_rejected(self) -> None:
         terminal = self._terminal
-        terminal.heading("What could do harm is refused at kubectl apply")
+        terminal.heading("Unsafe requests are rejected at kubectl apply")
         refused = MANIFESTS / "refused"
         terminal.refused(f"apply -f {refused}/missing-namespace.yaml", 'Not found: "chekout"')
         terminal.refused(f"apply -f {refused}/self-sync.yaml", "the source itself")
@@ -243,17 +258,18 @@ class Story:
             "payments/limits -> config-central/limits -> checkout/limits -> payments/limits",
         )
         terminal.kubectl(
-            "create role syncs --verb=get,create,patch --resource=configmapsyncs.apps.nishaf.info -n platform"
+            "create role syncs -n platform --verb=get,create,patch "
+            "--resource=configmapsyncs.apps.nishaf.info"
         )
         terminal.kubectl("create rolebinding dana --role=syncs --user=dana -n platform")
         terminal.refused(
             f"apply --as=dana -f {refused}/without-rights.yaml",
             'user "dana" may not get the ConfigMap "credentials"',
         )
-        terminal.say("Policies that were left out are filled in:")
+        terminal.say("The webhook sets the default of each policy that is not set:")
         terminal.kubectl("get cmsync limits-to-payments -n platform -o jsonpath='{.spec}'")
         terminal.verify(
-            "deletionPolicy is filled in",
+            "deletionPolicy has its default",
             lambda: self._spec("limits-to-payments")["deletionPolicy"] == "Delete",
         )
 
@@ -268,17 +284,17 @@ class Story:
             "events -n platform --for configmapsync/shared-config", show=False
         )
 
-    def _idle_means_silent(self) -> None:
+    def _idle_means_no_writes(self) -> None:
         terminal = self._terminal
-        terminal.heading("Idle means silent")
+        terminal.heading("An idle operator writes nothing")
         before = self._settled_version()
-        time.sleep(IDLE_SECONDS)  # noqa: TID251 - the silence is what is measured
+        time.sleep(IDLE_SECONDS)  # noqa: TID251 - measures a period without writes
         writes = self._version() - before
-        terminal.say(f"writes to the API server in {IDLE_SECONDS} seconds, by anybody: {writes}")
+        terminal.say(f"writes by all clients in {IDLE_SECONDS} seconds: {writes}")
         terminal.verify("nothing was written", lambda: writes == 0)
 
     def _settled_version(self) -> int:
-        """The version of the cluster once the last event of the story is written."""
+        """Return the version of the cluster after the last event is written."""
         version = self._version()
         while True:
             time.sleep(1)  # noqa: TID251 - waits for the last event to be written
@@ -287,21 +303,20 @@ class Story:
 
     def _deleting_cleans_up(self) -> None:
         terminal = self._terminal
-        terminal.heading("Delete the sync, and nothing of it stays")
+        terminal.heading("Delete the sync, and its copies are removed")
         terminal.kubectl("delete configmapsync shared-config -n platform")
         terminal.verify("all copies are gone", lambda: self._copies() == {})
         terminal.verify(
-            "the source is untouched", lambda: self._source()["data"]["LOG_LEVEL"] == "debug"
+            "the source is unchanged", lambda: self._source()["data"]["LOG_LEVEL"] == "debug"
         )
 
     def _keep(self) -> None:
-        """Leave everything running until Ctrl-C."""
+        """Print how to use kubectl and wait for Ctrl-C."""
         ending = {signal.SIGINT, signal.SIGTERM}
         signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-        self._terminal.say(
-            f"\nIt is left running. In another terminal:\n\n  export KUBECONFIG={self._kubeconfig}"
-        )
-        self._terminal.say(f"  {self._kubectl_program} get cmsync -A\n\nCtrl-C ends it.")
+        self._terminal.say("\nThe processes keep running. In another terminal:\n")
+        self._terminal.say(f"  export KUBECONFIG={self._kubeconfig}")
+        self._terminal.say(f"  {self._kubectl_program} get cmsync -A\n\nCtrl-C stops them.")
         signal.sigwait(ending)
 
     def _version(self) -> int:
@@ -320,7 +335,7 @@ class Story:
         return _content(configmap)
 
     def _copies(self) -> dict[str, dict[str, dict[str, str]]]:
-        """The content of every copy by namespace."""
+        """Return the content of every copy by namespace."""
         copies = json.loads(
             self._terminal.kubectl(f"get configmaps -A {COPIES} -o json", show=False)
         )["items"]

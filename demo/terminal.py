@@ -1,4 +1,7 @@
-"""What the story prints, and the commands it runs: shown as typed, answered by the real thing."""
+"""Print the headings of the demo, run its commands and verify their outcome.
+
+`story.py` uses it. Each command is printed as typed, with the real output.
+"""
 
 import os
 import shlex
@@ -12,63 +15,68 @@ from typing import NoReturn
 BOLD, GREEN, RED, PLAIN = (
     ("\033[1m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("",) * 4
 )
-DEADLINE = 30.0  # seconds any single outcome may take before the demo fails
+# A single outcome that takes longer fails the demo.
+DEADLINE_SECONDS = 30.0
 
 
-class StoryFailed(Exception):
-    """A step did not come true."""
+class StoryError(Exception):
+    """A step of the demo failed."""
 
 
 class Terminal:
-    """Prints headings, runs commands, verifies."""
+    """Prints text, runs commands and verifies results."""
 
     def __init__(self, kubectl: str, kubeconfig: Path) -> None:
         self._kubectl = kubectl
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
 
     def heading(self, text: str) -> None:
-        """Begin a chapter."""
+        """Print a heading."""
         print(f"\n{BOLD}## {text}{PLAIN}", flush=True)
 
     def say(self, text: str) -> None:
-        """One line of telling."""
+        """Print a line."""
         print(text, flush=True)
 
     def kubectl(self, command: str, *, show: bool = True) -> str:
-        """Run `kubectl COMMAND`, show it with its output, and return the output."""
+        """Run `kubectl COMMAND` and return its output; print both if `show` is set.
+
+        Raises:
+            StoryError: kubectl failed.
+        """
         answer, output = self._run(command, show=show)
         if answer.returncode:
-            raise StoryFailed(f"kubectl {command}: exit code {answer.returncode}\n{output}")
+            raise StoryError(f"kubectl {command}: exit code {answer.returncode}\n{output}")
         return answer.stdout
 
     def refused(self, command: str, because: str) -> None:
-        """Run `kubectl COMMAND`, show it, and verify that it is refused with these words."""
+        """Run `kubectl COMMAND` and verify that it is rejected with the text `because`."""
         answer, output = self._run(command, show=True)
         if answer.returncode == 0 or because not in output:
-            raise StoryFailed(f"kubectl {command} was to be refused with {because!r}\n{output}")
-        self.done(f"refused: {because}")
+            raise StoryError(f"kubectl {command} was not rejected with {because!r}\n{output}")
+        self.done(f"rejected: {because}")
 
     def warned(self, command: str, of: str) -> None:
-        """Run `kubectl COMMAND`, show it, and verify that it is accepted with a warning in these words."""
+        """Run `kubectl COMMAND` and verify that it succeeds with the warning `of`."""
         answer, output = self._run(command, show=True)
         if answer.returncode or of not in output:
-            raise StoryFailed(
-                f"kubectl {command} was to be accepted with a warning of {of!r}\n{output}"
+            raise StoryError(
+                f"kubectl {command} was not accepted with the warning {of!r}\n{output}"
             )
-        self.done(f"accepted, with a warning: {of}")
+        self.done(f"accepted with a warning: {of}")
 
     def command(self, *arguments: str) -> None:
-        """Run one of our own tools as `python -m ...`, and show it with its output."""
+        """Run `python -m ARGUMENTS` and print the command with its output."""
         print(f"{BOLD}$ python -m {shlex.join(arguments)}{PLAIN}", flush=True)
         answer = subprocess.run(
             [sys.executable, "-m", *arguments], capture_output=True, text=True, check=False
         )
         print(answer.stdout + answer.stderr, end="", flush=True)
         if answer.returncode:
-            raise StoryFailed(f"python -m {shlex.join(arguments)}: exit code {answer.returncode}")
+            raise StoryError(f"python -m {shlex.join(arguments)}: exit code {answer.returncode}")
 
     def done(self, promise: str) -> None:
-        """Say that something came true."""
+        """Print that a promise is verified."""
         print(f"{GREEN}✓ {promise}{PLAIN}", flush=True)
 
     def _run(self, command: str, *, show: bool) -> tuple[subprocess.CompletedProcess[str], str]:
@@ -87,8 +95,12 @@ class Terminal:
         return answer, output
 
     def verify(self, promise: str, holds: Callable[[], bool]) -> None:
-        """Wait until `holds`, and say so; a promise that does not come true ends the story."""
-        deadline = time.monotonic() + DEADLINE
+        """Wait until `holds` returns true and print the promise.
+
+        Raises:
+            StoryError: it does not become true in time.
+        """
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while not holds():
             if time.monotonic() > deadline:
                 self.fail(promise)
@@ -96,5 +108,5 @@ class Terminal:
         self.done(promise)
 
     def fail(self, promise: str) -> NoReturn:
-        """End the story."""
-        raise StoryFailed(f"not so within {DEADLINE:.0f} s: {promise}")
+        """Raise StoryError for a promise that did not become true."""
+        raise StoryError(f"not true within {DEADLINE_SECONDS:.0f} s: {promise}")

@@ -1,11 +1,12 @@
-"""Admission with 10,000 syncs in the cluster: how long a review takes, and what memory the webhook needs.
+"""Measure the latency and memory of the webhook in a cluster with 10,000 syncs.
 
-    python -m benchmarks.admission [--syncs 10000] [--namespaces 2000] [--rate 300] [--seconds 20]
+    python -m benchmarks.admission [--syncs N] [--namespaces N] [--rate N] [--seconds N]
 
-First the webhook's own time: one review after the other in this process, from body to answer, with an API server that answers at once.
-Then the whole way, with three processes: an API server that is only lists and answers, the real webhook on a core of its own, and this one
-as the API server's side of the webhook, sending over TLS at a fixed rate whether or not the last answer has come; these times include the
-webhook's questions to the API server. Each review is another sync, accepted after the graph was asked for loops and contests.
+The first part measures the webhook's own time: reviews one after the other in this
+process, with an API server that answers at once. The second part measures a real
+webhook process on a core of its own. This process sends reviews over TLS at a fixed
+rate, and a third process serves the API requests of the webhook. Each review creates
+another sync, and the webhook admits it.
 """
 
 import argparse
@@ -48,7 +49,7 @@ OWN_TIMES = 3_000
 
 
 def a_spec(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
-    """One sync as people write them: seven in ten name their destinations, two use a glob, one a selector."""
+    """Return a random spec: 70 % name their destinations, 20 % use a glob, 10 % a selector."""
     form = rng.random()
     spec: dict[str, Any] = {
         "configMapName": f"config-{number}",
@@ -68,7 +69,7 @@ def a_spec(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
 
 
 def a_sync(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
-    """The whole object, as large as it is in a cluster."""
+    """Return a sync of a realistic size."""
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -100,7 +101,7 @@ def a_sync(rng: random.Random, number: int, namespaces: int) -> dict[str, Any]:
 
 
 def a_namespace(number: int) -> dict[str, Any]:
-    """A namespace with a few labels."""
+    """Return a namespace with two labels."""
     labels = {
         "kubernetes.io/metadata.name": f"team-{number}",
         "stage": ("dev", "test", "live")[number % 3],
@@ -115,7 +116,7 @@ def a_namespace(number: int) -> dict[str, Any]:
 
 
 def serve_api(port: int, syncs: int, namespaces: int) -> None:
-    """Be the API server: two collections, quiet watches, and a yes to every access review."""
+    """Serve two collections, watches without events, and a yes to every access review."""
     rng = random.Random(SEED)  # noqa: S311 - the same cluster every time
     lists = {
         NAMESPACES_PATH: [a_namespace(number) for number in range(namespaces)],
@@ -153,7 +154,7 @@ def serve_api(port: int, syncs: int, namespaces: int) -> None:
 
 
 class Instant:
-    """A connection whose other end answers at once: what is left is the webhook's own time."""
+    """A connection to an API server that answers at once."""
 
     def __init__(self, syncs: int, namespaces: int) -> None:
         rng = random.Random(SEED)  # noqa: S311 - the same cluster every time
@@ -163,7 +164,7 @@ class Instant:
         }
 
     async def request(self, method: str, path: str, **_how: object) -> bytes:
-        """Answer a list with everything, an access review with yes, and all else with 404."""
+        """Return the whole list, a yes to an access review, or raise NotFound."""
         if path in self._lists:
             items = self._lists.pop(path)
             return json.dumps(
@@ -175,7 +176,7 @@ class Instant:
 
     @asynccontextmanager
     async def stream(self, _path: str, **_how: object) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a watch on which nothing happens."""
+        """Open a watch without events."""
 
         async def silence() -> AsyncIterator[bytes]:
             await asyncio.Event().wait()
@@ -185,7 +186,7 @@ class Instant:
 
 
 async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
-    """Judge `count` reviews one after the other; returns the seconds that each took."""
+    """Check `count` reviews one after the other; return the seconds of each."""
     loop = asyncio.get_running_loop()
     connection: Any = Instant(syncs, namespaces)
     world = ClusterState(connection, frozenset(), random.Random(SEED))  # noqa: S311 - jitter of watches that never end
@@ -193,7 +194,7 @@ async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
     for informer in world.informers.values():
         await informer.synced.wait()
     gc.collect()
-    gc.freeze()  # as the process does
+    gc.freeze()  # as the webhook process does
     admission = Admission(world, Authorizer(connection, loop.time, lambda _: None))
     rng = random.Random(SEED + 2)  # noqa: S311 - the same load every time
     times = []
@@ -209,7 +210,7 @@ async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
 
 
 def a_review(rng: random.Random, number: int, namespaces: int) -> bytes:
-    """What the API server sends for the creation of a new sync."""
+    """Return the review that the API server sends for a new sync."""
     document = a_sync(rng, number, namespaces)
     request = {
         "uid": document["metadata"]["uid"],
@@ -228,7 +229,7 @@ def a_review(rng: random.Random, number: int, namespaces: int) -> bytes:
 
 
 class Load:
-    """Sends at a fixed rate and keeps how long each answer took."""
+    """Sends reviews at a fixed rate and counts the refusals."""
 
     def __init__(self, url: str, authority: Path) -> None:
         self._url = url
@@ -236,7 +237,7 @@ class Load:
         self.refused = 0
 
     async def send(self, reviews: Sequence[bytes], rate: float) -> list[float]:
-        """Send every review at its moment; returns the seconds that each took from that moment on."""
+        """Send the reviews at `rate` per second; return the seconds of each from its due time."""
         loop = asyncio.get_running_loop()
         async with ClientSession(connector=TCPConnector(ssl=self._trust, limit=0)) as session:
             begin = loop.time() + 0.1
@@ -259,7 +260,7 @@ class Load:
 
 @contextmanager
 def webhook(folder: Path, api_port: int) -> Iterator[tuple[Process, int]]:
-    """The real webhook, ready, on the first core."""
+    """Run a webhook process on the first core; yield it with its port when it is ready."""
     port, health = free_port(), free_port()
     kubeconfig = write_kubeconfig(
         folder / "kubeconfig", f"http://{LOCAL_ADDRESS}:{api_port}", None, {"token": "x"}
@@ -280,19 +281,19 @@ def webhook(folder: Path, api_port: int) -> Iterator[tuple[Process, int]]:
 
 
 def memory_in_mebibytes(process: Process) -> float:
-    """Its resident memory now."""
+    """Return the resident memory of the process."""
     pages = int(Path(f"/proc/{process.id}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 def cpu_seconds(process: Process) -> float:
-    """The CPU time it has used."""
+    """Return the CPU time of the process in seconds."""
     fields = Path(f"/proc/{process.id}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
 def percentiles(times: Sequence[float]) -> str:
-    """The distribution in one line."""
+    """Return the distribution in one line."""
     cuts = statistics.quantiles(times, n=1000)
     named = ", ".join(
         f"p{percent} {cuts[percent * 10 - 1] * 1e3:.2f} ms" for percent in (50, 90, 99)
@@ -301,13 +302,13 @@ def percentiles(times: Sequence[float]) -> str:
 
 
 def main() -> None:
-    """Run it."""
+    """Parse the arguments and run both parts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--syncs", type=int, default=10_000)
     parser.add_argument("--namespaces", type=int, default=2_000)
-    parser.add_argument("--rate", type=float, default=300.0, help="reviews a second")
+    parser.add_argument("--rate", type=float, default=300.0, help="reviews per second")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--serve-api", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -323,7 +324,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
-    """Start the other two and send."""
+    """Start the API server and the webhook, send the reviews and print the results."""
     if certs(["ensure", "--dir", str(folder / "tls"), "--log-level", "error"]) != 0:
         sys.exit("no certificate could be made")
     port = free_port()
@@ -356,11 +357,12 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             load.refused, before = 0, cpu_seconds(process)
             times = asyncio.run(load.send(reviews[warm:], options.rate))
             cpu = cpu_seconds(process) - before
-            print(f"whole way          {percentiles(times)}")
+            print(f"with TLS           {percentiles(times)}")
             print(
-                f"                   {len(times)} reviews at {options.rate:.0f} a second, {load.refused} refused"
+                f"                   {len(times)} reviews at {options.rate:.0f} per second, "
+                f"{load.refused} refused"
             )
-            print(f"CPU time of one    {cpu / len(times) * 1e3:.2f} ms, TLS and HTTP included")
+            print(f"CPU per review     {cpu / len(times) * 1e3:.2f} ms, TLS and HTTP included")
             print(f"memory             {memory_in_mebibytes(process):.0f} MiB")
     finally:
         api.stop()

@@ -1,6 +1,7 @@
-"""The clock of the benchmarks: a watch beside the programs that are measured, which takes no part in what they do.
+"""Measure when ConfigMaps reach a state, by an independent watch.
 
-A copy counts as right at the moment its watch event, with the content that was asked for, arrives here. `propagation.py` asks; nothing here writes.
+`propagation.py` uses it. A copy counts as up to date when its watch event with the
+expected content arrives here. This module writes nothing.
 """
 
 import asyncio
@@ -10,11 +11,13 @@ from collections.abc import Iterable
 import msgspec
 from aiohttp import ClientSession, ClientTimeout
 
-Place = tuple[str, str]  # namespace and name of a ConfigMap
+# Namespace and name of a ConfigMap.
+Place = tuple[str, str]
 
 WATCH = "/api/v1/configmaps?watch=true&timeoutSeconds=7200"
 FOREVER = ClientTimeout(total=None)
-READ_LIMIT = 1 << 22  # bytes of one line: a ConfigMap is at most 1 MiB, more with what JSON escapes
+# Bytes of one line: a ConfigMap has at most 1 MiB, and JSON escapes make it longer.
+READ_LIMIT = 1 << 22
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -38,10 +41,10 @@ class _Event(msgspec.Struct):
 
 
 class Clock:
-    """Follows all ConfigMaps and tells when the last of many had a certain edit.
+    """Watches all ConfigMaps and reports when the last of a set has a certain edit.
 
     Args:
-        session: to the API server, with its address and credentials.
+        session: a session with the address and credentials of the API server.
     """
 
     def __init__(self, session: ClientSession) -> None:
@@ -55,7 +58,11 @@ class Clock:
         self.last_event = 0.0
 
     async def run(self) -> None:
-        """Watch until cancelled; an API server drops a watch that cannot keep up with a burst, so it is taken up where it ended."""
+        """Watch until cancelled.
+
+        The API server drops a watch that cannot keep up with a burst, so the watch resumes at the
+        last version.
+        """
         while True:
             await self._watch()
 
@@ -72,16 +79,16 @@ class Clock:
                 self._note(event, time.monotonic())
 
     async def started(self) -> None:
-        """Wait until it watches."""
+        """Wait until the watch is open."""
         await self._started.wait()
 
     async def quiet(self, seconds: float = 2.0) -> None:
-        """Wait until nothing has changed for that long: what came before is then over."""
-        while (wait := self.last_event + seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - waits for what does not happen
+        """Wait until no event has arrived for `seconds`."""
+        while (wait := self.last_event + seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - waits for a time without events
             await asyncio.sleep(wait)
 
     def when_all_have(self, places: Iterable[Place], edit: str) -> asyncio.Future[float]:
-        """The moment, on the monotonic clock, at which the last of `places` had `edit` in its data."""
+        """Return a future of the monotonic time at which the last of `places` has the edit."""
         self._awaited, self._complete = edit, asyncio.get_running_loop().create_future()
         self._missing = {place for place in places if self._edits.get(place) != edit}
         if not self._missing:
@@ -90,7 +97,7 @@ class Clock:
 
     @property
     def missing(self) -> int:
-        """How many places are waited for."""
+        """Return the number of ConfigMaps that do not have the edit yet."""
         return len(self._missing)
 
     def _note(self, event: _Event, now: float) -> None:

@@ -1,11 +1,11 @@
-"""What the reconciler costs in a cluster full of ConfigMaps that are none of its business: memory, and processor time while they change.
+"""Measure the memory and CPU of the reconciler among many unrelated ConfigMaps.
 
-    python -m benchmarks.memory [--cluster real] [--foreign 1000,5000,50000] [--syncs 200] [--rate 100] [--seconds 20] [--python PROGRAM]
+    python -m benchmarks.memory [--cluster real] [--foreign N,N,...] [--rate N]
 
-The cluster fills up with foreign ConfigMaps of 20 KiB. At each number a reconciler is started anew, the real process, with syncs whose copies are
-right. Told are its resident memory when it has been idle for a while, its highest ever, its share of a core while nothing happens and while
-foreign ConfigMaps are updated at the rate. The image has fewer packages than a developer's environment, and so needs less: give the Python of an
-environment with requirements.lock alone to see that.
+For each number of unrelated ConfigMaps of 20 KiB a new reconciler process starts. The
+benchmark prints its resident memory when idle, its peak memory, and its share of a
+core, both when idle and while unrelated ConfigMaps change. Use `--python` with an
+environment of requirements.lock to measure what the image needs.
 """
 
 import argparse
@@ -36,33 +36,35 @@ PAYLOAD = "x" * 20 * 1024
 PARALLEL = 16
 NAMESPACES = 50
 SOURCES = "bench-sources"
-COPIES_WITHIN = 180.0  # seconds
-SETTLING = 5.0  # seconds from the last write until what is measured is idle
+COPIES_LIMIT_SECONDS = 180.0
+# From the last write until the process is idle.
+SETTLE_SECONDS = 5.0
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class Cost(NamedTuple):
-    """One line of the table: MiB, and shares of a core."""
+    """One row of the table: memory in MiB, CPU in shares of a core."""
 
     resident: float
-    highest: float
+    peak: float
     idle: float
     updating: float
 
 
 class Filler:
-    """Writes into the cluster, as whoever else is in it."""
+    """Writes ConfigMaps and syncs into the cluster."""
 
     def __init__(self, session: ClientSession) -> None:
-        """Write with that session."""
+        """Write with `session`."""
         self._session = session
-        self.foreign: list[str] = []  # paths
+        # The URL paths of the unrelated ConfigMaps.
+        self.foreign: list[str] = []
 
     async def send(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> bytes:
-        """Send one request; returns the answer's body."""
+        """Send a request and return the body of the response."""
         raw = None if body is None else msgspec.json.encode(body)
         headers = {
             "Content-Type": content_type,
@@ -74,7 +76,7 @@ class Filler:
             return answer
 
     async def make(self, objects: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        """Make many, by the path of their collection."""
+        """Create objects, each given with the path of its collection."""
         waiting = iter(objects)
 
         async def work() -> None:
@@ -84,7 +86,7 @@ class Filler:
         await asyncio.gather(*(work() for _ in range(PARALLEL)))
 
     async def fill_to(self, number: int) -> None:
-        """Have that many foreign ConfigMaps."""
+        """Create unrelated ConfigMaps until there are `number` of them."""
         begin = len(self.foreign)
         places = [
             (f"/api/v1/namespaces/bench-{each % NAMESPACES}/configmaps", f"foreign-{each}")
@@ -97,7 +99,7 @@ class Filler:
         self.foreign += [f"{path}/{name}" for path, name in places]
 
     async def update(self, rate: float, seconds: float, rng: random.Random) -> None:
-        """Change foreign ConfigMaps, evenly in time whether or not the last answer has come."""
+        """Send `rate` updates of unrelated ConfigMaps per second, also while responses are late."""
         loop = asyncio.get_running_loop()
         begin, running = loop.time(), set()
         for number in range(int(rate * seconds)):
@@ -111,7 +113,7 @@ class Filler:
 
 
 async def measured(cluster: Cluster, filler: Filler, options: argparse.Namespace) -> Cost:
-    """Start a reconciler, and measure it when all is right."""
+    """Start a reconciler and measure it after all copies are up to date."""
     health = f"{LOCAL_ADDRESS}:{free_port()}"
     flags = (
         "--kubeconfig",
@@ -127,7 +129,7 @@ async def measured(cluster: Cluster, filler: Filler, options: argparse.Namespace
     try:
         await asyncio.to_thread(process.wait_until_answering, f"http://{health}/readyz")
         await _all_ready(filler, options.syncs)
-        await asyncio.sleep(SETTLING)
+        await asyncio.sleep(SETTLE_SECONDS)
         idle = await _share_of_a_core(process, lambda: asyncio.sleep(options.seconds))
         resident = _mebibytes(process, "VmRSS")
         rng = random.Random(options.syncs)  # noqa: S311 - the same ones every time
@@ -140,7 +142,7 @@ async def measured(cluster: Cluster, filler: Filler, options: argparse.Namespace
 
 
 async def _all_ready(filler: Filler, syncs: int) -> None:
-    async with asyncio.timeout(COPIES_WITHIN):
+    async with asyncio.timeout(COPIES_LIMIT_SECONDS):
         while True:
             listed = msgspec.json.decode(await filler.send("GET", f"/apis/{API_VERSION}/{PLURAL}"))[
                 "items"
@@ -168,7 +170,7 @@ def _mebibytes(process: Process, line: str) -> float:
 
 
 async def main(options: argparse.Namespace) -> None:
-    """Fill, measure, tell."""
+    """Fill the cluster, measure each step and print the table."""
     with tempfile.TemporaryDirectory() as folder, started(options.cluster, Path(folder)) as cluster:
         cluster.kubectl("apply", "-k", CRD)
         cluster.kubectl(
@@ -186,19 +188,21 @@ async def main(options: argparse.Namespace) -> None:
             )
             await _make_syncs(filler, options.syncs)
             print(
-                f"{'foreign':>8} {'resident':>10} {'highest':>10} {'idle':>8} {options.rate:>4} updates/s"
+                f"{'foreign':>8} {'resident':>10} {'peak':>10} {'idle':>8} "
+                f"{options.rate:>4} updates/s"
             )
             for number in options.foreign:
                 await filler.fill_to(number)
                 cost = await measured(cluster, filler, options)
                 print(
-                    f"{number:>8} {cost.resident:>6.1f} MiB {cost.highest:>6.1f} MiB {cost.idle:>8.2%} {cost.updating:>12.2%}",
+                    f"{number:>8} {cost.resident:>6.1f} MiB {cost.peak:>6.1f} MiB "
+                    f"{cost.idle:>8.2%} {cost.updating:>12.2%}",
                     flush=True,
                 )
 
 
 async def _make_syncs(filler: Filler, number: int) -> None:
-    """As many sources and syncs, each with one copy to make."""
+    """Create `number` sources and syncs with one copy each."""
     names = [f"own-{each}" for each in range(number)]
     sources = f"/api/v1/namespaces/{SOURCES}/configmaps"
     await filler.make(
@@ -225,7 +229,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--syncs", type=int, default=200)
     parser.add_argument(
-        "--rate", type=int, default=100, help="updates of foreign ConfigMaps a second"
+        "--rate", type=int, default=100, help="updates of unrelated ConfigMaps per second"
     )
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--python", default=sys.executable)

@@ -1,9 +1,10 @@
-"""The yardstick: a program that only writes ConfigMaps, 32 at a time, and knows beforehand what to write.
+"""Write ConfigMaps, 32 at a time: the baseline of the benchmarks.
 
     python -m benchmarks.plain_client URL AUTHORITY TOKEN
 
-It reads orders from standard input, one JSON object a line, and answers each with an empty line when it is carried out. It watches nothing,
-compares nothing and keeps nothing: no operator can be faster in the same language, and how near one comes is what `propagation.py` measures.
+It reads orders from standard input, one JSON object per line, and prints an empty line
+after each. `propagation.py` starts it. It neither watches nor compares, so no operator
+in the same language can be faster.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ class Order(msgspec.Struct):
 
 
 async def carry_out(session: ClientSession, order: Order) -> None:
-    """Write them all."""
+    """Write all ConfigMaps of an order."""
     waiting = iter(order.places)
 
     async def work() -> None:

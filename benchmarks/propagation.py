@@ -1,11 +1,11 @@
-"""From an edit to right copies: how near the reconciler comes to a program that only writes.
+"""Compare the reconciler with a program that only writes.
 
-    python -m benchmarks.propagation [--cluster real] [--copies 1000] [--rounds 5] [STORY ...]
+    python -m benchmarks.propagation [--cluster real] [--copies N] [CASE ...]
 
-Both work in the same cluster, in turn, round by round, and a third program's watch is the clock (`clock.py`); what is told are the medians and
-their ratio. The plain client (`plain_client.py`) is Python too, on the same libraries, 32 requests at a time. For an edit the clock starts when
-the edit is sent, for the plain client as well: it writes the source first and then the copies. With `--cluster real` the API server is the one of
-KUBEBUILDER_ASSETS; figures against devcluster say little, for it is Python itself.
+The reconciler and the baseline (`plain_client.py`) work in the same cluster, in turn.
+`clock.py` measures both from the moment the edit is sent. The benchmark prints the
+medians and their ratio. With `--cluster real` it uses the kube-apiserver of
+KUBEBUILDER_ASSETS. devcluster is Python too, so its figures mean little.
 """
 
 import argparse
@@ -36,13 +36,13 @@ from tests.support.users import ADMIN
 
 KIBIBYTE = 1024
 PARALLEL = 32
-LONGEST_WAIT = 180.0  # seconds for one round
+ROUND_LIMIT_SECONDS = 180.0
 SOURCES = "bench-sources"
 SMALL, LARGE = 1 * KIBIBYTE, 16 * KIBIBYTE
 
 
 class PlainClient:
-    """The yardstick, in its own process."""
+    """The baseline, in its own process."""
 
     def __init__(self, cluster: Cluster) -> None:
         command = [sys.executable, "-m", "benchmarks.plain_client"]
@@ -52,11 +52,11 @@ class PlainClient:
         )
 
     async def write(self, verb: str, places: list[Place], data: dict[str, str]) -> None:
-        """Have all of them written."""
+        """Write all `places` with the same data."""
         await asyncio.to_thread(self._order, {"verb": verb, "places": places, "data": data})
 
     def close(self) -> None:
-        """End it."""
+        """Stop the process."""
         self._process.communicate()
 
     def _order(self, order: dict[str, Any]) -> None:
@@ -64,25 +64,23 @@ class PlainClient:
         assert self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(order) + b"\n")
         self._process.stdin.flush()
-        assert self._process.stdout.readline() == b"\n", "the plain client gave up"
+        assert self._process.stdout.readline() == b"\n", "the plain client failed"
 
 
 @dataclass
 class Times:
-    """Seconds of each round, ours and the yardstick's."""
+    """Seconds of each round, of the reconciler and of the baseline."""
 
-    ours: list[float] = field(default_factory=list)
-    plain: list[float] = field(default_factory=list)
+    reconciler: list[float] = field(default_factory=list)
+    baseline: list[float] = field(default_factory=list)
 
-    def line(self, story: str) -> str:
-        """One line of the table; a story without a yardstick has no ratio."""
-        ours = statistics.median(self.ours)
-        if not self.plain:
-            return f"{story:44} {'':>10} {_milliseconds(ours):>10}"
-        plain = statistics.median(self.plain)
-        return (
-            f"{story:44} {_milliseconds(plain):>10} {_milliseconds(ours):>10} {ours / plain:6.2f}"
-        )
+    def line(self, title: str) -> str:
+        """Return one row of the table; a case without a baseline has no ratio."""
+        own = statistics.median(self.reconciler)
+        if not self.baseline:
+            return f"{title:44} {'':>10} {_milliseconds(own):>10}"
+        base = statistics.median(self.baseline)
+        return f"{title:44} {_milliseconds(base):>10} {_milliseconds(own):>10} {own / base:6.2f}"
 
 
 def _milliseconds(seconds: float) -> str:
@@ -94,7 +92,7 @@ def _data(edit: str, size: int) -> dict[str, str]:
 
 
 class Bench:
-    """The cluster, the clock and both programs."""
+    """The cluster, the clock, the reconciler and the baseline."""
 
     def __init__(
         self,
@@ -115,14 +113,14 @@ class Bench:
         self._edits = 0
 
     def next_edit(self) -> str:
-        """A word that no ConfigMap has yet."""
+        """Return a value that no ConfigMap has yet."""
         self._edits += 1
         return f"edit-{self._edits}"
 
     async def send(
         self, method: str, path: str, body: object = None, content_type: str = "application/json"
     ) -> Any:
-        """Send one request and return the answer's document."""
+        """Send a request and return the decoded response."""
         raw = None if body is None else msgspec.json.encode(body)
         async with self._session.request(
             method, path, data=raw, headers={"Content-Type": content_type}
@@ -132,7 +130,7 @@ class Bench:
             return msgspec.json.decode(answer)
 
     async def send_all(self, requests: list[tuple[str, str, object]]) -> None:
-        """Send many, 32 at a time."""
+        """Send requests, 32 at a time."""
         waiting = iter(requests)
 
         async def work() -> None:
@@ -142,22 +140,22 @@ class Bench:
         await asyncio.gather(*(work() for _ in range(PARALLEL)))
 
     async def add_namespaces(self, names: list[str], labels: dict[str, str]) -> None:
-        """Make namespaces."""
+        """Create namespaces."""
         bodies = ({"metadata": {"name": name, "labels": labels}} for name in names)
         await self.send_all([("POST", "/api/v1/namespaces", body) for body in bodies])
 
     async def make_source(self, name: str, edit: str, size: int) -> None:
-        """Make a source."""
+        """Create a source."""
         path = f"/api/v1/namespaces/{SOURCES}/configmaps"
         await self.send("POST", path, {"metadata": {"name": name}, "data": _data(edit, size)})
 
     async def edit_source(self, name: str, edit: str, size: int) -> None:
-        """Replace its content."""
+        """Replace the content of a source."""
         path = f"/api/v1/namespaces/{SOURCES}/configmaps/{name}"
         await self.send("PUT", path, {"metadata": {"name": name}, "data": _data(edit, size)})
 
     async def make_syncs(self, specs: dict[str, dict[str, Any]]) -> None:
-        """Make syncs, by name."""
+        """Create syncs from specs by name."""
         path = f"/apis/{API_VERSION}/namespaces/{SOURCES}/{PLURAL}"
         bodies = (
             {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
@@ -166,35 +164,36 @@ class Bench:
         await self.send_all([("POST", path, body) for body in bodies])
 
     async def remove_syncs(self) -> None:
-        """Remove all syncs, and wait until the reconciler has removed their copies."""
+        """Delete all syncs and wait until the reconciler has removed their copies."""
         path = f"/apis/{API_VERSION}/namespaces/{SOURCES}/{PLURAL}"
         await self.send("DELETE", path)
-        async with asyncio.timeout(LONGEST_WAIT):
-            while (await self.send("GET", path))["items"]:  # noqa: ASYNC110 - the cluster is asked, there is no event
+        async with asyncio.timeout(ROUND_LIMIT_SECONDS):
+            while (await self.send("GET", path))["items"]:  # noqa: ASYNC110 - polls the API server
                 await asyncio.sleep(0.2)
         await self.clock.quiet()
 
     async def seconds_until(
         self, places: list[Place], edit: str, begin: Callable[[], Awaitable[object]]
     ) -> float:
-        """Seconds from `begin` until every place has that edit."""
+        """Return the seconds from the call of `begin` until every place has the edit."""
         complete = self.clock.when_all_have(places, edit)
         start = time.monotonic()
         await begin()
         try:
-            async with asyncio.timeout(LONGEST_WAIT):
+            async with asyncio.timeout(ROUND_LIMIT_SECONDS):
                 await asyncio.wait({complete, self.watching}, return_when=asyncio.FIRST_COMPLETED)
                 if not complete.done():
                     self.watching.result()  # the clock has failed
                 return complete.result() - start
         except TimeoutError:
             sys.exit(
-                f"{self.clock.missing} of {len(places)} copies are not right after {LONGEST_WAIT:.0f} s"
+                f"{self.clock.missing} of {len(places)} copies are not up to date "
+                f"after {ROUND_LIMIT_SECONDS:.0f} s"
             )
 
     @contextlib.asynccontextmanager
     async def reconciler(self) -> AsyncIterator[tuple[Process, str]]:
-        """The real reconciler, just started; with the URL of its health server."""
+        """Start a reconciler; yield the process and the URL of its health server."""
         health = f"{LOCAL_ADDRESS}:{free_port()}"
         process = Process.python(
             "reconciler",
@@ -215,10 +214,10 @@ class Bench:
 
 
 async def _edits(bench: Bench, copies: int, size: int, rounds: int) -> Times:
-    """Edit a source; its copies follow."""
+    """Measure edits of a source until all copies follow."""
     times = Times()
     namespaces = bench.namespaces[:copies]
-    ours, plain = (
+    own, plain = (
         [(namespace, name) for namespace in namespaces] for name in ("edited", "plain-edited")
     )
     edit = bench.next_edit()
@@ -231,15 +230,15 @@ async def _edits(bench: Bench, copies: int, size: int, rounds: int) -> Times:
             "configMapName": "edited",
             "destinationNamespaces": [f"{namespaces[0][:6]}*"] if copies > 1 else namespaces,
         }
-        await bench.seconds_until(ours, edit, lambda: bench.make_syncs({"edited": spec}))
+        await bench.seconds_until(own, edit, lambda: bench.make_syncs({"edited": spec}))
         for _ in range(rounds):
             await bench.clock.quiet(0.2 if copies == 1 else 1.0)
             edit = bench.next_edit()
-            times.ours.append(
+            times.reconciler.append(
                 await bench.seconds_until(
-                    ours,
+                    own,
                     edit,
-                    lambda: bench.edit_source("edited", edit, size),  # noqa: B023 - called before the loop goes on
+                    lambda: bench.edit_source("edited", edit, size),  # noqa: B023 - called in the same iteration
                 )
             )
             await bench.clock.quiet(0.2 if copies == 1 else 1.0)
@@ -248,7 +247,7 @@ async def _edits(bench: Bench, copies: int, size: int, rounds: int) -> Times:
                 await bench.plain.write("PUT", [(SOURCES, "plain-source")], _data(edit, size))
                 await bench.plain.write("PUT", plain, _data(edit, size))
 
-            times.plain.append(await bench.seconds_until(plain, edit, write))
+            times.baseline.append(await bench.seconds_until(plain, edit, write))
         await bench.remove_syncs()
     await bench.send_all(
         [
@@ -260,12 +259,12 @@ async def _edits(bench: Bench, copies: int, size: int, rounds: int) -> Times:
 
 
 async def one_edit(bench: Bench) -> Times:
-    """One edit -> one copy right."""
+    """One edit -> one copy up to date."""
     return await _edits(bench, 1, SMALL, bench.rounds * 10)
 
 
 async def many_copies(bench: Bench) -> Times:
-    """One edit -> N copies of 16 KiB right."""
+    """One edit -> N copies of 16 KiB up to date."""
     return await _edits(bench, bench.copies, LARGE, bench.rounds)
 
 
@@ -278,20 +277,20 @@ async def first_fan_out(bench: Bench) -> Times:
             name, edit = f"fanned-{number}", bench.next_edit()
             await bench.make_source(name, edit, LARGE)
             await bench.clock.quiet()
-            ours, plain = (
+            own, plain = (
                 [(namespace, there) for namespace in bench.namespaces]
                 for there in (name, f"plain-{name}")
             )
             spec = {"configMapName": name, "destinationNamespaces": ["bench-0*"]}
-            times.ours.append(
-                await bench.seconds_until(ours, edit, lambda: bench.make_syncs({name: spec}))  # noqa: B023 - called before the loop goes on
+            times.reconciler.append(
+                await bench.seconds_until(own, edit, lambda: bench.make_syncs({name: spec}))  # noqa: B023 - called in the same iteration
             )
             await bench.clock.quiet()
-            times.plain.append(
+            times.baseline.append(
                 await bench.seconds_until(
                     plain,
                     edit,
-                    lambda: bench.plain.write("POST", plain, _data(edit, LARGE)),  # noqa: B023 - called before the loop goes on
+                    lambda: bench.plain.write("POST", plain, _data(edit, LARGE)),  # noqa: B023 - called in the same iteration
                 )
             )
             await bench.remove_syncs()
@@ -303,7 +302,7 @@ async def first_fan_out(bench: Bench) -> Times:
 
 
 async def _many_syncs(bench: Bench) -> tuple[list[Place], str]:
-    """As many syncs as copies, each with a source and one destination of its own; nobody carries them out yet."""
+    """Create a sync with its own source and destination for each copy, without a reconciler."""
     edit = bench.next_edit()
     names = [f"own-{number:04d}" for number in range(bench.copies)]
     path = f"/api/v1/namespaces/{SOURCES}/configmaps"
@@ -318,7 +317,7 @@ async def _many_syncs(bench: Bench) -> tuple[list[Place], str]:
 
 
 async def start_and_restart(bench: Bench) -> dict[str, Times]:
-    """Start with N syncs, all copies made; and restart with all of them right."""
+    """Start with N syncs and no copies, and restart with all copies up to date."""
     start, restart = Times(), Times()
     for _ in range(max(1, bench.rounds // 2)):
         places, edit = await _many_syncs(bench)
@@ -326,20 +325,20 @@ async def start_and_restart(bench: Bench) -> dict[str, Times]:
         complete = bench.clock.when_all_have(places, edit)
         begin = time.monotonic()
         async with bench.reconciler() as (process, url):
-            start.ours.append(await asyncio.wait_for(complete, LONGEST_WAIT) - begin)
+            start.reconciler.append(await asyncio.wait_for(complete, ROUND_LIMIT_SECONDS) - begin)
             await _all_reported(bench)
             await asyncio.to_thread(process.wait_until_answering, f"{url}/readyz")
-        start.plain.append(
+        start.baseline.append(
             await bench.seconds_until(
                 plain,
                 edit,
-                lambda: bench.plain.write("POST", plain, _data(edit, SMALL)),  # noqa: B023 - called before the loop goes on
+                lambda: bench.plain.write("POST", plain, _data(edit, SMALL)),  # noqa: B023 - called in the same iteration
             )
         )
         versions = await _versions(bench)
         begin = time.monotonic()
         async with bench.reconciler() as (_, url):
-            restart.ours.append(await _through(url, bench.copies) - begin)
+            restart.reconciler.append(await _through(url, bench.copies) - begin)
             await bench.clock.quiet()
             assert await _versions(bench) == versions, "a restart wrote"
             await bench.remove_syncs()
@@ -359,9 +358,9 @@ async def start_and_restart(bench: Bench) -> dict[str, Times]:
 
 
 async def _all_reported(bench: Bench) -> None:
-    """Wait until every sync says that it is ready."""
-    async with asyncio.timeout(LONGEST_WAIT):
-        while not all(  # noqa: ASYNC110 - the cluster is asked, there is no event
+    """Wait until every sync is ready."""
+    async with asyncio.timeout(ROUND_LIMIT_SECONDS):
+        while not all(  # noqa: ASYNC110 - polls the API server
             (sync.get("status") or {}).get("summary") == "1/1"
             for sync in (await bench.send("GET", f"/apis/{API_VERSION}/{PLURAL}"))["items"]
         ):
@@ -369,7 +368,7 @@ async def _all_reported(bench: Bench) -> None:
 
 
 async def _versions(bench: Bench) -> list[str]:
-    """The versions of all that the reconciler may write."""
+    """Return the versions of all copies and syncs."""
     selector = f"labelSelector={MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"
     copies = await bench.send("GET", f"/api/v1/configmaps?{selector}")
     syncs = await bench.send("GET", f"/apis/{API_VERSION}/{PLURAL}")
@@ -379,8 +378,8 @@ async def _versions(bench: Bench) -> list[str]:
 
 
 async def _through(url: str, reconciles: int) -> float:
-    """The moment at which that many reconciles have ended and nothing waits any more."""
-    async with asyncio.timeout(LONGEST_WAIT):
+    """Return the monotonic time at which `reconciles` are done and the queue is empty."""
+    async with asyncio.timeout(ROUND_LIMIT_SECONDS):
         while True:
             await asyncio.sleep(0.01)
             with contextlib.suppress(OSError):
@@ -401,7 +400,7 @@ async def _through(url: str, reconciles: int) -> float:
 
 
 def _read(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own http URL
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - a URL of this program
         return str(answer.read().decode())
 
 
@@ -418,13 +417,13 @@ async def new_namespace(bench: Bench) -> Times:
         await bench.make_syncs({name: {"configMapName": name, **selector} for name in names})
         await bench.clock.quiet()
         for number in range(bench.rounds):
-            ours, plain = f"new-{number}", f"plain-new-{number}"
-            places = [(ours, name) for name in names]
-            times.ours.append(
+            own, plain = f"new-{number}", f"plain-new-{number}"
+            places = [(own, name) for name in names]
+            times.reconciler.append(
                 await bench.seconds_until(
                     places,
                     edit,
-                    lambda: bench.add_namespaces([ours], {"bench": "new"}),  # noqa: B023 - called before the loop goes on
+                    lambda: bench.add_namespaces([own], {"bench": "new"}),  # noqa: B023 - called in the same iteration
                 )
             )
             await bench.clock.quiet()
@@ -434,32 +433,34 @@ async def new_namespace(bench: Bench) -> Times:
                 await bench.add_namespaces([space], {})
                 await bench.plain.write("POST", places, _data(edit, SMALL))
 
-            times.plain.append(await bench.seconds_until(places, edit, fill))
+            times.baseline.append(await bench.seconds_until(places, edit, fill))
             await bench.clock.quiet()
         await bench.remove_syncs()
     return times
 
 
 async def damage(bench: Bench) -> Times:
-    """100 of 200 copies damaged -> all right."""
+    """100 of 200 copies damaged -> all repaired."""
     times = Times()
     edit, spaces = bench.next_edit(), bench.namespaces[:200]
     await bench.make_source("damaged", edit, LARGE)
-    ours, plain = ([(space, name) for space in spaces] for name in ("damaged", "plain-damaged"))
+    own, plain = ([(space, name) for space in spaces] for name in ("damaged", "plain-damaged"))
     await bench.plain.write("POST", plain, _data(edit, LARGE))
     async with bench.reconciler() as (process, url):
         await asyncio.to_thread(process.wait_until_answering, f"{url}/readyz")
         spec = {"configMapName": "damaged", "destinationNamespaces": spaces}
-        await bench.seconds_until(ours, edit, lambda: bench.make_syncs({"damaged": spec}))
-        for _ in range(min(bench.rounds, 4)):  # more would be a fight
+        await bench.seconds_until(own, edit, lambda: bench.make_syncs({"damaged": spec}))
+        for _ in range(min(bench.rounds, 4)):  # more repairs would count as contention
             await bench.clock.quiet()
             harm = bench.next_edit()
-            spoiled = bench.clock.when_all_have(ours[::2], harm)  # seen before they are right again
+            # The clock sees the damage before the repair.
+            spoiled = bench.clock.when_all_have(own[::2], harm)
             start = time.monotonic()
-            await bench.plain.write("PATCH", ours[::2], {"edit": harm})
+            await bench.plain.write("PATCH", own[::2], {"edit": harm})
             await spoiled
-            times.ours.append(
-                await asyncio.wait_for(bench.clock.when_all_have(ours, edit), LONGEST_WAIT) - start
+            times.reconciler.append(
+                await asyncio.wait_for(bench.clock.when_all_have(own, edit), ROUND_LIMIT_SECONDS)
+                - start
             )
             await bench.clock.quiet()
             spoiled = bench.clock.when_all_have(plain[::2], harm)
@@ -467,15 +468,16 @@ async def damage(bench: Bench) -> Times:
             await bench.plain.write("PATCH", plain[::2], {"edit": harm})
             await spoiled
             await bench.plain.write("PUT", plain[::2], _data(edit, LARGE))
-            times.plain.append(
-                await asyncio.wait_for(bench.clock.when_all_have(plain, edit), LONGEST_WAIT) - start
+            times.baseline.append(
+                await asyncio.wait_for(bench.clock.when_all_have(plain, edit), ROUND_LIMIT_SECONDS)
+                - start
             )
         await bench.remove_syncs()
     return times
 
 
-Story = Callable[[Bench], Awaitable[Times | dict[str, Times]]]
-STORIES: dict[str, Story] = {
+Case = Callable[[Bench], Awaitable[Times | dict[str, Times]]]
+CASES: dict[str, Case] = {
     "one-edit": one_edit,
     "many-copies": many_copies,
     "first-fan-out": first_fan_out,
@@ -501,7 +503,7 @@ async def _bench(cluster: Cluster, options: argparse.Namespace) -> AsyncIterator
         bench = Bench(cluster, session, clock, watching, options)
         await clock.started()
         await bench.add_namespaces([SOURCES, *bench.namespaces], {})
-        await clock.quiet()  # a cluster's own controllers put something into each
+        await clock.quiet()  # the controllers of the cluster add objects to each namespace
         try:
             yield bench
         finally:
@@ -510,26 +512,26 @@ async def _bench(cluster: Cluster, options: argparse.Namespace) -> AsyncIterator
 
 
 async def measure(options: argparse.Namespace) -> None:
-    """Tell every story that was asked for."""
+    """Run the selected cases and print the table."""
     with tempfile.TemporaryDirectory() as folder, started(options.cluster, Path(folder)) as cluster:
         cluster.kubectl("apply", "-k", "config/crd")
         async with _bench(cluster, options) as bench:
-            print(f"{'':44} {'plain':>10} {'ours':>10}  ratio")
-            for name in options.stories or STORIES:
-                story = STORIES[name]
-                told = await story(bench)
+            print(f"{'':44} {'baseline':>10} {'own':>10}  ratio")
+            for name in options.cases or CASES:
+                case = CASES[name]
+                measured = await case(bench)
                 for title, times in (
-                    told if isinstance(told, dict) else {_title(story, bench): told}
+                    measured if isinstance(measured, dict) else {_title(case, bench): measured}
                 ).items():
                     print(times.line(title), flush=True)
 
 
-def _title(story: Story, bench: Bench) -> str:
-    return (story.__doc__ or "").rstrip(".").replace(" N ", f" {bench.copies} ")
+def _title(case: Case, bench: Bench) -> str:
+    return (case.__doc__ or "").rstrip(".").replace(" N ", f" {bench.copies} ")
 
 
 def main() -> None:
-    """Run it."""
+    """Parse the arguments and run the cases."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -538,7 +540,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "stories", nargs="*", choices=[*STORIES, []], metavar="STORY", help=", ".join(STORIES)
+        "cases", nargs="*", choices=[*CASES, []], metavar="CASE", help=", ".join(CASES)
     )
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,4 +1,4 @@
-"""Check the README and the pages: named files and targets exist, examples work, reasons are explained."""
+"""Check that the names and examples in the README and docs/ are true."""
 
 import re
 import subprocess

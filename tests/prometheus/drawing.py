@@ -1,4 +1,7 @@
-"""Draws a dashboard as one SVG: Grafana's grid, its kinds of panel that we use, and what was answered to their queries. See `picture.py`."""
+"""Draw a Grafana dashboard as an SVG, from the answers to its queries.
+
+`picture.py` calls `draw`. It supports only the kinds of panels that the dashboard has.
+"""
 
 import math
 import re
@@ -7,7 +10,8 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-Answer = list[dict[str, Any]]  # of Prometheus' range queries: labels, and values by time
+# The result of a range query of Prometheus: labels, and values by time.
+Answer = list[dict[str, Any]]
 Points = list[tuple[float, float]]
 
 COLORS = (
@@ -34,14 +38,25 @@ UNITS: dict[str, Sequence[tuple[float, str]]] = {
 
 
 def draw(dashboard: dict[str, Any], ask: Callable[[str], Answer], width: int) -> str:
-    """The whole dashboard as a page with one SVG."""
+    """Return an HTML page with one SVG.
+
+    Args:
+        dashboard: the JSON document of the dashboard.
+        ask: returns the result of a query.
+        width: pixels.
+    """
     panels = dashboard["panels"]
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) * ROW_HEIGHT + 8
     parts = [_panel(panel, ask, width / 24) for panel in panels]
-    style = "text{font-family:DejaVu Sans,sans-serif;font-size:9px;fill:#9fa7b3} .title{fill:#d8d9da;font-size:10px}"
+    style = (
+        "text{font-family:DejaVu Sans,sans-serif;font-size:9px;fill:#9fa7b3} "
+        ".title{fill:#d8d9da;font-size:10px}"
+    )
+    namespace = "http://www.w3.org/2000/svg"
     return (
-        f"<body style='margin:0'><svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}'>"
-        f"<style>{style}</style><rect width='100%' height='100%' fill='#111217'/>{''.join(parts)}</svg></body>"
+        f"<body style='margin:0'><svg xmlns='{namespace}' width='{width}' height='{height}'>"
+        f"<style>{style}</style><rect width='100%' height='100%' fill='#111217'/>"
+        f"{''.join(parts)}</svg></body>"
     )
 
 
@@ -54,7 +69,10 @@ def _panel(panel: dict[str, Any], ask: Callable[[str], Answer], column: float) -
         return (
             f"<text x='{x + 2}' y='{y + 14}' style='font-size:12px;fill:#d8d9da'>▾ {title}</text>"
         )
-    frame = f"<rect width='{width}' height='{height}' rx='2' fill='#181b1f' stroke='#25282d'/><text x='8' y='15' class='title'>{title}</text>"
+    frame = (
+        f"<rect width='{width}' height='{height}' rx='2' fill='#181b1f' stroke='#25282d'/>"
+        f"<text x='8' y='15' class='title'>{title}</text>"
+    )
     inside = (_stat if panel["type"] == "stat" else _lines)(panel, ask, width, height)
     return f"<g transform='translate({x},{y})'>{frame}{inside}</g>"
 
@@ -70,9 +88,9 @@ def _stat(panel: dict[str, Any], ask: Callable[[str], Answer], width: float, hei
         for step in defaults["thresholds"]["steps"]
         if step["value"] is None or value >= step["value"]
     ]
-    style = f"font-size:26px;fill:{NAMED[steps[-1]['color']]}"
+    style = f"text-anchor:middle;font-size:26px;fill:{NAMED[steps[-1]['color']]}"
     text = escape(_number(value, defaults["unit"]))
-    return f"<text x='{width / 2}' y='{height / 2 + 16}' text-anchor='middle' style='{style}'>{text}</text>"
+    return f"<text x='{width / 2}' y='{height / 2 + 16}' style='{style}'>{text}</text>"
 
 
 def _lines(panel: dict[str, Any], ask: Callable[[str], Answer], width: float, height: float) -> str:
@@ -108,7 +126,7 @@ def _lines(panel: dict[str, Any], ask: Callable[[str], Answer], width: float, he
 
 
 def _unbroken(line: Points) -> list[Points]:
-    """A line in pieces: where nothing was answered there is a gap, and no straight line over it."""
+    """Return the line in pieces, with a gap where values are missing."""
     step = min((later - earlier for (earlier, _), (later, _) in pairwise(line)), default=0.0)
     pieces = [line[:1]]
     for (earlier, _), point in pairwise(line):
@@ -133,7 +151,7 @@ def _legend(names: Iterable[str], width: float, height: float) -> str:
 def _series(
     targets: Iterable[dict[str, Any]], ask: Callable[[str], Answer]
 ) -> list[tuple[str, Points]]:
-    """Every series of a panel by the name that its legend gives it; what is no number is a gap."""
+    """Return the series of a panel with their legends, without values that are not numbers."""
     found: list[tuple[str, Points]] = []
     for target in targets:
         for answer in ask(target["expr"]):
@@ -166,7 +184,7 @@ def _stack(series: list[tuple[str, Points]]) -> list[tuple[str, Points]]:
 
 
 def _number(value: float, unit: str) -> str:
-    """A value as people read it."""
+    """Return a value with its unit."""
     for size, word in UNITS[unit]:
         if abs(value) >= size:
             return f"{value / size:.3g}{word}"

@@ -1,8 +1,9 @@
-"""Draws docs/dashboard.png: `python -m tests.prometheus.picture`, by hand, when the dashboard has changed.
+"""Draw docs/dashboard.png with `python -m tests.prometheus.picture`.
 
-Nothing in the picture is made up. The real processes run a story of some minutes on devcluster, a real Prometheus scrapes them, and each
-panel shows what that Prometheus answers to the panel's own queries. Only the drawing is not Grafana's but the few lines of `drawing.py`, since no
-package index has Grafana; Chromium makes a PNG of it. Needs the programs `prometheus` and `chromium` (Debian has both).
+Run it by hand after a change of the dashboard. The real processes run on devcluster for
+four minutes, a Prometheus scrapes them and answers the queries of the panels,
+`drawing.py` draws the answers, and Chromium makes a PNG. It needs the programs
+`prometheus` and `chromium`.
 """
 
 import itertools
@@ -34,8 +35,8 @@ from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 
 PICTURE = ROOT / "docs" / "dashboard.png"
 DASHBOARD = ROOT / "config" / "prometheus" / "dashboard.json"
-SECONDS = 240  # of the story
-STEP = 2  # seconds between the points that are drawn
+RUN_SECONDS = 240
+STEP_SECONDS = 2
 RATE_INTERVAL = "15s"
 WIDTH = 1200  # pixels
 TEAMS = 40
@@ -43,7 +44,7 @@ SOURCES = ("config", "limits", "flags")
 
 
 def main() -> None:
-    """Tell the story, ask, draw."""
+    """Run the processes and draw the picture."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as until_the_end:
         folder = Path(name)
         (folder / "cluster").mkdir()
@@ -51,7 +52,7 @@ def main() -> None:
         targets = until_the_end.enter_context(operator(cluster, folder))
         prometheus = until_the_end.enter_context(scraping(targets, folder))
         began = now()
-        tell(cluster, began + SECONDS)
+        run(cluster, began + RUN_SECONDS)
         page = folder / "dashboard.html"
         page.write_text(
             draw(
@@ -66,7 +67,7 @@ def main() -> None:
 
 @contextmanager
 def operator(cluster: Cluster, folder: Path) -> Iterator[dict[str, int]]:
-    """Two reconcilers and a webhook; yields the port at which each is scraped."""
+    """Run two reconcilers and a webhook; yield their metrics ports by name."""
     install_crd(cluster)
     with guarding(cluster, folder) as guard:
         ports = {"reconciler-0": free_port(), "reconciler-1": free_port()}
@@ -95,7 +96,7 @@ def operator(cluster: Cluster, folder: Path) -> Iterator[dict[str, int]]:
 
 @contextmanager
 def scraping(targets: dict[str, int], folder: Path) -> Iterator[str]:
-    """A Prometheus that labels its targets as the ServiceMonitor would; yields its URL."""
+    """Run a Prometheus with the labels of the ServiceMonitor; yield its URL."""
     jobs = [
         {
             "job_name": name,
@@ -135,8 +136,12 @@ def scraping(targets: dict[str, int], folder: Path) -> Iterator[str]:
         process.stop()
 
 
-def tell(cluster: Cluster, until: float) -> None:
-    """Good days with edits and drift; a place that is taken, then writes that fail for a while; refusals at the webhook all the time."""
+def run(cluster: Cluster, until: float) -> None:
+    """Edit sources and copies until `until`.
+
+    The second quarter adds a destination that is taken, and the third fails the writes to one
+    namespace. The webhook refuses some requests all the time.
+    """
     stage = Stage(cluster, cluster.new_namespace)
     home, taken = stage.namespace("central"), stage.namespace("taken")
     teams = [stage.namespace(f"team-{number}", {"config": "shared"}) for number in range(TEAMS)]
@@ -147,7 +152,7 @@ def tell(cluster: Cluster, until: float) -> None:
             configMapName=name,
             destinationNamespaceSelector={"matchLabels": {"config": "shared"}},
         )
-    stage.put_configmap(taken, "config", data={"somebody": "else"})
+    stage.put_configmap(taken, "config", data={"managed": "by hand"})
     quarter = (until - now()) / 4
     edit(stage, home, teams, until - 3 * quarter)
     stage.sync(home, destinationNamespace=taken)
@@ -160,7 +165,7 @@ def tell(cluster: Cluster, until: float) -> None:
 
 
 def edit(stage: Stage, home: str, teams: list[str], until: float) -> None:
-    """Edit sources, damage a copy now and then, and try what the webhook refuses."""
+    """Edit sources, damage copies, and send requests that the webhook refuses."""
     for number in itertools.count():
         if now() >= until:
             return
@@ -180,16 +185,16 @@ def edit(stage: Stage, home: str, teams: list[str], until: float) -> None:
         stage.cluster.request(
             "POST", f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}?dryRun=All", document
         )
-        time.sleep(0.5)  # noqa: TID251 - a script that lets time pass
+        time.sleep(0.5)  # noqa: TID251 - a script that waits between edits
 
 
 def ask(prometheus: str, query: str, start: float, end: float) -> list[dict[str, Any]]:
-    """What Prometheus answers to a query of the dashboard over that time."""
+    """Return the result of a query of the dashboard for a time range."""
     expression = query.replace("$__rate_interval", RATE_INTERVAL).replace("$namespace", ".*")
     parameters = urllib.parse.urlencode(
-        {"query": expression, "start": start, "end": end, "step": STEP}
+        {"query": expression, "start": start, "end": end, "step": STEP_SECONDS}
     )
-    with urllib.request.urlopen(  # noqa: S310 - the address is ours
+    with urllib.request.urlopen(  # noqa: S310 - a local address
         f"{prometheus}/api/v1/query_range?{parameters}", timeout=30
     ) as answer:
         result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
@@ -197,7 +202,7 @@ def ask(prometheus: str, query: str, start: float, end: float) -> list[dict[str,
 
 
 def photograph(page: Path, picture: Path) -> None:
-    """Have Chromium take a picture of a page, as large as the page says it is."""
+    """Render a page as a PNG with Chromium, in the size of the page."""
     program = shutil.which("chromium")
     assert program, "needs chromium: apt-get install chromium"
     height = int(page.read_text().split("height='", 1)[1].split("'", 1)[0])
@@ -221,7 +226,7 @@ def photograph(page: Path, picture: Path) -> None:
 
 
 def now() -> float:
-    """The time of day, in which Prometheus counts."""
+    """Return the wall-clock time, which Prometheus uses."""
     return time.time()  # noqa: TID251 - a script of its own
 
 

@@ -1,4 +1,4 @@
-"""The rules as Prometheus itself evaluates them: `promtool`, which comes with Debian's package `prometheus`."""
+"""Evaluate the alert rules with `promtool` (Debian's package `prometheus`)."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ needs_promtool = pytest.mark.skipif(
 
 
 def promtool(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run it; both of its streams are in `stdout`."""
+    """Run promtool; `stdout` of the result has both output streams."""
     assert PROMTOOL is not None
     return subprocess.run(
         [PROMTOOL, *arguments],
@@ -37,7 +37,7 @@ def promtool(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedPro
 
 
 def write_rules(folder: Path, *, annotations: bool = True) -> Path:
-    """The groups of the PrometheusRule as a file of Prometheus' own."""
+    """Write the groups of the PrometheusRule in the format of Prometheus; return the path."""
     left_out = set() if annotations else {"annotations"}
     groups = [
         {
@@ -59,13 +59,13 @@ def evaluate(
     at: str,
     expected: Mapping[str, Sequence[Mapping[str, str]]],
 ) -> None:
-    """Check which alerts fire; what their annotations read like depends on values and is left out.
+    """Check which alerts fire. Annotations depend on values and are not compared.
 
     Args:
-        folder: an empty one, for the files that promtool reads.
-        series: in promtool's notation, sampled once a minute.
-        at: when to look.
-        expected: for each alert that is looked at, the labels of each instance that must fire; nothing else may.
+        folder: an empty folder for the files of promtool.
+        series: values in the notation of promtool, one per minute.
+        at: the time of the check, such as `10m`.
+        expected: the labels of each instance that must fire, by alert.
     """
     write_rules(folder, annotations=False)
     checks = [
@@ -96,6 +96,6 @@ def evaluate(
 
 
 def _notation(values: str) -> str:
-    """What YAML has taken for a number (0x30 is 48 there) would be other series than were meant."""
+    """Return the values, and refuse a number: YAML reads `0x30` as 48."""
     assert isinstance(values, str), f"{values}: put it in quotes"
     return values

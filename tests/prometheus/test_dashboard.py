@@ -1,4 +1,4 @@
-"""The dashboard asks for what there is, in queries that Prometheus understands, and its panels lie side by side."""
+"""Check the metrics, the queries and the layout of the dashboard."""
 
 import itertools
 import json
@@ -22,12 +22,13 @@ QUERIES = [
     for target in panel["targets"]
 ]
 LISTED = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
-NOT_OURS = {"up"}  # what Prometheus itself knows of a target
+# A metric that Prometheus itself records.
+FROM_PROMETHEUS = {"up"}
 WIDTH = 24  # columns of Grafana's grid
 
 
 def plain(query: str) -> str:
-    """A query as Grafana sends it, with its variables filled in."""
+    """Return a query with the variables of Grafana replaced."""
     return query.replace("$__rate_interval", "1m").replace("$namespace", ".*")
 
 
@@ -46,17 +47,17 @@ def test_it_has_a_row_for_each_question() -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_every_metric_it_asks_for_is_one_that_we_tell(query: str) -> None:
+def test_every_metric_of_a_query_is_documented(query: str) -> None:
     asked = {
         re.sub(r"_(bucket|count|sum)$", "", metric)
         for metric in re.findall(r"([a-z_]{2,})\{", query)
     }
 
     assert asked
-    assert asked - NOT_OURS <= LISTED
+    assert asked - FROM_PROMETHEUS <= LISTED
 
 
-def test_every_metric_of_ours_is_looked_at_somewhere() -> None:
+def test_every_own_metric_is_in_a_panel_or_an_alert() -> None:
     rules = (ROOT / "config" / "prometheus" / "rules.yaml").read_text()
     shown = json.dumps(DASHBOARD) + rules
     ours = {metric for metric in LISTED if metric.startswith("configmapsync_")}
@@ -65,7 +66,7 @@ def test_every_metric_of_ours_is_looked_at_somewhere() -> None:
 
 
 @needs_promtool
-def test_prometheus_understands_every_query(tmp_path: Path) -> None:
+def test_prometheus_accepts_every_query(tmp_path: Path) -> None:
     rules = [
         {"record": f"panel:{number}", "expr": plain(query.values[0])}  # type: ignore[arg-type]
         for number, query in enumerate(QUERIES)
@@ -84,17 +85,17 @@ def test_panels_have_names_explanations_and_units() -> None:
     assert [panel["title"] for panel in DRAWN if not panel["fieldConfig"]["defaults"]["unit"]] == []
 
 
-def test_panels_lie_side_by_side() -> None:
+def test_panels_do_not_overlap() -> None:
     cells: dict[tuple[int, int], str] = {}
     for panel in PANELS:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= WIDTH
         for x, y in itertools.product(range(place["w"]), range(place["h"])):
             other = cells.setdefault((place["x"] + x, place["y"] + y), panel["title"])
-            assert other == panel["title"], f"{panel['title']} lies on {other}"
+            assert other == panel["title"], f"{panel['title']} overlaps {other}"
 
 
-def test_the_picture_shows_every_panel_and_no_line_where_nothing_was_answered() -> None:
+def test_the_picture_shows_every_panel_and_gaps_for_missing_values() -> None:
     def answer(query: str) -> list[dict[str, Any]]:
         times = (0, 2, 4, 60, 62)
         return (
@@ -105,7 +106,7 @@ def test_the_picture_shows_every_panel_and_no_line_where_nothing_was_answered() 
 
     page = draw(DASHBOARD, answer, 1200)
 
-    drawing = ET.fromstring(page)  # noqa: S314 - drawn by us
+    drawing = ET.fromstring(page)  # noqa: S314 - the text comes from draw()
     texts = {element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")}
     assert {panel["title"] for panel in DRAWN} <= texts
     assert {"No data", "<copies>"} <= texts

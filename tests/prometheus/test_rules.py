@@ -1,4 +1,4 @@
-"""Every alert fires when it should, stays quiet when it should, and tells whom it wakes what to do."""
+"""Check that each alert fires when it should, and has an entry in the runbook."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ CASES: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(
 )
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 LISTED = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE))
-NOT_OURS = {"up"}  # what Prometheus itself knows of a target
+# A metric that Prometheus itself records.
+FROM_PROMETHEUS = {"up"}
 PARTS = re.compile(r"_(bucket|count|sum)$")
 
 
@@ -27,12 +28,12 @@ def firing() -> Iterator[Any]:
 
 
 def entries() -> dict[str, str]:
-    """The runbook's text on each alert."""
+    """Return the text of the runbook by alert."""
     parts = re.split(r"^### (ConfigMapSync\w+)$", RUNBOOK, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def test_every_alert_is_tried_both_ways() -> None:
+def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     assert CASES.keys() == ALERTS.keys()
     assert [name for name, cases in CASES.items() if not {"fires", "quiet"} <= cases.keys()] == []
 
@@ -65,7 +66,7 @@ def test_it_stays_quiet(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(ALERTS))
-def test_it_says_what_is_wrong_and_where_to_read_on(name: str) -> None:
+def test_an_alert_has_a_summary_and_a_link_to_the_runbook(name: str) -> None:
     rule = ALERTS[name]
 
     assert rule["labels"]["severity"] in {"critical", "warning"}
@@ -87,8 +88,8 @@ def test_every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() ->
 
 
 @pytest.mark.parametrize("name", list(ALERTS))
-def test_every_metric_it_asks_for_is_one_that_we_tell(name: str) -> None:
+def test_every_metric_of_an_alert_is_documented(name: str) -> None:
     asked = set(re.findall(r"([a-z_]{2,})\{", ALERTS[name]["expr"]))
 
     assert asked
-    assert {PARTS.sub("", metric) for metric in asked} - NOT_OURS <= LISTED
+    assert {PARTS.sub("", metric) for metric in asked} - FROM_PROMETHEUS <= LISTED

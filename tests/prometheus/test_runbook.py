@@ -1,4 +1,4 @@
-"""The commands of the runbook are ones that kubectl understands, on names that an installation has."""
+"""Check that the commands of the runbook work on an installation."""
 
 import os
 import re
@@ -15,14 +15,16 @@ from tests.support.kubectl import kubectl_program
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 COMMANDS = list(dict.fromkeys(re.findall(r"^\$ kubectl (.+)$", RUNBOOK, re.MULTILINE)))
-NEED_PODS = ("logs", "exec", "port-forward", "top")  # there are no nodes in a cluster for tests
+# The clusters of the tests have no nodes.
+NEED_PODS = ("logs", "exec", "port-forward", "top")
 ONLY_REAL = ("get flowschemas", "get --raw /metrics")
-MADE_LATER = ("lease", "secret")  # by the processes
+# Objects that the processes create.
+MADE_LATER = ("lease", "secret")
 
 
 @pytest.fixture(scope="module")
 def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of its own with everything of `config/default`: its webhook, which does not run, would be in the way of other tests."""
+    """Start a separate cluster with `config/default`: its webhook would block other tests."""
     with started(cluster.kind, tmp_path_factory.mktemp("installed")) as own:
         own.kubectl("apply", "-k", ROOT / "config" / "default")
         yield own
@@ -30,19 +32,20 @@ def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.mark.only_on("devcluster", "real")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_kubectl_does_what_is_asked(installed: Cluster, command: str) -> None:
+def test_the_command_works(installed: Cluster, command: str) -> None:
     if not installed.is_real and command in ONLY_REAL:
         pytest.skip("devcluster does not serve it")
-    words = shlex.split(command.removesuffix("|"))  # of a pipeline, the first command
+    # Of a pipeline only the first command runs.
+    words = shlex.split(command.removesuffix("|"))
     if words[0] in NEED_PODS:
-        words.insert(1, "--help")  # flags are read before the help is printed
+        # kubectl checks the flags before it prints the help.
+        words.insert(1, "--help")
 
     done = installed.kubectl(*words, check=False)
 
     missing = "NotFound" in done.stderr and words[1] in MADE_LATER
-    assert done.returncode == 0 or missing, (
-        done.stdout + done.stderr
-    )  # `auth can-i` that answers no fails: rights are as the runbook supposes
+    # `auth can-i` fails if the answer is no.
+    assert done.returncode == 0 or missing, done.stdout + done.stderr
 
 
 @pytest.mark.only_on("devcluster", "real")

@@ -1,4 +1,4 @@
-"""What is scraped bears the names that alerts and dashboard ask for, whatever an installation is called."""
+"""Check that scraped targets have the job names of the alerts and the dashboard."""
 
 import json
 import re
@@ -10,7 +10,7 @@ ASKED = re.compile(r'job=(~?)\\?"([^"\\]+)\\?"')
 JOBS = {"configmapsync-reconciler", "configmapsync-webhook"}
 
 
-def test_alerts_and_dashboard_ask_for_the_jobs_that_the_monitor_makes_of_our_services() -> None:
+def test_alerts_and_dashboard_use_the_job_names_of_the_service_monitor() -> None:
     monitor = named(build(CONFIG / "prometheus"), "ServiceMonitor", "metrics")
     (relabeling,) = [
         each
@@ -39,7 +39,7 @@ def test_alerts_and_dashboard_ask_for_the_jobs_that_the_monitor_makes_of_our_ser
         )
 
 
-def test_the_dashboard_is_applied_where_grafana_looks_for_it() -> None:
+def test_the_dashboard_config_map_has_the_label_for_grafana() -> None:
     applied = named(build(CONFIG / "prometheus"), "ConfigMap", "dashboard")
 
     assert applied["metadata"]["labels"]["grafana_dashboard"] == "1"

@@ -17,6 +17,7 @@ from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.planning import Outcome
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
+from kube.client import Client
 from kube.errors import ApiError, Conflict, ServerError
 from kube.workqueue import WorkQueue
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
@@ -55,7 +56,7 @@ class Bench:
         self.reported_copies: list[NamespacedName] = []
         self.queue: WorkQueue[NamespacedName] = WorkQueue(WorkQueueMetrics(registry))
         self.reporter = Reporter(
-            self,  # type: ignore[arg-type]
+            Client(self),  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
             self.queue,
             applier=self,  # type: ignore[arg-type]

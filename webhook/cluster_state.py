@@ -21,7 +21,7 @@ from cluster.namespaces import (
     read_namespace,
 )
 from cluster.syncs import SYNCS_PATH, SyncOutline, read_outline
-from configmapsync.content import MOST_SOURCE_KEYS
+from configmapsync.content import MOST_HASHED_KEYS, MOST_SOURCE_KEYS
 from configmapsync.fielderrors import MOST_ERRORS
 from configmapsync.graph.index import Graph
 from configmapsync.names import (
@@ -195,6 +195,8 @@ class ClusterState:
             answer = await self._client.get(
                 CONFIGMAPS, *source, timeout_seconds=WARNING_READ_SECONDS
             )
+            if answer.count(b'":"') > MOST_HASHED_KEYS:
+                return None  # such a source is not copied, and decoding it takes too long
             with decoding("the source"):
                 content = _keys_decoder.decode(answer)
         except ApiError:

@@ -8,7 +8,14 @@ from typing import Any
 
 import msgspec
 
-from configmapsync.content import MOST_SOURCE_KEYS, Content, SourceObject, digest
+from configmapsync.content import (
+    MOST_HASHED_KEYS,
+    MOST_SOURCE_KEYS,
+    TOO_MANY_KEYS,
+    Content,
+    SourceObject,
+    digest,
+)
 from configmapsync.copies import CopyRecord, abridge
 from configmapsync.names import NamespacedName
 from kube.wire import ObjectMeta, check_stored, decoding
@@ -32,14 +39,30 @@ class _CopyMeta(ObjectMeta, rename="camel", frozen=True):
 
 class _ConfigMap(msgspec.Struct, rename="camel"):
     metadata: _CopyMeta
-    data: dict[str, str] | None = None
-    binary_data: dict[str, str] | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    binary_data: msgspec.Raw = msgspec.Raw(b"null")
     immutable: bool | None = None
 
+    def key_count(self) -> int:
+        """Return the number of keys, or a few more, without decoding them.
+
+        The API server writes `":"` between a key and its value. A quote inside of a value is escaped, so
+        the three characters stand nowhere else but where a value begins with a colon.
+        """
+        return sum(bytes(part).count(b'":"') for part in (self.data, self.binary_data))
+
     def content(self) -> Content:
-        return Content(
-            data=self.data or {}, binary_data=self.binary_data or {}, immutable=bool(self.immutable)
-        )
+        with decoding(WHAT):
+            data = _decode_part("data", self.data)
+            binary_data = _decode_part("binaryData", self.binary_data)
+        return Content(data, binary_data, immutable=bool(self.immutable))
+
+
+def _decode_part(field: str, part: msgspec.Raw) -> dict[str, str]:
+    try:
+        return _part_decoder.decode(part) or {}
+    except msgspec.ValidationError as error:  # its text names types and the path, never a value
+        raise msgspec.ValidationError(str(error).replace("`$", f"`$.{field}", 1)) from error
 
 
 class ConfigMapVersion(msgspec.Struct, frozen=True, gc=False):
@@ -72,6 +95,7 @@ class _Traced(msgspec.Struct):
 
 
 _configmap_decoder = msgspec.json.Decoder(_ConfigMap)
+_part_decoder = msgspec.json.Decoder(dict[str, str] | None)
 _metadata_decoder = msgspec.json.Decoder(_OnlyMetadata)
 _copy_metadata_decoder = msgspec.json.Decoder(_OnlyCopyMetadata)
 _traced_decoder = msgspec.json.Decoder(_Traced)
@@ -107,8 +131,9 @@ def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
 def read_whole_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
     """Reduce a whole ConfigMap to the record of a copy with all metadata, as a write needs it."""
     configmap = _decode_configmap(raw)
-    content = configmap.content()
-    return _copy_record(configmap.metadata, digest(content), immutable=content.immutable)
+    many = configmap.key_count() > MOST_HASHED_KEYS
+    content_digest = TOO_MANY_KEYS if many else digest(configmap.content())
+    return _copy_record(configmap.metadata, content_digest, immutable=bool(configmap.immutable))
 
 
 def read_metadata(raw: bytes, record: CopyRecord) -> CopyRecord:
@@ -124,8 +149,11 @@ def read_written(raw: bytes | msgspec.Raw, digest_written: str, *, immutable: bo
 def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
     """Return a whole ConfigMap as a source; without its content if it has too many keys."""
     configmap = _decode_configmap(raw)
-    metadata, content = configmap.metadata, configmap.content()
-    too_many_keys = content.key_count if content.key_count > MOST_SOURCE_KEYS else 0
+    metadata, too_many_keys = configmap.metadata, configmap.key_count()
+    content = Content({}, {}, bool(configmap.immutable))
+    if too_many_keys <= MOST_HASHED_KEYS:
+        content = configmap.content()
+        too_many_keys = content.key_count if content.key_count > MOST_SOURCE_KEYS else 0
     return SourceObject(
         key=NamespacedName(metadata.namespace, metadata.name),
         uid=metadata.uid,

@@ -3,10 +3,17 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from configmapsync.conditions import Report, status
-from configmapsync.content import MOST_SOURCE_KEYS, TOO_MANY_KEYS, Content, digest
+from configmapsync.content import (
+    MOST_HASHED_KEYS,
+    MOST_SOURCE_KEYS,
+    TOO_MANY_KEYS,
+    Content,
+    digest,
+)
 from configmapsync.names import NamespacedName
 from configmapsync.planning import Observed, plan
 from configmapsync.reasons import Reason
@@ -86,3 +93,23 @@ def test_the_digest_of_a_copy_with_too_many_keys_is_that_of_no_template(immutabl
     largest_template = MOST_SOURCE_KEYS + MOST_KEYS  # each entry of spec.keys adds one at most
     names = {str(number): "" for number in range(largest_template)}
     assert digest(Content(names, {}, immutable)) != TOO_MANY_KEYS
+
+
+@pytest.mark.parametrize("value", ["", ":", 'x":"y', "\\"])
+def test_keys_beyond_the_limit_are_counted_and_not_decoded(value: str) -> None:
+    keys = {format(number, "x"): value for number in range(MOST_HASHED_KEYS + 1)}
+    metadata = {"name": "config", "namespace": "home", "uid": "u", "resourceVersion": "5"}
+    raw = msgspec.json.encode({"metadata": metadata, "data": keys})
+
+    assert read_copy(raw).digest == TOO_MANY_KEYS
+    source = read_source(raw)
+    assert source.too_many_keys == MOST_HASHED_KEYS + 1
+    assert source.content.data == {}
+
+
+@pytest.mark.parametrize("value", ["", ":", 'x":"y', "\\", '":"":"'])
+def test_values_that_look_like_separators_are_read_as_they_are(value: str) -> None:
+    metadata = {"name": "config", "namespace": "home", "uid": "u", "resourceVersion": "5"}
+    raw = msgspec.json.encode({"metadata": metadata, "data": {"a": value, "b": value}})
+
+    assert read_source(raw).content.data == {"a": value, "b": value}

@@ -1,4 +1,8 @@
-"""`python -m certs ensure|revoke|inspect`: build everything once, run, and turn failures into one line and an exit code."""
+"""Run the certificate tool: `python -m certs ensure|revoke|inspect`.
+
+Builds the parts and runs the command. Expected failures become one log line and exit
+code 1.
+"""
 
 import asyncio
 import json
@@ -13,7 +17,7 @@ import structlog
 from certs import inspection
 from certs.cluster import Configuration, SecretStore, Trust
 from certs.directory import DirectoryStore
-from certs.ensure import Ensurer, Pods, UnsettledError, Waiting
+from certs.ensure import Ensurer, UnsettledError, Waiting
 from certs.material import NotOursError, Store
 from certs.pods import ServicePods
 from certs.settings import Settings
@@ -24,33 +28,40 @@ from runtime import logs
 from runtime import settings as runtime_settings
 from runtime.lifecycle import run
 
-log = structlog.stdlib.get_logger()
-
 PROGRAM = "configmapsync-certs"
 
 
 class Parts(NamedTuple):
-    """Where the material is kept, what must trust it, and what serves it."""
+    """The parts of one run.
+
+    Attributes:
+        store: keeps the material.
+        trust: the webhook configurations that must trust it; None to leave them alone.
+        pods: the pods that serve it; None if they cannot be asked.
+    """
 
     store: Store
     trust: Trust | None
-    pods: Pods | None
+    pods: ServicePods | None
 
 
 def clock() -> datetime:
-    """The one clock of this process."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)  # noqa: TID251 - built here, an argument everywhere else
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit code."""
+    """Run the tool and return its exit code."""
     settings = runtime_settings.load(Settings, PROGRAM, arguments)
     verbosity = logs.configure(settings.log_format, settings.log_level)
     return run(lambda stop: _until_stopped(settings, stop), verbosity)
 
 
 async def _until_stopped(settings: Settings, stop: asyncio.Event) -> int:
-    """Run the command, but end at the first SIGTERM or SIGINT. Every write is whole, so the next run carries on."""
+    """Run the command until it ends, or until the first SIGTERM or SIGINT.
+
+    Every write is atomic, so the next run continues after an interrupted one.
+    """
     command, stopped = asyncio.create_task(_run_step(settings)), asyncio.create_task(stop.wait())
     await asyncio.wait((command, stopped), return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -58,16 +69,20 @@ async def _until_stopped(settings: Settings, stop: asyncio.Event) -> int:
         return command.result()
     command.cancel()
     await asyncio.wait((command,))
-    log.error("stopped by a signal before the end, run the command again", command=settings.command)
+    structlog.get_logger("certs").error(
+        "stopped by a signal before the end, run the command again", command=settings.command
+    )
     return 1
 
 
 async def _run_step(settings: Settings) -> int:
-    """Failures that people can do something about are one line, not a traceback."""
+    """Log an error that an administrator can correct as one line, without a traceback."""
     try:
         await (_inspect if settings.command == "inspect" else _ensure)(settings)
     except (ApiError, ConfigurationError, NotOursError, UnsettledError, OSError) as error:
-        log.error("not done", command=settings.command, error=str(error))  # noqa: TRY400 - the traceback says nothing more
+        structlog.get_logger("certs").error(
+            "command failed", command=settings.command, error=str(error)
+        )
         return 1
     return 0
 
@@ -98,7 +113,7 @@ async def _inspect(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Yield the parts; a cluster is spoken to only where one of them needs it."""
+    """Yield the parts. Connect to a cluster only if one of them needs it."""
     configurations = _configurations(settings) if settings.injects else ()
     if settings.dir is not None and not configurations:
         yield Parts(DirectoryStore(settings.dir), None, None)

@@ -1,7 +1,8 @@
-"""Make certificates: a CA, and what it signs for the webhook's server.
+"""Make certificates: a CA, and serving certificates that it signs.
 
-Pure but for the system's random numbers in the keys. When to make one is decided in `rotation.py`. Every certificate carries
-key identifiers and key usage, because Python 3.13 and later, and others that verify strictly, refuse it otherwise.
+`rotation.py` decides when to make one. The only effect is the use of the system's
+random numbers for keys. Every certificate has key identifiers and key usage, because
+strict verification (Python 3.13 and later) rejects it otherwise.
 """
 
 import ipaddress
@@ -15,30 +16,36 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-# A clock that is a little behind ours must not find a new certificate "not yet valid".
+# A clock that is slow by up to this much still accepts a new certificate.
 BACKDATED_BY = timedelta(minutes=5)
 
-# A common name holds 64 characters at most, fewer than a service's full name may have: the names stand in the SAN alone.
+# A common name holds 64 characters, fewer than the full name of a service may have. So the names
+# are in the SAN only.
 SERVING_COMMON_NAME = "configmapsync-webhook"
 
 
 class UnreadablePairError(ValueError):
-    """A pair that cannot be used; the message is the reason, without any part of the key."""
+    """A pair cannot be used; the message is the reason and holds no part of the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A certificate and the key that belongs to it."""
+    """A certificate and its key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey = field(repr=False)
 
     @classmethod
     def parse(cls, certificate: bytes, key: bytes) -> Self:
-        """Read a pair; of a chain, its first certificate.
+        """Parse a pair; of a chain, the first certificate.
+
+        Args:
+            certificate: in PEM.
+            key: in PEM, unencrypted.
 
         Raises:
-            UnreadablePairError: a part is missing, damaged, of another kind than ours, or belongs to another pair.
+            UnreadablePairError: a part is missing, damaged, not an EC key, or belongs to
+                another pair.
         """
         if not certificate or not key:
             raise UnreadablePairError("is missing")
@@ -55,12 +62,12 @@ class KeyPair:
 
     @property
     def certificate_pem(self) -> bytes:
-        """The certificate as a PEM block."""
+        """Return the certificate in PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     @property
     def key_pem(self) -> bytes:
-        """The key as an unencrypted PKCS#8 block."""
+        """Return the key as unencrypted PKCS#8 in PEM."""
         return self.key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -69,7 +76,10 @@ class KeyPair:
 
 
 def new_authority(now: datetime, lifetime: timedelta) -> KeyPair:
-    """Make a CA of its own; its name holds the moment, so that people tell two of them in one bundle apart."""
+    """Make a self-signed CA.
+
+    Its name contains the time, so that two CAs in one bundle can be distinguished.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(f"configmapsync webhook CA {now:%Y-%m-%dT%H:%M:%SZ}")
     builder = (
@@ -86,7 +96,16 @@ def new_authority(now: datetime, lifetime: timedelta) -> KeyPair:
 def new_serving_pair(
     authority: KeyPair, names: Sequence[str], now: datetime, lifetime: timedelta
 ) -> KeyPair:
-    """Sign a server's certificate for `names` (DNS names or addresses). It never outlives its CA."""
+    """Make a serving certificate.
+
+    It never outlives its CA.
+
+    Args:
+        authority: signs it.
+        names: DNS names and IP addresses.
+        now: the start of its life.
+        lifetime: the longest life.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -113,7 +132,7 @@ def new_serving_pair(
 
 
 def alternative_name(name: str) -> x509.GeneralName:
-    """Return `name` as an entry of a SAN: an address where it reads as one, else a DNS name."""
+    """Return `name` as a SAN entry: an IP address if it is one, otherwise a DNS name."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -121,7 +140,7 @@ def alternative_name(name: str) -> x509.GeneralName:
 
 
 def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
-    """Return the DNS names and addresses that the certificate is for, sorted."""
+    """Return the DNS names and IP addresses of a certificate, sorted."""
     try:
         san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -1,7 +1,8 @@
-"""Bundles of CA certificates, as `caBundle` and `ca.crt` hold them.
+"""Read and merge bundles of CA certificates, as `caBundle` and `ca.crt` hold them.
 
-The new CA comes first, and each old one stays until it expires or is revoked: while a changed Secret travels to the webhook's
-pods, the previous pair must still be trusted. `rotation.py` and `cluster.py` call this module. It does no I/O.
+`rotation.py` and `cluster.py` call this module. The new CA comes first. Each old one
+stays until it expires or is revoked, because pods serve the old pair until the changed
+Secret reaches them. This module does no I/O.
 """
 
 import re
@@ -13,23 +14,31 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
-# A Secret holds 1 MiB and a CA takes 0.7 KiB. A pair that is still served was signed by one of the newest few.
+# A Secret holds 1 MiB and a CA takes 0.7 KiB. One of the newest few signed any pair that is still
+# served.
 MOST_AUTHORITIES = 16
 MOST_REVOKED = 128
 
 
 def authorities_in(bundle: bytes) -> tuple[x509.Certificate, ...]:
-    """Return the CA certificates of a bundle in order, without what is unreadable or no CA."""
+    """Return the CA certificates of a bundle in order, without other or unreadable ones."""
     return tuple(certificate for certificate in _readable(bundle) if _is_authority(certificate))
 
 
 def merge(
     wanted: bytes, present: bytes, now: datetime, without: bytes = b"", most: int = MOST_AUTHORITIES
 ) -> bytes:
-    """Return the bundle to have: the CAs of `wanted` first, then those of `present`, `most` at most.
+    """Return a bundle with the CAs of `wanted` first, then those of `present`.
 
-    No CA is in it twice, none is expired and none is one of `without`. The result depends on the inputs alone, so merging
-    again changes nothing.
+    No CA occurs twice and none is expired. The result depends on the arguments alone, so a
+    second merge changes nothing.
+
+    Args:
+        wanted: the bundle whose CAs come first.
+        present: the bundle whose CAs follow.
+        now: CAs that have expired by then are dropped.
+        without: a bundle of CAs to drop.
+        most: the number of CAs to keep.
     """
     refused = set(authorities_in(without))
     unique = dict.fromkeys(authorities_in(wanted) + authorities_in(present))

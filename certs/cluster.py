@@ -1,7 +1,8 @@
-"""Material in two Secrets, and the webhook configurations that must trust it.
+"""Store the material in two Secrets, and publish it in the webhook configurations.
 
-Every write carries the resourceVersion that was read, so the slower of two runs gets a conflict and looks again. `ensure.py`
-calls this module. Which pods already serve the material is a question for `pods.py`.
+`ensure.py` calls this module. Every write carries the resourceVersion that was read, so
+the slower of two runs gets a conflict and reads again. `pods.py` finds out which pods
+serve the material.
 """
 
 import base64
@@ -49,7 +50,7 @@ class _Labelled(msgspec.Struct, rename="camel"):
 
 
 class _SecretShape(msgspec.Struct):
-    """What is read of a Secret. msgspec decodes `bytes` from base64."""
+    """The fields of a Secret that are read. msgspec decodes `bytes` from base64."""
 
     metadata: _Labelled
     data: dict[str, bytes] | None = None
@@ -70,28 +71,32 @@ class _WebhookShape(msgspec.Struct, rename="camel"):
 
 
 class _ConfigurationShape(msgspec.Struct):
-    """What is read of a webhook configuration."""
+    """The fields of a webhook configuration that are read."""
 
     webhooks: list[_WebhookShape] | None = None
 
 
 def secret_rules(name: str) -> tuple[Rule, ...]:
-    """What is needed for the Secret of that name, in its namespace."""
+    """Return the rules for the Secret of that name, in its namespace."""
     return (
-        Rule("secrets", ("create",), why="a right to create cannot name what there is not yet"),
+        Rule("secrets", ("create",), why="a rule for create cannot name an object"),
         Rule("secrets", ("get", "update"), names=(name,)),
     )
 
 
 def trust_rules(name: str) -> tuple[Rule, ...]:
-    """What is needed for the two webhook configurations of that name."""
+    """Return the rules for the two webhook configurations of that name."""
     return tuple(
         Rule(kind.plural, ("get", "update"), group=kind.group, names=(name,)) for kind in PATHS
     )
 
 
 class SecretStore:
-    """Two Secrets: the CA for this tool alone, and the `kubernetes.io/tls` Secret that the webhook mounts."""
+    """Keeps the material in two Secrets.
+
+    One holds the CA, for this tool alone; the webhook mounts the other, of type
+    `kubernetes.io/tls`.
+    """
 
     def __init__(self, client: Client, namespace: str, name: str, authority_name: str) -> None:
         self._serving = _Secret(client, namespace, name, "kubernetes.io/tls", "--secret")
@@ -99,18 +104,18 @@ class SecretStore:
 
     @property
     def place(self) -> str:
-        """The place in words."""
+        """Return both Secrets in words, for log lines and messages."""
         return f"{self._authority} and {self._serving}"
 
     async def load(self) -> Stored:
         """Read both Secrets.
 
-        Up to version 0.1.0 the CA's key lay in the serving Secret. As long as there is no other Secret, that CA is the
-        current one; the next two writes move it.
+        Up to version 0.1.0, the serving Secret held the key of the CA. While the other Secret
+        does not exist, that CA is the current one; the next two writes move it.
 
         Raises:
-            NotOursError: a Secret of that name exists and this tool did not make it.
-            ApiError: the API server refused or did not answer.
+            NotOursError: a Secret of that name exists and this tool did not create it.
+            ApiError: the API server returned an error or did not answer.
         """
         authority, serving = await self._authority.load(), await self._serving.load()
         return Stored(
@@ -118,23 +123,23 @@ class SecretStore:
         )
 
     async def save_authority(self, material: Material, stored: Stored) -> Stored:
-        """Create or replace the CA's Secret.
+        """Create or replace the Secret of the CA.
 
         Raises:
-            OutdatedError: another run wrote or removed it since `load`.
-            ApiError: the API server refused or did not answer.
+            OutdatedError: another run wrote or deleted it since `load`.
+            ApiError: the API server returned an error or did not answer.
         """
         saved = await self._authority.save(material.authority_files(), stored.authority.version)
         return Stored(material, saved, stored.serving)
 
     async def save_serving(self, material: Material, stored: Stored) -> Stored:
-        """Create or replace the Secret that the webhook mounts. Raises as `save_authority` does."""
+        """Create or replace the Secret that the webhook mounts; raises as `save_authority`."""
         saved = await self._serving.save(material.serving_files(), stored.serving.version)
         return Stored(material, stored.authority, saved)
 
 
 class _Secret:
-    """One Secret of ours."""
+    """One of the two Secrets."""
 
     def __init__(self, client: Client, namespace: str, name: str, type_: str, flag: str) -> None:
         self._client = client
@@ -154,8 +159,8 @@ class _Secret:
         secret = self._decoded(answer)
         if (secret["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
             raise NotOursError(
-                f"{self} exists without the label {MANAGED_BY_LABEL}={MANAGED_BY}, so it is not this tool's to change; "
-                f"choose another name with {self._flag}"
+                f"{self} exists without the label {MANAGED_BY_LABEL}={MANAGED_BY}, "
+                f"so this tool does not change it; choose another name with {self._flag}"
             )
         return _part(secret)
 
@@ -168,7 +173,8 @@ class _Secret:
                 answer = await self._client.create(SECRETS, self._namespace, document)
         except (AlreadyExists, Conflict, NotFound) as error:
             if isinstance(error, NotFound) and not version:
-                raise  # the namespace itself is missing: looking again would not help
+                # The namespace does not exist, and a retry would not help.
+                raise
             raise OutdatedError from error
         return _part(self._decoded(answer))
 
@@ -200,7 +206,7 @@ def _part(secret: Document) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A webhook configuration by kind and name; `str` is how kubectl names it."""
+    """A webhook configuration by resource and name; `str` returns the form of kubectl."""
 
     kind: Kind
     name: str
@@ -211,12 +217,13 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """How the API server reaches one webhook.
+    """The client configuration of one webhook.
 
     Attributes:
-        bundle: the CAs that it trusts.
+        bundle: the CAs that the API server trusts.
         path_is_ours: whether the path is missing, or one that this tool writes.
-        token: the first segment of the path. Empty: the plain path. None: no path of ours.
+        token: the first segment of the path; empty for the plain path, None for a missing or
+            another path.
     """
 
     bundle: bytes
@@ -225,7 +232,7 @@ class ClientConfig:
 
 
 class Trust:
-    """What both webhook configurations say about reaching the webhook: `caBundle` and path of each webhook."""
+    """The `caBundle` and the path of each webhook in the webhook configurations."""
 
     def __init__(self, client: Client, configurations: tuple[Configuration, ...]) -> None:
         self._client = client
@@ -234,10 +241,14 @@ class Trust:
     async def publish(
         self, authorities: bytes, without: bytes, now: datetime
     ) -> tuple[Configuration, ...]:
-        """Put `authorities` first in every bundle and drop those of `without`; return the changed configurations.
+        """Put `authorities` first in every bundle, and drop the CAs of `without`.
+
+        Returns:
+            The configurations that changed.
 
         Raises:
-            ApiError: a configuration is not there (yet), or the API server refused or did not answer.
+            ApiError: a configuration does not exist (yet), or the API server returned an error
+                or did not answer.
         """
 
         def change(_: Configuration, client: Document) -> None:
@@ -251,14 +262,18 @@ class Trust:
     async def publish_path(
         self, token: bytes, *, only_missing: bool = False
     ) -> tuple[Configuration, ...]:
-        """Put the token before the path of every webhook of ours; return the changed configurations.
+        """Put the token before the path of every webhook with a path of this tool.
 
         Args:
             token: the first segment of the path; empty for the plain path.
-            only_missing: leave the paths that are there.
+            only_missing: leave paths that exist.
+
+        Returns:
+            The configurations that changed.
 
         Raises:
-            ApiError: a configuration is not there (yet), or the API server refused or did not answer.
+            ApiError: a configuration does not exist (yet), or the API server returned an error
+                or did not answer.
         """
 
         def change(configuration: Configuration, client: Document) -> None:
@@ -274,13 +289,13 @@ class Trust:
         return tuple([one for one in self._configurations if await self._update(one, change)])
 
     async def read(self) -> Mapping[Configuration, tuple[ClientConfig, ...] | None]:
-        """Return what every configuration says, for each of its webhooks; `None` if it does not exist."""
+        """Return the clients of each configuration; None for one that does not exist."""
         return {
             configuration: await self._read(configuration) for configuration in self._configurations
         }
 
     async def seen(self) -> Published:
-        """Return what all configurations together say."""
+        """Return the bundles and tokens of all configurations."""
         clients = [client for found in (await self.read()).values() for client in found or ()]
         return Published(
             bundles=b"".join(client.bundle for client in clients),
@@ -305,7 +320,8 @@ class Trust:
             try:
                 return await self._update_once(configuration, change)
             except Conflict:
-                continue  # the configuration was edited in between: change what is there now
+                # # changed in between: read it again
+                continue
         return await self._update_once(configuration, change)
 
     async def _update_once(

@@ -1,7 +1,9 @@
-"""Material in a directory, for development and for clusters that deliver certificates by other means.
+"""Store the material in a directory, for development and for files mounted otherwise.
 
-Laid out as the kubelet lays out a mounted Secret: the files are links through one link, `..data`, to a directory of one
-generation. Replacing that one link replaces all files at once, so a reader can never see the certificate of one pair with the key of another.
+`ensure.py` calls this module. The layout is that of a mounted Secret: the files are
+links through one link, `..data`, to the directory of one generation. Replacing that
+link replaces all files at once, so a reader never sees the certificate of one pair with
+the key of another.
 """
 
 import fcntl
@@ -31,25 +33,25 @@ ENTERED_BY_OWNER = 0o700
 
 
 class DirectoryStore:
-    """All files in one directory; the version is the name of the generation."""
+    """Keeps the material in one directory; the version is the name of the generation."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     @property
     def place(self) -> str:
-        """Where it is, in words for people."""
+        """Return the directory in words, for log lines and messages."""
         return f"directory {self._directory}"
 
     async def load(self) -> Stored:
         """Read the current generation.
 
         Raises:
-            NotOursError: the directory has such files, but laid out by somebody else.
+            NotOursError: the directory has such files, and this tool did not create them.
         """
         generation = self._generation()
         if not generation:
-            self._refuse_strangers()
+            self._check_unused()
             return Stored(Material())
         return self._stored(
             {path.name: path.read_bytes() for path in (self._directory / generation).iterdir()},
@@ -65,7 +67,7 @@ class DirectoryStore:
         return self._save(material, stored.authority.version)
 
     async def save_serving(self, material: Material, stored: Stored) -> Stored:
-        """Do the same: one generation holds both parts."""
+        """Write a new generation, which holds both parts; raises as `save_authority`."""
         return self._save(material, stored.serving.version)
 
     def _save(self, material: Material, version: str) -> Stored:
@@ -83,7 +85,10 @@ class DirectoryStore:
 
     @staticmethod
     def _stored(files: Files, generation: str) -> Stored:
-        """Take one generation apart. A directory belongs to one user, so that the CA's key may lie beside the pair."""
+        """Return the two parts of one generation.
+
+        The directory belongs to one user, so the key of the CA may be next to the pair.
+        """
         material = Material.from_files(files, files)
         authority, serving = (
             {name: content for name, content in files.items() if name in names}
@@ -97,11 +102,12 @@ class DirectoryStore:
         except OSError:
             return ""
 
-    def _refuse_strangers(self) -> None:
+    def _check_unused(self) -> None:
         for name in ALL_FILES:
             if os.path.lexists(self._directory / name):
                 raise NotOursError(
-                    f"{self._directory / name} is there and was not made by this tool; choose another directory"
+                    f"{self._directory / name} exists and this tool did not create it; "
+                    "choose another directory with --dir"
                 )
 
     def _write(self, generation: str, files: Files) -> None:
@@ -127,7 +133,7 @@ class DirectoryStore:
                 link.unlink()
 
     def _link(self, name: str, target: Path) -> None:
-        """Make or replace a link in one step: a rename is atomic, removing and making again is not."""
+        """Create or replace a link in one step, because a rename is atomic."""
         fresh = self._directory / f"{name}.new"
         with suppress(FileNotFoundError):
             fresh.unlink()

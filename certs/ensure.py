@@ -1,60 +1,36 @@
-"""A whole run: a CA, trusted by the API server, a pair signed by it, and a path that only the API server knows.
+"""Run the whole tool: a CA, trust in it, a pair that it signed, and a secret path.
 
-Five steps, each of which does nothing if nothing is due. `rotation.py` decides, `cluster.py` or `directory.py` stores, and
-`pods.py` finds the webhook pods that lag behind. A run that ends between two writes is finished by the next run, and so is
-a revocation. `inspection.py` says what `ensure` would do.
+`__main__.py` calls `ensure`. Each of its five steps does nothing if nothing is due.
+`rotation.py` decides, `cluster.py` or `directory.py` stores, and `pods.py` finds the
+webhook pods that lag behind. The next run finishes a run, or a revocation, that ended
+between two writes.
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
 
 import structlog
 
 from certs import rotation
 from certs.authority import KeyPair, names_of
-from certs.material import Material, OutdatedError, Published, Store, Stored
-from certs.pods import Lagging
+from certs.cluster import Trust
+from certs.material import Material, OutdatedError, Store, Stored
+from certs.pods import ServicePods
 from certs.rotation import Decision, Order, Renewal
 
-log = structlog.stdlib.get_logger()
-
-# Each lost round means that another run has won one, and after the first the others find nothing left to do.
+# Each conflict means that another run has made progress, so few runs need many attempts.
 ATTEMPTS = 20
 
-LOOK_AGAIN_SECONDS = 2.0
+POLL_SECONDS = 2.0
 TOKEN_BYTES = 32
-
-Clock = Callable[[], datetime]
-
-
-class Publisher(Protocol):
-    """What must trust the CA and know the path before the webhook depends on either."""
-
-    async def publish(
-        self, authorities: bytes, without: bytes, now: datetime
-    ) -> tuple[object, ...]:
-        """Put `authorities` first in every bundle and drop those of `without`; return the changed places."""
-
-    async def publish_path(self, token: bytes, *, only_missing: bool = False) -> tuple[object, ...]:
-        """Put the token before the path of every webhook; return the changed places."""
-
-    async def seen(self) -> Published:
-        """Return what is published now."""
-
-
-class Pods(Protocol):
-    """The processes that serve the material."""
-
-    async def lagging(self, material: Material) -> Lagging:
-        """Return the pods that do not serve the material yet."""
 
 
 class UnsettledError(Exception):
-    """The run could not end: others keep writing, or pods do not serve what is new."""
+    """The run could not end: other runs keep writing, or pods serve old material."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +38,8 @@ class Waiting:
     """How long a run waits.
 
     Attributes:
-        settling: time for every API server to see a change of a webhook configuration.
-        patience: longest time for every pod to serve a change of the Secret.
+        settling: time for every API server to see a changed webhook configuration.
+        patience: longest time for every pod to serve a changed Secret.
     """
 
     settling: timedelta
@@ -71,7 +47,11 @@ class Waiting:
 
 
 class _Asked:
-    """What this run was asked to make anew, and whether that was done by this run or by a parallel one."""
+    """What this run must renew on request.
+
+    Each method returns whether a part is still to be renewed: neither this run nor a parallel
+    one has renewed it since `before`.
+    """
 
     def __init__(self, renewal: Renewal, before: Material) -> None:
         self.renewal = renewal
@@ -96,33 +76,38 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class Ensurer:
-    """One run, and all it needs.
+    """One run.
 
     Attributes:
-        store: where the material is kept.
-        publisher: what must trust the CA and know the path; None if that is not this tool's business.
-        pods: what serves the material; None if it cannot be asked, as the readers of a directory.
-        order: what the material must be like.
-        clock: returns the time.
-        waiting: how long to wait, and for what.
-        renewal: what to make anew.
+        store: keeps the material.
+        trust: the webhook configurations; None to leave them alone.
+        pods: the pods that serve the material; None if they cannot be asked.
+        order: the wanted material.
+        clock: returns the current time.
+        waiting: how long to wait.
+        renewal: what to renew.
     """
 
     store: Store
-    publisher: Publisher | None
-    pods: Pods | None
+    trust: Trust | None
+    pods: ServicePods | None
     order: Order
-    clock: Clock
+    clock: Callable[[], datetime]
     waiting: Waiting
     renewal: Renewal = Renewal.DUE
+    _log: structlog.stdlib.BoundLogger = field(
+        init=False, repr=False, default_factory=partial(structlog.get_logger, "ensure")
+    )
 
     async def ensure(self) -> Material:
-        """Make everything right and return it.
+        """Make or renew what is due, publish it, and return it.
 
         Raises:
-            NotOursError: the place is taken by something that this tool did not make.
-            UnsettledError: others keep writing, or pods do not serve the new material; the next run carries on.
-            ApiError: the API server refused or did not answer; the next run carries on.
+            NotOursError: the store holds objects that this tool did not create.
+            UnsettledError: other runs keep writing, or pods serve old material; the next run
+                continues.
+            ApiError: the API server returned an error or did not answer; the next run
+                continues.
         """
         asked: _Asked | None = None
         for _ in range(ATTEMPTS):
@@ -133,8 +118,10 @@ class Ensurer:
                 if not self._token_asked(stored.material, asked):
                     return stored.material
             except OutdatedError:
-                log.info("another run wrote in between, looking again", place=self.store.place)
-        raise UnsettledError(f"{self.store.place} was changed by others {ATTEMPTS} times in a row")
+                self._log.info(
+                    "another run wrote in between, reading again", place=self.store.place
+                )
+        raise UnsettledError(f"other runs changed {self.store.place} {ATTEMPTS} times in a row")
 
     async def _ensure_once(self, stored: Stored, asked: _Asked) -> Stored:
         served_before = rotation.still_serves(stored.material, self.clock())
@@ -153,29 +140,32 @@ class Ensurer:
         if decision.renew:
             material = rotation.with_new_authority(material, self.order, now)
             if asked.renewal is Renewal.REVOKE:
-                seen = (await self.publisher.seen()).bundles if self.publisher else b""
+                seen = (await self.trust.seen()).bundles if self.trust else b""
                 material = rotation.with_old_authorities_revoked(material, seen, now)
         if material.authority_files() == stored.authority.files:
-            log.info("authority kept", why=decision.reason)
+            self._log.info("authority kept", reason=decision.reason)
             return stored
         saved = await self.store.save_authority(material, stored)
         facts = _facts(self.store, material.authorities, material.authority_key)
         if decision.renew:
-            log.info("authority made", why=decision.reason, **facts)
+            self._log.info("authority made", reason=decision.reason, **facts)
         else:
-            log.info("authority moved to a store of its own", **facts)
+            self._log.info("authority moved to a store of its own", **facts)
         return saved
 
     async def _publish_trust(self, stored: Stored) -> None:
-        """Publish the bundle. A parallel run may have revoked a CA of it meanwhile, so the store is read again."""
-        if self.publisher is None:
+        """Publish the bundle.
+
+        Then read the store again, because a parallel run may have revoked a CA of the bundle.
+        """
+        if self.trust is None:
             return
         material = stored.material
-        changed = await self.publisher.publish(
+        changed = await self.trust.publish(
             material.authorities, rotation.distrusted(material), self.clock()
         )
         for place in changed:
-            log.info("trust published", place=str(place))
+            self._log.info("trust published", place=str(place))
         if changed and (await self.store.load()).authority != stored.authority:
             raise OutdatedError
 
@@ -192,52 +182,52 @@ class Ensurer:
         if decision.renew:
             material = rotation.with_new_serving_pair(material, self.order, now)
         if material.serving_files() == stored.serving.files:
-            log.info("certificate kept", why=decision.reason)
+            self._log.info("certificate kept", reason=decision.reason)
             return stored
         saved = await self.store.save_serving(material, stored)
         if decision.renew:
             facts = _facts(self.store, material.certificate, material.key)
-            log.info("certificate made", why=decision.reason, **facts)
+            self._log.info("certificate made", reason=decision.reason, **facts)
         else:
-            log.info("certificate kept", why=decision.reason)
+            self._log.info("certificate kept", reason=decision.reason)
         if material.path_token != stored.material.path_token:
-            log.info("path token changed", place=self.store.place)
+            self._log.info("path token changed", place=self.store.place)
         return saved
 
     async def _with_token(self, material: Material, asked: _Asked, now: datetime) -> Material:
-        """Add or replace the path token. A change that is under way is finished first."""
+        """Add or replace the path token, after a change that is under way."""
         due = rotation.token_due(material, self.order).renew
         wanted = self._token_asked(material, asked) or (
             self.order.unguessable_path and rotation.revokes_served_pair(material)
         )
-        if self.publisher is None or not (due or (wanted and material.previous_path_token is None)):
+        if self.trust is None or not (due or (wanted and material.previous_path_token is None)):
             return material
         if not self.order.unguessable_path:
             return rotation.with_new_token(material, b"", now)
-        if not wanted and (known := rotation.token_in_use(await self.publisher.seen())) is not None:
+        if not wanted and (known := rotation.token_in_use(await self.trust.seen())) is not None:
             return replace(material, path_token=known)
         return rotation.with_new_token(material, secrets.token_hex(TOKEN_BYTES).encode(), now)
 
     def _token_asked(self, material: Material, asked: _Asked) -> bool:
-        return self.publisher is not None and self.order.unguessable_path and asked.token(material)
+        return self.trust is not None and self.order.unguessable_path and asked.token(material)
 
     async def _publish_path(self, stored: Stored, served_before: bool) -> None:
-        """Publish the path once every pod answers there."""
-        if self.publisher is None:
+        """Publish the path after every pod has started to serve it."""
+        if self.trust is None:
             return
         material = stored.material
-        published = (await self.publisher.seen()).tokens
+        published = (await self.trust.seen()).tokens
         if published <= {material.path_token}:
             return
         if None in published and material.previous_path_token is not None:
-            await self.publisher.publish_path(material.previous_path_token, only_missing=True)
+            await self.trust.publish_path(material.previous_path_token, only_missing=True)
         if served_before:
             await self._wait_for_pods(material)
-        for place in await self.publisher.publish_path(material.path_token):
-            log.info("path published", place=str(place))
+        for place in await self.trust.publish_path(material.path_token):
+            self._log.info("path published", place=str(place))
 
     async def _without_leftovers(self, stored: Stored, served_before: bool) -> Stored:
-        """Drop revoked CAs and the previous path, once nothing needs them any more."""
+        """Drop revoked CAs and the previous path token when no pod needs them."""
         material, now = stored.material, self.clock()
         if rotation.revokes(material):
             if served_before:
@@ -245,7 +235,7 @@ class Ensurer:
             stored = await self.store.save_authority(
                 rotation.without_revoked(material, now), stored
             )
-            log.info("revoked authorities dropped", place=self.store.place)
+            self._log.info("revoked authorities dropped", place=self.store.place)
             await self._publish_trust(stored)
         if stored.material.previous_path_token is not None:
             if served_before:
@@ -259,7 +249,7 @@ class Ensurer:
         """Wait until every pod serves the pair and the path.
 
         Raises:
-            UnsettledError: a pod still serves something else after all the patience.
+            UnsettledError: a pod still serves another pair or path after `patience`.
         """
         if self.pods is None:
             await self._settle()
@@ -269,15 +259,16 @@ class Ensurer:
         while lagging := await self.pods.lagging(material):
             if clock() >= deadline:
                 break
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         if lagging.outdated:
             raise UnsettledError(
-                f"these webhook pods do not serve the new certificate and path yet: {', '.join(lagging.outdated[:10])}; "
-                "nothing was taken away; the next run carries on"
+                "these webhook pods do not serve the new certificate and path yet: "
+                f"{', '.join(lagging.outdated[:10])}; the old ones stay valid and the next run "
+                "continues"
             )
         if lagging.unreachable:
-            log.warning(
-                "webhook pods cannot be reached, going on without them",
+            self._log.warning(
+                "webhook pods cannot be reached, continuing without them",
                 pods=lagging.unreachable[:10],
             )
 
@@ -286,7 +277,7 @@ class Ensurer:
 
 
 def _facts(store: Store, certificate: bytes, key: bytes) -> dict[str, str]:
-    """Describe a pair in words that may be logged."""
+    """Return the log fields of a pair."""
     made = KeyPair.parse(certificate, key).certificate
     return {
         "place": store.place,

@@ -1,6 +1,8 @@
-"""What is there, when it expires, and what `ensure` would do now and why. Changes nothing.
+"""Report the material, its expiry, and what `ensure` would do and why.
 
-The decisions are those of `rotation.py`, so this page cannot promise what `ensure` does not keep. Never shows a key.
+`__main__.py` prints the report. The decisions are those of `rotation.py`, so the report
+agrees with `ensure`. It never contains a key or a token, and this module changes
+nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +21,7 @@ from certs.rotation import Decision, Order
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """One certificate for people."""
+    """One certificate, in text."""
 
     subject: str
     serial: str
@@ -31,7 +33,7 @@ class CertificateFacts:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A thing that is looked after, and the decision on it."""
+    """One part of the material or one webhook configuration, and the decision on it."""
 
     thing: str
     renew: bool
@@ -46,20 +48,20 @@ def findings(
     order: Order,
     now: datetime,
 ) -> tuple[Finding, ...]:
-    """Return what `ensure` would find.
+    """Return the state of each part.
 
     Args:
-        place: where the material is, in words.
-        material: what is there.
-        clients: what every webhook configuration says of its webhooks; `None` for one that does not exist.
-        order: what the material should be like.
-        now: the moment of the decision.
+        place: the store, in words.
+        material: the stored material.
+        clients: the clients of each webhook configuration; None for a missing one.
+        order: the wanted material.
+        now: the time of the decisions.
     """
     authority = rotation.authority_due(material, now)
     serving = rotation.serving_due(material, order, now)
     if rotation.revokes(material) and not authority.renew:
         authority = Decision(
-            renew=True, reason="is new, and a revocation of the former ones is under way"
+            renew=True, reason="is new, and the revocation of the previous ones is not complete"
         )
     return (
         _finding(f"authority in {place}", authority, bundle.authorities_in(material.authorities)),
@@ -70,12 +72,12 @@ def findings(
 
 
 def as_text(found: Sequence[Finding]) -> str:
-    """Lay the findings out for a terminal."""
+    """Render the findings for a terminal."""
     return "\n".join(line for finding in found for line in _lines(finding))
 
 
 def as_document(found: Sequence[Finding]) -> dict[str, Any]:
-    """Lay the findings out for machines."""
+    """Return the findings as a JSON document."""
     return {
         "due": any(finding.renew for finding in found),
         "findings": [asdict(finding) for finding in found],
@@ -87,11 +89,11 @@ def _finding(thing: str, decision: Decision, certificates: Sequence[x509.Certifi
 
 
 def _path(material: Material, order: Order) -> Iterator[Finding]:
-    """Whether there is a path token. The token itself is never shown."""
+    """Yield the state of the path token, without the token."""
     due = rotation.token_due(material, order)
     changing = material.previous_path_token is not None
     reason = (
-        "is changing, the previous path is accepted too"
+        "is changing, and the previous path is accepted too"
         if changing and not due.renew
         else due.reason
     )
@@ -117,12 +119,12 @@ def _trust(
     wrong = [
         what
         for what, is_wrong in (
-            ("must trust other authorities", due),
+            ("does not trust the right authorities", due),
             ("has another path", path_due),
         )
         if is_wrong
     ]
-    reason = " and ".join(wrong) or "trusts what it must, at the right path"
+    reason = " and ".join(wrong) or "trusts the right authorities and has the right path"
     return Finding(name, due or path_due, reason, tuple(map(_facts, trusted)))
 
 

@@ -1,7 +1,8 @@
-"""The values that the tool keeps between two runs: the CA, the serving pair and the path token.
+"""Define the values that the tool keeps between two runs: CA, serving pair, path token.
 
-`rotation.py` makes the values, `cluster.py` and `directory.py` store them. A store keeps two parts, because only this tool
-may read the CA's key: the authority part, and the serving part that the webhook mounts. This module does no I/O.
+`rotation.py` makes them; `cluster.py` and `directory.py` store them in two parts,
+because only this tool may read the key of the CA: the authority part, and the serving
+part, which the webhook mounts. This module does no I/O.
 """
 
 import re
@@ -21,7 +22,7 @@ AUTHORITY_FILES = (AUTHORITIES, AUTHORITY_KEY, REVOKED)
 SERVING_FILES = (AUTHORITIES, CERTIFICATE, KEY, PATH_TOKEN, PREVIOUS_PATH_TOKEN)
 ALL_FILES = tuple(dict.fromkeys(AUTHORITY_FILES + SERVING_FILES))
 
-# The API server takes a path only if each segment is a DNS subdomain, so that base64 will not do.
+# The API server accepts a path only if each segment is a DNS subdomain, which excludes base64.
 PATH_TOKEN_FORM = re.compile(rb"[a-z0-9]{32,128}")
 
 Files = Mapping[str, bytes]
@@ -29,16 +30,18 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """PEM blocks and tokens as they are stored. Secret values never appear in a repr, so no log line can hold them.
+    """PEM blocks and tokens as they are stored. A repr, and so a log line, holds no secret value.
 
     Attributes:
         authorities: the current CA, then the CAs that it replaced and that are still trusted.
         authority_key: the key of the current CA.
-        revoked: CAs that must not be trusted. One that is also in `authorities` is dropped as soon as the new pair is served.
+        revoked: CAs that must not be trusted. `authorities` may still hold one until the pods
+            serve the new pair.
         certificate: the serving certificate.
         key: the key of the serving certificate.
-        path_token: the first segment of the webhook's paths. Empty: plain paths.
-        previous_path_token: what the webhook also accepts while a new token spreads. Empty: plain paths. None: nothing else.
+        path_token: the first segment of the webhook's paths; empty for plain paths.
+        previous_path_token: a token that the webhook also accepts while the new one spreads;
+            empty for plain paths, None for no other paths.
     """
 
     authorities: bytes = b""
@@ -51,7 +54,7 @@ class Material:
 
     @classmethod
     def from_files(cls, authority: Files, serving: Files) -> Self:
-        """Read both parts. A missing entry is empty, which `rotation.py` then finds damaged."""
+        """Return the material of two stored parts; a missing entry is empty."""
         return cls(
             authorities=authority.get(AUTHORITIES, b""),
             authority_key=authority.get(AUTHORITY_KEY, b""),
@@ -68,7 +71,7 @@ class Material:
         return files | ({REVOKED: self.revoked} if self.revoked else {})
 
     def serving_files(self) -> dict[str, bytes]:
-        """Return the entries that the webhook mounts. The CA's key is none of them."""
+        """Return the entries that the webhook mounts, without the key of the CA."""
         files = {AUTHORITIES: self.authorities, CERTIFICATE: self.certificate, KEY: self.key}
         if self.path_token:
             files[PATH_TOKEN] = self.path_token
@@ -79,7 +82,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One stored part. The version is empty if the part does not exist."""
+    """One stored part; its version is empty if it does not exist."""
 
     version: str = ""
     files: Files = field(default_factory=dict, repr=False)
@@ -87,7 +90,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a store held at one moment."""
+    """The content of a store at one moment."""
 
     material: Material
     authority: Part = Part()
@@ -96,11 +99,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the API server knows.
+    """The state of the webhook configurations.
 
     Attributes:
-        bundles: every CA bundle, one after the other.
-        tokens: the first path segments. None stands for a webhook without a path. Empty if no path is ours.
+        bundles: all CA bundles, concatenated.
+        tokens: the first path segments; None for a webhook without a path. Empty if no path is
+            one of this tool.
     """
 
     bundles: bytes = b""
@@ -108,17 +112,17 @@ class Published:
 
 
 class Store(Protocol):
-    """A place for material that detects concurrent writes."""
+    """A store for material that detects concurrent writes."""
 
     @property
     def place(self) -> str:
-        """The place in words, for log lines and messages."""
+        """Return the store in words, for log lines and messages."""
 
     async def load(self) -> Stored:
         """Read both parts.
 
         Raises:
-            NotOursError: the place holds something that this tool did not make.
+            NotOursError: the store holds objects that this tool did not create.
         """
 
     async def save_authority(self, material: Material, stored: Stored) -> Stored:
@@ -137,7 +141,7 @@ class Store(Protocol):
 
 
 class NotOursError(Exception):
-    """The place is taken by something that this tool did not make and therefore never overwrites."""
+    """The store holds objects that this tool did not create, so it does not overwrite them."""
 
 
 class OutdatedError(Exception):

@@ -1,7 +1,8 @@
 """Find the webhook pods that do not serve the newest material yet.
 
-A changed Secret reaches a mounted volume a minute or so later, at a different moment in each pod. Before the tool takes
-something away that a slow pod still needs, `ensure.py` asks here. This module reads and connects; it changes nothing.
+A changed Secret reaches the volume of each pod up to 90 s later. `ensure.py` asks this
+module before it removes old material that such a pod still needs. This module only
+reads and connects.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ class _EndpointShape(msgspec.Struct):
 
 
 class _SliceShape(msgspec.Struct):
-    """What is read of an EndpointSlice."""
+    """The fields of an EndpointSlice that are read."""
 
     ports: list[_PortShape] | None = None
     endpoints: list[_EndpointShape] | None = None
@@ -52,13 +53,13 @@ class _SliceListShape(msgspec.Struct):
 
 
 def pod_rules() -> tuple[Rule, ...]:
-    """What is needed to find the pods behind the service, in its namespace."""
+    """Return the rules to find the pods behind the service, in its namespace."""
     why = "which webhook pods serve a new certificate already"
     return (Rule(ENDPOINT_SLICES.plural, ("list",), group=ENDPOINT_SLICES.group, why=why),)
 
 
 class Endpoint(NamedTuple):
-    """Where one pod listens. The API server calls only the ready ones."""
+    """The address of one pod. The API server calls only ready ones."""
 
     host: str
     port: int
@@ -67,21 +68,22 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lagging:
-    """The pods that do not serve the newest material, by what is known of them."""
+    """The pods that do not serve the newest material.
 
-    outdated: tuple[
-        str, ...
-    ] = ()  # they answered, with another certificate or without the new path
-    unreachable: tuple[
-        str, ...
-    ] = ()  # they did not answer this tool, which says nothing about what they serve
+    Attributes:
+        outdated: they answered with another certificate or without the new path.
+        unreachable: they did not answer this tool, so their material is unknown.
+    """
+
+    outdated: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.outdated or self.unreachable)
 
 
 class ServicePods:
-    """The pods behind the webhook's Service."""
+    """The pods behind the Service of the webhook."""
 
     def __init__(self, client: Client, namespace: str, service: str) -> None:
         self._client = client
@@ -92,7 +94,7 @@ class ServicePods:
         """Return the ready pods that do not yet serve this pair and this path token.
 
         Raises:
-            ApiError: the API server refused or did not answer.
+            ApiError: the API server returned an error or did not answer.
         """
         endpoints = [endpoint for endpoint in await self._endpoints() if endpoint.ready]
         slots = asyncio.Semaphore(PROBES_AT_ONCE)
@@ -127,12 +129,14 @@ class ServicePods:
                 return "unreachable"
 
     async def _probe(self, endpoint: Endpoint, material: Material) -> str:
-        """Compare the certificate, then ask for the path. The token is sent to no server that does not hold our key."""
+        """Return the state of one pod: compare the certificate, then request the path.
+
+        A server with another certificate does not receive the token.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = (
-            False,
-            ssl.CERT_NONE,
-        )  # the certificate itself is compared
+        # The certificate itself is compared instead.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
         host = f"{self._service}.{self._namespace}.svc"
         reader, writer = await asyncio.open_connection(
             endpoint.host, endpoint.port, ssl=context, server_hostname=host
@@ -151,8 +155,8 @@ class ServicePods:
     ) -> str:
         plain = PATHS[VALIDATING_WEBHOOKS]
         path = f"/{token}{plain}" if token else plain
-        request = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        writer.write(request.encode())
+        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\n"
+        writer.write(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
         status = (await reader.readline()).split(b" ")[1:2]
         if not status:
             raise EOFError
@@ -160,7 +164,7 @@ class ServicePods:
 
 
 def endpoints_in(endpoint_slice: Document) -> Iterator[Endpoint]:
-    """Yield the endpoints of an EndpointSlice that offer the webhook's port."""
+    """Yield the endpoints of an EndpointSlice with the port of the webhook."""
     ports = [
         port.get("port")
         for port in endpoint_slice.get("ports") or ()
@@ -168,5 +172,6 @@ def endpoints_in(endpoint_slice: Document) -> Iterator[Endpoint]:
     ]
     for endpoint in endpoint_slice.get("endpoints") or ():
         ready = (endpoint.get("conditions") or {}).get("ready") is not False
-        for host in endpoint["addresses"][:1]:  # the others are not used by any consumer either
+        # # no consumer uses the others
+        for host in endpoint["addresses"][:1]:
             yield from (Endpoint(host, port, ready) for port in ports if port)

@@ -1,9 +1,10 @@
-"""Decide what is due, and why; and make the material that follows.
+"""Decide what is due and why, and make the new material.
 
-Each decision carries its reason, which reaches the log of `ensure` and the page of `inspect`. Pure: the time is an argument.
-
-The CA and the serving certificate are renewed in two steps, because trust must come before use: first the new CA is stored
-(the old pair keeps serving) and published; only then is a pair signed by it. A run that stops in between is finished by the next one.
+`ensure.py` and `inspection.py` call this module; each decision carries its reason.
+Trust must come before use, so the CA and the serving certificate are renewed in two
+steps: first the new CA is stored and published while the old pair is served; then it
+signs a new pair. The next run finishes a run that stopped in between. This module does
+no I/O, and the time is an argument.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from certs import bundle
 from certs.authority import KeyPair, UnreadablePairError, names_of, new_authority, new_serving_pair
 from certs.material import PATH_TOKEN_FORM, Material, Published
 
-# The last third of a life is the time that people have to notice a renewal that fails.
+# The last third of a life is the time that administrators have to notice a failing renewal.
 RENEWED_AFTER = 2 / 3
 
 STRICTLY_NEEDED = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier, x509.KeyUsage)
@@ -27,7 +28,14 @@ STRICTLY_NEEDED = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier, x509.
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the material must be like."""
+    """The wanted material.
+
+    Attributes:
+        names: DNS names and IP addresses of the serving certificate.
+        authority_lifetime: life of a new CA.
+        certificate_lifetime: life of a new serving certificate.
+        unguessable_path: whether the webhook's paths begin with a token.
+    """
 
     names: tuple[str, ...]
     authority_lifetime: timedelta
@@ -36,7 +44,7 @@ class Order:
 
 
 class Renewal(StrEnum):
-    """What to make anew: what is due, or more because an operator asks for it."""
+    """What to renew: what is due, or more on request."""
 
     DUE = "due"
     CERTIFICATE = "certificate"
@@ -45,14 +53,17 @@ class Renewal(StrEnum):
 
 
 class Decision(NamedTuple):
-    """Whether something must be made anew, and the reason as the end of a sentence that names the thing."""
+    """Whether a part must be renewed, and why.
+
+    `reason` ends a sentence that begins with the name of the part.
+    """
 
     renew: bool
     reason: str
 
 
 def authority_due(material: Material, now: datetime) -> Decision:
-    """Decide on the CA."""
+    """Return whether the CA is due."""
     try:
         authority = KeyPair.parse(material.authorities, material.authority_key).certificate
     except UnreadablePairError as error:
@@ -65,7 +76,7 @@ def authority_due(material: Material, now: datetime) -> Decision:
 
 
 def serving_due(material: Material, order: Order, now: datetime) -> Decision:
-    """Decide on the serving pair, given a CA that is in order."""
+    """Return whether the serving pair is due, provided that the CA is not."""
     try:
         certificate = KeyPair.parse(material.certificate, material.key).certificate
     except UnreadablePairError as error:
@@ -78,7 +89,7 @@ def serving_due(material: Material, order: Order, now: datetime) -> Decision:
 
 
 def with_new_authority(material: Material, order: Order, now: datetime) -> Material:
-    """Return the material with a new CA before the old ones. The serving pair stays as it was."""
+    """Return the material with a new CA before the old ones, and with the same serving pair."""
     authority = new_authority(now, order.authority_lifetime)
     return replace(
         material,
@@ -90,13 +101,14 @@ def with_new_authority(material: Material, order: Order, now: datetime) -> Mater
 def with_old_authorities_revoked(material: Material, seen: bytes, now: datetime) -> Material:
     """Return the material with every CA but the current one marked as revoked.
 
-    The marked CAs stay in the bundle, because the pods still serve a pair that one of them signed. `without_revoked`
-    drops them.
+    The marked CAs stay in the bundle, because pods still serve a pair that one of them
+    signed. `without_revoked` drops them.
 
     Args:
         material: with the new CA first.
-        seen: the bundles that the API server trusts now. They may hold CAs that the store has lost.
-        now: the moment of the revocation.
+        seen: the bundles that the API server trusts; they may hold CAs that the store has
+            lost.
+        now: the time of the revocation.
     """
     others = material.authorities + seen
     current = current_authority(material)
@@ -106,12 +118,15 @@ def with_old_authorities_revoked(material: Material, seen: bytes, now: datetime)
 
 
 def revokes(material: Material) -> bool:
-    """Return whether a revocation is under way: the bundle still holds a revoked CA."""
+    """Return whether a revocation is incomplete: the bundle still holds a revoked CA."""
     return not _revoked(material).isdisjoint(bundle.authorities_in(material.authorities))
 
 
 def revokes_served_pair(material: Material) -> bool:
-    """Return whether a revocation has not replaced the serving pair yet, nor the path token, which changes with it."""
+    """Return whether a revocation must still replace the serving pair.
+
+    The path token changes together with the pair.
+    """
     return revokes(material) and trust_is_new(material)
 
 
@@ -123,28 +138,31 @@ def without_revoked(material: Material, now: datetime) -> Material:
 
 
 def distrusted(material: Material) -> bytes:
-    """Return the bundle of CAs that the API server must not trust: the revoked ones, unless the store still holds them."""
+    """Return the bundle of CAs that the API server must not trust.
+
+    These are the revoked CAs, except those that the store still holds.
+    """
     present = set(bundle.authorities_in(material.authorities))
     gone = [one for one in bundle.authorities_in(material.revoked) if one not in present]
     return b"".join(one.public_bytes(Encoding.PEM) for one in gone)
 
 
 def current_authority(material: Material) -> bytes:
-    """Return the current CA as a PEM block, or nothing if there is none."""
+    """Return the current CA in PEM; empty if there is none."""
     return b"".join(
         one.public_bytes(Encoding.PEM) for one in bundle.authorities_in(material.authorities)[:1]
     )
 
 
 def with_new_serving_pair(material: Material, order: Order, now: datetime) -> Material:
-    """Return the material with a pair signed by its current CA."""
+    """Return the material with a new pair signed by its current CA."""
     authority = KeyPair.parse(material.authorities, material.authority_key)
     pair = new_serving_pair(authority, order.names, now, order.certificate_lifetime)
     return replace(material, certificate=pair.certificate_pem, key=pair.key_pem)
 
 
 def token_due(material: Material, order: Order) -> Decision:
-    """Decide on the path token."""
+    """Return whether the path token is due."""
     if not order.unguessable_path:
         return Decision(renew=bool(material.path_token), reason="is not wanted")
     if PATH_TOKEN_FORM.fullmatch(material.path_token) is None:
@@ -153,18 +171,24 @@ def token_due(material: Material, order: Order) -> Decision:
 
 
 def token_in_use(published: Published) -> bytes | None:
-    """Return the one token that every webhook's path has, for a store that has lost it. None if there is no such token."""
+    """Return the token of all webhook paths, for a store that has lost it.
+
+    Returns:
+        The token, or None if there is none or more than one.
+    """
     tokens = {token for token in published.tokens if token}
     return tokens.pop() if len(tokens) == 1 else None
 
 
 def with_new_token(material: Material, token: bytes, now: datetime) -> Material:
-    """Return the material with another path token. If a pair is served, the present paths are accepted a while longer.
+    """Return the material with another path token.
+
+    If a pair is served, the webhook accepts the present paths for some time, too.
 
     Args:
         material: with the present token.
         token: the new one; empty for plain paths.
-        now: the moment of the change.
+        now: the time of the change.
     """
     present = material.path_token if PATH_TOKEN_FORM.fullmatch(material.path_token) else b""
     return replace(
@@ -175,22 +199,26 @@ def with_new_token(material: Material, token: bytes, now: datetime) -> Material:
 
 
 def trust_is_new(material: Material) -> bool:
-    """Return whether the pair that serves now was signed by another CA than the current one."""
+    """Return whether another CA than the current one signed the pair that is served."""
     try:
         certificate = KeyPair.parse(material.certificate, material.key).certificate
     except UnreadablePairError:
-        return False  # nothing serves, so waiting has no use
+        # # no pod serves, so there is nothing to wait for
+        return False
     return not _issued_by_current_authority(certificate, material)
 
 
 def renewal_time(certificate: x509.Certificate) -> datetime:
-    """Return the moment at two thirds of the certificate's life."""
+    """Return the time at two thirds of the life of a certificate."""
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     return certificate.not_valid_before_utc + life * RENEWED_AFTER
 
 
 def still_serves(material: Material, now: datetime) -> bool:
-    """Return whether the stored pair can be served. If it cannot, no pod serves and nothing has to be waited for."""
+    """Return whether the stored pair can be served.
+
+    Otherwise no pod serves and nothing has to be waited for.
+    """
     try:
         pair = KeyPair.parse(material.certificate, material.key)
     except UnreadablePairError:
@@ -217,7 +245,7 @@ def _strictness(certificate: x509.Certificate) -> Decision | None:
     present = {type(extension.value) for extension in certificate.extensions}
     if present.issuperset(STRICTLY_NEEDED):
         return None
-    return Decision(renew=True, reason="lacks what strict verification asks for")
+    return Decision(renew=True, reason="lacks extensions that strict verification requires")
 
 
 def _age(certificate: x509.Certificate, now: datetime) -> Decision:

@@ -1,4 +1,7 @@
-"""The flags and environment variables of the certificate tool. Read once, by `__main__.py`."""
+"""Define the flags and environment variables of the certificate tool.
+
+`__main__.py` reads them once.
+"""
 
 import ipaddress
 import re
@@ -14,14 +17,18 @@ from runtime.settings import AddressText, ProcessSettings
 
 SECONDS_IN = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"([0-9]{1,12})([smhd])")
-LONGEST = timedelta(days=36525)  # a hundred years
+# A hundred years.
+LONGEST = timedelta(days=36525)
 LONGEST_WAIT = timedelta(hours=1)
 SHORTEST_LIFETIME = timedelta(minutes=1)
 DEVELOPMENT_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def _duration(text: object) -> object:
-    """Read a duration. One that is too long for any use is refused here, before arithmetic with it overflows."""
+    """Parse a duration such as `90d`.
+
+    Too long ones are rejected here, before arithmetic with them overflows.
+    """
     if not isinstance(text, str):
         return text
     match = DURATION.fullmatch(text)
@@ -41,17 +48,18 @@ Wait = Annotated[Duration, Field(ge=timedelta(0), le=LONGEST_WAIT)]
 class Settings(ProcessSettings):
     """Make, renew and publish the certificates of the admission webhook.
 
-    ensure: make what is missing or due, then have the API server trust it. Safe to repeat, and to run twice at once.
-    revoke: after a key has leaked, make everything anew and end the trust in every former CA as soon as the new
-    certificate is served.
-    inspect: print what is there, when it expires, and what ensure would do and why.
+    ensure: make what is missing or due, and publish it to the API server. Runs may be repeated,
+    and two runs may overlap.
+    revoke: after a key has leaked, renew everything, and end the trust in every previous CA when
+    the pods serve the new certificate.
+    inspect: print the certificates, their expiry, and what ensure would do and why.
     """
 
     command: CliPositionalArg[Literal["ensure", "revoke", "inspect"]] = Field(
         description="ensure, revoke or inspect"
     )
     health_address: CliSuppress[AddressText] = Field(
-        default=":0", description="unused: a script answers no probes"
+        default=":0", description="unused: the tool answers no probes"
     )
     namespace: str = Field(
         default="configmapsync-system", description="namespace of the Secrets and of the service"
@@ -62,16 +70,14 @@ class Settings(ProcessSettings):
     )
     ca_secret: str = Field(
         default="configmapsync-webhook-ca",
-        description="name of the Secret with the CA's key, for this tool alone",
+        description="name of the Secret with the key of the CA, for this tool alone",
     )
     service: str = Field(
-        default="configmapsync-webhook", description="service that the API server calls"
+        default="configmapsync-webhook", description="name of the Service of the webhook"
     )
-    cluster_domain: str = Field(
-        default="cluster.local", description="domain of the cluster's own names"
-    )
+    cluster_domain: str = Field(default="cluster.local", description="DNS domain of the cluster")
     extra_names: list[str] = Field(
-        default=[], description="further DNS names or addresses in the certificate"
+        default=[], description="additional DNS names or IP addresses of the certificate"
     )
     mutating_configuration: str = Field(
         default="configmapsync-webhook",
@@ -82,15 +88,20 @@ class Settings(ProcessSettings):
         description="ValidatingWebhookConfiguration that must trust the CA; empty: none",
     )
     dir: Path | None = Field(
-        default=None, description="keep everything in this directory instead of Secrets"
+        default=None, description="directory for the certificates, instead of Secrets"
     )
     inject: bool | None = Field(
         default=None,
-        description="write the CA and the path into the webhook configurations; default: yes, but not with --dir",
+        description=(
+            "write the CA and the path into the webhook configurations; "
+            "default: true, but false with --dir"
+        ),
     )
     unguessable_path: bool = Field(
         default=True,
-        description="put a path that only the API server knows into the webhook configurations, in place of the plain one",
+        description=(
+            "use a secret path, known only to the API server, in the webhook configurations"
+        ),
     )
     ca_lifetime: Lifetime = Field(
         default=timedelta(days=1825), description="life of a new CA, such as 1825d"
@@ -100,7 +111,7 @@ class Settings(ProcessSettings):
     )
     settling: Wait = Field(
         default=timedelta(seconds=5),
-        description="time for every API server to see a changed webhook configuration, such as 5s",
+        description="time for API servers to see a changed webhook configuration, such as 5s",
     )
     patience: Wait = Field(
         default=timedelta(minutes=4),
@@ -108,25 +119,26 @@ class Settings(ProcessSettings):
     )
     renew: Literal["due", "certificate", "all"] = Field(
         default="due",
-        description="due: what is due; certificate: a new certificate now; all: a new CA and a new path too (after a leak: revoke)",
+        description=(
+            "due: renew what is due; certificate: renew the certificate now; "
+            "all: renew the CA and the path, too (after a leak, use revoke)"
+        ),
     )
-    output: Literal["text", "json"] = Field(
-        default="text", description="form of what inspect prints"
-    )
+    output: Literal["text", "json"] = Field(default="text", description="output format of inspect")
 
     @property
     def injects(self) -> bool:
-        """Whether webhook configurations are looked after."""
+        """Return whether the tool writes the webhook configurations."""
         return self.dir is None if self.inject is None else self.inject
 
     @property
     def renewal(self) -> Renewal:
-        """What to make anew."""
+        """Return what to renew."""
         return Renewal.REVOKE if self.command == "revoke" else Renewal(self.renew)
 
     @property
     def order(self) -> Order:
-        """What the material must be like."""
+        """Return the wanted material."""
         host = f"{self.service}.{self.namespace}.svc"
         development = DEVELOPMENT_NAMES if self.dir is not None else ()
         names = (

@@ -1,8 +1,8 @@
 """Define the metrics of the webhook.
 
-Metrics that controller-runtime has too carry its names. `runtime/metrics.py` defines the
-metrics of every process; `docs/metrics.md` lists all of them. Labels never hold names
-that users choose.
+Metrics that exist in controller-runtime have its names. `runtime/metrics.py` defines
+those of every process; `docs/metrics.md` lists all. Labels never hold names that users
+choose.
 """
 
 from collections.abc import Iterator

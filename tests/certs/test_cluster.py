@@ -270,7 +270,7 @@ def test_inspect_tells_what_is_due_and_changes_nothing(installed: Installed):
     assert found["due"] is False
     assert [finding["reason"] for finding in found["findings"]][2:] == [
         "is in order",
-        *["trusts what it must, at the right path"] * 2,
+        *["trusts the right authorities and has the right path"] * 2,
     ]
     installed.empty_bundles()
     assert [finding["renew"] for finding in inspected()["findings"]] == [
@@ -282,7 +282,7 @@ def test_inspect_tells_what_is_due_and_changes_nothing(installed: Installed):
     ]
     text = installed.run("inspect")
     assert f"configmapsync-webhook.{installed.namespace}.svc" in text
-    assert "must trust other authorities: ensure would act" in text
+    assert "does not trust the right authorities: ensure would act" in text
 
 
 def test_no_key_is_ever_printed(installed: Installed):

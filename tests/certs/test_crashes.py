@@ -317,7 +317,7 @@ async def test_plain_paths_come_back_when_they_are_asked_for() -> None:
     world.check()
 
 
-async def test_without_a_publisher_paths_stay_plain() -> None:
+async def test_without_webhook_configurations_paths_stay_plain() -> None:
     world = await fresh()
-    await replace(world.run(), publisher=None).ensure()
+    await replace(world.run(), trust=None).ensure()
     assert "path-token" not in world.serving.files

@@ -163,7 +163,7 @@ async def test_inspection_promises_what_ensure_then_does(tmp_path: Path):
         client(b"", material.path_token),
         client(material.authorities, material.path_token),
     )
-    assert found(material, 0)["findings"][-1]["reason"] == "must trust other authorities"
+    assert found(material, 0)["findings"][-1]["reason"] == "does not trust the right authorities"
     clients["mutating/x"] = (client(material.authorities, b""),)
     assert found(material, 0)["findings"][-1]["reason"] == "has another path"
     assert material.path_token.decode() not in str(found(material, 0))

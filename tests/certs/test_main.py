@@ -91,7 +91,7 @@ def test_files_of_somebody_else_are_one_line_and_exit_code_1(
     (tmp_path / "tls.key").write_text("theirs")
     assert main(["ensure", "--dir", str(tmp_path)]) == 1
     error = capsys.readouterr().err
-    assert "was not made by this tool" in error
+    assert "this tool did not create it" in error
     assert len(error.splitlines()) == 1
 
 

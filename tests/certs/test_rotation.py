@@ -114,7 +114,10 @@ def test_an_authority_without_key_identifiers_is_replaced():
     )
     pair = KeyPair(certificate, key)
     lenient = replace(FRESH, authorities=pair.certificate_pem, authority_key=pair.key_pem)
-    assert authority_due(lenient, NOW) == (True, "lacks what strict verification asks for")
+    assert authority_due(lenient, NOW) == (
+        True,
+        "lacks extensions that strict verification requires",
+    )
 
 
 def test_a_certificate_of_a_stranger_is_replaced():

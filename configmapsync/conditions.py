@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from configmapsync.content import SourceObject, unmatched_keys
-from configmapsync.planning import Outcome
+from configmapsync.plans import Outcome
 from configmapsync.reasons import Heals, Reason, State
 from configmapsync.resource import (
     MOST_LISTED_FAILURES,

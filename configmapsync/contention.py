@@ -1,66 +1,58 @@
-"""Something else keeps rewriting a copy: when that is a fight, and how we keep out of it. Pure; times are seconds on any clock.
+"""Find copies that another writer keeps changing, and write those less often.
 
-A write that says the same as our last one at that place is a repair. What a source's or a sync's own edit brings is none, and a person who
-changes a copy now and then makes no fight. From the fifth repair in ten minutes on we write at most once a minute, and whoever wins in
-between is named. It is over when a copy has stayed as we wrote it for as long. `reconciler/writes/contention.py` remembers the histories.
+A write with the same content as the previous write to a copy is a repair. Edits of the source or
+the sync cause none, and rare manual changes cause few. After five repairs in ten minutes the copy
+is contested: it is written once a minute at most, until it has stayed unchanged for ten minutes.
+`reconciler/writes/contention.py` keeps the histories and `planning.py` defers the writes. Times
+are seconds on any clock.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from configmapsync.names import NamespacedName
+from configmapsync.plans import ContestedCopy, Outcome, Plan
+from configmapsync.reasons import Reason
 
-REPAIRS = 5  # that make a fight
-WINDOW_SECONDS = 600.0  # seconds
-NO_CONTENT = 0  # what a delete or a release says
-
-
-class Opponent(StrEnum):
-    """What undoes our writes, as far as the copy itself shows it."""
-
-    WRITER = "writer"  # somebody writes it after us
-    REMOVER = "remover"  # somebody deletes it, or brings back what we removed
-    ADMISSION = "admission"  # what is stored is not what we sent: a mutating webhook is in between
+REPAIRS = 5  # in one window make a copy contested
+WINDOW_SECONDS = 600.0
+NO_CONTENT = 0  # the content hash of a delete or a release
 
 
-@dataclass(frozen=True, slots=True)
-class ContestedCopy:
-    """A copy that something keeps rewriting, as a plan observes it.
+class Interference(StrEnum):
+    """What undoes the writes of the reconciler, as far as the copy shows it."""
 
-    Attributes:
-        message: what happens to the copy, for people.
-        deferred: whether it is too early to write the copy again.
-    """
-
-    message: str
-    deferred: bool
+    WRITER = "writer"  # another client writes the copy
+    REMOVER = "remover"  # another client deletes the copy, or creates it again after its removal
+    ADMISSION = "admission"  # a mutating webhook changes the copy before it is stored
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """One write of ours that the API server took.
+class WriteRecord:
+    """One write of the reconciler that the API server accepted.
 
     Attributes:
-        content_hash: all it says (`CopyTemplate.saying`), or `NO_CONTENT`.
-        at: when, in seconds.
-        found: the version it replaced; None where it made the object.
-        left: the version it made; None where it took the object away.
+        content_hash: of content and metadata (`CopyTemplate.content_hash`), or `NO_CONTENT`.
+        at: the time, in seconds.
+        replaced: the version that the write replaced; None for a create.
+        stored: the version that the write made; None for a delete.
     """
 
     content_hash: int
     at: float
-    found: str | None
-    left: str | None
+    replaced: str | None
+    stored: str | None
 
 
 class Owner(NamedTuple):
-    """Whose history it is: a sync or namespace that was recreated under its name starts with a clean one.
+    """The sync and the namespace of a history; if one of them is created again, a new one begins.
 
     Attributes:
-        sync_uid: of the sync; empty where it does not exist.
-        deleting: whether the sync is being deleted, for its deletion must not wait because of what was before.
-        namespace_uid: of the namespace; empty where it does not exist.
+        sync_uid: of the sync; empty if it does not exist.
+        deleting: whether the sync is being deleted; its deletion does not wait for contention.
+        namespace_uid: of the namespace; empty if it does not exist.
     """
 
     sync_uid: str
@@ -73,66 +65,122 @@ NO_OWNER = Owner("", False, "")
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What there is to remember of our writes to one copy.
+    """The recent writes to one copy.
 
     Attributes:
-        last: the newest of them.
-        repairs: when we had to say the same again, the last few times within ten minutes.
-        opponent: what made the last repair necessary.
-        owner: the sync and the namespace whose history it is.
+        last: the newest write.
+        repairs: the times of the last repairs within the window, in seconds.
+        interference: what made the last repair necessary.
+        owner: the sync and the namespace of the copy.
     """
 
-    last: Done
+    last: WriteRecord
     repairs: tuple[float, ...] = ()
-    opponent: Opponent = Opponent.WRITER
+    interference: Interference = Interference.WRITER
     owner: Owner = NO_OWNER
 
     @property
     def contested(self) -> bool:
-        """Whether something keeps rewriting the copy."""
+        """Return whether another writer keeps changing the copy."""
         return len(self.repairs) >= REPAIRS
 
 
 def record_write(
-    history: History | None, done: Done, *, owner: Owner = NO_OWNER, drifted: bool = False
+    history: History | None, done: WriteRecord, *, owner: Owner = NO_OWNER, drifted: bool = False
 ) -> History:
-    """The history with one more write.
+    """Return the history with one more write.
 
     Args:
-        history: what was remembered; None where nothing is.
+        history: the history of the copy; None if there is none.
         done: the write.
-        owner: the sync and the namespace of the write.
-        drifted: whether the copy itself showed that it said the same before; asked only where nothing is remembered.
+        owner: the sync and the namespace of the copy.
+        drifted: whether the marks of the copy show that it had the same content before. This
+            matters only without a history.
     """
     if history is None or history.owner != owner:
         return History(done, (done.at,) if drifted else (), owner=owner)
     recent = tuple(at for at in history.repairs if done.at - at < WINDOW_SECONDS)
     if history.last.content_hash != done.content_hash:
         return replace(history, last=done, repairs=recent)
-    return History(done, (*recent, done.at)[-REPAIRS:], _opponent(history.last, done), owner)
+    return History(done, (*recent, done.at)[-REPAIRS:], _interference(history.last, done), owner)
 
 
-def _opponent(before: Done, now: Done) -> Opponent:
-    if before.left is None or now.found is None:
-        return Opponent.REMOVER
-    return Opponent.ADMISSION if before.left == now.found else Opponent.WRITER
+def _interference(before: WriteRecord, now: WriteRecord) -> Interference:
+    if before.stored is None or now.replaced is None:
+        return Interference.REMOVER
+    return Interference.ADMISSION if before.stored == now.replaced else Interference.WRITER
 
 
-def sentence(place: NamespacedName, opponent: Opponent, manager: str | None, seconds: float) -> str:
-    """What is going on, for people; it does not change while the fight goes on.
+def defer_contested(
+    planned: Plan, name: str, copies: Mapping[NamespacedName, ContestedCopy]
+) -> Plan:
+    """Remove the writes from a plan that come too early for contested copies.
+
+    A contested copy keeps the reason `Contested` until it has stayed unchanged for a while.
+    Otherwise the status would change with each write.
 
     Args:
-        place: of the copy.
-        opponent: what undoes our writes.
-        manager: the field manager that wrote last, where it is known.
-        seconds: how often we still write.
+        planned: the plan without regard to contention.
+        name: of the copies of the sync.
+        copies: the contested copies of the sync.
     """
-    match opponent:
-        case Opponent.REMOVER:
-            what = f'something keeps deleting ConfigMap "{place}", or bringing it back'
-        case Opponent.ADMISSION:
-            what = f'an admission webhook changes what is written to ConfigMap "{place}"'
+    if not copies:
+        return planned
+    contested = {key: copy.message for key, copy in copies.items() if copy.deferred}
+    wanted = {write.key for write in planned.writes}
+    wanted |= {NamespacedName(outcome.namespace, name) for outcome in planned.settled}
+    due = {write.key for write in (*planned.writes, *planned.removals)} - contested.keys()
+    return replace(
+        planned,
+        writes=tuple(write for write in planned.writes if write.key not in contested),
+        removals=tuple(removal for removal in planned.removals if removal.key not in contested),
+        settled=(
+            *mark_contested(planned.settled, name, contested),
+            *(
+                Outcome(write.key.namespace, Reason.CONTESTED, contested[write.key])
+                for write in planned.writes
+                if write.key in contested
+            ),
+        ),
+        leftovers=tuple(
+            Outcome(key.namespace, Reason.CONTESTED, message)
+            for key, message in contested.items()
+            if key not in wanted
+        ),
+        contested=contested | {key: copies[key].message for key in due if key in copies},
+    )
+
+
+def mark_contested(
+    outcomes: Iterable[Outcome], name: str, contested: Mapping[NamespacedName, str]
+) -> tuple[Outcome, ...]:
+    """Return the outcomes with `Contested` in place of `Synced` for contested copies."""
+    return tuple(
+        Outcome(outcome.namespace, Reason.CONTESTED, message)
+        if outcome.reason is Reason.SYNCED
+        and (message := contested.get(NamespacedName(outcome.namespace, name))) is not None
+        else outcome
+        for outcome in outcomes
+    )
+
+
+def contention_message(
+    key: NamespacedName, interference: Interference, manager: str | None, seconds: float
+) -> str:
+    """Return the condition message; it stays the same as long as the contention lasts.
+
+    Args:
+        key: the copy.
+        interference: what undoes the writes of the reconciler.
+        manager: the field manager of the last other write, if it is known.
+        seconds: the shortest time between two writes of the reconciler.
+    """
+    match interference:
+        case Interference.REMOVER:
+            what = f'something keeps deleting ConfigMap "{key}", or bringing it back'
+        case Interference.ADMISSION:
+            what = f'an admission webhook changes what is written to ConfigMap "{key}"'
         case _:
-            who = f'field manager "{manager}"' if manager else "something"
-            what = f'{who} keeps rewriting ConfigMap "{place}"'
+            writer = f'field manager "{manager}"' if manager else "something"
+            what = f'{writer} keeps rewriting ConfigMap "{key}"'
     return f"{what}; until that stops, it is written at most every {seconds:g} s"

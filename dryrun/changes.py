@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from configmapsync.planning import Verb
+from configmapsync.plans import Verb
 from dryrun.simulated_cluster import Document
 from dryrun.simulator import SimulatedSync, Step
 

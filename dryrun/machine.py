@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from configmapsync.planning import Outcome
+from configmapsync.plans import Outcome
 from configmapsync.rendering import CopyTemplate
 from dryrun.changes import counts, key_changes
 from dryrun.simulator import SimulatedSync, Step
@@ -54,7 +54,7 @@ def _write(step: Step) -> dict[str, Any]:
     return {
         "verb": write.verb,
         **write.key._asdict(),
-        "why": write.why,
+        "why": write.cause,
         "digest": {
             "before": write.record.digest if write.record else None,
             "after": write.template.digest if isinstance(write.template, CopyTemplate) else None,

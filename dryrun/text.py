@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from configmapsync.planning import Verb
+from configmapsync.plans import Verb
 from dryrun.changes import counts, key_changes
 from dryrun.simulator import SimulatedSync, Step
 
@@ -64,7 +64,7 @@ def _headline(simulated: SimulatedSync) -> str:
 def _reason(step: Step) -> str:
     """Why, and which keys are concerned where the content of something that stays differs."""
     if step.before is None or step.after is None:
-        return step.write.why
+        return step.write.cause
     keys = key_changes(step)
     signed = [
         f"{sign}{key}"
@@ -74,7 +74,7 @@ def _reason(step: Step) -> str:
     shown = ", ".join(signed[:MOST_KEYS]) + (
         f" and {len(signed) - MOST_KEYS} more" if len(signed) > MOST_KEYS else ""
     )
-    return f"{step.write.why}: {shown}" if shown else step.write.why
+    return f"{step.write.cause}: {shown}" if shown else step.write.cause
 
 
 def _sum(simulated_syncs: list[SimulatedSync]) -> str:

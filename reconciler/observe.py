@@ -9,9 +9,9 @@ from typing import Protocol
 
 from cluster.syncs import SyncRecord
 from configmapsync.content import SourceObject
-from configmapsync.contention import ContestedCopy
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Observed, ObservedInvalid, Plan, plan_orphans
+from configmapsync.planning import plan_orphans
+from configmapsync.plans import ContestedCopy, Observed, ObservedInvalid, Plan
 from configmapsync.resource import ConfigMapSync
 from kube.errors import Forbidden
 from reconciler.known.caches import Caches

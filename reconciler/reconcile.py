@@ -10,15 +10,10 @@ from dataclasses import dataclass
 
 from cluster.syncs import SyncRecord
 from configmapsync.conditions import Report
+from configmapsync.contention import mark_contested
 from configmapsync.names import FINALIZER, NamespacedName
-from configmapsync.planning import (
-    Observed,
-    ObservedInvalid,
-    Outcome,
-    Plan,
-    mark_contested,
-    plan,
-)
+from configmapsync.planning import plan
+from configmapsync.plans import Observed, ObservedInvalid, Outcome, Plan
 from configmapsync.reasons import Reason
 from reconciler.known.caches import Caches
 from reconciler.known.orphans import Orphans

@@ -16,7 +16,7 @@ from configmapsync.graph.allocation import Allocation, Decision, Node
 from configmapsync.graph.index import Graph
 from configmapsync.graph.namespace_sets import NamespaceSet
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Refusal
+from configmapsync.plans import Refusal
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace

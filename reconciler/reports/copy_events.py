@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Verb, Write
+from configmapsync.plans import Verb, Write
 from configmapsync.reasons import Reason, Scope
 from configmapsync.resource import DestinationFailure
 from kube.events import EventRecorder, ObjectReference
@@ -52,11 +52,11 @@ class CopyEvents:
         """Tell of a write where it is news to who looks after the namespace: a repair of what they changed, or that something is theirs again."""
         if write.verb is Verb.RELEASE:
             message = (
-                f"it is no copy of ConfigMapSync {sync} any more, and its data stays: {write.why}"
+                f"it is no copy of ConfigMapSync {sync} any more, and its data stays: {write.cause}"
             )
             self._tell(sync, write.key, Told("Normal", RELEASED, message, "Release"), write.record)
         elif repaired and write.template is not None:
-            message = f"it was put right for ConfigMapSync {sync}: {write.why}"
+            message = f"it was put right for ConfigMapSync {sync}: {write.cause}"
             self._tell(sync, write.key, Told("Normal", Reason.SYNCED, message, "Repair"))
 
     def failing(

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Outcome, Verb, Write
+from configmapsync.plans import Outcome, Verb, Write
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Retry, Unreachable, retry_of
@@ -214,7 +214,7 @@ class Applier:
             batch.outcomes[write.key] = held.outcome
             return
         batch.outcomes[write.key] = Outcome(
-            write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.why}"
+            write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.cause}"
         )
         if write.key in self._in_flight:
             self._waiting_syncs.setdefault(write.key, set()).add(batch.sync)
@@ -281,7 +281,7 @@ class Applier:
                 other
             )  # our own writes make no events for us, but they may be news for another sync
         self._metrics.wrote(write.verb, DONE)
-        self._log.debug("wrote", verb=write.verb, why=write.why, **_names(sync, write))
+        self._log.debug("wrote", verb=write.verb, why=write.cause, **_names(sync, write))
         if not stands:  # no event tells of it; how often it is worth trying is for `configmapsync/contention.py` to say
             self._queue.add(sync)
             message = f"{write.verb} {write.key}: something else was stored"

@@ -12,17 +12,16 @@ from configmapsync.conditions import MOST_FAILURES
 from configmapsync.contention import (
     NO_CONTENT,
     WINDOW_SECONDS,
-    ContestedCopy,
-    Done,
     History,
-    Opponent,
+    Interference,
     Owner,
+    WriteRecord,
+    contention_message,
     record_write,
-    sentence,
 )
 from configmapsync.copies import CopyRecord
 from configmapsync.names import DIGEST, NamespacedName
-from configmapsync.planning import Write
+from configmapsync.plans import ContestedCopy, Write
 from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError
 from kube.rbac import Rule
@@ -44,7 +43,7 @@ class _ContestedCopy:
 
     Attributes:
         until: when we write to it again, on the event loop's clock.
-        opponent: what undoes our writes.
+        interference: what undoes our writes.
         manager: the field manager that wrote over us; None while it is not known.
         left: the version that our last write made; None where it took the object away.
         owner: the sync and the namespace that the copy belonged to.
@@ -52,7 +51,7 @@ class _ContestedCopy:
     """
 
     until: float
-    opponent: Opponent
+    interference: Interference
     manager: str | None
     left: str | None
     owner: Owner
@@ -100,7 +99,7 @@ class Contention:
     def lost_race(self, sync: NamespacedName, write: Write) -> None:
         """Remember a write that came too late: somebody else had written the copy. Who does so all the time would keep us trying for ever."""
         if write.template is not None:
-            self._remember(sync, write, replace(self._done(write), left=FOREIGN_VERSION))
+            self._remember(sync, write, replace(self._done(write), stored=FOREIGN_VERSION))
 
     async def observe(self, sync: NamespacedName) -> dict[NamespacedName, ContestedCopy]:
         """Return the contested copies of a sync, and forget what is over.
@@ -118,7 +117,7 @@ class Contention:
             await self._find_manager(key, contested[key])
         return {
             key: ContestedCopy(
-                sentence(key, copy.opponent, copy.manager, self._interval),
+                contention_message(key, copy.interference, copy.manager, self._interval),
                 deferred=now < copy.until,
             )
             for key, copy in contested.items()
@@ -139,7 +138,7 @@ class Contention:
         """A sync is gone, and its fights with it."""
         self._contested_copies.pop(sync, None)
 
-    def _remember(self, sync: NamespacedName, write: Write, done: Done) -> History:
+    def _remember(self, sync: NamespacedName, write: Write, done: WriteRecord) -> History:
         previous = self._histories.pop((sync, write.key), None)
         history = self._histories[sync, write.key] = record_write(
             previous, done, owner=self._owner_of(sync, write.key), drifted=_drifted(write)
@@ -149,11 +148,13 @@ class Contention:
             self._contest(sync, write.key, history)
         return history
 
-    def _done(self, write: Write) -> Done:
+    def _done(self, write: Write) -> WriteRecord:
         found = write.record.resource_version if write.record else None
         copy = self._copy_at(write.key) if write.template else None
         content_hash = write.template.content_hash if write.template else NO_CONTENT
-        return Done(content_hash, self._now(), found, copy.resource_version if copy else None)
+        return WriteRecord(
+            content_hash, self._now(), found, copy.resource_version if copy else None
+        )
 
     def _contest(self, sync: NamespacedName, place: Place, history: History) -> None:
         contests = self._contested_copies.setdefault(sync, {})
@@ -162,9 +163,9 @@ class Contention:
             self._metrics.contested()
         contests[place] = _ContestedCopy(
             until=history.last.at + self._interval,
-            opponent=history.opponent,
+            interference=history.interference,
             manager=previous.manager if previous and previous.owner == history.owner else None,
-            left=history.last.left,
+            left=history.last.stored,
             owner=history.owner,
         )
 

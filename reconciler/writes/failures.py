@@ -7,7 +7,7 @@ shortened or in another case. `kube/errors.py` classifies errors for retrying; t
 
 import re
 
-from configmapsync.planning import Outcome, Verb, Write
+from configmapsync.plans import Outcome, Verb, Write
 from configmapsync.reasons import Reason
 from kube.errors import (
     AdmissionDenied,

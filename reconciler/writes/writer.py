@@ -14,7 +14,7 @@ import structlog
 
 from configmapsync.copies import CopyRecord, marks_only
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Verb, Write
+from configmapsync.plans import Verb, Write
 from configmapsync.rendering import CopyTemplate, is_up_to_date, release_patch, render
 from kube.client import CONFIGMAPS, Client
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound

@@ -14,7 +14,7 @@ from lupa.lua51 import LuaRuntime
 
 from configmapsync.conditions import Report, status
 from configmapsync.names import GROUP, KIND
-from configmapsync.planning import Outcome
+from configmapsync.plans import Outcome
 from configmapsync.reasons import Heals, Reason
 from tests.configmapsync.objects import source
 from tests.support.cluster import Cluster

@@ -11,7 +11,8 @@ import pytest
 from configmapsync.copies import CopyRecord
 from configmapsync.names import DESTINATION, SYNC_UID_LABEL, SYNCED_BY
 from configmapsync.names import NamespacedName as Name
-from configmapsync.planning import Verb, plan, plan_orphans
+from configmapsync.planning import plan, plan_orphans
+from configmapsync.plans import Verb
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from tests.configmapsync.objects import source, sync
@@ -67,7 +68,7 @@ def test_a_clone_where_a_copy_becomes_wanted_is_foreign_and_the_message_says_wha
         outcome for outcome in made.settled if outcome.reason is Reason.DESTINATION_CONFLICT
     )
     assert conflict.message.startswith(
-        'ConfigMap "elsewhere/config" exists and is a clone of the copy "there/config" that somebody made; delete it'
+        'ConfigMap "elsewhere/config" exists and is a clone of the copy "there/config"; delete it'
     )
 
 
@@ -139,7 +140,7 @@ def test_an_immutable_foreign_configmap_is_not_adopted_where_that_would_need_a_d
 
     assert made.empty
     assert reasons(made) == [Reason.DESTINATION_CONFLICT]
-    assert "being immutable it cannot be adopted" in made.settled[0].message
+    assert "is immutable: it cannot be adopted" in made.settled[0].message
 
 
 def test_an_adopted_copy_that_became_immutable_is_never_deleted_to_be_made_again() -> None:

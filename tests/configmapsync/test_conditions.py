@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.crd import custom_resource_definition
-from configmapsync.planning import Outcome
+from configmapsync.plans import Outcome
 from configmapsync.reasons import Heals, Reason
 from configmapsync.resource import ConfigMapSyncStatus, DestinationCounts, read_status
 from tests.configmapsync.objects import source, sync

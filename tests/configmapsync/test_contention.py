@@ -7,15 +7,16 @@ import pytest
 from configmapsync.contention import (
     REPAIRS,
     WINDOW_SECONDS,
-    ContestedCopy,
-    Done,
     History,
-    Opponent,
+    Interference,
+    WriteRecord,
+    contention_message,
+    defer_contested,
+    mark_contested,
     record_write,
-    sentence,
 )
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Outcome, Plan, Verb, Write, defer_contested, mark_contested
+from configmapsync.plans import ContestedCopy, Outcome, Plan, Verb, Write
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template
 from tests.configmapsync.objects import source, sync
@@ -31,7 +32,7 @@ def told(
     """The history of writes that say something at some time."""
     history: History | None = None
     for at, content_hash in writes:
-        history = record_write(history, Done(content_hash, at, found, left))
+        history = record_write(history, WriteRecord(content_hash, at, found, left))
     assert history is not None
     return history
 
@@ -60,7 +61,7 @@ def test_repairs_far_apart_make_no_fight() -> None:
 def test_an_edit_of_the_source_does_not_end_a_fight() -> None:
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
 
-    edited = record_write(fighting, Done(OTHER, 10.0, "7", "8"))
+    edited = record_write(fighting, WriteRecord(OTHER, 10.0, "7", "8"))
 
     assert edited.contested
     assert edited.repairs == fighting.repairs
@@ -71,32 +72,34 @@ def test_a_fight_with_one_write_a_minute_goes_on_and_is_forgotten_when_it_stoppe
 ):
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
     for minute in range(1, 60):
-        fighting = record_write(fighting, Done(SAME, minute * 60.0, "7", "8"))
+        fighting = record_write(fighting, WriteRecord(SAME, minute * 60.0, "7", "8"))
         assert fighting.contested
 
-    assert not record_write(fighting, Done(SAME, 59 * 60.0 + WINDOW_SECONDS, "7", "8")).contested
+    assert not record_write(
+        fighting, WriteRecord(SAME, 59 * 60.0 + WINDOW_SECONDS, "7", "8")
+    ).contested
 
 
 def test_a_copy_that_shows_what_it_said_before_is_repaired_even_if_nobody_remembers() -> None:
-    done = Done(SAME, 0.0, "7", "8")
+    done = WriteRecord(SAME, 0.0, "7", "8")
 
     assert record_write(None, done, drifted=True).repairs == (0.0,)
     assert record_write(None, done).repairs == ()
 
 
 @pytest.mark.parametrize(
-    ("found", "left", "opponent"),
+    ("found", "left", "interference"),
     [
-        ("9", "8", Opponent.WRITER),
-        (None, "8", Opponent.REMOVER),
-        ("8", "8", Opponent.ADMISSION),
-        ("9", None, Opponent.REMOVER),
+        ("9", "8", Interference.WRITER),
+        (None, "8", Interference.REMOVER),
+        ("8", "8", Interference.ADMISSION),
+        ("9", None, Interference.REMOVER),
     ],
 )
 def test_the_versions_show_who_undoes_our_writes(
-    found: str | None, left: str | None, opponent: Opponent
+    found: str | None, left: str | None, interference: Interference
 ) -> None:
-    assert told([(0.0, SAME), (1.0, SAME)], found, left).opponent is opponent
+    assert told([(0.0, SAME), (1.0, SAME)], found, left).interference is interference
 
 
 def test_a_write_says_its_content_and_its_metadata() -> None:
@@ -175,27 +178,29 @@ def test_a_contested_copy_that_has_stayed_right_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("opponent", "manager", "expected"),
+    ("interference", "manager", "expected"),
     [
         (
-            Opponent.WRITER,
+            Interference.WRITER,
             "argocd-controller",
             'field manager "argocd-controller" keeps rewriting ConfigMap "there/config"',
         ),
-        (Opponent.WRITER, None, 'something keeps rewriting ConfigMap "there/config"'),
+        (Interference.WRITER, None, 'something keeps rewriting ConfigMap "there/config"'),
         (
-            Opponent.REMOVER,
+            Interference.REMOVER,
             None,
             'something keeps deleting ConfigMap "there/config", or bringing it back',
         ),
         (
-            Opponent.ADMISSION,
+            Interference.ADMISSION,
             None,
             'an admission webhook changes what is written to ConfigMap "there/config"',
         ),
     ],
 )
-def test_people_are_told_who_it_is(opponent: Opponent, manager: str | None, expected: str) -> None:
-    said = sentence(PLACE, opponent, manager, 60.0)
+def test_people_are_told_who_it_is(
+    interference: Interference, manager: str | None, expected: str
+) -> None:
+    said = contention_message(PLACE, interference, manager, 60.0)
 
     assert said == f"{expected}; until that stops, it is written at most every 60 s"

@@ -20,7 +20,8 @@ from configmapsync.names import (
     SYNCED_BY,
 )
 from configmapsync.names import NamespacedName as Name
-from configmapsync.planning import Observed, Outcome, Plan, Refusal, Verb, plan, plan_orphans
+from configmapsync.planning import plan, plan_orphans
+from configmapsync.plans import Observed, Outcome, Plan, Refusal, Verb
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, release_patch, render
 from configmapsync.resource import ConfigMapSync
@@ -100,7 +101,7 @@ def test_a_right_copy_is_left_alone() -> None:
 def test_a_copy_that_drifted_is_put_right(change: dict[str, Any], why: str) -> None:
     made = plan(observed(sync(), replace(copy_of(sync()), **change)))
 
-    assert [(write.verb, write.why) for write in made.writes] == [(Verb.UPDATE, why)]
+    assert [(write.verb, write.cause) for write in made.writes] == [(Verb.UPDATE, why)]
 
 
 def test_an_immutable_copy_with_other_content_is_made_again_and_with_other_labels_updated() -> None:
@@ -152,7 +153,7 @@ def test_a_copy_that_names_no_owner_is_still_another_syncs() -> None:
 def test_the_copy_of_a_sync_that_has_to_yield_is_taken_over() -> None:
     made = plan(observed(sync(), theirs(), must_release=lambda _copy: True))
 
-    assert [(write.verb, write.why) for write in made.writes] == [
+    assert [(write.verb, write.cause) for write in made.writes] == [
         (Verb.UPDATE, "it is taken over from ConfigMapSync home/another")
     ]
 

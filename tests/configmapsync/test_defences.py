@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.names import APPLIED_METADATA
-from configmapsync.planning import Outcome
+from configmapsync.plans import Outcome
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, is_up_to_date, render
 from configmapsync.resource import read_status

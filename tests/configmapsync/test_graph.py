@@ -14,7 +14,7 @@ from configmapsync.graph.allocation import Node
 from configmapsync.graph.decisions import Decisions
 from configmapsync.graph.index import MAX_LOOKUPS
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Refusal
+from configmapsync.plans import Refusal
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync, parse
 from configmapsync.selection import Namespace, select

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 
-from configmapsync.planning import Verb, owns, plan
+from configmapsync.planning import owns, plan
+from configmapsync.plans import Verb
 from tests.configmapsync.worlds import PROTECTED, World, worlds
 
 quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])

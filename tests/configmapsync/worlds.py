@@ -20,7 +20,7 @@ from configmapsync.names import (
     SYNCED_BY,
     NamespacedName,
 )
-from configmapsync.planning import Observed, Plan, Verb, Write
+from configmapsync.plans import Observed, Plan, Verb, Write
 from configmapsync.rendering import release_patch, render
 from configmapsync.resource import ConfigMapSync, parse
 from configmapsync.selection import Namespace

@@ -85,7 +85,7 @@ def test_an_immutable_configmap_in_the_way_is_not_adopted(
 
     ready = stage.ready_becomes(sync, "False", "DestinationConflict")
 
-    assert "being immutable it cannot be adopted" in ready["message"]
+    assert "is immutable: it cannot be adopted" in ready["message"]
     assert stage.find(there) == foreign
 
 

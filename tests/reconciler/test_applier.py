@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from configmapsync.content import Content
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Verb, Write
+from configmapsync.plans import Verb, Write
 from configmapsync.reasons import Reason
 from configmapsync.rendering import CopyTemplate
 from kube.backoff import Backoff

@@ -11,7 +11,7 @@ from configmapsync.conditions import MOST_FAILURES
 from configmapsync.contention import REPAIRS, WINDOW_SECONDS, Owner
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Verb, Write
+from configmapsync.plans import Verb, Write
 from configmapsync.rendering import copy_template, render
 from kube.client import Client
 from kube.errors import NotFound

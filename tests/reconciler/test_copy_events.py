@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Verb, Write
+from configmapsync.plans import Verb, Write
 from configmapsync.rendering import copy_template
 from configmapsync.resource import DestinationFailure
 from kube.events import ObjectReference

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Verb, Write
+from configmapsync.plans import Verb, Write
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template
 from kube.errors import ApiError, Unreachable, from_response

@@ -15,7 +15,8 @@ from configmapsync.content import (
     digest,
 )
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Observed, plan
+from configmapsync.planning import plan
+from configmapsync.plans import Observed
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template
 from configmapsync.resource import MOST_KEYS

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from cluster.syncs import SyncRecord, read_sync
 from configmapsync.conditions import Report
 from configmapsync.names import FINALIZER, NamespacedName
-from configmapsync.planning import Outcome
+from configmapsync.plans import Outcome
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.client import Client

@@ -6,7 +6,7 @@ import pytest
 
 from configmapsync.conditions import Report, status
 from configmapsync.names import NamespacedName
-from configmapsync.planning import Outcome
+from configmapsync.plans import Outcome
 from configmapsync.reasons import Reason
 from reconciler.reports.sync_stats import SyncStats
 

@@ -1,0 +1,169 @@
+"""Define the input and the output of the planner.
+
+`reconciler/observe.py` and `dryrun/` make an observation, `planning.py` makes a plan of it, and
+the applier carries the plan out. Nothing here decides anything.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from configmapsync.content import SourceObject
+from configmapsync.copies import CopyRecord
+from configmapsync.fielderrors import FieldError
+from configmapsync.names import NamespacedName
+from configmapsync.reasons import Reason
+from configmapsync.rendering import CopyTemplate
+from configmapsync.resource import ConfigMapSync
+from configmapsync.selection import Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a sync must not write a destination: a loop, or the claim of an older sync."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContestedCopy:
+    """A copy that another writer keeps changing.
+
+    Attributes:
+        message: what happens to the copy.
+        deferred: whether it is too early to write the copy again.
+    """
+
+    message: str
+    deferred: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The state of the cluster as far as it matters to one sync.
+
+    Attributes:
+        sync: the resource with its defaults.
+        source: the source; None if it does not exist.
+        copies: all ConfigMaps whose marks name this sync or its UID.
+        copy_at: returns the ConfigMap with marks of any sync; None if there is none.
+        namespaces: all namespaces of the cluster.
+        is_living: returns whether a sync with this UID exists.
+        blocker_at: returns a known ConfigMap without marks; None if none is known.
+        denied: the rights that the named service account lacks; None if it lacks none.
+        refused: the destinations that this sync must not write because of other syncs.
+        must_release: returns whether the sync of a copy no longer may keep it.
+        protected: namespaces that only an exact name selects.
+        served: the namespaces that the reconciler may write to; None if it may write to all.
+        source_unreadable: why the source cannot be read; None if it was read or does not exist.
+        contested: the copies that another writer keeps changing.
+    """
+
+    sync: ConfigMapSync
+    source: SourceObject | None
+    copies: tuple[CopyRecord, ...]
+    copy_at: Callable[[NamespacedName], CopyRecord | None]
+    namespaces: Mapping[str, Namespace]
+    is_living: Callable[[str], bool]
+    blocker_at: Callable[[NamespacedName], CopyRecord | None]
+    denied: str | None = None
+    refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
+    must_release: Callable[[CopyRecord], bool] = lambda _copy: False
+    protected: frozenset[str] = frozenset()
+    served: frozenset[str] | None = None
+    source_unreadable: str | None = None
+    contested: Mapping[NamespacedName, ContestedCopy] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedInvalid:
+    """The state of the cluster as far as it matters to a sync with an invalid spec.
+
+    Attributes:
+        uid: of the sync.
+        deleting: whether the sync is being deleted.
+        errors: the errors of the spec.
+        copies: all ConfigMaps whose marks name this sync or its UID.
+        namespaces: all namespaces of the cluster.
+        served: the namespaces that the reconciler may write to; None if it may write to all.
+    """
+
+    uid: str
+    deleting: bool
+    errors: tuple[FieldError, ...]
+    copies: tuple[CopyRecord, ...]
+    namespaces: Mapping[str, Namespace]
+    served: frozenset[str] | None = None
+
+
+class Verb(StrEnum):
+    """What a write does to a ConfigMap."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    ADOPT = "adopt"  # an update that takes over a ConfigMap without marks
+    RECREATE = "recreate"  # delete and create: an immutable copy cannot be updated
+    DELETE = "delete"
+    RELEASE = "release"  # removes the marks and keeps the data
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change to one ConfigMap.
+
+    Attributes:
+        verb: what to do.
+        key: the ConfigMap.
+        cause: why, in a few words for logs and the printed plan.
+        record: the observed object, whose UID and resourceVersion are the precondition; None for
+            a create.
+        template: what the copy must look like; None for a delete or a release.
+    """
+
+    verb: Verb
+    key: NamespacedName
+    cause: str
+    record: CopyRecord | None = None
+    template: CopyTemplate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The state of one destination, or of the whole sync if `namespace` is empty."""
+
+    namespace: str
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All writes of one reconcile, and the outcomes that are known before them.
+
+    Attributes:
+        writes: the copies to create or change, independent of each other.
+        removals: the copies to delete or release, after all writes were tried.
+        settled: the outcome of each destination that needs no write, or must not get one.
+        verdict: why the sync as a whole cannot continue; None if it can.
+        staged: whether a later plan removes copies that must wait for their replacement.
+        finalizer: whether the sync needs its finalizer, because it has or gets a copy.
+        digest: the digest of all copies; None without a source.
+        leftovers: the outcome of each copy that should be gone and is not removed yet.
+        contested: copies that must not be reported as synced yet, each with the message.
+    """
+
+    writes: tuple[Write, ...] = ()
+    removals: tuple[Write, ...] = ()
+    settled: tuple[Outcome, ...] = ()
+    verdict: Outcome | None = None
+    staged: bool = False
+    finalizer: bool = False
+    digest: str | None = None
+    leftovers: tuple[Outcome, ...] = ()
+    contested: Mapping[NamespacedName, str] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Return whether the plan has no write and no removal."""
+        return not self.writes and not self.removals

@@ -27,7 +27,7 @@ from certs.material import (
     Stored,
 )
 from kube.client import MUTATING_WEBHOOKS, SECRETS, VALIDATING_WEBHOOKS, Client, Kind
-from kube.errors import AlreadyExists, Conflict, NotFound
+from kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Retry
 from kube.rbac import Rule
 from kube.wire import decode_shaped
 
@@ -319,9 +319,9 @@ class Trust:
         for _ in range(WRITE_ATTEMPTS - 1):
             try:
                 return await self._update_once(configuration, change)
-            except Conflict:
-                # # changed in between: read it again
-                continue
+            except ApiError as error:
+                if error.retry is not Retry.SOON:
+                    raise
         return await self._update_once(configuration, change)
 
     async def _update_once(

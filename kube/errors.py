@@ -1,6 +1,7 @@
-"""What the API server refuses, as classes: raised low, in one place, and classified for retrying in one table.
+"""Errors of requests to the API server, one class for each kind, and one table that decides retrying.
 
-Upper layers match a class, never a status code. No message here ever holds a request or answer body: a body may be a ConfigMap.
+`connection.py` raises them, and every caller matches a class or `ApiError.retry`, never a status code.
+A message must not hold a request or answer body, because a body may be a ConfigMap.
 """
 
 import re
@@ -9,31 +10,33 @@ from enum import Enum
 
 import msgspec
 
-MESSAGE_LIMIT = 1024  # characters of a server's message that travel on
-# A Retry-After is honoured up to this; one answer must not silence a watch, an event or a lease for longer.
-LONGEST_WAIT_SECONDS = 30.0
-# Largest error answer that is read; of a larger one only the status code is known.
+MESSAGE_LIMIT = 1024  # characters of the API server's message that are kept
+# One answer must not stop a watch, an event or a lease renewal for longer than this, whatever its Retry-After says.
+MAX_RETRY_AFTER_SECONDS = 30.0
+# The largest error answer that is read. Of a larger one only the status code is known.
 ERROR_BODY_BYTES = 256 << 10
 CAUSE_LIMIT = 20  # causes of one error that are kept
 
 
 class Retry(Enum):
-    """When the same request may be worth sending again."""
+    """When a failed request is worth another try."""
 
-    SOON = "the world moved: look again"
-    BACKOFF = "it may pass: wait, longer each time"
-    NEVER = "only another request can succeed"
+    SOON = "the state has changed: read it again and retry"
+    TRANSIENT = "the server or the network failed: retry with backoff"
+    BLOCKED = "a right, a policy or another object is in the way: retry with backoff"
+    NEVER = "the request itself is wrong: only a different one can succeed"
 
 
 class ApiError(Exception):
-    """A request that did not succeed.
+    """A request that failed.
 
     Attributes:
-        status: the HTTP status; 0 where no answer came.
-        reason: the one word of the `Status`, as `NotFound`.
-        message: the sentence of the `Status`, capped.
+        status: the HTTP status; 0 if no answer came.
+        reason: the reason word of the `Status`, such as `NotFound`.
+        message: the message of the `Status`, cut to `MESSAGE_LIMIT`.
         causes: `(reason, field, message)` of each cause.
-        retry_after: seconds the server asks us to wait, at most `LONGEST_WAIT_SECONDS`; None where it does not.
+        retry_after: seconds that the server asks the client to wait, at most
+            `MAX_RETRY_AFTER_SECONDS`; None if it does not ask.
     """
 
     def __init__(
@@ -50,40 +53,42 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message[:MESSAGE_LIMIT]
         self.causes = causes
-        self.retry_after = None if retry_after is None else min(retry_after, LONGEST_WAIT_SECONDS)
+        self.retry_after = (
+            None if retry_after is None else min(retry_after, MAX_RETRY_AFTER_SECONDS)
+        )
 
     def __str__(self) -> str:
         return f"{self.message} ({self.reason or type(self).__name__})"
 
+    @property
+    def retry(self) -> Retry:
+        """Return when the request is worth another try."""
+        return _RETRY[type(self)]
+
 
 class BadRequest(ApiError):
-    """400: the request is not understood."""
+    """400: the server does not understand the request."""
 
 
 class Unauthorized(ApiError):
-    """401: the server does not know who asks."""
+    """401: the credentials are missing, wrong or expired."""
 
 
 class Forbidden(ApiError):
-    """403: whoever asks may not; or a quota or a terminating namespace forbids it."""
+    """403: the user lacks a right, or a quota or a terminating namespace forbids the request."""
 
     @property
     def namespace_terminating(self) -> bool:
-        """Whether the namespace is on its way out."""
+        """Return whether the namespace is being deleted."""
         return any(reason == "NamespaceTerminating" for reason, _, _ in self.causes)
-
-    @property
-    def quota_exceeded(self) -> bool:
-        """Whether a ResourceQuota forbids it."""
-        return "exceeded quota" in self.message
 
 
 class NotFound(ApiError):
-    """404."""
+    """404: the object, its namespace or its resource does not exist."""
 
 
 class Conflict(ApiError):
-    """409: the object is not what the request supposed."""
+    """409: the object does not have the version or UID in the request."""
 
 
 class AlreadyExists(ApiError):
@@ -91,15 +96,15 @@ class AlreadyExists(ApiError):
 
 
 class Gone(ApiError):
-    """410: the version is too old; list again."""
+    """410: the resourceVersion is too old; the client must list again."""
 
 
 class TooLarge(ApiError):
-    """413, or etcd's own limit: the object does not fit."""
+    """413, or the size limit of etcd: the object is too large."""
 
 
 class UnsupportedMediaType(ApiError):
-    """415."""
+    """415: the server does not accept the media type."""
 
 
 class Invalid(ApiError):
@@ -107,24 +112,24 @@ class Invalid(ApiError):
 
     @property
     def too_long(self) -> bool:
-        """Whether a part of the object is larger than the API server allows."""
+        """Return whether a field is larger than the API server allows."""
         return any(reason == "FieldValueTooLong" for reason, _, _ in self.causes)
 
 
 class AdmissionDenied(ApiError):
-    """A policy or webhook of the cluster refused the request, with whatever status it chose.
+    """An admission policy or webhook denied the request.
 
-    The status says nothing about the object: a webhook may deny with 404 or 409. The policy may change at any time.
+    The status says nothing about the object: a webhook may deny with 404 or 409.
     """
 
     @property
     def denied_by(self) -> str:
-        """Name the policy or webhook."""
+        """Return the name of the policy or webhook."""
         return _denied_by(self.message) or "an admission policy"
 
 
 class TooManyRequests(ApiError):
-    """429: the server asks us to slow down."""
+    """429: the server asks the client to send fewer requests."""
 
 
 class ServerError(ApiError):
@@ -132,11 +137,11 @@ class ServerError(ApiError):
 
 
 class Unreachable(ApiError):
-    """No answer: no connection, a broken one, or a timeout. What was asked may have happened."""
+    """No answer: no connection, a broken one, or a timeout. A write may have been carried out."""
 
 
 class Silent(Unreachable):
-    """An open watch brought nothing for long: its peer may be gone, or had nothing to say."""
+    """An open watch received no byte for its idle timeout."""
 
 
 class Malformed(ApiError):
@@ -144,11 +149,11 @@ class Malformed(ApiError):
 
 
 class AnswerTooLarge(ApiError):
-    """An answer above the size limit of its request; the connection stopped reading it."""
+    """An answer above the size limit of its request; the client stopped reading it."""
 
 
 class Fenced(ApiError):
-    """Not sent: whoever guards the connection says that we may not write now, as when the Lease is not ours any more."""
+    """A write that was not sent, because this process does not hold the leader lease."""
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
@@ -166,41 +171,36 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 _RETRY: Mapping[type[ApiError], Retry] = {
     BadRequest: Retry.NEVER,
-    Unauthorized: Retry.BACKOFF,  # a token may be on its way
-    Forbidden: Retry.BACKOFF,  # no watch tells when a right or a quota changes
-    NotFound: Retry.BACKOFF,
+    Unauthorized: Retry.TRANSIENT,  # the token may be replaced at this moment
+    Forbidden: Retry.BLOCKED,  # no watch reports that a right or a quota changed
+    NotFound: Retry.BLOCKED,
     Conflict: Retry.SOON,
     AlreadyExists: Retry.SOON,
     Gone: Retry.SOON,
     TooLarge: Retry.NEVER,
     UnsupportedMediaType: Retry.NEVER,
     Invalid: Retry.NEVER,
-    AdmissionDenied: Retry.BACKOFF,  # no watch reports that a policy changed
-    TooManyRequests: Retry.BACKOFF,
-    ServerError: Retry.BACKOFF,
-    Unreachable: Retry.BACKOFF,
+    AdmissionDenied: Retry.BLOCKED,  # no watch reports that a policy changed
+    TooManyRequests: Retry.TRANSIENT,
+    ServerError: Retry.TRANSIENT,
+    Unreachable: Retry.TRANSIENT,
     Silent: Retry.SOON,
-    Malformed: Retry.BACKOFF,
-    AnswerTooLarge: Retry.BACKOFF,
-    Fenced: Retry.BACKOFF,
-    ApiError: Retry.BACKOFF,
+    Malformed: Retry.TRANSIENT,
+    AnswerTooLarge: Retry.TRANSIENT,
+    Fenced: Retry.BLOCKED,
+    ApiError: Retry.BLOCKED,  # any other status below 500
 }
 
 
-def retry_of(error: ApiError) -> Retry:
-    """When to send the same request again."""
-    return _RETRY[type(error)]
-
-
 def from_response(status: int, body: bytes | msgspec.Raw, headers: Mapping[str, str]) -> ApiError:
-    """The error that an answer of `status` (not 2xx) means, whatever its body is."""
+    """Return the error for an answer whose status is not 2xx; its body may be anything."""
     return _error(status, _read(body), _seconds(headers.get("Retry-After")))
 
 
 def from_status(status: bytes | msgspec.Raw) -> ApiError:
-    """The error that a `Status` object in a watch means; there is no HTTP status beside it."""
-    told = _read(status)
-    return _error(told.code or 500, told, None)
+    """Return the error for a `Status` in a watch, which has no HTTP status of its own."""
+    decoded = _read(status)
+    return _error(decoded.code or 500, decoded, None)
 
 
 class _Cause(msgspec.Struct):
@@ -222,19 +222,19 @@ class _Status(msgspec.Struct):
 
 
 def _read(body: bytes | msgspec.Raw) -> _Status:
-    """The `Status` in an answer; an empty one where there is none, as in what a proxy or a load shedder answers."""
+    """Return the `Status` in an answer; an empty one if a proxy answered with something else."""
     try:
         return msgspec.json.decode(body, type=_Status)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Status()
 
 
-def _error(status: int, told: _Status, retry_after: float | None) -> ApiError:
-    details = told.details or _Details()
-    return _class_of(status, told)(
-        told.message or f"the server answered {status} without saying why",
-        status=status,
-        reason=told.reason or "",
+def _error(code: int, status: _Status, retry_after: float | None) -> ApiError:
+    details = status.details or _Details()
+    return _class_of(code, status)(
+        status.message or f"the server answered {code} without a message",
+        status=code,
+        reason=status.reason or "",
         causes=tuple(map(_cause, (details.causes or ())[:CAUSE_LIMIT])),
         retry_after=retry_after or _positive(details.retryAfterSeconds or 0.0),
     )
@@ -254,7 +254,7 @@ _POLICY = re.compile(
 
 
 def _denied_by(message: str) -> str | None:
-    """Name what denied a request, from the form in which kube-apiserver words it (v1.36)."""
+    """Return what denied a request, from the wording of kube-apiserver (v1.36)."""
     if (webhook := _WEBHOOK.search(message)) is not None:
         return f'admission webhook "{webhook[1]}"'
     if (policy := _POLICY.search(message)) is not None:
@@ -262,27 +262,28 @@ def _denied_by(message: str) -> str | None:
     return None
 
 
-def _class_of(status: int, told: _Status) -> type[ApiError]:
-    if _denied_by((told.message or "")[:MESSAGE_LIMIT]) is not None:
+def _class_of(code: int, status: _Status) -> type[ApiError]:
+    if _denied_by((status.message or "")[:MESSAGE_LIMIT]) is not None:
         return AdmissionDenied
-    if status == 422 and not any(
-        cause.reason for cause in (told.details or _Details()).causes or ()
+    if code == 422 and not any(
+        cause.reason for cause in (status.details or _Details()).causes or ()
     ):
-        return AdmissionDenied  # the API server's own validation always says which field is wrong, and how
-    if status == 409 and told.reason == "AlreadyExists":
+        # The API server's own validation always names the field that is wrong.
+        return AdmissionDenied
+    if code == 409 and status.reason == "AlreadyExists":
         return AlreadyExists
-    if told.reason in {"Expired", "Gone"}:
+    if status.reason in {"Expired", "Gone"}:
         return Gone
-    if status >= 500 and (told.message or "").startswith("etcdserver: request is too large"):
-        return TooLarge  # etcd's limit comes through as a 500
-    return _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
+    if code >= 500 and (status.message or "").startswith("etcdserver: request is too large"):
+        return TooLarge  # the API server passes the error of etcd on as a 500
+    return _BY_STATUS.get(code, ServerError if code >= 500 else ApiError)
 
 
 def _seconds(text: str | None) -> float | None:
-    """Retry-After in seconds; the form with a date is not used by API servers."""
+    """Return a Retry-After in seconds; API servers do not send the form with a date."""
     return _positive(float(text)) if text and text.isdecimal() else None
 
 
 def _positive(seconds: float) -> float | None:
-    """Return `seconds`; None where a server asks for no wait, or for a negative one."""
+    """Return `seconds`; None if they are not positive."""
     return seconds if seconds > 0 else None

@@ -16,10 +16,7 @@ from kube.errors import (
     AlreadyExists,
     ApiError,
     NotFound,
-    ServerError,
-    TooManyRequests,
-    Unauthorized,
-    Unreachable,
+    Retry,
 )
 from kube.event_correlator import Correlator, ObjectReference, Occurrence, Series
 from kube.rbac import Rule
@@ -31,12 +28,6 @@ WAITING_LIMIT = 1000  # events; who has more than that to tell is not listened t
 MESSAGE_LIMIT = 1024  # characters, as events.k8s.io has it
 CLUSTER_SCOPED = "default"  # where the API server wants the events of objects without a namespace
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between the tries of one event
-PASSING = (
-    Unreachable,
-    ServerError,
-    TooManyRequests,
-    Unauthorized,
-)  # anything else will be refused again
 
 
 class EventRecorder:
@@ -116,7 +107,7 @@ class EventRecorder:
             try:
                 await self._store(series)
             except ApiError as error:
-                if wait is None or not isinstance(error, PASSING):
+                if wait is None or error.retry is not Retry.TRANSIENT:
                     self._complain(f"an event was not written: {error}")
                     return
                 await asyncio.sleep(max(wait, error.retry_after or 0.0))

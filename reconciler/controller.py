@@ -12,7 +12,7 @@ import structlog
 
 from configmapsync.names import NamespacedName
 from kube.backoff import Backoff
-from kube.errors import ApiError, Conflict
+from kube.errors import ApiError, Retry
 from kube.workqueue import WorkQueue
 from reconciler.reconcile import Reconciler
 from reconciler.reports.metrics import Metrics
@@ -77,11 +77,10 @@ class Controller:
             requeue_after = await self._reconciler.reconcile(
                 key, partial(self._queue.wait_dirty, key)
             )
-        except Conflict:
-            self._retry(key)  # another client changed the sync; its event is on the way
-            return "requeue"
         except ApiError as error:
             retry_in = self._retry(key, error.retry_after)
+            if error.retry is Retry.SOON:
+                return "requeue"  # another client changed the sync; its event is on the way
             self._log.warning("reconcile failed", error=str(error), retry_in=retry_in)
             return "error"
         except Exception:  # noqa: BLE001 - a defect that one object meets must not stop the others

@@ -19,7 +19,7 @@ from configmapsync.reasons import Reason, State
 from configmapsync.resource import Condition, ConfigMapSyncStatus
 from kube.backoff import Backoff
 from kube.client import Client
-from kube.errors import ApiError, Conflict, NotFound
+from kube.errors import ApiError, NotFound, Retry
 from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
 from kube.rbac import Rule
@@ -170,14 +170,13 @@ class Reporter:
             return
         try:
             await self._write_status(record, new)
-        except Conflict:
-            self._queue.add_after(key, self._backoff.next(key))
         except ApiError as error:
             retry_in = self._backoff.next(key, error.retry_after)
             self._queue.add_after(key, retry_in)
-            self._log.warning(
-                "cannot write the status", sync=str(key), error=str(error), retry_in=retry_in
-            )
+            if error.retry is not Retry.SOON:
+                self._log.warning(
+                    "cannot write the status", sync=str(key), error=str(error), retry_in=retry_in
+                )
         except Exception:  # noqa: BLE001 - a defect that one object meets must not stop the others
             self._metrics.panicked()
             retry_in = self._backoff.next(key)

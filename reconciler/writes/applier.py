@@ -17,7 +17,7 @@ from configmapsync.names import NamespacedName
 from configmapsync.plans import Outcome, Verb, Write
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
-from kube.errors import ApiError, Conflict, Retry, Unreachable, retry_of
+from kube.errors import ApiError, Conflict, Retry, Unreachable
 from kube.workqueue import WorkQueue
 from reconciler.known.caches import Blockers
 from reconciler.reports.copy_events import CopyEvents
@@ -292,7 +292,7 @@ class Applier:
 
     def _defer(self, sync: NamespacedName, write: Write, error: ApiError) -> Outcome:
         outcome = outcome_of(write, error)
-        stale, final = is_stale(write, error), retry_of(error) is Retry.NEVER
+        stale, final = is_stale(write, error), error.retry is Retry.NEVER
         delay = self._backoff.next(
             (sync, write.key), MAX_BACKOFF_SECONDS if final and not stale else error.retry_after
         )

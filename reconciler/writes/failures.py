@@ -11,14 +11,13 @@ from configmapsync.plans import Outcome, Verb, Write
 from configmapsync.reasons import Reason
 from kube.errors import (
     AdmissionDenied,
-    AlreadyExists,
     ApiError,
-    Conflict,
     Fenced,
     Forbidden,
     Invalid,
     Malformed,
     NotFound,
+    Retry,
     TooLarge,
     Unreachable,
 )
@@ -82,7 +81,7 @@ def describe(error: ApiError) -> str:
 
 def is_stale(write: Write, error: ApiError) -> bool:
     """Whether the world was not as the plan saw it: no failure, only a reason to look again."""
-    return isinstance(error, Conflict | AlreadyExists) or (
+    return error.retry is Retry.SOON or (
         isinstance(error, NotFound) and write.verb is not Verb.CREATE
     )
 

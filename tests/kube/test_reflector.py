@@ -213,7 +213,7 @@ async def test_a_server_that_always_says_gone_is_not_asked_without_a_pause() -> 
 async def test_a_server_that_is_away_is_asked_again_ever_more_rarely_but_for_ever(
     where: str,
 ) -> None:
-    trouble = ServerError("the server answered 503 without saying why", status=503)
+    trouble = ServerError("the server answered 503 without a message", status=503)
     bench = Bench([trouble] if where == "list" else [EMPTY], [trouble])
     await bench.run_for(3600)
     times = bench.times(where)

@@ -1,7 +1,8 @@
-"""Whose rights the processes of the journeys have: those of their ServiceAccounts, bound to the roles of `config/default` and to no others.
+"""Give the processes of the journeys the rights of their ServiceAccounts.
 
-So every journey proves that the roles suffice. An existing cluster is reached through a proxy that speaks as its admin: there they cannot
-be told apart, and nothing is installed.
+The accounts are bound to the roles of `config/default` and to no others, so every
+journey shows that the roles suffice. On an existing cluster the proxy acts as its
+admin: the rights of the processes cannot differ there, and nothing is installed.
 """
 
 import copy
@@ -24,12 +25,12 @@ REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
 def name_of(program: Program) -> str:
-    """What its ServiceAccount is called, and its roles."""
+    """Return the name of a program's ServiceAccount and roles."""
     return f"configmapsync-{program}"
 
 
 def kubeconfig_of(cluster: Cluster, program: Program) -> Path:
-    """A kubeconfig with a token of the program's ServiceAccount, as a kubelet would ask for one."""
+    """Return a kubeconfig with a token of the program's ServiceAccount."""
     if cluster.kind == "existing":
         return cluster.kubeconfig
     _install(cluster)
@@ -37,7 +38,10 @@ def kubeconfig_of(cluster: Cluster, program: Program) -> Path:
 
 
 def let_elect(cluster: Cluster, namespace: str) -> None:
-    """Give the reconciler in another namespace what it has in its own: a test that ends leaders wants a Lease of its own."""
+    """Bind the reconciler's election role in another namespace.
+
+    A test that ends leaders needs a Lease of its own.
+    """
     if cluster.kind == "existing":
         return
     _install(cluster)
@@ -63,7 +67,10 @@ def _install(cluster: Cluster) -> None:
 
 
 def _apply(cluster: Cluster, manifests: list[Manifest]) -> None:
-    """Apply them, and wait until the API server decides by them: it follows its own store a moment later."""
+    """Apply the manifests, and wait until the API server uses them for authorization.
+
+    It watches its own storage, so new rights count a moment later.
+    """
     cluster.kubectl(
         "apply",
         "-f",
@@ -75,7 +82,7 @@ def _apply(cluster: Cluster, manifests: list[Manifest]) -> None:
 
 
 def _questions(manifests: list[Manifest]) -> Iterator[dict[str, Any]]:
-    """Ask for the first right of each role that is bound."""
+    """Return an access review for the first right of each bound role."""
     for binding in of_kind(manifests, "ClusterRoleBinding", "RoleBinding"):
         rule = named(manifests, binding["roleRef"]["kind"], binding["roleRef"]["name"])["rules"][0]
         resource, _, subresource = rule["resources"][0].partition("/")

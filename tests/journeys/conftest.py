@@ -1,4 +1,4 @@
-"""The stage of the journeys: the CRD as `make install` would install it, and the reconciler as a real process with its own rights."""
+"""Fixtures of the journeys: the CRD, and the reconciler with its own rights."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +7,10 @@ import pytest
 
 from tests.config.installation import wait_until_served
 from tests.journeys.accounts import kubeconfig_of
+from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage
+from tests.journeys.user_shell import UserShell
+from tests.journeys.webhook_process import WebhookProcess, running_webhook
 from tests.support.cluster import Cluster
 from tests.support.processes import Process, free_port
 
@@ -17,12 +20,12 @@ CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/configmapsyncs.ap
 
 @pytest.fixture
 def crd(cluster: Cluster) -> None:
-    """The ConfigMapSync API is served."""
+    """Serve the ConfigMapSync API."""
     install_crd(cluster)
 
 
 def install_crd(cluster: Cluster) -> None:
-    """Install it once for each cluster."""
+    """Install the CRD once for each cluster."""
     if cluster.find(CRD) is None:
         cluster.kubectl("apply", "-k", ROOT / "config" / "crd")
         wait_until_served(cluster)
@@ -30,17 +33,50 @@ def install_crd(cluster: Cluster) -> None:
 
 @pytest.fixture
 def stage(cluster: Cluster, crd: None, new_namespace: Callable[..., str]) -> Iterator[Stage]:
-    """A cluster with the CRD, and namespaces of the test's own; no reconciler yet."""
+    """A cluster with the CRD and namespaces of this test, without a reconciler."""
     made = Stage(cluster, new_namespace)
     yield made
     made.remove_syncs()
 
 
 @pytest.fixture
+def fault(cluster: Cluster) -> Iterator[Faults]:
+    """Add faults to devcluster; the end of the test removes them."""
+    faults = Faults(cluster)
+    yield faults
+    faults.clear()
+
+
+@pytest.fixture
+def health_port() -> int:
+    """A port for the health server of the reconciler."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def webhook(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebhookProcess]:
+    """A running webhook for the tests of a module that do not break it."""
+    install_crd(cluster)
+    with running_webhook(cluster, tmp_path_factory.mktemp("webhook")) as process:
+        yield process
+
+
+@pytest.fixture
+def shell(
+    cluster: Cluster, webhook: WebhookProcess, new_namespace: Callable[..., str]
+) -> UserShell:
+    """A user's shell on a cluster with the webhook."""
+    return UserShell(cluster, new_namespace)
+
+
+@pytest.fixture
 def start_reconciler(
     cluster: Cluster, start_process: Callable[..., Process]
 ) -> Callable[..., Process]:
-    """Start the reconciler as a process and wait until it is ready; `port` is that of its health server."""
+    """Start the reconciler as a process and wait until it is ready.
+
+    `port` is that of its health server.
+    """
 
     def start(*arguments: str, port: int | None = None) -> Process:
         port = port or free_port()
@@ -56,5 +92,5 @@ def start_reconciler(
 
 @pytest.fixture
 def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
-    """A running reconciler; it outlives the test's syncs, so that their finalizers come off."""
+    """A running reconciler, which outlives the test's syncs to remove their finalizers."""
     return start_reconciler()

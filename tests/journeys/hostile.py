@@ -1,6 +1,8 @@
-"""The worst that a tenant may write, one function for each input: it creates the objects and returns what is repeated while others work.
+"""The worst inputs of a hostile tenant, one function for each.
 
-`test_worst_inputs.py` has all of them at once. Each input is as large as the limits of the API server and of the CRD allow.
+Each function creates objects and returns the steps to repeat during the test;
+`test_worst_inputs.py` runs all of them at once. Each input is as large as the limits of
+the API server and of the CRD allow.
 """
 
 import itertools
@@ -12,10 +14,11 @@ from http.client import HTTPException
 from typing import NamedTuple
 
 from configmapsync.names import API_VERSION, KIND, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL
-from tests.journeys.guard import Guard
+from tests.journeys.faults import Faults
 from tests.journeys.rivals import Rival
 from tests.journeys.stage import Stage
 from tests.journeys.test_webhook_load import hostile_bodies, post, served_path, trusting
+from tests.journeys.webhook_process import WebhookProcess
 from tests.support.processes import LOCAL_ADDRESS
 
 MEBIBYTE = 1024 * 1024
@@ -30,7 +33,7 @@ TENANT = "alice"
 
 
 class Step(NamedTuple):
-    """What is done again and again, how long the pause is, and what is done at the end."""
+    """A repeated action, the pause between two calls in seconds, and an action for the end."""
 
     do: Callable[[], object]
     every_seconds: float
@@ -38,7 +41,10 @@ class Step(NamedTuple):
 
 
 def refused_lines(stage: Stage) -> Sequence[Step]:
-    """930 KB of lines that begin alike, and a long refusal that quotes one: each text of an error is searched for values."""
+    """Write 930 KB of lines that begin alike, and a long refusal that quotes one of them.
+
+    The reconciler searches each error text for values.
+    """
     home, refused = stage.namespace("hostile-a"), [stage.namespace("refused") for _ in range(3)]
     lines = "\n".join(f"conf{number}" for number in range(93_000))[:930_000]
     stage.source(home, data={"large": lines})
@@ -51,14 +57,14 @@ def refused_lines(stage: Stage) -> Sequence[Step]:
             "status": 403,
             "message": message,
         }
-        stage.cluster.create("/devcluster/faults", {"action": "fail", **details})
+        Faults(stage.cluster)("fail", **details)
     stage.sync(home, destinationNamespaces=refused)
     edits = itertools.count()
     return (Step(lambda: stage.edit(home, "config", data={"edit": str(next(edits))}), 1.0),)
 
 
 def globs_over_keys(stage: Stage) -> Sequence[Step]:
-    """As many of the longest keys as fit, and the 256 globs over them that cost most."""
+    """Write as many of the longest keys as fit, and the 256 most expensive globs over them."""
     home, there = stage.namespace("hostile-b"), stage.namespace()
     keys = [f"{number:04}".ljust(LONGEST_KEY, "a") for number in range(2_900)]
     stage.source(home, data=dict.fromkeys(keys, "v"))
@@ -77,7 +83,7 @@ def globs_over_keys(stage: Stage) -> Sequence[Step]:
 
 
 def names_and_exclusions(stage: Stage) -> Sequence[Step]:
-    """511 names and 512 exclusions, all different and all long."""
+    """Write 511 names and 512 exclusions, all different and long."""
     home, there = stage.namespace("hostile-c"), stage.namespace()
     stage.source(home)
     names = [f"{number:03}".rjust(63, "n") for number in range(510)]
@@ -89,7 +95,7 @@ def names_and_exclusions(stage: Stage) -> Sequence[Step]:
 
 
 def large_copies(stage: Stage) -> Sequence[Step]:
-    """A source of a mebibyte with many copies, and forged copies of the same size."""
+    """Write a source of one mebibyte with many copies, and forged copies of the same size."""
     label = {"large": stage.tag}
     home, forged = stage.namespace("hostile-d"), stage.namespace()
     for _ in range(LARGE_COPIES):
@@ -109,7 +115,10 @@ def large_copies(stage: Stage) -> Sequence[Step]:
 
 
 def loops_and_contests(stage: Stage) -> Sequence[Step]:
-    """400 syncs in nested loops, 300 for one ConfigMap, and a namespace label on which each of the 300 depends."""
+    """Write 400 syncs in nested loops and 300 for one ConfigMap, and toggle a namespace label.
+
+    Each of the 300 syncs depends on the label.
+    """
     home, there = stage.namespace("hostile-e"), stage.namespace()
     for step in range(LOOPS):
         one, next_one = f"c-{step:03}", f"c-{step + 1:03}"
@@ -136,7 +145,7 @@ def loops_and_contests(stage: Stage) -> Sequence[Step]:
 
 
 def rewritten_copies(stage: Stage) -> Sequence[Step]:
-    """A tool of the tenant that rewrites each of its copies as soon as it is repaired."""
+    """Run a tool of the tenant that rewrites each of its copies after each repair."""
     home, there = stage.namespace("hostile-g"), [stage.namespace() for _ in range(3)]
     content = stage.source(home)
     stage.sync(home, destinationNamespaces=there)
@@ -161,9 +170,9 @@ IN_THE_CLUSTER = (
 )
 
 
-def reviews(stage: Stage, guard: Guard) -> Sequence[Step]:
-    """Bodies of 4.4 MB and worse, dry-run creations without rights, and TLS connections that stay silent."""
-    bodies, path = itertools.cycle(hostile_bodies().values()), served_path(guard)
+def reviews(stage: Stage, webhook: WebhookProcess) -> Sequence[Step]:
+    """Send bodies of 4.4 MB, dry-run creations without rights, and silent TLS connections."""
+    bodies, path = itertools.cycle(hostile_bodies().values()), served_path(webhook)
     home = stage.namespace("hostile-f")
     collection = f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}?dryRun=All"
     names = [f"nowhere-{number}" for number in range(512)]
@@ -176,13 +185,13 @@ def reviews(stage: Stage, guard: Guard) -> Sequence[Step]:
 
     def fill() -> None:
         with suppress(OSError, HTTPException):
-            post(guard, path, next(bodies))
+            post(webhook, path, next(bodies))
 
     def rehearse() -> None:
         stage.cluster.request("POST", collection, wide, user=TENANT)
 
     rehearsals = (Step(rehearse, 0.05) for _ in range(DRY_RUNS))
-    silent = SilentConnections(guard)
+    silent = SilentConnections(webhook)
     return (
         Step(fill, 0.05),
         Step(fill, 0.05),
@@ -194,20 +203,20 @@ def reviews(stage: Stage, guard: Guard) -> Sequence[Step]:
 class SilentConnections:
     """Opens connections that never send a request, and keeps the newest of them open."""
 
-    def __init__(self, guard: Guard) -> None:
-        self._port = guard.port
+    def __init__(self, webhook: WebhookProcess) -> None:
+        self._port = webhook.port
         self._context = trusting()
         self._open: list[ssl.SSLSocket] = []
 
     def open_some(self) -> None:
-        """Open a few more, and close the oldest."""
+        """Open a few more connections, and close the oldest."""
         for _ in range(10):
             with suppress(OSError):
                 plain = socket.create_connection((LOCAL_ADDRESS, self._port), timeout=5)
                 try:
                     self._open.append(self._context.wrap_socket(plain))
                 finally:
-                    plain.close()  # it is detached where the handshake was done
+                    plain.close()  # the handshake detaches the plain socket
         self.close(SILENT)
 
     def close(self, but: int = 0) -> None:
@@ -218,7 +227,7 @@ class SilentConnections:
 
 @contextmanager
 def repeated(steps: Sequence[Step]) -> Iterator[None]:
-    """Repeat each step in a thread of its own until the end of the block."""
+    """Repeat each step in its own thread until the end of the block."""
     with ExitStack() as running:
         for step in steps:
             rival = Rival(lambda step=step: step.do() is None, step.every_seconds)

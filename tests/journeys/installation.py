@@ -1,4 +1,7 @@
-"""What `make deploy` has applied, running: the pods by a kubelet in small, the API server with RBAC enforced and the webhook behind its Service."""
+"""Run what `make deploy` applies, with a small kubelet.
+
+The API server enforces RBAC and calls the webhook by its Service.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,20 +16,22 @@ from tests.support.manifests import DEFAULT
 from tests.support.processes import LOCAL_ADDRESS, free_port
 
 SHORT_GRACE = (
-    "3"  # seconds; the one setting that is not the manifest's, for nobody waits ten minutes here
+    # Seconds. Only this setting differs from the manifest, because a test cannot wait ten
+    # minutes.
+    "3"
 )
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
 class Names(NamedTuple):
-    """Where it is installed and how its objects are called."""
+    """The namespace, name prefix and overlay of an installation."""
 
     namespace: str = "configmapsync-system"
     prefix: str = "configmapsync-"
 
 
 class Installation:
-    """All of its processes, each as its manifest says."""
+    """All processes of an installation, each started from its manifest."""
 
     def __init__(self, cluster: Cluster, folder: Path, webhook_port: int, names: Names) -> None:
         self.cluster = cluster
@@ -38,8 +43,9 @@ class Installation:
         self.webhooks: list[Pod] = []
 
     def set_variable(self, deployment: str, name: str, value: str) -> None:
-        """Add an environment variable to a Deployment, as an administrator would."""
-        path = f"/apis/apps/v1/namespaces/{self.names.namespace}/deployments/{self.names.prefix}{deployment}"
+        """Add an environment variable to a Deployment, as an administrator does."""
+        deployments = f"/apis/apps/v1/namespaces/{self.names.namespace}/deployments"
+        path = f"{deployments}/{self.names.prefix}{deployment}"
         entry = {
             "op": "add",
             "path": "/spec/template/spec/containers/0/env/-",
@@ -48,7 +54,7 @@ class Installation:
         self.cluster.patch(path, [entry], "application/json-patch+json")
 
     def start(self) -> None:
-        """Do what the controllers and the kubelet of a cluster would do now."""
+        """Start the pods that the controllers and the kubelet of a cluster would start."""
         if self.cluster.is_real:
             self._route()
         assert self.run_certificates("jobs", "certs-install").process.wait() == 0
@@ -67,17 +73,20 @@ class Installation:
             pod.wait_until_ready()
 
     def run_certificates(self, resource: str, name: str) -> Pod:
-        """Start the certificate tool as the Job or the CronJob says."""
+        """Start the certificate tool from the Job or the CronJob."""
         return self.kubelet.run(self._get("batch", resource, name))
 
     def revoke_certificates(self) -> Pod:
-        """Start the certificate tool as the runbook says after a leak: the CronJob's pod with another command."""
+        """Start the revocation of the runbook: the CronJob's pod with another command."""
         job = self._get("batch", "cronjobs", "certs")
         job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] = ["revoke"]
         return self.kubelet.run(job)
 
     def leader(self) -> Pod:
-        """The reconciler that holds the Lease. Both have the host name of this machine, so it is told by its log."""
+        """Return the reconciler that holds the Lease.
+
+        The log identifies it, because both replicas have the host name of this machine.
+        """
         [leading] = [
             pod
             for pod in self.reconcilers
@@ -86,11 +95,14 @@ class Installation:
         return leading
 
     def lease(self) -> Any:
-        """The Lease as it is now."""
+        """Return the Lease."""
         return self._get("coordination.k8s.io", "leases", "reconciler")
 
     def _route(self) -> None:
-        """Lead the Service here: devcluster was told at its start, a real API server follows an external name."""
+        """Route the Service to this machine.
+
+        devcluster gets the address at its start; a real API server follows an external name.
+        """
         name = f"{self.names.prefix}webhook"
         service = {"spec": {"type": "ExternalName", "externalName": "localhost"}}
         self.cluster.patch(f"/api/v1/namespaces/{self.names.namespace}/services/{name}", service)
@@ -117,7 +129,7 @@ def installed(
     overlay: Path = DEFAULT,
     names: Names = Names(),  # noqa: B008 - frozen
 ) -> Iterator[Installation]:
-    """Deploy a kustomization, whose names are these, on a cluster of its own, and run it until the end of the block."""
+    """Deploy a kustomization on its own cluster, and run it until the end of the block."""
     port = free_port()
     address = f"{names.namespace}/{names.prefix}webhook={LOCAL_ADDRESS}:{port}"
     cluster_folder = folder / "cluster"

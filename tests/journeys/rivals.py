@@ -1,4 +1,4 @@
-"""Who else writes to a copy: tools that put it back or take it away whenever they see it, and a webhook that changes what is written."""
+"""Other writers of a copy: tools that reset or delete it, and a mutating webhook."""
 
 import base64
 import itertools
@@ -21,10 +21,10 @@ MUTATING = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
 class Rival:
-    """Looks at a copy again and again, and undoes what we wrote."""
+    """Checks a copy again and again, and undoes writes of the reconciler."""
 
     def __init__(self, look: Callable[[], bool], every: float = EVERY_SECONDS) -> None:
-        """Begin; `look` returns whether there was something to undo."""
+        """Start checking; `look` returns whether it changed the copy."""
         self._look = look
         self._every = every
         self._stopped = threading.Event()
@@ -37,14 +37,14 @@ class Rival:
             self.undone += self._look()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._stopped.set()
         self._thread.join()
 
 
 @contextmanager
 def resetting(stage: Stage, namespace: str, data: dict[str, str], manager: str) -> Iterator[Rival]:
-    """A tool that has its own idea of the copy's data, as a GitOps controller or another operator with the same rule."""
+    """Reset the data of a copy, as a GitOps controller or a similar operator does."""
     path = stage.configmap_path(namespace, "config")
 
     def look() -> bool:
@@ -54,9 +54,9 @@ def resetting(stage: Stage, namespace: str, data: dict[str, str], manager: str) 
         stale = {"data": dict.fromkeys(copy.get("data", {})) | data}
         version = {"metadata": {"resourceVersion": copy["metadata"]["resourceVersion"]}}
         content_type = "application/merge-patch+json"
-        place = f"{path}?fieldManager={manager}"
+        url = f"{path}?fieldManager={manager}"
         return (
-            stage.cluster.request("PATCH", place, stale | version, content_type=content_type).status
+            stage.cluster.request("PATCH", url, stale | version, content_type=content_type).status
             == 200
         )
 
@@ -65,7 +65,7 @@ def resetting(stage: Stage, namespace: str, data: dict[str, str], manager: str) 
 
 @contextmanager
 def hammering(stage: Stage, namespace: str, manager: str) -> Iterator[Rival]:
-    """A program that keeps its own heartbeat in a copy, faster than anybody could answer."""
+    """Keep a heartbeat in a copy, with more writes than any repair could follow."""
     path = f"{stage.configmap_path(namespace, 'config')}?fieldManager={manager}"
     beats = itertools.count()
 
@@ -83,7 +83,7 @@ def hammering(stage: Stage, namespace: str, manager: str) -> Iterator[Rival]:
 
 @contextmanager
 def pruning(stage: Stage, namespace: str) -> Iterator[Rival]:
-    """A tool that removes what it does not know."""
+    """Delete a copy, as a tool with pruning does."""
     path = stage.configmap_path(namespace, "config")
     yield from _while_at_it(Rival(lambda: stage.cluster.request("DELETE", path).status == 200))
 
@@ -97,7 +97,7 @@ def _while_at_it(rival: Rival) -> Iterator[Rival]:
 
 @contextmanager
 def bringing_back(stage: Stage, copy: Any) -> Iterator[Rival]:
-    """A tool that has the copy in its repository, marks and all, and makes it again whenever it is gone."""
+    """Create the copy again with its marks, as a tool that has the copy in its repository does."""
     metadata = {
         part: copy["metadata"][part] for part in ("name", "namespace", "labels", "annotations")
     }
@@ -109,12 +109,12 @@ def bringing_back(stage: Stage, copy: Any) -> Iterator[Rival]:
 
 
 def adds_a_key(configmap: dict[str, Any]) -> dict[str, Any]:
-    """Data as a policy wants it."""
+    """Return data as a policy changes it."""
     return {"op": "add", "path": "/data", "value": (configmap.get("data") or {}) | {"policy": "on"}}
 
 
 def takes_the_labels_off(_configmap: dict[str, Any]) -> dict[str, Any]:
-    """Labels as a policy wants them."""
+    """Return labels as a policy changes them."""
     return {
         "op": "add",
         "path": "/metadata/labels",
@@ -130,7 +130,11 @@ def changing(
     folder: Path,
     now: datetime,
 ) -> Iterator[list[str]]:
-    """A mutating webhook that changes every ConfigMap `config` of a namespace; gives the operations it was asked about."""
+    """Run a mutating webhook that changes every ConfigMap `config` of a namespace.
+
+    Yields:
+        The operations of the reviews so far.
+    """
     authority = Authority(folder, now)
     pair = authority.server("webhook", ["localhost"], [LOCAL_ADDRESS])
     asked: list[str] = []
@@ -169,7 +173,7 @@ def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str,
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
         "matchConditions": [
             {
-                "name": "ours",
+                "name": "changes",
                 "expression": 'request.name == "config" || object.metadata.name == "config"',
             }
         ],
@@ -210,6 +214,6 @@ def _handler(
             self.wfile.write(body)
 
         def log_message(self, *_arguments: object) -> None:
-            """Say nothing: the test looks at what was asked."""
+            """Log nothing, because the test checks the reviews."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""What a process tells at `/metrics`, read as Prometheus reads it."""
+"""Read a process's `/metrics` as Prometheus does."""
 
 from collections.abc import Iterator
 from urllib.request import urlopen
@@ -20,12 +20,12 @@ class Scrape:
         }
 
     def samples(self) -> Iterator[Sample]:
-        """Every series with its value."""
+        """Return every series with its value."""
         for family in self.families.values():
             yield from family.samples
 
     def value(self, name: str, /, **labels: str) -> float:
-        """The sum of the series of that name that carry these labels; 0.0 where there is none."""
+        """Return the sum of the series of that name with these labels; 0.0 without any."""
         return sum(
             sample.value
             for sample in self.samples()
@@ -33,7 +33,7 @@ class Scrape:
         )
 
     def by(self, label: str, name: str) -> dict[str, float]:
-        """The values that are not 0, by one label."""
+        """Return the values that are not 0, by one label."""
         return {
             sample.labels[label]: sample.value
             for sample in self.samples()

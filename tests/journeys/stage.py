@@ -1,7 +1,8 @@
-"""What the journeys do and see, in the words of the domain: sources, syncs, copies; over HTTP, like any user."""
+"""The actions and observations of the journeys: sources, syncs and copies over HTTP."""
 
 import base64
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ Content = dict[str, Any]
 
 
 def content_of(configmap: Mapping[str, Any]) -> Content:
-    """What must be equal in a source and its copy."""
+    """Return the content that must be equal in a source and its copy."""
     return {
         part: configmap[part] for part in ("data", "binaryData", "immutable") if configmap.get(part)
     }
@@ -24,7 +25,7 @@ def content_of(configmap: Mapping[str, Any]) -> Content:
 
 @dataclass
 class Stage:
-    """A cluster with the CRD installed, and namespaces of this test's own."""
+    """A cluster with the CRD, and namespaces of one test."""
 
     cluster: Cluster
     new_namespace: Callable[..., str]
@@ -32,17 +33,17 @@ class Stage:
     _syncs: list[str] = field(default_factory=list)
 
     def namespace(self, prefix: str = "test", labels: Mapping[str, str] | None = None) -> str:
-        """A namespace of this test."""
+        """Create a namespace for this test."""
         return self.new_namespace(prefix, labels)
 
-    def electorate(self) -> str:
-        """A namespace of this test where reconcilers may stand for election, by the Role that they have in their own."""
-        namespace = self.namespace("electorate")
+    def election_namespace(self) -> str:
+        """Create a namespace with the reconciler's election role, for a Lease of this test."""
+        namespace = self.namespace("election_namespace")
         let_elect(self.cluster, namespace)
         return namespace
 
     def source(self, namespace: str, name: str = "config", **parts: Any) -> Content:
-        """Create a ConfigMap; `data={"a": "b"}` unless other parts are given. Returns its content."""
+        """Create a ConfigMap with `data={"a": "b"}` or the given parts, and return its content."""
         return content_of(
             self.put_configmap(namespace, name, **(parts or {"data": {"key": "value"}}))
         )
@@ -56,7 +57,7 @@ class Stage:
         return self.cluster.create(f"/api/v1/namespaces/{namespace}/configmaps", document)
 
     def edit(self, namespace: str, name: str, **parts: Any) -> Content:
-        """Merge-patch a ConfigMap; returns its content."""
+        """Merge-patch a ConfigMap and return its content."""
         return content_of(self.cluster.patch(self.configmap_path(namespace, name), parts))
 
     def delete(self, namespace: str, name: str) -> None:
@@ -64,14 +65,14 @@ class Stage:
         self.cluster.delete(self.configmap_path(namespace, name))
 
     def service_account(self, namespace: str, name: str = "robot") -> str:
-        """Create a service account; returns its path."""
+        """Create a service account and return its path."""
         metadata = {"name": name, "namespace": namespace}
         document = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
         self.cluster.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", document)
         return f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}"
 
     def sync(self, namespace: str, name: str | None = None, **spec: Any) -> str:
-        """Create a ConfigMapSync; returns its path."""
+        """Create a ConfigMapSync and return its path."""
         name = name or f"sync-{self.tag}-{len(self._syncs)}"
         metadata = {"name": name, "namespace": namespace}
         document = {
@@ -86,7 +87,7 @@ class Stage:
         return self._syncs[-1]
 
     def younger_sync(self, than: str, namespace: str, **spec: Any) -> str:
-        """Create a sync that is younger by the API's own clock, which counts whole seconds."""
+        """Create a sync with a later creation time; the API's times are whole seconds."""
         created = datetime.fromisoformat(self.cluster.get(than)["metadata"]["creationTimestamp"])
         wait_until(lambda: datetime.now(UTC) >= created + timedelta(seconds=1))  # noqa: TID251 - the clock is what is waited for
         return self.sync(namespace, **spec)
@@ -96,23 +97,23 @@ class Stage:
         self.cluster.patch(sync, {"spec": spec})
 
     def remove_syncs(self) -> None:
-        """Ask for the end of every sync of this test."""
+        """Delete every sync of this test without waiting."""
         for sync in self._syncs:
             self.cluster.delete(sync)
 
     @staticmethod
     def configmap_path(namespace: str, name: str) -> str:
-        """Where a ConfigMap is served."""
+        """Return the path of a ConfigMap."""
         return f"/api/v1/namespaces/{namespace}/configmaps/{name}"
 
     def find(self, namespace: str, name: str = "config") -> Any | None:
-        """A whole ConfigMap, or None."""
+        """Return a ConfigMap, or None."""
         return self.cluster.find(self.configmap_path(namespace, name))
 
     def copy_becomes(
         self, content: Content, namespace: str, name: str = "config", within: float = 10.0
     ) -> Any:
-        """Wait until the copy is there with exactly that content; returns it."""
+        """Wait until the copy has exactly this content, and return the copy."""
 
         def right() -> Any:
             copy = self.find(namespace, name)
@@ -124,11 +125,11 @@ class Stage:
         return wait_until(right, within)
 
     def copy_goes(self, namespace: str, name: str = "config") -> None:
-        """Wait until there is no such ConfigMap."""
+        """Wait until the ConfigMap does not exist."""
         wait_until(lambda: self.find(namespace, name) is None)
 
     def condition(self, sync: str, kind: str = "Ready") -> Mapping[str, Any]:
-        """A condition of a sync as it is now; empty where it has none."""
+        """Return a condition of a sync; empty if there is none."""
         conditions: Sequence[Mapping[str, Any]] = (
             self.cluster.get(sync).get("status", {}).get("conditions", [])
         )
@@ -137,7 +138,7 @@ class Stage:
     def ready_becomes(
         self, sync: str, status: str, reason: str, within: float = 10.0
     ) -> Mapping[str, Any]:
-        """Wait for the status and reason of Ready, for the newest generation; returns the condition."""
+        """Wait for status and reason of Ready at the newest generation; return the condition."""
 
         def so() -> Mapping[str, Any]:
             ready = self.condition(sync)
@@ -149,7 +150,10 @@ class Stage:
         return wait_until(so, within)
 
     def versions(self) -> dict[str, str]:
-        """The version of every ConfigMap and sync there is, but for those that go with their namespace: what must not move while all is idle."""
+        """Return the version of every ConfigMap and sync, except in terminating namespaces.
+
+        The versions must not change while the reconciler is idle.
+        """
         namespaces = self.cluster.get("/api/v1/namespaces")["items"]
         leaving = {
             item["metadata"]["name"]
@@ -164,7 +168,14 @@ class Stage:
             if item["namespace"] not in leaving
         }
 
+    def assert_idle(self, seconds: float = 2.0) -> None:
+        """Wait until the reconciler is idle, and check that it writes nothing for some seconds."""
+        wait_until(lambda: self.versions() == (time.sleep(0.3), self.versions())[1])  # noqa: TID251 - two reads a moment apart
+        before = self.versions()
+        time.sleep(seconds)  # noqa: TID251 - the test observes this time
+        assert self.versions() == before
+
 
 def encoded(raw: bytes) -> str:
-    """Bytes as binaryData carries them."""
+    """Return bytes as binaryData carries them."""
     return base64.b64encode(raw).decode()

@@ -1,23 +1,22 @@
-"""From the real process to the alert: what it tells in trouble is scraped, and Prometheus' own evaluator judges it by our rules.
+"""A process in trouble causes exactly the expected alerts.
 
-An alert waits for minutes; the test does not. What was scraped once stands still for an
-hour, and what grew between two scrapes goes on growing as fast for an hour: then
-promtool says which alerts fire.
+The test scrapes the real processes and evaluates the shipped rules with promtool. An
+alert waits for minutes, but the test does not: it keeps the last scrape's gauges for an
+hour and lets counters grow at the rate between two scrapes.
 """
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from configmapsync.names import API_VERSION, KIND, PLURAL
-from tests.journeys.conftest import install_crd
-from tests.journeys.guard import Guard, guarding
+from tests.journeys.faults import Faults
 from tests.journeys.rivals import Rival
 from tests.journeys.scrape import Scrape, scrape
 from tests.journeys.stage import Stage
+from tests.journeys.webhook_process import WebhookProcess
 from tests.prometheus.promtool import ALERTS, evaluate, needs_promtool
 from tests.support.cluster import Cluster
 from tests.support.clusters import started
@@ -33,21 +32,9 @@ LEASE = "configmapsync-reconciler"
 
 @pytest.fixture(scope="module")
 def cluster(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One of its own: what other tests have left behind would be told as well."""
+    """A cluster of this test, because the rules also count what other tests leave behind."""
     with started(cluster.kind, tmp_path_factory.mktemp("alone")) as own:
         yield own
-
-
-@pytest.fixture(scope="module")
-def guard(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
-    install_crd(cluster)
-    with guarding(cluster, tmp_path_factory.mktemp("guard")) as guard:
-        yield guard
-
-
-@pytest.fixture
-def health_port() -> int:
-    return free_port()
 
 
 @pytest.fixture
@@ -56,45 +43,40 @@ def reconciler(health_port: int, start_reconciler: Callable[..., Process], stage
 
 
 @pytest.fixture
-def fault(cluster: Cluster) -> Iterator[Callable[..., object]]:
-    """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create(
-        "/devcluster/faults", {"action": action, **details}
-    )
-    cluster.delete("/devcluster/faults")
+def scrape_all(
+    reconciler: Process, health_port: int, webhook: WebhookProcess
+) -> Callable[[], dict[str, Scrape]]:
+    """Return a function that scrapes both processes."""
+    return lambda: {"reconciler-0": scrape(health_port), "webhook-0": scrape(webhook.health_port)}
 
 
 @pytest.fixture
-def look(reconciler: Process, health_port: int, guard: Guard) -> Callable[[], dict[str, Scrape]]:
-    """Scrapes both processes."""
-    return lambda: {"reconciler-0": scrape(health_port), "webhook-0": scrape(guard.health_port)}
-
-
-@pytest.fixture
-def electorate(stage: Stage) -> str:
+def election_namespace(stage: Stage) -> str:
     """The namespace of the Lease."""
-    return stage.electorate()
+    return stage.election_namespace()
 
 
 @pytest.fixture
 def start_replica(
-    electorate: str, start_reconciler: Callable[..., Process], guard: Guard
+    election_namespace: str, start_reconciler: Callable[..., Process], webhook: WebhookProcess
 ) -> Callable[[], Callable[[], dict[str, Scrape]]]:
-    """Start one more reconciler that stands for election; returns what scrapes all there are."""
+    """Start one more elected reconciler; return a function that scrapes all processes."""
     ports: dict[str, int] = {}
 
     def start() -> Callable[[], dict[str, Scrape]]:
         port = free_port()
-        start_reconciler("--leader-elect", "--leader-election-namespace", electorate, port=port)
+        start_reconciler(
+            "--leader-elect", "--leader-election-namespace", election_namespace, port=port
+        )
         ports[f"reconciler-{len(ports)}"] = port
-        pods = {**ports, "webhook-0": guard.health_port}
+        pods = {**ports, "webhook-0": webhook.health_port}
         return lambda: {pod: scrape(port) for pod, port in pods.items()}
 
     return start
 
 
 def hour(first: dict[str, Scrape], second: dict[str, Scrape]) -> dict[str, str]:
-    """All processes for an hour, as promtool reads series: counters grow as they did between two scrapes, gauges stand still."""
+    """Return an hour of all series in promtool's notation, extrapolated from two scrapes."""
     series: dict[str, str] = {}
     for pod, scraped in second.items():
         target = {"job": f"configmapsync-{pod.split('-')[0]}", "namespace": "system", "pod": pod}
@@ -117,23 +99,25 @@ def named(name: str, labels: dict[str, str]) -> str:
     return f"{name}{{{inside}}}"
 
 
-def judge(folder: Path, series: dict[str, str], **firing: list[dict[str, str]]) -> None:
-    """Only these alerts fire, and no other."""
+def assert_firing(folder: Path, series: dict[str, str], **firing: list[dict[str, str]]) -> None:
+    """Check that exactly these alerts fire."""
     evaluate(folder, series, AT, {name: firing.get(name, []) for name in ALERTS})
 
 
 def test_no_alert_fires_while_all_is_well(
-    stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path
+    stage: Stage, scrape_all: Callable[[], dict[str, Scrape]], tmp_path: Path
 ) -> None:
     home, one = stage.namespace(), stage.namespace()
     stage.source(home)
-    first = look()
+    first = scrape_all()
     sync = stage.sync(home, destinationNamespaces=[one])
     stage.ready_becomes(sync, "True", "Synced")
     stage.copy_becomes(stage.edit(home, "config", data={"key": "edited"}), one)
-    wait_until(lambda: look()["reconciler-0"].value("configmapsync_propagation_seconds_count") == 1)
+    wait_until(
+        lambda: scrape_all()["reconciler-0"].value("configmapsync_propagation_seconds_count") == 1
+    )
 
-    judge(tmp_path, hour(first, look()))
+    assert_firing(tmp_path, hour(first, scrape_all()))
 
 
 def test_no_alert_fires_for_a_standby_with_a_filled_queue(
@@ -141,19 +125,19 @@ def test_no_alert_fires_for_a_standby_with_a_filled_queue(
 ) -> None:
     first_alone = start_replica()
     wait_until(lambda: leaders(first_alone()) == 1)
-    look = start_replica()
-    first = look()
+    scrape_all = start_replica()
+    first = scrape_all()
     home = stage.namespace()
     stage.source(home)
     stage.ready_becomes(stage.sync(home, destinationNamespace=stage.namespace()), "True", "Synced")
-    wait_until(lambda: look()["reconciler-1"].value("workqueue_depth") > 0)
+    wait_until(lambda: scrape_all()["reconciler-1"].value("workqueue_depth") > 0)
 
-    judge(tmp_path, hour(first, look()))
+    assert_firing(tmp_path, hour(first, scrape_all()))
 
 
 def test_an_alert_fires_for_a_lease_without_a_running_holder(
     stage: Stage,
-    electorate: str,
+    election_namespace: str,
     start_replica: Callable[[], Callable[[], dict[str, Scrape]]],
     tmp_path: Path,
 ) -> None:
@@ -170,110 +154,122 @@ def test_an_alert_fires_for_a_lease_without_a_running_holder(
         "metadata": {"name": LEASE},
         "spec": spec,
     }
-    stage.cluster.create(f"/apis/coordination.k8s.io/v1/namespaces/{electorate}/leases", lease)
-    look = start_replica()
-    first = look()
+    stage.cluster.create(
+        f"/apis/coordination.k8s.io/v1/namespaces/{election_namespace}/leases", lease
+    )
+    scrape_all = start_replica()
+    first = scrape_all()
     stage.sync(stage.namespace(), destinationNamespace=stage.namespace())
-    wait_until(lambda: look()["reconciler-0"].value("workqueue_depth") > 0)
+    wait_until(lambda: scrape_all()["reconciler-0"].value("workqueue_depth") > 0)
 
-    judge(
-        tmp_path, hour(first, look()), ConfigMapSyncNoLeader=[told(severity="critical", name=LEASE)]
+    assert_firing(
+        tmp_path,
+        hour(first, scrape_all()),
+        ConfigMapSyncNoLeader=[alert(severity="critical", name=LEASE)],
     )
 
 
 def test_an_alert_fires_for_a_contested_copy(
-    stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path
+    stage: Stage, scrape_all: Callable[[], dict[str, Scrape]], tmp_path: Path
 ) -> None:
     home, one = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=one)
     stage.ready_becomes(sync, "True", "Synced")
-    first = look()
+    first = scrape_all()
     rival = Rival(lambda: undone(stage, one))
     stage.ready_becomes(sync, "False", "Contested", within=30)
     rival.stop()
 
-    judge(tmp_path, hour(first, look()), ConfigMapSyncContested=[told()])
+    assert_firing(tmp_path, hour(first, scrape_all()), ConfigMapSyncContested=[alert()])
 
 
 def test_an_alert_names_the_reason_of_a_taken_destination(
-    stage: Stage, look: Callable[[], dict[str, Scrape]], tmp_path: Path
+    stage: Stage, scrape_all: Callable[[], dict[str, Scrape]], tmp_path: Path
 ) -> None:
     home, taken = stage.namespace(), stage.namespace()
     stage.source(home)
-    stage.put_configmap(taken, "config", data={"somebody": "else"})
-    first = look()
+    stage.put_configmap(taken, "config", data={"owner": "another"})
+    first = scrape_all()
     stage.ready_becomes(
         stage.sync(home, destinationNamespace=taken), "False", "DestinationConflict"
     )
 
-    judge(tmp_path, hour(first, look()), ConfigMapSyncFailing=[told(reason="DestinationConflict")])
+    assert_firing(
+        tmp_path,
+        hour(first, scrape_all()),
+        ConfigMapSyncFailing=[alert(reason="DestinationConflict")],
+    )
 
 
 @pytest.mark.only_on("devcluster")
 def test_alerts_fire_for_refused_writes_by_reason_rate_and_stuck_edit(
-    stage: Stage, look: Callable[[], dict[str, Scrape]], fault: Callable[..., Any], tmp_path: Path
+    stage: Stage, scrape_all: Callable[[], dict[str, Scrape]], fault: Faults, tmp_path: Path
 ) -> None:
     home, bad = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=bad)
     stage.ready_becomes(sync, "True", "Synced")
-    first = look()
+    first = scrape_all()
     fault("fail", verb="write", resource="configmaps", namespace=bad, status=500)
     stage.edit(home, "config", data={"key": "edited"})
     stage.ready_becomes(sync, "False", "WriteFailed")
-    wait_until(lambda: look()["reconciler-0"].value("configmapsync_propagation_lag_seconds") > 0)
+    wait_until(
+        lambda: scrape_all()["reconciler-0"].value("configmapsync_propagation_lag_seconds") > 0
+    )
 
-    series = hour(first, look())
+    series = hour(first, scrape_all())
     lag = next(name for name in series if name.startswith("configmapsync_propagation_lag_seconds"))
-    series[lag] = f"0+60x{MINUTES}"  # it goes on ageing
+    series[lag] = f"0+60x{MINUTES}"  # it keeps growing
 
-    judge(
+    assert_firing(
         tmp_path,
         series,
-        ConfigMapSyncFailing=[told(reason="WriteFailed")],
-        ConfigMapSyncWritesFailing=[told()],
-        ConfigMapSyncPropagationStuck=[told(severity="critical")],
-        ConfigMapSyncApiErrors=[told(job="configmapsync-reconciler")],
+        ConfigMapSyncFailing=[alert(reason="WriteFailed")],
+        ConfigMapSyncWritesFailing=[alert()],
+        ConfigMapSyncPropagationStuck=[alert(severity="critical")],
+        ConfigMapSyncApiErrors=[alert(job="configmapsync-reconciler")],
     )
 
 
 @pytest.mark.only_on("devcluster")
 def test_an_alert_fires_for_a_webhook_that_cannot_check_rights(
-    stage: Stage, look: Callable[[], dict[str, Scrape]], fault: Callable[..., Any], tmp_path: Path
+    stage: Stage, scrape_all: Callable[[], dict[str, Scrape]], fault: Faults, tmp_path: Path
 ) -> None:
     home = stage.namespace()
     fault("fail", verb="create", resource="subjectaccessreviews", status=500)
-    wait_until(lambda: refused(stage, home))  # answers are remembered for some seconds
-    first = look()
+    wait_until(lambda: refused(stage, home))  # answers are cached for some seconds
+    first = scrape_all()
     refused(stage, home)
 
-    judge(
+    assert_firing(
         tmp_path,
-        hour(first, look()),
-        ConfigMapSyncWebhookErrors=[told()],
-        ConfigMapSyncApiErrors=[told(job="configmapsync-webhook")],
+        hour(first, scrape_all()),
+        ConfigMapSyncWebhookErrors=[alert()],
+        ConfigMapSyncApiErrors=[alert(job="configmapsync-webhook")],
     )
 
 
 @pytest.mark.only_on("devcluster")
 def test_an_alert_fires_for_a_certificate_without_its_key_while_the_old_one_is_served(
-    look: Callable[[], dict[str, Scrape]], guard: Guard, tmp_path: Path
+    scrape_all: Callable[[], dict[str, Scrape]], webhook: WebhookProcess, tmp_path: Path
 ) -> None:
-    first = look()
-    generation = (guard.folder / "tls" / "..data").resolve()
+    first = scrape_all()
+    generation = (webhook.folder / "tls" / "..data").resolve()
     key = (generation / "tls.key").read_bytes()
     (generation / "tls.key").unlink()
     errors = first["webhook-0"].value("certwatcher_read_certificate_errors_total")
-    wait_until(lambda: grown(look, errors))
-    second = look()
+    wait_until(lambda: grown(scrape_all, errors))
+    second = scrape_all()
     (generation / "tls.key").write_bytes(key)
 
-    judge(tmp_path, hour(first, second), ConfigMapSyncCertificateUnusable=[told(pod="webhook-0")])
+    assert_firing(
+        tmp_path, hour(first, second), ConfigMapSyncCertificateUnusable=[alert(pod="webhook-0")]
+    )
 
 
-def grown(look: Callable[[], dict[str, Scrape]], errors: float) -> None:
-    assert look()["webhook-0"].value("certwatcher_read_certificate_errors_total") > errors
+def grown(scrape_all: Callable[[], dict[str, Scrape]], errors: float) -> None:
+    assert scrape_all()["webhook-0"].value("certwatcher_read_certificate_errors_total") > errors
 
 
 def leaders(scraped: dict[str, Scrape]) -> int:
@@ -281,7 +277,7 @@ def leaders(scraped: dict[str, Scrape]) -> int:
 
 
 def undone(stage: Stage, namespace: str) -> bool:
-    """Put back what we have put right."""
+    """Restore what this test changes."""
     copy = stage.find(namespace)
     if copy is None or copy["data"] != {"key": "value"}:
         return False
@@ -290,7 +286,7 @@ def undone(stage: Stage, namespace: str) -> bool:
 
 
 def refused(stage: Stage, namespace: str) -> None:
-    """A sync that cannot be judged is not stored."""
+    """Return whether a sync is refused because it cannot be checked."""
     path = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}?dryRun=All"
     document = {
         "apiVersion": API_VERSION,
@@ -302,5 +298,5 @@ def refused(stage: Stage, namespace: str) -> None:
     assert "could not check this request" in answer.text
 
 
-def told(**labels: str) -> dict[str, str]:
+def alert(**labels: str) -> dict[str, str]:
     return {"severity": "warning", "namespace": "system", **labels}

@@ -1,4 +1,4 @@
-"""A service account that is named in the spec lends its rights for as long as it has them."""
+"""A service account in the spec authorizes a sync for as long as it has its rights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +16,12 @@ INTERVAL = 1.0  # seconds
 
 @pytest.fixture
 def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
-    """A reconciler that asks again every second, not every minute."""
+    """A reconciler that checks rights every second instead of every minute."""
     return start_reconciler("--authorization-interval", str(INTERVAL))
 
 
 def grant(cluster: Cluster, account_namespace: str, namespace: str, *verbs: str) -> str:
-    """Give the service account `robot` rights on ConfigMaps in one namespace; returns the path of the binding."""
+    """Let service account `robot` write ConfigMaps in a namespace; return the binding's path."""
     api = {"apiVersion": "rbac.authorization.k8s.io/v1"}
     metadata = {"name": "robot"}
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": list(verbs)}]
@@ -41,7 +41,7 @@ def grant(cluster: Cluster, account_namespace: str, namespace: str, *verbs: str)
 
 
 def bind_again(cluster: Cluster, path: str, binding: dict[str, Any]) -> None:
-    """Create a binding that was deleted."""
+    """Create a deleted binding again."""
     cluster.create(
         path.rpartition("/")[0], {**binding, "metadata": {"name": binding["metadata"]["name"]}}
     )

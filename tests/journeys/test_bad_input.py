@@ -1,4 +1,7 @@
-"""Bad input gives one clear line and the right exit code, or a condition: never a traceback, never a crash loop on one object."""
+"""Bad input gives one clear line and the right exit code, or a condition.
+
+It never causes a traceback or a crash loop on one object.
+"""
 
 import json
 import os
@@ -22,14 +25,15 @@ WRONG_FILES = {
     "not YAML": "{[",
     "empty": "",
     "no cluster": "apiVersion: v1\nkind: Config\n",
-    "no such context": "clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}]\ncontexts: []\ncurrent-context: nope\n",
+    "no such context": "clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+    "contexts: []\ncurrent-context: nope\n",
     "no address": "clusters: [{name: a, cluster: {server: 'nonsense'}}]\n"
     "contexts: [{name: a, context: {cluster: a}}]\ncurrent-context: a\n",
 }
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the reconciler to its end."""
+    """Run the reconciler until it ends."""
     return subprocess.run(
         [sys.executable, "-m", "reconciler", *arguments],
         capture_output=True,
@@ -187,7 +191,7 @@ def test_objects_written_with_a_relaxed_schema_get_a_condition_and_block_no_othe
 
 
 def _relax(cluster: Cluster) -> None:
-    """Let everything through, as an old or foreign CRD might."""
+    """Replace the schema by one that admits any object, as an old or foreign CRD might."""
     crd = cluster.get(CRD)
     version = crd["spec"]["versions"][0]
     version["schema"] = {

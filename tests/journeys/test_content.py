@@ -1,29 +1,20 @@
-"""Content of every kind: what cannot be changed is replaced, what is too large is said, and what cannot be is refused."""
+"""Content of every kind: immutable copies are replaced, oversized ones are reported."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage, content_of, encoded
-from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
 FIXED = {"data": {"a": "1"}, "immutable": True}
 
 
-@pytest.fixture
-def fault(cluster: Cluster) -> Any:
-    """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create(
-        "/devcluster/faults", {"action": action, **details}
-    )
-    cluster.delete("/devcluster/faults")
-
-
 def replace_source(stage: Stage, home: str, **parts: Any) -> dict[str, Any]:
-    """An immutable source changes only by being made again."""
+    """Delete and create an immutable source, the only way to change it."""
     stage.delete(home, "config")
     return stage.source(home, **parts)
 
@@ -60,7 +51,7 @@ def test_an_adopted_copy_that_cannot_be_changed_is_reported_and_not_deleted(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
-    stage.put_configmap(there, "config", data={"before": "us"})
+    stage.put_configmap(there, "config", data={"existed": "before"})
     stage.source(home, **FIXED)
     sync = stage.sync(home, destinationNamespace=there, conflictPolicy="Adopt")
     uid = stage.copy_becomes(FIXED, there)["metadata"]["uid"]
@@ -91,7 +82,7 @@ def test_an_immutable_configmap_in_the_way_is_not_adopted(
 
 @pytest.mark.only_on("devcluster")
 def test_a_reconciler_killed_between_deleting_and_making_an_immutable_copy_heals(
-    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None]
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Faults
 ) -> None:
     first = start_reconciler()
     home, there = stage.namespace(), stage.namespace()
@@ -104,7 +95,7 @@ def test_a_reconciler_killed_between_deleting_and_making_an_immutable_copy_heals
     wait_until(lambda: stage.find(there) is None)
 
     first.kill()
-    stage.cluster.delete("/devcluster/faults")
+    fault.clear()
     start_reconciler()
 
     stage.copy_becomes(newer, there)
@@ -113,13 +104,14 @@ def test_a_reconciler_killed_between_deleting_and_making_an_immutable_copy_heals
 
 @pytest.mark.only_on("devcluster")
 def test_a_configmap_created_while_an_immutable_copy_is_replaced_stays_unmanaged(
-    stage: Stage, reconciler: Process, fault: Callable[..., None]
+    stage: Stage, reconciler: Process, fault: Faults
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home, **FIXED)
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(FIXED, there)
-    # the first create asks, the second makes the new copy, the third puts the old one back
+    # The first create is a dry run, the second creates the new copy, the third restores the old
+    # one.
     fault(
         "fail", verb="create", resource="configmaps", namespace=there, status=500, skip=1, times=2
     )
@@ -128,9 +120,10 @@ def test_a_configmap_created_while_an_immutable_copy_is_replaced_stays_unmanaged
     stage.edit_sync(sync, suspend=True)
     stage.ready_becomes(sync, "True", "Suspended")
 
-    stage.cluster.delete("/devcluster/faults")
+    fault.clear()
     if stage.find(there) is not None:
-        stage.delete(there, "config")  # the retry was faster
+        # The retry was faster.
+        stage.delete(there, "config")
     foreign = stage.put_configmap(there, "config", data={"theirs": "1"})
     stage.edit_sync(sync, suspend=False)
 
@@ -153,7 +146,7 @@ OTHERS = {
     [pytest.param(0, 1000, id="asked first"), pytest.param(1, 1, id="refused all the same")],
 )
 def test_an_immutable_copy_stays_while_its_replacement_is_refused_and_follows_when_it_is_admitted(
-    stage: Stage, reconciler: Process, fault: Callable[..., None], skip: int, times: int
+    stage: Stage, reconciler: Process, fault: Faults, skip: int, times: int
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home, **FIXED)
@@ -181,7 +174,7 @@ def test_an_immutable_copy_stays_while_its_replacement_is_refused_and_follows_wh
 
     wait_until(lambda: "refused by an admission policy (422" in reconciler.output())
     wait_until(lambda: content_of(stage.find(there) or {}) in (FIXED, newer))
-    stage.cluster.delete("/devcluster/faults")
+    fault.clear()
     copy = stage.copy_becomes(newer, there, within=30)
     assert copy["metadata"]["labels"]["theirs"] == "1"
     assert copy["metadata"]["annotations"]["example.com/note"] == "2"
@@ -229,7 +222,7 @@ def test_keys_added_and_removed_at_the_source_are_added_and_removed_in_the_copy(
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ([{"key": "a", "as": "z"}, {"key": "b", "as": "z"}], "z"),
         ([{"key": "a"}, {"key": "b", "as": "a"}], "a"),
@@ -237,7 +230,7 @@ def test_keys_added_and_removed_at_the_source_are_added_and_removed_in_the_copy(
     ],
 )
 def test_renames_that_collide_are_refused(
-    stage: Stage, reconciler: Process, keys: list[dict[str, str]], said: str
+    stage: Stage, reconciler: Process, keys: list[dict[str, str]], message: str
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home, data={"a": "1", "b": "2"})
@@ -249,13 +242,13 @@ def test_renames_that_collide_are_refused(
     }
     path = f"/apis/apps.nishaf.info/v1/namespaces/{home}/configmapsyncs"
     answer = stage.cluster.request("POST", path, document)
-    if answer.status == 422:  # the schema knows already
+    if answer.status == 422:  # the schema refuses it already
         assert "spec.keys" in answer.text
         return
 
     ready = stage.ready_becomes(f"{path}/colliding", "False", "InvalidSpec")
     assert "spec.keys" in ready["message"]
-    assert said in ready["message"]
+    assert message in ready["message"]
     assert stage.find(there) is None
     stage.cluster.delete(f"{path}/colliding")
 
@@ -263,7 +256,7 @@ def test_renames_that_collide_are_refused(
 def test_a_copy_that_would_be_too_large_is_reported_and_heals_when_it_shrinks(
     stage: Stage, reconciler: Process
 ) -> None:
-    """The source is within every limit; with our marks beside its annotations the copy is not."""
+    """The source is within every limit; the copy with its marks beside the annotations is not."""
     home, there, plain = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.edit(home, "config", metadata={"annotations": {"notes": "x" * 262_000}})

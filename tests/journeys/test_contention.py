@@ -1,4 +1,4 @@
-"""Something else writes to our copies: we say who, answer once a minute at most, and go on when it stops."""
+"""Another writer of a copy is named, and the copy is repaired at most once a minute."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,20 +21,21 @@ from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
 QUICKLY = ("--contested-interval", "1")
+# So that no repair falls into the time in which the test expects none.
 NOT_AGAIN = (
     "--contested-interval",
     "3600",
-)  # so that no answer of ours falls into the time in which none may come
+)
 
 
 @pytest.fixture
 def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
-    """A reconciler that answers a fight once, as far as a test can see."""
+    """A reconciler that repairs a contested copy once within the duration of a test."""
     return start_reconciler(*NOT_AGAIN)
 
 
-def undone_no_more(stage: Stage, count: Callable[[], int]) -> None:
-    """Nothing is written any more for as long as it takes to serve another sync a few times."""
+def assert_no_further_write(stage: Stage, count: Callable[[], int]) -> None:
+    """Check that no write happens while another sync is served a few times."""
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     stage.sync(home, destinationNamespace=there)
@@ -55,9 +56,9 @@ def test_a_tool_that_resets_a_copy_is_named_and_repaired_once_a_minute(
     stage.copy_becomes(content, there)
 
     with resetting(stage, there, {"from": "git"}, manager) as rival:
-        said = f'field manager "{manager}" keeps rewriting ConfigMap "{there}/config"'
-        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
-        undone_no_more(stage, lambda: rival.undone)
+        message = f'field manager "{manager}" keeps rewriting ConfigMap "{there}/config"'
+        wait_until(lambda: message in stage.ready_becomes(sync, "False", "Contested")["message"])
+        assert_no_further_write(stage, lambda: rival.undone)
 
         assert REPAIRS <= rival.undone <= REPAIRS + 2
         assert content_of(stage.find(there) or {}) == {"data": {"from": "git"}}
@@ -111,9 +112,9 @@ def test_a_pruned_copy_is_created_again_once_a_minute(stage: Stage, reconciler: 
     sync = stage.sync(home, destinationNamespace=there)
 
     with pruning(stage, there) as rival:
-        said = f'something keeps deleting ConfigMap "{there}/config"'
-        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
-        undone_no_more(stage, lambda: rival.undone)
+        message = f'something keeps deleting ConfigMap "{there}/config"'
+        wait_until(lambda: message in stage.ready_becomes(sync, "False", "Contested")["message"])
+        assert_no_further_write(stage, lambda: rival.undone)
 
         assert REPAIRS <= rival.undone <= REPAIRS + 2
 
@@ -127,10 +128,10 @@ def test_a_program_that_writes_faster_than_any_repair_is_named_and_left_alone(
     stage.copy_becomes(content, there)
 
     with hammering(stage, there, "heartbeat"):
-        said = f'field manager "heartbeat" keeps rewriting ConfigMap "{there}/config"'
-        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+        message = f'field manager "heartbeat" keeps rewriting ConfigMap "{there}/config"'
+        wait_until(lambda: message in stage.ready_becomes(sync, "False", "Contested")["message"])
 
-        undone_no_more(stage, lambda: reconciler.output().count("write failed"))
+        assert_no_further_write(stage, lambda: reconciler.output().count("write failed"))
 
 
 def test_a_copy_that_a_tool_recreates_is_removed_once_a_minute(
@@ -143,9 +144,9 @@ def test_a_copy_that_a_tool_recreates_is_removed_once_a_minute(
 
     with bringing_back(stage, copy) as rival:
         stage.edit_sync(sync, destinationNamespaces=[there])
-        said = f'something keeps deleting ConfigMap "{elsewhere}/config", or bringing it back'
-        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
-        undone_no_more(stage, lambda: rival.undone)
+        message = f'something keeps deleting ConfigMap "{elsewhere}/config", or bringing it back'
+        wait_until(lambda: message in stage.ready_becomes(sync, "False", "Contested")["message"])
+        assert_no_further_write(stage, lambda: rival.undone)
 
         assert REPAIRS <= rival.undone <= REPAIRS + 2
         stage.copy_becomes(content, there)
@@ -161,8 +162,8 @@ def test_a_webhook_that_changes_copies_is_reported_and_copies_heal_without_it(
 
     with changing(stage, there, adds_a_key, tmp_path, now):
         sync = stage.sync(home, destinationNamespace=there)
-        said = f'an admission webhook changes what is written to ConfigMap "{there}/config"'
-        wait_until(lambda: said in stage.ready_becomes(sync, "False", "Contested")["message"])
+        message = f'an admission webhook changes what is written to ConfigMap "{there}/config"'
+        wait_until(lambda: message in stage.ready_becomes(sync, "False", "Contested")["message"])
         assert (stage.find(there) or {})["data"] == {"key": "value", "policy": "on"}
 
     stage.copy_becomes(content, there)
@@ -179,7 +180,7 @@ def test_a_webhook_that_changes_copies_makes_no_hot_loop(
     with changing(stage, there, adds_a_key, tmp_path, now) as asked:
         sync = stage.sync(home, destinationNamespace=there)
         stage.ready_becomes(sync, "False", "Contested")
-        undone_no_more(stage, lambda: len(asked))
+        assert_no_further_write(stage, lambda: len(asked))
 
         assert len(asked) <= REPAIRS + 2
 
@@ -197,7 +198,7 @@ def test_a_copy_whose_labels_a_webhook_removes_is_no_longer_managed(
     with changing(stage, there, takes_the_labels_off, tmp_path, now) as asked:
         sync = stage.sync(home, destinationNamespace=there, conflictPolicy=policy)
         stage.ready_becomes(sync, "False", reason)
-        undone_no_more(stage, lambda: len(asked))
+        assert_no_further_write(stage, lambda: len(asked))
 
         assert len(asked) <= REPAIRS + 2
 
@@ -234,7 +235,7 @@ def test_a_source_that_is_edited_often_causes_no_contention(
 def test_a_namespace_that_is_recreated_often_is_served_at_once_each_time(
     stage: Stage, reconciler: Process
 ) -> None:
-    """A CI namespace is no fight: a recreated namespace has a clean history."""
+    """A recreated CI namespace is no contention, because its history starts again."""
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespaces=[there])

@@ -1,4 +1,4 @@
-"""What the webhook would refuse is not carried out when it arrives another way: the reconciler defends the cluster itself."""
+"""The reconciler refuses what the webhook would refuse, if it arrives another way."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -87,9 +87,8 @@ def test_a_loop_is_cut_at_its_youngest_sync_and_heals(stage: Stage, reconciler: 
     assert "managed-by" not in str((stage.find(spaces[0]) or {})["metadata"].get("labels"))
     stage.cluster.delete(first)
 
-    stage.ready_becomes(
-        closing, "False", "DestinationConflict"
-    )  # no loop any more, but a ConfigMap of somebody else's
+    # The loop is gone, but an unmanaged ConfigMap stands in the way.
+    stage.ready_becomes(closing, "False", "DestinationConflict")
     wait_until(lambda: content_of(stage.find(spaces[0]) or {}) == content)
 
 
@@ -190,9 +189,8 @@ def test_a_sync_that_is_refused_for_a_loop_claims_no_destination(
     stage.ready_becomes(cut, "False", "LoopDetected")
     youngest = stage.younger_sync(cut, third, destinationNamespace=back)
 
-    stage.ready_becomes(
-        youngest, "False", "DestinationConflict"
-    )  # with the source that stands there, and no longer with a sync
+    # The destination conflicts with the source there, no longer with a sync.
+    stage.ready_becomes(youngest, "False", "DestinationConflict")
     stage.edit_sync(youngest, conflictPolicy="Adopt")
 
     stage.copy_becomes(content, back)

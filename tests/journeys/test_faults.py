@@ -1,35 +1,22 @@
-"""A server that fails, hangs, forgets or goes away: no edit is lost, and no destination waits for another.
+"""An API server that fails, hangs, forgets or stops costs no edit.
 
-Only an API server that fails on demand can show this, so these stories run on
-devcluster alone.
+A failing destination delays no other. These tests run on devcluster alone, because only
+it fails on demand.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage
 from tests.journeys.test_authorization import grant
-from tests.journeys.test_copies import _assert_silence
-from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
 pytestmark = pytest.mark.only_on("devcluster")
-
-
-@pytest.fixture
-def fault(cluster: Cluster) -> Any:
-    """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create(
-        "/devcluster/faults", {"action": action, **details}
-    )
-    cluster.delete("/devcluster/faults")
-
-
-def clear(cluster: Cluster) -> None:
-    cluster.delete("/devcluster/faults")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +24,7 @@ def clear(cluster: Cluster) -> None:
     [(403, "WriteFailed"), (500, "WriteFailed"), (413, "TooLarge"), (429, "WriteFailed")],
 )
 def test_one_destination_that_always_fails_delays_no_other(
-    stage: Stage, reconciler: Process, fault: Callable[..., None], status: int, reason: str
+    stage: Stage, reconciler: Process, fault: Faults, status: int, reason: str
 ) -> None:
     home, bad, good = stage.namespace(), stage.namespace("a-bad"), stage.namespace("z-good")
     stage.source(home)
@@ -49,18 +36,17 @@ def test_one_destination_that_always_fails_delays_no_other(
     for number in range(3):
         content = stage.edit(home, "config", data={"key": str(number)})
         stage.copy_becomes(content, good)
-    clear(stage.cluster)
+    fault.clear()
     stage.edit_sync(sync, suspend=True)
-    stage.edit_sync(
-        sync, suspend=False
-    )  # an edit is tried at once, whatever the backoff has come to
+    # An edit is retried at once, whatever the backoff is.
+    stage.edit_sync(sync, suspend=False)
 
     stage.copy_becomes(content, bad)
     stage.ready_becomes(sync, "True", "Synced")
 
 
 def test_one_destination_that_hangs_delays_no_other(
-    stage: Stage, reconciler: Process, fault: Callable[..., None]
+    stage: Stage, reconciler: Process, fault: Faults
 ) -> None:
     home, slow, good = stage.namespace(), stage.namespace("a-slow"), stage.namespace("z-good")
     stage.source(home)
@@ -75,7 +61,7 @@ def test_one_destination_that_hangs_delays_no_other(
     stage.copy_becomes(content, slow, within=30)
 
 
-def test_retries_back_off(stage: Stage, reconciler: Process, fault: Callable[..., None]) -> None:
+def test_retries_back_off(stage: Stage, reconciler: Process, fault: Faults) -> None:
     home, bad = stage.namespace(), stage.namespace()
     stage.source(home)
     fault("fail", verb="create", resource="configmaps", namespace=bad, status=500)
@@ -89,8 +75,6 @@ def test_retries_back_off(stage: Stage, reconciler: Process, fault: Callable[...
 
 
 def _delays(process: Process, at_least: int) -> list[float]:
-    import json  # noqa: PLC0415
-
     lines = (json.loads(line) for line in process.output().splitlines() if "write failed" in line)
     delays = [line["retry_in"] for line in lines]
     assert len(delays) >= at_least
@@ -98,7 +82,7 @@ def _delays(process: Process, at_least: int) -> list[float]:
 
 
 def test_a_write_that_succeeds_without_an_answer_is_not_repeated(
-    stage: Stage, reconciler: Process, fault: Callable[..., None]
+    stage: Stage, reconciler: Process, fault: Faults
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
@@ -109,12 +93,12 @@ def test_a_write_that_succeeds_without_an_answer_is_not_repeated(
 
     stage.ready_becomes(sync, "True", "Synced")
     assert stage.find(there)["metadata"]["uid"] == copy["metadata"]["uid"]  # type: ignore[index]
-    _assert_silence(stage)
+    stage.assert_idle()
 
 
 @pytest.mark.parametrize("status", [404, 409, 410, 422, 429])
 def test_a_denial_by_a_webhook_is_retried_with_backoff_whatever_status_it_has(
-    stage: Stage, reconciler: Process, fault: Callable[..., None], status: int
+    stage: Stage, reconciler: Process, fault: Faults, status: int
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
@@ -124,36 +108,36 @@ def test_a_denial_by_a_webhook_is_retried_with_backoff_whatever_status_it_has(
     )
     sync = stage.sync(home, destinationNamespace=there)
 
-    said = stage.ready_becomes(sync, "False", "WriteFailed")["message"]
-    assert 'refused by admission webhook "policy.example.com"' in said
-    assert "too long" not in said
+    message = stage.ready_becomes(sync, "False", "WriteFailed")["message"]
+    assert 'refused by admission webhook "policy.example.com"' in message
+    assert "too long" not in message
     delays = wait_until(lambda: _delays(reconciler, at_least=4)[:4])
     assert delays == sorted(delays)
-    clear(stage.cluster)
+    fault.clear()
 
     stage.copy_becomes(content, there)
 
 
 @pytest.mark.parametrize("action", ["delay", "drop"])
 def test_a_sync_that_is_deleted_while_its_copy_is_being_created_leaves_no_copy(
-    stage: Stage, reconciler: Process, fault: Callable[..., None], action: str
+    stage: Stage, reconciler: Process, fault: Faults, action: str
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     fault(action, verb="create", resource="configmaps", namespace=there, times=1, seconds=3)
     sync = stage.sync(home, destinationNamespace=there)
-    wait_until(lambda: _struck(stage.cluster, 0))
+    wait_until(lambda: any(fault.hits()))
 
     stage.cluster.delete(sync)
 
     wait_until(lambda: stage.cluster.find(sync) is None, 15)
     assert stage.find(there) is None
-    _assert_silence(stage)
+    stage.assert_idle()
     assert stage.find(there) is None
 
 
 def test_watches_that_are_cut_and_history_that_is_forgotten_cost_no_edit(
-    stage: Stage, reconciler: Process, fault: Callable[..., None]
+    stage: Stage, reconciler: Process, fault: Faults
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
@@ -164,7 +148,7 @@ def test_watches_that_are_cut_and_history_that_is_forgotten_cost_no_edit(
     content = stage.edit(home, "config", data={"key": "while cut"})
     stage.delete(there, "config")
     stage.cluster.create("/devcluster/compact", {})
-    clear(stage.cluster)
+    fault.clear()
 
     stage.copy_becomes(content, there)
 
@@ -176,9 +160,8 @@ def test_an_api_server_that_restarts_costs_no_edit(stage: Stage, reconciler: Pro
     stage.copy_becomes({"data": {"key": "value"}}, there)
 
     stage.cluster.create("/devcluster/restart", {"seconds": 1})
-    wait_until(
-        lambda: stage.cluster.request("GET", "/readyz").status == 0
-    )  # it answers first, and goes then
+    # It answers first, and stops then.
+    wait_until(lambda: stage.cluster.request("GET", "/readyz").status == 0)
     content = wait_until(lambda: _edit_when_it_answers(stage, home))
 
     stage.copy_becomes(content, there)
@@ -193,30 +176,26 @@ def _edit_when_it_answers(stage: Stage, home: str) -> Any:
 
 @pytest.mark.parametrize("skip", range(8))
 def test_a_reconciler_killed_between_any_two_writes_leaves_nothing_behind(
-    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None], skip: int
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Faults, skip: int
 ) -> None:
     home, here, there = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     fault("delay", verb="write", skip=skip, seconds=5, times=1)
     first = start_reconciler("--parallel-writes", "1")
     sync = stage.sync(home, destinationNamespaces=[here, there])
-    wait_until(lambda: _struck(stage.cluster, skip) or _is_ready(stage, sync))
+    # The test's own writes count as well.
+    wait_until(lambda: any(hits > skip for hits in fault.hits()) or _is_ready(stage, sync))
     first.kill()
-    clear(stage.cluster)
+    fault.clear()
     start_reconciler()
 
     stage.copy_becomes(content, here)
     stage.copy_becomes(content, there)
     stage.ready_becomes(sync, "True", "Synced")
-    _assert_silence(stage, seconds=0.5)
+    stage.assert_idle(0.5)
     stage.cluster.delete(sync)
     stage.copy_goes(here)
     stage.copy_goes(there)
-
-
-def _struck(cluster: Cluster, skip: int) -> bool:
-    """Whether the write after `skip` others hangs now; the test's own writes count too."""
-    return any(fault["hits"] > skip for fault in cluster.get("/devcluster/faults")["faults"])
 
 
 def _is_ready(stage: Stage, sync: str) -> bool:
@@ -224,7 +203,7 @@ def _is_ready(stage: Stage, sync: str) -> bool:
 
 
 def test_copies_stay_while_the_rights_of_a_service_account_cannot_be_checked(
-    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None]
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Faults
 ) -> None:
     process = start_reconciler("--authorization-interval", "1")
     home, there = stage.namespace(), stage.namespace()
@@ -240,7 +219,7 @@ def test_copies_stay_while_the_rights_of_a_service_account_cannot_be_checked(
     wait_until(lambda: process.output().count("reconcile failed") > 3)
 
     assert (stage.find(there) or {})["metadata"]["uid"] == uid
-    clear(stage.cluster)
+    fault.clear()
     content = stage.edit(home, "config", data={"key": "after"})
 
     stage.copy_becomes(content, there)
@@ -248,7 +227,7 @@ def test_copies_stay_while_the_rights_of_a_service_account_cannot_be_checked(
 
 
 def test_a_source_that_may_not_be_read_is_copied_once_it_may(
-    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None]
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Faults
 ) -> None:
     start_reconciler("--authorization-interval", "1")
     home, there = stage.namespace(), stage.namespace()
@@ -257,7 +236,7 @@ def test_a_source_that_may_not_be_read_is_copied_once_it_may(
     sync = stage.sync(home, destinationNamespace=there)
     stage.ready_becomes(sync, "False", "NotAuthorized")
 
-    clear(stage.cluster)
+    fault.clear()
 
     stage.copy_becomes(content, there)
     stage.ready_becomes(sync, "True", "Synced")

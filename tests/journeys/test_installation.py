@@ -1,7 +1,7 @@
-"""The whole demo with what `config/default` says, and nothing else: these ServiceAccounts, roles, arguments, variables and mounts.
+"""The whole demo with exactly what `config/default` installs.
 
-The API server enforces RBAC and calls the webhook as the Service, with the CA that the
-certificate tool has put into the configurations.
+That is its ServiceAccounts, roles, arguments, variables and mounts. The API server
+enforces RBAC and calls the webhook by its Service, with the CA of the certificate tool.
 """
 
 import base64
@@ -36,9 +36,9 @@ from tests.support.web import Web
 def installation(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """One for all tests of this module: it is nothing that a test could not leave as it was."""
+    """One installation for all tests of this module; each test restores what it changes."""
     if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not ours to install on")
+        pytest.skip("an existing cluster is not for installations of tests")
     with installed(cluster.kind, tmp_path_factory.mktemp("installation")) as made:
         yield made
 
@@ -48,8 +48,8 @@ def stage(installation: Installation) -> Stage:
     return Stage(installation.cluster, installation.cluster.new_namespace)
 
 
-def nobody_was_refused(installation: Installation) -> None:
-    """No process asked the API server for what its roles do not allow."""
+def assert_no_request_was_refused(installation: Installation) -> None:
+    """Check that no process was refused a request by RBAC."""
     for pod in installation.kubelet.pods:
         assert (
             f"system:serviceaccount:{installation.names.namespace}" not in pod.process.output()
@@ -74,11 +74,11 @@ def test_copies_appear_follow_heal_and_go(installation: Installation, stage: Sta
     sync = stage.sync(home, destinationNamespaces=[f"team-{stage.tag}*"])
     stage.copy_becomes(content, team)
     stage.ready_becomes(sync, "True", "Synced")
-    wait_until(lambda: times_told(stage, home) > 0)
+    wait_until(lambda: success_event_count(stage, home) > 0)
 
     content = stage.edit(home, "config", data={"key": "newer"})
     stage.copy_becomes(content, team)
-    wait_until(lambda: edited_and_told_again(stage, home, team), every=1.0)
+    wait_until(lambda: edit_updates_the_event(stage, home, team), every=1.0)
     content = stage.edit(home, "config", data={"key": "newest"})
     stage.copy_becomes(content, team)
     stage.edit(team, "config", data={"key": "damaged"})
@@ -92,19 +92,22 @@ def test_copies_appear_follow_heal_and_go(installation: Installation, stage: Sta
     stage.copy_goes(team)
     stage.copy_goes(later)
     wait_until(lambda: stage.cluster.find(sync) is None)
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
-def times_told(stage: Stage, namespace: str) -> int:
-    """How often the event of a success was told."""
+def success_event_count(stage: Stage, namespace: str) -> int:
+    """Return how often the success event was emitted."""
     events = stage.cluster.get(f"/api/v1/namespaces/{namespace}/events")["items"]
     return max((event["count"] for event in events if event["reason"] == "Synced"), default=0)
 
 
-def edited_and_told_again(stage: Stage, home: str, there: str) -> bool:
-    """Whether an edit was told by the event there was; the API counts whole seconds, and what is done twice in one is told once."""
+def edit_updates_the_event(stage: Stage, home: str, there: str) -> bool:
+    """Return whether an edit updated the existing event.
+
+    The API's times are whole seconds, so two edits in one second count as one.
+    """
     stage.copy_becomes(stage.edit(home, "config", data={"key": secrets.token_hex(4)}), there)
-    return times_told(stage, home) > 1
+    return success_event_count(stage, home) > 1
 
 
 def test_an_existing_configmap_is_adopted_and_released(
@@ -119,7 +122,7 @@ def test_an_existing_configmap_is_adopted_and_released(
     stage.cluster.delete(sync)
     wait_until(lambda: stage.cluster.find(sync) is None)
     assert MANAGED_BY_LABEL not in stage.find(there)["metadata"].get("labels", {})
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 def test_an_immutable_copy_is_made_again(installation: Installation, stage: Stage) -> None:
@@ -129,7 +132,7 @@ def test_an_immutable_copy_is_made_again(installation: Installation, stage: Stag
     stage.copy_becomes(content, there)
     stage.delete(home, "config")
     stage.copy_becomes(stage.source(home, data={"a": "2"}), there)
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 def test_harmful_syncs_are_refused(installation: Installation, stage: Stage) -> None:
@@ -153,7 +156,7 @@ def test_harmful_syncs_are_refused(installation: Installation, stage: Stage) -> 
         "destinationConfigMapName": "other",
     }
     assert "Warning" in applied(stage, home, "early", missing)
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 def test_users_have_the_rights_of_their_role_in_a_namespace(stage: Stage) -> None:
@@ -193,7 +196,7 @@ def test_the_rights_of_a_named_service_account_replace_those_of_the_user(
     stage.copy_becomes(content, there)
     stage.cluster.delete(sync)
     stage.copy_goes(there)
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 def test_a_renewal_finds_nothing_to_do(installation: Installation) -> None:
@@ -201,7 +204,7 @@ def test_a_renewal_finds_nothing_to_do(installation: Installation) -> None:
     assert renewal.process.wait() == 0
     assert "certificate kept" in renewal.process.output()
     assert "authority kept" in renewal.process.output()
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 @pytest.mark.parametrize("how", ["--server-side=false", "--server-side=true"])
@@ -226,7 +229,7 @@ class Reached(NamedTuple):
 
 
 def reached_by(stage: Stage) -> set[Reached]:
-    """What both configurations say."""
+    """Return the client configuration of both webhooks."""
     kinds = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
     found = [
         stage.cluster.get(f"{ADMISSION}/{kind}/configmapsync-webhook")["webhooks"] for kind in kinds
@@ -251,7 +254,7 @@ def test_the_copies_of_a_sync_removed_by_force_are_deleted_in_time(
     stage.cluster.delete(sync)
     leader.send(signal.SIGCONT)
     stage.copy_goes(there)
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 def test_a_damaged_certificate_is_replaced(installation: Installation) -> None:
@@ -260,7 +263,7 @@ def test_a_damaged_certificate_is_replaced(installation: Installation) -> None:
     installation.cluster.patch(secret, {"data": {"tls.crt": garbage}})
     assert installation.run_certificates("cronjobs", "certs").process.wait() == 0
     assert installation.cluster.get(secret)["data"]["tls.crt"] != garbage
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 def test_after_a_revocation_no_former_ca_is_trusted_and_admission_continues(
@@ -278,7 +281,7 @@ def test_after_a_revocation_no_former_ca_is_trusted_and_admission_continues(
     home = stage.namespace()
     nowhere = {"configMapName": "config", "destinationNamespace": f"gone-{stage.tag}"}
     wait_until(lambda: "Not found" in applied(stage, home, "nowhere", nowhere))
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 @pytest.mark.skipif(
@@ -307,11 +310,12 @@ def test_the_operators_namespace_is_a_destination_only_by_exact_name(
 def test_an_invalid_token_is_replaced_by_the_kubelets_new_one(
     installation: Installation, stage: Stage
 ) -> None:
-    """An account that is made again is the same to RBAC, and its former tokens are dead."""
+    """A recreated account has the same rights in RBAC, but its former tokens are invalid."""
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     stage.sync(home, destinationNamespace=there)
-    account = f"/api/v1/namespaces/{installation.names.namespace}/serviceaccounts/configmapsync-reconciler"
+    accounts = f"/api/v1/namespaces/{installation.names.namespace}/serviceaccounts"
+    account = f"{accounts}/configmapsync-reconciler"
     again = {**stage.cluster.get(account), "metadata": {"name": "configmapsync-reconciler"}}
     previous = installation.leader().account.token()
 
@@ -332,7 +336,7 @@ def test_an_invalid_token_is_replaced_by_the_kubelets_new_one(
 def test_the_roles_grant_exactly_the_rights_that_were_used(
     installation: Installation, process: str
 ) -> None:
-    """Without one verb of one rule a story above would have been refused something; one more would give what nothing needs."""
+    """The tests above use every verb of every rule, and no process needs one more."""
     granted = {
         Used(rule.group, rule.resource, verb)
         for role in ROLES[process]
@@ -364,7 +368,7 @@ def test_the_standby_takes_over_and_every_pod_ends_in_time(
     stage.copy_goes(there)
     assert installation.leader().end() == 0
     assert [webhook.end() for webhook in installation.webhooks] == [0, 0]
-    nobody_was_refused(installation)
+    assert_no_request_was_refused(installation)
 
 
 def test_under_other_names_it_works_the_same(cluster: Cluster, tmp_path: Path) -> None:
@@ -373,7 +377,7 @@ def test_under_other_names_it_works_the_same(cluster: Cluster, tmp_path: Path) -
     (config / "theirs").mkdir()
     (config / "theirs" / "kustomization.yaml").write_text(yaml.safe_dump(theirs))
     if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not ours to install on")
+        pytest.skip("an existing cluster is not for installations of tests")
 
     with installed(
         cluster.kind, tmp_path, config / "theirs", Names("elsewhere", "acme-configmapsync-")
@@ -387,13 +391,13 @@ def test_under_other_names_it_works_the_same(cluster: Cluster, tmp_path: Path) -
         assert "Not found" in applied(stage, home, "nowhere", nowhere)
         assert installation.lease()["spec"]["holderIdentity"]
         assert installation.run_certificates("cronjobs", "certs").process.wait() == 0
-        nobody_was_refused(installation)
+        assert_no_request_was_refused(installation)
 
 
 def applied(
     stage: Stage, namespace: str, name: str, spec: dict[str, Any], user: str = "admin"
 ) -> str:
-    """What kubectl prints when a user applies a sync."""
+    """Return the output of kubectl when a user applies a sync."""
     document = {
         "apiVersion": "apps.nishaf.info/v1",
         "kind": "ConfigMapSync",

@@ -1,8 +1,11 @@
-"""Two replicas: one works, the other is ready. However the first one ends, the work goes on, nothing is lost and nothing is done twice."""
+"""Two replicas: one leads, the other is a ready standby.
+
+After any end of the leader the standby continues; no edit is lost or carried out twice.
+"""
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 from tests.journeys.accounts import kubeconfig_of
 from tests.journeys.conftest import install_crd
+from tests.journeys.faults import Faults
 from tests.journeys.scrape import scrape
 from tests.journeys.stage import Stage
 from tests.support.audit import Used, writes
@@ -21,37 +25,39 @@ from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 
 LEASE = "configmapsync-reconciler"
 AT_ONCE = (
-    2.0  # seconds: what the design promises for a clean exit, and beyond the duration for any other
+    # Seconds: the promised takeover after a clean exit, and beyond the lease duration after any
+    # other.
+    2.0
 )
 SHORT = ("4", "3", "0.5")  # duration, deadline and retry period, in seconds
-LONG = ("60", "40", "0.5")  # nobody is replaced because of silence while a test looks
+LONG = ("60", "40", "0.5")  # so long that no replica takes over a silent leader during the test
 CREATED = Used("", "configmaps", "create")
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
 
 @dataclass
 class Replica:
-    """A reconciler that stands for election."""
+    """A reconciler with leader election."""
 
     process: Process
     port: int
 
     @property
     def leads(self) -> bool:
-        """As its metric says."""
+        """Return whether its metric says that it leads."""
         return scrape(self.port).value("leader_election_master_status") == 1
 
     @property
     def waiting(self) -> float:
-        """How many syncs it has heard of and not worked on."""
+        """Return the number of syncs that it has received and not reconciled."""
         return scrape(self.port).value("workqueue_depth")
 
     def stop(self) -> None:
-        """Freeze it, as a node that swaps or a debugger would."""
+        """Freeze the process, as a swapping node or a debugger does."""
         self.process.send(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """Let it wake."""
+        """Resume the process."""
         self.process.send(signal.SIGCONT)
 
 
@@ -61,11 +67,11 @@ class Replicas:
     def __init__(self, stage: Stage, start_process: Callable[..., Process]) -> None:
         self.stage = stage
         self.cluster = stage.cluster
-        self.namespace = stage.electorate()
+        self.namespace = stage.election_namespace()
         self._start_process = start_process
 
     def start(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
-        """Start one and wait until it is ready, which a standby is as well."""
+        """Start a replica and wait until it is ready; a standby is ready as well."""
         port = free_port()
         duration, deadline, retry = times
         process = self._start_process(
@@ -83,20 +89,20 @@ class Replicas:
         return Replica(process, port)
 
     def leader(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
-        """Start one that leads."""
+        """Start a replica that leads."""
         replica = self.start(times, user)
         wait_until(lambda: replica.leads)
         return replica
 
     def standby(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
-        """Start one that waits."""
+        """Start a replica that waits."""
         replica = self.start(times, user)
         replica.process.wait_for_line("somebody else leads")
         assert not replica.leads
         return replica
 
     def kubeconfig(self, user: str | None) -> Path:
-        """Of the reconciler's own ServiceAccount, or of somebody else."""
+        """Return a kubeconfig of the reconciler's ServiceAccount, or of another user."""
         return (
             kubeconfig_of(self.cluster, "reconciler")
             if user is None
@@ -109,11 +115,11 @@ class Replicas:
 
     @property
     def lease(self) -> Any:
-        """The Lease as it is now."""
+        """Return the Lease."""
         return self.cluster.get(self.lease_path)
 
     def version(self) -> str:
-        """The version that the cluster has reached."""
+        """Return the resource version that the cluster has reached."""
         return str(
             self.cluster.get(f"/api/v1/namespaces/{self.namespace}/configmaps")["metadata"][
                 "resourceVersion"
@@ -121,7 +127,7 @@ class Replicas:
         )
 
     def history(self, path: str, since: str) -> list[Any]:
-        """Every event of a collection after version `since`, as the API server tells it."""
+        """Return every watch event of a collection after version `since`."""
         answer = self.cluster.request(
             "GET", f"{path}?watch=true&resourceVersion={since}&timeoutSeconds=1"
         )
@@ -137,7 +143,7 @@ def replicas(stage: Stage, start_process: Callable[..., Process]) -> Replicas:
 
 @dataclass
 class Work:
-    """A source, its sync and where the copy has to be."""
+    """A source, its sync and the destination of the copy."""
 
     stage: Stage
     home: str
@@ -145,11 +151,11 @@ class Work:
     sync: str
 
     def edit(self, value: str) -> dict[str, Any]:
-        """Change the source; returns what the copy has to become."""
+        """Change the source and return the expected content of the copy."""
         return self.stage.edit(self.home, "config", data={"key": value})
 
     def copied(self, value: str, within: float = 10.0) -> None:
-        """Wait until the copy says so, and the sync is at rest."""
+        """Wait until the copy has this content and the sync is idle."""
         self.stage.copy_becomes({"data": {"key": value}}, self.there, within=within)
         self.stage.ready_becomes(self.sync, "True", "Synced", within=within)
 
@@ -158,15 +164,6 @@ def work_for(stage: Stage) -> Work:
     home, there = stage.namespace("home"), stage.namespace("there")
     stage.source(home)
     return Work(stage, home, there, stage.sync(home, destinationNamespace=there))
-
-
-@pytest.fixture
-def fault(cluster: Cluster) -> Iterator[Callable[..., Any]]:
-    """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create(
-        "/devcluster/faults", {"action": action, **details}
-    )
-    cluster.delete("/devcluster/faults")
 
 
 def test_the_standby_caches_everything_and_writes_nothing(replicas: Replicas) -> None:
@@ -260,7 +257,7 @@ def test_after_a_kill_the_standby_takes_over_when_the_lease_has_run_out(replicas
 def test_a_leader_that_was_frozen_for_too_long_wakes_up_writes_nothing_and_ends(
     cluster: Cluster, start_process: Callable[..., Process], tmp_path: Path
 ) -> None:
-    """Told by the API server's own log: one replica is alice, the other bob."""
+    """The audit log distinguishes the replicas: one runs as alice, the other as bob."""
     log, folder = tmp_path / "audit.log", tmp_path / "audited"
     folder.mkdir()
     with started(cluster.kind, folder, audit_log=log) as own:
@@ -277,7 +274,7 @@ def test_a_leader_that_was_frozen_for_too_long_wakes_up_writes_nothing_and_ends(
         wait_until(lambda: standby.leads, within=20)
         written = writes(log, "alice")
 
-        standby.stop()  # so that only the old one could write now
+        standby.stop()  # so that only the old leader could write now
         work.edit("news")
         leader.go_on()
 
@@ -360,7 +357,7 @@ def test_a_short_outage_of_the_api_server_does_not_cost_the_lease(replicas: Repl
 
 @pytest.mark.only_on("devcluster")
 def test_writes_in_flight_are_finished_before_the_lease_is_given_back(
-    replicas: Replicas, fault: Callable[..., Any]
+    replicas: Replicas, fault: Faults
 ) -> None:
     leader, standby = replicas.leader(), replicas.standby()
     stage = replicas.stage
@@ -368,7 +365,7 @@ def test_writes_in_flight_are_finished_before_the_lease_is_given_back(
     stage.source(home)
     fault("delay", verb="create", resource="configmaps", namespace=slow, seconds=3)
     stage.sync(home, destinationNamespace=slow)
-    wait_until(lambda: _hits(replicas.cluster) == 1)
+    wait_until(lambda: sum(fault.hits()) == 1)
 
     assert leader.process.terminate() == 0
 
@@ -377,11 +374,7 @@ def test_writes_in_flight_are_finished_before_the_lease_is_given_back(
     assert int(copy["metadata"]["resourceVersion"]) < int(lease["metadata"]["resourceVersion"])
     assert "gave the Lease back" in leader.process.output()
     wait_until(lambda: standby.leads, within=AT_ONCE)
-    assert _hits(replicas.cluster) == 1
-
-
-def _hits(cluster: Cluster) -> int:
-    return sum(fault["hits"] for fault in cluster.get("/devcluster/faults")["faults"])
+    assert sum(fault.hits()) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
-"""What a sync asks for changes while its copies stand: nothing is missing in between, nothing is left behind, and nothing blocks."""
+"""A changed spec leaves no gap, no leftover copy, and blocks nothing."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage, content_of
-from tests.journeys.test_copies import _assert_silence
-from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
@@ -17,7 +15,7 @@ ENABLED = {"metadata": {"labels": {"apps.nishaf.info/sync": None}}}
 
 
 def annotations(stage: Stage, namespace: str, name: str = "config") -> dict[str, str]:
-    """The annotations of a ConfigMap; none where it is not there."""
+    """Return the annotations of a ConfigMap; empty if it does not exist."""
     found: dict[str, str] = (stage.find(namespace, name) or {"metadata": {}})["metadata"].get(
         "annotations", {}
     )
@@ -122,7 +120,7 @@ def test_changes_during_a_suspension_are_carried_out_at_its_end(
     stage.edit_sync(sync, destinationNamespaces=[later])
     newer = stage.edit(home, "config", data={"key": "newer"})
     stage.ready_becomes(sync, "True", "Suspended")
-    _assert_silence(stage, 0.5)
+    stage.assert_idle(0.5)
     assert (stage.find(there) or {})["data"] == {"by-hand": "1", "key": "value"}
     assert stage.find(later) is None
     stage.edit_sync(sync, suspend=False)
@@ -150,7 +148,7 @@ def test_a_namespace_that_opts_out_keeps_its_adopted_configmap_and_is_served_aga
 ) -> None:
     home, there, taken = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
-    uid = stage.put_configmap(taken, "config", data={"before": "us"})["metadata"]["uid"]
+    uid = stage.put_configmap(taken, "config", data={"existed": "before"})["metadata"]["uid"]
     sync = stage.sync(home, destinationNamespaces=[there, taken], conflictPolicy="Adopt")
     stage.copy_becomes(content, there)
     stage.copy_becomes(content, taken)
@@ -239,18 +237,9 @@ def test_a_sync_without_a_copy_can_be_deleted_while_no_reconciler_runs(
     assert stage.cluster.find(sync) is None
 
 
-@pytest.fixture
-def fault(cluster: Cluster) -> Any:
-    """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create(
-        "/devcluster/faults", {"action": action, **details}
-    )
-    cluster.delete("/devcluster/faults")
-
-
 @pytest.mark.only_on("devcluster")
 def test_a_sync_whose_copy_may_not_be_removed_reports_it_and_goes_when_it_may(
-    stage: Stage, reconciler: Process, fault: Callable[..., None]
+    stage: Stage, reconciler: Process, fault: Faults
 ) -> None:
     home, there, closed = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
@@ -265,7 +254,7 @@ def test_a_sync_whose_copy_may_not_be_removed_reports_it_and_goes_when_it_may(
     ready = wait_until(lambda: _ready_because(stage, sync, "WriteFailed"))
     assert closed in ready["message"]
     assert stage.find(closed) is not None
-    stage.cluster.delete("/devcluster/faults")
+    fault.clear()
     wait_until(lambda: stage.cluster.find(sync) is None, within=30)
     assert stage.find(closed) is None
 
@@ -279,7 +268,7 @@ def _ready_because(stage: Stage, sync: str, reason: str) -> Any:
 @pytest.mark.controllers
 @pytest.mark.only_on("devcluster")
 def test_a_namespace_that_goes_in_the_middle_of_a_write_is_served_when_it_is_back(
-    stage: Stage, reconciler: Process, fault: Callable[..., None]
+    stage: Stage, reconciler: Process, fault: Faults
 ) -> None:
     home, there, other = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)

@@ -1,4 +1,4 @@
-"""Log lines that lead somewhere: one number through all lines of one reconcile, one word for one thing, more of them on a signal."""
+"""Log lines share an id per reconcile and the same keys; a signal turns on debug."""
 
 import json
 import signal
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.journeys.conftest import install_crd
-from tests.journeys.guard import Guard, guarding
 from tests.journeys.stage import Stage
+from tests.journeys.webhook_process import WebhookProcess, running_webhook
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
@@ -18,19 +18,19 @@ Line = dict[str, Any]
 
 
 @pytest.fixture
-def guard(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
+def webhook(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebhookProcess]:
     install_crd(cluster)
-    with guarding(cluster, tmp_path_factory.mktemp("guard")) as guard:
-        yield guard
+    with running_webhook(cluster, tmp_path_factory.mktemp("webhook")) as webhook:
+        yield webhook
 
 
 def lines(process: Process) -> list[Line]:
-    """Every line, each of which must be one JSON object."""
+    """Return every line, each of which must be one JSON object."""
     return [json.loads(line) for line in process.output().splitlines() if line.endswith("}")]
 
 
 def about(process: Process, sync: str) -> list[Line]:
-    """The lines that name a sync, as it is given by its path."""
+    """Return the lines that name a sync, given by its path."""
     namespace, name = sync.split("/")[-3::2]
     return [line for line in lines(process) if line.get("sync") == f"{namespace}/{name}"]
 
@@ -41,17 +41,17 @@ def test_all_lines_of_one_reconcile_share_its_number_and_name_things_alike(
     reconciler = start_reconciler("--log-level", "debug")
     home, one, taken = stage.namespace(), stage.namespace("one"), stage.namespace("taken")
     stage.source(home)
-    stage.put_configmap(taken, "config", data={"somebody": "else"})
+    stage.put_configmap(taken, "config", data={"owner": "another"})
     sync = stage.sync(home, destinationNamespaces=[one, taken])
     stage.ready_becomes(sync, "False", "DestinationConflict")
     stage.copy_becomes(stage.edit(home, "config", data={"key": "edited"}), one)
 
-    def told() -> list[Line]:
+    def reconcile_lines() -> list[Line]:
         found = about(reconciler, sync)
         assert [line for line in found if line["event"] == "wrote" and line["verb"] == "update"]
         return found
 
-    found = wait_until(told)
+    found = wait_until(reconcile_lines)
     (created,) = [line for line in found if line["event"] == "wrote" and line["verb"] == "create"]
     (refused,) = [line for line in found if line["event"] == "write failed"]
     (updated,) = [line for line in found if line["event"] == "wrote" and line["verb"] == "update"]
@@ -99,25 +99,27 @@ def test_a_signal_turns_debug_lines_on_and_the_next_one_off_again(
 
 
 @pytest.mark.only_on("devcluster", "real")
-def test_webhook_log_lines_carry_the_uid_of_their_review(guard: Guard, stage: Stage) -> None:
+def test_webhook_log_lines_carry_the_uid_of_their_review(
+    webhook: WebhookProcess, stage: Stage
+) -> None:
     home, one = stage.namespace(), stage.namespace()
     stage.sync(home, destinationNamespace=one)
     for _ in range(2):
         with pytest.raises(AssertionError, match="already written"):
             stage.sync(home, destinationNamespace=one)
 
-    assert guard.process is not None
-    refused = [line for line in lines(guard.process) if line["event"] == "sync denied"]
+    assert webhook.process is not None
+    refused = [line for line in lines(webhook.process) if line["event"] == "sync denied"]
     assert len({line["review"] for line in refused}) == len(refused) == 2
 
 
 @pytest.mark.only_on("devcluster", "real")
-def test_a_signal_turns_debug_lines_on_in_the_webhook(guard: Guard) -> None:
-    assert guard.process is not None
+def test_a_signal_turns_debug_lines_on_in_the_webhook(webhook: WebhookProcess) -> None:
+    assert webhook.process is not None
     for level in ("debug", "info"):
-        guard.process.send(signal.SIGUSR1)
-        guard.process.wait_for_line(f'"log_level": "{level}"')
-    assert guard.process.terminate() == 0
+        webhook.process.send(signal.SIGUSR1)
+        webhook.process.wait_for_line(f'"log_level": "{level}"')
+    assert webhook.process.terminate() == 0
 
 
 def _not_yet() -> int:

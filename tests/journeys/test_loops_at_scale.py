@@ -19,7 +19,8 @@ def test_an_edit_arrives_while_four_hundred_syncs_in_nested_loops_are_decided(
     port = free_port()
     start_reconciler(port=port)
     back = []
-    for step in range(PAIRS):  # each ConfigMap is to be copied to the next and to the one before
+    # Each ConfigMap is a source for the next one and for the one before.
+    for step in range(PAIRS):
         one, next_one = f"c-{step:03}", f"c-{step + 1:03}"
         leading = {"destinationNamespace": tenant, "destinationConfigMapName": next_one}
         stage.sync(tenant, f"a-forward-{step:03}", configMapName=one, **leading)
@@ -32,7 +33,8 @@ def test_an_edit_arrives_while_four_hundred_syncs_in_nested_loops_are_decided(
     content = stage.edit(home, "config", data={"edit": "last"})
     stage.copy_becomes(content, there)
 
-    # Of two syncs for one ConfigMap, the one that leads forward is older, or first by name in the same second.
+    # Of two syncs for one ConfigMap the forward one wins: it is older, or first by name in the
+    # same second.
     stage.source(tenant, "c-000", data={"from": "the beginning"})
     stage.copy_becomes({"data": {"from": "the beginning"}}, tenant, "c-020", within=60)
     wait_until(lambda: stage.condition(back[0])["reason"] == "LoopDetected", within=60)

@@ -1,4 +1,4 @@
-"""However large the ConfigMaps of a cluster are, the reconciler starts within the memory that its manifest allows."""
+"""The reconciler starts within its memory limit with any size of ConfigMaps."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ MEBIBYTE = 1 << 20
 
 
 def peak(process: Process) -> int:
-    """The most memory that the process has had, in bytes."""
+    """Return the peak memory of the process, in bytes."""
     status = Path(f"/proc/{process.id}/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024

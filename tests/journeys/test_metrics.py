@@ -1,27 +1,20 @@
-"""What the processes tell of themselves is true, is all written down, and does not grow with the cluster."""
+"""The metrics of both processes are true, documented, and bounded in number."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from configmapsync.reasons import Reason
-from tests.journeys.conftest import install_crd
-from tests.journeys.guard import Guard, guarding
 from tests.journeys.scrape import Scrape, scrape
 from tests.journeys.stage import Stage
+from tests.journeys.webhook_process import WebhookProcess
 from tests.prometheus.promtool import needs_promtool, promtool
-from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
-from tests.support.processes import Process, free_port
+from tests.support.processes import Process
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 MANY = 500
-
-
-@pytest.fixture
-def health_port() -> int:
-    return free_port()
 
 
 @pytest.fixture
@@ -30,34 +23,26 @@ def reconciler(health_port: int, start_reconciler: Callable[..., Process], stage
 
 
 @pytest.fixture
-def told(reconciler: Process, health_port: int) -> Callable[[], Scrape]:
-    """Scrapes the reconciler."""
+def scrape_reconciler(reconciler: Process, health_port: int) -> Callable[[], Scrape]:
+    """Return a function that scrapes the reconciler."""
     return lambda: scrape(health_port)
 
 
-@pytest.fixture(scope="module")
-def guard(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
-    """A webhook that has judged something."""
-    install_crd(cluster)
-    with guarding(cluster, tmp_path_factory.mktemp("guard")) as guard:
-        yield guard
-
-
 def test_an_edit_is_measured_once_from_its_event_to_the_last_copy(
-    stage: Stage, told: Callable[[], Scrape]
+    stage: Stage, scrape_reconciler: Callable[[], Scrape]
 ) -> None:
     home, one, two = stage.namespace("home"), stage.namespace("one"), stage.namespace("two")
     stage.source(home)
     sync = stage.sync(home, destinationNamespaces=[one, two])
     stage.ready_becomes(sync, "True", Reason.SYNCED)
-    before = told()
+    before = scrape_reconciler()
 
     content = stage.edit(home, "config", data={"key": "edited"})
     stage.copy_becomes(content, one)
     stage.copy_becomes(content, two)
 
     def measured() -> None:
-        after = told()
+        after = scrape_reconciler()
         name = "configmapsync_propagation_seconds_count"
         assert after.value(name) == before.value(name) + 1
         assert after.value("configmapsync_propagation_lag_seconds") == 0
@@ -69,12 +54,12 @@ def test_an_edit_is_measured_once_from_its_event_to_the_last_copy(
 
 
 def test_copies_are_counted_by_state_and_failures_by_reason(
-    stage: Stage, told: Callable[[], Scrape]
+    stage: Stage, scrape_reconciler: Callable[[], Scrape]
 ) -> None:
     home, good, taken = stage.namespace("home"), stage.namespace("good"), stage.namespace("taken")
     stage.source(home)
-    stage.put_configmap(taken, "config", data={"somebody": "else"})
-    before = told()
+    stage.put_configmap(taken, "config", data={"owner": "another"})
+    before = scrape_reconciler()
     conflict = stage.sync(home, destinationNamespaces=[good, taken])
     stage.ready_becomes(conflict, "False", Reason.DESTINATION_CONFLICT)
     missing = stage.sync(home, configMapName="missing", destinationNamespace=good)
@@ -88,8 +73,8 @@ def test_copies_are_counted_by_state_and_failures_by_reason(
             if now[word] != previous.get(word, 0)
         }
 
-    def counted() -> None:  # a scrape may be served from the text of the last second
-        after = told()
+    def counted() -> None:  # A scrape may return the text of the last second.
+        after = scrape_reconciler()
         assert grown(after, "configmapsync_copies", "state") == {"synced": 1, "failed": 1}
         failures = {"DestinationConflict": 1, "SourceNotFound": 1}
         assert grown(after, "configmapsync_failures", "reason") == failures
@@ -100,17 +85,19 @@ def test_copies_are_counted_by_state_and_failures_by_reason(
     stage.remove_syncs()
     wait_until(
         lambda: (
-            told().by("reason", "configmapsync_failures")
+            scrape_reconciler().by("reason", "configmapsync_failures")
             == before.by("reason", "configmapsync_failures")
         )
     )
 
 
-def test_every_reason_has_its_series_before_anything_fails(told: Callable[[], Scrape]) -> None:
-    """An alert on an increase, or on a series that is not there yet, would miss the first failure."""
+def test_every_reason_has_its_series_before_anything_fails(
+    scrape_reconciler: Callable[[], Scrape],
+) -> None:
+    """An alert on an increase, or on a missing series, would miss the first failure."""
     reasons = {
         sample.labels["reason"]
-        for sample in told().samples()
+        for sample in scrape_reconciler().samples()
         if sample.name == "configmapsync_failures"
     }
 
@@ -119,13 +106,15 @@ def test_every_reason_has_its_series_before_anything_fails(told: Callable[[], Sc
 
 @pytest.mark.only_on("devcluster")
 def test_no_name_that_a_user_chooses_becomes_a_label(
-    stage: Stage, told: Callable[[], Scrape]
+    stage: Stage, scrape_reconciler: Callable[[], Scrape]
 ) -> None:
     home = stage.namespace("home")
     stage.source(home)
     first = stage.sync(home, destinationNamespaces=["x-*"])
     stage.ready_becomes(first, "True", Reason.SYNCED)
-    series = {(sample.name, tuple(sample.labels.items())) for sample in told().samples()}
+    series = {
+        (sample.name, tuple(sample.labels.items())) for sample in scrape_reconciler().samples()
+    }
 
     odd = [f"x-{number}.{'y' * (number % 40 + 1)}.sync" for number in range(MANY)]
     for name in odd:
@@ -135,32 +124,40 @@ def test_no_name_that_a_user_chooses_becomes_a_label(
             configMapName=name if len(name) % 3 else "config",
             destinationNamespace=f"n-{len(name)}",
         )
-    wait_until(lambda: told().value("configmapsync_syncs") >= MANY, 60)
+    wait_until(lambda: scrape_reconciler().value("configmapsync_syncs") >= MANY, 60)
 
-    grown = {(sample.name, tuple(sample.labels.items())) for sample in told().samples()} - series
+    grown = {
+        (sample.name, tuple(sample.labels.items())) for sample in scrape_reconciler().samples()
+    } - series
     assert {name for name, _ in grown} <= {"rest_client_requests_total", *durations()}
     assert len(grown) < 40
-    assert not [name for name in odd if name in told().text]
+    assert not [name for name in odd if name in scrape_reconciler().text]
 
 
 def durations() -> set[str]:
-    """A method that was not used before brings its histogram."""
+    """Return series that appear with the first request of a method."""
     return {f"rest_client_request_duration_seconds_{part}" for part in ("bucket", "count", "sum")}
 
 
 @pytest.fixture
 def processes(
-    stage: Stage, start_reconciler: Callable[..., Process], health_port: int, guard: Guard
+    stage: Stage,
+    start_reconciler: Callable[..., Process],
+    health_port: int,
+    webhook: WebhookProcess,
 ) -> dict[str, Scrape]:
-    """Both processes after a day's work, the reconciler as one that is elected."""
+    """Both processes after typical work; the reconciler is an elected leader."""
     home = stage.namespace()
     start_reconciler(
-        "--leader-elect", "--leader-election-namespace", stage.electorate(), port=health_port
+        "--leader-elect",
+        "--leader-election-namespace",
+        stage.election_namespace(),
+        port=health_port,
     )
     wait_until(lambda: worked(health_port))
     stage.sync(home, destinationNamespaces=["nowhere-*"])
     wait_until(lambda: reported(health_port))
-    return {"reconciler": scrape(health_port), "webhook": scrape(guard.health_port)}
+    return {"reconciler": scrape(health_port), "webhook": scrape(webhook.health_port)}
 
 
 def worked(port: int) -> None:
@@ -187,12 +184,12 @@ def test_docs_metrics_lists_exactly_the_exposed_metrics(processes: dict[str, Scr
     page = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
 
     assert "process_open_fds" in processes["reconciler"].families, "the page is written for Linux"
-    wanted = told_by(processes)
+    wanted = metric_rows(processes)
     assert page == wanted, "docs/metrics.md must list:\n" + "\n".join(wanted)
 
 
-def told_by(processes: dict[str, Scrape]) -> list[str]:
-    """The rows that the page must have, in order."""
+def metric_rows(processes: dict[str, Scrape]) -> list[str]:
+    """Return the rows that docs/metrics.md must have, in order."""
     rows: dict[str, str] = {}
     for scraped in processes.values():
         for family in scraped.families.values():

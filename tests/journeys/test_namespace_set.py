@@ -1,4 +1,4 @@
-"""`config/overlays/namespaces` on a cluster: copies are written where a binding allows it, and the status says where none does."""
+"""With `config/overlays/namespaces` copies are written only in bound namespaces."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def kubelet(fresh_cluster: Cluster, tmp_path: Path) -> Iterator[Kubelet]:
 
 
 def overlay_for(namespace: str, folder: Path) -> Path:
-    """The overlay as somebody would copy and edit it."""
+    """Return the overlay after the edits of a user."""
     overlay = shutil.copytree(CONFIG, folder / "config") / "overlays" / "namespaces"
     bindings = overlay / "bindings.yaml"
     bindings.write_text(
@@ -61,7 +61,7 @@ def test_copies_are_written_only_in_the_set_and_the_status_names_the_rest(
     assert "the reconciler may not create ConfigMaps there" in failure["message"]
     assert stage.find(outside) is None
 
-    # A forged copy outside of the set cannot be removed, and holds nothing up.
+    # A forged copy outside the set cannot be deleted, and must block nothing.
     copy = stage.find(inside)
     marks = {"labels": copy["metadata"]["labels"], "annotations": copy["metadata"]["annotations"]}
     forged = json.loads(json.dumps(marks).replace(f"{inside}/config", f"{outside}/config"))
@@ -80,5 +80,5 @@ def test_copies_are_written_only_in_the_set_and_the_status_names_the_rest(
 
 
 def destinations(stage: Stage, sync: str) -> Any:
-    """What the status counts, once there is one."""
+    """Return the destination counts of the status, once there is one."""
     return stage.cluster.get(sync).get("status", {}).get("destinations")

@@ -1,4 +1,7 @@
-"""Nothing that is said anywhere holds a value of a ConfigMap: canaries go through every story, and are looked for everywhere."""
+"""No output holds a value of a ConfigMap: the test puts canaries into every scenario.
+
+It searches logs, statuses, events, metrics and plans for them.
+"""
 
 import base64
 import itertools
@@ -11,13 +14,14 @@ import pytest
 
 from configmapsync.names import API_VERSION, PLURAL
 from tests.journeys.conftest import install_crd
-from tests.journeys.guard import Guard, guarding
+from tests.journeys.faults import Faults
 from tests.journeys.scrape import scrape
 from tests.journeys.stage import Stage
+from tests.journeys.webhook_process import WebhookProcess, running_webhook
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.plans import CHANGES, plan
-from tests.support.processes import Process, free_port
+from tests.support.processes import Process
 
 pytestmark = pytest.mark.only_on("devcluster", "real")
 
@@ -31,27 +35,28 @@ POLICIES = "/apis/admissionregistration.k8s.io/v1"
 
 
 @pytest.fixture
-def guard(cluster: Cluster, tmp_path: Path) -> Iterator[Guard]:
+def webhook(cluster: Cluster, tmp_path: Path) -> Iterator[WebhookProcess]:
     install_crd(cluster)
-    with guarding(cluster, tmp_path, "--log-level", "debug") as guard:
-        yield guard
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
+    with running_webhook(cluster, tmp_path, "--log-level", "debug") as webhook:
+        yield webhook
 
 
 @pytest.fixture
 def reconciler(
-    guard: Guard, stage: Stage, port: int, start_reconciler: Callable[..., Process]
+    webhook: WebhookProcess,
+    stage: Stage,
+    health_port: int,
+    start_reconciler: Callable[..., Process],
 ) -> Process:
-    return start_reconciler("--log-level", "debug", port=port)
+    return start_reconciler("--log-level", "debug", port=health_port)
 
 
 @pytest.fixture
-def quoting(stage: Stage) -> Iterator[Callable[[str], None]]:
-    """Have the API server refuse every copy in a namespace, and quote its values: by a policy, or by a fault where there are none."""
+def quoting(stage: Stage, fault: Faults) -> Iterator[Callable[[str], None]]:
+    """Make the API server refuse every copy in a namespace with a message that quotes values.
+
+    A policy does so, or on devcluster a fault.
+    """
     name = f"quoting-{stage.tag}"
     paths = [
         f"{POLICIES}/validatingadmissionpolicies",
@@ -62,9 +67,7 @@ def quoting(stage: Stage) -> Iterator[Callable[[str], None]]:
         if not stage.cluster.is_real:
             message = f"denied by policy: data is {json.dumps(TEXT)}, binaryData is {ENCODED}"
             where = {"verb": "write", "resource": "configmaps", "namespace": namespace}
-            stage.cluster.create(
-                "/devcluster/faults", {"action": "fail", "status": 422, "message": message, **where}
-            )
+            fault("fail", status=422, message=message, **where)
             return
         rule = {
             "apiGroups": [""],
@@ -72,7 +75,8 @@ def quoting(stage: Stage) -> Iterator[Callable[[str], None]]:
             "operations": ["CREATE", "UPDATE"],
             "resources": ["configmaps"],
         }
-        text = "'denied: ' + object.data['app.ini'].replace('\\n', ' ')"  # a message may not have more than one line
+        # A message must be one line.
+        text = "'denied: ' + object.data['app.ini'].replace('\\n', ' ')"
         policy = {
             "failurePolicy": "Fail",
             "matchConstraints": {"resourceRules": [rule]},
@@ -97,15 +101,13 @@ def quoting(stage: Stage) -> Iterator[Callable[[str], None]]:
             )
 
     yield quote
-    if not stage.cluster.is_real:
-        stage.cluster.delete("/devcluster/faults")
-        return
-    for path in reversed(paths):
-        stage.cluster.request("DELETE", f"{path}/{name}")
+    if stage.cluster.is_real:
+        for path in reversed(paths):
+            stage.cluster.request("DELETE", f"{path}/{name}")
 
 
 def applied_source(stage: Stage, namespace: str, text: str) -> None:
-    """As kubectl applies it: with the whole content once more in an annotation."""
+    """Create a source as kubectl does, with the whole content again in an annotation."""
     document: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -121,18 +123,22 @@ def applied_source(stage: Stage, namespace: str, text: str) -> None:
 
 
 def test_no_output_ever_holds_a_value(
-    stage: Stage, reconciler: Process, guard: Guard, port: int, quoting: Callable[[str], None]
+    stage: Stage,
+    reconciler: Process,
+    webhook: WebhookProcess,
+    health_port: int,
+    quoting: Callable[[str], None],
 ) -> None:
     home, good, bad, taken = (
         stage.namespace(prefix) for prefix in ("home", "good", "bad", "taken")
     )
     applied_source(stage, home, TEXT)
-    stage.put_configmap(taken, "config", data={"own": f"{CANARY}-of-somebody-else"})
+    stage.put_configmap(taken, "config", data={"own": f"{CANARY}-of-another-owner"})
     sync = stage.sync(home, destinationNamespaces=[good, bad, taken])
     stage.copy_becomes({"data": {"app.ini": TEXT}, "binaryData": {"raw": ENCODED}}, good)
     stage.ready_becomes(sync, "False", "DestinationConflict")
 
-    # drift, adoption, other keys, an immutable copy that must change, a copy that goes
+    # Drift, adoption, other keys, an immutable copy that changes, a copy that is deleted
     stage.edit(good, "config", data={"app.ini": f"{CANARY}-drift"})
     stage.copy_becomes({"data": {"app.ini": TEXT}, "binaryData": {"raw": ENCODED}}, good)
     stage.edit_sync(sync, conflictPolicy="Adopt")
@@ -143,49 +149,51 @@ def test_no_output_ever_holds_a_value(
     stage.delete(good, "config")
     stage.copy_becomes({"data": {"app.ini": TEXT}, "binaryData": {"raw": ENCODED}}, good)
 
-    # the API server quotes what it refuses
+    # The API server quotes the refused object
     quoting(bad)
     numbers = itertools.count()
     wait_until(lambda: applied_and_refused(stage, home, sync, f"{TEXT}edit {next(numbers)}\n"), 30)
 
-    said = everything_said(stage, reconciler, guard, port)
+    outputs = all_output(stage, reconciler, webhook, health_port)
 
-    assert '"level": "debug"' in said["reconciler"], "the test looks at debug lines"
-    assert REFUSED in said["syncs"], "the refusal is in the status, without its text"
-    assert REFUSED in said["events"]
+    assert '"level": "debug"' in outputs["reconciler"], "the test looks at debug lines"
+    assert REFUSED in outputs["syncs"], "the refusal is in the status, without its text"
+    assert REFUSED in outputs["events"]
     assert {
         name: found
-        for name, text in said.items()
+        for name, text in outputs.items()
         if (found := [each for each in FOUND_BY if each in text])
     } == {}
 
 
 def applied_and_refused(stage: Stage, home: str, sync: str, text: str) -> None:
-    """A policy takes some seconds to hold on a real server: edit until it does."""
+    """Edit until the policy refuses; a real server applies a policy after some seconds."""
     failures = stage.cluster.get(sync)["status"].get("failures", [])
     if not any(REFUSED in failure["message"] for failure in failures):
         applied_source(stage, home, text)
         raise AssertionError(failures)
 
 
-def everything_said(stage: Stage, reconciler: Process, guard: Guard, port: int) -> dict[str, str]:
-    """Logs, statuses, events, metrics and plans."""
-    assert guard.process is not None
+def all_output(
+    stage: Stage, reconciler: Process, webhook: WebhookProcess, health_port: int
+) -> dict[str, str]:
+    """Return logs, statuses, events, metrics and plans."""
+    assert webhook.process is not None
     wait_until(
         lambda: REFUSED in json.dumps(stage.cluster.get("/api/v1/events")["items"]) or fail()
     )
     return {
         "reconciler": reconciler.output(),
-        "webhook": guard.process.output(),
+        "webhook": webhook.process.output(),
         "syncs": json.dumps(stage.cluster.get(f"/apis/{API_VERSION}/{PLURAL}")["items"]),
         "events": json.dumps(stage.cluster.get("/api/v1/events")["items"]),
-        "metrics": scrape(port).text + scrape(guard.health_port).text,
+        "metrics": scrape(health_port).text + scrape(webhook.health_port).text,
         "plans": "".join(planned(stage, output) for output in ("text", "json")),
     }
 
 
 def planned(stage: Stage, output: str) -> str:
-    """What would be done, as it may go into the log of a pipeline; a diff is for a person's own terminal."""
+    """Return a plan as a pipeline may log it; a diff is only for a user's own terminal."""
     result = plan("--kubeconfig", stage.cluster.kubeconfig, "--relaxed-tls", "--output", output)
     assert result.code == CHANGES, result.stderr
     return result.stdout + result.stderr

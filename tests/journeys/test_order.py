@@ -1,4 +1,7 @@
-"""Order never matters: whatever comes first, goes, comes again or is killed, the copies end right and then no write happens."""
+"""Order does not matter: after any order of events and crashes the copies converge.
+
+Then no further write happens.
+"""
 
 import random
 import signal
@@ -7,7 +10,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.journeys.stage import Stage
-from tests.journeys.test_copies import _assert_silence
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
@@ -94,7 +96,7 @@ def test_a_reconciler_killed_at_any_moment_and_started_again(
     for there in destinations:
         stage.copy_becomes(content, there)
     stage.ready_becomes(sync, "True", "Synced")
-    _assert_silence(stage)
+    stage.assert_idle()
 
 
 def test_a_sync_deleted_while_no_reconciler_runs_is_cleaned_up_later(
@@ -133,6 +135,6 @@ def test_a_frozen_reconciler_that_wakes_up_late_catches_up(
 
 
 def _at_a_random_moment(rng: random.Random) -> Callable[[], bool]:
-    """True after a random number of looks: 0 to 0.3 seconds, spread over start, fan-out and rest."""
+    """Return True after a random number of calls: 0 to 0.3 seconds after the start."""
     looks = iter(range(rng.randrange(150)))
     return lambda: next(looks, None) is None

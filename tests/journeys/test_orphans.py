@@ -1,4 +1,7 @@
-"""Copies without their sync: a finalizer removed by force, a backup that comes back in any order, a cluster with new UIDs."""
+"""Copies without their sync: a finalizer removed by force, a restore in any order.
+
+Restored objects have new UIDs.
+"""
 
 import signal
 from collections.abc import Callable
@@ -14,14 +17,14 @@ UID = "apps.nishaf.info/sync-uid"
 
 
 def remove_by_force(stage: Stage, sync: str) -> None:
-    """What people do to a resource that does not go."""
+    """Delete a sync and remove its finalizer, as users do to a stuck resource."""
     stage.cluster.patch(sync, {"metadata": {"finalizers": None}})
     stage.cluster.delete(sync)
     assert stage.cluster.find(sync) is None
 
 
 def restore(stage: Stage, saved: Any, **marks: str) -> Any:
-    """Create an object again as a backup tool does: the same but for UID, version and times."""
+    """Create an object again as a backup tool does: with a new UID, version and times."""
     metadata = {part: saved["metadata"].get(part) for part in ("name", "namespace", "annotations")}
     metadata["labels"] = saved["metadata"]["labels"] | marks
     namespace = metadata["namespace"]
@@ -29,8 +32,8 @@ def restore(stage: Stage, saved: Any, **marks: str) -> Any:
     return stage.cluster.create(f"/api/v1/namespaces/{namespace}/configmaps", document)
 
 
-def the_reconciler_has_looked(stage: Stage) -> None:
-    """Another sync is served from beginning to end."""
+def wait_for_another_sync(stage: Stage) -> None:
+    """Wait until another sync is served from beginning to end."""
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     stage.sync(home, destinationNamespace=there)
@@ -43,7 +46,7 @@ def test_copies_of_a_sync_removed_by_force_follow_the_deletion_policy_in_their_m
     first = start_reconciler(*SOON)
     home, there, taken, elsewhere = (stage.namespace() for _ in range(4))
     content = stage.source(home)
-    stage.put_configmap(taken, "config", data={"before": "us"})
+    stage.put_configmap(taken, "config", data={"existed": "before"})
     deleting = stage.sync(home, destinationNamespaces=[there, taken], conflictPolicy="Adopt")
     orphaning = stage.sync(
         home, destinationNamespace=there, destinationConfigMapName="kept", deletionPolicy="Orphan"
@@ -74,7 +77,8 @@ def test_copies_of_a_sync_removed_by_force_are_handled_by_a_reconciler_that_saw_
     stage.copy_becomes(stage.source(home), there)
     stage.ready_becomes(sync, "True", "Synced")
 
-    process.send(signal.SIGSTOP)  # it would put its finalizer back
+    # It would restore its finalizer.
+    process.send(signal.SIGSTOP)
     remove_by_force(stage, sync)
     process.send(signal.SIGCONT)
 
@@ -97,7 +101,7 @@ def test_copies_that_come_back_before_their_sync_wait_for_it(
     second = start_reconciler()
     restored = [restore(stage, copy) for copy in saved]
     second.wait_for_line("copies without their sync")
-    the_reconciler_has_looked(stage)
+    wait_for_another_sync(stage)
     assert [stage.find(namespace) for namespace in (there, also_there)] == restored
 
     again = stage.sync(home, "back", destinationNamespaces=[there, also_there])
@@ -113,7 +117,7 @@ def test_copies_that_come_back_before_their_sync_wait_for_it(
 def test_a_sync_that_is_restored_first_takes_its_former_copies_back(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
-    """Also where it no longer wants one of them: that one goes as the sync says, as if it had never been away."""
+    """A copy that the sync no longer selects is deleted as if the sync had always existed."""
     first = start_reconciler()
     home, there, also_there = (stage.namespace() for _ in range(3))
     content = stage.source(home)

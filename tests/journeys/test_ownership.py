@@ -1,4 +1,4 @@
-"""What is ours and what is not, whatever marks it carries: nothing foreign is changed, not a bit of it."""
+"""An unmanaged object is never changed, whatever marks it carries."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ PLACE = "apps.nishaf.info/destination"
 
 
 def clone(stage: Stage, copy: Any, namespace: str) -> Any:
-    """What `kubectl get configmap -o yaml | sed s/from/to/ | kubectl apply -f -` makes, and a restore into another namespace."""
+    """Clone a ConfigMap with its metadata, as `kubectl get -o yaml | kubectl apply -f -` does."""
     metadata = {part: copy["metadata"][part] for part in ("name", "labels", "annotations")} | {
         "namespace": namespace
     }
@@ -22,7 +22,7 @@ def clone(stage: Stage, copy: Any, namespace: str) -> Any:
 
 
 def after_another_edit(stage: Stage, home: str, there: str) -> None:
-    """The reconciler has looked at everything once more."""
+    """Edit the source and wait until the reconciler has handled it."""
     content = stage.edit(home, "config", data={"key": "another"})
     stage.copy_becomes(content, there)
 
@@ -180,7 +180,7 @@ def test_finalizers_owners_labels_and_annotations_of_others_survive_every_write_
                 "labels": {"app.kubernetes.io/managed-by": "Helm", "team": "theirs"},
                 "annotations": {"meta.helm.sh/release-name": "r", "big": "x" * 50_000},
             },
-            "data": {"before": "us"},
+            "data": {"existed": "before"},
         },
     )
     owned = {

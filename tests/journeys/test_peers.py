@@ -1,22 +1,19 @@
-"""What went wrong elsewhere: programs that copy ConfigMaps and Secrets have lost data, left orphans and fought each other in these ways.
+"""Known defects of similar programs: lost data, orphans, endless rewriting.
 
-Each test is named after what must hold. Some of what is known from elsewhere has its
-place in other files: watches that go quiet and servers that fail in `test_faults.py`,
-orders of events in `test_order.py`, fights in `test_fights.py`, marks on what is not
-ours in `test_ownership.py`, names too long for a label and content byte for byte in
-`test_copies.py`, rights in `test_authorization.py`.
+Other files cover the rest: watches and failing servers in `test_faults.py`, event order
+in `test_order.py`, contention in `test_contention.py`, marks on unmanaged objects in
+`test_ownership.py`, long names and exact content in `test_copies.py`, rights in
+`test_authorization.py`.
 """
 
 import json
 import signal
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
+from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage, content_of
-from tests.journeys.test_copies import _assert_silence
-from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
@@ -62,7 +59,7 @@ def test_a_configmap_that_waits_in_a_namespace_before_it_is_selected_is_not_over
 def test_a_configmap_in_the_way_of_a_copy_survives_the_sync(
     stage: Stage, reconciler: Process, how: str
 ) -> None:
-    """It was counted among the destinations; that makes it nobody's to delete."""
+    """Counting a ConfigMap among the destinations must not make it deletable."""
     home, there, free = stage.namespace(), stage.namespace(), stage.namespace()
     content = stage.source(home)
     foreign = stage.put_configmap(there, "config", data={"theirs": "1"})
@@ -92,7 +89,7 @@ def test_a_delete_decided_on_stale_data_never_hits_a_namesake(
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(content, there)
-    process.send(signal.SIGSTOP)  # what it knows grows old now
+    process.send(signal.SIGSTOP)  # its cache grows stale now
 
     stage.delete(there, "config")
     namesake = stage.put_configmap(there, "config", data={"theirs": "1"})
@@ -107,7 +104,10 @@ def test_a_delete_decided_on_stale_data_never_hits_a_namesake(
 def test_owner_references_and_finalizers_of_a_source_stay_with_it(
     stage: Stage, reconciler: Process
 ) -> None:
-    """Copied, the first has the copy collected as garbage, and the second keeps it from ever being deleted."""
+    """A copied owner reference would have the copy collected as garbage.
+
+    A copied finalizer would block the copy's deletion forever.
+    """
     home, there = stage.namespace(), stage.namespace()
     owner = stage.put_configmap(home, "owner", data={})["metadata"]
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
@@ -151,18 +151,9 @@ def test_a_namespace_with_a_copy_is_deleted_without_waiting_for_the_reconciler(
 # Orphans and stale copies
 
 
-@pytest.fixture
-def fault(cluster: Cluster) -> Any:
-    """Set a fault; all are cleared behind the test."""
-    yield lambda action, **details: cluster.create(
-        "/devcluster/faults", {"action": action, **details}
-    )
-    cluster.delete("/devcluster/faults")
-
-
 @pytest.mark.only_on("devcluster")
 def test_a_restart_in_the_middle_of_a_deletion_leaves_no_orphan(
-    stage: Stage, start_reconciler: Callable[..., Process], fault: Callable[..., None]
+    stage: Stage, start_reconciler: Callable[..., Process], fault: Faults
 ) -> None:
     first = start_reconciler("--parallel-writes", "1")
     home, spaces = stage.namespace(), [stage.namespace() for _ in range(4)]
@@ -175,7 +166,7 @@ def test_a_restart_in_the_middle_of_a_deletion_leaves_no_orphan(
     stage.cluster.delete(sync)
     wait_until(lambda: sum(stage.find(namespace) is None for namespace in spaces) == 2)
     first.kill()
-    stage.cluster.delete("/devcluster/faults")
+    fault.clear()
     start_reconciler()
 
     for namespace in spaces:
@@ -217,7 +208,7 @@ def test_a_restart_deletes_and_writes_nothing(
     for namespace in spaces:
         stage.copy_becomes(content, namespace)
     stage.ready_becomes(sync, "True", "Synced")
-    _assert_silence(stage, 0.3)
+    stage.assert_idle(0.3)
     before = stage.versions()
     assert first.terminate() == 0
 
@@ -240,7 +231,7 @@ def test_an_edit_updates_the_copy_without_deleting_it(stage: Stage, reconciler: 
         assert stage.copy_becomes(content, there)["metadata"]["uid"] == uid
 
 
-# Loops and fights
+# Loops and contention
 
 
 def test_a_selection_that_covers_its_own_source_is_no_loop(
@@ -254,7 +245,7 @@ def test_a_selection_that_covers_its_own_source_is_no_loop(
     stage.copy_becomes(content, there)
     stage.ready_becomes(sync, "True", "Synced")
 
-    _assert_silence(stage, 0.5)
+    stage.assert_idle(0.5)
     assert stage.find(home) == source
 
 
@@ -304,7 +295,7 @@ TRACKING = {
 def test_no_tool_that_owns_the_source_finds_its_marks_on_a_copy(
     stage: Stage, reconciler: Process
 ) -> None:
-    """It would take the copy for its own and prune it, and we would make it again, for ever."""
+    """The tool would prune such a copy, and the reconciler would recreate it."""
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.edit(
@@ -364,7 +355,7 @@ def test_a_copy_that_is_applied_empty_from_a_repository_is_filled_again(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-# What users are told
+# Messages to users
 
 
 def test_a_copy_that_was_deleted_comes_back_every_time(stage: Stage, reconciler: Process) -> None:

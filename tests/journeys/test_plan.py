@@ -1,4 +1,4 @@
-"""A plan says what the reconciler then does, no more and no less, and does nothing itself."""
+"""A plan says exactly what the reconciler then does, and changes nothing."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,13 +19,13 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 def planned(cluster: Cluster, *arguments: str, user: str | None = None) -> PlanResult:
-    """The plan of the whole cluster, or of what `arguments` ask for."""
+    """Return the plan of the whole cluster, or of `arguments`."""
     kubeconfig = cluster.kubeconfig_for(user) if user else cluster.kubeconfig
     return plan("--kubeconfig", kubeconfig, *arguments)
 
 
 def configmaps(stage: Stage, namespaces: list[str]) -> dict[str, Any]:
-    """Every ConfigMap of some namespaces, by place."""
+    """Return every ConfigMap of some namespaces by key."""
     items = stage.cluster.get("/api/v1/configmaps")["items"]
     return {
         f"{item['metadata']['namespace']}/{item['metadata']['name']}": item["metadata"]
@@ -39,7 +39,7 @@ def is_copy(metadata: dict[str, Any]) -> bool:
 
 
 def verb(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
-    """What was done to a ConfigMap, by what it was before and is after."""
+    """Return the verb that turned one state of a ConfigMap into the other."""
     if before is None:
         return "create"
     if after is None:
@@ -95,10 +95,9 @@ def test_the_reconciler_does_exactly_what_the_plan_says(
     wait_until(lambda: planned(stage.cluster).code == NO_CONTENT)
     after = configmaps(stage, namespaces)
     done = {
-        (verb(before.get(place), after.get(place)), place)
-        for place in before.keys() | after.keys()
-        if before.get(place, {}).get("resourceVersion")
-        != after.get(place, {}).get("resourceVersion")
+        (verb(before.get(key), after.get(key)), key)
+        for key in before.keys() | after.keys()
+        if before.get(key, {}).get("resourceVersion") != after.get(key, {}).get("resourceVersion")
     }
 
     assert {write for write in writes(result) if write[1].partition("/")[0] in namespaces} == done
@@ -110,7 +109,8 @@ def test_the_reconciler_does_exactly_what_the_plan_says(
         "release",
         "delete",
     }
-    assert ("create", f"{fresh}/next") in done  # whose source was only to be made
+    # Its source is created only by the first write.
+    assert ("create", f"{fresh}/next") in done
 
 
 def test_a_settled_cluster_has_no_plan(stage: Stage, reconciler: Process) -> None:
@@ -187,7 +187,7 @@ READING: Rules = [
 
 @pytest.fixture
 def reader(cluster: Cluster) -> Iterator[Callable[[Rules], str]]:
-    """Bob may do what he is allowed here, and nothing else."""
+    """Return bob's kubeconfig after granting bob these rights and no others."""
     api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "plan-reader"}}
 
     def allow(rules: Rules) -> str:
@@ -246,7 +246,7 @@ def test_plan_needs_only_read_rights_and_names_what_it_could_not_check(
 
     assert f"+ create   {there}/config" in result.stdout
     assert f"you may not ask for the rights of service account {home}/robot" in result.stdout
-    asked = planned(stage.cluster, name)  # by somebody who may ask
+    asked = planned(stage.cluster, name)  # by a user that may ask
     assert "NotAuthorized" in asked.stdout
     assert asked.code == NO_CONTENT
     assert stage.versions() == versions

@@ -1,4 +1,4 @@
-"""One word for one thing: every reason is reached, and stands in the condition, in the event, in the metric and in the log line alike."""
+"""Every reason occurs, and is the same in condition, event, metric and log line."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,23 +16,22 @@ from tests.support.processes import Process, free_port
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 HELD = {"finalizers": ["example.com/held"]}
 
-Situation = Callable[
-    [Stage], AbstractContextManager[str]
-]  # yields the path of the sync whose reason it is
-SITUATIONS: dict[Reason, Situation] = {}
+# Each yields the path of the sync that has the reason.
+Situation = Callable[[Stage], AbstractContextManager[str]]
+SCENARIOS: dict[Reason, Situation] = {}
 
 
 def leads_to(reason: Reason) -> Callable[[Callable[[Stage], Iterator[str]]], None]:
-    """The decorated story ends with that reason; behind its `yield` it cleans up."""
+    """Register a scenario that ends with that reason; it cleans up after its `yield`."""
 
-    def remember(story: Callable[[Stage], Iterator[str]]) -> None:
-        SITUATIONS[reason] = contextmanager(story)
+    def remember(scenario: Callable[[Stage], Iterator[str]]) -> None:
+        SCENARIOS[reason] = contextmanager(scenario)
 
     return remember
 
 
 def served(stage: Stage) -> tuple[str, str, str]:
-    """A sync at rest: its own namespace, its destination, its path."""
+    """Create a converged sync and return its namespace, its destination and its path."""
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -95,7 +94,7 @@ def _(stage: Stage) -> Iterator[str]:
 def _(stage: Stage) -> Iterator[str]:
     home, taken = stage.namespace(), stage.namespace()
     stage.source(home)
-    stage.put_configmap(taken, "config", data={"somebody": "else"})
+    stage.put_configmap(taken, "config", data={"owner": "another"})
     yield stage.sync(home, destinationNamespace=taken)
 
 
@@ -149,8 +148,8 @@ def _(stage: Stage) -> Iterator[str]:
         {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["*"]}
     ]
     webhook = {
-        "name": "nobody.example.com",
-        "clientConfig": {"url": "https://127.0.0.1:1/nobody-answers"},
+        "name": "missing.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1/no-answer"},
         "rules": rules,
         "namespaceSelector": {"matchLabels": {"refuses": stage.tag}},
         "failurePolicy": "Fail",
@@ -181,7 +180,7 @@ SMALL = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "small"}}
 
 
 def test_every_reason_has_a_scenario() -> None:
-    assert set(SITUATIONS) == set(Reason)
+    assert set(SCENARIOS) == set(Reason)
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -191,27 +190,27 @@ def test_condition_event_metric_and_log_line_use_the_same_reason(
     port = free_port()
     reconciler = start_reconciler(port=port)
 
-    with SITUATIONS[reason](stage) as sync:
+    with SCENARIOS[reason](stage) as sync:
         wait_until(lambda: stage.condition(sync).get("reason") == reason, 20)
         namespace, name = sync.split("/")[-3::2]
 
         wait_until(lambda: reason in events_about(stage, namespace, name))
         assert reason in words_logged(reconciler, f"{namespace}/{name}")
-        told = scrape(port)
-        assert told.value("configmapsync_syncs", reason=reason) >= 1
-        assert bool(told.value("configmapsync_failures", reason=reason)) == (
+        scraped = scrape(port)
+        assert scraped.value("configmapsync_syncs", reason=reason) >= 1
+        assert bool(scraped.value("configmapsync_failures", reason=reason)) == (
             reason.state is State.FAILED
         )
 
 
 def events_about(stage: Stage, namespace: str, name: str) -> set[str]:
-    """The reasons of all events on a sync."""
+    """Return the reasons of all events on a sync."""
     events = stage.cluster.get(f"/api/v1/namespaces/{namespace}/events")["items"]
     return {event["reason"] for event in events if event["involvedObject"].get("name") == name}
 
 
 def words_logged(reconciler: Process, sync: str) -> set[str]:
-    """The reasons under which a sync was reported in the log."""
+    """Return the reasons of a sync's log lines."""
     lines = [json.loads(line) for line in reconciler.output().splitlines() if line.endswith("}")]
     return {
         line["reason"] for line in lines if line["event"] == "reported" and line["sync"] == sync

@@ -1,4 +1,4 @@
-"""A cluster whose storage is restored from a backup under a running reconciler is followed from there, without a restart."""
+"""A running reconciler follows a cluster whose storage is restored from a backup."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,8 @@ from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 
 HEALS_WITHIN = 90.0
-SKIPPED = 1_000_000  # versions that devcluster leaves out when it starts from its file
+# Devcluster skips this many versions when it starts from its file.
+SKIPPED = 1_000_000
 
 
 class Backup:
@@ -31,7 +32,10 @@ class Backup:
         self._kept = ""
 
     def make(self, seen: Callable[[Mapping[str, Any]], bool]) -> None:
-        """Make a backup; where the cluster saves by itself, of the first state in which `seen` holds for its snapshot."""
+        """Make a backup.
+
+        A cluster that saves by itself provides the first snapshot for which `seen` holds.
+        """
         server = self._cluster.server
         if isinstance(server, ControlPlane):
             server.back_up()
@@ -45,7 +49,7 @@ class Backup:
         self._kept = wait_until(saved, 30)
 
     def restore(self) -> None:
-        """Put it back."""
+        """Restore the backup."""
         server = self._cluster.server
         if isinstance(server, ControlPlane):
             server.restore()
@@ -101,11 +105,11 @@ def test_a_resource_version_that_goes_back_is_detected_and_syncing_continues(
     copies = {(target, "config"), (later, "config")}
 
     def holds_the_copies(store: Mapping[str, Any]) -> bool:
-        places = {
+        destinations = {
             (each["object"]["metadata"].get("namespace"), each["object"]["metadata"]["name"])
             for each in store["objects"]
         }
-        return copies <= places
+        return copies <= destinations
 
     backup.make(holds_the_copies)
     stage.copy_becomes(

@@ -1,4 +1,4 @@
-"""Each sample of `config/samples`, applied as it is with kubectl to a cluster of its own, does what its comment says."""
+"""Each sample of `config/samples`, applied with kubectl, does what its comment says."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ SAMPLES = Path(__file__).parents[2] / "config" / "samples"
 
 @pytest.fixture
 def empty_stage(fresh_cluster: Cluster, start_process: Callable[..., Process]) -> Stage:
-    """A cluster where the samples' names are free, with the CRD and a reconciler."""
+    """A cluster without the samples' names, with the CRD and a reconciler."""
     install_crd(fresh_cluster)
     health = f"127.0.0.1:{free_port()}"
     reconciler = start_process(

@@ -1,10 +1,9 @@
-"""What a person and a tool read: conditions that kstatus knows, a list of failures with an end, events where they are looked for."""
+"""The status for users and tools: kstatus conditions, a bounded error list, events."""
 
 from typing import Any
 
 from tests.journeys.rivals import resetting
 from tests.journeys.stage import Stage
-from tests.journeys.test_copies import _assert_silence
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
@@ -13,22 +12,22 @@ MANY = MOST_FAILURES + 5
 
 
 def events_in(stage: Stage, namespace: str, kind: str) -> list[dict[str, Any]]:
-    """The events on objects of a kind in a namespace."""
+    """Return the events on objects of a kind in a namespace."""
     items = stage.cluster.get(f"/api/v1/namespaces/{namespace}/events")["items"]
     return [item for item in items if item["involvedObject"]["kind"] == kind]
 
 
 def has_event(stage: Stage, namespace: str, kind: str, *words: str) -> None:
-    """Wait until one event on such an object says all the words, in its reason or its message."""
+    """Wait until one event on such an object contains all the words in its reason or message."""
 
-    def told() -> bool:
+    def found() -> bool:
         texts = [
             f"{event['type']} {event['reason']} {event['message']}"
             for event in events_in(stage, namespace, kind)
         ]
         return any(all(word in text for word in words) for text in texts)
 
-    wait_until(told)
+    wait_until(found)
 
 
 def test_kubectl_waits_for_a_sync_and_describes_what_happened(
@@ -132,7 +131,7 @@ def test_many_failures_make_a_short_list_and_few_events(stage: Stage, reconciler
     wait_until(
         lambda: message in stage.ready_becomes(sync, "False", "DestinationConflict")["message"]
     )
-    _assert_silence(stage, 0.5)
+    stage.assert_idle(0.5)
 
     status = stage.cluster.get(sync)["status"]
     assert [failure["namespace"] for failure in status["failures"]] == spaces[:MOST_FAILURES]
@@ -157,7 +156,7 @@ def test_no_time_in_a_status_changes_by_itself(stage: Stage, reconciler: Process
     )
     stage.edit(home, "config", metadata={"annotations": {"irrelevant": "1"}})
     wait_until(lambda: stage.cluster.get(sync)["status"]["source"] != before["status"]["source"])
-    _assert_silence(stage, 0.5)
+    stage.assert_idle(0.5)
 
     after = stage.cluster.get(sync)["status"]
     assert after == before["status"] | {"source": after["source"]}

@@ -1,6 +1,7 @@
-"""All that a hostile tenant may write at once stops no other tenant, in neither process, and fits into the memory of the manifests.
+"""All worst inputs of a hostile tenant at once stop no other tenant.
 
-The inputs are in `hostile.py`. Each was found to stop one of the processes once. The journey prints what it measured.
+Both processes stay within the memory of their manifests. The inputs are in
+`hostile.py`; each once stopped one of the processes. The test prints its measurements.
 """
 
 import statistics
@@ -16,20 +17,21 @@ import pytest
 from configmapsync.names import API_VERSION, KIND, PLURAL
 from tests.journeys.accounts import kubeconfig_of
 from tests.journeys.conftest import install_crd
-from tests.journeys.guard import Guard, guarding
 from tests.journeys.hostile import IN_THE_CLUSTER, Step, repeated, reviews
 from tests.journeys.scrape import Scrape, scrape
 from tests.journeys.stage import Stage
-from tests.journeys.test_admission import ALL_ON_CONFIGMAPS, Desk
+from tests.journeys.test_admission import ALL_ON_CONFIGMAPS
 from tests.journeys.test_memory import PEAK_BYTES, peak
+from tests.journeys.user_shell import UserShell
+from tests.journeys.webhook_process import WebhookProcess, running_webhook
 from tests.support.cluster import Cluster
 from tests.support.devcluster import DevCluster
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from webhook.paths import MUTATE_PATH, PATHS, VALIDATE_PATH
 
-# Only devcluster refuses writes with a message of any length; the limits of memory are read from /proc.
+# Only devcluster refuses writes with a message of any length; the test reads memory from /proc.
 pytestmark = [
-    pytest.mark.timeout(400),  # on a machine that does more
+    pytest.mark.timeout(400),  # on a loaded machine
     pytest.mark.only_on("devcluster"),
     pytest.mark.skipif(
         not Path("/proc/self/status").exists(), reason="the peak is read from /proc"
@@ -43,7 +45,8 @@ MEMORY_LIMIT = 256 * MEBIBYTE  # of config/manager/reconciler.yaml and webhook.y
 LAG = "configmapsync_event_loop_lag_seconds"
 LATENCY = "controller_runtime_webhook_latency_seconds"
 
-# Two cores carry an API server in Python, both processes and the attack; the bounds leave room for a machine that does more.
+# Two cores carry an API server in Python, both processes and the attack; the bounds leave room
+# for a loaded machine.
 MOST = 0.9
 LONGEST_EDIT = 10.0
 MEDIAN_EDIT = 1.0
@@ -51,7 +54,7 @@ MEDIAN_EDIT = 1.0
 
 @dataclass
 class Measured:
-    """What the good tenant saw, in seconds."""
+    """The measurements of the good tenant, in seconds."""
 
     edits: list[float] = field(default_factory=list)
     creates: list[float] = field(default_factory=list)
@@ -61,7 +64,8 @@ class Measured:
         """Return a line for each kind of request."""
         for name, seconds in vars(self).items():
             if seconds:
-                yield f"{name}: median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s"
+                median, longest = statistics.median(seconds), max(seconds)
+                yield f"{name}: median {median:.3f} s, longest {longest:.3f} s"
 
 
 @contextmanager
@@ -79,10 +83,10 @@ class GoodTenant:
         self._stage = stage
         self.home, self._there = stage.namespace("good"), stage.namespace("good")
         self._syncs = f"/apis/{API_VERSION}/namespaces/{self.home}/{PLURAL}"
-        desk = Desk(stage.cluster, stage.namespace)
-        desk.may_write_syncs(GOOD_TENANT, self.home)
+        shell = UserShell(stage.cluster, stage.namespace)
+        shell.may_write_syncs(GOOD_TENANT, self.home)
         for namespace in (self.home, self._there):
-            desk.allow(GOOD_TENANT, namespace, ALL_ON_CONFIGMAPS)
+            shell.allow(GOOD_TENANT, namespace, ALL_ON_CONFIGMAPS)
         stage.source(self.home)
         stage.sync(self.home, destinationNamespace=self._there)
 
@@ -141,7 +145,7 @@ def scheduled(*processes: Process) -> tuple[float, float]:
 
 
 def share_up_to(scraped: Scrape, name: str, bound: float, **labels: str) -> float:
-    """Return the share of a histogram's observations up to a bound, which must be one of the buckets."""
+    """Return the share of a histogram's observations up to a bound that is one of its buckets."""
     return scraped.value(f"{name}_bucket", le=str(bound), **labels) / scraped.value(
         f"{name}_count", **labels
     )
@@ -158,7 +162,7 @@ def shares(scraped: Scrape, name: str, **labels: str) -> str:
 
 @pytest.fixture
 def hostile_stage(fresh_cluster: Cluster) -> Stage:
-    """A cluster of its own, for what is left behind is large."""
+    """A cluster of this test, because many objects stay behind."""
     install_crd(fresh_cluster)
     return Stage(fresh_cluster, fresh_cluster.new_namespace)
 
@@ -185,20 +189,19 @@ def test_the_worst_inputs_at_once_stop_no_other_tenant(
 ) -> None:
     stage, port, server = hostile_stage, free_port(), hostile_stage.cluster.server
     assert isinstance(server, DevCluster)
-    steps: list[Step] = [
-        step for place in IN_THE_CLUSTER for step in place(stage)
-    ]  # past the webhook, as before its installation
+    # Past the webhook, as before its installation.
+    steps: list[Step] = [step for attack in IN_THE_CLUSTER for step in attack(stage)]
     tenant = GoodTenant(stage)
-    with guarding(stage.cluster, tmp_path) as guard:
+    with running_webhook(stage.cluster, tmp_path) as webhook:
         reconciler = start(port)
-        with repeated([*steps, *reviews(stage, guard)]):
+        with repeated([*steps, *reviews(stage, webhook)]):
             tenant.edit("first")
             ran, waited = scheduled(reconciler, server.process)
             measured = measure(tenant)
             ran_since, waited_since = scheduled(reconciler, server.process)
             stretch = 1 + (waited_since - waited) / (ran_since - ran)
-            scraped, admission = scrape(port), scrape(guard.health_port)
-            peaks = {"reconciler": peak(reconciler), "webhook": webhook_peak(guard)}
+            scraped, admission = scrape(port), scrape(webhook.health_port)
+            peaks = {"reconciler": peak(reconciler), "webhook": webhook_peak(webhook)}
             assert reconciler.terminate() == 0
             again = start(port)
             peaks["reconciler at its start"] = peak(again)
@@ -207,7 +210,7 @@ def test_the_worst_inputs_at_once_stop_no_other_tenant(
 
     report = [
         *measured.lines(),
-        f"waiting for a core made the work of reconciler and API server {stretch:.1f} times as long",
+        f"waiting for a core slowed reconciler and API server down {stretch:.1f} times",
         f"reconciler, {shares(scraped, LAG)}",
         f"webhook, {shares(admission, LAG)}",
         *(f"{webhook}, {shares(admission, LATENCY, webhook=webhook)}" for webhook in PATHS),
@@ -219,7 +222,7 @@ def test_the_worst_inputs_at_once_stop_no_other_tenant(
     assert max(measured.edits) < LONGEST_EDIT * stretch, report
     for process in (scraped, admission):
         assert share_up_to(process, LAG, 0.5) > MOST, report
-    # The first webhook asks the API server nothing: all of its time is its own.
+    # The first webhook sends no request to the API server: all of its time is its own.
     assert share_up_to(admission, LATENCY, 0.1, webhook=MUTATE_PATH) > MOST, report
     assert share_up_to(admission, LATENCY, 1.0, webhook=VALIDATE_PATH) > MOST, report
     assert scraped.value("controller_runtime_reconcile_panics_total") == 0
@@ -228,7 +231,7 @@ def test_the_worst_inputs_at_once_stop_no_other_tenant(
     assert "Traceback" not in reconciler.output() + again.output()
 
 
-def webhook_peak(guard: Guard) -> int:
-    """Return the most memory that the webhook has had, in bytes."""
-    assert guard.process is not None
-    return peak(guard.process)
+def webhook_peak(webhook: WebhookProcess) -> int:
+    """Return the peak memory of the webhook, in bytes."""
+    assert webhook.process is not None
+    return peak(webhook.process)

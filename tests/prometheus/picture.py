@@ -25,8 +25,8 @@ import yaml
 from configmapsync.names import API_VERSION, KIND, PLURAL
 from tests.journeys.accounts import NAMESPACE, kubeconfig_of
 from tests.journeys.conftest import install_crd
-from tests.journeys.guard import guarding
 from tests.journeys.stage import Stage
+from tests.journeys.webhook_process import running_webhook
 from tests.prometheus.drawing import draw
 from tests.prometheus.promtool import ROOT
 from tests.support.cluster import Cluster
@@ -69,7 +69,7 @@ def main() -> None:
 def operator(cluster: Cluster, folder: Path) -> Iterator[dict[str, int]]:
     """Run two reconcilers and a webhook; yield their metrics ports by name."""
     install_crd(cluster)
-    with guarding(cluster, folder) as guard:
+    with running_webhook(cluster, folder) as webhook:
         ports = {"reconciler-0": free_port(), "reconciler-1": free_port()}
         processes = [
             Process.python(
@@ -88,7 +88,7 @@ def operator(cluster: Cluster, folder: Path) -> Iterator[dict[str, int]]:
         try:
             for process, port in zip(processes, ports.values(), strict=True):
                 process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/healthz")
-            yield {**ports, "webhook-0": guard.health_port}
+            yield {**ports, "webhook-0": webhook.health_port}
         finally:
             for process in processes:
                 process.stop()

@@ -1,6 +1,7 @@
-"""The webhook as a real process in front of a cluster: certificates made by the real tool, registered as `config/default` says.
+"""Run the webhook as a process in front of a cluster.
 
-Only the address differs from an installation: the API server is told a URL on this machine instead of a service.
+The certificate tool makes its certificates, and `config/default` registers it. Only the
+address differs from an installation: the API server calls a URL instead of a Service.
 """
 
 import logging
@@ -26,8 +27,8 @@ RESOURCES = {
 QUICKLY = "0.2"
 
 
-class Guard:
-    """A running webhook, and the ways to stop it, start it again and rotate its certificates."""
+class WebhookProcess:
+    """A running webhook; it can stop, start again and rotate its certificates."""
 
     def __init__(self, cluster: Cluster, folder: Path, *arguments: str) -> None:
         self.cluster = cluster
@@ -56,22 +57,22 @@ class Guard:
         return self.process
 
     def register(self) -> None:
-        """Create both configurations as they are shipped, with our address."""
+        """Create both shipped configurations with the webhook's local address."""
         for document in of_kind(build(), *RESOURCES):
             for webhook in document["webhooks"]:
                 del webhook["clientConfig"]["service"]
                 webhook["clientConfig"]["url"] = (
-                    f"https://{LOCAL_ADDRESS}:{self.port}/"  # the tool writes the path
+                    f"https://{LOCAL_ADDRESS}:{self.port}/"  # the certificate tool adds the path
                 )
             self.cluster.create(f"{CONFIGURATIONS}/{RESOURCES[document['kind']]}", document)
 
     def unregister(self) -> None:
-        """Remove both."""
+        """Delete both configurations."""
         for resource in RESOURCES.values():
             self.cluster.delete(f"{CONFIGURATIONS}/{resource}/{NAME}")
 
     def ensure_certificates(self) -> None:
-        """Run the certificate tool as the CronJob would."""
+        """Run the certificate tool as the CronJob does."""
         tool = Process.python(
             "certs", "ensure", *self._certificate_arguments, log=self.folder / "certs.log"
         )
@@ -85,13 +86,13 @@ class Guard:
         ]
 
     def rotate(self, renewal: str) -> None:
-        """Renew now, with the tool in this process: twenty times in a row its start is all that would take long."""
-        with logging_as_before():
+        """Renew the certificates in this process; starting the tool twenty times is slow."""
+        with restored_logging():
             code = certificate_tool(["ensure", "--renew", renewal, *self._certificate_arguments])
         assert code == 0, "the certificate tool failed"
 
     def metric(self, name: str) -> str:
-        """The lines of one metric."""
+        """Return the lines of one metric."""
         lines = self._health("/metrics").splitlines()
         return "\n".join(line for line in lines if line.startswith(name))
 
@@ -101,24 +102,24 @@ class Guard:
 
 
 @contextmanager
-def guarding(cluster: Cluster, folder: Path, *arguments: str) -> Iterator[Guard]:
-    """A webhook in front of the cluster until the end of the block."""
-    guard = Guard(cluster, folder, *arguments)
-    guard.register()
+def running_webhook(cluster: Cluster, folder: Path, *arguments: str) -> Iterator[WebhookProcess]:
+    """Run a webhook in front of the cluster until the end of the block."""
+    webhook = WebhookProcess(cluster, folder, *arguments)
+    webhook.register()
     try:
-        guard.ensure_certificates()
-        guard.start()
-        yield guard
+        webhook.ensure_certificates()
+        webhook.start()
+        yield webhook
     finally:
-        guard.unregister()
-        if guard.process is not None:
-            guard.process.stop()
-            print(guard.process.explain("its log")[-20_000:])  # noqa: T201 - pytest shows it under a failure only
+        webhook.unregister()
+        if webhook.process is not None:
+            webhook.process.stop()
+            print(webhook.process.explain("its log")[-20_000:])  # noqa: T201 - pytest shows it under a failure only
 
 
 @contextmanager
-def logging_as_before() -> Iterator[None]:
-    """Running one of our programs in this process sets up logging for it: put back what was."""
+def restored_logging() -> Iterator[None]:
+    """Restore the logging configuration, which a program of the project changes in this process."""
     handlers, level = logging.root.handlers[:], logging.root.level
     try:
         yield

@@ -15,12 +15,13 @@ from typing import NamedTuple
 import structlog
 
 from certs import inspection
-from certs.cluster import Configuration, SecretStore, Trust
 from certs.directory import DirectoryStore
 from certs.ensure import Ensurer, UnsettledError, Waiting
-from certs.material import NotOursError, Store
+from certs.material import ForeignObjectError, Store
 from certs.pods import ServicePods
+from certs.secret_store import SecretStore
 from certs.settings import Settings
+from certs.trust import Configuration, Trust
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Client
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.errors import ApiError
@@ -79,7 +80,7 @@ async def _run_step(settings: Settings) -> int:
     """Log an error that an administrator can correct as one line, without a traceback."""
     try:
         await (_inspect if settings.command == "inspect" else _ensure)(settings)
-    except (ApiError, ConfigurationError, NotOursError, UnsettledError, OSError) as error:
+    except (ApiError, ConfigurationError, ForeignObjectError, UnsettledError, OSError) as error:
         structlog.get_logger("certs").error(
             "command failed", command=settings.command, error=str(error)
         )
@@ -101,7 +102,7 @@ async def _inspect(settings: Settings) -> None:
         stored = await parts.store.load()
         clients = await parts.trust.read() if parts.trust else {}
     found = inspection.findings(
-        parts.store.place, stored.material, clients, settings.order, clock()
+        parts.store.location, stored.material, clients, settings.order, clock()
     )
     text = (
         inspection.as_text(found)

@@ -19,8 +19,8 @@ from certs.material import (
     AUTHORITY_FILES,
     SERVING_FILES,
     Files,
+    ForeignObjectError,
     Material,
-    NotOursError,
     OutdatedError,
     Part,
     Stored,
@@ -39,7 +39,7 @@ class DirectoryStore:
         self._directory = directory
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Return the directory in words, for log lines and messages."""
         return f"directory {self._directory}"
 
@@ -47,7 +47,7 @@ class DirectoryStore:
         """Read the current generation.
 
         Raises:
-            NotOursError: the directory has such files, and this tool did not create them.
+            ForeignObjectError: the directory has such files, and this tool did not create them.
         """
         generation = self._generation()
         if not generation:
@@ -105,7 +105,7 @@ class DirectoryStore:
     def _check_unused(self) -> None:
         for name in ALL_FILES:
             if os.path.lexists(self._directory / name):
-                raise NotOursError(
+                raise ForeignObjectError(
                     f"{self._directory / name} exists and this tool did not create it; "
                     "choose another directory with --dir"
                 )

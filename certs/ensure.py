@@ -1,9 +1,9 @@
 """Run the whole tool: a CA, trust in it, a pair that it signed, and a secret path.
 
 `__main__.py` calls `ensure`. Each of its five steps does nothing if nothing is due.
-`rotation.py` decides, `cluster.py` or `directory.py` stores, and `pods.py` finds the
-webhook pods that lag behind. The next run finishes a run, or a revocation, that ended
-between two writes.
+`rotation.py` decides, `secret_store.py` or `directory.py` stores, and `pods.py` finds
+the webhook pods that lag behind. The next run finishes a run, or a revocation, that
+ended between two writes.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ import structlog
 
 from certs import rotation
 from certs.authority import KeyPair, names_of
-from certs.cluster import Trust
 from certs.material import Material, OutdatedError, Store, Stored
 from certs.pods import ServicePods
 from certs.rotation import Decision, Order, Renewal
+from certs.trust import Trust
 
 # Each conflict means that another run has made progress, so few runs need many attempts.
 ATTEMPTS = 20
@@ -103,7 +103,7 @@ class Ensurer:
         """Make or renew what is due, publish it, and return it.
 
         Raises:
-            NotOursError: the store holds objects that this tool did not create.
+            ForeignObjectError: the store holds objects that this tool did not create.
             UnsettledError: other runs keep writing, or pods serve old material; the next run
                 continues.
             ApiError: the API server returned an error or did not answer; the next run
@@ -119,9 +119,9 @@ class Ensurer:
                     return stored.material
             except OutdatedError:
                 self._log.info(
-                    "another run wrote in between, reading again", place=self.store.place
+                    "another run wrote in between, reading again", location=self.store.location
                 )
-        raise UnsettledError(f"other runs changed {self.store.place} {ATTEMPTS} times in a row")
+        raise UnsettledError(f"other runs changed {self.store.location} {ATTEMPTS} times in a row")
 
     async def _ensure_once(self, stored: Stored, asked: _Asked) -> Stored:
         served_before = rotation.still_serves(stored.material, self.clock())
@@ -143,12 +143,12 @@ class Ensurer:
                 seen = (await self.trust.seen()).bundles if self.trust else b""
                 material = rotation.with_old_authorities_revoked(material, seen, now)
         if material.authority_files() == stored.authority.files:
-            self._log.info("authority kept", reason=decision.reason)
+            self._log.info("authority kept", why=decision.reason)
             return stored
         saved = await self.store.save_authority(material, stored)
         facts = _facts(self.store, material.authorities, material.authority_key)
         if decision.renew:
-            self._log.info("authority made", reason=decision.reason, **facts)
+            self._log.info("authority made", why=decision.reason, **facts)
         else:
             self._log.info("authority moved to a store of its own", **facts)
         return saved
@@ -164,8 +164,8 @@ class Ensurer:
         changed = await self.trust.publish(
             material.authorities, rotation.distrusted(material), self.clock()
         )
-        for place in changed:
-            self._log.info("trust published", place=str(place))
+        for configuration in changed:
+            self._log.info("trust published", location=str(configuration))
         if changed and (await self.store.load()).authority != stored.authority:
             raise OutdatedError
 
@@ -182,16 +182,16 @@ class Ensurer:
         if decision.renew:
             material = rotation.with_new_serving_pair(material, self.order, now)
         if material.serving_files() == stored.serving.files:
-            self._log.info("certificate kept", reason=decision.reason)
+            self._log.info("certificate kept", why=decision.reason)
             return stored
         saved = await self.store.save_serving(material, stored)
         if decision.renew:
             facts = _facts(self.store, material.certificate, material.key)
-            self._log.info("certificate made", reason=decision.reason, **facts)
+            self._log.info("certificate made", why=decision.reason, **facts)
         else:
-            self._log.info("certificate kept", reason=decision.reason)
+            self._log.info("certificate kept", why=decision.reason)
         if material.path_token != stored.material.path_token:
-            self._log.info("path token changed", place=self.store.place)
+            self._log.info("path token changed", location=self.store.location)
         return saved
 
     async def _with_token(self, material: Material, asked: _Asked, now: datetime) -> Material:
@@ -223,8 +223,8 @@ class Ensurer:
             await self.trust.publish_path(material.previous_path_token, only_missing=True)
         if served_before:
             await self._wait_for_pods(material)
-        for place in await self.trust.publish_path(material.path_token):
-            self._log.info("path published", place=str(place))
+        for configuration in await self.trust.publish_path(material.path_token):
+            self._log.info("path published", location=str(configuration))
 
     async def _without_leftovers(self, stored: Stored, served_before: bool) -> Stored:
         """Drop revoked CAs and the previous path token when no pod needs them."""
@@ -235,7 +235,7 @@ class Ensurer:
             stored = await self.store.save_authority(
                 rotation.without_revoked(material, now), stored
             )
-            self._log.info("revoked authorities dropped", place=self.store.place)
+            self._log.info("revoked authorities dropped", location=self.store.location)
             await self._publish_trust(stored)
         if stored.material.previous_path_token is not None:
             if served_before:
@@ -280,7 +280,7 @@ def _facts(store: Store, certificate: bytes, key: bytes) -> dict[str, str]:
     """Return the log fields of a pair."""
     made = KeyPair.parse(certificate, key).certificate
     return {
-        "place": store.place,
+        "location": store.location,
         "serial": f"{made.serial_number:x}",
         "expires": made.not_valid_after_utc.isoformat(),
         "names": ", ".join(names_of(made)),

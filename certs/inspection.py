@@ -14,9 +14,9 @@ from cryptography import x509
 
 from certs import bundle, rotation
 from certs.authority import names_of
-from certs.cluster import ClientConfig
 from certs.material import Material
 from certs.rotation import Decision, Order
+from certs.trust import ClientConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Finding:
 
 
 def findings(
-    place: str,
+    location: str,
     material: Material,
     clients: Mapping[Any, Sequence[ClientConfig] | None],
     order: Order,
@@ -51,7 +51,7 @@ def findings(
     """Return the state of each part.
 
     Args:
-        place: the store, in words.
+        location: the store, in words.
         material: the stored material.
         clients: the clients of each webhook configuration; None for a missing one.
         order: the wanted material.
@@ -64,8 +64,10 @@ def findings(
             renew=True, reason="is new, and the revocation of the previous ones is not complete"
         )
     return (
-        _finding(f"authority in {place}", authority, bundle.authorities_in(material.authorities)),
-        _finding(f"certificate in {place}", serving, _leaf(material.certificate)),
+        _finding(
+            f"authority in {location}", authority, bundle.authorities_in(material.authorities)
+        ),
+        _finding(f"certificate in {location}", serving, _leaf(material.certificate)),
         *(_path(material, order) if clients else ()),
         *(_trust(str(name), present, material, now) for name, present in clients.items()),
     )
@@ -115,7 +117,7 @@ def _trust(
         bundle.merge(material.authorities, one.bundle, now, without) != one.bundle
         for one in present
     )
-    path_due = any(one.path_is_ours and one.token != material.path_token for one in present)
+    path_due = any(one.path_is_managed and one.token != material.path_token for one in present)
     wrong = [
         what
         for what, is_wrong in (

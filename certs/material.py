@@ -1,6 +1,6 @@
 """Define the values that the tool keeps between two runs: CA, serving pair, path token.
 
-`rotation.py` makes them; `cluster.py` and `directory.py` store them in two parts,
+`rotation.py` makes them; `secret_store.py` and `directory.py` store them in two parts,
 because only this tool may read the key of the CA: the authority part, and the serving
 part, which the webhook mounts. This module does no I/O.
 """
@@ -115,14 +115,14 @@ class Store(Protocol):
     """A store for material that detects concurrent writes."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Return the store in words, for log lines and messages."""
 
     async def load(self) -> Stored:
         """Read both parts.
 
         Raises:
-            NotOursError: the store holds objects that this tool did not create.
+            ForeignObjectError: the store holds objects that this tool did not create.
         """
 
     async def save_authority(self, material: Material, stored: Stored) -> Stored:
@@ -140,7 +140,7 @@ class Store(Protocol):
         """
 
 
-class NotOursError(Exception):
+class ForeignObjectError(Exception):
     """The store holds objects that this tool did not create, so it does not overwrite them."""
 
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from certs.cluster import PATHS
 from certs.material import Material
+from certs.trust import PATHS
 from kube.client import ENDPOINT_SLICES, VALIDATING_WEBHOOKS, Client
 from kube.rbac import Rule
 from kube.wire import decode_shaped

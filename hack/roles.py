@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from certs.cluster import secret_rules, trust_rules
 from certs.pods import pod_rules
+from certs.secret_store import secret_rules
+from certs.trust import trust_rules
 from kube import access, events, lease_record, service_accounts
 from kube.rbac import Role, Rule, merged
 from reconciler.known import caches, orphans, sources

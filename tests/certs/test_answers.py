@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from certs.cluster import Configuration, SecretStore, Trust
 from certs.material import Material
 from certs.pods import ServicePods
+from certs.secret_store import SecretStore
+from certs.trust import Configuration, Trust
 from kube.client import MUTATING_WEBHOOKS, Client
 from kube.errors import Malformed
 

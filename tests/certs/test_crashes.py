@@ -75,7 +75,7 @@ class World:
             ), "not trusted"
             assert pod.accepts(self.token), "no such path"
 
-    place = "memory"
+    location = "memory"
 
     async def load(self) -> Stored:
         await asyncio.sleep(0)

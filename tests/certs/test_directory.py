@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from certs.directory import DirectoryStore
-from certs.material import Material, NotOursError, OutdatedError, Stored
+from certs.material import ForeignObjectError, Material, OutdatedError, Stored
 
 FIRST = Material(authorities=b"ca", authority_key=b"ca key", certificate=b"certificate", key=b"key")
 NO_CONTENT = Stored(Material())
@@ -62,7 +62,7 @@ async def test_a_run_that_lost_the_race_is_told(tmp_path: Path):
 
 async def test_files_of_somebody_else_are_never_overwritten(tmp_path: Path):
     (tmp_path / "tls.crt").write_text("precious")
-    with pytest.raises(NotOursError, match="choose another directory"):
+    with pytest.raises(ForeignObjectError, match="choose another directory"):
         await DirectoryStore(tmp_path).load()
     assert (tmp_path / "tls.crt").read_text() == "precious"
 

@@ -7,12 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from certs.bundle import authorities_in, merge
-from certs.cluster import ClientConfig
 from certs.directory import DirectoryStore
 from certs.ensure import Ensurer, UnsettledError, Waiting
 from certs.inspection import as_document, as_text, findings
 from certs.material import Material, Part, Published, Stored
 from certs.rotation import Order, Renewal, serving_due
+from certs.trust import ClientConfig
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
@@ -138,7 +138,7 @@ async def test_no_log_line_holds_a_key(tmp_path: Path):
 
 async def test_inspection_promises_what_ensure_then_does(tmp_path: Path):
     def client(bundle: bytes, token: bytes | None = None) -> ClientConfig:
-        return ClientConfig(bundle, path_is_ours=True, token=token)
+        return ClientConfig(bundle, path_is_managed=True, token=token)
 
     clients = {"mutating/x": (client(b""),), "validating/x": None}
 

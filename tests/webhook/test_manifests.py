@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from certs.cluster import PATHS as PATHS_OF_THE_TOOL
 from certs.settings import Settings as CertsSettings
+from certs.trust import PATHS as PATHS_OF_THE_TOOL
 from configmapsync.names import GROUP, PLURAL, VERSION
 from runtime.settings import load
 from tests.support.manifests import build, named

@@ -313,7 +313,7 @@ def test_a_user_without_rights_who_names_hundreds_of_namespaces_costs_few_access
     output = shell.refused(
         sync(home, destinationNamespaces=[f"n-{number}" for number in range(512)]), user="alice"
     )
-    assert "ended after 8 refusals" in output
+    assert "ended after 8 denials" in output
     assert access_reviews() - before <= 20
 
 

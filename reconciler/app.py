@@ -248,12 +248,11 @@ class App:
             self._tell_leading(leads=True)
             self.sync_stats.begin()
             self.queue.begin()
-            reporting = asyncio.create_task(self.reporter.run(), name="reporter")
-            try:
+            async with asyncio.TaskGroup() as group:
+                reporting = group.create_task(self.reporter.run(), name="reporter")
                 await self.controller.run()
                 await self.applier.drain()
                 await self.reporter.drain()
-            finally:
                 reporting.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVENTS_LIMIT):

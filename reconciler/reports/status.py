@@ -7,7 +7,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -94,11 +94,16 @@ class Reporter:
         self._pending: OrderedDict[NamespacedName, _Pending] = OrderedDict()
         self._writing: dict[NamespacedName, asyncio.Event] = {}
         self._news = asyncio.Event()
-        self._draining = False
         self._log = structlog.get_logger("reporter")
 
     def report(self, record: SyncRecord, report: Report) -> None:
-        """Queue the status that `report` amounts to, and count it."""
+        """Queue the status that `report` amounts to, and count it.
+
+        An older status may have been written while the sync was reconciled. So the status is compared
+        with the cached one, not with the one at the beginning of the reconcile.
+        """
+        newest = self._syncs.get(*record.key) or record
+        report = replace(report, previous=newest.status)
         new = status(report, self._clock())
         self._sync_stats.note(record.key, report, new)
         if new == report.previous and record.key not in self._writing:
@@ -125,7 +130,6 @@ class Reporter:
 
     async def drain(self) -> None:
         """Write every queued status; the caller bounds the time."""
-        self._draining = True
         while self._pending or self._writing:
             if self._pending:
                 await self._write_next()

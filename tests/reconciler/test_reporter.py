@@ -184,6 +184,22 @@ async def test_a_status_that_is_right_again_while_a_wrong_one_is_written_is_put_
     assert bench.written[-1] == "a: Synced"
 
 
+async def test_a_status_that_was_right_when_the_reconcile_began_is_compared_with_the_newest() -> (
+    None
+):
+    async with running() as bench:
+        before = bench.add("a")
+        bench.report("a", Reason.SYNCED)
+        await asyncio.sleep(1)
+        began = bench.records[before.key]
+        bench.report("a", Reason.WRITE_FAILED)
+        await asyncio.sleep(1)
+        outcomes = (Outcome("there", Reason.SYNCED),)
+        bench.reporter.report(began, Report(generation=1, previous=began.status, outcomes=outcomes))
+        await asyncio.sleep(1)
+    assert bench.written == ["a: Synced", "a: WriteFailed", "a: Synced"]
+
+
 async def test_few_statuses_are_written_at_a_time() -> None:
     async with running() as bench:
         for number in range(50):

@@ -157,7 +157,7 @@ def test_undeploy_then_uninstall_leaves_nothing_but_the_copies(
 
 
 @pytest.mark.parametrize(
-    "way_out", [uninstall, by_hand("nothing cleans up any more")], ids=["make", "by-hand"]
+    "way_out", [uninstall, by_hand("no reconciler runs, and a sync")], ids=["make", "by-hand"]
 )
 def test_deleting_everything_at_once_can_be_completed(
     stage: Stage, way_out: Callable[[Cluster], str]

@@ -1,4 +1,4 @@
-"""Rights, as people meet them: through kubectl, on every kind of cluster."""
+"""Access rules through kubectl, on every kind of cluster."""
 
 import json
 
@@ -84,7 +84,7 @@ def test_a_token_of_a_service_account_is_good_until_the_account_is_gone(cluster,
     token = cluster.kubectl("create", "token", "robot", "-n", namespace).stdout.strip()
     robot = cluster.kubectl
     answer = robot("auth", "whoami", "-o", "json", "--token", token).stdout
-    # The kubeconfig of the admin carries a token too; the flag goes before it.
+    # The admin's kubeconfig carries a token too; the flag overrides it.
     assert (
         json.loads(answer)["status"]["userInfo"]["username"]
         == f"system:serviceaccount:{namespace}:robot"
@@ -147,7 +147,7 @@ def test_a_role_with_the_right_label_becomes_part_of_view(cluster, namespace):
 def test_a_review_is_not_stored_and_answers_for_somebody_else(cluster, namespace):
     path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     attributes = {"namespace": namespace, "verb": "get", "resource": "configmaps"}
-    spec = {"user": "somebody", "groups": ["system:masters"], "resourceAttributes": attributes}
+    spec = {"user": "another", "groups": ["system:masters"], "resourceAttributes": attributes}
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
     assert cluster.create(path, review)["status"]["allowed"]
     assert cluster.request("GET", path).status == 405

@@ -1,4 +1,4 @@
-"""What a cluster does by itself, the same on every kind of cluster that has controllers."""
+"""The controllers of a cluster behave the same on every kind of cluster."""
 
 import pytest
 
@@ -138,7 +138,7 @@ def test_in_the_foreground_the_owner_waits_for_the_dependents_that_block_it(clus
     }
     document["metadata"]["ownerReferences"] = [reference(owner, blockOwnerDeletion=True)]
     cluster.create(configmaps(namespace), document)
-    # A real server's collector learns of new references by watching.
+    # A real server's collector learns of new references by its watches.
     wait_until(lambda: not is_gone(cluster, configmaps(namespace, "child")))
     cluster.delete(configmaps(namespace, "owner"), {"propagationPolicy": "Foreground"})
     wait_until(

@@ -1,4 +1,4 @@
-"""The image is built from everything that the wheel contains: no package is left out of the context."""
+"""The build context of the image contains every package of the wheel."""
 
 import re
 import tomllib

@@ -1,4 +1,7 @@
-"""Inject faults into devcluster, which the `fault` fixture of the journeys passes to tests."""
+"""Inject faults into devcluster.
+
+The `fault` fixture of the journeys passes them to the tests.
+"""
 
 from typing import Any
 

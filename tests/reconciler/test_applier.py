@@ -1,4 +1,4 @@
-"""Every destination alone: what fails, hangs or changes under our hands delays nobody else."""
+"""A destination that fails, hangs or changes delays no other destination."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ OTHER = NamespacedName("home", "other")
 
 
 class ScriptedWriter:
-    """Stands where requests go out: does what the test says for each namespace, and remembers the order."""
+    """A writer that does what the test says for each namespace, and records the order."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -52,18 +52,18 @@ class ScriptedWriter:
 
 
 class CopyEventsStub:
-    """Sends no events."""
+    """Emits no events."""
 
     def wrote(self, _sync: NamespacedName, _write: Write, *, repaired: bool) -> None:
         pass
 
 
 class Bench:
-    """An applier with its surroundings."""
+    """An applier and its dependencies."""
 
     def __init__(self, parallel: int = 4) -> None:
         self.writer = ScriptedWriter()
-        self.woken: list[NamespacedName] = []
+        self.enqueued: list[NamespacedName] = []
         self.written: list[str] = []
         self.races: list[str] = []
         self.backoff: Backoff[SyncDestination] = Backoff(random.Random(1))  # noqa: S311
@@ -79,7 +79,7 @@ class Bench:
         )
 
     def add(self, sync: NamespacedName) -> None:
-        self.woken.append(sync)
+        self.enqueued.append(sync)
 
     def wrote(self, _sync: NamespacedName, write: Write) -> bool:
         self.written.append(write.key.namespace)
@@ -142,10 +142,10 @@ async def test_a_destination_in_flight_for_another_sync_is_retried_when_its_writ
     await asyncio.sleep(0.05)
 
     assert await bench.apply(write("taken"), sync=OTHER) == {"taken": Reason.PROGRESSING}
-    assert OTHER not in bench.woken
+    assert OTHER not in bench.enqueued
     await first
 
-    assert OTHER in bench.woken
+    assert OTHER in bench.enqueued
     assert await bench.apply(write("taken"), sync=OTHER) == {"taken": Reason.SYNCED}
 
 
@@ -195,7 +195,7 @@ async def test_a_hanging_destination_blocks_only_its_own_slot() -> None:
     assert bench.writer.begun.count("slow") == 1
     assert asyncio.get_running_loop().time() < 3 * WRITE_WAIT_SECONDS
     await asyncio.sleep(31)
-    assert bench.woken == [SYNC]
+    assert bench.enqueued == [SYNC]
 
 
 async def test_newer_work_cancels_writes_that_have_not_begun() -> None:
@@ -208,7 +208,7 @@ async def test_newer_work_cancels_writes_that_have_not_begun() -> None:
 
     assert len(bench.writer.begun) < 5
     assert list(outcomes.values()).count(Reason.PROGRESSING) > 40
-    assert SYNC in bench.woken
+    assert SYNC in bench.enqueued
 
 
 async def test_the_stalest_copy_goes_first() -> None:
@@ -224,7 +224,7 @@ async def test_a_conflict_is_no_failure_and_enqueues_the_sync() -> None:
     bench.writer.answers["moved"] = [error(Conflict, 409)]
 
     assert await bench.apply(write("moved", version="1")) == {"moved": Reason.PROGRESSING}
-    assert bench.woken == [SYNC]
+    assert bench.enqueued == [SYNC]
     assert (bench.races, bench.written) == (["moved"], [])
 
 
@@ -319,7 +319,7 @@ async def test_draining_waits_for_what_is_in_flight() -> None:
 
 
 async def test_a_retry_that_falls_due_during_the_report_is_due_at_once() -> None:
-    """Else nothing would bring the sync back: its timer was the one that brought it, a moment too early."""
+    """The sync's timer fired a moment too early, so no other timer would enqueue the sync again."""
     bench = Bench()
     bench.writer.answers["a"] = [error(TooManyRequests, 429, retry_after=1.0)]
     await bench.apply(write("a"))
@@ -361,7 +361,7 @@ async def test_a_sync_is_not_settled_while_a_create_is_in_flight() -> None:
     await asyncio.sleep(WRITE_WAIT_SECONDS * 3)
 
     assert bench.applier.settled_in(SYNC) == 0.0
-    assert SYNC in bench.woken
+    assert SYNC in bench.enqueued
 
 
 async def test_a_create_without_an_answer_may_still_happen_for_a_minute() -> None:

@@ -1,4 +1,7 @@
-"""Whether a named service account may do what its sync does: asked seldom, in bounded numbers, and never for an account that is gone."""
+"""The rights of a service account are checked seldom and in bounded numbers.
+
+An account that does not exist has no rights.
+"""
 
 import asyncio
 import json
@@ -18,7 +21,7 @@ INTERVAL = 60.0
 
 
 class ApiServer:
-    """Answers access reviews by a set of namespaces, and counts the questions under way."""
+    """Answers access reviews by a set of namespaces, and counts the reviews in flight."""
 
     def __init__(self) -> None:
         self.allowed: set[str] = set()

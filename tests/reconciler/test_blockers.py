@@ -1,4 +1,4 @@
-"""What stands where a copy should be, and who waits for it to go."""
+"""Blockers of destinations, and the syncs that wait for them to go."""
 
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
@@ -33,9 +33,9 @@ def test_a_destination_without_waiting_syncs_is_not_kept() -> None:
 def test_a_destination_is_evicted_with_the_last_sync_that_waits_for_it() -> None:
     blockers = Blockers()
     for number in range(100):
-        place = NamespacedName(f"n{number}", "config")
-        blockers.expect(place, ONE)
-        blockers.expect(place, TWO)
+        key = NamespacedName(f"n{number}", "config")
+        blockers.expect(key, ONE)
+        blockers.expect(key, TWO)
     kept = NamespacedName("n7", "config")
 
     blockers.retain(ONE, {kept})

@@ -1,4 +1,4 @@
-"""The decider works beside everything else, and wakes exactly the syncs whose refusals changed."""
+"""The decider runs beside other work and enqueues exactly the syncs with new refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,8 +14,8 @@ from tests.configmapsync.test_graph import sync
 
 
 @asynccontextmanager
-async def running(decisions: Decisions, woken: list[NamespacedName]) -> AsyncIterator[Decider]:
-    decider = Decider(decisions, woken.append)
+async def running(decisions: Decisions, enqueued: list[NamespacedName]) -> AsyncIterator[Decider]:
+    decider = Decider(decisions, enqueued.append)
     task = asyncio.create_task(decider.run())
     yield decider
     task.cancel()
@@ -39,40 +39,40 @@ async def settled(decisions: Decisions, *keys: NamespacedName) -> None:
 
 
 async def test_only_the_syncs_whose_refusals_changed_are_enqueued() -> None:
-    decisions, woken = decisions_of(3), list[NamespacedName]()
+    decisions, enqueued = decisions_of(3), list[NamespacedName]()
     older, younger = (
         sync("older", "a/cfg", "n1", minutes=0),
         sync("younger", "b/cfg", "n1", minutes=1),
     )
     decisions.put(younger)
     decisions.put(sync("stranger", "c/cfg", "n2", minutes=2))
-    async with running(decisions, woken) as decider:
+    async with running(decisions, enqueued) as decider:
         await decider.decided(younger.key)
         decisions.put(older)
         decider.changed()
         await settled(decisions, younger.key, older.key)
         await asyncio.sleep(0)
-        assert sorted(woken) == [older.key, younger.key]
-        woken.clear()
+        assert sorted(enqueued) == [older.key, younger.key]
+        enqueued.clear()
         decisions.remove(older.key)
         decider.changed()
         await settled(decisions, younger.key)
         await asyncio.sleep(0)
-    assert woken == [younger.key]
+    assert enqueued == [younger.key]
 
 
 async def test_a_waiting_sync_gets_the_new_refusals_and_is_not_enqueued() -> None:
-    decisions, woken = decisions_of(2), list[NamespacedName]()
+    decisions, enqueued = decisions_of(2), list[NamespacedName]()
     older, younger = (
         sync("older", "a/cfg", "n1", minutes=0),
         sync("younger", "b/cfg", "n1", minutes=1),
     )
     decisions.put(older)
     decisions.put(younger)
-    async with running(decisions, woken) as decider:
+    async with running(decisions, enqueued) as decider:
         await decider.decided(younger.key)
         assert list(decisions.refusals(younger.key)) == [NamespacedName("n1", "cfg")]
-    assert younger.key not in woken
+    assert younger.key not in enqueued
 
 
 async def test_other_work_runs_while_a_large_component_is_decided() -> None:

@@ -1,4 +1,4 @@
-"""The memory behind fights: what is remembered, who is named, when it is over, and that it does not grow."""
+"""The contention records name the other writer, expire, and stay bounded."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.configmapsync.objects import record, source, sync
 
 pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")
-PLACE = NamespacedName("there", "config")
+KEY = NamespacedName("there", "config")
 INTERVAL = 60.0
 WANTED = copy_template(sync(), source({"k": "v"}))
 FIRST = "1"
@@ -29,11 +29,11 @@ OWNER = Owner("uid-1", False, "uid-of-namespace")
 
 @dataclass
 class Bench:
-    """A copy that others write to, and whoever wrote it last."""
+    """A copy, its other writer, and the contention records."""
 
     version: int = int(FIRST)
     manager: str = "argocd-controller"
-    asked: int = 0
+    reads: int = 0
     begun: int = 0
     gone: bool = False
     owner: Owner = OWNER
@@ -43,14 +43,14 @@ class Bench:
         now = asyncio.get_running_loop().time
         self.contention = Contention(Client(self), self.copy_at, self.owner_of, self, now, INTERVAL)  # type: ignore[arg-type]
 
-    def owner_of(self, _sync: NamespacedName, _place: NamespacedName) -> Owner:
+    def owner_of(self, _sync: NamespacedName, _key: NamespacedName) -> Owner:
         return self.owner
 
-    def copy_at(self, _place: NamespacedName) -> CopyRecord | None:
+    def copy_at(self, _key: NamespacedName) -> CopyRecord | None:
         return None if self.gone else self.live()
 
     async def deferred(self) -> dict[NamespacedName, str]:
-        """The copies that are not to be written now, each with its message."""
+        """Return the copies whose writes are deferred, each with its message."""
         observed = await self.contention.observe(SYNC)
         return {key: copy.message for key, copy in observed.items() if copy.deferred}
 
@@ -61,7 +61,7 @@ class Bench:
         self.begun += 1
 
     async def request(self, *_arguments: Any, **_options: Any) -> bytes:
-        self.asked += 1
+        self.reads += 1
         if self.gone:
             raise NotFound(status=404, reason="NotFound", message="gone")
         fields = [
@@ -71,102 +71,102 @@ class Bench:
         ]
         return json.dumps({"metadata": {"managedFields": fields}}).encode()
 
-    def somebody_writes(self) -> None:
+    def other_writes(self) -> None:
         self.version += 1
 
     def write(self, wanted: Any = WANTED) -> bool:
-        """One write of ours over what is there."""
+        """Write the copy as the reconciler does."""
         found = self.live()
         self.version += 1
         return self.contention.wrote(
-            SYNC, Write(Verb.UPDATE, PLACE, "the content differs", found, wanted)
+            SYNC, Write(Verb.UPDATE, KEY, "the content differs", found, wanted)
         )
 
-    def fight(self, rounds: int = REPAIRS) -> None:
+    def contest(self, rounds: int = REPAIRS) -> None:
         self.write()
         for _ in range(rounds):
-            self.somebody_writes()
+            self.other_writes()
             self.write()
 
 
 async def test_contention_lasts_for_a_minute_after_each_write_and_ends_after_a_quiet_one() -> None:
     bench = Bench()
-    bench.fight(REPAIRS - 1)
+    bench.contest(REPAIRS - 1)
     assert await bench.deferred() == {}
-    bench.somebody_writes()
+    bench.other_writes()
     bench.write()
 
-    assert list(await bench.deferred()) == [PLACE]
+    assert list(await bench.deferred()) == [KEY]
     assert bench.contention.next_write_in(SYNC) == INTERVAL
     await asyncio.sleep(INTERVAL - 1)
-    assert list(await bench.deferred()) == [PLACE]
+    assert list(await bench.deferred()) == [KEY]
     await asyncio.sleep(1)
     assert await bench.deferred() == {}
     assert bench.contention.next_write_in(SYNC) is None
-    bench.somebody_writes()
+    bench.other_writes()
     bench.write()
-    assert list(await bench.deferred()) == [PLACE]
+    assert list(await bench.deferred()) == [KEY]
     assert bench.begun == 1
 
 
 async def test_the_other_writer_is_read_once_and_only_after_its_write() -> None:
     bench = Bench()
-    bench.fight()
+    bench.contest()
 
-    assert "something keeps rewriting" in (await bench.deferred())[PLACE]
-    assert bench.asked == 0
-    bench.somebody_writes()
+    assert "something keeps rewriting" in (await bench.deferred())[KEY]
+    assert bench.reads == 0
+    bench.other_writes()
     for _ in range(3):
-        assert 'field manager "argocd-controller"' in (await bench.deferred())[PLACE]
-    assert bench.asked == 1
+        assert 'field manager "argocd-controller"' in (await bench.deferred())[KEY]
+    assert bench.reads == 1
 
 
 async def test_a_copy_that_is_gone_when_it_is_read_is_no_error() -> None:
     bench = Bench()
-    bench.fight()
-    bench.somebody_writes()
+    bench.contest()
+    bench.other_writes()
     live = bench.live()
-    bench.contention._copy_at = lambda _place: live
+    bench.contention._copy_at = lambda _key: live
     bench.gone = True
 
-    assert "something keeps rewriting" in (await bench.deferred())[PLACE]
+    assert "something keeps rewriting" in (await bench.deferred())[KEY]
 
 
 async def test_a_sync_that_always_conflicts_defers_its_writes_as_well() -> None:
     bench = Bench()
-    write = Write(Verb.UPDATE, PLACE, "the content differs", bench.live(), WANTED)
+    write = Write(Verb.UPDATE, KEY, "the content differs", bench.live(), WANTED)
 
     for _ in range(REPAIRS + 1):
-        bench.somebody_writes()
+        bench.other_writes()
         bench.contention.lost_race(SYNC, replace(write, record=bench.live()))
 
-    assert 'field manager "argocd-controller" keeps rewriting' in (await bench.deferred())[PLACE]
+    assert 'field manager "argocd-controller" keeps rewriting' in (await bench.deferred())[KEY]
 
 
 async def test_a_tool_that_contests_a_thousand_copies_costs_few_reads() -> None:
     bench = Bench()
     for number in range(100):
-        place = NamespacedName(f"ns-{number:03}", "config")
+        key = NamespacedName(f"ns-{number:03}", "config")
         for _ in range(REPAIRS + 1):
-            bench.somebody_writes()
+            bench.other_writes()
             bench.contention.lost_race(
-                SYNC, Write(Verb.UPDATE, place, "the content differs", bench.live(), WANTED)
+                SYNC, Write(Verb.UPDATE, key, "the content differs", bench.live(), WANTED)
             )
 
     assert len(await bench.deferred()) == 100
-    assert bench.asked == MOST_FAILURES
+    assert bench.reads == MOST_FAILURES
     await bench.deferred()
-    assert bench.asked == MOST_FAILURES
+    assert bench.reads == MOST_FAILURES
 
 
 async def test_an_object_stored_differently_than_sent_reveals_an_admission_webhook() -> None:
     bench = Bench()
-    write = Write(Verb.UPDATE, PLACE, "the content differs", bench.live(), WANTED)
+    write = Write(Verb.UPDATE, KEY, "the content differs", bench.live(), WANTED)
     for _ in range(REPAIRS + 1):
-        bench.contention.wrote(SYNC, write)  # and the version stays what it was
+        bench.contention.wrote(SYNC, write)  # and the version does not change
 
-    assert "an admission webhook changes" in (await bench.deferred())[PLACE]
-    assert bench.asked == 0
+    assert "an admission webhook changes" in (await bench.deferred())[KEY]
+    assert bench.reads == 0
 
 
 async def test_a_repair_is_distinguished_from_a_write_that_follows_the_source() -> None:
@@ -184,13 +184,13 @@ async def test_a_copy_whose_own_mark_shows_the_damage_counts_from_the_first_repa
     damaged = record(marks["labels"], marks["annotations"], data={"k": "damaged"})
 
     assert Bench().contention.wrote(
-        SYNC, Write(Verb.UPDATE, PLACE, "the content differs", damaged, WANTED)
+        SYNC, Write(Verb.UPDATE, KEY, "the content differs", damaged, WANTED)
     )
 
 
 async def test_deleted_syncs_and_old_writes_are_evicted() -> None:
     bench = Bench()
-    bench.fight()
+    bench.contest()
     bench.contention.forget(SYNC)
     assert await bench.deferred() == {}
 
@@ -215,13 +215,13 @@ async def test_a_recreated_sync_or_namespace_and_a_deletion_start_with_a_clean_h
     owner: Owner,
 ) -> None:
     bench = Bench()
-    bench.fight()
+    bench.contest()
     assert await bench.deferred()
 
     bench.owner = owner
 
     assert await bench.deferred() == {}
     assert bench.contention.next_write_in(SYNC) is None
-    bench.somebody_writes()
+    bench.other_writes()
     bench.write()
     assert await bench.deferred() == {}, "one more write is the first of a new history"

@@ -1,4 +1,4 @@
-"""The workers over the queue: no sync in two workers, and a failed reconcile is retried."""
+"""No sync is in two workers, and a failed reconcile is retried."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ WORK_SECONDS = 0.1
 
 
 class ScriptedReconciler:
-    """Stands where the five steps are: works for a while, and fails as the test says."""
+    """Works for a while in place of the five steps, and fails as the test says."""
 
     def __init__(self) -> None:
         self.story: list[str] = []
@@ -42,7 +42,7 @@ class ScriptedReconciler:
 
 
 class Bench:
-    """A controller with its queue."""
+    """A controller and its queue."""
 
     def __init__(self, workers: int) -> None:
         registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""What is told on a copy: news for who looks after its namespace, and never a flood."""
+"""Events on a copy report news to the owners of its namespace, in bounded numbers."""
 
 from dataclasses import dataclass, field
 
@@ -17,18 +17,18 @@ TEMPLATE = copy_template(sync(), source())
 
 @dataclass
 class Bench:
-    """Remembers what is told; the clock goes when it is told to."""
+    """Records the events; the test sets the clock."""
 
     now: float = 0.0
-    told: list[tuple[ObjectReference, str, str, str]] = field(default_factory=list)
+    emitted: list[tuple[ObjectReference, str, str, str]] = field(default_factory=list)
 
     def emit(
         self, regarding: ObjectReference, kind: str, reason: str, _message: str, action: str
     ) -> None:
-        self.told.append((regarding, kind, reason, action))
+        self.emitted.append((regarding, kind, reason, action))
 
-    def configmap_at(self, place: NamespacedName) -> CopyRecord:
-        return record(namespace=place.namespace, name=place.name, uid=f"uid-in-{place.namespace}")
+    def configmap_at(self, key: NamespacedName) -> CopyRecord:
+        return record(namespace=key.namespace, name=key.name, uid=f"uid-in-{key.namespace}")
 
     def events(self) -> CopyEvents:
         return CopyEvents(self, self.configmap_at, lambda: self.now)  # type: ignore[arg-type]
@@ -51,8 +51,8 @@ def test_a_failing_destination_emits_an_event_on_the_configmap_in_its_namespace(
 
     bench.events().failing(SYNC, "config", failures("known"), failures("known", "there"))
 
-    place = ObjectReference("v1", "ConfigMap", "there", "config", "uid-in-there")
-    assert bench.told == [(place, "Warning", "DestinationConflict", "Sync")]
+    reference = ObjectReference("v1", "ConfigMap", "there", "config", "uid-in-there")
+    assert bench.emitted == [(reference, "Warning", "DestinationConflict", "Sync")]
 
 
 def test_failures_of_the_namespace_or_the_sync_emit_no_event_on_a_configmap() -> None:
@@ -67,7 +67,7 @@ def test_failures_of_the_namespace_or_the_sync_emit_no_event_on_a_configmap() ->
     ):
         bench.events().failing(SYNC, "config", [], failures("there", reason=reason))
 
-    assert bench.told == []
+    assert bench.emitted == []
 
 
 def test_a_repair_and_a_release_emit_an_event_and_a_write_that_follows_the_source_does_not() -> (
@@ -81,7 +81,7 @@ def test_a_repair_and_a_release_emit_an_event_and_a_write_that_follows_the_sourc
     events.wrote(SYNC, update("released", Verb.RELEASE), repaired=False)
 
     assert [
-        (regarding.namespace, reason, action) for regarding, _, reason, action in bench.told
+        (regarding.namespace, reason, action) for regarding, _, reason, action in bench.emitted
     ] == [
         ("repaired", "Synced", "Repair"),
         ("released", "Released", "Release"),
@@ -94,10 +94,10 @@ def test_a_thousand_copies_are_not_a_thousand_events() -> None:
 
     for number in range(1000):
         events.wrote(SYNC, update(f"ns-{number}"), repaired=True)
-    assert len(bench.told) == MOST
+    assert len(bench.emitted) == MOST
     events.wrote(NamespacedName("home", "other"), update(), repaired=True)
-    assert len(bench.told) == MOST + 1
+    assert len(bench.emitted) == MOST + 1
     bench.now = PERIOD
     events.wrote(SYNC, update(), repaired=True)
 
-    assert len(bench.told) == MOST + 2
+    assert len(bench.emitted) == MOST + 2

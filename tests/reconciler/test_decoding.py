@@ -1,4 +1,4 @@
-"""An answer that cannot be decoded is an error of the API server, retried as any other, and no mistake of the program."""
+"""An answer that cannot be decoded is a retried error of the API server."""
 
 import json
 from collections.abc import Callable

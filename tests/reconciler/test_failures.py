@@ -1,4 +1,4 @@
-"""What the status says of a refused write: the refusal by name, and nothing of the text that came with it."""
+"""The status names a refused write without any text of the refusal."""
 
 import json
 import time
@@ -80,7 +80,8 @@ def answered(
             answered(
                 500, "InternalError", f'failed calling webhook "w.example.com": said {SECRET}'
             ),
-            'refused by admission webhook "w.example.com", which the API server could not call (500 InternalError)',
+            'refused by admission webhook "w.example.com", which the API server '
+            "could not call (500 InternalError)",
             Reason.WRITE_FAILED,
         ),
         (

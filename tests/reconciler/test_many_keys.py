@@ -1,4 +1,7 @@
-"""A ConfigMap of 1.5 MB can have 190,000 keys: no step costs more for them than decoding them once."""
+"""No step costs more for a ConfigMap with many keys than decoding it once.
+
+A ConfigMap of 1.5 MB can have 190,000 keys.
+"""
 
 import json
 from typing import Any
@@ -34,7 +37,7 @@ def config_map(count: int, **parts: Any) -> bytes:
 
 
 def observed(raw: bytes) -> Observed:
-    """Return what a sync observes whose copy in "there" was made from a smaller source."""
+    """Return the observation of a sync whose copy in "there" was made from a smaller source."""
     wanted = sync(destinationNamespaces=["there", "empty"])
     copy = record(
         dict(copy_template(wanted, source({"a": "1"})).labels),
@@ -91,7 +94,7 @@ def test_the_digest_of_a_copy_with_too_many_keys_is_that_of_no_template(immutabl
     forged = read_copy(config_map(190_000, immutable=immutable))
 
     assert forged.digest == TOO_MANY_KEYS
-    largest_template = MOST_SOURCE_KEYS + MOST_KEYS  # each entry of spec.keys adds one at most
+    largest_template = MOST_SOURCE_KEYS + MOST_KEYS  # each entry of spec.keys adds at most one key
     names = {str(number): "" for number in range(largest_template)}
     assert digest(Content(names, {}, immutable)) != TOO_MANY_KEYS
 

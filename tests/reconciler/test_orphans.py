@@ -1,4 +1,7 @@
-"""Ten minutes without a sync, with every watch at work and the API server's own word in the end: then, and not before."""
+"""An orphan is handled after ten minutes without its sync, and not before.
+
+All watches must work in this time, and the API server must confirm at the end.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -18,7 +21,7 @@ GRACE = 600.0
 
 @dataclass
 class World:
-    """What the API server answers, and how the watches are."""
+    """The answers of the API server, and the state of the watches."""
 
     answer: ApiError | bytes = field(
         default_factory=lambda: NotFound(status=404, reason="NotFound", message="gone")
@@ -38,7 +41,7 @@ def orphans(world: World) -> Orphans:
 
 
 async def seconds_until_handled(waiting: Orphans, at_most: float = 10 * GRACE) -> float:
-    """How long it takes, looking as often as we are told to."""
+    """Return the seconds until the orphan is handled, checking at the returned intervals."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     while wait := await waiting.wait(SYNC):

@@ -1,4 +1,4 @@
-"""Several syncs may read one source at a time, while it is edited: none of them is left with content that nobody will tell it is old."""
+"""Several syncs may read a source while it is edited; none keeps stale content."""
 
 import asyncio
 import json
@@ -21,15 +21,14 @@ MEBIBYTE = 1 << 20
 
 
 class World:
-    """One ConfigMap, its watch, and those who read it."""
+    """One ConfigMap, its watch, and the syncs that read it."""
 
     def __init__(self, limit: int = MEBIBYTE) -> None:
-        self.version = 0  # 0 where there is none
+        self.version = 0  # 0 if there is none
         self.reads = 0
-        self.seconds = [
-            0.01
-        ]  # that the answers of the next reads are on their way; the last one for all others
-        self.told: list[str | None] = []
+        # The versions that the next reads return; all later reads return the last one.
+        self.seconds = [0.01]
+        self.changes: list[str | None] = []
         self.versions: Informer[ConfigMapVersion] = Informer(
             self,  # type: ignore[arg-type]
             "/api/v1/configmaps",
@@ -39,7 +38,7 @@ class World:
         self.versions.list_began("0")
         self.versions.list_complete("1")
         self.versions.on_change(
-            lambda _, new: self.told.append(new.resource_version if new else None)
+            lambda _, new: self.changes.append(new.resource_version if new else None)
         )
         self.sources = Sources(Client(self), self.versions, limit)  # type: ignore[arg-type]
 
@@ -58,15 +57,15 @@ class World:
         return {"metadata": metadata, "data": {"version": str(version)}}
 
     def change(self, version: int) -> None:
-        """Edit it, or create it; the watch does not know yet."""
+        """Edit or create the ConfigMap before the watch reports it."""
         self.version = version
 
     def event(self, kind: str, version: int) -> None:
-        """The watch hears of it."""
+        """Deliver the watch event."""
         self.versions.changed(kind, msgspec.Raw(json.dumps(self.document(version)).encode()))
 
     async def read(self) -> str | None:
-        """The version that a sync sees now."""
+        """Return the version that a sync reads now."""
         source = await self.sources.read(KEY)
         return source.content.data["version"] if source else None
 
@@ -91,7 +90,7 @@ async def test_a_change_is_read_once_for_all(world: World) -> None:
 
     assert [await world.read() for _ in range(5)] == ["11"] * 5
     assert world.reads == 2
-    assert world.told == ["11"]
+    assert world.changes == ["11"]
 
 
 async def test_a_read_ahead_of_the_watch_hides_no_change_from_other_syncs(world: World) -> None:
@@ -108,7 +107,7 @@ async def test_a_read_ahead_of_the_watch_hides_no_change_from_other_syncs(world:
     assert await slow == "11"
     world.event("MODIFIED", 12)
 
-    assert world.told == ["11", "12"], "the slow one has to hear of it"
+    assert world.changes == ["11", "12"], "the slow reader must be notified"
     assert await world.read() == "12"
 
 
@@ -145,12 +144,12 @@ async def test_a_source_that_appears_late_is_reported(world: World) -> None:
     world.event("ADDED", 10)
 
     assert await slow is None
-    assert world.told == ["10"]
+    assert world.changes == ["10"]
     assert await world.read() == "10"
 
 
 async def test_a_restored_cluster_with_older_versions_is_accepted(world: World) -> None:
-    """As after a restore of its storage: what was heard before is newer than everything there is."""
+    """After a restore of its storage, all former versions are newer than the present ones."""
     world.change(10)
     await world.read()
     world.event("MODIFIED", 99)

@@ -1,4 +1,7 @@
-"""The numbers of state are those of the last reconcile, and an edit is measured from its event to its last copy."""
+"""State metrics are those of the last reconcile.
+
+The propagation time of an edit runs from its event to its last copy.
+"""
 
 from datetime import UTC, datetime
 
@@ -15,8 +18,8 @@ SYNC = NamespacedName("home", "sync")
 OTHER = NamespacedName("home", "other")
 
 
-class Watchmaker:
-    """A clock that the test moves, and what was measured with it."""
+class MovableClock:
+    """A clock that the test moves, and the measured times."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -38,19 +41,19 @@ class Watchmaker:
 
 
 @pytest.fixture
-def made() -> Watchmaker:
-    made = Watchmaker()
+def made() -> MovableClock:
+    made = MovableClock()
     made.standing.begin()
     return made
 
 
 def there(counts: object) -> dict[str, int]:
     assert isinstance(counts, dict)
-    return {str(word): number for word, number in counts.items() if number}
+    return {str(reason): number for reason, number in counts.items() if number}
 
 
 def test_an_edit_is_measured_to_the_last_copy_over_as_many_reconciles_as_it_takes(
-    made: Watchmaker,
+    made: MovableClock,
 ) -> None:
     made.standing.edited(SYNC)
     made.now += 2
@@ -61,7 +64,7 @@ def test_an_edit_is_measured_to_the_last_copy_over_as_many_reconciles_as_it_take
     assert (made.measured, made.standing.lag()) == ([5.0], 0.0)
 
 
-def test_of_edits_that_overtake_each_other_the_first_counts(made: Watchmaker) -> None:
+def test_of_edits_that_overtake_each_other_the_first_counts(made: MovableClock) -> None:
     made.standing.edited(SYNC)
     made.now += 2
     made.standing.edited(SYNC)
@@ -70,13 +73,13 @@ def test_of_edits_that_overtake_each_other_the_first_counts(made: Watchmaker) ->
     assert made.measured == [3.0]
 
 
-def test_an_edit_that_changes_no_copy_is_no_propagation(made: Watchmaker) -> None:
+def test_an_edit_that_changes_no_copy_is_no_propagation(made: MovableClock) -> None:
     made.standing.edited(SYNC)
     made.reconciled(Reason.SYNCED)
     assert (made.measured, made.standing.lag()) == ([], 0.0)
 
 
-def test_a_failing_write_is_lag_and_a_taken_destination_is_not(made: Watchmaker) -> None:
+def test_a_failing_write_is_lag_and_a_taken_destination_is_not(made: MovableClock) -> None:
     made.standing.edited(SYNC)
     made.standing.edited(OTHER)
     made.now += 1
@@ -88,7 +91,7 @@ def test_a_failing_write_is_lag_and_a_taken_destination_is_not(made: Watchmaker)
 
 
 def test_a_replica_that_stands_by_measures_nothing() -> None:
-    made = Watchmaker()
+    made = MovableClock()
     made.standing.edited(SYNC)
     made.now += 1000
     assert made.standing.lag() == 0.0
@@ -97,7 +100,7 @@ def test_a_replica_that_stands_by_measures_nothing() -> None:
     assert made.measured == []
 
 
-def test_every_failure_is_counted_beyond_those_that_a_status_lists(made: Watchmaker) -> None:
+def test_every_failure_is_counted_beyond_those_that_a_status_lists(made: MovableClock) -> None:
     made.reconciled(
         *[Reason.WRITE_FAILED] * 30,
         *[Reason.DESTINATION_CONFLICT] * 2,
@@ -112,14 +115,14 @@ def test_every_failure_is_counted_beyond_those_that_a_status_lists(made: Watchma
 @pytest.mark.parametrize(
     "reason", [Reason.SOURCE_NOT_FOUND, Reason.NOT_AUTHORIZED, Reason.INVALID_SPEC]
 )
-def test_a_sync_that_fails_as_a_whole_is_a_failure(made: Watchmaker, reason: Reason) -> None:
+def test_a_sync_that_fails_as_a_whole_is_a_failure(made: MovableClock, reason: Reason) -> None:
     made.refused(reason)
     assert there(made.standing.failures()) == {str(reason): 1}
     assert there(made.standing.syncs()) == {str(reason): 1}
 
 
 def test_a_sync_counts_once_however_often_it_is_reconciled_and_not_at_all_when_it_is_gone(
-    made: Watchmaker,
+    made: MovableClock,
 ) -> None:
     made.reconciled(Reason.WRITE_FAILED)
     made.reconciled(Reason.SYNCED)

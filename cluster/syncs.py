@@ -22,7 +22,7 @@ from configmapsync.names import GROUP, PLURAL, VERSION, NamespacedName
 from configmapsync.resource import (
     ConfigMapSync,
     ConfigMapSyncStatus,
-    InvalidResource,
+    InvalidResourceError,
     ObjectMeta,
     parse,
     read_metadata,
@@ -80,7 +80,7 @@ class StoredSync:
         """Parse the spec and fill in the defaults.
 
         Raises:
-            InvalidResource: the spec does not have the right shape.
+            InvalidResourceError: the spec does not have the right shape.
         """
         return with_defaults(parse(self.document))
 
@@ -199,7 +199,7 @@ def read_sync(
         return previous.with_same_spec(metadata, raw_status)
     try:
         sync = stored.parse()
-    except InvalidResource as invalid:
+    except InvalidResourceError as invalid:
         return SyncRecord(metadata, raw_status, None, invalid.errors, protected, digest)
     errors = tuple(validate(sync))
     return SyncRecord(metadata, raw_status, None if errors else sync, errors, protected, digest)
@@ -260,7 +260,7 @@ def read_outline(
     )
     previous = known(stored.key)
     if previous is None or not outline.is_same(previous):
-        with suppress(InvalidResource):
+        with suppress(InvalidResourceError):
             outline.sync = stored.parse()
     return outline
 

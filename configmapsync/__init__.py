@@ -1,5 +1,6 @@
-"""The rules of ConfigMapSync: what a resource means, which namespaces it selects, what a copy is, what is to be done.
+"""Hold the rules of ConfigMapSync, which the reconciler and the webhook share.
 
-Values in, values out: pydantic and the standard library, no I/O, no clock, no logging, no asyncio. The reconciler and the webhook both build on
-it, and neither knows the other. A reader starts at `planning.py`; the resource itself is `resource.py`.
+The rules take values and return values. They use pydantic and the standard library, and
+do no I/O, no logging and no asyncio. A reader starts at `planning.py`; `resource.py`
+defines the resource.
 """

@@ -1,17 +1,9 @@
-"""One status from many outcomes, in the terms of kstatus: Ready, Reconciling, Stalled.
+"""Compute the status of a sync from the outcomes of one reconcile.
 
-`kubectl wait --for=condition=Ready`, Helm, Argo CD and Flux read these three. A status
-depends on what was observed and done and on nothing else, so a world that stands still
-gives the same status again, and none is written. `planning.py` makes the outcomes,
-`reconciler/reports/status.py` writes what comes out here.
-
-kstatus calls a resource InProgress if `status.observedGeneration` is not its generation
-(the CRD's default of -1 never is), if Reconciling is True, or if Ready is False or
-Unknown; Failed if Stalled is True; and Current otherwise. A suspended sync is in the
-state that its spec asks for, and must be Current: `helm install --wait` would wait for
-it forever. So its Ready condition is True, and its reason, Suspended, is what `kubectl
-get` shows beside it. Flux leaves Ready as it was, which says nothing of a sync that
-was created suspended.
+The conditions Ready, Reconciling and Stalled follow kstatus, so that `kubectl wait`,
+Helm, Argo CD and Flux can read them. `reconciler/reports/status.py` writes the result.
+A status may depend only on the report: in an unchanged cluster it stays equal, and
+nothing is written.
 """
 
 from collections import Counter
@@ -33,24 +25,24 @@ from configmapsync.resource import (
 )
 
 MOST_FAILURES = MOST_LISTED_FAILURES
-MOST_IDLE_KEYS = 3  # named in a message
-MESSAGE_LIMIT = 1024  # the API allows 32 KiB for a condition; nobody reads that
+MOST_UNMATCHED_KEYS = 3  # in a message
+MESSAGE_LIMIT = 1024  # characters; the API allows 32 KiB, which is too long to read
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one reconcile found and did: the input of a status.
+    """What one reconcile found and did.
 
     Attributes:
-        generation: of the resource the reconcile worked on.
-        previous: its status before; None where it has none.
-        source: the source as observed; None where there is none.
-        digest: the digest the copies must have; None without a source.
+        generation: of the sync that was reconciled.
+        previous: the previous status of the sync; None if it has none.
+        source: the source; None if it does not exist or was not read.
+        digest: the digest of all copies; None without a source.
         outcomes: one for each destination that should have a copy.
-        leftovers: what could not be removed where no copy should be.
-        verdict: why the sync as a whole does not go on; None where it does.
+        leftovers: one for each copy that should be gone and could not be removed.
+        verdict: why the sync as a whole cannot continue; None if it can.
         wrote: whether a copy was written.
-        keys: the keys that the spec selects, to name those that the source lacks.
+        keys: the keys that the spec selects, to report those that the source lacks.
     """
 
     generation: int | None
@@ -65,7 +57,7 @@ class Report:
 
 
 def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
-    """The status that `report` deserves. Times of the former status stay where nothing changed."""
+    """Return the status of a report. The times of unchanged conditions stay."""
     previous = report.previous or ConfigMapSyncStatus()
     ready = _readiness(report)
     counted = _counted(report) if _has_counted(report) else _kept(previous)
@@ -82,7 +74,7 @@ def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """Counts, summary and failures of one observation, replaced or kept together."""
+    """Counts and failures of one reconcile, which are replaced or kept together."""
 
     destinations: DestinationCounts | None
     failures: tuple[DestinationFailure, ...]
@@ -95,7 +87,7 @@ class _Counted:
 
 
 def _has_counted(report: Report) -> bool:
-    """Whether the reconcile looked at destinations, which a verdict may have prevented."""
+    """Return whether the reconcile has outcomes of destinations."""
     return report.verdict is None or bool(report.outcomes or report.leftovers)
 
 
@@ -116,7 +108,7 @@ def _counted(report: Report) -> _Counted:
 
 
 def _kept(previous: ConfigMapSyncStatus) -> _Counted:
-    """Keep what was counted before, unless counts and failures of an older version disagree."""
+    """Keep the previous counts, unless an older version left counts and failures that differ."""
     counts = previous.destinations
     listed = min(counts.failed, MOST_FAILURES) if counts else 0
     return (
@@ -127,7 +119,7 @@ def _kept(previous: ConfigMapSyncStatus) -> _Counted:
 
 
 def _readiness(report: Report) -> Outcome:
-    """The one outcome that speaks for all."""
+    """Return the reason and message of the Ready condition."""
     if report.verdict is not None:
         return report.verdict
     waiting = [outcome for outcome in report.outcomes if outcome.reason.state is State.PENDING]
@@ -142,18 +134,22 @@ def _readiness(report: Report) -> Outcome:
     if not total:
         return Outcome("", Reason.SYNCED, "no namespace is selected")
     done = "1 copy is up to date" if total == 1 else f"all {total} copies are up to date"
-    return Outcome("", Reason.SYNCED, "; ".join((done, *_idle_keys(report))))
+    return Outcome("", Reason.SYNCED, "; ".join((done, *_unmatched_keys(report))))
 
 
-def _idle_keys(report: Report) -> tuple[str, ...]:
-    """Name the first selections of keys that match nothing, for example because of a typo."""
-    idle = (
+def _unmatched_keys(report: Report) -> tuple[str, ...]:
+    """Return messages on the first entries of spec.keys that match nothing, such as a typo."""
+    unmatched = (
         unmatched_keys(report.keys, report.source.content.keys)
         if report.keys and report.source
         else ()
     )
-    more = (f"and {len(idle) - MOST_IDLE_KEYS} more",) if len(idle) > MOST_IDLE_KEYS else ()
-    return (*idle[:MOST_IDLE_KEYS], *more)
+    more = (
+        (f"and {len(unmatched) - MOST_UNMATCHED_KEYS} more",)
+        if len(unmatched) > MOST_UNMATCHED_KEYS
+        else ()
+    )
+    return (*unmatched[:MOST_UNMATCHED_KEYS], *more)
 
 
 def _failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -164,7 +160,7 @@ def _failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 
 def _commonest(failed: Sequence[Outcome]) -> Reason:
-    """The reason most destinations share; among equals the first in the order of the reason words."""
+    """Return the most frequent reason; of equally frequent ones the first of the table."""
     order = list(Reason)
     counts = Counter(outcome.reason for outcome in failed)
     return min(counts, key=lambda reason: (-counts[reason], order.index(reason)))
@@ -184,6 +180,8 @@ def _conditions(
     report: Report, ready: Outcome, previous: Iterable[Condition], now: datetime
 ) -> tuple[Condition, ...]:
     since = {condition.type: condition for condition in previous}
+    # A suspended sync is as its spec asks. If it were not Ready, `helm install --wait` would wait
+    # for it forever.
     is_ready = ready.reason.state is State.READY
     stalled = ready.reason.heals is Heals.EDIT
     values = (
@@ -200,7 +198,7 @@ def _conditions(
 def _condition(
     kind: str,
     value: bool,
-    why: Outcome,
+    ready: Outcome,
     generation: int | None,
     previous: Condition | None,
     now: datetime,
@@ -210,8 +208,8 @@ def _condition(
     return Condition(
         type=kind,
         status=text,
-        reason=why.reason,
-        message=why.message[:MESSAGE_LIMIT],
+        reason=ready.reason,
+        message=ready.message[:MESSAGE_LIMIT],
         observed_generation=generation,
         last_transition_time=previous.last_transition_time
         if previous is not None and unchanged
@@ -220,8 +218,8 @@ def _condition(
 
 
 def _source(report: Report, previous: ConfigMapSyncStatus) -> SourceStatus | None:
-    """What the copies were made from; a sync that did not look at its source says what it said before."""
+    """Return the source of the copies; keep the previous one if the source was not read."""
     if report.source is not None and report.digest is not None:
         return SourceStatus(resource_version=report.source.resource_version, digest=report.digest)
-    looked = report.verdict is None or report.verdict.reason is Reason.SOURCE_NOT_FOUND
-    return None if looked else previous.source
+    was_read = report.verdict is None or report.verdict.reason is Reason.SOURCE_NOT_FOUND
+    return None if was_read else previous.source

@@ -1,7 +1,7 @@
 """Read, select and hash the content of a ConfigMap.
 
-`copies.py` and `rendering.py` build on it, and the reconciler decodes sources into it. No
-function here may depend on the order of keys.
+`copies.py` and `rendering.py` build on it, and the reconciler decodes sources into it.
+No function here may depend on the order of keys.
 """
 
 import hashlib

@@ -1,10 +1,10 @@
 """Find copies that another writer keeps changing, and write those less often.
 
-A write with the same content as the previous write to a copy is a repair. Edits of the source or
-the sync cause none, and rare manual changes cause few. After five repairs in ten minutes the copy
-is contested: it is written once a minute at most, until it has stayed unchanged for ten minutes.
-`reconciler/writes/contention.py` keeps the histories and `planning.py` defers the writes. Times
-are seconds on any clock.
+A write with the same content as the previous write to a copy is a repair. Edits of the
+source or the sync cause none, and rare manual changes cause few. After five repairs in
+ten minutes the copy is contested: it is written once a minute at most, until it has
+stayed unchanged for ten minutes. `reconciler/writes/contention.py` keeps the histories
+and `planning.py` defers the writes. Times are seconds on any clock.
 """
 
 from collections.abc import Iterable, Mapping

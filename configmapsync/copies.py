@@ -1,8 +1,8 @@
 """Read the marks of a copy: labels and annotations that a sync writes to each copy.
 
-`planning.py` compares these records with what `rendering.py` makes, and the reconciler caches
-them. A mark is a claim of its author and may be forged: only `planning.owns` decides what a sync
-may change.
+`planning.py` compares these records with what `rendering.py` makes, and the reconciler
+caches them. A mark is a claim of its author and may be forged: only `planning.owns`
+decides what a sync may change.
 """
 
 import json

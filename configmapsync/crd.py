@@ -1,7 +1,8 @@
-"""The CustomResourceDefinition, made from the models: what the API server checks, defaults and prints even with the webhook down.
+"""Make the CustomResourceDefinition from the models of `resource.py`.
 
-`hack/manifests.py` writes it to `config/crd`; a test fails when the file and the models differ. What a structural schema cannot hold
-(references, titles, "or null") is taken out of pydantic's schema here, and rules over several fields are added as CEL.
+`hack/manifests.py` writes it to `config/crd`. The API server validates and defaults
+with it when the webhook is down. What a structural schema cannot express is removed
+from the schema of pydantic, and rules over several fields are added as CEL.
 """
 
 from typing import Any
@@ -19,7 +20,10 @@ from configmapsync.resource import ConfigMapSync, ConfigMapSyncSpec, ConfigMapSy
 
 Schema = dict[str, Any]
 
-_SAME_NAME = "(!has(self.destinationConfigMapName) || self.destinationConfigMapName == self.configMapName) && has(self.sourceNamespace)"
+_SAME_NAME = (
+    "(!has(self.destinationConfigMapName)"
+    " || self.destinationConfigMapName == self.configMapName) && has(self.sourceNamespace)"
+)
 _DESTINATION_NAME = (
     "(has(self.destinationConfigMapName) ? self.destinationConfigMapName : self.configMapName)"
 )
@@ -27,19 +31,22 @@ _RESERVED = ", ".join(f"'{name}'" for name in sorted(RESERVED_CONFIGMAPS))
 
 SPEC_RULES = (
     {
-        "rule": "has(self.destinationNamespace) || (has(self.destinationNamespaces) && size(self.destinationNamespaces) > 0)"
-        " || has(self.destinationNamespaceSelector)",
-        "message": "at least one of destinationNamespace, destinationNamespaces and destinationNamespaceSelector is required",
+        "rule": "has(self.destinationNamespace) || (has(self.destinationNamespaces)"
+        " && size(self.destinationNamespaces) > 0) || has(self.destinationNamespaceSelector)",
+        "message": "at least one of destinationNamespace, destinationNamespaces and"
+        " destinationNamespaceSelector is required",
         "reason": "FieldValueRequired",
         "fieldPath": ".destinationNamespace",
     },
     {
-        "rule": f"!({_SAME_NAME} && has(self.destinationNamespace) && self.destinationNamespace == self.sourceNamespace)",
+        "rule": f"!({_SAME_NAME} && has(self.destinationNamespace)"
+        " && self.destinationNamespace == self.sourceNamespace)",
         "message": "the copy would be the source itself",
         "fieldPath": ".destinationNamespace",
     },
     {
-        "rule": f"!({_SAME_NAME} && has(self.destinationNamespaces) && self.sourceNamespace in self.destinationNamespaces)",
+        "rule": f"!({_SAME_NAME} && has(self.destinationNamespaces)"
+        " && self.sourceNamespace in self.destinationNamespaces)",
         "message": "a copy would be the source itself",
         "fieldPath": ".destinationNamespaces",
     },
@@ -85,7 +92,7 @@ COLUMNS = (
 
 
 def custom_resource_definition() -> dict[str, Any]:
-    """The whole CRD object."""
+    """Return the whole CRD object."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -156,15 +163,15 @@ def _status_schema() -> Schema:
     conditions["x-kubernetes-list-type"] = "map"
     conditions["x-kubernetes-list-map-keys"] = ["type"]
     schema["properties"]["failures"]["x-kubernetes-list-type"] = "atomic"
-    # A default inside `status` applies only where there is a status, so it stands on
-    # the status as a whole. Until the reconciler has looked, no generation is observed,
-    # and kstatus and `helm install --wait` go on waiting.
+    # The default is on the whole status, because a default inside it needs a status to apply to.
+    # Until the first reconcile no generation is observed, so kstatus and `helm install --wait`
+    # keep waiting.
     schema["default"] = {"observedGeneration": -1}
     return schema
 
 
 def _structural(model: type[ConfigMapSyncSpec] | type[ConfigMapSyncStatus]) -> Schema:
-    """The schema of a model in the form that a CRD may hold."""
+    """Return the schema of a model as a structural schema."""
     schema = model.model_json_schema(by_alias=True)
     definitions = schema.pop("$defs", {})
     structural: Schema = _simplified(schema, definitions)
@@ -183,9 +190,8 @@ def _simplified(schema: Any, definitions: dict[str, Schema]) -> Any:
         if key not in {"title", "propertyNames"} and not _is_idle_default(key, value)
     }
     if kept.get("additionalProperties") is False:
-        del kept[
-            "additionalProperties"
-        ]  # the API server prunes, or refuses where the client asks for strictness
+        # The API server prunes unknown fields, or rejects them if the client asks for that.
+        del kept["additionalProperties"]
     if kept.get("type") == "integer":
         kept["format"] = "int64"
     if "properties" in kept:
@@ -199,7 +205,7 @@ def _simplified(schema: Any, definitions: dict[str, Schema]) -> Any:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """`X or null` is X: an unset field is not there."""
+    """Replace `X or null` with X, because an unset field is absent."""
     choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) != 1:
         return schema
@@ -209,7 +215,7 @@ def _without_null(schema: Schema) -> Schema:
 
 
 def _without_reference(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """A reference is replaced by what it names; the description at the place of use is the closer one."""
+    """Replace a reference with its definition; the description of the field takes precedence."""
     reference = schema.get("$ref")
     if reference is None:
         return schema
@@ -218,7 +224,7 @@ def _without_reference(schema: Schema, definitions: dict[str, Schema]) -> Schema
 
 
 def _is_idle_default(key: str, value: Any) -> bool:
-    """Empty defaults say nothing, and would be written into every stored object."""
+    """Return whether a default is empty: the API server would write it into each object."""
     return key == "default" and (
         value is None or value in ([], {}, "", 0, False) or isinstance(value, dict)
     )

@@ -1,9 +1,9 @@
-"""Defaults of unset fields: static ones are stored, derived ones computed when a sync is read.
+"""Set the defaults of unset fields.
 
-The webhook stores the static defaults (`default_document`). Both processes complete
-what they read (`with_defaults`). A default that is derived from another field is never
-stored: it would keep its old value when that field changes. Lists keep the user's order
-and repetitions: errors point into them, and tools compare them with what was applied.
+The webhook stores static defaults (`default_document`). Both processes complete the
+syncs that they read (`with_defaults`). A default that depends on another field must not
+be stored: it would keep its old value when that field changes. Lists stay unchanged,
+because errors point into them and tools compare them with what was applied.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ _POLICIES = {
 
 
 def with_defaults(sync: ConfigMapSync) -> ConfigMapSync:
-    """Return the resource with its derived defaults: source namespace and name of the copies."""
+    """Return the sync with its source namespace and the name of its copies."""
     derived = {
         "source_namespace": sync.source.namespace,
         "destination_config_map_name": sync.destination_name,
@@ -30,8 +30,8 @@ def with_defaults(sync: ConfigMapSync) -> ConfigMapSync:
 def default_document(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the wire form of a spec with its static defaults.
 
-    An empty text in a field with a derived default means "unset", as in the API server's
-    own types, and is removed. Any other value stays as it is, right or wrong.
+    An empty string in a field with a derived default means "unset", as in the types of the API
+    server, and is removed. Any other value stays, valid or not.
     """
-    said = {field: value for field, value in spec.items() if value != "" or field not in _DERIVED}
-    return said | {field: value for field, value in _POLICIES.items() if said.get(field) is None}
+    given = {field: value for field, value in spec.items() if value != "" or field not in _DERIVED}
+    return given | {field: value for field, value in _POLICIES.items() if given.get(field) is None}

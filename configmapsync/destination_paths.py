@@ -1,7 +1,7 @@
 """Find the spec field that selects a destination.
 
-The webhook puts these field paths into its errors and warnings. `selection.py` decides what is
-selected.
+The webhook puts these field paths into its errors and warnings. `selection.py` decides
+what is selected.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,9 @@
 """Find the destinations that an edit of a spec may drop.
 
-`permissions.py` asks for the right to remove those copies. Only the two specs are compared and no
-namespace is read, so the answer reveals nothing about the cluster. If the specs cannot show that
-a namespace stays selected, as with a label selector, it counts as dropped.
+`permissions.py` asks for the right to remove those copies. Only the two specs are
+compared and no namespace is read, so the answer reveals nothing about the cluster. If
+the specs cannot show that a namespace stays selected, as with a label selector, it
+counts as dropped.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ _EVERYTHING = LabelSelector()
 def dropped_destinations(
     previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Return field path and namespace of each destination of `previous` that `sync` may no longer have.
+    """Return field path and namespace of each destination that an edit may drop.
 
     An empty namespace means any namespace, and is then the only one. Both specs must have their
     defaults.

@@ -1,7 +1,8 @@
-"""Kubernetes' field errors: the same kinds, paths and words, so that `kubectl` prints ours as it prints a Deployment's.
+"""Format field errors like kube-apiserver: the same kinds, paths and words.
 
-Source of the words: what kube-apiserver v1.36 answers. Used by `resource.py` (shape) and `validation.py` (rules), and by the webhook,
-which turns a list of them into one Status.
+The words are those of kube-apiserver v1.36. `resource.py` and `validation.py` make
+these errors, and the webhook turns a list of them into one Status. The cost and the
+size of an error are bounded for any value.
 """
 
 import json
@@ -15,7 +16,7 @@ from configmapsync.names import GROUP
 
 
 class ErrorKind(StrEnum):
-    """What is wrong; the value is the `reason` of a cause in a Status."""
+    """What is wrong with a field; the value is the `reason` of a cause in a Status."""
 
     REQUIRED = "FieldValueRequired"
     INVALID = "FieldValueInvalid"
@@ -26,7 +27,7 @@ class ErrorKind(StrEnum):
     TOO_LONG = "FieldValueTooLong"
     TOO_MANY = "FieldValueTooMany"
     TYPE_INVALID = "FieldValueTypeInvalid"
-    OMITTED = "FieldErrorsOmitted"  # ours: stands for the errors that are not listed
+    OMITTED = "FieldErrorsOmitted"  # not of Kubernetes: the number of unlisted errors
 
 
 _WORDS = {
@@ -45,7 +46,7 @@ _WITHOUT_VALUE = frozenset(
     {ErrorKind.REQUIRED, ErrorKind.FORBIDDEN, ErrorKind.TOO_LONG, ErrorKind.OMITTED}
 )
 
-MOST_ERRORS = 20  # listed for one object; a person corrects these first
+MOST_ERRORS = 20  # listed for one object; users correct these first
 MOST_QUOTED = 100  # characters of a value or of a map key in one error
 _QUOTED_ITEMS = 8  # of a list or a map
 _QUOTED_DEPTH = 3
@@ -55,13 +56,13 @@ _CUT = "…"
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one field.
+    """One error of one field.
 
     Attributes:
-        path: where, as `spec.keys[0].as`.
-        kind: what is wrong.
-        value: the offending value (of too many, how many); not shown for kinds that do not quote it.
-        detail: the rest of the sentence.
+        path: of the field, such as `spec.keys[0].as`.
+        kind: of the error.
+        value: the invalid value, or the number of items if there are too many.
+        detail: the end of the message.
     """
 
     path: str
@@ -71,7 +72,7 @@ class FieldError:
 
     @property
     def message(self) -> str:
-        """Everything but the path."""
+        """Return the message without the path."""
         quoted = "" if self.kind in _WITHOUT_VALUE else f": {quote(self.value)}"
         return f"{_WORDS[self.kind]}{quoted}" + (f": {self.detail}" if self.detail else "")
 
@@ -85,7 +86,7 @@ def quote(value: Any) -> str:
 
 
 def cut(text: str, most: int = MOST_QUOTED) -> str:
-    """Return at most `most` characters of a text, with an ellipsis if it is longer."""
+    """Return a text of at most `most` characters; an ellipsis replaces the rest."""
     shortened = text if len(text) <= most else text[: most - 1] + _CUT
     return shortened.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
 
@@ -96,7 +97,7 @@ def at_key(path: str, key: str) -> str:
 
 
 def limited(errors: Iterable[FieldError]) -> tuple[FieldError, ...]:
-    """Return the first errors; if there are more, the last one says how many are missing."""
+    """Return the first errors; one more counts the errors that are left out."""
     found = tuple(errors)
     if len(found) <= MOST_ERRORS:
         return found
@@ -132,43 +133,43 @@ def _shortened(value: Any, depth: int) -> Any:
 
 
 def required(path: str, detail: str = "") -> FieldError:
-    """A value is missing."""
+    """Return the error of a missing value."""
     return FieldError(path, ErrorKind.REQUIRED, detail=detail)
 
 
 def invalid(path: str, value: Any, detail: str) -> FieldError:
-    """A value is not of the right form."""
+    """Return the error of a value in a wrong form."""
     return FieldError(path, ErrorKind.INVALID, value, detail)
 
 
 def not_found(path: str, value: Any, detail: str = "") -> FieldError:
-    """A value names something that is not there."""
+    """Return the error of a value that names a missing object."""
     return FieldError(path, ErrorKind.NOT_FOUND, value, detail)
 
 
 def duplicate(path: str, value: Any) -> FieldError:
-    """A value stands twice where it may stand once."""
+    """Return the error of a value that occurs more than once."""
     return FieldError(path, ErrorKind.DUPLICATE, value)
 
 
 def forbidden(path: str, detail: str) -> FieldError:
-    """A value is of the right form, and still may not be."""
+    """Return the error of a well-formed value that is not allowed."""
     return FieldError(path, ErrorKind.FORBIDDEN, detail=detail)
 
 
 def not_supported(path: str, value: Any, supported: Sequence[str]) -> FieldError:
-    """A value is none of a fixed set."""
+    """Return the error of a value outside of a fixed set."""
     words = ", ".join(json.dumps(word) for word in supported)
     return FieldError(path, ErrorKind.NOT_SUPPORTED, value, f"supported values: {words}")
 
 
 def to_status(errors: Iterable[FieldError], kind: str, name: str) -> dict[str, Any]:
-    """The `metav1.Status` (code 422) that an API server answers for an invalid object.
+    """Return the `metav1.Status` (code 422) that an API server returns for an invalid object.
 
     Args:
-        errors: everything that is wrong; the first 20 are listed.
-        kind: of the object, for the sentence and the details.
-        name: of the object; empty where the server is still to make one.
+        errors: all errors; the first 20 are listed.
+        kind: of the object.
+        name: of the object; empty if the API server generates it.
     """
     listed = limited(errors)
     texts = [str(error) for error in listed]

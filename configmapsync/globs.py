@@ -1,9 +1,9 @@
 """Match whole names against globs: `*` is any number of characters, `?` is one.
 
-`selection.py`, `content.py` and `validation.py` compile the globs of one list of a spec
-into a `Globs`, once for each spec. The cost of matching must stay small for hostile
-patterns: `matches` is for one name, `among` and `idle` are for many names at once.
-Names and globs are ASCII, as everywhere in Kubernetes.
+The other modules compile the globs of one list of a spec into a `Globs`. The cost of a
+match must stay small for hostile patterns: `matches` is for one name, `among` and
+`unmatched` are for many names at once. Names and globs are ASCII, as everywhere in
+Kubernetes.
 """
 
 import re
@@ -11,12 +11,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-# Globs with `?`, or with a `*` elsewhere than at one end, are matched character by
-# character. All of them in one list have at most this many characters, which bounds the
-# cost: 1 MiB of keys takes 25 ms.
+# General globs are those with `?`, or with a `*` that is not at one end. They are matched character
+# by character. Those of one list have at most this many characters together, which bounds the cost:
+# 1 MiB of keys takes 25 ms.
 MOST_GENERAL_CHARACTERS = 512
 
-# Names are joined up to this length: an integer of so many bits (4 KiB) stays in the CPU's cache.
+# Names are joined up to this length: an integer of so many bits (4 KiB) stays in the CPU cache.
 _BLOCK_CHARACTERS = 32 * 1024
 _END = "\0"  # ends each name in the joined text; no name contains it
 _BITS = tuple(
@@ -25,24 +25,24 @@ _BITS = tuple(
 
 
 def is_glob(text: str) -> bool:
-    """Whether `text` is a pattern rather than a name."""
+    """Return whether a text is a pattern and not a name."""
     return "*" in text or "?" in text
 
 
 def is_general(text: str) -> bool:
-    """Whether `text` is a glob that is neither `prefix*` nor `*suffix`."""
+    """Return whether a text is a glob that is neither `prefix*` nor `*suffix`."""
     return is_glob(text) and not (_is_prefix(text) or _is_suffix(text))
 
 
 def general_characters(patterns: Iterable[str]) -> int:
-    """Return how many characters the distinct general globs among `patterns` have."""
+    """Return the number of characters of all distinct general globs."""
     return sum(
         len(pattern) for pattern in {_squeezed(text) for text in patterns} if is_general(pattern)
     )
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether `name` as a whole is what `pattern` describes."""
+    """Return whether the pattern matches the whole name."""
     return Globs((pattern,)).matches(name)
 
 
@@ -58,21 +58,21 @@ class Globs:
         self._prefixes = tuple(pattern[:-1] for pattern in squeezed if _is_prefix(pattern))
         self._suffixes = tuple(pattern[1:] for pattern in squeezed if _is_suffix(pattern))
         self._general = tuple(pattern for pattern in squeezed if is_general(pattern))
-        self._expression: re.Pattern[str] | None = None  # compiled when it is needed first
+        self._expression: re.Pattern[str] | None = None  # compiled on first use
 
     def __bool__(self) -> bool:
-        """Whether there is any pattern."""
+        """Return whether there is any pattern."""
         return bool(self.patterns)
 
     def __eq__(self, other: object) -> bool:
-        """Two lists of the same patterns are equal."""
+        """Return whether the patterns are the same."""
         return isinstance(other, Globs) and self.patterns == other.patterns
 
     def __hash__(self) -> int:
         return hash(self.patterns)
 
     def matches(self, name: str) -> bool:
-        """Whether any pattern matches `name`."""
+        """Return whether any pattern matches a name."""
         if name in self._exact or name.startswith(self._prefixes) or name.endswith(self._suffixes):
             return True
         if not self._general:
@@ -84,7 +84,7 @@ class Globs:
         return self._expression.fullmatch(name) is not None
 
     def among(self, names: Iterable[str]) -> set[str]:
-        """Return those of many names that any pattern matches."""
+        """Return the names that any pattern matches."""
         present = tuple(names)
         simple = {name for name in present if name in self._exact} if self._exact else set()
         if self._prefixes:
@@ -94,7 +94,7 @@ class Globs:
         return simple.union(*(found for found in _general_hits(self._general, present).values()))
 
     def unmatched(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the patterns that match none of `names`, in their own order."""
+        """Return the patterns that match no name, in the order of the list."""
         present = sorted(set(names))
         exact = frozenset(present)
         backwards = sorted(name[::-1] for name in present) if self._suffixes else []
@@ -113,7 +113,7 @@ class Globs:
 
 
 def _squeezed(pattern: str) -> str:
-    """Several stars in a row mean the same as one."""
+    """Return the pattern with one star for each run of stars."""
     return re.sub(r"\*+", "*", pattern)
 
 
@@ -126,16 +126,15 @@ def _is_suffix(pattern: str) -> bool:
 
 
 def _any_with_prefix(ordered: Sequence[str], prefix: str) -> bool:
-    place = bisect_left(ordered, prefix)
-    return place < len(ordered) and ordered[place].startswith(prefix)
+    index = bisect_left(ordered, prefix)
+    return index < len(ordered) and ordered[index].startswith(prefix)
 
 
 def _translate(pattern: str) -> str:
     """Return the glob as a regular expression for `fullmatch`.
 
-    The text between two stars is taken where it is found first, and never elsewhere (an
-    atomic group): if the first place does not lead to a match, no later place does, and
-    trying all of them would take exponential time.
+    The text between two stars matches at its first occurrence only (an atomic group). If that one
+    leads to no match, no later one does, and to try all of them would take exponential time.
     """
     first, *rest = (
         ".".join(re.escape(text) for text in part.split("?")) for part in pattern.split("*")
@@ -147,19 +146,19 @@ def _translate(pattern: str) -> str:
 
 
 def _general_hits(patterns: Sequence[str], names: Sequence[str]) -> dict[str, set[str]]:
-    """Return the names that each pattern matches, at a cost that depends on lengths only."""
+    """Return the names that each pattern matches; the cost depends only on the lengths."""
     found: dict[str, set[str]] = {pattern: set() for pattern in patterns}
     if not patterns:
         return found
     for block in _blocks(names):
-        places = _Block(block)
+        joined = _Block(block)
         for pattern in patterns:
-            found[pattern].update(places.matching(pattern))
+            found[pattern].update(joined.matching(pattern))
     return found
 
 
 def _blocks(names: Sequence[str]) -> Iterator[list[str]]:
-    """Cut a list of names into pieces of bounded length in characters."""
+    """Yield pieces of a list of names with a bounded number of characters."""
     block: list[str] = []
     characters = 0
     for name in names:
@@ -175,12 +174,11 @@ def _blocks(names: Sequence[str]) -> Iterator[list[str]]:
 class _Block:
     """Names joined into one text, and sets of positions in that text as integers.
 
-    Bit `i` of an integer stands for the character at `i`. One operation on such an integer handles all names at once. Matching keeps the set
-    of positions at which the rest of the pattern may start: a literal keeps the
-    positions with that character and moves on by one (a shift), `?` moves on by one
-    inside a name, and `*` adds every later position of the same name. The last step is
-    an addition: its carry runs from a position through the ones of the mask of inner
-    characters up to the end of the name, as in Parabix's MatchStar.
+    Bit `i` of an integer represents the character at `i`, so one operation handles all names at
+    once. Matching keeps the set of positions at which the rest of the pattern may start. A literal
+    keeps the positions with that character and shifts them by one. `?` shifts the positions inside
+    of a name by one. `*` adds all later positions of the same name with an addition: its carry runs
+    through the mask of inner characters to the end of the name, as in the MatchStar of Parabix.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -189,9 +187,8 @@ class _Block:
             "ascii", "replace"
         )
         self._ends = list(accumulate(len(name) + 1 for name in names))
-        backwards = text[
-            ::-1
-        ]  # the first character is the lowest bit, so that a carry runs forwards
+        # The first character is the lowest bit, so that a carry runs forwards.
+        backwards = text[::-1]
         self._bits = tuple(int(backwards.translate(table), 2) for table in _BITS)
         self._all = (1 << len(text)) - 1
         self._characters: dict[str, int] = {}
@@ -200,7 +197,7 @@ class _Block:
         self._starts = ((self._end_of_name << 1) | 1) & self._all
 
     def matching(self, pattern: str) -> Iterator[str]:
-        """Yield the names that a pattern matches."""
+        """Yield the names that the pattern matches."""
         positions = self._starts
         for character in pattern:
             if character == "*":
@@ -217,12 +214,12 @@ class _Block:
             yield from self._at(positions)
 
     def _positions(self, character: str) -> int:
-        """Return where a character stands, put together from the seven bits of its code."""
+        """Return the positions of a character, combined from the seven bits of its code."""
         known = self._characters.get(character)
         if known is None:
             known, code = self._all, ord(character)
-            for bit, places in enumerate(self._bits):
-                known &= places if code >> bit & 1 else ~places
+            for bit, positions in enumerate(self._bits):
+                known &= positions if code >> bit & 1 else ~positions
             self._characters[character] = known if code < 128 else 0
         return self._characters[character]
 

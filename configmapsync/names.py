@@ -1,6 +1,8 @@
-"""Every name that appears in a cluster because of us: group, labels, annotations, finalizer; and names we keep away from.
+"""Name everything that the operator writes into a cluster: group, labels, annotations.
 
-Changing one of them orphans what carries the old one: treat this page as an interface.
+These names are an interface: after a change of one of them, the operator no longer
+recognizes the objects that have the old name. The names that the operator avoids are
+here as well.
 """
 
 from typing import NamedTuple, Self
@@ -15,24 +17,25 @@ SHORT_NAME = "cmsync"
 
 FINALIZER = f"{GROUP}/cleanup"
 
-# The marks of a copy. A name can be 253 characters long and a label value 63, so names stand in annotations only.
+# The marks of a copy. A name can have 253 characters and a label value 63, so names are in
+# annotations.
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY_VALUE = "configmapsync"
 SYNC_UID_LABEL = f"{GROUP}/sync-uid"
 SYNCED_BY = f"{GROUP}/synced-by"
 SOURCE = f"{GROUP}/source"
-DESTINATION = (
-    f"{GROUP}/destination"  # the copy's own place: a clone of a copy, marks and all, is known by it
-)
+# The key of the copy. A clone of a copy repeats it and is recognized by it.
+DESTINATION = f"{GROUP}/destination"
 DIGEST = f"{GROUP}/digest"
 DELETION_POLICY = f"{GROUP}/deletion-policy"
 ADOPTED = f"{GROUP}/adopted"
-# On an adopted ConfigMap: the labels and annotations that the sync overwrote, as JSON. They are
-# restored when the sync no longer asks for the key, or releases the ConfigMap.
+# On an adopted ConfigMap: the labels and annotations that the sync replaced, as JSON. They are
+# restored when the sync no longer applies the key, or releases the ConfigMap.
 REPLACED = f"{GROUP}/replaced"
-# On a released copy: the sync that released it and may take it back, and the copy's own place.
+# On a released copy: the sync that may take it back, and the key of the copy.
 RELEASED_BY = f"{GROUP}/released-by"
-APPLIED_METADATA = f"{GROUP}/applied-metadata"  # which other keys we put on a copy: what is no longer asked for goes again
+# The other keys that the sync applied; those that it no longer applies are removed.
+APPLIED_METADATA = f"{GROUP}/applied-metadata"
 MARK_LABELS = frozenset({MANAGED_BY_LABEL, SYNC_UID_LABEL})
 MARK_ANNOTATIONS = frozenset(
     {
@@ -49,22 +52,22 @@ MARK_ANNOTATIONS = frozenset(
 )
 MARKS = MARK_LABELS | MARK_ANNOTATIONS
 
-# On a namespace: receives nothing new and keeps nothing of ours.
+# On a namespace: it gets no copies, and existing copies are removed.
 SYNC_DISABLED_LABEL = f"{GROUP}/sync"
 SYNC_DISABLED_VALUE = "disabled"
 
-# ConfigMaps that a cluster component writes into every namespace: as destinations they would be fought over for ever.
+# ConfigMaps that a component of the cluster writes into every namespace. As destinations they
+# would be contested forever.
 RESERVED_CONFIGMAPS = frozenset(
     {"kube-root-ca.crt", "istio-ca-root-cert", "openshift-service-ca.crt"}
 )
 
-# Namespaces that no glob and no selector reaches; the operator's own is added where it runs.
+# Namespaces that no glob and no selector selects. Each process adds its own namespace.
 PROTECTED_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 
-# Labels and annotations in these domains and their subdomains belong to Kubernetes, to
-# tools that prune or claim objects by them, and to tools that copy ConfigMaps as we do.
-# Globs in `copyMetadata` never match them: a copy with such a key could be deleted or
-# copied on.
+# Keys in these domains and their subdomains belong to Kubernetes, to tools that prune or claim
+# objects by them, and to other tools that copy ConfigMaps. Globs in `copyMetadata` never match
+# them: another tool could delete or copy a copy with such a key.
 RESERVED_DOMAINS = frozenset(
     {
         GROUP,
@@ -105,7 +108,7 @@ RESERVED_PREFIXES = (
 
 
 class NamespacedName(NamedTuple):
-    """Where a namespaced object is found."""
+    """The namespace and the name of an object."""
 
     namespace: str
     name: str
@@ -115,7 +118,7 @@ class NamespacedName(NamedTuple):
 
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
-        """Read `namespace/name`; None where it is not of that form."""
+        """Return the parts of `namespace/name`; None if the text has another form."""
         namespace, slash, name = (text or "").partition("/")
         if not (namespace and slash and name) or "/" in name:
             return None
@@ -123,12 +126,12 @@ class NamespacedName(NamedTuple):
 
 
 def is_own_key(key: str) -> bool:
-    """Whether a label or annotation key is a mark of a copy, or any other key of our group."""
+    """Return whether a label or annotation key is a mark, or in the group of the operator."""
     return key in MARKS or key.rpartition("/")[0] == GROUP
 
 
 def is_reserved_key(key: str) -> bool:
-    """Whether a label or annotation key belongs to Kubernetes or to a tool that tracks objects."""
+    """Return whether a label or annotation key belongs to Kubernetes or to another tool."""
     prefix, slash, _ = key.rpartition("/")
     if not slash:
         return key in RESERVED_DOMAINS or key.startswith(RESERVED_PREFIXES)

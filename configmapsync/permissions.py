@@ -1,7 +1,8 @@
-"""Which rights a sync makes use of, and whose rights count. Pure: nothing here asks the API server.
+"""List the rights that a sync needs, and make the messages for missing rights.
 
-The rights follow from the specs alone, whether or not anything of those names exists. So neither the rights nor the message of a denial
-can reveal what exists. The webhook and the reconciler ask the API server for the answers (`kube/access.py`).
+The webhook and the reconciler check the rights with the API server (`kube/access.py`).
+The rights and the messages depend only on the specs, so a denial cannot reveal which
+objects exist. Nothing here calls the API server.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from configmapsync.destination_paths import DestinationPaths
 from configmapsync.dropped_destinations import dropped_destinations
 from configmapsync.names import GROUP, PLURAL, NamespacedName
-from configmapsync.resource import ConfigMapSync, DeletionPolicy, SourceDeletionPolicy
+from configmapsync.resource import ConfigMapSync, DeletionPolicy
 
 EVERYWHERE = ""
 ANY_NAME = ""
@@ -20,7 +21,7 @@ ACCOUNT_PATH = "spec.serviceAccountName"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose rights count, as a SubjectAccessReview takes it; `title` is for messages."""
+    """The user of a SubjectAccessReview; `title` is for messages."""
 
     title: str
     username: str
@@ -31,7 +32,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One verb on one object, in one namespace or everywhere."""
+    """One verb on one object, in one namespace or in all of them."""
 
     verb: str
     namespace: str
@@ -42,20 +43,20 @@ class Right:
 
     @property
     def broad(self) -> "Right":
-        """The same verb on every object of the cluster: who has it has each of them."""
+        """Return the same verb on all objects of the cluster, which includes this right."""
         return Right(self.verb, EVERYWHERE, ANY_NAME, self.group, self.resource, self.subresource)
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Rights that one field of the spec makes necessary in one namespace.
+    """The rights that one field of the spec requires in one namespace.
 
     Attributes:
-        path: the field.
-        namespace: where; empty for every namespace.
+        path: of the field.
+        namespace: the namespace; empty for all namespaces.
         name: of the ConfigMap, for messages.
-        rights: all of them are needed.
-        dropped: whether the edit removes the copy, so that the message has to say so.
+        rights: the required rights.
+        dropped: whether the edit removes the copy, which the message must say.
     """
 
     path: str
@@ -67,14 +68,14 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """What is not allowed: the field that asks for it, and the sentence for the user."""
+    """A field that needs a missing right, and the message for the user."""
 
     path: str
     message: str
 
 
 def of_service_account(namespace: str, name: str) -> Subject:
-    """Return a service account as the API server would authenticate it."""
+    """Return a service account as the API server authenticates it."""
     return Subject(
         title=f'service account "{namespace}/{name}"',
         username=f"system:serviceaccount:{namespace}:{name}",
@@ -88,26 +89,26 @@ def of_service_account(namespace: str, name: str) -> Subject:
     )
 
 
-def rights_needed(sync: ConfigMapSync, targets: DestinationPaths) -> tuple[Need, ...]:
-    """Return every right that the sync would make use of, in the order of the spec's fields."""
+def rights_needed(sync: ConfigMapSync, paths: DestinationPaths) -> tuple[Need, ...]:
+    """Return the rights that a sync uses, in the order of the spec's fields."""
     source = sync.source
     reading = Need(
         SOURCE_PATH, source.namespace, source.name, (Right("get", source.namespace, source.name),)
     )
-    places = [(path, namespace) for namespace, path in targets.named.items()]
-    places += [(path, EVERYWHERE) for path in targets.open_ended]
+    destinations = [(path, namespace) for namespace, path in paths.named.items()]
+    destinations += [(path, EVERYWHERE) for path in paths.open_ended]
     name = sync.destination_name
     return reading, *(
-        Need(path, namespace, name, _writing(sync, namespace)) for path, namespace in places
+        Need(path, namespace, name, _writing(sync, namespace)) for path, namespace in destinations
     )
 
 
 def rights_to_drop(
     previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]
 ) -> tuple[Need, ...]:
-    """Return the rights for the destinations of `previous` that `sync` no longer has.
+    """Return the rights to remove the copies that an edit drops.
 
-    Their copies are deleted or released by the deletion policy of the new spec. Releasing is an update.
+    The deletion policy of the new spec deletes or releases them. A release is an update.
     """
     verb = "delete" if sync.spec.deletion_policy is DeletionPolicy.DELETE else "update"
     name = previous.destination_name
@@ -118,7 +119,7 @@ def rights_to_drop(
 
 
 def rights_to_act_as(account: NamespacedName) -> tuple[Right, ...]:
-    """Return the rights of which each by itself lets a user act as a service account: a sync that names it gives no more."""
+    """Return the rights that allow to act as a service account; each of them is sufficient."""
     return (
         Right("impersonate", account.namespace, account.name, resource="serviceaccounts"),
         Right(
@@ -133,36 +134,27 @@ def rights_to_act_as(account: NamespacedName) -> tuple[Right, ...]:
 
 
 def right_to_see(sync: NamespacedName) -> Right:
-    """Return the right that is needed to be told of another sync."""
+    """Return the right that a user needs to see a message about another sync."""
     return Right("get", sync.namespace, sync.name, GROUP, PLURAL)
 
 
-def may_delete(sync: ConfigMapSync) -> bool:
-    """Return whether any policy of the sync could delete a copy; only then an immutable copy is recreated."""
-    spec = sync.spec
-    return (
-        spec.deletion_policy is DeletionPolicy.DELETE
-        or spec.source_deletion_policy is SourceDeletionPolicy.DELETE
-    )
-
-
 def denials_of(subject: Subject, needs: Sequence[Need], missing: Collection[Right]) -> list[Denial]:
-    """Return one sentence for each field and namespace where `subject` lacks rights.
+    """Return one denial for each field and namespace where a user lacks rights.
 
     Args:
-        subject: whose rights count.
-        needs: what is needed.
-        missing: the rights that the API server refused.
+        subject: the user.
+        needs: the rights that the sync needs.
+        missing: the rights that the user lacks.
     """
     return [
-        Denial(need.path, denial_sentence(subject, need, lacking))
+        Denial(need.path, denial_message(subject, need, lacking))
         for need in needs
         if (lacking := [right for right in need.rights if right in missing])
     ]
 
 
-def denial_sentence(subject: Subject, need: Need, lacking: Sequence[Right]) -> str:
-    """Word a denial from the spec alone, so that it is the same whether anything of that name exists or not."""
+def denial_message(subject: Subject, need: Need, lacking: Sequence[Right]) -> str:
+    """Return the message of a denial, which depends only on the spec."""
     verbs = ", ".join(right.verb for right in lacking)
     place = f'in namespace "{need.namespace}"' if need.namespace else "in every namespace"
     reason = ", from which this change removes it" if need.dropped else ""
@@ -170,21 +162,22 @@ def denial_sentence(subject: Subject, need: Need, lacking: Sequence[Right]) -> s
 
 
 def acting_denial(user: Subject, account: NamespacedName) -> Denial:
-    """Return the denial for a user who names a service account as which they may not act."""
+    """Return the denial for a user without the right to act as a service account."""
     return Denial(
         ACCOUNT_PATH,
-        f'{user.title} may not act as the service account "{account}": this needs the right to impersonate it, '
-        f'to create its tokens, or to create pods in namespace "{account.namespace}"',
+        f'{user.title} may not act as the service account "{account}": this needs the right to '
+        "impersonate it, to create its tokens, or to create pods in namespace "
+        f'"{account.namespace}"',
     )
 
 
 def missing_account_denial(account: NamespacedName) -> Denial:
-    """Return the denial for a service account that does not exist, whatever is bound to its name."""
+    """Return the denial for a service account that does not exist; its name may have bindings."""
     return Denial(ACCOUNT_PATH, f'service account "{account}" does not exist, and so has no rights')
 
 
 def account_of(sync: ConfigMapSync) -> NamespacedName | None:
-    """Return the service account that a sync names, or None."""
+    """Return the service account of a sync; None if the spec names none."""
     name = sync.spec.service_account_name
     return NamespacedName(sync.metadata.namespace, name) if name else None
 
@@ -192,4 +185,4 @@ def account_of(sync: ConfigMapSync) -> NamespacedName | None:
 def _writing(sync: ConfigMapSync, namespace: str) -> tuple[Right, ...]:
     name = sync.destination_name
     rights = (Right("create", namespace), Right("update", namespace, name))
-    return (*rights, Right("delete", namespace, name)) if may_delete(sync) else rights
+    return (*rights, Right("delete", namespace, name)) if sync.may_delete_copies else rights

@@ -1,9 +1,9 @@
-"""Decide all writes of one sync: compare the copies it should have with those that exist.
+"""Decide all writes of one sync: compare the wanted copies with those that exist.
 
-`plan` gets one observation of the cluster and returns each write with its cause, and an outcome
-for each destination without a write. The reconciler and `dryrun/` observe the cluster and carry
-plans out. Nothing here does I/O; each observation has a plan, and the plan of a cluster that is
-up to date is empty. `plans.py` defines both types.
+`plan` gets one observation of the cluster and returns each write with its cause, and an
+outcome for each destination without a write. The reconciler and `dryrun/` observe the
+cluster and carry plans out. Nothing here does I/O; each observation has a plan, and the
+plan of a cluster that is up to date is empty. `plans.py` defines both types.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """Define the input and the output of the planner.
 
-`reconciler/observe.py` and `dryrun/` make an observation, `planning.py` makes a plan of it, and
-the applier carries the plan out. Nothing here decides anything.
+`reconciler/observe.py` and `dryrun/` make an observation, `planning.py` makes a plan of
+it, and the applier carries the plan out. Nothing here decides anything.
 """
 
 from collections.abc import Callable, Mapping

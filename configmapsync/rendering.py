@@ -1,7 +1,8 @@
 """Render copies: what a copy must look like, and the object or patch that makes it so.
 
-`planning.py` compares live copies with a template. The writer of the reconciler and `dryrun/`
-send what `render` and `release_patch` return. Labels and annotations of other clients must stay.
+`planning.py` compares live copies with a template. The writer of the reconciler and
+`dryrun/` send what `render` and `release_patch` return. Labels and annotations of other
+clients must stay.
 """
 
 import json

@@ -1,7 +1,9 @@
-"""ConfigMapSync as pydantic models: the one source of the CRD (`crd.py`) and of everything that reads a resource.
+"""Define ConfigMapSync as pydantic models, and parse it.
 
-The wire is camelCase and strict in `spec`: a field nobody knows is an error with its path, never silently ignored. What an unset field
-means is `defaulting.py`'s; rules over several fields are `validation.py`'s.
+`crd.py` makes the CRD from these models, and both processes parse resources with them.
+The wire format is camelCase. An unknown field in `spec` is an error with its path; it
+must never be ignored. `defaulting.py` sets defaults and `validation.py` has the rules
+over several fields.
 """
 
 import json
@@ -24,25 +26,17 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from configmapsync.field_patterns import (
-    DATA_KEY,
-    DATA_KEY_GLOB,
-    LABEL,
-    LABEL_GLOB,
-    MOST_ITEMS,
-    SUBDOMAIN,
-    field_errors,
-    size_errors,
-)
+from configmapsync.field_patterns import DATA_KEY, DATA_KEY_GLOB, LABEL, LABEL_GLOB, SUBDOMAIN
 from configmapsync.fielderrors import FieldError, limited
 from configmapsync.globs import MOST_GENERAL_CHARACTERS, general_characters
 from configmapsync.names import NamespacedName
+from configmapsync.schema_errors import MOST_ITEMS, field_errors, size_errors
 
 MOST_NAMES = MOST_ITEMS
 MOST_KEYS = 256
 MOST_METADATA = 64
 MOST_CONDITIONS = 16
-MOST_LISTED_FAILURES = 20  # what a person reads; the counts have the rest
+MOST_LISTED_FAILURES = 20  # in the status; its counts include the rest
 LARGEST_DOCUMENT = 8 * 1024 * 1024  # bytes; the API server takes at most 3 MiB
 
 NamespaceName = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
@@ -50,13 +44,12 @@ NamespacePattern = Annotated[str, Field(min_length=1, max_length=63, pattern=LAB
 ConfigMapName = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN)]
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=DATA_KEY)]
 DataKeyPattern = Annotated[str, Field(min_length=1, max_length=253, pattern=DATA_KEY_GLOB)]
-MetadataKey = Annotated[
-    str, Field(min_length=1, max_length=317)
-]  # 253 of prefix, a slash, 63 of name
+# A prefix has at most 253 characters and a name 63.
+MetadataKey = Annotated[str, Field(min_length=1, max_length=317)]
 LabelValue = Annotated[str, Field(max_length=63)]
 AnnotationValue = Annotated[str, Field(max_length=65536)]
 
-# Times have whole seconds and are UTC, as the API server keeps them: a time read back must be equal to the one written.
+# The API server stores times in UTC with whole seconds. A stored time must equal the written one.
 Timestamp = Annotated[
     AwareDatetime,
     AfterValidator(lambda moment: moment.astimezone(UTC).replace(microsecond=0)),
@@ -66,28 +59,28 @@ Timestamp = Annotated[
 
 
 class ConflictPolicy(StrEnum):
-    """What to do where an unmanaged ConfigMap already has the name of a copy."""
+    """What to do with an unmanaged ConfigMap that has the name of a copy."""
 
     FAIL = "Fail"
     ADOPT = "Adopt"
 
 
 class DeletionPolicy(StrEnum):
-    """What becomes of a copy when the sync goes or its namespace is no longer selected."""
+    """What to do with a copy if the sync is deleted or the namespace is no longer selected."""
 
     DELETE = "Delete"
     ORPHAN = "Orphan"
 
 
 class SourceDeletionPolicy(StrEnum):
-    """What becomes of the copies when the source goes."""
+    """What to do with the copies if the source is deleted."""
 
     RETAIN = "Retain"
     DELETE = "Delete"
 
 
 class SelectorOperator(StrEnum):
-    """How a label selector requirement compares."""
+    """The operator of a label selector requirement."""
 
     IN = "In"
     NOT_IN = "NotIn"
@@ -96,11 +89,12 @@ class SelectorOperator(StrEnum):
 
 
 def _checked_globs(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse lists of globs that would be expensive to match."""
+    """Reject lists of globs that are expensive to match."""
     if general_characters(patterns) > MOST_GENERAL_CHARACTERS:
         raise PydanticCustomError(
             "globs_too_long",
-            "globs with ?, or with * elsewhere than at one end, may have {most} characters together",
+            "globs with ?, or with * elsewhere than at one end, "
+            "may have {most} characters together",
             {"most": MOST_GENERAL_CHARACTERS},
         )
     return patterns
@@ -120,7 +114,7 @@ MetadataPatterns = Annotated[
 
 
 class _Model(BaseModel):
-    """What we read and write: camelCase, immutable, and nothing unknown."""
+    """A part of the spec: camelCase, immutable, and without unknown fields."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
@@ -128,7 +122,7 @@ class _Model(BaseModel):
 
 
 class _Lenient(BaseModel):
-    """What others may have extended: what we do not know is left aside."""
+    """A part that other versions or clients may extend: unknown fields are ignored."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True
@@ -148,12 +142,12 @@ class LabelSelectorRequirement(_Model):
 
 
 class LabelSelector(_Model):
-    """A standard label selector; all requirements must hold, and an empty one selects everything."""
+    """A label selector; all requirements must hold, and an empty one selects everything."""
 
     match_labels: dict[MetadataKey, LabelValue] = Field(
         default_factory=dict,
         max_length=MOST_METADATA,
-        description="Labels that must be there with exactly these values.",
+        description="Labels that must have exactly these values.",
     )
     match_expressions: tuple[LabelSelectorRequirement, ...] = Field(
         default=(), max_length=MOST_METADATA, description="Requirements that must all hold."
@@ -161,7 +155,7 @@ class LabelSelector(_Model):
 
 
 class KeySelection(_Model):
-    """Which key of the source is copied, and under what name."""
+    """A key of the source, and its name in the copy."""
 
     key: DataKeyPattern = Field(
         description="A key, or a glob (* and ?) over the keys of data and binaryData."
@@ -169,36 +163,38 @@ class KeySelection(_Model):
     as_: DataKey | None = Field(
         default=None,
         alias="as",
-        description="The key in the copy; only where `key` is an exact key. Default: the same.",
+        description="The key in the copy. Allowed only if `key` is an exact key. Default: key.",
     )
 
 
 class CopyMetadata(_Model):
-    """Labels and annotations that every copy gets."""
+    """Labels and annotations that each copy gets."""
 
     labels: dict[MetadataKey, LabelValue] = Field(
-        default_factory=dict, max_length=MOST_METADATA, description="Labels put on every copy."
+        default_factory=dict, max_length=MOST_METADATA, description="Labels of each copy."
     )
     annotations: dict[MetadataKey, AnnotationValue] = Field(
-        default_factory=dict, max_length=MOST_METADATA, description="Annotations put on every copy."
+        default_factory=dict, max_length=MOST_METADATA, description="Annotations of each copy."
     )
 
 
 class CopyMetadataAllowList(_Model):
-    """Which labels and annotations of the source are taken over; by default none."""
+    """Labels and annotations of the source that each copy gets; by default none."""
 
     labels: MetadataPatterns = Field(
         default=(),
-        description="Keys or globs of labels taken over from the source. Globs do not match keys of kubernetes.io, k8s.io and of other tools.",
+        description="Labels to copy from the source, as keys or globs. "
+        "Globs do not match keys of kubernetes.io, k8s.io and of other tools.",
     )
     annotations: MetadataPatterns = Field(
         default=(),
-        description="Keys or globs of annotations taken over from the source. Globs do not match keys of kubernetes.io, k8s.io and of other tools.",
+        description="Annotations to copy from the source, as keys or globs. "
+        "Globs do not match keys of kubernetes.io, k8s.io and of other tools.",
     )
 
 
 class ConfigMapSyncSpec(_Model):
-    """Which ConfigMap is copied where, how much of it, and by which policies."""
+    """Which ConfigMap to copy, to which namespaces, and with which policies."""
 
     source_namespace: NamespaceName | None = Field(
         default=None,
@@ -207,11 +203,12 @@ class ConfigMapSyncSpec(_Model):
     config_map_name: ConfigMapName = Field(description="The name of the source ConfigMap.")
     destination_namespace: NamespaceName | None = Field(
         default=None,
-        description="A namespace that gets a copy: the short form of destinationNamespaces.",
+        description="A namespace that gets a copy; the short form of destinationNamespaces.",
     )
     destination_namespaces: NamespacePatterns = Field(
         default=(),
-        description='Namespaces that get a copy, as names or anchored globs (* and ?). ["*"] is every namespace.',
+        description="Namespaces that get a copy, as names or globs over whole names (* and ?). "
+        '["*"] selects every namespace.',
     )
     destination_namespace_selector: LabelSelector | None = Field(
         default=None,
@@ -219,42 +216,45 @@ class ConfigMapSyncSpec(_Model):
     )
     excluded_namespaces: NamespacePatterns = Field(
         default=(),
-        description="Names or globs of namespaces that never get a copy; wins over all others.",
+        description="Namespaces that never get a copy, as names or globs. Takes precedence.",
     )
     destination_config_map_name: ConfigMapName | None = Field(
         default=None, description="The name of the copies. Default: configMapName."
     )
     keys: Annotated[
         tuple[KeySelection, ...], Field(max_length=MOST_KEYS), AfterValidator(_checked_keys)
-    ] = Field(default=(), description="Which keys are copied. Default: every key.")
+    ] = Field(default=(), description="The keys to copy. Default: every key.")
     metadata: CopyMetadata = Field(
-        default_factory=CopyMetadata, description="Labels and annotations put on every copy."
+        default_factory=CopyMetadata, description="Labels and annotations of each copy."
     )
     copy_metadata: CopyMetadataAllowList = Field(
         default_factory=CopyMetadataAllowList,
-        description="Labels and annotations taken over from the source. Default: nothing.",
+        description="Labels and annotations to copy from the source. Default: none.",
     )
     conflict_policy: ConflictPolicy = Field(
         default=ConflictPolicy.FAIL,
-        description="Where an unmanaged ConfigMap has the name of a copy: Fail leaves it alone and says so; Adopt takes it over.",
+        description="If an unmanaged ConfigMap has the name of a copy: "
+        "Fail leaves it unchanged and reports it, Adopt takes it over.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.DELETE,
-        description="When this resource goes or a namespace is no longer selected: Delete the copies, or Orphan them.",
+        description="If this resource is deleted or a namespace is no longer selected: "
+        "Delete the copies, or Orphan them.",
     )
     source_deletion_policy: SourceDeletionPolicy = Field(
         default=SourceDeletionPolicy.RETAIN,
-        description="When the source goes: Retain the copies, or Delete them.",
+        description="If the source is deleted: Retain the copies, or Delete them.",
     )
     service_account_name: ConfigMapName | None = Field(
         default=None,
-        description="A ServiceAccount in the namespace of this resource that must itself be allowed to read the source and write the copies.",
+        description="A ServiceAccount in the namespace of this resource. Its own rights must allow "
+        "to read the source and to write the copies.",
     )
-    suspend: StrictBool = Field(default=False, description="Stop syncing; copies stay as they are.")
+    suspend: StrictBool = Field(default=False, description="Stop syncing. Copies stay as they are.")
 
 
 class ObjectMeta(_Lenient):
-    """The metadata we read."""
+    """The metadata that the operator reads."""
 
     name: str = ""
     namespace: str = ""
@@ -276,70 +276,68 @@ class Condition(_Lenient):
         description="True, False or Unknown."
     )
     reason: Annotated[str, Field(max_length=1024)] = Field(
-        default="", description="Why, in one word."
+        default="", description="The reason, in one word."
     )
     message: Annotated[str, Field(max_length=32768)] = Field(
-        default="", description="Why, in a sentence."
+        default="", description="The reason, in a sentence."
     )
     observed_generation: int | None = Field(
-        default=None, description="The generation this condition speaks of."
+        default=None, description="The generation that this condition describes."
     )
     last_transition_time: Timestamp | None = Field(
-        default=None, description="When the status last changed."
+        default=None, description="The time of the last change of the status."
     )
 
 
 class SourceStatus(_Lenient):
-    """The source the copies were made from."""
+    """The source of the copies."""
 
-    resource_version: str = Field(default="", description="Its version when it was read last.")
-    digest: str = Field(default="", description="The digest that every copy must have.")
+    resource_version: str = Field(default="", description="The version that was read last.")
+    digest: str = Field(default="", description="The digest of all copies.")
 
 
 class DestinationCounts(_Lenient):
-    """How many destinations there are, and how they stand."""
+    """The numbers of destinations by state."""
 
     desired: int = Field(default=0, description="Namespaces that should have a copy.")
-    synced: int = Field(default=0, description="Namespaces whose copy is right.")
-    failed: int = Field(default=0, description="Namespaces that could not be served.")
+    synced: int = Field(default=0, description="Namespaces whose copy is up to date.")
+    failed: int = Field(default=0, description="Namespaces whose copy failed.")
 
 
 class DestinationFailure(_Lenient):
-    """One destination that could not be served."""
+    """One destination that failed."""
 
     namespace: str = Field(default="", description="The namespace.")
-    reason: str = Field(default="", description="Why, in one word.")
-    message: str = Field(default="", description="Why, in a sentence.")
+    reason: str = Field(default="", description="The reason, in one word.")
+    message: str = Field(default="", description="The reason, in a sentence.")
 
 
 class ConfigMapSyncStatus(_Lenient):
-    """What the reconciler has found and done."""
+    """The state of the copies as the reconciler observed it."""
 
     observed_generation: int | None = Field(
-        default=None, description="The generation this status speaks of."
+        default=None, description="The generation that this status describes."
     )
     conditions: Annotated[
         tuple[Condition, ...], Field(max_length=MOST_CONDITIONS, fail_fast=True)
     ] = Field(default=(), description="Ready, Reconciling and Stalled, as kstatus reads them.")
-    source: SourceStatus | None = Field(
-        default=None, description="The source the copies were made from."
-    )
+    source: SourceStatus | None = Field(default=None, description="The source of the copies.")
     destinations: DestinationCounts | None = Field(
-        default=None, description="How the destinations stand."
+        default=None, description="The numbers of destinations by state."
     )
-    summary: str | None = Field(default=None, description="Synced of desired, as 11/12.")
+    summary: str | None = Field(
+        default=None, description="Synced of desired copies, such as 11/12."
+    )
     failures: Annotated[
         tuple[DestinationFailure, ...], Field(max_length=MOST_LISTED_FAILURES, fail_fast=True)
-    ] = Field(
-        default=(), description="Destinations that could not be served, by namespace; the first 20."
-    )
+    ] = Field(default=(), description="Failed destinations, by namespace; the first 20.")
     last_sync_time: Timestamp | None = Field(
-        default=None, description="When a copy was last written."
+        default=None, description="The time of the last write to a copy."
     )
 
 
 class ConfigMapSync(_Lenient):
-    """Keeps copies of a ConfigMap right, in every namespace that should have one."""
+    """Keeps copies of a ConfigMap up to date in all selected namespaces."""
 
     metadata: ObjectMeta
     spec: ConfigMapSyncSpec
@@ -347,36 +345,36 @@ class ConfigMapSync(_Lenient):
 
     @property
     def key(self) -> NamespacedName:
-        """Where this resource is found."""
+        """Return the namespace and name of the sync."""
         return NamespacedName(self.metadata.namespace, self.metadata.name)
 
     @property
     def source(self) -> NamespacedName:
-        """The ConfigMap that is copied."""
+        """Return the key of the source."""
         return NamespacedName(
             self.spec.source_namespace or self.metadata.namespace, self.spec.config_map_name
         )
 
     @property
     def destination_name(self) -> str:
-        """What the copies are called."""
+        """Return the name of the copies."""
         return self.spec.destination_config_map_name or self.spec.config_map_name
 
     @property
     def deleting(self) -> bool:
-        """Whether this resource is on its way out."""
+        """Return whether the sync is being deleted."""
         return self.metadata.deletion_timestamp is not None
 
     @property
     def may_delete_copies(self) -> bool:
-        """Whether any policy can delete a copy, so that the right to delete was asked for."""
+        """Return whether any policy can delete a copy; only then the right to delete is checked."""
         return DeletionPolicy.DELETE is self.spec.deletion_policy or (
             self.spec.source_deletion_policy is SourceDeletionPolicy.DELETE
         )
 
 
-class InvalidResource(Exception):
-    """A document that is no ConfigMapSync; `errors` lists the first 20 errors of its shape."""
+class InvalidResourceError(Exception):
+    """The spec of a document does not match the schema; `errors` lists the first 20 errors."""
 
     def __init__(self, errors: tuple[FieldError, ...], metadata: ObjectMeta) -> None:
         super().__init__("; ".join(str(error) for error in errors))
@@ -385,15 +383,14 @@ class InvalidResource(Exception):
 
 
 def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
-    """Read a resource: strictly its spec, leniently the rest; cheap for any document.
+    """Parse a sync: its spec strictly, the rest leniently. The cost is bounded for any document.
 
     Args:
-        document: the object as JSON text or already decoded.
+        document: the object, decoded or as JSON text.
 
     Raises:
-        InvalidResource: the spec is not of the right shape.
-        ValueError: the text is not JSON, not an object, or its metadata is not that of
-            an object.
+        InvalidResourceError: the spec does not match the schema.
+        ValueError: the text is not a JSON object, or its metadata is not that of an object.
     """
     raw = _decoded(document) if isinstance(document, bytes) else document
     if not isinstance(raw, Mapping):
@@ -401,20 +398,20 @@ def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
     metadata = read_metadata(raw.get("metadata"))
     present = raw.get("spec")
     if errors := size_errors("spec", present):
-        raise InvalidResource(limited(errors), metadata)
+        raise InvalidResourceError(limited(errors), metadata)
     try:
         spec = ConfigMapSyncSpec.model_validate(
             {} if present is None else _without_nulls(present), by_alias=True, by_name=False
         )
     except ValidationError as error:
-        raise InvalidResource(
+        raise InvalidResourceError(
             limited(field_errors("spec", error.errors(include_url=False))), metadata
         ) from None
     return ConfigMapSync(metadata=metadata, spec=spec, status=read_status(raw.get("status")))
 
 
 def read_status(document: Any) -> ConfigMapSyncStatus | None:
-    """Return a status, or None if none can be read: the next report writes it anew."""
+    """Return a status; None if it is unreadable, and then the next reconcile replaces it."""
     try:
         return ConfigMapSyncStatus.model_validate(document) if document else None
     except ValidationError:
@@ -422,10 +419,10 @@ def read_status(document: Any) -> ConfigMapSyncStatus | None:
 
 
 def read_metadata(document: Any) -> ObjectMeta:
-    """Read the fields of the metadata that count; others, such as managedFields, are not entered.
+    """Return the metadata; fields that the operator does not use are not decoded.
 
     Raises:
-        ValueError: it is not the metadata of an object.
+        ValueError: the document is not the metadata of an object.
     """
     if document is None:
         return ObjectMeta()
@@ -447,7 +444,7 @@ def _decoded(text: bytes) -> Any:
 
 
 def _without_nulls(value: Any) -> Any:
-    """An explicit null means the same as a field that is not there, as everywhere in Kubernetes."""
+    """Remove explicit nulls, which mean an unset field everywhere in Kubernetes."""
     if isinstance(value, Mapping):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -1,6 +1,8 @@
-"""Which namespaces a spec selects: names, anchored globs and labels add up; exclusion wins; and some are never destinations.
+"""Select the namespaces of a spec: names, globs and labels add up, and exclusions win.
 
-What a user named exactly and cannot have is refused with a reason; what a glob or a selector does not reach is simply not selected.
+The planner, the graph and the webhook use it. A namespace that the spec names exactly
+and that cannot get a copy is refused with a reason. A namespace that a glob or selector
+does not reach is only not selected.
 """
 
 from collections import defaultdict
@@ -16,7 +18,7 @@ from configmapsync.resource import ConfigMapSync, LabelSelector, SelectorOperato
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """What the rules read of a namespace."""
+    """The part of a namespace that the rules read."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -25,13 +27,13 @@ class Namespace:
 
     @property
     def disabled(self) -> bool:
-        """Whether it asks to be left alone."""
+        """Return whether the label of the namespace forbids copies."""
         return self.labels.get(SYNC_DISABLED_LABEL) == SYNC_DISABLED_VALUE
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A namespace that was named exactly and gets no copy."""
+    """A namespace that the spec names exactly and that cannot get a copy."""
 
     namespace: str
     reason: Reason
@@ -40,7 +42,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The namespaces a sync is to serve, and those it was asked to serve and cannot; both sorted by name."""
+    """The namespaces that get a copy, and the named ones that cannot; both sorted by name."""
 
     selected: tuple[str, ...]
     refused: tuple[Refused, ...]
@@ -51,9 +53,8 @@ class Labels:
     """A compiled label selector; all requirements must hold, and an empty one matches everything.
 
     Attributes:
-        inside: label keys and the values of which each must have one (matchLabels, In).
-        outside: label keys and the values of which each must have none (NotIn); a label
-            that is missing has none.
+        inside: by label key, the allowed values (matchLabels, In).
+        outside: by label key, the forbidden values (NotIn); the label may be missing.
         present: label keys that must exist.
         absent: label keys that must not exist.
     """
@@ -65,7 +66,7 @@ class Labels:
 
     @classmethod
     def of(cls, selector: LabelSelector) -> Self:
-        """Compile a label selector of a spec, with one entry for each label key."""
+        """Compile the label selector of a spec into one entry for each label key."""
         inside = {key: frozenset((value,)) for key, value in selector.match_labels.items()}
         outside: dict[str, frozenset[str]] = {}
         by_operator: dict[SelectorOperator, set[str]] = defaultdict(set)
@@ -85,7 +86,7 @@ class Labels:
         )
 
     def match(self, labels: Mapping[str, str]) -> bool:
-        """Whether `labels` meet all requirements."""
+        """Return whether labels meet all requirements."""
         return (
             all(labels.get(key) in values for key, values in self.inside)
             and labels.keys() >= self.present
@@ -99,13 +100,13 @@ class Selector:
     """The compiled selection of a spec.
 
     Attributes:
-        exact_names: namespaces named in full.
-        globs: patterns over names.
+        exact_names: the exact names of namespaces.
+        globs: the globs over names.
         labels: the label selector; None if there is none.
-        excluded: names and patterns that are never selected.
-        protected: namespaces that only an exact name reaches.
-        source_namespace: never selected because the copy would be the source itself;
-            None if the names differ.
+        excluded: names and globs that are never selected.
+        protected: namespaces that only an exact name selects.
+        source_namespace: never selected, because the copy would be the source itself; None if
+            the copies have another name.
     """
 
     exact_names: frozenset[str]
@@ -117,7 +118,7 @@ class Selector:
 
     @classmethod
     def of(cls, sync: ConfigMapSync, protected: frozenset[str]) -> Self:
-        """Compile the selection of `sync`."""
+        """Compile the selection of a sync."""
         spec = sync.spec
         named = {spec.destination_namespace} if spec.destination_namespace else set()
         onto_itself = sync.destination_name == sync.source.name
@@ -135,11 +136,11 @@ class Selector:
 
     @property
     def open_ended(self) -> bool:
-        """Whether it may select namespaces that it does not name."""
+        """Return whether the spec can select namespaces that it does not name."""
         return bool(self.globs) or self.labels is not None
 
     def among(self, namespaces: Mapping[str, Namespace]) -> Iterator[Namespace]:
-        """Yield the namespaces that it matches; for thousands, cheaper than `matches` of each."""
+        """Return the selected namespaces; cheaper for many than to call `matches` for each."""
         names = {name for name in self.exact_names if name in namespaces}
         if self.open_ended:
             names |= self._reached(namespaces)
@@ -147,12 +148,12 @@ class Selector:
         return (namespaces[name] for name in names if name != self.source_namespace)
 
     def reachable(self, namespaces: Mapping[str, Namespace]) -> dict[str, Namespace]:
-        """Return the namespaces that a glob or a label selector of this spec may select."""
+        """Return the namespaces that globs and label selector of the spec can select."""
         excluded = self.excluded.among(namespaces) | self.protected | {self.source_namespace}
         return {name: namespace for name, namespace in namespaces.items() if name not in excluded}
 
     def matches(self, namespace: Namespace) -> bool:
-        """Whether the spec selects `namespace`, which may still be unable to take a copy."""
+        """Return whether the spec selects a namespace, even if that cannot get a copy."""
         name = namespace.name
         if name == self.source_namespace:
             return False
@@ -163,7 +164,7 @@ class Selector:
         return not self.excludes(name)
 
     def excludes(self, name: str) -> bool:
-        """Whether a namespace of that name is excluded."""
+        """Return whether the spec excludes a name."""
         return self.excluded.matches(name)
 
     def _reaches(self, namespace: Namespace) -> bool:
@@ -185,15 +186,15 @@ class Selector:
 def select(
     sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: frozenset[str]
 ) -> Selection:
-    """Every namespace that gets a copy of `sync`, and every one that was named and cannot."""
+    """Return the namespaces that get a copy, and the named ones that cannot."""
     selector = Selector.of(sync, protected)
     able = (
-        view.name
-        for view in selector.among(namespaces)
-        if not view.terminating and not view.disabled
+        namespace.name
+        for namespace in selector.among(namespaces)
+        if not namespace.terminating and not namespace.disabled
     )
-    asked_for = selector.exact_names - selector.excluded.among(selector.exact_names)
-    refused = (_refusal(selector, name, namespaces.get(name)) for name in asked_for)
+    named = selector.exact_names - selector.excluded.among(selector.exact_names)
+    refused = (_refusal(selector, name, namespaces.get(name)) for name in named)
     return Selection(
         selected=tuple(sorted(able)),
         refused=tuple(
@@ -205,7 +206,7 @@ def select(
 
 
 def _refusal(selector: Selector, name: str, namespace: Namespace | None) -> Refused | None:
-    """Return why a named namespace that is not excluded gets no copy; None if it gets one."""
+    """Return why a named namespace cannot get a copy; None if it can."""
     if name == selector.source_namespace:
         return Refused(
             name, Reason.INVALID_SPEC, f'the copy in namespace "{name}" would be the source itself'

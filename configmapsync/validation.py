@@ -1,7 +1,8 @@
-"""The rules that need only the object: all of them are checked, and every error comes back, not the first.
+"""Validate the rules of a spec that need only the sync, and return all errors.
 
-Single fields were checked when the resource was read (`resource.py`); here stand the rules that a pattern cannot say. The webhook asks them at
-`kubectl apply`, the reconciler asks them again of whatever came another way. Rules over several syncs are `graph.py`'s.
+`resource.py` checks the single fields first. The webhook validates on `kubectl apply`,
+and the reconciler validates again what did not pass the webhook. Rules over several
+syncs are in `graph/`.
 """
 
 import re
@@ -36,22 +37,23 @@ LABEL_VALUE = re.compile(rf"({_NAME})?")
 METADATA_GLOB = re.compile(r"[-A-Za-z0-9_./*?]+")
 LONGEST_NAME = 63
 LONGEST_PREFIX = 253
-MOST_ANNOTATION_BYTES = (
-    256 * 1024
-)  # of all keys and values of one object together: the API server's own limit
+# Of all keys and values of one object together: the limit of the API server.
+MOST_ANNOTATION_BYTES = 256 * 1024
 
-NAME_WORDS = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+NAME_WORDS = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', "
+    "and must start and end with an alphanumeric character"
+)
 VALUE_WORDS = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
-    "with an alphanumeric character"
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+    "and must start and end with an alphanumeric character"
 )
 
 
 def validate(sync: ConfigMapSync) -> list[FieldError]:
-    """Return what is wrong with a resource whose fields are each of the right form.
+    """Return the errors of a sync whose single fields are valid.
 
-    Errors are in the order of the fields. The first 20 are listed; one more says how many
-    are missing.
+    The errors are in the order of the fields. After the first 20, one more counts the rest.
     """
     spec = sync.spec
     return list(
@@ -71,7 +73,7 @@ def validate(sync: ConfigMapSync) -> list[FieldError]:
 
 
 def doubtful_metadata(sync: ConfigMapSync) -> Iterator[str]:
-    """Yield a warning for each entry of `copyMetadata` that may do harm, or that does nothing."""
+    """Yield a warning for each entry of `copyMetadata` that can do harm or has no effect."""
     allowed = sync.spec.copy_metadata
     for part, entries in (("labels", allowed.labels), ("annotations", allowed.annotations)):
         for index, entry in enumerate(entries):
@@ -81,7 +83,10 @@ def doubtful_metadata(sync: ConfigMapSync) -> Iterator[str]:
             if is_own_key(entry):
                 yield f'{path}: "{cut(entry)}" belongs to this operator and is never copied'
             elif is_reserved_key(entry):
-                yield f'{path}: "{cut(entry)}" is in a reserved domain; another tool may prune or change the copies because of it'
+                yield (
+                    f'{path}: "{cut(entry)}" is in a reserved domain; '
+                    "another tool may prune or change the copies because of it"
+                )
 
 
 def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
@@ -92,12 +97,13 @@ def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     ):
         yield required(
             "spec.destinationNamespace",
-            "at least one of destinationNamespace, destinationNamespaces and destinationNamespaceSelector is required",
+            "at least one of destinationNamespace, destinationNamespaces and "
+            "destinationNamespaceSelector is required",
         )
 
 
 def _exclusion_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
-    """Nothing is left where every name that is asked for is excluded."""
+    """Reject exclusions that leave no destination."""
     named = {name for name in (spec.destination_namespace, *spec.destination_namespaces) if name}
     everything = any(set(pattern) == {"*"} for pattern in spec.excluded_namespaces)
     only_names = spec.destination_namespace_selector is None and not any(map(is_glob, named))
@@ -120,9 +126,8 @@ def _name_errors(sync: ConfigMapSync) -> Iterator[FieldError]:
 
 
 def _key_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
-    taken: dict[
-        str, str
-    ] = {}  # the key in the copy to the key in the source: a repeated entry is no contradiction
+    # By key of the copy: the key of the source. A repeated entry is no contradiction.
+    taken: dict[str, str] = {}
     for index, selection in enumerate(spec.keys):
         path = f"spec.keys[{index}]"
         if is_glob(selection.key):

@@ -16,7 +16,7 @@ from configmapsync.destination_paths import destination_paths
 from configmapsync.fielderrors import FieldError, forbidden, to_status
 from configmapsync.names import GROUP, KIND, PLURAL
 from configmapsync.permissions import rights_needed, rights_to_drop
-from configmapsync.resource import ConfigMapSync, InvalidResource, parse
+from configmapsync.resource import ConfigMapSync, InvalidResourceError, parse
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import ApiError
@@ -128,7 +128,7 @@ class Admission:
         try:
             sync_input = self._read(review)
             errors = validate(sync_input.sync)
-        except InvalidResource as invalid:
+        except InvalidResourceError as invalid:
             return self._denied(review, invalid.errors)
         except UnreadableSpecError as unreadable:
             return self._denied(review, [unreadable.error])
@@ -148,7 +148,7 @@ class Admission:
         """Parse both versions of the object.
 
         Raises:
-            InvalidResource: the spec does not have the right shape.
+            InvalidResourceError: the spec does not have the right shape.
             UnreadableSpecError: the spec is too large or nested too deeply.
             MalformedReviewError: the metadata cannot be read; no API server sends such an object.
         """
@@ -242,7 +242,7 @@ def _previous(review: Review) -> ConfigMapSync | None:
         return None
     try:
         return with_defaults(parse(review.old.document()))
-    except (InvalidResource, UnreadableSpecError, ValueError):
+    except (InvalidResourceError, UnreadableSpecError, ValueError):
         return None
 
 
@@ -259,7 +259,7 @@ def _previous_edges(review: Review) -> ConfigMapSync | None:
             return None
         edges = {key: spec[key] for key in EDGE_FIELDS if key in spec}
         return with_defaults(parse(document | {"spec": edges}))
-    except (InvalidResource, UnreadableSpecError, ValueError):
+    except (InvalidResourceError, UnreadableSpecError, ValueError):
         return None
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from configmapsync.crd import custom_resource_definition
 from configmapsync.fielderrors import ErrorKind
-from configmapsync.resource import InvalidResource, parse
+from configmapsync.resource import InvalidResourceError, parse
 from devcluster.schema.structural import StructuralSchema
 
 SCHEMA = StructuralSchema(
@@ -88,7 +88,7 @@ def with_value(place: Place, value: Any) -> dict[str, Any]:
 def refused_by_models(spec: dict[str, Any]) -> bool:
     try:
         parse({"metadata": {"name": "sync", "namespace": "home"}, "spec": spec})
-    except InvalidResource as refusal:
+    except InvalidResourceError as refusal:
         unknown_fields = {ErrorKind.FORBIDDEN, ErrorKind.OMITTED}  # the schema prunes them
         return any(error.kind not in unknown_fields for error in refusal.errors)
     return False

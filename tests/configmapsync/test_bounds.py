@@ -13,7 +13,7 @@ from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths, unmatched_patterns
 from configmapsync.fielderrors import MOST_ERRORS, FieldError, invalid, limited, to_status
 from configmapsync.rendering import copy_template
-from configmapsync.resource import InvalidResource, parse, read_status
+from configmapsync.resource import InvalidResourceError, parse, read_status
 from configmapsync.selection import Namespace, Selector, select
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document, source, sync
@@ -37,7 +37,7 @@ def refusal(spec: Any) -> list[str]:
     whole = {"metadata": {"name": "sync", "namespace": "home"}, "spec": spec}
     try:
         errors = validate(with_defaults(parse(whole)))
-    except InvalidResource as refused:
+    except InvalidResourceError as refused:
         errors = list(refused.errors)
     assert len(errors) <= MOST_ERRORS + 1
     assert all(len(str(error)) < LONGEST_ERROR for error in errors)
@@ -135,7 +135,7 @@ def test_nested_brackets_are_no_crash(field: str, levels: int) -> None:
     )
     try:
         assert parse(text.encode()).status is None
-    except (InvalidResource, ValueError) as refused:
+    except (InvalidResourceError, ValueError) as refused:
         assert len(str(refused)) < LONGEST_ERROR  # noqa: PT017 - where it is read, the status counts for nothing
 
 
@@ -186,7 +186,7 @@ def test_any_json_is_read_or_refused_with_few_short_errors(
         errors = tuple(
             validate(with_defaults(parse({"metadata": metadata, "spec": spec, "status": status})))
         )
-    except InvalidResource as refused:
+    except InvalidResourceError as refused:
         errors = refused.errors
         assert errors
     except ValueError:
@@ -201,7 +201,7 @@ def test_any_json_is_read_or_refused_with_few_short_errors(
 def test_any_text_is_read_or_refused(text: bytes) -> None:
     try:
         parse(text)
-    except (InvalidResource, ValueError):
+    except (InvalidResourceError, ValueError):
         return
 
 

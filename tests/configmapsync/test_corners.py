@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.defaulting import default_document, with_defaults
-from configmapsync.resource import InvalidResource, parse
+from configmapsync.resource import InvalidResourceError, parse
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document
 
@@ -18,7 +18,7 @@ def complaints(**spec: Any) -> list[str]:
             str(error)
             for error in validate(with_defaults(parse(document(destinationNamespace="a", **spec))))
         ]
-    except InvalidResource as refusal:
+    except InvalidResourceError as refusal:
         return [str(error) for error in refusal.errors]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from configmapsync.crd import custom_resource_definition
 from configmapsync.defaulting import with_defaults
-from configmapsync.resource import InvalidResource, parse
+from configmapsync.resource import InvalidResourceError, parse
 from configmapsync.validation import validate
 from devcluster.schema.definition import definition_problems
 from devcluster.schema.structural import StructuralSchema
@@ -102,7 +102,7 @@ specs = st.fixed_dictionaries(
 def refused_by_models(spec: dict[str, Any]) -> bool:
     try:
         return bool(validate(with_defaults(parse(document(**{"configMapName": None, **spec})))))
-    except InvalidResource:
+    except InvalidResourceError:
         return True
 
 

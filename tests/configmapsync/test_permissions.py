@@ -14,7 +14,6 @@ from configmapsync.names import NamespacedName
 from configmapsync.permissions import (
     Right,
     denials_of,
-    may_delete,
     of_service_account,
     right_to_see,
     rights_needed,
@@ -120,7 +119,7 @@ def test_the_right_to_delete_is_needed_where_any_policy_could_delete_a_copy(
     verbs = [right.verb for right in rights_needed(sync(**spec), targets(**spec))[1].rights]
 
     assert verbs == ["create", "update", *(["delete"] if deletes else [])]
-    assert may_delete(sync(**spec)) is deletes
+    assert sync(**spec).may_delete_copies is deletes
 
 
 def test_a_denial_names_what_is_missing_once_for_each_field() -> None:

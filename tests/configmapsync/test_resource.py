@@ -20,7 +20,7 @@ from configmapsync.fielderrors import (
     required,
     to_status,
 )
-from configmapsync.resource import ConfigMapSyncStatus, InvalidResource, parse
+from configmapsync.resource import ConfigMapSyncStatus, InvalidResourceError, parse
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document, sync
 
@@ -29,7 +29,7 @@ def complaints(**spec: Any) -> list[str]:
     """Everything that is said against a spec."""
     try:
         return [str(error) for error in validate(with_defaults(parse(document(**spec))))]
-    except InvalidResource as invalid_resource:
+    except InvalidResourceError as invalid_resource:
         return [str(error) for error in invalid_resource.errors]
 
 
@@ -242,7 +242,7 @@ def test_unknown_metadata_and_a_broken_status_never_make_a_resource_unreadable()
 
 
 def test_an_invalid_resource_still_tells_its_metadata() -> None:
-    with pytest.raises(InvalidResource) as caught:
+    with pytest.raises(InvalidResourceError) as caught:
         parse(document(nonsense=True))
 
     assert caught.value.metadata.uid == "uid-1"

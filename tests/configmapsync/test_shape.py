@@ -6,13 +6,13 @@ import pytest
 
 from configmapsync.fielderrors import ErrorKind
 from configmapsync.names import ADOPTED
-from configmapsync.resource import ConfigMapSyncSpec, InvalidResource, parse
+from configmapsync.resource import ConfigMapSyncSpec, InvalidResourceError, parse
 from configmapsync.validation import validate
 
 
 def refused(spec: Any) -> dict[str, ErrorKind]:
     """Where a spec is refused, and with which kind of error."""
-    with pytest.raises(InvalidResource) as caught:
+    with pytest.raises(InvalidResourceError) as caught:
         parse({"metadata": {"name": "sync", "namespace": "home"}, "spec": spec})
     return {error.path: error.kind for error in caught.value.errors}
 

@@ -1,0 +1,144 @@
+"""Check the size of a document, and turn the errors of pydantic into field errors.
+
+`resource.py` calls it while it parses a sync. The paths and words must be those of the
+API server, which checks the same fields with the CRD.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from configmapsync.field_patterns import PATTERN_WORDS
+from configmapsync.fielderrors import (
+    ErrorKind,
+    FieldError,
+    at_key,
+    cut,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
+
+MOST_ITEMS = 512  # of one list or map; a selector is better for more namespaces
+MOST_VALUES = 8192  # of a whole spec; a useful spec has half of it at most
+DEEPEST = 8  # levels of lists and maps
+
+_TYPES = {
+    "string_type": "string",
+    "bool_type": "boolean",
+    "tuple_type": "array",
+    "dict_type": "object",
+    "model_type": "object",
+    "model_attributes_type": "object",
+}
+# Maps with keys of the user, which a path shows as labels[key].
+_OPEN_KEYS = frozenset({"labels", "annotations", "matchLabels"})
+
+
+def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
+    """Return errors of sizes and counts, at a bounded cost for any document.
+
+    A list or map that is too long is not entered, and the check ends at the first value above
+    MOST_VALUES.
+
+    Args:
+        root: the path of the document, such as `spec`.
+        document: any decoded JSON.
+    """
+    errors: list[FieldError] = []
+    values = 0
+    pending: list[tuple[str, str, Any, int]] = [(root, "", document, 1)]
+    while pending:
+        path, field, value, depth = pending.pop()
+        if not isinstance(value, Mapping | list):
+            continue
+        if len(value) > MOST_ITEMS:
+            errors.append(
+                FieldError(
+                    path, ErrorKind.TOO_MANY, len(value), f"must have at most {MOST_ITEMS} items"
+                )
+            )
+            continue
+        if depth > DEEPEST:
+            errors.append(forbidden(path, f"is nested deeper than {DEEPEST} levels"))
+            continue
+        values += len(value)
+        if values > MOST_VALUES:
+            detail = f"must have at most {MOST_VALUES} values in all lists and maps together"
+            return (FieldError(root, ErrorKind.TOO_MANY, values, detail), *errors)
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        pending += [
+            (_joined(path, field, part), str(part), item, depth + 1) for part, item in items
+        ]
+    return tuple(sorted(errors, key=lambda error: error.path))
+
+
+def field_errors(root: str, problems: Iterable[Mapping[str, Any]]) -> tuple[FieldError, ...]:
+    """Return the errors of pydantic as field errors.
+
+    Args:
+        root: the path of the validated document, such as `spec`.
+        problems: `ValidationError.errors()`.
+    """
+    return tuple(_field_error(_path(root, problem["loc"]), problem) for problem in problems)
+
+
+def _field_error(path: str, problem: Mapping[str, Any]) -> FieldError:
+    value: Any = problem.get("input")
+    context = problem.get("ctx", {})
+    match problem["type"]:
+        case "missing":
+            return required(path)
+        case "extra_forbidden":
+            return forbidden(path, "unknown field")
+        case "string_pattern_mismatch":
+            return invalid(path, value, PATTERN_WORDS[context["pattern"]])
+        case "string_too_short":
+            return invalid(path, value, f"should be at least {context['min_length']} chars long")
+        case "string_too_long":
+            return FieldError(
+                path,
+                ErrorKind.TOO_LONG,
+                detail=f"may not be more than {context['max_length']} bytes",
+            )
+        case "too_long":
+            return FieldError(
+                path,
+                ErrorKind.TOO_MANY,
+                len(value),
+                f"must have at most {context['max_length']} items",
+            )
+        case "globs_too_long":
+            return FieldError(path, ErrorKind.TOO_LONG, detail=problem["msg"])
+        case "enum":
+            return not_supported(path, value, _supported(context["expected"]))
+        case kind:
+            wanted = _TYPES.get(kind)
+            return FieldError(
+                path,
+                ErrorKind.TYPE_INVALID,
+                value,
+                f"must be of type {wanted}" if wanted else problem["msg"],
+            )
+
+
+def _path(root: str, location: Iterable[str | int]) -> str:
+    """Return the path of a location: `("keys", 0, "as")` below `spec` is `spec.keys[0].as`."""
+    path, previous = root, ""
+    for part in location:
+        if part == "[key]":
+            continue  # pydantic marks an error of a key like this
+        path, previous = _joined(path, previous, part), str(part)
+    return path
+
+
+def _joined(path: str, previous: str, part: str | int) -> str:
+    """Return the path of `part` below `path`, whose last part is `previous`."""
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    return at_key(path, part) if previous in _OPEN_KEYS else f"{path}.{cut(str(part))}"
+
+
+def _supported(expected: str) -> list[str]:
+    """Return the words of a message of pydantic, such as `'Fail' or 'Adopt'`."""
+    return [word for word in expected.split("'") if word.strip(" ,") not in {"", "or"}]

@@ -1,4 +1,4 @@
-"""The decider runs beside other work and enqueues exactly the syncs with new refusals."""
+"""The decider runs beside other work and enqueues only syncs with new refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -80,8 +80,10 @@ def answered(
             answered(
                 500, "InternalError", f'failed calling webhook "w.example.com": said {SECRET}'
             ),
-            'refused by admission webhook "w.example.com", which the API server '
-            "could not call (500 InternalError)",
+            (
+                'refused by admission webhook "w.example.com", which the API server '
+                "could not call (500 InternalError)"
+            ),
             Reason.WRITE_FAILED,
         ),
         (

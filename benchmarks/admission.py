@@ -32,6 +32,7 @@ from certs.__main__ import main as certs
 from cluster.namespaces import NAMESPACES_PATH
 from cluster.syncs import SYNCS_PATH
 from configmapsync.names import API_VERSION, KIND, PLURAL
+from kube.client import Client
 from kube.errors import NotFound
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.users import write_kubeconfig
@@ -188,14 +189,14 @@ class Instant:
 async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
     """Check `count` reviews one after the other; return the seconds of each."""
     loop = asyncio.get_running_loop()
-    connection: Any = Instant(syncs, namespaces)
-    world = ClusterState(connection, frozenset(), random.Random(SEED))  # noqa: S311 - jitter of watches that never end
+    client = Client(Instant(syncs, namespaces))
+    world = ClusterState(client, frozenset(), random.Random(SEED))  # noqa: S311 - jitter of watches that never end
     watches = [asyncio.ensure_future(informer.run()) for informer in world.informers.values()]
     for informer in world.informers.values():
         await informer.synced.wait()
     gc.collect()
     gc.freeze()  # as the webhook process does
-    admission = Admission(world, Authorizer(connection, loop.time, lambda _: None))
+    admission = Admission(world, Authorizer(client, loop.time, lambda _: None))
     rng = random.Random(SEED + 2)  # noqa: S311 - the same load every time
     times = []
     for body in [a_review(rng, syncs + number, namespaces) for number in range(count)]:

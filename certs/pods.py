@@ -172,6 +172,6 @@ def endpoints_in(endpoint_slice: Document) -> Iterator[Endpoint]:
     ]
     for endpoint in endpoint_slice.get("endpoints") or ():
         ready = (endpoint.get("conditions") or {}).get("ready") is not False
-        # # no consumer uses the others
+        # No consumer uses the others
         for host in endpoint["addresses"][:1]:
             yield from (Endpoint(host, port, ready) for port in ports if port)

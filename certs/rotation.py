@@ -203,7 +203,7 @@ def trust_is_new(material: Material) -> bool:
     try:
         certificate = KeyPair.parse(material.certificate, material.key).certificate
     except UnreadablePairError:
-        # # no pod serves, so there is nothing to wait for
+        # No pod serves, so there is nothing to wait for
         return False
     return not _issued_by_current_authority(certificate, material)
 

@@ -234,7 +234,7 @@ class Listener:
                 ssl_handshake_timeout=self._limits.handshake_seconds,
             )
             connection.transport = transport
-        # # ssl.SSLError and TimeoutError are OSErrors
+        # ssl.SSLError and TimeoutError are OSErrors
         except OSError:
             accepted.close()
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""An answer that is not what was asked for, such as a proxy's page, is an error that the caller knows."""
+"""An unexpected answer, such as the page of a proxy, is a known error."""
 
 from typing import Any
 

@@ -34,11 +34,11 @@ def test_an_expired_authority_goes():
         pytest.param(PEMS[0] + PEMS[0], id="one twice"),
     ],
 )
-def test_a_bundle_that_someone_spoiled_is_repaired(present: bytes):
+def test_a_damaged_bundle_is_repaired(present: bytes):
     assert merge(PEMS[0], present, NOW) == PEMS[0]
 
 
-def test_a_damaged_block_does_not_cost_its_neighbours():
+def test_a_damaged_block_is_skipped():
     assert authorities_in(
         PEMS[0] + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + PEMS[1]
     ) == (

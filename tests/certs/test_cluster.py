@@ -1,4 +1,4 @@
-"""The tool as the process it is, against an API server: the Secret, and both webhook configurations that must trust it."""
+"""The tool as a process, against an API server."""
 
 import base64
 import json
@@ -174,7 +174,7 @@ def test_runs_at_once_end_with_one_certificate(installed: Installed):
     assert len(authorities_in(installed.material().authorities)) == 1
 
 
-def test_a_bundle_that_someone_emptied_is_repaired(installed: Installed):
+def test_an_emptied_bundle_is_repaired(installed: Installed):
     installed.run("ensure")
     installed.empty_bundles()
     installed.run("ensure")
@@ -229,7 +229,7 @@ def test_the_only_secret_of_version_0_1_0_becomes_two_with_the_same_authority(in
     assert len(authorities_in(installed.bundles()[0])) == 1
 
 
-def test_a_secret_of_somebody_else_is_refused_and_left_alone(installed: Installed):
+def test_a_foreign_secret_is_not_overwritten(installed: Installed):
     theirs = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -244,7 +244,7 @@ def test_a_secret_of_somebody_else_is_refused_and_left_alone(installed: Installe
     assert installed.bundles() == [b""] * 4
 
 
-def test_a_configuration_that_is_not_there_yet_is_told_and_the_next_run_carries_on(
+def test_a_missing_configuration_is_logged_and_the_next_run_continues(
     installed: Installed,
 ):
     document = installed.cluster.get(installed.path_of("validatingwebhookconfigurations"))
@@ -258,7 +258,7 @@ def test_a_configuration_that_is_not_there_yet_is_told_and_the_next_run_carries_
     assert installed.bundles() == [installed.material().authorities] * 4
 
 
-def test_inspect_tells_what_is_due_and_changes_nothing(installed: Installed):
+def test_inspect_prints_what_is_due_and_changes_nothing(installed: Installed):
     def inspected() -> dict[str, Any]:
         output = installed.run("inspect", "--output", "json")
         return json.loads(output[output.index("{") :])
@@ -296,7 +296,7 @@ def test_no_key_is_ever_printed(installed: Installed):
     assert installed.material().path_token.decode() not in output
 
 
-def test_an_unreachable_cluster_is_one_line(tmp_path: Path):
+def test_an_unreachable_cluster_is_one_log_line(tmp_path: Path):
     kubeconfig = tmp_path / "kubeconfig"
     process = Process(
         [sys.executable, "-m", "certs", "ensure", "--kubeconfig", kubeconfig], tmp_path / "log"

@@ -1,7 +1,9 @@
-"""Every run converges: ended after any of its writes, in parallel with another one, from any state, with slow pods.
+"""Every run converges: after a crash at any write, with parallel runs, and with slow
+pods.
 
-The store, the API server and two webhook pods are in memory. A pod serves what it read last, and reads again only when the
-tool has asked a few times. After each write the API server must be able to call every pod.
+The store, the API server and two webhook pods are in memory. A pod serves what it read
+last, and reads again only after the tool has asked a few times. After each write, the
+API server must be able to call every pod.
 """
 
 import asyncio
@@ -261,7 +263,7 @@ async def test_a_revoked_authority_that_something_puts_back_is_dropped_again() -
     assert_in_order(world)
 
 
-async def test_nothing_is_taken_away_while_a_pod_serves_the_old_pair() -> None:
+async def test_nothing_is_removed_while_a_pod_serves_the_old_pair() -> None:
     world = await installed()
     old = authorities_in(world.bundle)
     world.pods[1].reads_after = 1_000_000
@@ -275,7 +277,7 @@ async def test_nothing_is_taken_away_while_a_pod_serves_the_old_pair() -> None:
     assert set(old).isdisjoint(authorities_in(world.bundle))
 
 
-async def test_a_pod_that_this_tool_cannot_reach_is_waited_for_and_then_left_alone(
+async def test_an_unreachable_pod_is_waited_for_and_then_skipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = await installed()

@@ -52,7 +52,7 @@ async def test_an_entry_that_is_gone_leaves_no_link_behind(tmp_path: Path):
     assert not (tmp_path / "previous-path-token").is_symlink()
 
 
-async def test_a_run_that_lost_the_race_is_told(tmp_path: Path):
+async def test_a_run_that_lost_the_race_gets_an_error(tmp_path: Path):
     store = DirectoryStore(tmp_path)
     await store.save_serving(FIRST, NO_CONTENT)
     with pytest.raises(OutdatedError):
@@ -60,7 +60,7 @@ async def test_a_run_that_lost_the_race_is_told(tmp_path: Path):
     assert (await store.load()).material == FIRST
 
 
-async def test_files_of_somebody_else_are_never_overwritten(tmp_path: Path):
+async def test_foreign_files_are_not_overwritten(tmp_path: Path):
     (tmp_path / "tls.crt").write_text("precious")
     with pytest.raises(ForeignObjectError, match="choose another directory"):
         await DirectoryStore(tmp_path).load()

@@ -21,7 +21,10 @@ AT_ONCE = Waiting(timedelta(0), timedelta(0))
 
 @dataclass
 class TrustedBundle:
-    """Stands for the API server: what it trusts and calls, and what was being served each time the trust changed."""
+    """A fake API server.
+
+    It keeps what it trusts and calls, and what was served whenever the trust changed.
+    """
 
     directory: Path
     bundle: bytes = b""
@@ -86,7 +89,7 @@ async def test_a_new_authority_is_trusted_before_anything_signed_by_it_is_served
     assert authorities_in(trust.bundle)[0] == authorities_in(renewed.authorities)[0]
 
 
-async def test_a_bundle_that_someone_emptied_gets_the_old_authority_back_as_well(tmp_path: Path):
+async def test_an_emptied_bundle_gets_the_old_authority_back(tmp_path: Path):
     trust = TrustedBundle(tmp_path)
     await _run(tmp_path, trust=trust).ensure()
     await _run(tmp_path, days=201, trust=trust).ensure()
@@ -103,7 +106,7 @@ async def test_an_authority_whose_store_was_lost_stays_trusted(tmp_path: Path):
     assert authorities_in(lost.authorities)[0] in authorities_in(trust.bundle)
 
 
-async def test_what_is_asked_for_is_renewed_before_it_is_due(tmp_path: Path):
+async def test_renewal_on_request_comes_before_it_is_due(tmp_path: Path):
     first = await _run(tmp_path).ensure()
     second = await replace(_run(tmp_path), renewal=Renewal.CERTIFICATE).ensure()
     assert (second.authorities == first.authorities, second.certificate == first.certificate) == (
@@ -120,7 +123,7 @@ async def test_runs_at_once_end_with_one_certificate(tmp_path: Path):
     assert len({material.certificate for material in results}) == 1
 
 
-async def test_a_store_that_others_never_leave_alone_is_given_up(tmp_path: Path):
+async def test_a_run_ends_with_an_error_if_the_store_keeps_changing(tmp_path: Path):
     class Contested(DirectoryStore):
         async def load(self) -> Stored:
             return replace(await super().load(), authority=Part("a version long gone"))
@@ -136,7 +139,7 @@ async def test_no_log_line_holds_a_key(tmp_path: Path):
     assert "PRIVATE" not in str(lines)
 
 
-async def test_inspection_promises_what_ensure_then_does(tmp_path: Path):
+async def test_inspection_agrees_with_ensure(tmp_path: Path):
     def client(bundle: bytes, token: bytes | None = None) -> ClientConfig:
         return ClientConfig(bundle, path_is_managed=True, token=token)
 
@@ -169,7 +172,7 @@ async def test_inspection_promises_what_ensure_then_does(tmp_path: Path):
     assert material.path_token.decode() not in str(found(material, 0))
 
 
-async def test_inspection_tells_people_names_and_expiry_but_no_key(tmp_path: Path):
+async def test_inspection_shows_names_and_expiry_but_no_key(tmp_path: Path):
     material = await _run(tmp_path).ensure()
     text = as_text(findings("here", material, {}, ORDER, NOW))
     assert "names    webhook.system.svc" in text

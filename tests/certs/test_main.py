@@ -78,14 +78,14 @@ def test_a_directory_is_for_development_names_too(
     assert "ensure would act" not in text
 
 
-def test_inspect_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_inspect_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["inspect", "--dir", str(tmp_path), "--output", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["due"] is True
     assert [finding["reason"] for finding in found["findings"]] == ["is missing", "is missing"]
 
 
-def test_files_of_somebody_else_are_one_line_and_exit_code_1(
+def test_foreign_files_are_one_log_line_and_exit_code_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     (tmp_path / "tls.key").write_text("theirs")

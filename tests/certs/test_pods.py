@@ -1,4 +1,4 @@
-"""Which pods lag behind: asked over TLS, as the API server would call them, at the addresses of EndpointSlices."""
+"""The lagging pods, found over TLS at the addresses of EndpointSlices."""
 
 import asyncio
 import json

@@ -33,12 +33,12 @@ def _days(days: float) -> datetime:
     return NOW + timedelta(days=days)
 
 
-def test_what_was_just_made_is_kept():
+def test_new_material_is_kept():
     assert not authority_due(FRESH, NOW).renew
     assert not serving_due(FRESH, ORDER, NOW).renew
 
 
-def test_nothing_is_there_at_first():
+def test_empty_material_is_due():
     assert authority_due(Material(), NOW) == (True, "is missing")
     assert serving_due(Material(), ORDER, NOW) == (True, "is missing")
 
@@ -120,7 +120,7 @@ def test_an_authority_without_key_identifiers_is_replaced():
     )
 
 
-def test_a_certificate_of_a_stranger_is_replaced():
+def test_a_foreign_certificate_is_replaced():
     stranger = with_new_authority(Material(), ORDER, NOW)
     pair = new_serving_pair(
         KeyPair.parse(stranger.authorities, stranger.authority_key), ORDER.names, NOW, timedelta(1)

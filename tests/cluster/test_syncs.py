@@ -1,4 +1,4 @@
-"""What is kept of a sync: all that is asked for, in little memory, for there may be thousands."""
+"""A cached sync holds all that is read later, in little memory."""
 
 import json
 import tracemalloc

@@ -1,4 +1,7 @@
-"""The AdmissionReview bodies that a real kube-apiserver v1.36.2 sent, byte for byte; `reviews/index.json` says what each is."""
+"""The AdmissionReview bodies that a real kube-apiserver v1.36.2 sent, byte for byte.
+
+`reviews/index.json` describes each.
+"""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""One review from beginning to end, with an API server that is played by two small classes."""
+"""Whole reviews, with a fake API server and a fake cluster state."""
 
 import asyncio
 import json
@@ -24,8 +24,8 @@ from webhook.settings import AuthorizationMode
 
 
 @dataclass
-class PlayedState:
-    """A world that says when it was looked at."""
+class FakeState:
+    """A fake cluster state that counts its snapshots."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     failure: Exception | None = None
@@ -53,12 +53,12 @@ def review(name: str = "create.json", **spec: object) -> Review:
 
 async def checked(
     what: Review,
-    world: PlayedState | None = None,
+    state: FakeState | None = None,
     server: ApiServer | None = None,
     mode: AuthorizationMode = AuthorizationMode.ENFORCE,
 ) -> dict[str, Any]:
     admission = Admission(
-        world or PlayedState(), authorizer(server or ApiServer(lambda _: True), mode=mode)
+        state or FakeState(), authorizer(server or ApiServer(lambda _: True), mode=mode)
     )
     answer = await admission.validate(what)
     response = json.loads(answer.body)["response"]
@@ -84,23 +84,23 @@ async def test_every_recorded_review_gets_an_answer():
         assert response["outcome"] in {"allowed", "refused", "exempt"}
 
 
-async def test_the_shape_is_judged_before_anybody_is_asked():
-    world, server = PlayedState(), ApiServer(lambda _: False)
-    response = await checked(review(destinationNamespace="!", unheardOf=1), world, server)
+async def test_the_shape_is_checked_before_any_request_is_sent():
+    state, server = FakeState(), ApiServer(lambda _: False)
+    response = await checked(review(destinationNamespace="!", unheardOf=1), state, server)
     assert response["status"]["code"] == 422
     assert sorted(fields(response)) == ["spec.destinationNamespace", "spec.unheardOf"]
-    assert (world.looks, server.asked) == (0, [])
+    assert (state.looks, server.asked) == (0, [])
 
 
-async def test_permission_is_judged_before_anything_that_could_reveal_what_exists():
-    world = PlayedState({"source_missing": True})
-    response = await checked(review(sourceNamespace="nowhere"), world, ApiServer(lambda _: False))
+async def test_permission_is_checked_before_any_check_that_reveals_existence():
+    state = FakeState({"source_missing": True})
+    response = await checked(review(sourceNamespace="nowhere"), state, ApiServer(lambda _: False))
     assert fields(response) == ["spec.configMapName", "spec.destinationNamespace"]
     assert "warnings" not in response
-    assert world.looks == 0
+    assert state.looks == 0
 
 
-async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():
+async def test_a_user_with_all_rights_receives_the_errors_of_the_cluster_state():
     response = await checked(review(sourceNamespace="nowhere"))
     assert response["status"]["details"]["causes"] == [
         {
@@ -113,21 +113,21 @@ async def test_what_is_wrong_with_the_world_is_told_to_who_may_know_it():
 
 
 @pytest.mark.parametrize("failure", [Unreachable("gone"), TimeoutError()], ids=str)
-async def test_what_cannot_be_judged_is_refused_and_not_guessed(failure: Exception):
-    response = await checked(review(), PlayedState(failure=failure))
+async def test_a_review_that_cannot_be_checked_is_denied(failure: Exception):
+    response = await checked(review(), FakeState(failure=failure))
     assert (response["allowed"], response["outcome"]) == (False, "undecided")
     assert response["status"]["reason"] == "ServiceUnavailable"
     assert "try again" in response["status"]["message"]
 
 
-async def test_no_answer_on_a_right_is_no_yes():
+async def test_a_right_without_an_answer_is_denied():
     response = await checked(
         review(), server=ApiServer(lambda _: True, failure=Unreachable("gone"))
     )
     assert (response["allowed"], response["outcome"]) == (False, "undecided")
 
 
-async def test_with_warn_a_missing_right_is_a_warning():
+async def test_mode_warn_makes_a_missing_right_a_warning():
     response = await checked(
         review(), server=ApiServer(lambda _: False), mode=AuthorizationMode.WARN
     )
@@ -136,34 +136,34 @@ async def test_with_warn_a_missing_right_is_a_warning():
     assert "may not get" in response["warnings"][0]
 
 
-async def test_with_off_nobody_is_asked():
+async def test_mode_off_sends_no_access_reviews():
     server = ApiServer(lambda _: False)
     assert (await checked(review(), server=server, mode=AuthorizationMode.OFF))["allowed"] is True
     assert server.asked == []
 
 
-async def test_another_sync_is_named_only_to_who_may_get_it():
+async def test_another_sync_is_named_only_if_the_user_may_get_it():
     contest = {"contested": ((NamespacedName("team-b", "settings"), NamespacedName("x", "other")),)}
-    seeing = await checked(review(), PlayedState(contest))
+    seeing = await checked(review(), FakeState(contest))
     assert "ConfigMapSync x/other" in seeing["status"]["message"]
     blind = ApiServer(lambda asked: asked["resource"] == "configmaps")
     assert (
-        "x/other" not in (await checked(review(), PlayedState(contest), blind))["status"]["message"]
+        "x/other" not in (await checked(review(), FakeState(contest), blind))["status"]["message"]
     )
 
 
-async def test_a_review_that_needs_no_judgement_asks_nobody():
-    world, server = PlayedState(failure=Unreachable("gone")), ApiServer(lambda _: False)
+async def test_an_exempt_review_sends_no_requests():
+    state, server = FakeState(failure=Unreachable("gone")), ApiServer(lambda _: False)
     for name in (
         "update-metadata-only.json",
         "update-remove-finalizer-while-deleting.json",
         "update-status.json",
     ):
-        assert (await checked(parse(recorded.body(name)), world, server))["outcome"] == "exempt"
+        assert (await checked(parse(recorded.body(name)), state, server))["outcome"] == "exempt"
 
 
-async def test_what_was_unset_is_patched_once():
-    admission = Admission(PlayedState(), authorizer(ApiServer(lambda _: True)))
+async def test_unset_fields_are_patched_once():
+    admission = Admission(FakeState(), authorizer(ApiServer(lambda _: True)))
     assert (await admission.mutate(review())).outcome == "patched"
     assert (
         await admission.mutate(parse(recorded.body("update-metadata-only.json")))
@@ -171,21 +171,21 @@ async def test_what_was_unset_is_patched_once():
 
 
 @pytest.mark.parametrize("spec", [[], None, "x"], ids=str)
-async def test_a_spec_of_another_shape_is_refused(spec: object):
+async def test_a_spec_of_the_wrong_shape_is_denied(spec: object):
     document = recorded.document("create.json")
     document["request"]["object"]["spec"] = spec
     response = await checked(parse(json.dumps(document).encode()))
     assert (response["allowed"], response["status"]["code"]) == (False, 422)
 
 
-async def test_a_create_without_an_object_is_refused():
+async def test_a_create_without_an_object_is_denied():
     document = recorded.document("create.json")
     document["request"]["object"] = None
     assert (await checked(parse(json.dumps(document).encode())))["allowed"] is False
 
 
 @pytest.mark.parametrize("metadata", [7, {"name": 7}, {"finalizers": {}}], ids=str)
-async def test_an_object_without_readable_metadata_is_no_review_at_all(metadata: object):
+async def test_unreadable_metadata_is_a_malformed_review(metadata: object):
     document = recorded.document("create.json")
     document["request"]["object"]["metadata"] = metadata
     with pytest.raises(MalformedReviewError):
@@ -217,7 +217,7 @@ async def test_an_edit_that_drops_a_destination_needs_the_right_to_delete_there(
     assert (await checked(edit(*NARROWED)))["allowed"] is True
 
 
-async def test_a_former_spec_that_is_wrong_elsewhere_still_counts_for_what_an_edit_drops():
+async def test_an_invalid_previous_spec_still_counts_for_dropped_destinations():
     server = ApiServer(lambda asked: asked["namespace"] not in {"", "prod"})
     before, after = NARROWED[0] | {"keys": [{"key": "a/b"}]}, NARROWED[1] | {"keys": []}
     response = await checked(edit(before, after), server=server)
@@ -225,7 +225,7 @@ async def test_a_former_spec_that_is_wrong_elsewhere_still_counts_for_what_an_ed
     assert 'in namespace "prod", from which this change removes it' in response["status"]["message"]
 
 
-async def test_a_user_with_too_many_reviews_under_way_is_asked_to_try_again():
+async def test_a_user_with_too_many_reviews_receives_a_429():
     slots = ReviewSlots(Limits(running_per_user=1, waiting_per_user=0))
     begun = asyncio.Event()
 
@@ -236,7 +236,7 @@ async def test_a_user_with_too_many_reviews_under_way_is_asked_to_try_again():
                 await asyncio.Event().wait()
             return await super().request(method, path, **options)
 
-    admission = Admission(PlayedState(), authorizer(SlowServer(lambda _: True)), slots)
+    admission = Admission(FakeState(), authorizer(SlowServer(lambda _: True)), slots)
     slow = asyncio.create_task(admission.validate(edit(*NARROWED, user="tenant")))
     await begun.wait()
 
@@ -254,7 +254,7 @@ async def test_a_user_with_too_many_reviews_under_way_is_asked_to_try_again():
     slow.cancel()
 
 
-async def test_slow_access_reviews_of_one_user_leave_questions_and_slots_for_the_others():
+async def test_slow_access_reviews_of_one_user_leave_slots_for_other_users():
     under_way: Counter[str] = Counter()
     most: Counter[str] = Counter()
 
@@ -274,7 +274,7 @@ async def test_slow_access_reviews_of_one_user_leave_questions_and_slots_for_the
         "destinationNamespace": None,
         "destinationNamespaces": [f"n-{number}" for number in range(400)],
     }
-    admission = Admission(PlayedState(), authorizer(SlowServer(lambda _: True)))
+    admission = Admission(FakeState(), authorizer(SlowServer(lambda _: True)))
     slow = [
         asyncio.create_task(admission.validate(edit(NARROWED[0], many, user="tenant")))
         for _ in range(200)
@@ -296,11 +296,11 @@ async def test_slow_access_reviews_of_one_user_leave_questions_and_slots_for_the
 
 async def test_warnings_are_bounded():
     named = [f"n-{number}" for number in range(300)]
-    world = PlayedState()
-    world.known = {
+    state = FakeState()
+    state.known = {
         name: Namespace(name, {SYNC_DISABLED_LABEL: SYNC_DISABLED_VALUE}) for name in named
     }
-    response = await checked(review(destinationNamespace=None, destinationNamespaces=named), world)
+    response = await checked(review(destinationNamespace=None, destinationNamespaces=named), state)
     assert response["allowed"] is True
     assert len(response["warnings"]) == MAX_WARNINGS + 1
     assert response["warnings"][-1] == f"and {300 - MAX_WARNINGS} more warnings"

@@ -110,13 +110,19 @@ def test_globs_and_selectors_need_the_rights_everywhere(spec: dict[str, object])
     assert {right.namespace for right in rights_needed(of, targets(of))[1].rights} == {""}
 
 
-async def test_everything_that_is_not_allowed_is_told_field_by_field():
+async def test_every_missing_right_is_reported_at_its_field():
     server = ApiServer(lambda asked: asked["namespace"] == "b" or asked["verb"] == "update")
     of = sync(sourceNamespace="src", destinationNamespaces=["b", "c", "x-*"])
     assert await denials(server, of) == [
         'spec.configMapName: user "alice" may not get the ConfigMap "cfg" in namespace "src"',
-        'spec.destinationNamespaces[1]: user "alice" may not create, delete the ConfigMap "cfg" in namespace "c"',
-        'spec.destinationNamespaces[2]: user "alice" may not create, delete the ConfigMap "cfg" in every namespace',
+        (
+            'spec.destinationNamespaces[1]: user "alice" may not create, delete the ConfigMap '
+            '"cfg" in namespace "c"'
+        ),
+        (
+            'spec.destinationNamespaces[2]: user "alice" may not create, delete the ConfigMap '
+            '"cfg" in every namespace'
+        ),
     ]
 
 
@@ -131,11 +137,14 @@ def is_about_acting(asked: dict[str, str]) -> bool:
     return asked["resource"] in {"serviceaccounts", "pods"}
 
 
-async def test_a_service_account_that_is_named_is_judged_in_place_of_the_user():
+async def test_a_named_service_account_is_checked_in_place_of_the_user():
     server = ApiServer(lambda asked: asked["verb"] != "get")
     of = sync(destinationNamespace="dst", serviceAccountName="robot")
     assert await denials(server, of) == [
-        'spec.configMapName: service account "team/robot" may not get the ConfigMap "cfg" in namespace "team"'
+        (
+            'spec.configMapName: service account "team/robot" may not get the ConfigMap "cfg" in '
+            'namespace "team"'
+        )
     ]
     asked = [spec for spec in server.asked if not is_about_acting(spec["resourceAttributes"])]
     assert {spec["user"] for spec in asked} == {"system:serviceaccount:team:robot"}
@@ -164,7 +173,8 @@ async def test_a_service_account_as_which_the_user_may_not_act_cannot_be_named()
     server = ApiServer(lambda asked: not is_about_acting(asked))
     assert await denials(server, sync(destinationNamespace="dst", serviceAccountName="robot")) == [
         (
-            'spec.serviceAccountName: user "alice" may not act as the service account "team/robot": this needs the right to '
+            'spec.serviceAccountName: user "alice" may not act as the service account '
+            '"team/robot": this needs the right to '
             'impersonate it, to create its tokens, or to create pods in namespace "team"'
         )
     ]
@@ -192,13 +202,14 @@ async def test_a_service_account_that_does_not_exist_has_no_rights():
     ]
 
 
-async def test_a_user_without_rights_costs_few_questions_however_many_namespaces_are_named():
+async def test_missing_rights_cost_few_access_reviews_for_any_number_of_namespaces():
     server = ApiServer(lambda _: False)
     found = await denials(
         server, sync(destinationNamespaces=[f"n-{number:03}" for number in range(512)])
     )
     assert found[-1] == (
-        'spec: the check of the rights of user "alice" ended after 8 denials; more rights may be missing'
+        'spec: the check of the rights of user "alice" ended after 8 denials; more rights '
+        "may be missing"
     )
     assert len(found) <= 8
     assert len(server.asked) <= 20
@@ -211,7 +222,7 @@ async def test_a_long_user_name_is_cut_in_messages():
     assert len(first) < MAX_SHOWN_NAME + 200
 
 
-async def test_the_user_is_handed_on_as_the_api_server_sent_them():
+async def test_the_access_review_repeats_the_user_of_the_request():
     user = parse_review(recorded.body("create-impersonated.json")).request.user_info
     sent = recorded.document("create-impersonated.json")["request"]["userInfo"]
     server = ApiServer(lambda _: True)
@@ -225,7 +236,7 @@ async def test_the_user_is_handed_on_as_the_api_server_sent_them():
     assert asked["extra"] == sent["extra"]
 
 
-async def test_who_may_do_it_everywhere_costs_few_questions_however_many_namespaces():
+async def test_cluster_wide_rights_cost_few_access_reviews_for_any_number_of_namespaces():
     server = ApiServer(lambda _: True)
     assert (
         await denials(server, sync(destinationNamespaces=[f"n-{number}" for number in range(100)]))
@@ -238,7 +249,7 @@ async def test_who_may_do_it_everywhere_costs_few_questions_however_many_namespa
     assert len(server.asked) == 4
 
 
-async def test_many_namespaces_are_each_asked_for_where_the_right_is_not_there_everywhere():
+async def test_each_namespace_is_checked_if_the_right_is_not_cluster_wide():
     server = ApiServer(lambda asked: asked["namespace"] not in {"", "n-7"})
     found = await denials(
         server, sync(destinationNamespaces=[f"n-{number}" for number in range(20)])
@@ -247,7 +258,7 @@ async def test_many_namespaces_are_each_asked_for_where_the_right_is_not_there_e
     assert 'namespace "n-7"' in found[0]
 
 
-async def test_a_yes_is_remembered_for_some_seconds_and_a_no_is_not():
+async def test_an_allowed_right_is_cached_and_a_denied_one_is_not():
     server, clock = ApiServer(lambda asked: asked["verb"] == "get"), Clock()
     asking = authorizer(server, clock)
     rights = [Right("get", "a", "x"), Right("delete", "a", "x")]
@@ -267,7 +278,7 @@ async def test_a_yes_is_remembered_for_some_seconds_and_a_no_is_not():
 @pytest.mark.parametrize(
     "spec", [{"destinationNamespace": "dst"}, {"destinationNamespaces": ["x-*"]}], ids=str
 )
-async def test_a_right_that_was_just_given_counts_at_once(spec: dict[str, object]):
+async def test_a_newly_granted_right_counts_at_once(spec: dict[str, object]):
     given: set[str] = set()
     asking, of = (
         authorizer(ApiServer(lambda asked: asked["verb"] in given)),
@@ -279,7 +290,7 @@ async def test_a_right_that_was_just_given_counts_at_once(spec: dict[str, object
         assert len(await asking.denials(requester(), of, needs)) == missing
 
 
-async def test_a_yes_for_one_is_none_for_another():
+async def test_a_cached_right_counts_for_one_user_only():
     server = ApiServer(lambda _: True)
     asking = authorizer(server)
     for user in (
@@ -292,13 +303,13 @@ async def test_a_yes_for_one_is_none_for_another():
     assert len(server.asked) == 4
 
 
-async def test_an_api_server_that_does_not_answer_is_no_yes():
+async def test_no_answer_of_the_api_server_is_an_error():
     server = ApiServer(lambda _: True, failure=Unreachable("no answer in time"))
     with pytest.raises(Unreachable):
         await denials(server, sync(destinationNamespaces=["a", "b", "c"]))
 
 
-def test_another_sync_is_seen_by_who_may_get_it():
+def test_another_sync_is_visible_with_the_right_to_get_it():
     assert right_to_see(NamespacedName("x", "other")) == Right(
         "get", "x", "other", "apps.nishaf.info", "configmapsyncs"
     )

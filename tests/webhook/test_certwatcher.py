@@ -40,7 +40,7 @@ PAIRS = [
     ]
 )
 def run(request: pytest.FixtureRequest):
-    """Both event loops have a TLS of their own, and we serve on uvloop."""
+    """Each event loop has its own TLS implementation; the process runs on uvloop."""
 
     def run(story) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
@@ -115,7 +115,7 @@ def test_new_connections_get_the_new_pair(tmp_path: Path, run, name: str | None)
     run(story())
 
 
-def test_a_connection_that_is_open_lives_on(tmp_path: Path, run):
+def test_an_open_connection_stays_open(tmp_path: Path, run):
     async def story() -> None:
         store = DirectoryStore(tmp_path)
         stored = await store.save_serving(_material(PAIRS[0]), Stored(Material()))
@@ -137,7 +137,7 @@ def test_a_connection_that_is_open_lives_on(tmp_path: Path, run):
     run(story())
 
 
-def test_a_torn_pair_is_never_loaded_and_the_former_one_serves_on(tmp_path: Path, run):
+def test_a_torn_pair_is_not_loaded_and_the_previous_one_stays_in_service(tmp_path: Path, run):
     async def story() -> None:
         _write(tmp_path, PAIRS[0], PAIRS[0])
         watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
@@ -175,7 +175,7 @@ def test_a_torn_pair_is_never_loaded_and_the_former_one_serves_on(tmp_path: Path
         ),
     ],
 )
-def test_without_a_pair_it_says_what_it_waits_for(tmp_path: Path, spoil, told: str):
+def test_without_a_pair_the_problem_names_the_missing_files(tmp_path: Path, spoil, told: str):
     watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
     spoil(tmp_path)
     watcher.look()
@@ -251,7 +251,7 @@ def _fields(pair: KeyPair) -> dict[str, bytes]:
     return {"certificate": pair.certificate_pem, "key": pair.key_pem}
 
 
-def test_a_client_that_leaves_in_the_middle_of_the_handshake_harms_nobody(tmp_path: Path, run):
+def test_an_aborted_handshake_does_not_affect_other_clients(tmp_path: Path, run):
     async def story() -> None:
         _write(tmp_path, PAIRS[0], PAIRS[0])
         watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
@@ -265,7 +265,7 @@ def test_a_client_that_leaves_in_the_middle_of_the_handshake_harms_nobody(tmp_pa
     run(story())
 
 
-def test_a_client_certificate_is_asked_for_and_its_names_are_seen(tmp_path: Path, run):
+def test_a_client_certificate_is_requested_and_its_names_are_read(tmp_path: Path, run):
     seen: list[dict[str, Any] | None] = []
 
     async def hello(request: web.Request) -> web.Response:

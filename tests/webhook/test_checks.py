@@ -41,7 +41,7 @@ def view(known: dict[str, Namespace], **facts: Any) -> Snapshot:
     return Snapshot(known, PROTECTED, **facts)
 
 
-def told(errors: Iterable[object]) -> list[str]:
+def messages(errors: Iterable[object]) -> list[str]:
     return [str(error) for error in errors]
 
 
@@ -51,7 +51,7 @@ def review_of(name: str, **request: object) -> Review:
     return parse(json.dumps(document).encode())
 
 
-# --- which reviews need no judgement
+# --- exempt reviews
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def review_of(name: str, **request: object) -> Review:
         ("apply-server-side-create.json", None),
     ],
 )
-def test_a_review_that_changes_no_spec_needs_no_judgement(name: str, reason: str | None):
+def test_a_review_that_changes_no_spec_is_exempt(name: str, reason: str | None):
     assert exempt(review_of(name)) == reason
 
 
@@ -83,7 +83,7 @@ def test_a_bad_spec_never_blocks_the_deletion_of_its_object():
     )
 
 
-def test_other_resources_are_let_through():
+def test_other_resources_are_allowed():
     pods = {"group": "", "version": "v1", "resource": "pods"}
     assert exempt(review_of("create.json", resource=pods)) == "another resource"
 
@@ -109,7 +109,7 @@ def _creating(spec: object) -> Review:
     return review_of("create.json", object={**document, "spec": spec})
 
 
-def test_the_policies_are_filled_in_and_nothing_that_depends_on_another_field_or_that_the_user_wrote():
+def test_only_static_defaults_of_unset_fields_are_stored():
     said = {
         "configMapName": "cfg",
         "destinationNamespaces": ["b", "a", "b"],
@@ -127,7 +127,7 @@ def test_the_policies_are_filled_in_and_nothing_that_depends_on_another_field_or
 @pytest.mark.parametrize(
     "spec", [None, [], "x", {}, {"configMapName": 7, "destinationNamespaces": 1}], ids=str
 )
-def test_a_spec_that_cannot_be_read_is_left_for_the_schema_to_refuse(spec: object):
+def test_the_schema_rejects_a_spec_that_cannot_be_read(spec: object):
     mutation(_creating(spec))
 
 
@@ -152,22 +152,22 @@ def test_a_second_pass_changes_nothing(spec: dict[str, Any]):
 # --- existence
 
 
-def test_every_missing_namespace_is_told_at_once():
+def test_all_missing_namespaces_are_reported_together():
     new = sync(
         sourceNamespace="nope",
         destinationNamespace="gone",
         destinationNamespaces=["b", "lost", "team-*"],
     )
-    assert told(check(sync_input(new), view(namespaces("b")))) == [
+    assert messages(check(sync_input(new), view(namespaces("b")))) == [
         'spec.sourceNamespace: Not found: "nope"',
         'spec.destinationNamespace: Not found: "gone"',
         'spec.destinationNamespaces[1]: Not found: "lost"',
     ]
 
 
-def test_a_namespace_that_is_going_is_as_good_as_gone():
+def test_a_terminating_namespace_is_an_error():
     known = namespaces("a") | {"b": Namespace("b", terminating=True)}
-    assert told(check(sync_input(sync(destinationNamespace="b")), view(known))) == [
+    assert messages(check(sync_input(sync(destinationNamespace="b")), view(known))) == [
         'spec.destinationNamespace: Forbidden: the namespace "b" is being terminated'
     ]
 
@@ -177,10 +177,10 @@ def test_an_excluded_name_need_not_exist():
     assert check(sync_input(new), view(namespaces("a", "b"))) == []
 
 
-def test_an_edit_is_not_blamed_for_a_namespace_that_has_gone_since():
+def test_an_edit_may_keep_a_namespace_that_no_longer_exists():
     previous = sync(destinationNamespaces=["b", "gone"])
     new = sync(destinationNamespaces=["b", "gone", "lost"], suspend=True)
-    assert told(check(sync_input(new, previous), view(namespaces("a", "b")))) == [
+    assert messages(check(sync_input(new, previous), view(namespaces("a", "b")))) == [
         'spec.destinationNamespaces[2]: Not found: "lost"'
     ]
 
@@ -190,7 +190,7 @@ def test_an_edit_is_not_blamed_for_a_namespace_that_has_gone_since():
 
 def test_a_destination_that_is_the_source_is_refused():
     new = sync(destinationNamespaces=["a", "b"])
-    assert told(check(sync_input(new), view(namespaces("a", "b")))) == [
+    assert messages(check(sync_input(new), view(namespaces("a", "b")))) == [
         'spec.destinationNamespaces[0]: Invalid value: "a": a/cfg is the source itself'
     ]
 
@@ -214,21 +214,27 @@ CYCLE = (NamespacedName("a", "cfg"), NamespacedName("b", "cfg"), NamespacedName(
     ids=str,
 )
 def test_a_loop_is_spelled_out_at_the_field_that_closes_it(spec: dict[str, Any], path: str):
-    assert told(check(sync_input(sync(**spec)), view(namespaces("a", "b"), cycle=CYCLE))) == [
+    assert messages(check(sync_input(sync(**spec)), view(namespaces("a", "b"), cycle=CYCLE))) == [
         f'{path}: Invalid value: "b": would close a loop: a/cfg -> b/cfg -> a/cfg'
     ]
 
 
-def test_a_contest_names_the_other_sync_only_to_those_who_may_see_it():
+def test_a_contest_names_the_other_sync_only_if_the_user_may_get_it():
     new, other = sync(destinationNamespace="b"), NamespacedName("x", "other")
     contest = {"contested": ((NamespacedName("b", "cfg"), other),)}
-    assert told(
+    assert messages(
         check(sync_input(new), view(namespaces("a", "b"), **contest, visible=frozenset({other})))
     ) == [
-        'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by ConfigMapSync x/other'
+        (
+            'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by '
+            "ConfigMapSync x/other"
+        )
     ]
-    assert told(check(sync_input(new), view(namespaces("a", "b"), **contest))) == [
-        'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by another ConfigMapSync'
+    assert messages(check(sync_input(new), view(namespaces("a", "b"), **contest))) == [
+        (
+            'spec.destinationNamespace: Duplicate value: "b/cfg": is already written by another '
+            "ConfigMapSync"
+        )
     ]
 
 
@@ -238,12 +244,13 @@ def test_a_loop_shows_the_steps_that_the_user_may_read_and_counts_the_others():
 
     def loop(*readable: NamespacedName) -> str:
         facts = {"cycle": tuple(places), "readable": frozenset(readable)}
-        return told(check(new, view(namespaces("a", "b"), **facts)))[0].partition("loop: ")[2]
+        return messages(check(new, view(namespaces("a", "b"), **facts)))[0].partition("loop: ")[2]
 
     assert loop() == "a/cfg -> b/cfg -> (3 ConfigMaps of other syncs) -> a/cfg"
     assert loop(places[2]) == "a/cfg -> b/cfg -> c/cfg -> (2 ConfigMaps of other syncs) -> a/cfg"
     assert loop(places[3]) == (
-        "a/cfg -> b/cfg -> (a ConfigMap of another sync) -> d/cfg -> (a ConfigMap of another sync) -> a/cfg"
+        "a/cfg -> b/cfg -> (a ConfigMap of another sync) -> d/cfg -> (a ConfigMap of another "
+        "sync) -> a/cfg"
     )
 
 
@@ -255,13 +262,13 @@ def test_a_loop_of_thousands_of_steps_asks_for_eight_rights_and_gives_a_short_me
     asked = steps_to_ask(cycle)
     assert len(asked) == 8
     facts = {"cycle": cycle, "readable": frozenset(asked)}
-    (message,) = told(
+    (message,) = messages(
         check(sync_input(sync(destinationNamespace="b")), view(namespaces("a", "b"), **facts))
     )
     assert message.endswith("n7/cfg -> (4992 ConfigMaps of other syncs) -> a/cfg")
 
 
-def test_a_contest_that_only_a_glob_or_selector_reaches_is_a_warning_and_never_a_veto():
+def test_a_contest_matched_by_a_glob_or_selector_is_a_warning():
     contested = tuple(
         (NamespacedName(f"team-{number}", "cfg"), NamespacedName("x", "o")) for number in range(20)
     )
@@ -278,12 +285,15 @@ def test_a_contest_that_only_a_glob_or_selector_reaches_is_a_warning_and_never_a
             == "at least 12 more destinations are already written by other ConfigMapSyncs"
         )
     named = sync_input(sync(destinationNamespaces=["team-*", "team-3"]))
-    assert told(check(named, known)) == [
-        'spec.destinationNamespaces[1]: Duplicate value: "team-3/cfg": is already written by another ConfigMapSync'
+    assert messages(check(named, known)) == [
+        (
+            'spec.destinationNamespaces[1]: Duplicate value: "team-3/cfg": is already written by '
+            "another ConfigMapSync"
+        )
     ]
 
 
-def test_the_owner_of_a_contested_copy_may_still_edit_what_draws_no_new_edge():
+def test_an_edit_without_a_new_edge_is_allowed_despite_a_contest():
     contest = view(
         namespaces("a", "b"),
         cycle=CYCLE,
@@ -298,7 +308,7 @@ def test_the_owner_of_a_contested_copy_may_still_edit_what_draws_no_new_edge():
     assert len(check(sync_input(wider, previous), contest)) == 2
 
 
-def test_all_that_is_wrong_is_told_at_once():
+def test_all_errors_are_reported_together():
     new = sync(destinationNamespaces=["a", "b", "lost"])
     facts = {"cycle": CYCLE, "contested": ((NamespacedName("b", "cfg"), NamespacedName("x", "o")),)}
     assert len(check(sync_input(new), view(namespaces("a", "b"), **facts))) == 4
@@ -307,7 +317,7 @@ def test_all_that_is_wrong_is_told_at_once():
 # --- warnings
 
 
-def test_nothing_is_warned_of_where_all_is_well():
+def test_a_correct_sync_has_no_warnings():
     new = sync(
         destinationNamespaces=["b", "team-*"],
         destinationNamespaceSelector={"matchLabels": {"x": "y"}},
@@ -323,12 +333,18 @@ def test_nothing_is_warned_of_where_all_is_well():
         (
             {},
             {"source_missing": True},
-            "spec.configMapName: ConfigMap a/cfg does not exist yet; the copies are created when it exists",
+            (
+                "spec.configMapName: ConfigMap a/cfg does not exist yet; the copies are created "
+                "when it exists"
+            ),
         ),
         (
             {},
             {"blockers": (NamespacedName("b", "cfg"),)},
-            "ConfigMap b/cfg exists and no sync manages it, so it is not overwritten (conflictPolicy: Fail)",
+            (
+                "ConfigMap b/cfg exists and no sync manages it, so it is not overwritten "
+                "(conflictPolicy: Fail)"
+            ),
         ),
         (
             {"keys": [{"key": "a"}, {"key": "*.yml"}]},
@@ -339,7 +355,8 @@ def test_nothing_is_warned_of_where_all_is_well():
             {"copyMetadata": {"labels": ["*", "argocd.argoproj.io/instance"]}},
             {},
             (
-                'spec.copyMetadata.labels[1]: "argocd.argoproj.io/instance" is in a reserved domain; another tool may prune or change '
+                'spec.copyMetadata.labels[1]: "argocd.argoproj.io/instance" is in a reserved '
+                "domain; another tool may prune or change "
                 "the copies because of it"
             ),
         ),
@@ -356,21 +373,22 @@ def test_nothing_is_warned_of_where_all_is_well():
         (
             {"destinationNamespace": "off"},
             {},
-            'spec.destinationNamespace: namespace "off" has the label apps.nishaf.info/sync: disabled and receives no copies',
+            (
+                'spec.destinationNamespace: namespace "off" has the label apps.nishaf.info/sync: '
+                "disabled and receives no copies"
+            ),
         ),
     ],
     ids=str,
 )
-def test_what_may_be_a_mistake_is_warned_of(
-    spec: dict[str, Any], facts: dict[str, Any], warning: str
-):
+def test_a_possible_mistake_is_a_warning(spec: dict[str, Any], facts: dict[str, Any], warning: str):
     known = namespaces("a", "b", "kube-system", off={"apps.nishaf.info/sync": "disabled"})
     new = sync(**({"destinationNamespace": "b"} | spec))
     assert warnings(sync_input(new), view(known, **facts)) == [warning]
     assert check(sync_input(new), view(known, **facts)) == []
 
 
-def test_adopting_what_is_blockers_is_no_mistake():
+def test_adopting_a_blocker_is_not_a_warning():
     new = sync(destinationNamespace="b", conflictPolicy="Adopt")
     assert (
         warnings(

@@ -1,4 +1,7 @@
-"""The listener on both event loops: each has a TLS of its own, and the process runs on uvloop."""
+"""The listener on both event loops.
+
+Each loop has its own TLS implementation, and the process runs on uvloop.
+"""
 
 import asyncio
 import ssl
@@ -76,7 +79,7 @@ class Scene:
         assert await asyncio.wait_for(reader.readexactly(5), 10) == b"hello"
 
 
-def test_what_was_proven_outlives_any_number_of_silent_connections(
+def test_a_proven_connection_survives_any_number_of_silent_ones(
     tmp_path: Path, run: Callable[[Story], None]
 ) -> None:
     async def story() -> None:
@@ -97,7 +100,7 @@ def test_what_was_proven_outlives_any_number_of_silent_connections(
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_connection_that_proves_nothing_ends_in_time(
+def test_a_connection_without_a_valid_request_is_closed_in_time(
     tmp_path: Path, run: Callable[[Story], None], tls: bool
 ) -> None:
     async def story() -> None:

@@ -10,7 +10,7 @@ from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from webhook.settings import AuthorizationMode, Settings
 
 
-def test_rights_are_enforced_unless_somebody_says_otherwise(monkeypatch: pytest.MonkeyPatch):
+def test_rights_are_enforced_by_default(monkeypatch: pytest.MonkeyPatch):
     assert load(Settings, "webhook", []).authorization is AuthorizationMode.ENFORCE
     assert (
         load(Settings, "webhook", ["--authorization", "warn"]).authorization
@@ -43,7 +43,7 @@ def test_help_names_every_flag(tmp_path: Path):
         assert flag in process.output()
 
 
-def test_a_kubeconfig_that_cannot_be_read_is_one_line(tmp_path: Path):
+def test_an_unreadable_kubeconfig_is_one_log_line(tmp_path: Path):
     (tmp_path / "kubeconfig").write_text("{")
     process = Process(
         [sys.executable, "-m", "webhook", "--kubeconfig", tmp_path / "kubeconfig"], tmp_path / "log"
@@ -53,7 +53,7 @@ def test_a_kubeconfig_that_cannot_be_read_is_one_line(tmp_path: Path):
     assert "Traceback" not in process.output()
 
 
-def test_a_cluster_without_the_crd_is_waited_for_and_told_of(
+def test_a_missing_crd_is_logged_and_waited_for(
     fresh_cluster: Cluster, start_process: Callable[..., Process], tmp_path: Path
 ):
     health = free_port()

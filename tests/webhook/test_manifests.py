@@ -1,4 +1,4 @@
-"""What `config/default` tells the API server is what the processes do: the same paths, names and limits."""
+"""`config/default` and the processes agree about paths, names and limits."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_the_certificate_tool_finds_it_by_its_defaults(configuration: dict[str, 
     }
 
 
-def test_nothing_but_our_own_writes_depends_on_it(configuration: dict[str, Any]):
+def test_only_writes_of_configmapsyncs_depend_on_the_webhook(configuration: dict[str, Any]):
     [webhook] = configuration["webhooks"]
     assert webhook["rules"] == [
         {
@@ -66,6 +66,6 @@ def test_nothing_but_our_own_writes_depends_on_it(configuration: dict[str, Any])
     )
 
 
-def test_a_refusal_comes_before_the_api_server_gives_up(configuration: dict[str, Any]):
+def test_a_decision_is_made_before_the_api_server_times_out(configuration: dict[str, Any]):
     assert configuration["webhooks"][0]["timeoutSeconds"] == 5
     assert DECISION_SECONDS < 5

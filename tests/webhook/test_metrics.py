@@ -1,4 +1,7 @@
-"""The first failure is an increase: every series with a known label is there, at 0, before anything has happened."""
+"""Every series with a known label exists from the start, with value 0.
+
+Otherwise the first failure would not be an increase.
+"""
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -26,7 +29,7 @@ WEBHOOK = "/validate"
         ),
     ],
 )
-def test_it_is_there_from_the_start(name: str, labels: dict[str, str]) -> None:
+def test_every_series_exists_from_the_start(name: str, labels: dict[str, str]) -> None:
     registry = CollectorRegistry()
     Metrics(registry).serves(WEBHOOK)
 

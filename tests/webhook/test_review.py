@@ -23,7 +23,7 @@ from webhook.review import (
 
 
 @pytest.mark.parametrize("entry", recorded.INDEX, ids=lambda entry: entry["file"])
-def test_what_the_api_server_sends_is_understood(entry: dict[str, Any]):
+def test_recorded_reviews_are_decoded(entry: dict[str, Any]):
     sent = recorded.document(entry["file"])["request"]
     review = parse(recorded.body(entry["file"]))
     request = review.request
@@ -72,7 +72,7 @@ def _with_request(**changes: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         pytest.param(b"", "is not an AdmissionReview", id="empty"),
         pytest.param(b"{", "is not an AdmissionReview", id="cut off"),
@@ -105,8 +105,8 @@ def _with_request(**changes: object) -> bytes:
         ),
     ],
 )
-def test_whatever_is_no_review_of_this_version_is_refused_with_the_reason(body: bytes, told: str):
-    with pytest.raises(MalformedReviewError, match=told):
+def test_a_malformed_review_is_rejected_with_the_reason(body: bytes, message: str):
+    with pytest.raises(MalformedReviewError, match=message):
         parse(body)
 
 
@@ -121,7 +121,7 @@ anything = st.recursive(
 
 @settings(deadline=None, max_examples=200)
 @given(path=st.lists(st.integers(0, 20), max_size=5), value=anything)
-def test_a_review_with_anything_anywhere_is_read_or_refused(path: list[int], value: object):
+def test_a_mutated_review_is_decoded_or_rejected(path: list[int], value: object):
     document: Any = recorded.document("update-spec.json")
     here = document
     for step in path:
@@ -154,11 +154,11 @@ def test_an_answer_repeats_the_uid_and_carries_patch_and_warnings():
     ]
 
 
-def test_a_plain_yes_says_nothing_else():
+def test_an_allowed_answer_has_no_other_fields():
     assert json.loads(allowed("u-1"))["response"] == {"uid": "u-1", "allowed": True}
 
 
-def test_a_no_carries_the_status_that_kubectl_prints():
+def test_a_denial_carries_the_status_that_kubectl_prints():
     response = json.loads(denied("u-1", failure(503, "ServiceUnavailable", "later")))["response"]
     assert response["allowed"] is False
     assert response["status"]["code"] == 503
@@ -195,7 +195,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_no_spec_however_wrong_holds_the_event_loop_for_long(text: str):
+def test_no_spec_blocks_the_event_loop_for_long(text: str):
     body = bytearray(of_spec(text))
     assert cpu_seconds(lambda: parse(body)) < 1.0, "0.03 s on a free core"
     try:
@@ -229,7 +229,7 @@ def test_two_specs_are_equal_whatever_the_order_of_their_fields():
     assert not parse(of_spec("null", large)).spec_is_unchanged
 
 
-def test_what_an_object_is_kept_as_does_not_keep_the_whole_body():
+def test_a_decoded_object_does_not_keep_the_body_in_memory():
     document = recorded.document("create.json")
     document["request"]["object"]["metadata"]["annotations"] = {"large": "x" * 1_000_000}
     new = parse(json.dumps(document).encode()).new
@@ -238,11 +238,11 @@ def test_what_an_object_is_kept_as_does_not_keep_the_whole_body():
 
 
 @pytest.mark.parametrize("field", ["uid", "name", "namespace", "subResource"])
-def test_a_name_that_no_api_server_sends_is_refused(field: str):
+def test_a_name_over_the_limit_is_rejected(field: str):
     with pytest.raises(MalformedReviewError, match="characters"):
         parse(_with_request(**{field: "x" * 10_000}))
 
 
-def test_a_user_who_is_larger_than_any_is_refused():
+def test_a_user_info_over_the_limit_is_rejected():
     with pytest.raises(MalformedReviewError, match="the user has more than"):
         parse(_with_request(userInfo={"groups": ["g"] * 100_000}))

@@ -1,4 +1,4 @@
-"""One user who fills every slot of their own leaves the others free."""
+"""A user that fills all its slots leaves the slots of other users free."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -58,7 +58,7 @@ async def test_a_user_with_slow_reviews_takes_the_slots_of_this_user_only(desk: 
         task.cancel()
 
 
-async def test_what_waits_too_long_or_in_too_long_a_queue_is_turned_away(desk: Desk) -> None:
+async def test_a_review_is_rejected_if_the_wait_or_the_queue_is_too_long(desk: Desk) -> None:
     never = asyncio.Event()
     waiting = [asyncio.create_task(desk.review("tenant", never)) for _ in range(5)]
     await asyncio.sleep(0)
@@ -84,7 +84,7 @@ async def test_the_specs_of_one_user_are_bounded_together(desk: Desk) -> None:
         pass
 
 
-async def test_users_who_wait_take_turns(desk: Desk) -> None:
+async def test_waiting_users_take_turns(desk: Desk) -> None:
     order: list[str] = []
 
     async def short(user: str) -> None:

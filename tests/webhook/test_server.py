@@ -194,7 +194,7 @@ async def test_a_body_that_is_too_large_without_saying_so_is_refused_too(tmp_pat
         assert answer.status == 413
 
 
-async def test_a_body_near_the_limit_is_judged(tmp_path: Path):
+async def test_a_body_near_the_limit_is_answered(tmp_path: Path):
     document = recorded.document("create.json")
     document["request"]["object"]["metadata"]["annotations"] = {
         "large": "x" * (LARGEST_BODY - 4096)
@@ -203,7 +203,7 @@ async def test_a_body_near_the_limit_is_judged(tmp_path: Path):
         assert (await it.send(json.dumps(document).encode()))[0] == 200
 
 
-async def test_a_mistake_of_ours_is_a_status_and_harms_nobody_else(tmp_path: Path):
+async def test_an_unexpected_exception_is_a_status_and_other_requests_go_on(tmp_path: Path):
     async with running(tmp_path, no_idea) as it:
         for _ in range(2):
             status, document = await it.send(recorded.body("create.json"))
@@ -211,7 +211,7 @@ async def test_a_mistake_of_ours_is_a_status_and_harms_nobody_else(tmp_path: Pat
             assert "ZeroDivisionError" not in document["message"]
 
 
-async def test_a_client_that_never_finishes_sending_is_let_go(tmp_path: Path):
+async def test_a_client_that_never_finishes_sending_is_disconnected(tmp_path: Path):
     async def slow() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.Event().wait()
@@ -270,7 +270,7 @@ async def test_a_connection_is_closed_after_a_request_that_is_not_valid(tmp_path
         assert (answer.status, answer.headers["Connection"]) == (404, "close")
 
 
-async def test_large_bodies_are_turned_away_while_many_are_held_and_small_ones_are_not(
+async def test_large_bodies_are_rejected_while_many_are_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("webhook.server.LARGEST_BODIES", 1024 * 1024)

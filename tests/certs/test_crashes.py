@@ -1,5 +1,4 @@
-"""Every run converges: after a crash at any write, with parallel runs, and with slow
-pods.
+"""Every run converges: after a crash at any write, in parallel, and with slow pods.
 
 The store, the API server and two webhook pods are in memory. A pod serves what it read
 last, and reads again only after the tool has asked a few times. After each write, the

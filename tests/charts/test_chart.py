@@ -166,7 +166,7 @@ def test_with_cert_manager_another_name_is_followed_everywhere(tmp_path: Path) -
 
 @pytest.mark.parametrize("component", PODS)
 @pytest.mark.parametrize("spot", SPOTS)
-def test_a_value_of_a_pod_changes_that_pod_in_that_spot_alone(
+def test_a_value_of_a_pod_changes_only_that_field_of_that_pod(
     tmp_path: Path, component: str, spot: str
 ) -> None:
     value, put = SPOTS[spot]

@@ -63,7 +63,7 @@ def test_no_file_is_forgotten() -> None:
         )
 
 
-def test_every_object_is_in_the_one_namespace_and_says_what_it_belongs_to(
+def test_every_object_is_in_one_namespace_and_labelled(
     installation: list[Manifest],
 ) -> None:
     for manifest in installation:
@@ -170,7 +170,7 @@ def test_the_certificate_is_for_the_service_and_trusted_by_both_configurations(
         assert named_to_the_tool == {"configmapsync-webhook"}
 
 
-def test_a_right_to_one_object_names_it_as_the_processes_call_it(
+def test_a_right_to_one_object_uses_the_name_that_the_processes_use(
     installation: list[Manifest],
 ) -> None:
     narrowed = {name for rule in rules_of(installation) for name in rule.get("resourceNames", ())}

@@ -73,7 +73,7 @@ def test_the_restricted_pod_security_standard_is_kept(pod: Manifest) -> None:
     assert list(violations(pod)) == []
 
 
-def test_the_namespace_holds_every_pod_to_it() -> None:
+def test_the_namespace_enforces_the_standard() -> None:
     [namespace] = of_kind(build(), "Namespace")
     for mode in ("enforce", "audit", "warn"):
         assert namespace["metadata"]["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"

@@ -34,7 +34,7 @@ def role_binding(namespace: str, name: str, role: str, user: str) -> dict:
     }
 
 
-def test_kubectl_tells_who_one_is(cluster):
+def test_kubectl_prints_the_current_user(cluster):
     shown = json.loads(cluster.kubectl_as("alice")("auth", "whoami", "-o", "json").stdout)
     assert shown["status"]["userInfo"]["username"] == "alice"
     assert shown["status"]["userInfo"]["groups"] == ["system:authenticated"]
@@ -55,7 +55,7 @@ def test_a_right_counts_from_the_binding_until_its_end(cluster, namespace):
     wait_until(lambda: not can(alice, "get", "configmaps", "-n", namespace))
 
 
-def test_kubectl_lists_what_one_may_do(cluster, namespace):
+def test_kubectl_lists_the_rights_of_the_user(cluster, namespace):
     cluster.kubectl(
         "create", "rolebinding", "editors", "--clusterrole=edit", "--user=alice", "-n", namespace
     )
@@ -66,7 +66,7 @@ def test_kubectl_lists_what_one_may_do(cluster, namespace):
     assert "selfsubjectaccessreviews.authorization.k8s.io" in listed
 
 
-def test_the_administrator_acts_as_anybody_and_others_as_nobody(cluster, namespace):
+def test_only_the_administrator_may_impersonate_users(cluster, namespace):
     shown = cluster.kubectl(
         "auth", "whoami", "--as=carol", "--as-group=team-a", "-o", "json"
     ).stdout
@@ -79,7 +79,7 @@ def test_the_administrator_acts_as_anybody_and_others_as_nobody(cluster, namespa
     )
 
 
-def test_a_token_of_a_service_account_is_good_until_the_account_is_gone(cluster, namespace):
+def test_a_token_of_a_service_account_is_valid_until_the_account_is_deleted(cluster, namespace):
     cluster.kubectl("create", "serviceaccount", "robot", "-n", namespace)
     token = cluster.kubectl("create", "token", "robot", "-n", namespace).stdout.strip()
     robot = cluster.kubectl
@@ -96,7 +96,7 @@ def test_a_token_of_a_service_account_is_good_until_the_account_is_gone(cluster,
     )
 
 
-def test_nobody_gives_rights_that_they_do_not_have(cluster, namespace):
+def test_a_user_cannot_grant_rights_that_the_user_lacks(cluster, namespace):
     cluster.kubectl(
         "create", "role", "role-writer", "-n", namespace,
         "--verb=get,create,update,patch", f"--resource=roles.{RBAC_GROUP},rolebindings.{RBAC_GROUP}",
@@ -144,7 +144,7 @@ def test_a_role_with_the_right_label_becomes_part_of_view(cluster, namespace):
     wait_until(lambda: rule not in cluster.get(f"{RBAC}/clusterroles/admin")["rules"])
 
 
-def test_a_review_is_not_stored_and_answers_for_somebody_else(cluster, namespace):
+def test_a_review_is_not_stored_and_answers_for_another_user(cluster, namespace):
     path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
     attributes = {"namespace": namespace, "verb": "get", "resource": "configmaps"}
     spec = {"user": "another", "groups": ["system:masters"], "resourceAttributes": attributes}
@@ -154,7 +154,7 @@ def test_a_review_is_not_stored_and_answers_for_somebody_else(cluster, namespace
     assert cluster.request("POST", path, review, user="alice").status == 403
 
 
-def test_a_binding_is_listed_with_its_role_and_whom_it_is_for(cluster, namespace):
+def test_a_binding_is_listed_with_its_role_and_subjects(cluster, namespace):
     cluster.kubectl("create", "serviceaccount", "robot", "-n", namespace)
     cluster.kubectl(
         "create", "rolebinding", "all", "--clusterrole=view", "-n", namespace,

@@ -47,7 +47,7 @@ def condition(cluster: Cluster, namespace: str, name: str) -> dict:
     return next((one for one in found if one["type"] == name), {})
 
 
-def test_a_namespace_goes_with_everything_in_it_and_says_what_it_waits_for(cluster, new_namespace):
+def test_a_namespace_is_deleted_with_its_content_and_reports_what_remains(cluster, new_namespace):
     namespace = new_namespace()
     new_configmap(cluster, namespace, "plain")
     new_configmap(cluster, namespace, "held", finalizers=[HOLD])
@@ -81,7 +81,7 @@ def test_a_namespace_comes_back_empty_under_its_old_name(cluster, new_namespace)
     )
 
 
-def test_what_every_namespace_has_is_put_back(cluster, namespace):
+def test_the_default_objects_of_a_namespace_are_restored(cluster, namespace):
     account, authority = (
         f"/api/v1/namespaces/{namespace}/serviceaccounts/default",
         configmaps(namespace, "kube-root-ca.crt"),
@@ -102,7 +102,7 @@ def test_what_every_namespace_has_is_put_back(cluster, namespace):
     wait_until(lambda: (cluster.find(authority) or {}).get("data") == content)
 
 
-def test_a_dependent_goes_after_the_last_of_its_owners(cluster, namespace):
+def test_a_dependent_is_deleted_after_its_last_owner(cluster, namespace):
     first, second = (new_configmap(cluster, namespace, name) for name in ("first", "second"))
     new_configmap(cluster, namespace, "child", first, second)
     cluster.delete(configmaps(namespace, "first"))
@@ -121,7 +121,7 @@ def test_a_namesake_of_the_owner_is_no_owner(cluster, namespace):
     assert not is_gone(cluster, configmaps(namespace, "owner"))
 
 
-def test_dependents_of_dependents_go_too(cluster, namespace):
+def test_dependents_of_dependents_are_deleted_too(cluster, namespace):
     owner = new_configmap(cluster, namespace, "a")
     child = new_configmap(cluster, namespace, "b", owner)
     new_configmap(cluster, namespace, "c", child)
@@ -129,7 +129,7 @@ def test_dependents_of_dependents_go_too(cluster, namespace):
     wait_until(lambda: is_gone(cluster, configmaps(namespace, "c")))
 
 
-def test_in_the_foreground_the_owner_waits_for_the_dependents_that_block_it(cluster, namespace):
+def test_foreground_deletion_waits_for_blocking_dependents(cluster, namespace):
     owner = new_configmap(cluster, namespace, "owner")
     document = {
         "kind": "ConfigMap",
@@ -152,7 +152,7 @@ def test_in_the_foreground_the_owner_waits_for_the_dependents_that_block_it(clus
     wait_until(lambda: is_gone(cluster, configmaps(namespace, "owner")))
 
 
-def test_a_cluster_wide_owner_takes_its_dependents_along(cluster, namespace, new_namespace):
+def test_dependents_are_deleted_with_a_cluster_scoped_owner(cluster, namespace, new_namespace):
     elsewhere = new_namespace()
     owner = cluster.get(f"/api/v1/namespaces/{elsewhere}")
     new_configmap(cluster, namespace, "child", owner | {"kind": "Namespace", "apiVersion": "v1"})
@@ -160,7 +160,7 @@ def test_a_cluster_wide_owner_takes_its_dependents_along(cluster, namespace, new
     wait_until(lambda: is_gone(cluster, configmaps(namespace, "child")), within=30)
 
 
-def test_custom_objects_go_before_their_definition(cluster, namespace):
+def test_custom_objects_are_deleted_before_their_definition(cluster, namespace):
     group = f"{namespace}.example.com"
     names = {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"}
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}

@@ -264,7 +264,7 @@ def test_files_that_are_settled_change_nothing() -> None:
     assert result.code == NO_CONTENT
 
 
-def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_output_pipe_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "world.yaml").write_text(WORLD)
     reader, writer = os.pipe()
     os.close(reader)

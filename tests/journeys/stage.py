@@ -38,7 +38,7 @@ class Stage:
 
     def election_namespace(self) -> str:
         """Create a namespace with the reconciler's election role, for a Lease of this test."""
-        namespace = self.namespace("election_namespace")
+        namespace = self.namespace("election")
         let_elect(self.cluster, namespace)
         return namespace
 

@@ -269,7 +269,7 @@ def test_the_rights_of_a_named_service_account_replace_those_of_the_user(shell: 
     ("verb", "resource"),
     [("impersonate", "serviceaccounts"), ("create", "serviceaccounts/token"), ("create", "pods")],
 )
-def test_a_service_account_is_named_only_by_a_user_who_may_act_as_it(
+def test_a_user_may_name_a_service_account_only_with_the_right_to_impersonate_it(
     shell: UserShell, verb: str, resource: str
 ) -> None:
     home, other = shell.namespace(), shell.namespace()
@@ -299,7 +299,7 @@ def test_a_service_account_that_does_not_exist_has_no_rights(shell: UserShell) -
     shell.accepted(document)
 
 
-def test_a_user_without_rights_who_names_hundreds_of_namespaces_costs_few_access_reviews(
+def test_a_user_without_rights_on_hundreds_of_namespaces_costs_few_access_reviews(
     shell: UserShell, webhook: WebhookProcess
 ) -> None:
     home = shell.namespace()
@@ -621,7 +621,7 @@ def test_the_crd_still_holds_its_own_rules_without_a_webhook(
         webhook.ensure_certificates()
 
 
-def test_it_is_not_ready_without_a_certificate_and_says_so(
+def test_the_webhook_without_a_certificate_is_not_ready_and_logs_why(
     cluster: Cluster, webhook: WebhookProcess, start_process: Callable[..., Process], tmp_path: Any
 ) -> None:
     process = start_process(

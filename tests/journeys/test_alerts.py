@@ -7,6 +7,7 @@ hour and lets counters grow at the rate between two scrapes.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,20 @@ def reconciler(health_port: int, start_reconciler: Callable[..., Process], stage
 def scrape_all(
     reconciler: Process, health_port: int, webhook: WebhookProcess
 ) -> Callable[[], dict[str, Scrape]]:
-    """Return a function that scrapes both processes."""
-    return lambda: {"reconciler-0": scrape(health_port), "webhook-0": scrape(webhook.health_port)}
+    """Return a function that scrapes both processes.
+
+    A process serves the text of a scrape again for a second, so it waits for a newer text.
+    """
+    latest: dict[str, str] = {}
+
+    def newer(pod: str, port: int) -> Scrape:
+        scraped = scrape(port)
+        assert scraped.text != latest.get(pod), f"{pod} still serves the text of the last scrape"
+        latest[pod] = scraped.text
+        return scraped
+
+    ports = {"reconciler-0": health_port, "webhook-0": webhook.health_port}
+    return lambda: {pod: wait_until(partial(newer, pod, port)) for pod, port in ports.items()}
 
 
 @pytest.fixture

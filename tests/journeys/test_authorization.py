@@ -47,9 +47,7 @@ def bind_again(cluster: Cluster, path: str, binding: dict[str, Any]) -> None:
     )
 
 
-def test_copies_come_with_the_right_go_with_it_and_come_back(
-    stage: Stage, reconciler: Process
-) -> None:
+def test_copies_appear_and_disappear_with_the_right(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.service_account(home)
@@ -81,9 +79,7 @@ def test_copies_come_with_the_right_go_with_it_and_come_back(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_copy_that_was_adopted_is_left_to_its_owner_when_the_right_goes(
-    stage: Stage, reconciler: Process
-) -> None:
+def test_an_adopted_copy_stays_when_the_right_is_removed(stage: Stage, reconciler: Process) -> None:
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     stage.service_account(home)
@@ -135,7 +131,7 @@ def test_rights_for_a_glob_are_those_for_the_whole_cluster(
     assert "in every namespace" in ready["message"]
 
 
-def test_copies_go_with_the_service_account_whatever_is_still_bound_to_its_name(
+def test_copies_are_deleted_with_the_service_account_even_if_bindings_remain(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()

@@ -218,7 +218,7 @@ def test_an_unmanaged_configmap_is_never_changed_and_the_sync_heals_when_it_goes
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_namespace_is_served_when_it_is_labelled_and_cleaned_when_it_is_not_any_more(
+def test_a_namespace_gains_and_loses_its_copy_with_its_label(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -304,7 +304,7 @@ def test_immutable_copies_are_replaced(stage: Stage, reconciler: Process) -> Non
 Starter = Callable[..., Process]
 
 
-def test_an_unmanaged_configmap_is_adopted_only_where_that_is_asked_for_and_released_at_the_end(
+def test_an_unmanaged_configmap_is_adopted_only_on_request_and_released_at_the_end(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -332,7 +332,7 @@ def test_an_unmanaged_configmap_is_adopted_only_where_that_is_asked_for_and_rele
     assert left["metadata"]["labels"] == {"theirs": "1"}
 
 
-def test_metadata_of_the_source_is_taken_over_only_by_name_and_goes_when_it_is_no_longer_asked_for(
+def test_metadata_of_the_source_is_copied_only_by_name_and_removed_when_no_longer_named(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()

@@ -8,7 +8,7 @@ from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
 
-def test_of_two_syncs_for_one_destination_the_older_wins_and_the_other_takes_over_when_it_goes(
+def test_the_older_of_two_syncs_wins_a_destination_and_the_other_follows_its_deletion(
     stage: Stage, reconciler: Process
 ) -> None:
     first, second, there = stage.namespace(), stage.namespace(), stage.namespace()
@@ -27,7 +27,7 @@ def test_of_two_syncs_for_one_destination_the_older_wins_and_the_other_takes_ove
     stage.ready_becomes(younger, "True", "Synced")
 
 
-def test_an_older_sync_takes_a_destination_back_without_a_gap(
+def test_an_older_sync_regains_a_destination_without_a_gap(
     stage: Stage, reconciler: Process
 ) -> None:
     first, second, there = stage.namespace(), stage.namespace(), stage.namespace()
@@ -47,9 +47,7 @@ def test_an_older_sync_takes_a_destination_back_without_a_gap(
     stage.ready_becomes(older, "True", "Synced")
 
 
-def test_an_older_sync_takes_an_immutable_copy_back_as_well(
-    stage: Stage, reconciler: Process
-) -> None:
+def test_an_older_sync_regains_an_immutable_copy_as_well(stage: Stage, reconciler: Process) -> None:
     first, second, there = stage.namespace(), stage.namespace(), stage.namespace()
     older_content = stage.source(first, data={"from": "older"})
     younger_content = stage.source(second, data={"from": "younger"}, immutable=True)

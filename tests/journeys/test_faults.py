@@ -97,7 +97,7 @@ def test_a_write_that_succeeds_without_an_answer_is_not_repeated(
 
 
 @pytest.mark.parametrize("status", [404, 409, 410, 422, 429])
-def test_a_denial_by_a_webhook_is_retried_with_backoff_whatever_status_it_has(
+def test_a_denial_by_a_webhook_is_retried_with_backoff_for_every_status(
     stage: Stage, reconciler: Process, fault: Faults, status: int
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -136,7 +136,7 @@ def test_a_sync_that_is_deleted_while_its_copy_is_being_created_leaves_no_copy(
     assert stage.find(there) is None
 
 
-def test_watches_that_are_cut_and_history_that_is_forgotten_cost_no_edit(
+def test_broken_watches_and_a_compacted_history_cost_no_edit(
     stage: Stage, reconciler: Process, fault: Faults
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -226,7 +226,7 @@ def test_copies_stay_while_the_rights_of_a_service_account_cannot_be_checked(
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_a_source_that_may_not_be_read_is_copied_once_it_may(
+def test_an_unreadable_source_is_copied_once_it_is_readable(
     stage: Stage, start_reconciler: Callable[..., Process], fault: Faults
 ) -> None:
     start_reconciler("--authorization-interval", "1")

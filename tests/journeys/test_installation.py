@@ -67,7 +67,9 @@ def assert_no_request_was_refused(installation: Installation) -> None:
             assert [line for line in requests if 'code="403"' in line] == []
 
 
-def test_copies_appear_follow_heal_and_go(installation: Installation, stage: Stage) -> None:
+def test_copies_are_created_updated_repaired_and_deleted(
+    installation: Installation, stage: Stage
+) -> None:
     home, team, later = stage.namespace(), f"team-{stage.tag}", f"team-{stage.tag}-later"
     stage.cluster.add_namespace(team)
     content = stage.source(home)
@@ -208,7 +210,7 @@ def test_a_renewal_finds_nothing_to_do(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize("how", ["--server-side=false", "--server-side=true"])
-def test_applying_it_again_leaves_the_trust_in_the_webhook(
+def test_applying_it_again_keeps_the_ca_bundle(
     installation: Installation, stage: Stage, how: str
 ) -> None:
     before = reached_by(stage)
@@ -371,7 +373,7 @@ def test_the_standby_takes_over_and_every_pod_ends_in_time(
     assert_no_request_was_refused(installation)
 
 
-def test_under_other_names_it_works_the_same(cluster: Cluster, tmp_path: Path) -> None:
+def test_an_installation_under_other_names_works_the_same(cluster: Cluster, tmp_path: Path) -> None:
     config = shutil.copytree(CONFIG, tmp_path / "config")
     theirs = {"namespace": "elsewhere", "namePrefix": "acme-", "resources": ["../default"]}
     (config / "theirs").mkdir()

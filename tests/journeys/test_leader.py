@@ -254,7 +254,7 @@ def test_after_a_kill_the_standby_takes_over_when_the_lease_has_run_out(replicas
 
 
 @pytest.mark.only_on("devcluster", "real")
-def test_a_leader_that_was_frozen_for_too_long_wakes_up_writes_nothing_and_ends(
+def test_a_leader_frozen_beyond_its_lease_ends_without_a_write(
     cluster: Cluster, start_process: Callable[..., Process], tmp_path: Path
 ) -> None:
     """The audit log distinguishes the replicas: one runs as alice, the other as bob."""
@@ -300,7 +300,7 @@ def test_a_deleted_lease_is_created_again_by_its_holder(replicas: Replicas) -> N
     assert (leader.leads, standby.leads) == (True, False)
 
 
-def test_a_leader_that_may_not_renew_ends_in_time_and_says_why(replicas: Replicas) -> None:
+def test_a_leader_that_may_not_renew_ends_in_time_and_logs_why(replicas: Replicas) -> None:
     binding = _bind_to_everything(replicas.cluster, "alice")
     try:
         leader, standby = replicas.leader(SHORT, user="alice"), replicas.standby(SHORT)

@@ -22,7 +22,7 @@ def annotations(stage: Stage, namespace: str, name: str = "config") -> dict[str,
     return found
 
 
-def test_a_copy_under_a_new_name_stands_before_the_former_goes(
+def test_a_renamed_copy_is_created_before_the_former_is_deleted(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -36,7 +36,7 @@ def test_a_copy_under_a_new_name_stands_before_the_former_goes(
         assert content_of(stage.find(there, name) or {}) == content
 
 
-def test_a_copy_stays_under_its_former_name_while_something_is_in_the_way_of_the_new_one(
+def test_a_copy_keeps_its_former_name_while_the_new_one_is_taken(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -73,7 +73,7 @@ def test_a_namespace_that_is_excluded_loses_its_copy_and_gets_it_back(
     stage.copy_becomes(content, also_there)
 
 
-def test_another_source_is_taken_over_in_place(stage: Stage, reconciler: Process) -> None:
+def test_a_changed_source_updates_the_copy_in_place(stage: Stage, reconciler: Process) -> None:
     home, other, there = stage.namespace(), stage.namespace(), stage.namespace()
     content, other_content = (
         stage.source(home),
@@ -89,7 +89,7 @@ def test_another_source_is_taken_over_in_place(stage: Stage, reconciler: Process
     assert copy["metadata"]["annotations"]["apps.nishaf.info/source"] == f"{other}/another"
 
 
-def test_a_deletion_policy_that_changes_is_marked_on_the_copies_and_the_newest_counts(
+def test_a_changed_deletion_policy_is_marked_on_the_copies_and_applied(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
@@ -168,7 +168,7 @@ def test_a_namespace_that_opts_out_keeps_its_adopted_configmap_and_is_served_aga
 
 
 @pytest.mark.controllers
-def test_a_sync_and_the_namespaces_of_its_copies_can_go_together(
+def test_a_sync_and_the_namespaces_of_its_copies_can_be_deleted_together(
     stage: Stage, reconciler: Process
 ) -> None:
     home, spaces = stage.namespace(), [stage.namespace() for _ in range(5)]
@@ -267,7 +267,7 @@ def _ready_because(stage: Stage, sync: str, reason: str) -> Any:
 
 @pytest.mark.controllers
 @pytest.mark.only_on("devcluster")
-def test_a_namespace_that_goes_in_the_middle_of_a_write_is_served_when_it_is_back(
+def test_a_namespace_deleted_during_a_write_is_served_when_it_is_recreated(
     stage: Stage, reconciler: Process, fault: Faults
 ) -> None:
     home, there, other = stage.namespace(), stage.namespace(), stage.namespace()

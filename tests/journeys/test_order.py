@@ -47,7 +47,7 @@ def test_a_source_deleted_and_recreated(stage: Stage, reconciler: Process) -> No
     stage.ready_becomes(sync, "True", "Synced")
 
 
-def test_copies_go_with_their_source_where_the_sync_says_so(
+def test_copies_are_deleted_with_their_source_under_that_policy(
     stage: Stage, reconciler: Process
 ) -> None:
     home, there = stage.namespace(), stage.namespace()

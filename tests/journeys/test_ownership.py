@@ -211,7 +211,7 @@ def test_finalizers_owners_labels_and_annotations_of_others_survive_every_write_
     stage.edit(there, "config", metadata={"finalizers": None})
 
 
-def test_a_copy_that_one_flap_of_a_label_released_is_taken_back(
+def test_a_copy_released_by_a_label_change_is_managed_again(
     stage: Stage, reconciler: Process
 ) -> None:
     home = stage.namespace()

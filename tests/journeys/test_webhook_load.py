@@ -86,7 +86,7 @@ def resident(webhook: WebhookProcess) -> int:
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
 
 
-def test_a_caller_who_does_not_know_the_path_learns_nothing(
+def test_a_caller_without_the_path_learns_nothing(
     shell: UserShell, webhook: WebhookProcess
 ) -> None:
     token = use_token(webhook)

@@ -64,7 +64,7 @@ def test_an_edit_is_measured_to_the_last_copy_over_as_many_reconciles_as_it_take
     assert (made.measured, made.standing.lag()) == ([5.0], 0.0)
 
 
-def test_of_edits_that_overtake_each_other_the_first_counts(made: MovableClock) -> None:
+def test_the_first_of_overlapping_edits_is_measured(made: MovableClock) -> None:
     made.standing.edited(SYNC)
     made.now += 2
     made.standing.edited(SYNC)
@@ -115,13 +115,15 @@ def test_every_failure_is_counted_beyond_those_that_a_status_lists(made: Movable
 @pytest.mark.parametrize(
     "reason", [Reason.SOURCE_NOT_FOUND, Reason.NOT_AUTHORIZED, Reason.INVALID_SPEC]
 )
-def test_a_sync_that_fails_as_a_whole_is_a_failure(made: MovableClock, reason: Reason) -> None:
+def test_a_sync_with_one_reason_for_all_copies_is_a_failure(
+    made: MovableClock, reason: Reason
+) -> None:
     made.refused(reason)
     assert there(made.standing.failures()) == {str(reason): 1}
     assert there(made.standing.syncs()) == {str(reason): 1}
 
 
-def test_a_sync_counts_once_however_often_it_is_reconciled_and_not_at_all_when_it_is_gone(
+def test_a_sync_is_counted_once_until_it_is_deleted(
     made: MovableClock,
 ) -> None:
     made.reconciled(Reason.WRITE_FAILED)

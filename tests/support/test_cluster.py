@@ -61,7 +61,7 @@ def test_alice_starts_without_rights(cluster: Cluster, namespace: str) -> None:
 
 
 @pytest.mark.controllers
-def test_the_namespaces_of_a_test_go_with_it(
+def test_the_namespaces_of_a_test_are_deleted_with_it(
     cluster: Cluster, new_namespace: Callable[..., str]
 ) -> None:
     name = new_namespace(prefix="short-lived", labels={"team": "web"})

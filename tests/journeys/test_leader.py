@@ -169,10 +169,10 @@ def work_for(stage: Stage) -> Work:
 def test_the_standby_caches_everything_and_writes_nothing(replicas: Replicas) -> None:
     leader, standby = replicas.leader(), replicas.standby()
     leader.stop()
-    heard = standby.waiting
+    received = standby.waiting
 
     work = work_for(replicas.stage)
-    wait_until(lambda: standby.waiting > heard)
+    wait_until(lambda: standby.waiting > received)
     sync = replicas.cluster.get(work.sync)
     events = replicas.cluster.get(f"/api/v1/namespaces/{work.home}/events")["items"]
     copy = replicas.stage.find(work.there)

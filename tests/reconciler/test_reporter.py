@@ -1,4 +1,7 @@
-"""Statuses are written after the copies of other syncs, newest first of each sync, and none is lost."""
+"""Statuses are written after the copies of other syncs, and none is lost.
+
+Of several statuses of a sync the newest is written.
+"""
 
 import asyncio
 import contextlib
@@ -42,7 +45,7 @@ def stored(name: str) -> dict[str, Any]:
 
 
 class Bench:
-    """A reporter, and an API server that stores what it is sent."""
+    """A reporter, and an API server that stores each status."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -68,14 +71,14 @@ class Bench:
             clock=lambda: NOW,
         )
 
-    # the cache of syncs
+    # In place of the cache of syncs.
     def get(self, namespace: str, name: str) -> SyncRecord | None:
         return self.records.get((namespace, name))
 
     def record(self, record: SyncRecord) -> None:
         self.records[record.key] = record
 
-    # the applier and the event recorders
+    # In place of the applier and the event recorders.
     def reported(self, sync: NamespacedName) -> None:
         self.reported_copies.append(sync)
 
@@ -88,7 +91,7 @@ class Bench:
     def forget(self, *_arguments: Any) -> None:
         pass
 
-    # the API server
+    # In place of the API server.
     async def request(self, _method: str, path: str, *, body: bytes, **_options: Any) -> bytes:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -128,7 +131,7 @@ async def running() -> AsyncIterator[Bench]:
     task.cancel()
 
 
-async def test_a_status_is_written_at_once_where_no_copy_waits_and_never_twice() -> None:
+async def test_a_status_is_written_once_and_at_once_without_waiting_copies() -> None:
     async with running() as bench:
         bench.add("a")
         bench.report("a")
@@ -140,7 +143,7 @@ async def test_a_status_is_written_at_once_where_no_copy_waits_and_never_twice()
     assert bench.reported_copies == [NamespacedName("home", "a")]
 
 
-async def test_a_status_waits_for_the_copies_of_other_syncs_but_not_for_ever() -> None:
+async def test_a_status_waits_a_bounded_time_for_the_copies_of_other_syncs() -> None:
     async with running() as bench:
         bench.add("a")
         bench.queue.add(NamespacedName("home", "other"))
@@ -151,7 +154,7 @@ async def test_a_status_waits_for_the_copies_of_other_syncs_but_not_for_ever() -
         assert bench.written == ["a: Synced"]
 
 
-async def test_of_several_statuses_of_one_sync_the_newest_is_written() -> None:
+async def test_the_newest_of_several_statuses_of_a_sync_is_written() -> None:
     async with running() as bench:
         bench.add("a")
         bench.queue.add(NamespacedName("home", "other"))
@@ -162,7 +165,7 @@ async def test_of_several_statuses_of_one_sync_the_newest_is_written() -> None:
     assert bench.written == ["a: Synced"]
 
 
-async def test_a_status_that_changes_while_an_older_one_is_written_follows_it() -> None:
+async def test_a_status_that_changes_during_a_write_is_written_next() -> None:
     async with running() as bench:
         bench.add("a")
         bench.report("a", Reason.WRITE_FAILED)
@@ -172,14 +175,14 @@ async def test_a_status_that_changes_while_an_older_one_is_written_follows_it() 
     assert bench.written == ["a: WriteFailed", "a: Synced"]
 
 
-async def test_a_status_that_is_right_again_while_a_wrong_one_is_written_is_put_right() -> None:
+async def test_a_status_that_reverts_during_a_write_is_corrected() -> None:
     async with running() as bench:
         bench.add("a")
         bench.report("a", Reason.SYNCED)
         await asyncio.sleep(1)
         bench.report("a", Reason.WRITE_FAILED)
         await asyncio.sleep(REQUEST_SECONDS / 2)
-        bench.report("a", Reason.SYNCED)  # what is stored says so, and is just being overwritten
+        bench.report("a", Reason.SYNCED)  # the stored status says so, and a write replaces it
         await asyncio.sleep(1)
     assert bench.written[-1] == "a: Synced"
 
@@ -200,7 +203,7 @@ async def test_a_status_that_was_right_when_the_reconcile_began_is_compared_with
     assert bench.written == ["a: Synced", "a: WriteFailed", "a: Synced"]
 
 
-async def test_few_statuses_are_written_at_a_time() -> None:
+async def test_status_writes_in_flight_are_bounded() -> None:
     async with running() as bench:
         for number in range(50):
             bench.add(f"sync-{number}")
@@ -211,7 +214,7 @@ async def test_few_statuses_are_written_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("failure", [ServerError("away", status=500), Conflict("changed")])
-async def test_a_status_that_cannot_be_written_has_its_sync_reconciled_again(
+async def test_a_failed_status_write_enqueues_the_sync(
     failure: ApiError,
 ) -> None:
     async with running() as bench:
@@ -225,7 +228,7 @@ async def test_a_status_that_cannot_be_written_has_its_sync_reconciled_again(
     assert bench.written == ["a: Synced"]
 
 
-async def test_the_finalizer_waits_for_a_status_that_is_being_written() -> None:
+async def test_the_finalizer_waits_for_a_status_write_in_flight() -> None:
     async with running() as bench:
         record = bench.add("a")
         bench.report("a")
@@ -236,7 +239,7 @@ async def test_the_finalizer_waits_for_a_status_that_is_being_written() -> None:
     assert bench.written == ["a: Synced"]
 
 
-async def test_a_sync_that_is_gone_is_not_reported() -> None:
+async def test_a_deleted_sync_is_not_reported() -> None:
     async with running() as bench:
         record = bench.add("a")
         bench.queue.add(NamespacedName("home", "other"))

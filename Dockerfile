@@ -20,13 +20,12 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && pip --python /opt/configmapsync check \
     && pip install --quiet --no-deps --require-hashes -r requirements-build.lock
 COPY . .
-# Of kubernetes-asyncio only what finds credentials is ever loaded (kube/lean.py); its APIs and models would be half of the image.
 # Bytecode is written now, because nothing can be written later; it is not checked against its source at each start.
+# The APIs and models of kubernetes-asyncio have none: they are imported only if its layout is unknown (kube/lean.py).
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
     && pip --python /opt/configmapsync install --quiet --no-deps --no-index /wheel/*.whl \
-    && rm -r /opt/configmapsync/lib/python*/site-packages/kubernetes_asyncio/client/api \
-             /opt/configmapsync/lib/python*/site-packages/kubernetes_asyncio/client/models \
-    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/configmapsync/lib
+    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+       -x 'kubernetes_asyncio/client/(api|models)/' /opt/configmapsync/lib
 
 FROM ${BASE}
 ARG VERSION=0.0.0

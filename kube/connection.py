@@ -1,12 +1,13 @@
-"""The one door to the API server: every request of every process goes through here.
+"""Send every request of every process to the API server.
 
-What it guarantees: a timeout on everything, dead peers noticed by TCP keepalive, watches that never starve requests (pools of their own), errors
-as classes, and no body ever in a log. It reads no proxy and no password file from the environment; what the kubeconfig says holds.
+A request has a time limit, TCP keepalive finds dead peers, and watches have a pool of their own
+so that they never block requests. Errors are the classes of `kube.errors`. This module must not
+log a body, and reads neither proxy variables nor netrc; the kubeconfig decides.
 """
 
 import asyncio
 import io
-import ssl
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from kube import credentials
+from kube import configuration
 from kube.client import ANSWER_BYTES, JSON, REQUEST_SECONDS
+from kube.configuration import ConfigurationError
+from kube.credentials import Credentials, Identity
 from kube.errors import (
     ERROR_BODY_BYTES,
     AnswerTooLarge,
@@ -29,23 +32,15 @@ from kube.errors import (
     Unreachable,
     from_response,
 )
-from kube.http_sessions import Fence, open_session, tls_context
-from kube.target import ConfigurationError, Target
+from kube.http_sessions import Fence, open_session
 
-__all__ = [
-    "ConfigurationError",
-    "Connection",
-    "ConnectionSettings",
-    "Fence",
-    "RequestMetrics",
-]
+__all__ = ["ConfigurationError", "Connection", "ConnectionSettings", "Fence", "RequestMetrics"]
 
-CONNECT_TIMEOUT = 5.0  # seconds
-REQUEST_LIMITS = aiohttp.ClientTimeout(
-    sock_connect=CONNECT_TIMEOUT
-)  # the whole is bounded by each caller
-LARGE_BODY = 1 << 19  # bytes
-NO_ANSWER = "<error>"  # client-go's word in place of a code
+CONNECT_SECONDS = 5.0
+REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
+LARGE_BODY_BYTES = 1 << 19
+TLS_ALERT = re.compile(r"\[SSL: \w*ALERT")
+NO_ANSWER = "<error>"  # the word of client-go's metrics in place of a status code
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +50,11 @@ class ConnectionSettings:
     Attributes:
         kubeconfig: the file; by default what `kubectl` and pods use.
         context: of the kubeconfig; its current one by default.
-        disable_strict_tls: accept a CA without key identifiers, which Python 3.13 refuses by default.
-        user_agent: who we say we are.
+        disable_strict_tls: whether to accept a CA without key identifiers, which Python 3.13
+            and later refuse by default.
+        user_agent: name and version of the program, for the API server's logs.
         write_limit: requests at the same time; watches are not counted.
-        service_account: folder of the pod's token and CA.
+        service_account: folder with the pod's token and CA.
     """
 
     kubeconfig: Path | None = None
@@ -66,32 +62,38 @@ class ConnectionSettings:
     disable_strict_tls: bool = False
     user_agent: str = "kube"
     write_limit: int = 32
-    service_account: Path = credentials.SERVICE_ACCOUNT
+    service_account: Path = configuration.SERVICE_ACCOUNT
 
 
 class RequestMetrics(Protocol):
-    """Where a connection tells of its requests."""
+    """Counts requests."""
 
     def answered(self, method: str, host: str, code: str, seconds: float) -> None:
-        """A request was sent, and its answer began after so many seconds; `<error>` stands for the code where none came."""
+        """Count a request.
+
+        Args:
+            method: of HTTP.
+            host: host and port of the API server.
+            code: the HTTP status, or `<error>` if no answer came.
+            seconds: until the answer began.
+        """
 
 
 class Connection:
-    """Requests and watches to one API server, as one user."""
+    """Sends requests and watches to one API server, as one user."""
 
     def __init__(
         self,
-        target: Target,
+        credentials: Credentials,
         settings: ConnectionSettings,
         metrics: RequestMetrics | None = None,
         fence: Fence | None = None,
     ) -> None:
-        self._target = target
+        self._credentials = credentials
         self._metrics = metrics
-        self._authority = urlsplit(target.host).netloc.rpartition("@")[2]
-        context = tls_context(target, strict=not settings.disable_strict_tls)
-        self._requests = open_session(context, settings.write_limit, settings.user_agent, fence)
-        self._watches = open_session(context, 0, settings.user_agent)
+        self._authority = urlsplit(credentials.target.host).netloc.rpartition("@")[2]
+        self._requests = open_session(settings.write_limit, settings.user_agent, fence)
+        self._watches = open_session(0, settings.user_agent)
 
     @classmethod
     async def open(
@@ -100,26 +102,20 @@ class Connection:
         metrics: RequestMetrics | None = None,
         fence: Fence | None = None,
     ) -> Self:
-        """Find the API server and make ready to talk to it; nothing is sent yet.
+        """Load the credentials and return a connection; no request is sent yet.
 
         Args:
             settings: how to connect.
-            metrics: is told of every request; by default nobody is.
-            fence: asked before each request that may change something, at the last moment before it is sent, and again when it is sent once
-                more; what it raises goes to whoever wanted to send.
+            metrics: counts every request.
+            fence: called immediately before each write is sent, also before it is sent again;
+                what it raises goes to the caller of `request`.
 
         Raises:
-            ConfigurationError: it cannot be found, or its certificates cannot be read; one line for people.
+            ConfigurationError: the API server cannot be found, or its certificates cannot be read.
         """
-        target = await credentials.find(
-            settings.kubeconfig, settings.context, settings.service_account
-        )
-        try:
-            return cls(target, settings, metrics, fence)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(
-                f"the certificates for {target.host} cannot be used: {error}"
-            ) from error
+        source = configuration.find(settings.kubeconfig, settings.context, settings.service_account)
+        credentials = await Credentials.load(source, strict=not settings.disable_strict_tls)
+        return cls(credentials, settings, metrics, fence)
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,11 +147,23 @@ class Connection:
     ) -> bytes:
         """Send one request and return the whole body of its answer.
 
-        After a 401 the token is loaded again and the request sent once more.
+        If the API server refuses the credentials, they are loaded again and the request is
+        sent once more.
+
+        Args:
+            method: of HTTP.
+            path: with its leading slash.
+            params: of the query.
+            body: in JSON.
+            content_type: of the body.
+            accept: media types of the answer.
+            timeout: seconds for the whole answer.
+            max_bytes: of the answer.
 
         Raises:
             AnswerTooLarge: the answer has more than `max_bytes`; its connection is closed.
-            ApiError: any answer but 2xx, or none in time; what ends in `Unreachable` may have been carried out.
+            Unreachable: no answer came in time; the request may have been carried out.
+            ApiError: the status is not 2xx.
         """
         outgoing = _Outgoing(
             method, path, params, body, accept, content_type if body is not None else None
@@ -183,26 +191,26 @@ class Connection:
         idle_timeout: float,
         total_timeout: float,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a watch: yields its lines as they come, until the server ends it.
+        """Open a watch and yield its lines until the API server ends it.
 
         Args:
-            path: what is watched.
+            path: of the collection.
             params: of the watch.
-            accept: in which form.
+            accept: media types of the objects.
             idle_timeout: seconds without a byte after which the peer counts as dead.
-            total_timeout: seconds after which the stream is ended in any case.
+            total_timeout: seconds after which the client ends the watch.
 
         Raises:
-            Silent: it was open, and nothing came for `idle_timeout`.
-            ApiError: it could not be opened, or broke.
+            Silent: the watch was open, and no byte came for `idle_timeout`.
+            ApiError: the watch could not be opened, or broke off.
         """
         outgoing = _Outgoing("GET", path, params, None, accept, None)
         limits = aiohttp.ClientTimeout(
-            total=total_timeout, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout
+            total=total_timeout, sock_connect=CONNECT_SECONDS, sock_read=idle_timeout
         )
         with _as_api_errors(outgoing):
             response = await self._answer(self._watches, outgoing, limits)
-        # Only reading is guarded: what goes wrong in the caller's block is the caller's, and no error of the API server.
+        # Only reading is translated: an error in the caller's block is not an error of the API server.
         async with response, aclosing(_lines(response, outgoing)) as lines:
             try:
                 yield lines
@@ -212,15 +220,15 @@ class Connection:
     async def _answer(
         self, session: aiohttp.ClientSession, outgoing: "_Outgoing", limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        """An answer that is 2xx, its body still unread; any other is raised."""
-        token = self._target.token
-        if token is None:
-            return await self._send(session, outgoing, limits, None)
-        sent = await token.value()
+        """Return an answer with status 2xx, its body still unread; raise any other."""
+        identity = await self._credentials.current()
         try:
-            return await self._send(session, outgoing, limits, sent)
-        except Unauthorized:
-            if (other := await token.after_refusal_of(sent)) == sent:
+            return await self._send(session, outgoing, limits, identity)
+        except (Unauthorized, aiohttp.ClientError) as error:
+            if not _refuses_identity(error):
+                raise
+            other = await self._credentials.after_refusal(identity)
+            if other == identity:
                 raise
             return await self._send(session, outgoing, limits, other)
 
@@ -229,19 +237,21 @@ class Connection:
         session: aiohttp.ClientSession,
         outgoing: "_Outgoing",
         limits: aiohttp.ClientTimeout,
-        authorization: str | None,
+        identity: Identity,
     ) -> aiohttp.ClientResponse:
+        target = self._credentials.target
         code, began = NO_ANSWER, asyncio.get_running_loop().time()
         try:
             response = await session.request(
                 outgoing.method,
-                self._target.host + outgoing.path,
+                target.host + outgoing.path,
                 params=outgoing.params,
                 data=outgoing.data(),
-                headers=outgoing.headers(authorization),
+                headers=outgoing.headers(identity.authorization),
                 timeout=limits,
-                proxy=self._target.proxy,
-                server_hostname=self._target.server_name,
+                proxy=target.proxy,
+                ssl=identity.tls,
+                server_hostname=target.server_name,
                 allow_redirects=False,
             )
             code = str(response.status)
@@ -258,7 +268,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class _Outgoing:
-    """A request as it goes out."""
+    """A request before it is sent."""
 
     method: str
     path: str
@@ -268,7 +278,7 @@ class _Outgoing:
     content_type: str | None
 
     def headers(self, authorization: str | None) -> dict[str, str]:
-        """What is particular to this request."""
+        """Return the headers that differ between requests."""
         headers = {
             "Accept": self.accept,
             "Content-Type": self.content_type,
@@ -277,12 +287,14 @@ class _Outgoing:
         return {name: value for name, value in headers.items() if value}
 
     def data(self) -> bytes | io.BytesIO | None:
-        """The body; a large one to be sent piece by piece, so that the event loop is not held up by it."""
-        return io.BytesIO(self.body) if self.body and len(self.body) > LARGE_BODY else self.body
+        """Return the body; aiohttp sends a stream in parts, so that a large body does not hold the event loop."""
+        return (
+            io.BytesIO(self.body) if self.body and len(self.body) > LARGE_BODY_BYTES else self.body
+        )
 
 
 async def _read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """Read the body of an answer; None where it has more than `limit` bytes, and then its connection is closed."""
+    """Return the body of an answer; close the connection and return None if it has more bytes."""
     if (response.content_length or 0) > limit:
         response.close()
         return None
@@ -303,14 +315,22 @@ async def _lines(
         try:
             while line := await response.content.readline(max_line_length=ANSWER_BYTES):
                 if not line.endswith(b"\n"):
-                    raise Unreachable(f"{what}: broken off in the middle of a line")
+                    raise Unreachable(f"{what}: the answer ended in the middle of a line")
                 yield line
         except aiohttp.SocketTimeoutError as error:
-            raise Silent(f"{what}: nothing came for too long") from error
+            raise Silent(f"{what}: no byte within the idle timeout") from error
+
+
+def _refuses_identity(error: Exception) -> bool:
+    """Return whether the API server, or a proxy before it, does not accept the credentials.
+
+    A server that requires a client certificate ends the TLS connection with an alert.
+    """
+    return isinstance(error, Unauthorized) or TLS_ALERT.search(str(error)) is not None
 
 
 def _hang_up(response: aiohttp.ClientResponse) -> None:
-    """End a watch at once where it has not ended: saying goodbye over TLS would wait for a peer that may be gone."""
+    """Abort the connection of a watch: an orderly TLS shutdown would wait for a peer that may be gone."""
     connection = response.connection
     if connection is not None and connection.transport is not None:
         connection.transport.abort()
@@ -318,14 +338,14 @@ def _hang_up(response: aiohttp.ClientResponse) -> None:
 
 @contextmanager
 def _as_api_errors(outgoing: _Outgoing) -> Iterator[None]:
-    """Turn whatever aiohttp and the system raise into our classes, the original chained; their texts may quote what came."""
+    """Raise errors of aiohttp and the system as `ApiError`, without their texts, which may quote an answer."""
     what = f"{outgoing.method} {outgoing.path}"
     try:
         yield
     except TimeoutError as error:
         raise Unreachable(f"{what}: no answer in time") from error
     except (HttpProcessingError, aiohttp.ClientResponseError) as error:
-        raise Malformed(f"{what}: the answer is no HTTP ({type(error).__name__})") from error
+        raise Malformed(f"{what}: the answer is not HTTP ({type(error).__name__})") from error
     except aiohttp.ClientPayloadError as error:
         raise Unreachable(f"{what}: the answer broke off") from error
     except (aiohttp.ClientError, OSError) as error:

@@ -1,63 +1,145 @@
-"""Where the API server is, and who we are to it: looked for where `kubectl` and controllers look.
+"""Keep the client's credentials fresh: the `Authorization` header and the TLS context.
 
-A kubeconfig is read by `kubeconfig.py`; here is the order, and the pod's own service account. `connection.py` is the only user.
+A kubelet replaces the token of a service account, and the credentials of an exec plugin expire.
+`connection.py` asks for an `Identity` before each request, and after a refusal. The credentials
+are loaded again each minute and after a refusal; if that fails, the present ones are kept.
 """
 
-import os
+import asyncio
+import hashlib
+import ssl
 from pathlib import Path
+from typing import NamedTuple, Self
 
-from kube.kubeconfig import from_kubeconfig
-from kube.lean import credential_layer
-from kube.target import ConfigurationError, Target
+import structlog
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")  # where every pod has it
+from kube.configuration import LOAD_SECONDS, ConfigurationError, Source, Target
+
+RELOAD_SECONDS = 60.0  # a kubelet replaces a token long before it expires
 
 
-async def find(kubeconfig: Path | None, context: str | None, service_account: Path) -> Target:
-    """Find the API server.
+class Identity(NamedTuple):
+    """What the client shows to the API server.
+
+    Attributes:
+        authorization: the `Authorization` header; None without one.
+        tls: trusts the CA of the API server and holds the client certificate. A renewed
+            certificate makes a new context, so pooled connections with the old one are not reused.
+    """
+
+    authorization: str | None
+    tls: ssl.SSLContext
+
+
+class Credentials:
+    """The credentials as they were last loaded."""
+
+    def __init__(self, source: Source, target: Target, *, strict: bool) -> None:
+        """Use a target that `source` has loaded.
+
+        Args:
+            source: of newer credentials.
+            target: the first ones.
+            strict: whether to refuse a CA without key identifiers.
+
+        Raises:
+            OSError: a certificate file cannot be read or used.
+        """
+        self.target = target
+        self._source = source
+        self._strict = strict
+        self._files = _digest(target)
+        self._identity = Identity(target.authorization, tls_context(target, strict=strict))
+        self._loaded_at = asyncio.get_running_loop().time()
+        self._loading = asyncio.Lock()
+        self._loads_after_refusal = 0
+        self._log = structlog.get_logger("credentials")
+
+    @classmethod
+    async def load(cls, source: Source, *, strict: bool) -> Self:
+        """Load the first credentials of `source`.
+
+        Raises:
+            ConfigurationError: they cannot be loaded, or a certificate cannot be used.
+        """
+        target = await source.load(refused=False)
+        if target is None:
+            raise ConfigurationError("the source of the credentials is empty")
+        try:
+            return cls(source, target, strict=strict)
+        except OSError as error:  # ssl.SSLError is one
+            raise ConfigurationError(
+                f"the certificates for {target.host} cannot be used: {error}"
+            ) from error
+
+    async def current(self) -> Identity:
+        """Return what to show to the API server."""
+        if self._age() >= RELOAD_SECONDS:
+            async with self._loading:
+                if self._age() >= RELOAD_SECONDS:
+                    await self._reload(refused=False)
+        return self._identity
+
+    async def after_refusal(self, refused: Identity) -> Identity:
+        """Return what to show instead of a refused identity; the same one if there is no other.
+
+        Requests that are refused at the same time share one load, because a plugin can take long.
+        """
+        loads = self._loads_after_refusal
+        async with self._loading:
+            if self._identity == refused and self._loads_after_refusal == loads:
+                await self._reload(refused=True)
+                self._loads_after_refusal += 1
+        return self._identity
+
+    def _age(self) -> float:
+        return asyncio.get_running_loop().time() - self._loaded_at
+
+    async def _reload(self, *, refused: bool) -> None:
+        self._loaded_at = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                target = await self._source.load(refused=refused)
+            if target is not None:
+                self._identity = self._identity_of(target)
+        except Exception as error:  # noqa: BLE001 - a plugin may fail in any way, and the old credentials may still be valid
+            self._log.warning(
+                "cannot reload the credentials, keeping the old ones", error=type(error).__name__
+            )
+
+    def _identity_of(self, target: Target) -> Identity:
+        files, tls = _digest(target), self._identity.tls
+        if files != self._files:
+            tls = tls_context(target, strict=self._strict)
+            self._files = files
+            self._log.info("loaded new certificates")
+        return Identity(target.authorization or self._identity.authorization, tls)
+
+
+def tls_context(target: Target, *, strict: bool) -> ssl.SSLContext:
+    """Return the TLS context for a target.
 
     Args:
-        kubeconfig: the file; by default $KUBECONFIG, then the pod's service account, then ~/.kube/config.
-        context: of the kubeconfig; its current one by default.
-        service_account: folder of the pod's token and CA.
+        target: with the files of the CA, the client certificate and its key.
+        strict: whether to refuse a CA without key identifiers.
 
     Raises:
-        ConfigurationError: there is nothing usable.
+        OSError: a file cannot be read or used.
     """
-    files = _files(kubeconfig)
-    return _in_cluster(service_account) if files is None else await from_kubeconfig(files, context)
+    context = ssl.create_default_context(cafile=target.authority)
+    if not strict:
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if target.certificate:
+        context.load_cert_chain(*target.certificate)
+    if not target.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
-def _files(kubeconfig: Path | None) -> str | None:
-    """The kubeconfig files to read; None where the pod's service account is to be used."""
-    named = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
-    if named:
-        return named
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        return None
-    default = Path("~/.kube/config").expanduser()
-    if not default.exists():
-        raise ConfigurationError(
-            f"no API server is configured: this is no pod, and no kubeconfig is named nor at {default}"
-        )
-    return str(default)
-
-
-def _in_cluster(service_account: Path) -> Target:
-    configuration_class, config = credential_layer()
-    configuration = configuration_class()
-    token_file = service_account / "token"
-    try:
-        config.load_incluster_config(
-            client_configuration=configuration,
-            token_filename=str(token_file),
-            cert_filename=str(service_account / "ca.crt"),
-        )
-    except (config.ConfigException, OSError) as error:
-        raise ConfigurationError(f"the pod's service account cannot be used: {error}") from error
-
-    async def load(refused: bool) -> str | None:  # noqa: ARG001 - a file is simply read again
-        text = token_file.read_text(encoding="utf-8").strip()
-        return f"Bearer {text}" if text else None
-
-    return Target.of(configuration, load)
+def _digest(target: Target) -> bytes:
+    """Return a digest of the files that the TLS context is made of."""
+    digest = hashlib.sha256()
+    for path in (target.authority, *(target.certificate or ())):
+        digest.update(Path(path).read_bytes() if path else b"-")
+    return digest.digest()

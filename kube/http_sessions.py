@@ -1,18 +1,20 @@
-"""How a connection to the API server is made: sockets, TLS, pools, and the fence before writes. `connection.py` is the only user."""
+"""Make the HTTP sessions of a connection: sockets, pools, and the fence before writes.
+
+`connection.py` opens two sessions, one for requests and one for watches. This module must not
+know what is requested.
+"""
 
 import socket
-import ssl
 from collections.abc import Callable
 
 import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from kube.target import Target
-
 READING = {"GET", "HEAD", "OPTIONS"}
-READ_AHEAD = 1 << 18  # bytes
-POOLED_FOR = 60.0  # seconds an idle connection is kept; the server closes it after 90
+READ_AHEAD_BYTES = 1 << 18
+POOL_SECONDS = 60.0  # an idle connection is kept for this time; the API server closes it after 90 s
+# A peer that is gone is noticed within 35 seconds; the last value is in milliseconds.
 KEEPALIVE = (
     ("TCP_KEEPIDLE", 20),
     ("TCP_KEEPINTVL", 5),
@@ -20,22 +22,21 @@ KEEPALIVE = (
     ("TCP_USER_TIMEOUT", 35_000),
 )
 
-Fence = Callable[[], None]  # returns where writing is allowed, raises where it is not
+Fence = Callable[[], None]  # raises if this process must not write now
 
 
 class FencedConnector(aiohttp.TCPConnector):
-    """Hands out connections, to writers only while the fence lets them pass.
+    """Hands out connections, and asks the fence before it hands one to a write.
 
-    A request may wait long for its turn, a token or a handshake. When it has its connection, it is sent in the same breath: so here is where
-    to ask.
+    A request may wait for a place in the pool, for a token or for a handshake. It is sent
+    as soon as it has its connection, so this is the last moment before that.
     """
 
-    def __init__(self, fence: Fence | None, limit: int, context: ssl.SSLContext) -> None:
+    def __init__(self, fence: Fence | None, limit: int) -> None:
         super().__init__(
             limit=limit,
-            ssl=context,
             socket_factory=_keepalive_socket,
-            keepalive_timeout=POOLED_FOR,
+            keepalive_timeout=POOL_SECONDS,
             ttl_dns_cache=60,
         )
         self._fence = fence
@@ -46,49 +47,43 @@ class FencedConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as in aiohttp
     ) -> Connection:
-        """A connection for one request."""
+        """Return a connection for one request.
+
+        Raises:
+            Exception: what the fence raises; nothing was sent.
+        """
         acquired = await super().connect(req, traces, timeout)
         if self._fence is not None and req.method not in READING:
             try:
                 self._fence()
             except BaseException:
-                acquired.release()  # nothing was sent over it
+                acquired.release()
                 raise
         return acquired
 
 
-def open_session(
-    context: ssl.SSLContext, limit: int, user_agent: str, fence: Fence | None = None
-) -> aiohttp.ClientSession:
-    """Make ready to talk over at most `limit` connections at a time; 0 is no limit."""
-    connector = FencedConnector(fence, limit, context)
+def open_session(limit: int, user_agent: str, fence: Fence | None = None) -> aiohttp.ClientSession:
+    """Return a session.
+
+    Args:
+        limit: connections in use at the same time; 0 is no limit.
+        user_agent: of every request.
+        fence: raises if a write must not be sent.
+    """
     return aiohttp.ClientSession(
-        connector=connector,
-        trust_env=False,  # netrc and proxy variables cost two thread hops a request, and may break our Authorization
+        connector=FencedConnector(fence, limit),
+        # Reading netrc and proxy variables costs two thread hops for each request, and netrc
+        # may replace the Authorization header.
+        trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
-        read_bufsize=READ_AHEAD,
-        headers={
-            "User-Agent": user_agent,
-            "Accept-Encoding": "identity",
-        },  # unpacking costs more than reading
+        read_bufsize=READ_AHEAD_BYTES,
+        # Decompression costs more than reading the plain answer.
+        headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
     )
 
 
-def tls_context(target: Target, *, strict: bool) -> ssl.SSLContext:
-    """Whom to trust, and who we are; `strict` refuses a CA without key identifiers."""
-    context = ssl.create_default_context(cafile=target.authority)
-    if not strict:
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if target.certificate:
-        context.load_cert_chain(*target.certificate)
-    if not target.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that notices within 35 seconds that nobody is there any more."""
+    """Return a socket with TCP keepalive."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,50 +1,98 @@
-"""Imports the credential layer of kubernetes_asyncio without its 767 models.
+"""Import the credential layer of kubernetes_asyncio without its 767 models.
 
-Importing any part of that library runs its package files, which load every API and every model: twice the processor time and 30 MiB that no
-part of ours ever uses. Bare parent packages in their place let only what finds and refreshes credentials be loaded. A test holds this against
-the installed version.
+`configuration.py` calls it. Every import from the library also imports all of its APIs and
+models: 0.27 s of CPU and 37 MiB that the project never uses (docs/decisions/08-lean-import.md).
+So empty parent packages stand in `sys.modules` during the import, and are removed after it.
+If the library has another version or file layout, it is imported as a whole.
 """
 
+import importlib
+import importlib.metadata
 import importlib.util
 import sys
+from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
+
+import structlog
 
 LIBRARY = "kubernetes_asyncio"
+KNOWN_MAJOR_VERSION = "36"
 
 
-class _NoApiClient:
-    """Stands for the class that the library's own convenience functions return; we never call those."""
+class CredentialLayer(NamedTuple):
+    """The parts of the library that the project uses.
 
-
-def credential_layer() -> tuple[type[Any], ModuleType]:
-    """The library's `Configuration` class and its `config` package.
-
-    Where a program has loaded the whole library already, that one is used.
+    Attributes:
+        configuration: the class `kubernetes_asyncio.client.Configuration`.
+        config: the package `kubernetes_asyncio.config`.
     """
-    if LIBRARY not in sys.modules:
-        _install_bare_parents()
-    configuration = importlib.import_module(f"{LIBRARY}.client.configuration").Configuration
-    client = sys.modules[f"{LIBRARY}.client"]
-    if not hasattr(client, "Configuration"):
-        client.__dict__.update(Configuration=configuration, ApiClient=_NoApiClient)
-    return configuration, importlib.import_module(f"{LIBRARY}.config")
+
+    configuration: type[Any]
+    config: ModuleType
 
 
-def _install_bare_parents() -> None:
+@cache
+def credential_layer() -> CredentialLayer:
+    """Import the credential layer and return it.
+
+    If the program has imported the library before, that import is used.
+
+    Raises:
+        ImportError: kubernetes_asyncio is not installed.
+    """
+    if LIBRARY in sys.modules or not _is_known_version():
+        return _plain_import()
+    try:
+        return _lean_import()
+    except (ImportError, AttributeError) as error:
+        structlog.get_logger("credentials").warning(
+            "kubernetes_asyncio has an unknown layout, importing all of it", error=str(error)
+        )
+        return _plain_import()
+
+
+def _is_known_version() -> bool:
+    try:
+        return importlib.metadata.version(LIBRARY).split(".")[0] == KNOWN_MAJOR_VERSION
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def _plain_import() -> CredentialLayer:
+    configuration = importlib.import_module(f"{LIBRARY}.client").Configuration
+    return CredentialLayer(configuration, importlib.import_module(f"{LIBRARY}.config"))
+
+
+def _lean_import() -> CredentialLayer:
     spec = importlib.util.find_spec(LIBRARY)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(f"{LIBRARY} is not installed")
     root = spec.submodule_search_locations[0]
-    parent = _bare_package(LIBRARY, root)
-    parent.__dict__["client"] = _bare_package(f"{LIBRARY}.client", f"{root}/client")
+    try:
+        _add_empty_package(LIBRARY, root)
+        client = _add_empty_package(f"{LIBRARY}.client", f"{root}/client")
+        configuration = importlib.import_module(f"{LIBRARY}.client.configuration").Configuration
+        # `config` imports both names; ApiClient is only used by functions that this project does not call.
+        client.__dict__.update(Configuration=configuration, ApiClient=object)
+        config = importlib.import_module(f"{LIBRARY}.config")
+        return CredentialLayer(configuration, _checked(config))
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == LIBRARY]:
+            del sys.modules[name]
 
 
-def _bare_package(name: str, folder: str) -> ModuleType:
+def _add_empty_package(name: str, folder: str) -> ModuleType:
     package = ModuleType(name)
     package.__path__ = [folder]
     package.__spec__ = ModuleSpec(name, None, is_package=True)
     package.__spec__.submodule_search_locations = [folder]
     sys.modules[name] = package
     return package
+
+
+def _checked(config: ModuleType) -> ModuleType:
+    for name in ("ConfigException", "load_incluster_config", "load_kube_config"):
+        getattr(config, name)
+    return config

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from kube import token
+from kube import credentials
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.errors import Unauthorized
 from tests.kube.scripted import ApiServer, answering, api_server, status
@@ -213,7 +213,7 @@ async def test_a_token_file_is_read_again_when_the_server_refuses(
 async def test_a_token_file_that_is_briefly_missing_is_no_failure(
     server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token, "RELOAD_AFTER", 0.0)
+    monkeypatch.setattr(credentials, "RELOAD_SECONDS", 0.0)
     file = tmp_path / "token"
     file.write_text("first\n")
     server.answer = accepting("first", "second")
@@ -290,7 +290,7 @@ async def test_a_plugin_is_asked_again_when_the_server_refuses_its_token(
 async def test_a_plugin_is_asked_again_when_its_token_expires(
     server: ApiServer, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token, "RELOAD_AFTER", 0.0)
+    monkeypatch.setattr(credentials, "RELOAD_SECONDS", 0.0)
     plugin.gives("first", expiry="2020-01-01T00:00:00Z")
     async with server.connection(kubeconfig=plugin.install(server.kubeconfig())) as connection:
         plugin.gives("second", expiry="2999-01-01T00:00:00Z")
@@ -306,7 +306,7 @@ async def test_a_plugin_is_asked_again_when_its_token_expires(
 async def test_a_plugin_whose_tokens_do_not_expire_is_left_alone(
     server: ApiServer, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token, "RELOAD_AFTER", 0.0)
+    monkeypatch.setattr(credentials, "RELOAD_SECONDS", 0.0)
     plugin.gives("for ever")
     async with server.connection(kubeconfig=plugin.install(server.kubeconfig())) as connection:
         await connection.request("GET", "/things")

@@ -19,7 +19,7 @@ from tests.support.processes import Process, free_port
 
 ROOT = CONFIG.parent
 CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
-LITTLE_PATIENCE = "0.5"
+PATIENCE_SECONDS = "0.5"
 
 
 def make(cluster: Cluster, *arguments: str) -> str:
@@ -69,7 +69,7 @@ def undeploy(cluster: Cluster) -> None:
 def uninstall(cluster: Cluster) -> str:
     """Run `make uninstall` with a short patience and return its output."""
     return _run(
-        cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", LITTLE_PATIENCE
+        cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", PATIENCE_SECONDS
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BUILD_TIMEOUT = 300.0
+BUILD_TIMEOUT_SECONDS = 300.0
 # Chroot needs no engine; the network is that of this machine.
 BUILD_FLAGS = (
     "--quiet",
@@ -113,7 +113,7 @@ class Buildah:
         """
         command = [*self._command, *map(str, arguments)]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=BUILD_TIMEOUT, check=False
+            command, capture_output=True, text=True, timeout=BUILD_TIMEOUT_SECONDS, check=False
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()

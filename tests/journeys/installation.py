@@ -15,11 +15,8 @@ from tests.support.kubelet import Kubelet, Pod
 from tests.support.manifests import DEFAULT
 from tests.support.processes import LOCAL_ADDRESS, free_port
 
-SHORT_GRACE = (
-    # Seconds. Only this setting differs from the manifest, because a test cannot wait ten
-    # minutes.
-    "3"
-)
+# The only setting that differs from the manifest: a test cannot wait ten minutes.
+GRACE_SECONDS = "3"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
@@ -138,7 +135,7 @@ def installed(
     with started(kind, cluster_folder, "--service-address", address, audit_log=audit_log) as own:
         deploy(own, overlay)
         installation = Installation(own, folder, port, names)
-        installation.set_variable("reconciler", "CONFIGMAPSYNC_ORPHAN_GRACE", SHORT_GRACE)
+        installation.set_variable("reconciler", "CONFIGMAPSYNC_ORPHAN_GRACE", GRACE_SECONDS)
         try:
             installation.start()
             yield installation

@@ -11,13 +11,13 @@ from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-INTERVAL = 1.0  # seconds
+INTERVAL_SECONDS = 1.0
 
 
 @pytest.fixture
 def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
     """A reconciler that checks rights every second instead of every minute."""
-    return start_reconciler("--authorization-interval", str(INTERVAL))
+    return start_reconciler("--authorization-interval", str(INTERVAL_SECONDS))
 
 
 def grant(cluster: Cluster, account_namespace: str, namespace: str, *verbs: str) -> str:

@@ -20,9 +20,9 @@ from tests.journeys.stage import Stage, content_of
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
-QUICKLY = ("--contested-interval", "1")
+REPAIR_EACH_SECOND = ("--contested-interval", "1")
 # So that no repair falls into the time in which the test expects none.
-NOT_AGAIN = (
+ONE_REPAIR = (
     "--contested-interval",
     "3600",
 )
@@ -31,7 +31,7 @@ NOT_AGAIN = (
 @pytest.fixture
 def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
     """A reconciler that repairs a contested copy once within the duration of a test."""
-    return start_reconciler(*NOT_AGAIN)
+    return start_reconciler(*ONE_REPAIR)
 
 
 def assert_no_further_write(stage: Stage, count: Callable[[], int]) -> None:
@@ -74,7 +74,7 @@ def test_a_tool_that_resets_a_copy_is_named_and_repaired_once_a_minute(
 def test_contention_ends_when_the_other_writer_stops(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
-    start_reconciler(*QUICKLY)
+    start_reconciler(*REPAIR_EACH_SECOND)
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -91,7 +91,7 @@ def test_contention_ends_when_the_other_writer_stops(
 def test_the_status_is_stable_during_contention(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
-    start_reconciler(*QUICKLY)
+    start_reconciler(*REPAIR_EACH_SECOND)
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
@@ -155,7 +155,7 @@ def test_a_copy_that_a_tool_recreates_is_removed_once_a_minute(
 def test_a_webhook_that_changes_copies_is_reported_and_copies_heal_without_it(
     stage: Stage, start_reconciler: Callable[..., Process], tmp_path: Path
 ) -> None:
-    start_reconciler(*QUICKLY)
+    start_reconciler(*REPAIR_EACH_SECOND)
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
     now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on

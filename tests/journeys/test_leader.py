@@ -24,13 +24,11 @@ from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 
 LEASE = "configmapsync-reconciler"
-AT_ONCE = (
-    # Seconds: the promised takeover after a clean exit, and beyond the lease duration after any
-    # other.
-    2.0
-)
-SHORT = ("4", "3", "0.5")  # duration, deadline and retry period, in seconds
-LONG = ("60", "40", "0.5")  # so long that no replica takes over a silent leader during the test
+# The promised takeover after a clean exit; after any other end the lease duration comes first.
+TAKEOVER_SECONDS = 2.0
+SHORT_LEASE = ("4", "3", "0.5")  # duration, deadline and retry period, in seconds
+# So long that no replica takes over a silent leader during the test.
+LONG_LEASE = ("60", "40", "0.5")
 CREATED = Used("", "configmaps", "create")
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
@@ -70,7 +68,7 @@ class Replicas:
         self.namespace = stage.election_namespace()
         self._start_process = start_process
 
-    def start(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
+    def start(self, times: tuple[str, str, str] = LONG_LEASE, user: str | None = None) -> Replica:
         """Start a replica and wait until it is ready; a standby is ready as well."""
         port = free_port()
         duration, deadline, retry = times
@@ -88,13 +86,13 @@ class Replicas:
         process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/readyz")
         return Replica(process, port)
 
-    def leader(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
+    def leader(self, times: tuple[str, str, str] = LONG_LEASE, user: str | None = None) -> Replica:
         """Start a replica that leads."""
         replica = self.start(times, user)
         wait_until(lambda: replica.leads)
         return replica
 
-    def standby(self, times: tuple[str, str, str] = LONG, user: str | None = None) -> Replica:
+    def standby(self, times: tuple[str, str, str] = LONG_LEASE, user: str | None = None) -> Replica:
         """Start a replica that waits."""
         replica = self.start(times, user)
         replica.process.wait_for_line("somebody else leads")
@@ -200,7 +198,7 @@ def test_after_a_clean_exit_the_standby_takes_over_at_once(replicas: Replicas) -
 
     assert leader.process.terminate() == 0
 
-    wait_until(lambda: standby.leads, within=AT_ONCE)
+    wait_until(lambda: standby.leads, within=TAKEOVER_SECONDS)
     assert replicas.lease["spec"]["leaseTransitions"] == 1
     work.edit("after")
     work.copied("after")
@@ -242,14 +240,14 @@ def test_edits_during_a_takeover_are_neither_lost_nor_carried_out_twice(replicas
 
 
 def test_after_a_kill_the_standby_takes_over_when_the_lease_has_run_out(replicas: Replicas) -> None:
-    leader, standby = replicas.leader(SHORT), replicas.standby(SHORT)
+    leader, standby = replicas.leader(SHORT_LEASE), replicas.standby(SHORT_LEASE)
     work = work_for(replicas.stage)
     work.copied("value")
 
     leader.process.kill()
     work.edit("orphaned")
 
-    wait_until(lambda: standby.leads, within=float(SHORT[0]) + AT_ONCE)
+    wait_until(lambda: standby.leads, within=float(SHORT_LEASE[0]) + TAKEOVER_SECONDS)
     work.copied("orphaned")
 
 
@@ -265,7 +263,10 @@ def test_a_leader_frozen_beyond_its_lease_ends_without_a_write(
         for user in ("alice", "bob"):
             _bind_to_everything(own, user)
         replicas = Replicas(Stage(own, own.new_namespace), start_process)
-        leader, standby = replicas.leader(SHORT, user="alice"), replicas.standby(LONG, user="bob")
+        leader, standby = (
+            replicas.leader(SHORT_LEASE, user="alice"),
+            replicas.standby(LONG_LEASE, user="bob"),
+        )
         work = work_for(replicas.stage)
         work.copied("value")
         assert writes(log, "bob") == []
@@ -303,14 +304,14 @@ def test_a_deleted_lease_is_created_again_by_its_holder(replicas: Replicas) -> N
 def test_a_leader_that_may_not_renew_ends_in_time_and_logs_why(replicas: Replicas) -> None:
     binding = _bind_to_everything(replicas.cluster, "alice")
     try:
-        leader, standby = replicas.leader(SHORT, user="alice"), replicas.standby(SHORT)
+        leader, standby = replicas.leader(SHORT_LEASE, user="alice"), replicas.standby(SHORT_LEASE)
     finally:
         replicas.cluster.delete(binding)
 
-    assert leader.process.wait(within=float(SHORT[1]) + AT_ONCE) == 1
+    assert leader.process.wait(within=float(SHORT_LEASE[1]) + TAKEOVER_SECONDS) == 1
 
     assert 'cannot patch resource \\"leases\\"' in leader.process.wait_for_line("the Lease is lost")
-    wait_until(lambda: standby.leads, within=float(SHORT[0]) + AT_ONCE)
+    wait_until(lambda: standby.leads, within=float(SHORT_LEASE[0]) + TAKEOVER_SECONDS)
 
 
 def _bind_to_everything(cluster: Cluster, user: str) -> str:
@@ -330,11 +331,13 @@ def _bind_to_everything(cluster: Cluster, user: str) -> str:
 def test_without_an_api_server_for_longer_than_the_deadline_the_leader_ends(
     replicas: Replicas,
 ) -> None:
-    leader = replicas.leader(SHORT)
+    leader = replicas.leader(SHORT_LEASE)
 
-    replicas.cluster.create("/devcluster/restart", {"seconds": float(SHORT[1]) + AT_ONCE})
+    replicas.cluster.create(
+        "/devcluster/restart", {"seconds": float(SHORT_LEASE[1]) + TAKEOVER_SECONDS}
+    )
 
-    assert leader.process.wait(within=float(SHORT[1]) + AT_ONCE) == 1
+    assert leader.process.wait(within=float(SHORT_LEASE[1]) + TAKEOVER_SECONDS) == 1
     assert "not renewed for 3 s" in leader.process.wait_for_line("the Lease is lost")
     wait_until(lambda: replicas.cluster.request("GET", "/readyz").status == 200, within=30)
 
@@ -373,7 +376,7 @@ def test_writes_in_flight_are_finished_before_the_lease_is_given_back(
     assert copy is not None
     assert int(copy["metadata"]["resourceVersion"]) < int(lease["metadata"]["resourceVersion"])
     assert "gave the Lease back" in leader.process.output()
-    wait_until(lambda: standby.leads, within=AT_ONCE)
+    wait_until(lambda: standby.leads, within=TAKEOVER_SECONDS)
     assert sum(fault.hits()) == 1
 
 

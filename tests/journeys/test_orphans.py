@@ -12,7 +12,7 @@ from tests.journeys.test_ownership import after_another_edit, clone
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
-SOON = ("--orphan-grace", "2")
+SHORT_GRACE = ("--orphan-grace", "2")
 UID = "apps.nishaf.info/sync-uid"
 
 
@@ -43,7 +43,7 @@ def wait_for_another_sync(stage: Stage) -> None:
 def test_copies_of_a_sync_removed_by_force_follow_the_deletion_policy_in_their_marks(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
-    first = start_reconciler(*SOON)
+    first = start_reconciler(*SHORT_GRACE)
     home, there, taken, elsewhere = (stage.namespace() for _ in range(4))
     content = stage.source(home)
     stage.put_configmap(taken, "config", data={"existed": "before"})
@@ -59,7 +59,7 @@ def test_copies_of_a_sync_removed_by_force_follow_the_deletion_policy_in_their_m
     remove_by_force(stage, deleting)
     remove_by_force(stage, orphaning)
 
-    start_reconciler(*SOON)
+    start_reconciler(*SHORT_GRACE)
 
     stage.copy_goes(there)
     for namespace, name in ((there, "kept"), (taken, "config")):
@@ -71,7 +71,7 @@ def test_copies_of_a_sync_removed_by_force_follow_the_deletion_policy_in_their_m
 def test_copies_of_a_sync_removed_by_force_are_handled_by_a_reconciler_that_saw_it_go(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
-    process = start_reconciler(*SOON)
+    process = start_reconciler(*SHORT_GRACE)
     home, there = stage.namespace(), stage.namespace()
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(stage.source(home), there)

@@ -17,9 +17,9 @@ from tests.support.devcluster import DevCluster
 from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 
-HEALS_WITHIN = 90.0
+RECOVERY_SECONDS = 90.0
 # Devcluster skips this many versions when it starts from its file.
-SKIPPED = 1_000_000
+SKIPPED_VERSIONS = 1_000_000
 
 
 class Backup:
@@ -56,7 +56,7 @@ class Backup:
             return
         server.stop()
         snapshot = json.loads(self._kept)
-        snapshot["store"]["version"] -= SKIPPED
+        snapshot["store"]["version"] -= SKIPPED_VERSIONS
         self._snapshot.write_text(json.dumps(snapshot), encoding="utf-8")
         self._cluster.server = DevCluster(
             self._cluster.folder, tuple(self._cluster.users.values()), *self._arguments
@@ -113,19 +113,21 @@ def test_a_resource_version_that_goes_back_is_detected_and_syncing_continues(
 
     backup.make(holds_the_copies)
     stage.copy_becomes(
-        stage.edit(home, "config", data={"key": "after the backup"}), target, within=HEALS_WITHIN
+        stage.edit(home, "config", data={"key": "after the backup"}),
+        target,
+        within=RECOVERY_SECONDS,
     )
     for number in range(later_writes):
         stage.put_configmap(home, f"filler-{number}", data={})
 
     backup.restore()
     assert stage.find(home)["data"] == {"key": "before the backup"}
-    stage.copy_becomes(first, target, within=HEALS_WITHIN)
+    stage.copy_becomes(first, target, within=RECOVERY_SECONDS)
     edited = stage.edit(home, "config", data={"key": "after the restore"})
-    stage.copy_becomes(edited, target, within=HEALS_WITHIN)
-    stage.copy_becomes(edited, later, within=HEALS_WITHIN)
+    stage.copy_becomes(edited, target, within=RECOVERY_SECONDS)
+    stage.copy_becomes(edited, later, within=RECOVERY_SECONDS)
     new = stage.namespace("new")
     stage.sync(home, destinationNamespace=new, destinationConfigMapName="new")
-    stage.copy_becomes(edited, new, "new", within=HEALS_WITHIN)
+    stage.copy_becomes(edited, new, "new", within=RECOVERY_SECONDS)
     reconciler.check_running()
     assert "resource versions went back" in reconciler.output()

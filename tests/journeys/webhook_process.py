@@ -24,7 +24,7 @@ RESOURCES = {
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
 }
-QUICKLY = "0.2"
+DRAIN_SECONDS = "0.2"
 
 
 class WebhookProcess:
@@ -49,7 +49,7 @@ class WebhookProcess:
                 "--health-address",
                 f"{LOCAL_ADDRESS}:{self.health_port}",
             ),
-            *("--drain-seconds", QUICKLY),
+            *("--drain-seconds", DRAIN_SECONDS),
             *self._arguments,
             log=self.folder / "webhook.log",
         )

@@ -17,7 +17,7 @@ from kube.errors import NotFound
 from reconciler.known.service_accounts import Authorization
 
 pytestmark = pytest.mark.looptime(start=0)
-INTERVAL = 60.0
+INTERVAL_SECONDS = 60.0
 
 
 class ApiServer:
@@ -62,7 +62,9 @@ async def server() -> ApiServer:
 
 @pytest.fixture
 async def authorization(server: ApiServer) -> Authorization:
-    return Authorization(Client(server), asyncio.get_running_loop().time, frozenset(), INTERVAL)  # type: ignore[arg-type]
+    return Authorization(
+        Client(server), asyncio.get_running_loop().time, frozenset(), INTERVAL_SECONDS
+    )  # type: ignore[arg-type]
 
 
 async def test_a_sync_without_an_account_is_not_asked_for(
@@ -89,7 +91,7 @@ async def test_a_deleted_account_is_noticed_within_the_interval(
     server.allowed.add("")
     assert await authorization.denial(sync(3)) is None
     server.exists = False
-    await asyncio.sleep(INTERVAL / 2)
+    await asyncio.sleep(INTERVAL_SECONDS / 2)
     assert await authorization.denial(sync(3)) is not None
 
 

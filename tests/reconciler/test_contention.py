@@ -21,7 +21,7 @@ from tests.configmapsync.objects import record, source, sync
 pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")
 KEY = NamespacedName("there", "config")
-INTERVAL = 60.0
+INTERVAL_SECONDS = 60.0
 WANTED = copy_template(sync(), source({"k": "v"}))
 FIRST = "1"
 OWNER = Owner("uid-1", False, "uid-of-namespace")
@@ -41,7 +41,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         now = asyncio.get_running_loop().time
-        self.contention = Contention(Client(self), self.copy_at, self.owner_of, self, now, INTERVAL)  # type: ignore[arg-type]
+        self.contention = Contention(
+            Client(self), self.copy_at, self.owner_of, self, now, INTERVAL_SECONDS
+        )  # type: ignore[arg-type]
 
     def owner_of(self, _sync: NamespacedName, _key: NamespacedName) -> Owner:
         return self.owner
@@ -97,8 +99,8 @@ async def test_contention_lasts_for_a_minute_after_each_write_and_ends_after_a_q
     bench.write()
 
     assert list(await bench.deferred()) == [KEY]
-    assert bench.contention.next_write_in(SYNC) == INTERVAL
-    await asyncio.sleep(INTERVAL - 1)
+    assert bench.contention.next_write_in(SYNC) == INTERVAL_SECONDS
+    await asyncio.sleep(INTERVAL_SECONDS - 1)
     assert list(await bench.deferred()) == [KEY]
     await asyncio.sleep(1)
     assert await bench.deferred() == {}

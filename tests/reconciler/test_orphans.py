@@ -16,7 +16,7 @@ from reconciler.known.orphans import Orphans
 
 pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")
-GRACE = 600.0
+GRACE_SECONDS = 600.0
 
 
 @dataclass
@@ -37,10 +37,10 @@ class World:
 
 
 def orphans(world: World) -> Orphans:
-    return Orphans(Client(world), world, asyncio.get_running_loop().time, GRACE)  # type: ignore[arg-type]
+    return Orphans(Client(world), world, asyncio.get_running_loop().time, GRACE_SECONDS)  # type: ignore[arg-type]
 
 
-async def seconds_until_handled(waiting: Orphans, at_most: float = 10 * GRACE) -> float:
+async def seconds_until_handled(waiting: Orphans, at_most: float = 10 * GRACE_SECONDS) -> float:
     """Return the seconds until the orphan is handled, checking at the returned intervals."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -53,7 +53,7 @@ async def seconds_until_handled(waiting: Orphans, at_most: float = 10 * GRACE) -
 async def test_copies_without_a_sync_are_handled_after_ten_minutes() -> None:
     world = World()
 
-    assert await seconds_until_handled(orphans(world)) == pytest.approx(GRACE)
+    assert await seconds_until_handled(orphans(world)) == pytest.approx(GRACE_SECONDS)
     assert world.asked == 1
 
 
@@ -61,12 +61,12 @@ async def test_the_time_starts_again_after_a_watch_failed() -> None:
     world = World()
     waiting = orphans(world)
     await waiting.wait(SYNC)
-    await asyncio.sleep(GRACE / 2)
+    await asyncio.sleep(GRACE_SECONDS / 2)
     world.whole = False
     await waiting.wait(SYNC)
     world.whole = True
 
-    assert await seconds_until_handled(waiting) == pytest.approx(GRACE)
+    assert await seconds_until_handled(waiting) == pytest.approx(GRACE_SECONDS)
 
 
 async def test_no_orphan_is_handled_while_a_watch_fails() -> None:
@@ -90,7 +90,7 @@ async def test_the_api_server_is_asked_before_an_orphan_is_handled() -> None:
 async def test_the_time_starts_again_after_the_sync_existed() -> None:
     waiting = orphans(World())
     await waiting.wait(SYNC)
-    await asyncio.sleep(GRACE - 1)
+    await asyncio.sleep(GRACE_SECONDS - 1)
     waiting.forget(SYNC)
 
-    assert await seconds_until_handled(waiting) == pytest.approx(GRACE)
+    assert await seconds_until_handled(waiting) == pytest.approx(GRACE_SECONDS)

@@ -15,7 +15,7 @@ from typing import Self
 
 from tests.support.eventually import wait_until
 from tests.support.pki import Authority, KeyPair, signing_key
-from tests.support.processes import LOCAL_ADDRESS, STARTS_WITHIN, Process, free_port
+from tests.support.processes import LOCAL_ADDRESS, START_SECONDS, Process, free_port
 from tests.support.users import ADMIN, User, write_kubeconfig, write_token_file
 from tests.support.web import Web
 
@@ -210,7 +210,7 @@ class ControlPlane:
             answer = self._web.request("GET", "/readyz", token=self._admin.token)
             assert answer.status == 200, server.explain(f"/readyz: {answer.text}")
 
-        wait_until(ready, STARTS_WITHIN, every=0.1)
+        wait_until(ready, START_SECONDS, every=0.1)
 
     def _wait_for_controllers(self) -> None:
         controllers = self._running[2]
@@ -221,7 +221,7 @@ class ControlPlane:
             answer = self._web.request("GET", path, token=self._admin.token)
             assert answer.status == 200, controllers.explain(f"{path}: {answer.text}")
 
-        wait_until(published, STARTS_WITHIN, every=0.1)
+        wait_until(published, START_SECONDS, every=0.1)
 
 
 def _certificate_entry(pair: KeyPair) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from tests.support.eventually import wait_until
-from tests.support.processes import LOCAL_ADDRESS, STARTS_WITHIN, Process
+from tests.support.processes import LOCAL_ADDRESS, START_SECONDS, Process
 from tests.support.users import ADMIN, User, write_token_file
 from tests.support.web import Web
 
@@ -44,10 +44,10 @@ class DevCluster:
             environment={"PYTHONPATH": str(FOLDER)},
         )
         try:
-            self.url, authority = wait_until(self._read_kubeconfig, STARTS_WITHIN)
+            self.url, authority = wait_until(self._read_kubeconfig, START_SECONDS)
             self.authority_file = folder / "ca.crt"
             self.authority_file.write_bytes(authority)
-            wait_until(self._ready, STARTS_WITHIN)
+            wait_until(self._ready, START_SECONDS)
         except BaseException:
             self.process.stop()
             raise

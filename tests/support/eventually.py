@@ -12,10 +12,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
-EVERY = 0.02  # seconds between checks: short, so that a test is as fast as the thing it waits for
-WINDOW_SECONDS = (
-    10.0  # generous: a step of one second on a quiet machine must not fail on a busy one
-)
+EVERY_SECONDS = 0.02  # short, so that a test is as fast as the thing it waits for
+# Generous: a step of one second on a quiet machine must not fail on a busy one.
+WINDOW_SECONDS = 10.0
 
 Result = TypeVar("Result")
 
@@ -35,7 +34,7 @@ async def eventually(
 async def eventually(
     check: Callable[[], Result | Awaitable[Result]],
     within: float = WINDOW_SECONDS,
-    every: float = EVERY,
+    every: float = EVERY_SECONDS,
 ) -> Result:
     """Return the result of `check` once it neither raises AssertionError nor returns False.
 
@@ -60,7 +59,7 @@ async def eventually(
 
 
 def wait_until(
-    check: Callable[[], Result], within: float = WINDOW_SECONDS, every: float = EVERY
+    check: Callable[[], Result], within: float = WINDOW_SECONDS, every: float = EVERY_SECONDS
 ) -> Result:
     """Do the same as `eventually` in a test without an event loop."""
     deadline = time.monotonic() + within

@@ -13,7 +13,7 @@ from tests.support.manifests import CONFIG, Manifest
 
 CHART = CONFIG.parent / "charts" / "configmapsync"
 RELEASE, NAMESPACE = "configmapsync", "configmapsync-system"
-TIMEOUT = 120.0
+TIMEOUT_SECONDS = 120.0
 
 Values = dict[str, Any]
 
@@ -47,7 +47,7 @@ def helm(
         env={**os.environ, **places, "KUBECONFIG": str(kubeconfig)},
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 

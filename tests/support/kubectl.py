@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TIMEOUT = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 def kubectl_program() -> Path:
@@ -63,7 +63,7 @@ class Kubectl:
             input=input,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
+            timeout=TIMEOUT_SECONDS,
             env=environment,
             check=False,
         )

@@ -22,7 +22,7 @@ from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.service_account import ServiceAccountVolume
 
 PROGRAMS = Path(sys.executable).parent  # in an image, the console scripts are on PATH
-MOUNTED_WITHIN = 60.0
+MOUNT_SECONDS = 60.0
 INHERITED = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 Manifest = Mapping[str, Any]
@@ -145,7 +145,7 @@ class Kubelet:
             assert secret is not None, f"{path} is not there, and so the pod does not start"
             return dict(secret["data"])
 
-        entries = wait_until(data, MOUNTED_WITHIN)
+        entries = wait_until(data, MOUNT_SECONDS)
         for name, content in entries.items():
             (folder / name).write_bytes(base64.b64decode(content))
         return set(entries)

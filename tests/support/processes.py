@@ -19,10 +19,9 @@ from urllib.error import URLError
 
 from tests.support.eventually import wait_until
 
-STARTS_WITHIN = (
-    60.0  # seconds: for Python on two loaded cores; a real API server needs ten seconds alone
-)
-ENDS_WITHIN = 30.0
+# For Python on two loaded cores; a real API server needs ten seconds alone.
+START_SECONDS = 60.0
+END_SECONDS = 30.0
 LOG_TAIL = 4_000  # characters of a log in a failure message
 # Below the ephemeral port range, so that no outgoing connection takes the port before the
 # server binds it.
@@ -115,7 +114,7 @@ class Process:
         if self.exit_code is not None:
             raise ProcessEndedError(self.explain("it is gone"))
 
-    def wait_for_line(self, text: str, within: float = STARTS_WITHIN) -> str:
+    def wait_for_line(self, text: str, within: float = START_SECONDS) -> str:
         """Wait until the process has printed a line with `text`, and return that line."""
 
         def printed() -> str:
@@ -127,7 +126,7 @@ class Process:
 
         return wait_until(printed, within)
 
-    def wait_until_answering(self, url: str, within: float = STARTS_WITHIN) -> None:
+    def wait_until_answering(self, url: str, within: float = START_SECONDS) -> None:
         """Wait until GET of an http:// `url` (a readiness path) returns 200."""
 
         def answering() -> None:
@@ -142,7 +141,7 @@ class Process:
 
         wait_until(answering, within, every=0.05)
 
-    def wait(self, within: float = ENDS_WITHIN) -> int:
+    def wait(self, within: float = END_SECONDS) -> int:
         """Wait until the process ends and return the exit code."""
         try:
             return self._popen.wait(within)
@@ -153,7 +152,7 @@ class Process:
         """Send a signal, such as SIGSTOP and SIGCONT to freeze and resume the process."""
         self._popen.send_signal(signal_number)
 
-    def terminate(self, within: float = ENDS_WITHIN) -> int:
+    def terminate(self, within: float = END_SECONDS) -> int:
         """Send SIGTERM, as a cluster ends a pod, and return the exit code."""
         self.send(signal.SIGTERM)
         return self.wait(within)
@@ -169,7 +168,7 @@ class Process:
             return
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
-        patience = threading.Timer(ENDS_WITHIN / 2, self._popen.kill)
+        patience = threading.Timer(END_SECONDS / 2, self._popen.kill)
         patience.start()
         self._popen.wait()
         patience.cancel()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-TIMEOUT = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 class Answer(NamedTuple):
@@ -64,5 +64,7 @@ class Web:
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._address, timeout=TIMEOUT)
-        return http.client.HTTPSConnection(self._address, timeout=TIMEOUT, context=self._tls)
+            return http.client.HTTPConnection(self._address, timeout=TIMEOUT_SECONDS)
+        return http.client.HTTPSConnection(
+            self._address, timeout=TIMEOUT_SECONDS, context=self._tls
+        )

@@ -1,4 +1,4 @@
-"""Small syncs, sources and records for tests, each said in one line."""
+"""Make small syncs, sources and records for tests."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from configmapsync.resource import ConfigMapSync, parse
 
 
 def document(**spec: Any) -> dict[str, Any]:
-    """A resource as it comes off the wire."""
+    """Return a sync as the API server sends it."""
     metadata = {"name": "sync", "namespace": "home", "uid": "uid-1", "generation": 3}
     return {"metadata": metadata, "spec": {"configMapName": "config", **spec}}
 
 
 def sync(**spec: Any) -> ConfigMapSync:
-    """A readable sync with its defaults."""
+    """Return a valid sync with its defaults."""
     return with_defaults(parse(document(**({"destinationNamespace": "there"} | spec))))
 
 
 def source(data: dict[str, str] | None = None, **more: Any) -> SourceObject:
-    """A source."""
+    """Return a source."""
     content = Content(
         data=data or {},
         binary_data=more.pop("binary_data", {}),
@@ -40,7 +40,7 @@ def source(data: dict[str, str] | None = None, **more: Any) -> SourceObject:
 def record(
     labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None, **more: Any
 ) -> CopyRecord:
-    """A live ConfigMap."""
+    """Return the record of a live ConfigMap."""
     content = Content(data=more.pop("data", {}), binary_data={})
     given: dict[str, Any] = {
         "namespace": "there",

@@ -1,6 +1,7 @@
-"""Schema and models judge every field alike: each place of a full spec gets every kind of wrong value, and both are asked.
+"""Check that the schema and the models reject the same wrong values in each field.
 
-What a structural schema cannot tell is left out: unknown fields, which the API server prunes, and the syntax of label keys and values.
+What a structural schema cannot express is left out: unknown fields, which the API
+server prunes, and the syntax of label keys and values.
 """
 
 import copy
@@ -53,16 +54,17 @@ WRONG = [
         {f"k{number}": "v" for number in range(65)},
     ),
 ]
-RULES = {  # broken by a value whose shape is right: validation.py's, and held against the schema in test_crd.py
+# Values of the right type that validation.py rejects; test_crd.py compares them with the schema.
+RULES = {
     ("keys", 1, "key"): ["*"],
     ("destinationNamespaceSelector", "matchExpressions", 0, "values"): [[]],
 }
 
-Place = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 
 
-def places(value: Any, here: Place = ()) -> Iterator[Place]:
-    """Every place in a document but the root."""
+def locations(value: Any, here: Location = ()) -> Iterator[Location]:
+    """Yield each location in a document except the root."""
     if here:
         yield here
     below = (
@@ -73,15 +75,15 @@ def places(value: Any, here: Place = ()) -> Iterator[Place]:
         else ()
     )
     for step, inner in below:
-        yield from places(inner, (*here, step))
+        yield from locations(inner, (*here, step))
 
 
-def with_value(place: Place, value: Any) -> dict[str, Any]:
+def with_value(location: Location, value: Any) -> dict[str, Any]:
     spec = copy.deepcopy(FULL)
     inner: Any = spec
-    for step in place[:-1]:
+    for step in location[:-1]:
         inner = inner[step]
-    inner[place[-1]] = value
+    inner[location[-1]] = value
     return spec
 
 
@@ -104,17 +106,19 @@ def refused_by_schema(spec: dict[str, Any]) -> bool:
     return bool(SCHEMA.validate(SCHEMA.default(SCHEMA.prune(document)[0])))
 
 
-def test_both_take_the_full_spec() -> None:
+def test_both_accept_the_full_spec() -> None:
     assert not refused_by_models(FULL)
     assert not refused_by_schema(FULL)
 
 
-@pytest.mark.parametrize("place", list(places(FULL)), ids=lambda place: ".".join(map(str, place)))
-def test_both_refuse_the_same_values(place: Place) -> None:
-    values = [value for value in WRONG if value not in RULES.get(place, [])]
+@pytest.mark.parametrize(
+    "location", list(locations(FULL)), ids=lambda location: ".".join(map(str, location))
+)
+def test_both_reject_the_same_values(location: Location) -> None:
+    values = [value for value in WRONG if value not in RULES.get(location, [])]
     verdicts = [
         (refused_by_models(spec), refused_by_schema(spec))
-        for spec in (with_value(place, v) for v in values)
+        for spec in (with_value(location, v) for v in values)
     ]
 
     assert [

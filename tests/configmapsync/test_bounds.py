@@ -1,4 +1,4 @@
-"""What a tenant writes has a bounded cost and a bounded answer, however large or wrong it is."""
+"""Check that the cost and the size of each answer are bounded for any spec."""
 
 import json
 import time
@@ -18,11 +18,11 @@ from configmapsync.selection import Namespace, Selector, select
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document, source, sync
 
-LONGEST_ERROR = 1000  # characters: a path, a quoted value and a sentence
+LONGEST_ERROR = 1000  # characters: a path, a quoted value and a message
 LARGEST_ANSWER = 64 * 1024
 
-# Seconds of thread CPU time. Each is measured at under 50 ms; the bound leaves room for
-# a slow machine, and what was there before took 0.4 s to 82 s.
+# Seconds of thread CPU time. Each case was measured at under 50 ms. The limit leaves room for a
+# slow machine; earlier code took 0.4 s to 82 s.
 MOST_SECONDS = 0.25
 
 
@@ -33,7 +33,7 @@ def cpu_seconds(step: Callable[[], object]) -> float:
 
 
 def refusal(spec: Any) -> list[str]:
-    """Everything that is said against a spec, checked for its size."""
+    """Return all errors of a spec, after a check of their size."""
     whole = {"metadata": {"name": "sync", "namespace": "home"}, "spec": spec}
     try:
         errors = validate(with_defaults(parse(whole)))
@@ -102,7 +102,7 @@ HOSTILE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("spec", [pytest.param(spec, id=name) for name, spec in HOSTILE.items()])
-def test_a_hostile_spec_is_refused_cheaply_and_briefly(spec: Any) -> None:
+def test_a_hostile_spec_is_rejected_at_low_cost_and_with_a_short_message(spec: Any) -> None:
     answers: list[str] = []
 
     assert cpu_seconds(lambda: answers.extend(refusal(spec))) < MOST_SECONDS
@@ -129,7 +129,7 @@ def test_a_quoted_value_is_cut_and_a_short_one_is_not() -> None:
 
 @pytest.mark.parametrize("levels", [10, 900, 100_000])
 @pytest.mark.parametrize("field", ["spec", "metadata", "status"])
-def test_nested_brackets_are_no_crash(field: str, levels: int) -> None:
+def test_deeply_nested_json_is_rejected(field: str, levels: int) -> None:
     text = json.dumps(document(destinationNamespace="a") | {field: "HERE"}).replace(
         '"HERE"', "[" * levels + "]" * levels
     )
@@ -139,7 +139,7 @@ def test_nested_brackets_are_no_crash(field: str, levels: int) -> None:
         assert len(str(refused)) < LONGEST_ERROR  # noqa: PT017 - where it is read, the status counts for nothing
 
 
-def test_managed_fields_are_not_entered() -> None:
+def test_managed_fields_are_not_decoded() -> None:
     inner: Any = {}
     for _ in range(5000):
         inner = {"f:x": inner}
@@ -205,7 +205,7 @@ def test_any_text_is_read_or_refused(text: bytes) -> None:
         return
 
 
-# --- the largest spec that is valid, and the largest objects that it is matched with
+# The largest valid spec, and the largest objects to match it with.
 
 NAMES = [f"n{number:03}" + "x" * 59 for number in range(511)]
 EXCLUSIONS = [

@@ -1,7 +1,8 @@
-"""Copies of copies: somebody takes a copy elsewhere, marks and all (`kubectl get -o yaml | sed | kubectl apply`, a restore into another namespace).
+"""Check what happens to clones: another client copied a copy with its marks.
 
-Our marks on it give us no right. What its marks lack, because an older version wrote it or somebody took it off, is repaired where a copy
-is wanted, and elsewhere makes us let go rather than delete.
+`kubectl get -o yaml | sed | kubectl apply` and a restore into another namespace make
+clones. Their marks give no right to change them. A missing mark of a wanted copy is
+restored. An unwanted ConfigMap with missing marks is released and not deleted.
 """
 
 from dataclasses import replace
@@ -22,7 +23,7 @@ ELSEWHERE = Name("elsewhere", "config")
 
 
 def clone(namespace: str = "elsewhere", of: ConfigMapSync | None = None) -> CopyRecord:
-    """The copy of `there`, brought to another namespace as it is."""
+    """Return the copy of `there` in another namespace, with unchanged marks."""
     return replace(copy_of(of or sync()), namespace=namespace, uid="uid-of-clone")
 
 
@@ -54,11 +55,11 @@ def test_a_clone_outlives_the_sync() -> None:
     assert not plan(observed(gone, clone())).finalizer
 
 
-def test_a_clone_is_nothing_to_go_on_without_its_sync_either() -> None:
+def test_a_clone_is_left_alone_if_its_sync_does_not_exist() -> None:
     assert plan_orphans([clone()], NAMESPACES, "its sync is gone") == ()
 
 
-def test_a_clone_where_a_copy_becomes_wanted_is_foreign_and_the_message_says_what_it_is() -> None:
+def test_a_clone_at_a_destination_is_a_conflict_and_the_message_names_the_original() -> None:
     wider = sync(destinationNamespaces=["there", "elsewhere"])
 
     made = plan(observed(wider, copy_of(wider), clone(of=wider)))
@@ -72,7 +73,7 @@ def test_a_clone_where_a_copy_becomes_wanted_is_foreign_and_the_message_says_wha
     )
 
 
-def test_a_clone_where_a_copy_becomes_wanted_is_adopted_where_that_is_asked_for() -> None:
+def test_a_clone_at_a_destination_is_adopted_if_the_policy_is_adopt() -> None:
     wider = sync(destinationNamespaces=["there", "elsewhere"], conflictPolicy="Adopt")
 
     assert verbs(plan(observed(wider, copy_of(wider), clone(of=wider)))) == [
@@ -81,7 +82,7 @@ def test_a_clone_where_a_copy_becomes_wanted_is_adopted_where_that_is_asked_for(
 
 
 @pytest.mark.parametrize("living", [(), ("uid-of-another",)])
-def test_a_clone_of_another_syncs_copy_is_foreign_whether_that_sync_lives_or_not(
+def test_a_clone_of_the_copy_of_another_sync_is_a_conflict(
     living: tuple[str, ...],
 ) -> None:
     theirs = clone("there")
@@ -103,21 +104,21 @@ def test_a_copy_under_another_name_beside_the_original_is_a_clone_too() -> None:
     assert plan(observed(sync(), copy_of(sync()), renamed)).empty
 
 
-def test_the_mark_of_its_place_is_put_back_where_a_copy_is_wanted() -> None:
+def test_a_missing_destination_mark_of_a_wanted_copy_is_restored() -> None:
     assert verbs(plan(observed(sync(), without_place(copy_of(sync()))))) == [
         (Verb.UPDATE, Name("there", "config"))
     ]
 
 
 @pytest.mark.parametrize("garbage", ["", "there", "a/b/c"])
-def test_an_unreadable_place_is_as_good_as_none(garbage: str) -> None:
+def test_an_unreadable_destination_mark_counts_as_missing(garbage: str) -> None:
     copy = copy_of(sync())
     unreadable = replace(copy, annotations={**copy.annotations, DESTINATION: garbage})
 
     assert verbs(plan(observed(sync(), unreadable))) == [(Verb.UPDATE, Name("there", "config"))]
 
 
-def test_what_does_not_name_its_place_is_released_and_never_deleted() -> None:
+def test_a_copy_without_destination_mark_is_released_and_never_deleted() -> None:
     unmarked = without_place(copy_of(sync()))
     moved = sync(destinationNamespace="home", destinationConfigMapName="other")
 
@@ -130,7 +131,7 @@ def test_what_does_not_name_its_place_is_released_and_never_deleted() -> None:
     ]
 
 
-def test_an_immutable_foreign_configmap_is_not_adopted_where_that_would_need_a_delete() -> None:
+def test_an_immutable_unmanaged_configmap_is_not_adopted_if_that_needs_a_delete() -> None:
     asked = sync(conflictPolicy="Adopt")
     fixed = replace(
         copy_of(asked, source({"k": "theirs"}, immutable=True)), labels={}, annotations={}
@@ -143,7 +144,7 @@ def test_an_immutable_foreign_configmap_is_not_adopted_where_that_would_need_a_d
     assert "is immutable: it cannot be adopted" in made.settled[0].message
 
 
-def test_an_adopted_copy_that_became_immutable_is_never_deleted_to_be_made_again() -> None:
+def test_an_adopted_copy_that_became_immutable_is_never_recreated() -> None:
     asked = sync(conflictPolicy="Adopt")
     adopted = copy_of(asked, source({"k": "old"}, immutable=True))
     adopted = replace(
@@ -156,7 +157,7 @@ def test_an_adopted_copy_that_became_immutable_is_never_deleted_to_be_made_again
     assert reasons(made) == [Reason.DESTINATION_CONFLICT]
 
 
-def test_a_copy_under_its_former_name_stays_while_its_successor_cannot_be_made() -> None:
+def test_a_copy_under_its_previous_name_stays_until_it_is_replaced() -> None:
     previous, renamed = copy_of(sync()), sync(destinationConfigMapName="renamed")
     stranger = replace(copy_of(renamed), labels={}, annotations={})
 

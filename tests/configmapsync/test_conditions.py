@@ -1,4 +1,4 @@
-"""One status from many outcomes: what it says, what it keeps, and that it does not move by itself."""
+"""Check the status, and that it stays equal in an unchanged cluster."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,14 +61,14 @@ def test_one_failure_makes_it_unready_and_names_the_namespace() -> None:
     ]
 
 
-def test_what_only_a_person_can_mend_is_stalled() -> None:
+def test_a_failure_that_needs_an_edit_is_stalled() -> None:
     made = status(report(*FINE, Outcome("bad", Reason.DESTINATION_CONFLICT, "there")), NOW)
 
     assert summary(made)["Stalled"] == ("True", "DestinationConflict")
     assert summary(made)["Reconciling"][0] == "False"
 
 
-def test_the_commonest_reason_speaks_for_all_and_the_list_is_bounded_and_sorted() -> None:
+def test_the_most_frequent_reason_is_that_of_ready_and_the_list_is_bounded_and_sorted() -> None:
     failures = [
         Outcome(f"f-{number:03}", Reason.WRITE_FAILED, "no") for number in reversed(range(50))
     ]
@@ -124,7 +124,7 @@ def test_a_verdict_keeps_what_was_counted_before(reason: Reason, keeps_source: b
     assert (made.source is not None) == keeps_source
 
 
-def test_a_world_that_stands_still_gives_the_same_status_again() -> None:
+def test_an_unchanged_cluster_gives_the_same_status() -> None:
     for outcomes in (FINE, (*FINE, Outcome("bad", Reason.WRITE_FAILED, "no")), ()):
         once = status(report(*outcomes), NOW)
 
@@ -146,7 +146,7 @@ def test_a_transition_gets_a_new_time_and_a_new_reason_alone_does_not() -> None:
     assert otherwise.conditions[0].last_transition_time == LATER
 
 
-def test_no_namespace_selected_is_ready_and_says_so() -> None:
+def test_a_sync_that_selects_no_namespace_is_ready_and_the_message_says_it() -> None:
     assert status(report(), NOW).conditions[0].message == "no namespace is selected"
     assert status(report(FINE[0]), NOW).conditions[0].message == "1 copy is up to date"
 
@@ -160,12 +160,13 @@ def test_a_selection_of_keys_that_matches_nothing_is_named_and_the_sync_stays_re
     assert summary(made)["Ready"] == ("True", "Synced")
     assert made.conditions[0].message == (
         'all 3 copies are up to date; spec.keys[1] "*.yml" matches no key of the source; '
-        'spec.keys[2] "b" matches no key of the source; spec.keys[4] "b*" matches no key of the source; and 1 more'
+        'spec.keys[2] "b" matches no key of the source; '
+        'spec.keys[4] "b*" matches no key of the source; and 1 more'
     )
 
 
 def kstatus(made: ConfigMapSyncStatus, generation: int) -> str:
-    """What kstatus (and with it Helm and Flux) computes of a custom resource."""
+    """Return what kstatus (used by Helm and Flux) computes for a custom resource."""
     conditions = {condition.type: condition.status for condition in made.conditions}
     if made.observed_generation is not None and made.observed_generation != generation:
         return "InProgress"
@@ -177,7 +178,7 @@ def kstatus(made: ConfigMapSyncStatus, generation: int) -> str:
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_kstatus_waits_for_what_may_still_come_and_for_nothing_else(reason: Reason) -> None:
+def test_kstatus_waits_unless_the_sync_is_ready_or_stalled(reason: Reason) -> None:
     made = status(report(verdict=Outcome("", reason, "so it is")), NOW)
 
     wanted = {Reason.SYNCED: "Current", Reason.SUSPENDED: "Current"} | {
@@ -187,7 +188,7 @@ def test_kstatus_waits_for_what_may_still_come_and_for_nothing_else(reason: Reas
     assert kstatus(made, 5) == "InProgress"
 
 
-def test_kstatus_waits_before_the_reconciler_has_looked() -> None:
+def test_kstatus_waits_before_the_first_reconcile() -> None:
     schema = custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     created = read_status(schema["properties"]["status"]["default"])
 
@@ -214,7 +215,7 @@ def test_counts_summary_and_failures_never_contradict_each_other(
     rounds: list[Any], failed_before: int | None
 ) -> None:
     previous = None
-    if failed_before is not None:  # as an older version wrote it beside a verdict
+    if failed_before is not None:  # as an older version wrote it with a verdict
         previous = ConfigMapSyncStatus(
             destinations=DestinationCounts(desired=3, failed=failed_before), summary="0/3"
         )

@@ -1,4 +1,4 @@
-"""What a copy is: its digest, its keys, its marks, and what is written and taken off."""
+"""Check digest, keys and marks of a copy, and what writes and releases change."""
 
 import json
 from dataclasses import replace
@@ -68,9 +68,7 @@ def test_different_content_has_different_digests(one: Content, other: Content) -
         ({"a": "b"}, {}),
     ],
 )
-def test_no_two_contents_run_into_the_same_bytes(
-    one: dict[str, str], other: dict[str, str]
-) -> None:
+def test_no_two_contents_hash_the_same_bytes(one: dict[str, str], other: dict[str, str]) -> None:
     assert digest(Content(one, {})) != digest(Content(other, {}))
     assert digest(Content(one, {})) != digest(Content({}, one))
 
@@ -100,13 +98,13 @@ def test_keys_and_globs_choose_over_both_parts_and_keys_may_be_renamed() -> None
     assert content == Content({"a.yaml": "1", "new": "2"}, {"b.yaml": "4"})
 
 
-def test_an_exact_choice_wins_over_what_a_glob_brings_under_the_same_name() -> None:
+def test_an_exact_key_wins_over_a_glob_with_the_same_new_name() -> None:
     assert (
         chosen(("*", None), ("a", "b"), data={"a": "from a", "b": "from b"}).data["b"] == "from a"
     )
 
 
-def test_a_copy_written_from_nothing_satisfies_its_template() -> None:
+def test_a_created_copy_is_up_to_date() -> None:
     wanted = copy_template(sync(metadata={"labels": {"team": "web"}}), source({"k": "v"}))
     written = render(wanted, "there", None)
 
@@ -120,7 +118,7 @@ def test_a_copy_written_from_nothing_satisfies_its_template() -> None:
     assert live.deletion_policy is DeletionPolicy.DELETE
 
 
-def test_any_difference_that_is_ours_is_noticed() -> None:
+def test_any_difference_from_the_template_is_found() -> None:
     wanted = copy_template(sync(metadata={"labels": {"team": "web"}}), source({"k": "v"}))
     metadata = render(wanted, "there", None)["metadata"]
     labels, annotations = metadata["labels"], metadata["annotations"]
@@ -139,7 +137,7 @@ def test_any_difference_that_is_ours_is_noticed() -> None:
     )
 
 
-def test_what_is_no_longer_asked_for_goes_and_what_others_put_there_stays() -> None:
+def test_metadata_that_is_no_longer_applied_goes_and_that_of_others_stays() -> None:
     before = render(
         copy_template(sync(metadata={"labels": {"team": "web", "tier": "1"}}), source()),
         "there",
@@ -160,7 +158,7 @@ def test_what_is_no_longer_asked_for_goes_and_what_others_put_there_stays() -> N
 
 
 @pytest.mark.parametrize("mark", ["not json", "[]", '{"labels": 5}', '"text"'])
-def test_an_unreadable_list_of_applied_metadata_takes_nothing_off(mark: str) -> None:
+def test_an_unreadable_list_of_applied_metadata_removes_nothing(mark: str) -> None:
     live = record({"theirs": "1"}, {APPLIED_METADATA: mark})
 
     assert (
@@ -169,7 +167,7 @@ def test_an_unreadable_list_of_applied_metadata_takes_nothing_off(mark: str) -> 
     )
 
 
-def test_the_last_of_our_metadata_takes_its_list_along() -> None:
+def test_the_list_of_applied_metadata_goes_with_its_last_entry() -> None:
     with_label = render(
         copy_template(sync(metadata={"labels": {"team": "web"}}), source()), "there", None
     )["metadata"]
@@ -184,9 +182,7 @@ def test_the_last_of_our_metadata_takes_its_list_along() -> None:
     )
 
 
-def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_tools_track_by() -> (
-    None
-):
+def test_metadata_of_the_source_is_copied_only_by_allow_list_and_never_tracking_keys() -> None:
     labels = {
         "grafana_dashboard": "1",
         "app.kubernetes.io/instance": "x",
@@ -213,7 +209,7 @@ def test_metadata_of_the_source_comes_along_only_by_allow_list_and_never_what_to
     }
 
 
-def test_releasing_takes_off_our_marks_and_nothing_else_and_only_from_what_was_seen() -> None:
+def test_a_release_removes_only_the_marks_and_only_from_the_observed_version() -> None:
     metadata = render(copy_template(sync(), source()), "there", None)["metadata"]
     patch = release_patch(record(metadata["labels"] | {"theirs": "1"}, metadata["annotations"]))[
         "metadata"
@@ -226,7 +222,7 @@ def test_releasing_takes_off_our_marks_and_nothing_else_and_only_from_what_was_s
 
 
 def written(wanted: CopyTemplate, over: CopyRecord | None, *, adopted: bool = False) -> CopyRecord:
-    """The record of what `render` writes."""
+    """Return the record of the object that `render` returns."""
     metadata = render(wanted, "there", over, adopted=adopted)["metadata"]
     return record(metadata["labels"], metadata["annotations"])
 
@@ -240,7 +236,7 @@ asked = st.dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(mappings, mappings, st.lists(st.tuples(asked, asked), min_size=1, max_size=3))
-def test_release_gives_back_whatever_adoption_and_later_writes_replaced(
+def test_a_release_restores_what_adoption_and_later_writes_replaced(
     labels: dict[str, str],
     annotations: dict[str, str],
     edits: list[tuple[dict[str, str], dict[str, str]]],
@@ -259,7 +255,7 @@ def test_release_gives_back_whatever_adoption_and_later_writes_replaced(
     assert (after.labels, after.annotations) == (before.labels, before.annotations)
 
 
-def test_a_label_that_the_sync_no_longer_asks_for_has_its_former_value_again() -> None:
+def test_a_label_that_the_sync_no_longer_applies_gets_its_previous_value() -> None:
     theirs = record({"team": "theirs"})
     adopted = written(
         copy_template(sync(metadata={"labels": {"team": "ours"}}), source()), theirs, adopted=True
@@ -289,9 +285,7 @@ def test_finalizers_and_owners_that_others_put_on_a_copy_are_written_again() -> 
     assert not {"uid", "resourceVersion"} & again.keys()
 
 
-def test_large_metadata_of_others_is_not_kept_and_a_copy_with_it_is_still_known_to_be_right() -> (
-    None
-):
+def test_large_metadata_of_others_is_not_cached_and_the_copy_is_still_up_to_date() -> None:
     wanted = copy_template(sync(metadata={"labels": {"team": "web"}}), source())
     metadata = render(wanted, "there", None)["metadata"]
     noise = {f"example.com/{number}": "x" * 100 for number in range(2000)}
@@ -314,7 +308,7 @@ def test_large_metadata_of_others_is_not_kept_and_a_copy_with_it_is_still_known_
         release_patch(kept)
 
 
-def test_a_forged_mark_as_long_as_an_object_is_not_kept() -> None:
+def test_a_forged_mark_as_long_as_an_object_is_not_cached() -> None:
     forged = record({}, {SYNCED_BY: "home/" + "x" * 1_000_000, DESTINATION: "there/config"})
 
     kept = abridge(forged)
@@ -323,7 +317,7 @@ def test_a_forged_mark_as_long_as_an_object_is_not_kept() -> None:
     assert kept.synced_by is None
 
 
-def test_empty_parts_are_left_out_and_an_immutable_one_is_said() -> None:
+def test_empty_parts_are_left_out_and_immutable_is_set() -> None:
     wanted = copy_template(sync(), source(binary_data={"b": "AA=="}, immutable=True))
 
     assert render(wanted, "there", None).keys() == {
@@ -345,7 +339,7 @@ def test_a_copy_without_a_readable_policy_is_kept() -> None:
     assert record().deletion_policy is DeletionPolicy.ORPHAN
 
 
-def test_every_selection_of_keys_that_matches_nothing_is_named_by_its_place() -> None:
+def test_each_entry_of_keys_that_matches_nothing_is_reported_with_its_path() -> None:
     keys = sync(keys=[{"key": key} for key in ("a", "missing", "*.yml", "*.yaml", "b*")]).spec.keys
 
     assert unmatched_keys(keys, ["a", "c.yaml"]) == (

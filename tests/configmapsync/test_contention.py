@@ -1,4 +1,4 @@
-"""What is a fight and what is none, and that nobody is called right or wrong in one too soon."""
+"""Check when a copy is contested, and how a plan defers its writes."""
 
 from collections.abc import Iterable
 
@@ -29,7 +29,7 @@ ELSEWHERE = NamespacedName("elsewhere", "config")
 def told(
     writes: Iterable[tuple[float, int]], found: str | None = "7", left: str | None = "8"
 ) -> History:
-    """The history of writes that say something at some time."""
+    """Return the history of writes, each with a content hash and a time."""
     history: History | None = None
     for at, content_hash in writes:
         history = record_write(history, WriteRecord(content_hash, at, found, left))
@@ -37,28 +37,28 @@ def told(
     return history
 
 
-def test_the_fifth_repair_in_ten_minutes_makes_a_fight_and_the_fourth_does_not() -> None:
+def test_a_copy_is_contested_after_the_fifth_repair_in_ten_minutes() -> None:
     writes = [(float(second), SAME) for second in range(REPAIRS + 1)]
 
     assert not told(writes[:-1]).contested
     assert told(writes).contested
 
 
-def test_writes_that_follow_edits_of_the_source_make_no_fight() -> None:
+def test_writes_after_edits_of_the_source_are_no_contention() -> None:
     assert not told((float(number), number) for number in range(100)).contested
 
 
-def test_a_person_who_repairs_twice_makes_no_fight() -> None:
+def test_two_manual_changes_are_no_contention() -> None:
     assert not told([(0.0, SAME), (20.0, SAME), (40.0, SAME)]).contested
 
 
-def test_repairs_far_apart_make_no_fight() -> None:
+def test_rare_repairs_are_no_contention() -> None:
     assert not told(
         (number * WINDOW_SECONDS / (REPAIRS - 1), SAME) for number in range(50)
     ).contested
 
 
-def test_an_edit_of_the_source_does_not_end_a_fight() -> None:
+def test_an_edit_of_the_source_does_not_end_contention() -> None:
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
 
     edited = record_write(fighting, WriteRecord(OTHER, 10.0, "7", "8"))
@@ -67,9 +67,7 @@ def test_an_edit_of_the_source_does_not_end_a_fight() -> None:
     assert edited.repairs == fighting.repairs
 
 
-def test_a_fight_with_one_write_a_minute_goes_on_and_is_forgotten_when_it_stopped_for_long() -> (
-    None
-):
+def test_contention_lasts_with_one_write_a_minute_and_ends_after_the_window() -> None:
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
     for minute in range(1, 60):
         fighting = record_write(fighting, WriteRecord(SAME, minute * 60.0, "7", "8"))
@@ -80,7 +78,7 @@ def test_a_fight_with_one_write_a_minute_goes_on_and_is_forgotten_when_it_stoppe
     ).contested
 
 
-def test_a_copy_that_shows_what_it_said_before_is_repaired_even_if_nobody_remembers() -> None:
+def test_a_drifted_copy_without_history_counts_as_repaired() -> None:
     done = WriteRecord(SAME, 0.0, "7", "8")
 
     assert record_write(None, done, drifted=True).repairs == (0.0,)
@@ -96,13 +94,13 @@ def test_a_copy_that_shows_what_it_said_before_is_repaired_even_if_nobody_rememb
         ("9", None, Interference.REMOVER),
     ],
 )
-def test_the_versions_show_who_undoes_our_writes(
+def test_the_versions_show_what_undoes_a_write(
     found: str | None, left: str | None, interference: Interference
 ) -> None:
     assert told([(0.0, SAME), (1.0, SAME)], found, left).interference is interference
 
 
-def test_a_write_says_its_content_and_its_metadata() -> None:
+def test_the_content_hash_covers_content_and_metadata() -> None:
     said = copy_template(sync(), source({"k": "1"})).content_hash
 
     assert said == copy_template(sync(), source({"k": "1"})).content_hash
@@ -115,7 +113,7 @@ def test_a_write_says_its_content_and_its_metadata() -> None:
     )
 
 
-def test_a_plan_outside_of_every_fight_is_carried_out_whole() -> None:
+def test_a_plan_without_contested_copies_is_unchanged() -> None:
     planned = Plan(writes=(Write(Verb.CREATE, PLACE, "there is no copy"),))
 
     assert defer_contested(planned, "config", {}) is planned
@@ -125,7 +123,7 @@ def test_a_plan_outside_of_every_fight_is_carried_out_whole() -> None:
     )
 
 
-def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> None:
+def test_a_contested_copy_is_neither_written_nor_removed_nor_synced() -> None:
     right = NamespacedName("right", "config")
     planned = Plan(
         writes=(Write(Verb.CREATE, PLACE, ""), Write(Verb.CREATE, ELSEWHERE, "")),
@@ -156,7 +154,7 @@ def test_what_is_contested_is_neither_written_nor_removed_nor_called_right() -> 
     assert made.finalizer
 
 
-def test_a_contested_copy_that_is_due_is_written_and_still_not_called_right() -> None:
+def test_a_contested_copy_that_is_due_is_written_and_still_contested() -> None:
     planned = Plan(writes=(Write(Verb.UPDATE, PLACE, ""),))
 
     made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", deferred=False)})
@@ -169,7 +167,7 @@ def test_a_contested_copy_that_is_due_is_written_and_still_not_called_right() ->
     )
 
 
-def test_a_contested_copy_that_has_stayed_right_is_right() -> None:
+def test_a_contested_copy_that_stayed_up_to_date_is_synced() -> None:
     planned = Plan(settled=(Outcome("there", Reason.SYNCED),))
 
     made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", deferred=False)})
@@ -198,7 +196,7 @@ def test_a_contested_copy_that_has_stayed_right_is_right() -> None:
         ),
     ],
 )
-def test_people_are_told_who_it_is(
+def test_the_message_names_the_interference(
     interference: Interference, manager: str | None, expected: str
 ) -> None:
     said = contention_message(PLACE, interference, manager, 60.0)

@@ -1,4 +1,4 @@
-"""Corners where a wrong answer would be a silent one: each was measured on a real API server."""
+"""Check rare inputs for which the right answer was measured on a real API server."""
 
 from typing import Any
 
@@ -48,14 +48,14 @@ def test_an_empty_text_means_unset_where_a_default_is_derived() -> None:
 
 
 def is_config_map_key(key: str) -> bool:
-    """What an API server takes as a key of `data`."""
+    """Return whether an API server accepts a key of `data`."""
     letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
     return 0 < len(key) <= 253 and set(key) <= letters and key != "." and not key.startswith("..")
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet=".a-_*\n/", max_size=5))
-def test_a_key_is_renamed_only_to_what_an_api_server_takes(key: str) -> None:
+def test_a_key_is_renamed_only_to_a_key_that_the_api_server_accepts(key: str) -> None:
     refused = [
         text
         for text in complaints(keys=[{"key": "a", "as": key}])
@@ -78,6 +78,6 @@ def test_annotations_that_no_object_can_hold_are_refused() -> None:
 
 
 @pytest.mark.parametrize("text", [b"[]", b'"text"', b"null", b"1", b"{"])
-def test_what_is_no_object_is_a_value_error_whatever_else_it_is(text: bytes) -> None:
+def test_a_document_that_is_no_object_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"a resource is an object|Expecting"):
         parse(text)

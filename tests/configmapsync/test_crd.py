@@ -1,4 +1,4 @@
-"""The CRD: what the file holds is what the models say, and what one refuses the other refuses."""
+"""Check that the CRD file matches the models, and that both reject the same specs."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_the_generated_file_has_not_drifted() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_it_is_a_definition_that_an_api_server_takes() -> None:
+def test_the_api_server_accepts_the_definition() -> None:
     definition = custom_resource_definition()
     definition["spec"]["conversion"] = {"strategy": "None"}
 
@@ -116,7 +116,7 @@ def refused_by_schema(spec: dict[str, Any]) -> bool:
 
 
 def is_self_sync(spec: dict[str, Any]) -> bool:
-    """The schema refuses it; for the models it is a rule of the destination, told by the selection."""
+    """The schema rejects it. For the models it is a rule of the selection."""
     where = [spec.get("destinationNamespace"), *spec.get("destinationNamespaces", [])]
     return spec.get("sourceNamespace") in where
 
@@ -124,7 +124,7 @@ def is_self_sync(spec: dict[str, Any]) -> bool:
 @settings(max_examples=400, deadline=None)
 @pytest.mark.filterwarnings(RECURSION_LIMIT_OF_CEL)
 @given(specs)
-def test_schema_and_models_refuse_the_same(spec: dict[str, Any]) -> None:
+def test_schema_and_models_reject_the_same_specs(spec: dict[str, Any]) -> None:
     if not is_self_sync(spec) and len(
         {entry.get("as", entry["key"]) for entry in spec.get("keys", [])}
     ) == len(spec.get("keys", [])):
@@ -144,6 +144,6 @@ def test_schema_and_models_refuse_the_same(spec: dict[str, Any]) -> None:
         },
     ],
 )
-def test_a_sync_onto_itself_is_refused_by_the_schema(spec: dict[str, Any]) -> None:
+def test_the_schema_rejects_a_copy_onto_the_source(spec: dict[str, Any]) -> None:
     assert refused_by_schema(spec)
     assert not refused_by_schema({**spec, "destinationConfigMapName": "other"})

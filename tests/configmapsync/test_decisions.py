@@ -1,4 +1,7 @@
-"""The decisions of the planner that a reader asks about first, one by one; what holds for all of them is in `test_planning.py`."""
+"""Check the most important decisions of the planner one by one.
+
+`test_planning.py` has the properties of all decisions.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -42,7 +45,7 @@ def observed(
     living: tuple[str, ...] = (),
     **more: Any,
 ) -> Observed:
-    """A look at a world in which `live` are all the ConfigMaps there are."""
+    """Return the observation of a cluster in which `live` are all ConfigMaps."""
     marked = {copy.key: copy for copy in live if copy.managed}
     foreign = {copy.key: copy for copy in live if not copy.managed}
     return Observed(
@@ -58,7 +61,7 @@ def observed(
 
 
 def copy_of(asked: ConfigMapSync, origin: SourceObject = SOURCE, **more: Any) -> CopyRecord:
-    """The copy as it stands when all is right, but for what is said."""
+    """Return a copy that is up to date, except for the given fields."""
     wanted = copy_template(asked, origin)
     metadata: Mapping[str, Any] = render(wanted, "there", None)["metadata"]
     made = record(metadata["labels"], metadata["annotations"], name=wanted.name)
@@ -78,11 +81,11 @@ def reasons(made: Plan) -> list[Reason]:
     return [outcome.reason for outcome in made.settled]
 
 
-def test_an_empty_place_gets_a_copy() -> None:
+def test_a_missing_copy_is_created() -> None:
     assert verbs(plan(observed(sync()))) == [(Verb.CREATE, PLACE)]
 
 
-def test_a_right_copy_is_left_alone() -> None:
+def test_a_copy_that_is_up_to_date_gets_no_write() -> None:
     made = plan(observed(sync(), copy_of(sync())))
 
     assert made.empty
@@ -98,13 +101,13 @@ def test_a_right_copy_is_left_alone() -> None:
         ({"annotations": {}}, "labels or annotations differ"),
     ],
 )
-def test_a_copy_that_drifted_is_put_right(change: dict[str, Any], why: str) -> None:
+def test_a_copy_that_drifted_is_updated(change: dict[str, Any], why: str) -> None:
     made = plan(observed(sync(), replace(copy_of(sync()), **change)))
 
     assert [(write.verb, write.cause) for write in made.writes] == [(Verb.UPDATE, why)]
 
 
-def test_an_immutable_copy_with_other_content_is_made_again_and_with_other_labels_updated() -> None:
+def test_an_immutable_copy_is_recreated_for_content_and_updated_for_labels() -> None:
     fixed = source({"k": "old"}, immutable=True)
     relabelled = replace(copy_of(sync(), fixed), annotations={SYNCED_BY: "home/sync"})
 
@@ -112,21 +115,21 @@ def test_an_immutable_copy_with_other_content_is_made_again_and_with_other_label
     assert verbs(plan(observed(sync(), relabelled, origin=fixed))) == [(Verb.UPDATE, PLACE)]
 
 
-def test_a_copy_on_its_way_out_is_waited_for() -> None:
+def test_a_copy_that_is_being_deleted_is_progressing() -> None:
     made = plan(observed(sync(), copy_of(sync(), deleting=True)))
 
     assert made.empty
     assert reasons(made) == [Reason.PROGRESSING]
 
 
-def test_what_stands_in_the_way_is_a_conflict_unless_it_may_be_adopted() -> None:
+def test_an_unmanaged_configmap_is_a_conflict_unless_it_may_be_adopted() -> None:
     stranger = record({"app": "theirs"}, {})
 
     assert reasons(plan(observed(sync(), stranger))) == [Reason.DESTINATION_CONFLICT]
     assert verbs(plan(observed(sync(conflictPolicy="Adopt"), stranger))) == [(Verb.ADOPT, PLACE)]
 
 
-def test_a_copy_that_lost_the_uid_of_its_sync_is_nobodys() -> None:
+def test_a_copy_without_the_uid_of_its_sync_is_unmanaged() -> None:
     ours = copy_of(sync())
     lost = replace(ours, labels={MANAGED_BY_LABEL: MANAGED_BY_VALUE})
 
@@ -138,7 +141,7 @@ def test_a_copy_that_lost_the_uid_of_its_sync_is_nobodys() -> None:
 
 
 @pytest.mark.parametrize("policy", ["Fail", "Adopt"])
-def test_the_copy_of_a_living_sync_is_never_adopted(policy: str) -> None:
+def test_the_copy_of_an_existing_sync_is_never_adopted(policy: str) -> None:
     made = plan(observed(sync(conflictPolicy=policy), theirs(), living=("uid-of-another",)))
 
     assert made.empty
@@ -146,11 +149,11 @@ def test_the_copy_of_a_living_sync_is_never_adopted(policy: str) -> None:
     assert '"home/another"' in made.settled[0].message
 
 
-def test_a_copy_that_names_no_owner_is_still_another_syncs() -> None:
+def test_a_copy_without_owner_annotation_still_belongs_to_another_sync() -> None:
     assert "another sync" in plan(observed(sync(), theirs(owner=None))).settled[0].message
 
 
-def test_the_copy_of_a_sync_that_has_to_yield_is_taken_over() -> None:
+def test_the_copy_of_a_sync_that_must_release_it_is_taken_over() -> None:
     made = plan(observed(sync(), theirs(), must_release=lambda _copy: True))
 
     assert [(write.verb, write.cause) for write in made.writes] == [
@@ -158,9 +161,7 @@ def test_the_copy_of_a_sync_that_has_to_yield_is_taken_over() -> None:
     ]
 
 
-def test_the_immutable_copy_of_a_sync_that_has_to_yield_is_made_again_and_an_adopted_one_is_told_of() -> (
-    None
-):
+def test_a_released_immutable_copy_is_recreated_unless_it_was_adopted() -> None:
     fixed = replace(theirs(), immutable=True)
     adopted = replace(fixed, annotations={**fixed.annotations, ADOPTED: "true"})
 
@@ -172,7 +173,7 @@ def test_the_immutable_copy_of_a_sync_that_has_to_yield_is_made_again_and_an_ado
     ]
 
 
-def test_a_copy_of_this_sync_before_it_was_made_again_is_taken_back() -> None:
+def test_a_copy_of_the_sync_with_an_earlier_uid_is_taken_back() -> None:
     orphan = theirs(uid="uid-of-a-former-life", owner="home/sync")
 
     assert verbs(plan(observed(sync(), orphan))) == [(Verb.UPDATE, PLACE)]
@@ -181,7 +182,7 @@ def test_a_copy_of_this_sync_before_it_was_made_again_is_taken_back() -> None:
     ]
 
 
-def test_a_destination_that_another_rule_forbids_gets_nothing() -> None:
+def test_a_refused_destination_gets_no_write() -> None:
     forbidden = {PLACE: Refusal(Reason.LOOP_DETECTED, "a -> b -> a")}
 
     assert plan(observed(sync(), refused=forbidden)).settled == (
@@ -189,7 +190,7 @@ def test_a_destination_that_another_rule_forbids_gets_nothing() -> None:
     )
 
 
-def test_a_renamed_copy_goes_only_after_its_successor_stands() -> None:
+def test_a_renamed_copy_is_removed_only_after_it_is_replaced() -> None:
     previous, renamed = copy_of(sync()), sync(destinationConfigMapName="renamed")
 
     first = plan(observed(renamed, previous))
@@ -209,7 +210,7 @@ def test_a_renamed_copy_goes_only_after_its_successor_stands() -> None:
         ("Delete", {ADOPTED: "true"}, Verb.RELEASE),
     ],
 )
-def test_a_copy_whose_namespace_is_no_longer_selected_goes_as_the_policy_says(
+def test_the_policy_decides_about_a_copy_whose_namespace_is_no_longer_selected(
     policy: str, marks: dict[str, str], verb: Verb
 ) -> None:
     previous = copy_of(sync())
@@ -223,7 +224,7 @@ def test_a_copy_whose_namespace_is_no_longer_selected_goes_as_the_policy_says(
 @pytest.mark.parametrize(
     ("policy", "expected"), [("Retain", []), ("Delete", [(Verb.DELETE, PLACE)])]
 )
-def test_without_a_source_copies_stay_or_go_as_the_policy_says(
+def test_without_a_source_the_policy_decides_about_the_copies(
     policy: str, expected: list[tuple[Verb, Name]]
 ) -> None:
     asked = sync(sourceDeletionPolicy=policy, deletionPolicy="Orphan")
@@ -235,13 +236,13 @@ def test_without_a_source_copies_stay_or_go_as_the_policy_says(
     assert made.verdict.reason is Reason.SOURCE_NOT_FOUND
 
 
-def test_without_a_source_a_namespace_that_is_no_longer_selected_is_cleaned_all_the_same() -> None:
+def test_without_a_source_copies_in_unselected_namespaces_are_removed() -> None:
     moved = sync(destinationNamespace="elsewhere")
 
     assert verbs(plan(observed(moved, copy_of(sync()), origin=None))) == [(Verb.DELETE, PLACE)]
 
 
-def test_a_deleted_sync_removes_its_copies_and_then_lets_go() -> None:
+def test_a_deleted_sync_removes_its_copies_and_then_needs_no_finalizer() -> None:
     gone = sync().model_copy(
         update={
             "metadata": sync().metadata.model_copy(
@@ -255,7 +256,7 @@ def test_a_deleted_sync_removes_its_copies_and_then_lets_go() -> None:
     assert not plan(observed(gone)).finalizer
 
 
-def test_a_suspended_sync_touches_nothing_and_says_so() -> None:
+def test_a_suspended_sync_writes_nothing_and_reports_it() -> None:
     made = plan(observed(sync(suspend=True), origin=None))
 
     assert made.empty
@@ -263,7 +264,7 @@ def test_a_suspended_sync_touches_nothing_and_says_so() -> None:
     assert made.verdict.reason is Reason.SUSPENDED
 
 
-def test_a_namespace_on_its_way_out_takes_its_copy_along_without_us() -> None:
+def test_a_terminating_namespace_removes_its_copy_without_a_write() -> None:
     leaving = {**NAMESPACES, "there": Namespace("there", terminating=True)}
     closed = {**NAMESPACES, "there": Namespace("there", {"apps.nishaf.info/sync": "disabled"})}
 
@@ -282,7 +283,7 @@ def test_a_namespace_on_its_way_out_takes_its_copy_along_without_us() -> None:
         (None, Verb.RELEASE),
     ],
 )
-def test_an_abandoned_copy_goes_the_way_its_own_mark_tells(mark: str | None, verb: Verb) -> None:
+def test_the_mark_of_an_orphan_decides_whether_it_is_deleted(mark: str | None, verb: Verb) -> None:
     copy = record({}, {DESTINATION: "there/config"} | ({DELETION_POLICY: mark} if mark else {}))
 
     assert [write.verb for write in plan_orphans([copy], NAMESPACES, "its sync is gone")] == [verb]
@@ -293,9 +294,7 @@ def released_copy(asked: ConfigMapSync, **more: Any) -> CopyRecord:
     return replace(patched(copy, release_patch(copy)), **more)
 
 
-def test_a_copy_that_the_same_sync_released_is_taken_back_with_old_content_and_under_a_new_uid() -> (
-    None
-):
+def test_a_released_copy_is_taken_back_with_old_content_and_under_a_new_uid() -> None:
     asked = sync(deletionPolicy="Orphan")
     left = released_copy(asked, digest="sha256:old")
     again = asked.model_copy(
@@ -324,14 +323,14 @@ def test_a_released_copy_of_another_sync_or_a_clone_of_one_is_a_conflict() -> No
         assert outcome.reason is Reason.DESTINATION_CONFLICT
 
 
-def test_an_immutable_released_copy_is_recreated_only_where_a_policy_may_delete() -> None:
+def test_an_immutable_released_copy_is_recreated_only_if_a_policy_may_delete() -> None:
     for policy, verbs in (("Delete", [Verb.RECREATE]), ("Retain", [])):
         asked = sync(deletionPolicy="Orphan", sourceDeletionPolicy=policy)
         planned = plan(observed(asked, released_copy(asked, digest="sha256:old", immutable=True)))
         assert [write.verb for write in planned.writes] == verbs
 
 
-def test_an_immutable_copy_is_never_deleted_where_the_right_to_delete_was_never_asked_for() -> None:
+def test_an_immutable_copy_is_never_deleted_if_the_right_to_delete_was_not_checked() -> None:
     asked = sync(deletionPolicy="Orphan", sourceDeletionPolicy="Retain")
     old = copy_of(asked, source({"k": "old"}, immutable=True))
 
@@ -350,7 +349,7 @@ def test_an_immutable_copy_is_never_deleted_where_the_right_to_delete_was_never_
         ("uid-that-belongs-to-no-sync", None, False),
     ],
 )
-def test_only_a_copy_with_its_uid_in_a_served_namespace_holds_a_sync_that_is_deleted(
+def test_only_a_copy_with_its_uid_in_a_served_namespace_delays_a_deletion(
     uid: str, served: frozenset[str] | None, held: bool
 ) -> None:
     asked = sync()

@@ -1,4 +1,4 @@
-"""What others write on a copy, and the order in which things happen to come back, never stop a sync or make it restless."""
+"""Check that marks of other clients and the order of events never stop a sync."""
 
 import json
 from dataclasses import replace
@@ -58,10 +58,8 @@ def test_a_status_read_back_from_the_api_server_is_not_written_again(report: Rep
 
 @settings(max_examples=120, deadline=None)
 @given(reports, st.integers(0, 1000))
-def test_the_order_in_which_destinations_were_served_does_not_show(
-    report: Report, seed: int
-) -> None:
-    rng = Random(seed)  # noqa: S311 - nothing secret hangs on it
+def test_the_status_does_not_depend_on_the_order_of_destinations(report: Report, seed: int) -> None:
+    rng = Random(seed)  # noqa: S311 - no secret depends on it
     shuffled = replace(
         report,
         outcomes=tuple(rng.sample(report.outcomes, len(report.outcomes))),
@@ -73,7 +71,7 @@ def test_the_order_in_which_destinations_were_served_does_not_show(
 
 @settings(max_examples=120, deadline=None)
 @given(reports)
-def test_a_status_is_bounded_and_says_one_thing_in_the_terms_of_kstatus(report: Report) -> None:
+def test_a_status_is_bounded_and_has_one_meaning_for_kstatus(report: Report) -> None:
     made = status(report, NOW)
     content_hash = {condition.type: condition.status for condition in made.conditions}
 
@@ -92,7 +90,7 @@ def _messages(*parts: tuple[object, ...]) -> list[str]:
     ["", "{", "null", "7", '{"labels": [["team"]]}', '{"labels": {"x": 1}}', "[" * 100_000],
     ids=lambda mark: mark[:24],
 )
-def test_no_mark_that_others_can_write_on_a_copy_stops_its_repair(mark: str) -> None:
+def test_no_forged_mark_stops_the_repair_of_a_copy(mark: str) -> None:
     live = record({"theirs": "1"}, {APPLIED_METADATA: mark})
 
     rendered = render(copy_template(sync(), source()), "there", live)
@@ -101,7 +99,7 @@ def test_no_mark_that_others_can_write_on_a_copy_stops_its_repair(mark: str) -> 
     assert APPLIED_METADATA not in rendered["metadata"]["annotations"]
 
 
-def test_a_value_of_ours_that_others_changed_is_put_back_and_not_taken_for_theirs() -> None:
+def test_an_applied_value_that_another_client_changed_is_restored() -> None:
     wanted = copy_template(
         sync(metadata={"labels": {"team": "web"}, "annotations": {"note": "a"}}), source()
     )
@@ -168,7 +166,7 @@ def taken_over(key: str, *allowed: str) -> bool:
 
 
 @pytest.mark.parametrize("key", TRACKING_KEYS)
-def test_a_key_by_which_a_tool_tracks_its_objects_is_taken_over_by_its_exact_name_only_and_with_a_warning(
+def test_a_tracking_key_is_copied_only_by_its_exact_name_and_with_a_warning(
     key: str,
 ) -> None:
     domain = key.partition("/")[0]
@@ -182,7 +180,7 @@ def test_a_key_by_which_a_tool_tracks_its_objects_is_taken_over_by_its_exact_nam
 
 
 @pytest.mark.parametrize("key", OWN_KEYS)
-def test_a_key_of_this_operator_is_never_taken_over(key: str) -> None:
+def test_a_key_of_this_operator_is_never_copied(key: str) -> None:
     assert not taken_over(key, key, "*")
     assert any(
         "is never copied" in warning
@@ -191,7 +189,7 @@ def test_a_key_of_this_operator_is_never_taken_over(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", HARMLESS_KEYS)
-def test_any_other_key_is_taken_over_by_a_glob(key: str) -> None:
+def test_any_other_key_is_copied_by_a_glob(key: str) -> None:
     assert taken_over(key, "*")
     assert list(doubtful_metadata(sync(copyMetadata={"labels": [key, "*"]}))) == []
 

@@ -1,4 +1,4 @@
-"""Which destinations an edit drops: two specs decide, and what they cannot decide counts as dropped."""
+"""Check which destinations an edit drops, according to the two specs."""
 
 from typing import Any
 
@@ -209,10 +209,10 @@ specs = st.builds(
 @given(
     before=specs, after=specs, namespace=name, labels=st.sampled_from([{}, {"config": "shared"}])
 )
-def test_no_copy_goes_without_a_right(
+def test_no_copy_is_removed_without_a_right(
     before: dict[str, Any], after: dict[str, Any], namespace: str, labels: dict[str, str]
 ) -> None:
-    """Whatever is selected before an edit and not after it is among the dropped places, whatever its labels are."""
+    """A namespace that only the previous spec selects is dropped, with any labels."""
     previous, new, place = sync(**before), sync(**after), Namespace(namespace, labels)
     was = Selector.of(previous, PROTECTED).matches(place)
     stays = (

@@ -1,4 +1,4 @@
-"""Loops and contested destinations, held against a slow and obvious reference on random worlds."""
+"""Check loops and contested destinations against a simple reference on random syncs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ Edge = tuple[NamespacedName, NamespacedName]
 def sync(
     name: str, source: str, *destinations: str, minutes: int | None = 0, **spec: object
 ) -> ConfigMapSync:
-    """A sync from `namespace/name` to namespaces, made some minutes after the beginning."""
+    """Return a sync from `namespace/name` to namespaces, created after some minutes."""
     namespace, configmap = source.split("/")
     metadata: dict[str, object] = {"name": name, "namespace": "home", "uid": f"uid-{name}"}
     if minutes is not None:
@@ -48,10 +48,10 @@ def sync(
 
 
 class Known(Decisions):
-    """The decisions about some syncs, made before they are asked for."""
+    """Decisions that are made before each query."""
 
     def settle(self) -> set[NamespacedName]:
-        """Decide everything; returns the syncs whose refusals changed."""
+        """Decide everything; return the syncs whose refusals changed."""
         return set().union(*(news.changed for news in self.decide()))
 
     def refusals_of(self, one: ConfigMapSync) -> dict[NamespacedName, Refusal]:
@@ -103,13 +103,13 @@ def test_a_chain_is_no_loop() -> None:
     assert known.cycle_through(sync("three", "c/cfg", "team-x")) is None
 
 
-def test_an_update_is_judged_without_what_it_replaces() -> None:
+def test_an_update_is_checked_without_its_previous_version() -> None:
     known = graph(sync("one", "a/cfg", "b"), sync("two", "b/cfg", "a"))
 
     assert known.cycle_through(sync("two", "b/cfg", "c")) is None
 
 
-def test_a_loop_comes_about_by_a_label_and_goes_with_it() -> None:
+def test_a_label_makes_a_loop_and_its_removal_ends_it() -> None:
     selector = {"matchLabels": {"wants": "it"}}
     older = sync("older", "a/cfg", minutes=0, destinationNamespaceSelector=selector)
     younger = sync("younger", "b/cfg", "a", minutes=1)
@@ -148,7 +148,7 @@ def test_a_sync_that_is_deleted_contests_nothing() -> None:
     assert list(known.contested(younger)) == []
 
 
-def test_a_namespace_that_is_not_there_yet_is_contested_by_those_who_would_reach_it() -> None:
+def test_a_future_namespace_is_contested_by_the_syncs_that_would_select_it() -> None:
     named, everywhere = (
         sync("named", "a/cfg", "soon", minutes=0),
         sync("everywhere", "b/cfg", "*", minutes=1),
@@ -163,7 +163,7 @@ def test_a_namespace_that_is_not_there_yet_is_contested_by_those_who_would_reach
     assert list(known.refusals_of(everywhere)) == [soon]
 
 
-def test_a_claim_that_is_refused_stands_in_nobodys_way() -> None:
+def test_a_refused_claim_blocks_no_other_sync() -> None:
     oldest = sync("oldest", "b/cfg", "a", minutes=0)
     cut = sync("cut", "a/cfg", "b", minutes=1)
     youngest = sync("youngest", "c/cfg", "b", minutes=2)
@@ -197,7 +197,7 @@ def test_a_label_that_keeps_one_sync_out_lets_the_next_one_in() -> None:
     assert list(known.refusals_of(youngest)) == [NamespacedName("b", "cfg")]
 
 
-def test_a_loop_over_a_step_that_nobody_takes_is_none() -> None:
+def test_a_loop_over_a_refused_step_is_no_loop() -> None:
     first = sync("first", "a/cfg", "b", minutes=0)
     kept_out = sync("kept-out", "c/cfg", "b", minutes=1)
     closing = sync("closing", "b/cfg", "c", minutes=2)
@@ -207,7 +207,7 @@ def test_a_loop_over_a_step_that_nobody_takes_is_none() -> None:
 
 
 def crowd(size: int, *destinations: str) -> list[ConfigMapSync]:
-    """Many syncs whose copies have the same name."""
+    """Return many syncs whose copies have the same name."""
     return [
         sync(
             f"s{number:04}",
@@ -220,7 +220,7 @@ def crowd(size: int, *destinations: str) -> list[ConfigMapSync]:
     ]
 
 
-def test_many_syncs_that_want_the_same_places_are_told_apart_without_a_look_at_each() -> None:
+def test_many_syncs_with_the_same_destinations_are_decided_with_few_lookups() -> None:
     many = crowd(200, "space-*")
     known = graph(*many, namespaces=tuple(Namespace(f"space-{number}") for number in range(200)))
 
@@ -230,9 +230,7 @@ def test_many_syncs_that_want_the_same_places_are_told_apart_without_a_look_at_e
     assert known.graph.lookups == 200 * 200
 
 
-def test_a_webhook_waits_for_no_more_than_some_looks_and_the_reconciler_is_told_everything() -> (
-    None
-):
+def test_the_webhook_makes_few_lookups_and_the_reconciler_decides_everything() -> None:
     many = [*crowd(300, "no-such-*"), sync("last", "a/cfg", "space-199", minutes=301)]
     known = graph(*many, namespaces=tuple(Namespace(f"space-{number:03}") for number in range(200)))
     new = sync("new", "b/cfg", "space-*", minutes=302)
@@ -267,13 +265,13 @@ def worlds(draw: st.DrawFn) -> tuple[list[ConfigMapSync], ConfigMapSync, dict[st
 
 
 def edges(one: ConfigMapSync, namespaces: dict[str, Namespace]) -> set[Edge]:
-    """Every copy a sync makes."""
+    """Return all copies of a sync."""
     selected = select(one, namespaces, PROTECTED).selected
     return {(one.source, NamespacedName(name, one.destination_name)) for name in selected}
 
 
 def granted(syncs: list[ConfigMapSync], namespaces: dict[str, Namespace]) -> dict[str, set[Edge]]:
-    """What each sync may carry out: decided from the oldest to the youngest."""
+    """Return the granted claims, decided from the oldest to the youngest sync."""
     taken: set[Edge] = set()
     mine: dict[str, set[Edge]] = {}
     for one in sorted(syncs, key=lambda one: Node.of(one, PROTECTED).age):
@@ -295,7 +293,7 @@ def reachable(start: NamespacedName, all_edges: set[Edge]) -> set[NamespacedName
 
 @settings(max_examples=150, deadline=None)
 @given(worlds())
-def test_loops_agree_with_the_obvious_reference(
+def test_loops_agree_with_the_reference(
     world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
 ) -> None:
     syncs, candidate, namespaces = world
@@ -316,7 +314,7 @@ def test_loops_agree_with_the_obvious_reference(
 
 @settings(max_examples=150, deadline=None)
 @given(worlds())
-def test_contested_destinations_agree_with_the_obvious_reference(
+def test_contested_destinations_agree_with_the_reference(
     world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
 ) -> None:
     syncs, candidate, namespaces = world
@@ -333,7 +331,7 @@ def test_contested_destinations_agree_with_the_obvious_reference(
 
 @settings(max_examples=150, deadline=None)
 @given(worlds())
-def test_what_is_carried_out_after_all_refusals_has_no_loop_and_one_writer_each(
+def test_granted_claims_have_no_loop_and_one_writer_for_each_configmap(
     world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
 ) -> None:
     syncs, candidate, namespaces = world
@@ -356,7 +354,7 @@ def test_what_is_carried_out_after_all_refusals_has_no_loop_and_one_writer_each(
 
 @settings(max_examples=300, deadline=None)
 @given(worlds())
-def test_refusals_agree_with_the_obvious_reference_from_the_oldest_to_the_youngest(
+def test_refusals_agree_with_the_reference_from_the_oldest_to_the_youngest_sync(
     world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
 ) -> None:
     syncs, candidate, namespaces = world
@@ -404,7 +402,7 @@ def test_exactly_the_syncs_whose_refusals_change_are_named(
 def claimed_by_several(
     known: Known, syncs: list[ConfigMapSync]
 ) -> dict[NamespacedName, NamespacedName]:
-    """The writer of each place that several living syncs claim."""
+    """Return the writer of each ConfigMap that several syncs claim."""
     living = list(known.graph.nodes.values())
     places = [
         NamespacedName(namespace, name) for namespace in known.graph._namespaces for name in NAMES
@@ -421,7 +419,7 @@ def claimed_by_several(
     }
 
 
-def test_an_update_is_judged_as_if_its_former_self_had_never_kept_anybody_out() -> None:
+def test_an_update_is_checked_as_if_its_previous_version_had_refused_no_sync() -> None:
     previous = sync("edited", "b/cfg", "a", minutes=0)
     kept_out = sync("kept-out", "a/cfg", "b", minutes=1)
     edited = sync("edited", "c/cfg", "b", minutes=0)
@@ -431,7 +429,7 @@ def test_an_update_is_judged_as_if_its_former_self_had_never_kept_anybody_out() 
     ]
 
 
-def test_an_update_is_judged_as_if_its_former_self_had_never_let_anybody_in() -> None:
+def test_an_update_is_checked_as_if_its_previous_version_had_admitted_no_sync() -> None:
     previous = sync("edited", "c/cfg", "b", minutes=0)
     kept_out = sync("kept-out", "a/cfg", "b", minutes=1)
     let_in = sync("let-in", "b/cfg", "a", minutes=2)
@@ -442,7 +440,7 @@ def test_an_update_is_judged_as_if_its_former_self_had_never_let_anybody_in() ->
 
 @settings(max_examples=150, deadline=None)
 @given(worlds())
-def test_an_update_is_contested_by_what_would_be_without_its_former_self(
+def test_an_update_is_contested_as_without_its_previous_version(
     world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
 ) -> None:
     syncs, candidate, namespaces = world
@@ -455,10 +453,10 @@ def test_an_update_is_contested_by_what_would_be_without_its_former_self(
 
 @settings(max_examples=60, deadline=None)
 @given(worlds())
-def test_a_graph_that_was_changed_answers_like_one_made_anew(
+def test_a_changed_graph_answers_like_a_new_one(
     world: tuple[list[ConfigMapSync], ConfigMapSync, dict[str, Namespace]],
 ) -> None:
-    """Asked all the time, so that whatever it remembers of earlier answers would show."""
+    """Query after each change, so that outdated answers of earlier queries would show."""
     syncs, candidate, namespaces = world
     living = {one.key: one for one in (candidate, *syncs)}
     spaces = {name: Namespace(name) for name in SPACES}

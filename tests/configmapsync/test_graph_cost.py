@@ -1,4 +1,4 @@
-"""The cost of deciding claims for the largest shapes that tenants can draw, counted in steps and lookups, not in seconds."""
+"""Count the steps and lookups of decisions for the largest graphs of tenants."""
 
 from configmapsync.graph.decisions import STEPS_AT_ONCE
 from configmapsync.graph.index import MAX_LOOKUPS
@@ -21,7 +21,7 @@ def ring(size: int) -> list[ConfigMapSync]:
 
 
 def nested_loops(size: int) -> list[ConfigMapSync]:
-    """A chain in which every sync also leads back to all earlier ConfigMaps; the youngest syncs are at its beginning."""
+    """Return a chain in which each sync also writes all earlier ConfigMaps; the oldest is last."""
     return [
         sync(
             f"s{step:05}",
@@ -41,7 +41,7 @@ def settled(*syncs: ConfigMapSync, namespaces: int) -> Known:
 
 
 def steps_of_a_change(known: Known, one: ConfigMapSync) -> int:
-    """Remove a sync and put it back; returns the steps of the second decision."""
+    """Remove a sync and add it again; return the steps of the second decision."""
     known.remove(one.key)
     known.settle()
     before = known.steps
@@ -139,7 +139,7 @@ def test_a_change_costs_nothing_for_syncs_that_it_does_not_concern() -> None:
     assert steps_of_a_change(known, strangers[500]) <= 10
 
 
-def test_no_slice_takes_many_more_steps_than_it_may() -> None:
+def test_no_slice_takes_many_more_steps_than_the_limit() -> None:
     known = graph(*ring(1_000), namespaces=spaces(1_000))
     before = 0
     for _ in known.decide():
@@ -172,7 +172,7 @@ def test_a_sync_that_is_waited_for_is_decided_before_others() -> None:
     assert bystander in first.syncs
 
 
-def test_the_questions_of_the_webhook_end_after_some_looks() -> None:
+def test_the_queries_of_the_webhook_end_after_a_bounded_number_of_lookups() -> None:
     known = graph(*ring(3_000), *crowd(1_000, "n*"), namespaces=spaces(3_000))
     for one in (
         sync("new", "n0/cfg", "n1", minutes=9_999),

@@ -1,4 +1,4 @@
-"""Which rights a sync makes use of, field by field; and that a denial tells nothing but what the spec says."""
+"""Check which rights a sync needs, and that a denial reveals only the spec."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def targets(**spec: Any) -> DestinationPaths:
     return destination_paths(one, Selector.of(one, frozenset()))
 
 
-def test_every_destination_is_known_by_the_field_that_asks_for_it() -> None:
+def test_each_destination_has_the_path_of_its_field() -> None:
     found = targets(**WHOLE)
 
     assert found.named == {
@@ -47,7 +47,7 @@ def test_every_destination_is_known_by_the_field_that_asks_for_it() -> None:
     assert found.path_to("labelled") == SELECTOR_PATH
 
 
-def test_an_excluded_name_is_no_target() -> None:
+def test_an_excluded_name_is_no_destination() -> None:
     found = targets(
         destinationNamespace="web", destinationNamespaces=["shop"], excludedNamespaces=["w*"]
     )
@@ -61,7 +61,7 @@ def unmatched(*namespaces: Namespace, **spec: Any) -> list[tuple[str, str]]:
     return list(unmatched_patterns(sync(**spec), views, frozenset({"team-system"})))
 
 
-def test_each_glob_and_the_selector_that_select_nothing_by_themselves_are_known() -> None:
+def test_each_glob_and_selector_that_alone_selects_nothing_is_found() -> None:
     by_glob = ("spec.destinationNamespaces[1]", '"team-*"')
     by_label = (SELECTOR_PATH, "the selector")
     shared = {"config": "shared"}
@@ -78,9 +78,7 @@ def test_each_glob_and_the_selector_that_select_nothing_by_themselves_are_known(
     assert unmatched(Namespace("web"), destinationNamespace="web") == []
 
 
-def test_the_source_is_read_and_each_destination_written_by_name_where_it_is_named_and_everywhere_where_it_is_not() -> (
-    None
-):
+def test_a_named_destination_needs_rights_by_name_and_a_glob_rights_everywhere() -> None:
     one = sync(**WHOLE)
 
     needs = rights_needed(one, targets(**WHOLE))
@@ -111,7 +109,7 @@ def test_the_source_is_read_and_each_destination_written_by_name_where_it_is_nam
     ],
     ids=str,
 )
-def test_the_right_to_delete_is_needed_where_any_policy_could_delete_a_copy(
+def test_the_right_to_delete_is_needed_if_any_policy_can_delete_a_copy(
     policies: dict[str, str], deletes: bool
 ) -> None:
     spec = {"destinationNamespace": "web", **policies}
@@ -131,17 +129,23 @@ def test_a_denial_names_what_is_missing_once_for_each_field() -> None:
     assert [(denial.path, denial.message) for denial in denials_of(ACCOUNT, needs, missing)] == [
         (
             "spec.destinationNamespace",
-            'service account "home/syncer" may not update, delete the ConfigMap "config" in namespace "shop"',
+            (
+                'service account "home/syncer" may not update, delete the ConfigMap "config" '
+                'in namespace "shop"'
+            ),
         ),
         (
             "spec.destinationNamespaces[0]",
-            'service account "home/syncer" may not create, update, delete the ConfigMap "config" in every namespace',
+            (
+                'service account "home/syncer" may not create, update, delete the ConfigMap '
+                '"config" in every namespace'
+            ),
         ),
     ]
     assert denials_of(ACCOUNT, needs, set()) == []
 
 
-def test_a_denied_source_is_told_by_the_name_of_the_source() -> None:
+def test_the_denial_of_a_source_names_the_source() -> None:
     spec = {"sourceNamespace": "central", "destinationConfigMapName": "copy"}
     needs = rights_needed(sync(**spec), targets(**spec))
     first = denials_of(ACCOUNT, needs, needs[0].rights)[0]
@@ -152,7 +156,7 @@ def test_a_denied_source_is_told_by_the_name_of_the_source() -> None:
     )
 
 
-def test_a_service_account_is_who_the_api_server_would_say_it_is() -> None:
+def test_a_service_account_has_the_name_and_groups_that_the_api_server_gives_it() -> None:
     assert ACCOUNT.username == "system:serviceaccount:home:syncer"
     assert ACCOUNT.groups == (
         "system:serviceaccounts",
@@ -161,7 +165,7 @@ def test_a_service_account_is_who_the_api_server_would_say_it_is() -> None:
     )
 
 
-def test_a_right_held_everywhere_covers_each_object() -> None:
+def test_a_right_in_all_namespaces_covers_each_object() -> None:
     assert Right("update", "web", "config").broad == Right("update", "")
     assert right_to_see(NamespacedName("home", "sync")).broad == Right(
         "get", "", group="apps.nishaf.info", resource="configmapsyncs"

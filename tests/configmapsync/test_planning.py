@@ -1,4 +1,4 @@
-"""What every plan keeps, over random worlds; and the decisions a reader asks about first, one by one."""
+"""Check the properties of all plans in random clusters."""
 
 from dataclasses import replace
 
@@ -13,11 +13,11 @@ quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCh
 
 @quick
 @given(worlds())
-def test_a_plan_carried_out_leaves_nothing_to_do(world: World) -> None:
+def test_after_a_plan_is_carried_out_nothing_remains_to_do(world: World) -> None:
     after = world
-    for _ in range(
-        3
-    ):  # a renamed copy goes one plan after its successor came; an orphan that is released may be foreign then
+    # A renamed copy is removed one plan after it was replaced, and a released orphan may then be in
+    # the way.
+    for _ in range(3):
         after = after.carry_out(plan(after.observe()))
 
     assert plan(after.observe()).empty
@@ -33,7 +33,7 @@ def test_no_plan_names_the_source(world: World) -> None:
 
 @quick
 @given(worlds())
-def test_no_plan_changes_a_foreign_object_unless_it_may_adopt(world: World) -> None:
+def test_no_plan_changes_an_unmanaged_configmap_unless_it_may_adopt(world: World) -> None:
     planned = plan(world.observe())
 
     for write in (*planned.writes, *planned.removals):
@@ -51,7 +51,7 @@ def test_no_plan_changes_a_foreign_object_unless_it_may_adopt(world: World) -> N
 
 @quick
 @given(worlds())
-def test_a_removal_is_of_a_copy_that_names_this_sync_and_only_one_that_names_its_own_place_is_deleted(
+def test_only_owned_copies_are_removed_and_only_those_with_their_destination_mark_deleted(
     world: World,
 ) -> None:
     for removal in plan(world.observe()).removals:
@@ -99,7 +99,7 @@ def test_each_wanted_destination_has_exactly_one_decision(world: World) -> None:
 
 @quick
 @given(worlds())
-def test_the_finalizer_stands_whenever_something_of_ours_is_or_will_be_out_there(
+def test_the_finalizer_is_needed_if_the_sync_has_or_gets_a_copy(
     world: World,
 ) -> None:
     planned = plan(world.observe())
@@ -117,7 +117,7 @@ def test_a_suspended_sync_writes_nothing_until_it_is_deleted(world: World) -> No
 
 @quick
 @given(worlds())
-def test_whose_right_is_gone_withdraws_every_copy_and_writes_none(world: World) -> None:
+def test_a_sync_without_rights_removes_its_copies_and_writes_none(world: World) -> None:
     observed = replace(world.observe(), denied="robot may not get it")
     planned = plan(observed)
 

@@ -1,4 +1,4 @@
-"""Check the table of reasons: what each one means for conditions, retries and events."""
+"""Check the table of reasons: conditions, retries and events."""
 
 import pytest
 

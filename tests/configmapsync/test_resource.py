@@ -1,4 +1,4 @@
-"""A resource off the wire: strict where it is the user's word, lenient where it is not, and complained of in Kubernetes' words."""
+"""Check how a sync is parsed, defaulted and validated, and the words of its errors."""
 
 import json
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from tests.configmapsync.objects import document, sync
 
 
 def complaints(**spec: Any) -> list[str]:
-    """Everything that is said against a spec."""
+    """Return all errors of a spec."""
     try:
         return [str(error) for error in validate(with_defaults(parse(document(**spec))))]
     except InvalidResourceError as invalid_resource:
@@ -79,7 +79,10 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
         ),
         (
             {"destinationNamespace": "a", "destinationConfigMapName": "kube-root-ca.crt"},
-            'spec.destinationConfigMapName: Forbidden: ConfigMap "kube-root-ca.crt" is written into every namespace',
+            (
+                'spec.destinationConfigMapName: Forbidden: ConfigMap "kube-root-ca.crt" '
+                "is written into every namespace"
+            ),
         ),
         (
             {"destinationNamespace": "a", "keys": [{"key": "*", "as": "b"}]},
@@ -99,7 +102,10 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
         ),
         (
             {"destinationNamespace": "a", "metadata": {"labels": {"k": "bad value"}}},
-            'spec.metadata.labels[k]: Invalid value: "bad value": a valid label must be an empty string or consist of',
+            (
+                'spec.metadata.labels[k]: Invalid value: "bad value": '
+                "a valid label must be an empty string or consist of"
+            ),
         ),
         (
             {"destinationNamespace": "a", "metadata": {"annotations": {"UPPER/x": "v"}}},
@@ -125,7 +131,10 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
         ),
         (
             {"destinationNamespace": "a", "configMapName": "kube-root-ca.crt"},
-            'spec.configMapName: Forbidden: ConfigMap "kube-root-ca.crt" is written into every namespace',
+            (
+                'spec.configMapName: Forbidden: ConfigMap "kube-root-ca.crt" '
+                "is written into every namespace"
+            ),
         ),
         (
             {"destinationNamespace": "a", "copyMetadata": {"labels": ["a b"]}},
@@ -165,7 +174,7 @@ LABEL_WORDS = "a lowercase RFC 1123 label must consist of"
         ),
     ],
 )
-def test_each_mistake_is_told_with_its_path_and_kubernetes_words(
+def test_each_error_has_its_path_and_the_words_of_kubernetes(
     spec: dict[str, Any], expected: str
 ) -> None:
     assert any(
@@ -173,7 +182,7 @@ def test_each_mistake_is_told_with_its_path_and_kubernetes_words(
     ), complaints(**spec)
 
 
-def test_every_mistake_is_told_not_the_first() -> None:
+def test_all_errors_are_returned() -> None:
     assert (
         len(
             complaints(
@@ -203,7 +212,10 @@ def test_paths_point_into_the_list_that_the_user_wrote() -> None:
 
 def test_globs_that_are_expensive_to_match_are_limited_in_every_list() -> None:
     fine, much = ["a*b*" * 12] * 5, [f"{number:02}*b{'a' * 48}" for number in range(11)]
-    words = "Too long: globs with ?, or with * elsewhere than at one end, may have 512 characters together"
+    words = (
+        "Too long: globs with ?, or with * elsewhere than at one end, "
+        "may have 512 characters together"
+    )
 
     for spec in (
         lambda globs: {"destinationNamespaces": globs},
@@ -222,13 +234,13 @@ def test_exclusion_of_some_is_fine() -> None:
     assert complaints(destinationNamespaces=["x-*"], excludedNamespaces=["x-1"]) == []
 
 
-def test_the_original_three_fields_are_a_whole_resource() -> None:
+def test_the_three_original_fields_are_a_valid_spec() -> None:
     assert (
         complaints(sourceNamespace="config-central", destinationNamespace="my-app-namespace") == []
     )
 
 
-def test_null_means_not_there_as_everywhere_in_kubernetes() -> None:
+def test_null_means_unset() -> None:
     assert (
         parse(document(destinationNamespace="a", keys=None, sourceNamespace=None)).spec.keys == ()
     )
@@ -241,7 +253,7 @@ def test_unknown_metadata_and_a_broken_status_never_make_a_resource_unreadable()
     assert parse(json.dumps(broken).encode()).status is None
 
 
-def test_an_invalid_resource_still_tells_its_metadata() -> None:
+def test_the_error_of_an_invalid_spec_has_the_metadata() -> None:
     with pytest.raises(InvalidResourceError) as caught:
         parse(document(nonsense=True))
 
@@ -310,7 +322,7 @@ def test_what_is_derived_from_a_spec() -> None:
     assert (str(bare.source), bare.destination_name) == ("home/config", "config")
 
 
-def test_field_errors_read_like_kubernetes_own() -> None:
+def test_field_errors_read_like_those_of_kubernetes() -> None:
     assert str(required("spec.a")) == "spec.a: Required value"
     assert str(invalid("spec.a", ["x"], "why")) == 'spec.a: Invalid value: ["x"]: why'
     assert str(not_found("spec.a", "x")) == 'spec.a: Not found: "x"'
@@ -330,8 +342,8 @@ def test_a_status_of_several_errors_lists_them_as_the_api_server_does() -> None:
     )
 
     assert (
-        status["message"]
-        == 'ConfigMapSync.apps.nishaf.info "s" is invalid: [spec.a: Required value, spec.b: Too long: x]'
+        status["message"] == 'ConfigMapSync.apps.nishaf.info "s" is invalid: '
+        "[spec.a: Required value, spec.b: Too long: x]"
     )
     assert [cause["field"] for cause in status["details"]["causes"]] == ["spec.a", "spec.b"]
     assert to_status([required("spec.a")], "ConfigMapSync", "s")["message"].endswith(

@@ -1,4 +1,4 @@
-"""Which namespaces a spec selects, against an obvious reference and one rule at a time."""
+"""Check which namespaces a spec selects, one rule at a time."""
 
 from fnmatch import fnmatchcase
 from typing import Any
@@ -41,7 +41,7 @@ def test_the_three_forms_add_up_and_exclusion_wins() -> None:
     assert selection == Selection(("labelled", "team-a", "web"), ())
 
 
-def test_what_was_named_and_cannot_be_served_is_refused_with_its_reason() -> None:
+def test_a_named_namespace_that_cannot_get_a_copy_is_refused_with_a_reason() -> None:
     spaces = [
         Namespace("going", terminating=True),
         Namespace("closed", {"apps.nishaf.info/sync": "disabled"}),
@@ -57,7 +57,7 @@ def test_what_was_named_and_cannot_be_served_is_refused_with_its_reason() -> Non
     ]
 
 
-def test_what_a_glob_cannot_serve_is_simply_not_selected() -> None:
+def test_a_namespace_that_cannot_get_a_copy_is_not_selected_by_a_glob() -> None:
     spaces = [
         Namespace("going", terminating=True),
         Namespace("closed", {"apps.nishaf.info/sync": "disabled"}),
@@ -67,14 +67,14 @@ def test_what_a_glob_cannot_serve_is_simply_not_selected() -> None:
     assert selected(*spaces, destinationNamespaces=["*"]) == Selection(("fine",), ())
 
 
-def test_a_protected_namespace_is_reached_by_its_exact_name_only() -> None:
+def test_a_protected_namespace_is_selected_only_by_its_exact_name() -> None:
     assert selected(*names("kube-system"), destinationNamespaces=["*", "kube-*"]).selected == ()
     assert selected(*names("kube-system"), destinationNamespaces=["kube-system"]).selected == (
         "kube-system",
     )
 
 
-def test_the_source_is_never_its_own_copy_but_another_name_beside_it_is_fine() -> None:
+def test_the_source_is_never_its_own_copy_but_may_have_a_copy_beside_it() -> None:
     assert selected(*names("home", "b"), destinationNamespaces=["*"]).selected == ("b",)
     assert (
         selected(*names("home"), destinationNamespaces=["home"]).refused[0].reason
@@ -126,7 +126,7 @@ letters = st.text(alphabet="ab-", max_size=6)
 
 @settings(max_examples=500, deadline=None)
 @given(st.text(alphabet="ab-*?", min_size=1, max_size=6), letters)
-def test_globs_agree_with_the_obvious_reference(pattern: str, name: str) -> None:
+def test_globs_agree_with_the_reference(pattern: str, name: str) -> None:
     assert matches(pattern, name) == fnmatchcase(name, pattern)
 
 

@@ -1,4 +1,4 @@
-"""Selection held against a slow and obvious reading of the rules, on random specs and namespaces."""
+"""Check the selection against a simple reference on random specs and namespaces."""
 
 from fnmatch import fnmatchcase
 from typing import Any
@@ -68,7 +68,7 @@ def labels_match(selector: dict[str, Any] | None, labels: dict[str, str]) -> boo
 def should_have_a_copy(
     spec: dict[str, Any], name: str, labels: dict[str, str], leaving: bool
 ) -> bool:
-    """The rules, in the order in which the documentation tells them."""
+    """Apply the rules in the order of the documentation."""
     asked = [*spec["destinationNamespaces"], *filter(None, [spec.get("destinationNamespace")])]
     by_pattern = any(fnmatchcase(name, pattern) for pattern in asked)
     by_label = labels_match(spec.get("destinationNamespaceSelector"), labels)

@@ -1,4 +1,4 @@
-"""What is not of the right shape: every complaint has the path, the kind and the words that kubectl shows."""
+"""Check path, kind and words of the error for each value of a wrong type."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from configmapsync.validation import validate
 
 
 def refused(spec: Any) -> dict[str, ErrorKind]:
-    """Where a spec is refused, and with which kind of error."""
+    """Return path and kind of the error of a spec."""
     with pytest.raises(InvalidResourceError) as caught:
         parse({"metadata": {"name": "sync", "namespace": "home"}, "spec": spec})
     return {error.path: error.kind for error in caught.value.errors}
@@ -20,7 +20,7 @@ def refused(spec: Any) -> dict[str, ErrorKind]:
 @pytest.mark.parametrize(
     "name", [name for name, field in ConfigMapSyncSpec.model_fields.items() if field.alias != name]
 )
-def test_the_wire_knows_a_field_by_its_one_spelling(name: str) -> None:
+def test_a_field_has_only_its_camel_case_name(name: str) -> None:
     assert refused({"configMapName": "config", name: "x"}) == {f"spec.{name}": ErrorKind.FORBIDDEN}
 
 
@@ -87,11 +87,13 @@ def test_the_wire_knows_a_field_by_its_one_spelling(name: str) -> None:
         ),
     ],
 )
-def test_a_wrong_shape_is_refused_where_it_is_wrong(spec: Any, path: str, kind: ErrorKind) -> None:
+def test_a_value_of_a_wrong_type_is_rejected_with_its_path(
+    spec: Any, path: str, kind: ErrorKind
+) -> None:
     assert refused(spec) == {path: kind}
 
 
-def test_a_mark_is_refused_in_labels_and_in_annotations_each_in_its_place() -> None:
+def test_a_mark_is_rejected_in_labels_and_in_annotations() -> None:
     both = {"labels": {ADOPTED: "true"}, "annotations": {ADOPTED: "true"}}
     sync = parse(
         {

@@ -1,4 +1,4 @@
-"""Random small worlds for the planner, and an obvious way to carry a plan out on them."""
+"""Make small random clusters for the planner, and carry plans out on them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class World:
-    """Everything one plan can depend on."""
+    """Everything that a plan can depend on."""
 
     sync: ConfigMapSync
     source: SourceObject | None
@@ -44,7 +44,7 @@ class World:
     living: frozenset[str]
 
     def observe(self) -> Observed:
-        """What the reconciler would see, all foreign objects known."""
+        """Return what the reconciler observes if it knows all blockers."""
         marked = {key: record for key, record in self.configmaps.items() if record.managed}
         return Observed(
             sync=self.sync,
@@ -62,7 +62,7 @@ class World:
         )
 
     def carry_out(self, plan: Plan) -> "World":
-        """The world after every write and removal of `plan` succeeded."""
+        """Return the cluster after all writes and removals of a plan succeeded."""
         after = dict(self.configmaps)
         for write in (*plan.writes, *plan.removals):
             _carry_out(after, write)
@@ -82,7 +82,7 @@ def _carry_out(configmaps: dict[NamespacedName, CopyRecord], write: Write) -> No
 
 
 def patched(record: CopyRecord, patch: Mapping[str, Any]) -> CopyRecord:
-    """A record after a merge patch of its metadata."""
+    """Return a record after a merge patch of its metadata."""
 
     def merged(part: str, before: Mapping[str, str]) -> dict[str, str]:
         return {
@@ -122,7 +122,7 @@ def _written(write: Write) -> CopyRecord:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """A world with one sync, a source or none, and ConfigMaps of every kind in its way."""
+    """Draw a cluster with one sync, perhaps a source, and ConfigMaps of all kinds."""
     sync = draw(syncs())
     source = draw(st.none() | sources(sync))
     living = frozenset({sync.metadata.uid, "uid-of-another"})
@@ -139,7 +139,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 @st.composite
 def syncs(draw: st.DrawFn) -> ConfigMapSync:
-    """A valid sync."""
+    """Draw a valid sync."""
     spec = {
         "sourceNamespace": "home",
         "configMapName": "config",
@@ -177,7 +177,7 @@ def syncs(draw: st.DrawFn) -> ConfigMapSync:
 
 
 def sources(sync: ConfigMapSync) -> st.SearchStrategy[SourceObject]:
-    """Sources of two contents."""
+    """Draw a source with one of two contents."""
     contents = st.builds(
         Content,
         data=st.sampled_from(({"k": "1"}, {"k": "2"}, {})),
@@ -196,7 +196,7 @@ def sources(sync: ConfigMapSync) -> st.SearchStrategy[SourceObject]:
 
 
 def records(key: NamespacedName) -> st.SearchStrategy[CopyRecord]:
-    """A ConfigMap in any of its forms, at that place; one draw, for worlds hold many of them."""
+    """Draw a ConfigMap in one of its forms; one draw, because a cluster has many of them."""
     return st.sampled_from(FORMS).map(lambda form: _placed(form, key))
 
 
@@ -210,7 +210,7 @@ def _placed(form: CopyRecord, key: NamespacedName) -> CopyRecord:
 
 
 def _forms() -> Iterator[CopyRecord]:
-    """Foreign ones, ours, those of another sync and of a sync that is gone, and half marked ones."""
+    """Return unmanaged ConfigMaps, copies of several syncs, and copies with missing marks."""
     uids = ("uid-of-this", "uid-of-another", "uid-of-nobody")
     owners = (SYNC, "elsewhere/another", None)
     states = list(product(("1", "x"), (False, True), (False, False, False, True)))
@@ -247,7 +247,7 @@ FORMS = tuple(_forms())
 
 
 def namespaces_called(name: str) -> st.SearchStrategy[Namespace]:
-    """A namespace in any of its states."""
+    """Draw a namespace in one of its states."""
     labels = ({}, {}, {"apps.nishaf.info/sync": "disabled"})
     return st.sampled_from(
         [

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.image import base
-from tests.image.containers import BUILD_FLAGS, BUILD_TIMEOUT, Buildah, Image
+from tests.image.containers import BUILD_FLAGS, BUILD_TIMEOUT_SECONDS, Buildah, Image
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.processes import Process, free_port
@@ -263,7 +263,7 @@ def _make(*arguments: str) -> None:
         ["make", "--directory", ROOT, *arguments],
         capture_output=True,
         text=True,
-        timeout=BUILD_TIMEOUT,
+        timeout=BUILD_TIMEOUT_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -60,11 +60,11 @@ def resetting(stage: Stage, namespace: str, data: dict[str, str], manager: str) 
             == 200
         )
 
-    yield from _while_at_it(Rival(look))
+    yield from _until_the_end(Rival(look))
 
 
 @contextmanager
-def hammering(stage: Stage, namespace: str, manager: str) -> Iterator[Rival]:
+def rewriting(stage: Stage, namespace: str, manager: str) -> Iterator[Rival]:
     """Keep a heartbeat in a copy, with more writes than any repair could follow."""
     path = f"{stage.configmap_path(namespace, 'config')}?fieldManager={manager}"
     beats = itertools.count()
@@ -78,17 +78,17 @@ def hammering(stage: Stage, namespace: str, manager: str) -> Iterator[Rival]:
             == 200
         )
 
-    yield from _while_at_it(Rival(look, every=0.0))
+    yield from _until_the_end(Rival(look, every=0.0))
 
 
 @contextmanager
 def pruning(stage: Stage, namespace: str) -> Iterator[Rival]:
     """Delete a copy, as a tool with pruning does."""
     path = stage.configmap_path(namespace, "config")
-    yield from _while_at_it(Rival(lambda: stage.cluster.request("DELETE", path).status == 200))
+    yield from _until_the_end(Rival(lambda: stage.cluster.request("DELETE", path).status == 200))
 
 
-def _while_at_it(rival: Rival) -> Iterator[Rival]:
+def _until_the_end(rival: Rival) -> Iterator[Rival]:
     try:
         yield rival
     finally:
@@ -96,14 +96,14 @@ def _while_at_it(rival: Rival) -> Iterator[Rival]:
 
 
 @contextmanager
-def bringing_back(stage: Stage, copy: Any) -> Iterator[Rival]:
+def recreating(stage: Stage, copy: Any) -> Iterator[Rival]:
     """Create the copy again with its marks, as a tool that has the copy in its repository does."""
     metadata = {
         part: copy["metadata"][part] for part in ("name", "namespace", "labels", "annotations")
     }
     document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": copy["data"]}
     path = f"/api/v1/namespaces/{metadata['namespace']}/configmaps"
-    yield from _while_at_it(
+    yield from _until_the_end(
         Rival(lambda: stage.cluster.request("POST", path, document).status == 201)
     )
 
@@ -113,7 +113,7 @@ def adds_a_key(configmap: dict[str, Any]) -> dict[str, Any]:
     return {"op": "add", "path": "/data", "value": (configmap.get("data") or {}) | {"policy": "on"}}
 
 
-def takes_the_labels_off(_configmap: dict[str, Any]) -> dict[str, Any]:
+def replaces_the_labels(_configmap: dict[str, Any]) -> dict[str, Any]:
     """Return labels as a policy changes them."""
     return {
         "op": "add",
@@ -137,8 +137,8 @@ def changing(
     """
     authority = Authority(folder, now)
     pair = authority.server("webhook", ["localhost"], [LOCAL_ADDRESS])
-    asked: list[str] = []
-    server = ThreadingHTTPServer((LOCAL_ADDRESS, 0), _handler(asked, change))
+    operations: list[str] = []
+    server = ThreadingHTTPServer((LOCAL_ADDRESS, 0), _handler(operations, change))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -150,7 +150,7 @@ def changing(
         _registration(name, namespace, f"https://{LOCAL_ADDRESS}:{server.server_port}/", bundle),
     )
     try:
-        yield asked
+        yield operations
     finally:
         stage.cluster.delete(f"{MUTATING}/{name}")
         server.shutdown()
@@ -190,13 +190,13 @@ def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str,
 
 
 def _handler(
-    asked: list[str], change: Callable[[dict[str, Any]], dict[str, Any]]
+    operations: list[str], change: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             request = review["request"]
-            asked.append(request["operation"])
+            operations.append(request["operation"])
             patch = [change(request["object"])]
             response = {
                 "uid": request["uid"],

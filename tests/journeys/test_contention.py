@@ -9,12 +9,12 @@ import pytest
 from configmapsync.contention import REPAIRS
 from tests.journeys.rivals import (
     adds_a_key,
-    bringing_back,
     changing,
-    hammering,
     pruning,
+    recreating,
+    replaces_the_labels,
     resetting,
-    takes_the_labels_off,
+    rewriting,
 )
 from tests.journeys.stage import Stage, content_of
 from tests.support.eventually import wait_until
@@ -127,7 +127,7 @@ def test_a_program_that_writes_faster_than_any_repair_is_named_and_left_alone(
     sync = stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(content, there)
 
-    with hammering(stage, there, "heartbeat"):
+    with rewriting(stage, there, "heartbeat"):
         message = f'field manager "heartbeat" keeps rewriting ConfigMap "{there}/config"'
         wait_until(lambda: message in stage.ready_becomes(sync, "False", "Contested")["message"])
 
@@ -142,7 +142,7 @@ def test_a_copy_that_a_tool_recreates_is_removed_once_a_minute(
     sync = stage.sync(home, destinationNamespaces=[there, elsewhere])
     copy = stage.copy_becomes(content, elsewhere)
 
-    with bringing_back(stage, copy) as rival:
+    with recreating(stage, copy) as rival:
         stage.edit_sync(sync, destinationNamespaces=[there])
         message = f'something keeps deleting ConfigMap "{elsewhere}/config", or bringing it back'
         wait_until(lambda: message in stage.ready_becomes(sync, "False", "Contested")["message"])
@@ -177,12 +177,12 @@ def test_a_webhook_that_changes_copies_makes_no_hot_loop(
     stage.source(home)
     now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on
 
-    with changing(stage, there, adds_a_key, tmp_path, now) as asked:
+    with changing(stage, there, adds_a_key, tmp_path, now) as operations:
         sync = stage.sync(home, destinationNamespace=there)
         stage.ready_becomes(sync, "False", "Contested")
-        assert_no_further_write(stage, lambda: len(asked))
+        assert_no_further_write(stage, lambda: len(operations))
 
-        assert len(asked) <= REPAIRS + 2
+        assert len(operations) <= REPAIRS + 2
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_a_copy_whose_labels_a_webhook_removes_is_no_longer_managed(
     stage.source(home)
     now = datetime.now(UTC)  # noqa: TID251 - certificates are valid from now on
 
-    with changing(stage, there, takes_the_labels_off, tmp_path, now) as asked:
+    with changing(stage, there, replaces_the_labels, tmp_path, now) as operations:
         sync = stage.sync(home, destinationNamespace=there, conflictPolicy=policy)
         stage.ready_becomes(sync, "False", reason)
-        assert_no_further_write(stage, lambda: len(asked))
+        assert_no_further_write(stage, lambda: len(operations))
 
-        assert len(asked) <= REPAIRS + 2
+        assert len(operations) <= REPAIRS + 2
 
 
 def test_a_user_that_changes_a_copy_now_and_then_causes_no_contention(

@@ -17,17 +17,17 @@ WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfiguration
 HELD = {"finalizers": ["example.com/held"]}
 
 # Each yields the path of the sync that has the reason.
-Situation = Callable[[Stage], AbstractContextManager[str]]
-SCENARIOS: dict[Reason, Situation] = {}
+Scenario = Callable[[Stage], AbstractContextManager[str]]
+SCENARIOS: dict[Reason, Scenario] = {}
 
 
 def leads_to(reason: Reason) -> Callable[[Callable[[Stage], Iterator[str]]], None]:
     """Register a scenario that ends with that reason; it cleans up after its `yield`."""
 
-    def remember(scenario: Callable[[Stage], Iterator[str]]) -> None:
+    def register(scenario: Callable[[Stage], Iterator[str]]) -> None:
         SCENARIOS[reason] = contextmanager(scenario)
 
-    return remember
+    return register
 
 
 def served(stage: Stage) -> tuple[str, str, str]:

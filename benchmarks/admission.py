@@ -189,14 +189,14 @@ class Instant:
 async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
     """Check `count` reviews one after the other; return the seconds of each."""
     loop = asyncio.get_running_loop()
-    client = Client(Instant(syncs, namespaces))
-    world = ClusterState(client, frozenset(), random.Random(SEED))  # noqa: S311 - jitter of watches that never end
+    connection: Any = Instant(syncs, namespaces)
+    world = ClusterState(connection, frozenset(), random.Random(SEED))  # noqa: S311 - jitter of watches that never end
     watches = [asyncio.ensure_future(informer.run()) for informer in world.informers.values()]
     for informer in world.informers.values():
         await informer.synced.wait()
     gc.collect()
     gc.freeze()  # as the webhook process does
-    admission = Admission(world, Authorizer(client, loop.time, lambda _: None))
+    admission = Admission(world, Authorizer(Client(connection), loop.time, lambda _: None))
     rng = random.Random(SEED + 2)  # noqa: S311 - the same load every time
     times = []
     for body in [a_review(rng, syncs + number, namespaces) for number in range(count)]:

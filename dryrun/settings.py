@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from configmapsync.names import PROTECTED_NAMESPACES
-from reconciler.settings import own_namespace
+from kube.configuration import own_namespace
 from runtime.settings import ClusterSettings
 
 INSTALLED_IN = "configmapsync-system"  # by config/default

@@ -84,6 +84,12 @@ class Source(Protocol):
         """
 
 
+def own_namespace() -> str:
+    """Return the namespace of the pod of this process; empty if the process is not in a pod."""
+    file = SERVICE_ACCOUNT / "namespace"
+    return file.read_text(encoding="utf-8").strip() if file.exists() else ""
+
+
 def find(kubeconfig: Path | None, context: str | None, service_account: Path) -> Source:
     """Return the source of the credentials; nothing is loaded yet.
 

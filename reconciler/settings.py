@@ -1,15 +1,13 @@
 """What an operator may set: flags and `CONFIGMAPSYNC_...` variables, read once by `__main__.py`."""
 
-from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from configmapsync.names import PROTECTED_NAMESPACES
+from kube.configuration import own_namespace
 from kube.leader_election import Timing
 from runtime.settings import LONGEST_SECONDS, ProcessSettings
-
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class ReconcilerSettings(ProcessSettings):
@@ -114,8 +112,3 @@ class ReconcilerSettings(ProcessSettings):
     def protected(self) -> frozenset[str]:
         """All protected namespaces, with the one this process lives in where it runs in a cluster."""
         return frozenset(self.protected_namespaces) | {name for name in [own_namespace()] if name}
-
-
-def own_namespace() -> str:
-    """Where this process runs; empty where it is no pod."""
-    return NAMESPACE_FILE.read_text(encoding="utf-8").strip() if NAMESPACE_FILE.exists() else ""

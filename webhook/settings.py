@@ -10,9 +10,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from configmapsync.names import PROTECTED_NAMESPACES
+from kube.configuration import own_namespace
 from runtime.settings import LONGEST_SECONDS, AddressText, ProcessSettings
-
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class AuthorizationMode(StrEnum):
@@ -84,9 +83,4 @@ class Settings(ProcessSettings):
 
     def protected(self) -> frozenset[str]:
         """Return the protected namespaces, and in a pod the namespace of this process."""
-        own = (
-            {NAMESPACE_FILE.read_text(encoding="utf-8").strip()}
-            if NAMESPACE_FILE.exists()
-            else set()
-        )
-        return frozenset(self.protected_namespaces) | own
+        return frozenset(self.protected_namespaces) | {name for name in [own_namespace()] if name}

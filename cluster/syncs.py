@@ -19,15 +19,8 @@ import msgspec
 from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError
 from configmapsync.names import GROUP, PLURAL, VERSION, NamespacedName
-from configmapsync.resource import (
-    ConfigMapSync,
-    ConfigMapSyncStatus,
-    InvalidResourceError,
-    ObjectMeta,
-    parse,
-    read_metadata,
-    read_status,
-)
+from configmapsync.parsing import InvalidResourceError, parse, read_metadata, read_status
+from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus, ObjectMeta
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.client import Kind

@@ -1,6 +1,6 @@
 """Format field errors like kube-apiserver: the same kinds, paths and words.
 
-The words are those of kube-apiserver v1.36. `resource.py` and `validation.py` make
+The words are those of kube-apiserver v1.36. `schema_errors.py` and `validation.py` make
 these errors, and the webhook turns a list of them into one Status. The cost and the
 size of an error are bounded for any value.
 """

@@ -1,6 +1,6 @@
 """Validate the rules of a spec that need only the sync, and return all errors.
 
-`resource.py` checks the single fields first. The webhook validates on `kubectl apply`,
+`parsing.py` checks the single fields first. The webhook validates on `kubectl apply`,
 and the reconciler validates again what did not pass the webhook. Rules over several
 syncs are in `graph/`.
 """

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from configmapsync.defaulting import with_defaults
+from configmapsync.parsing import parse
 from configmapsync.reasons import Reason
-from configmapsync.resource import ConfigMapSyncSpec, parse
+from configmapsync.resource import ConfigMapSyncSpec
 from configmapsync.validation import validate
 from tests.support.plans import CHANGES, plan
 

@@ -15,8 +15,9 @@ from configmapsync.defaulting import default_document, with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.fielderrors import FieldError, forbidden, to_status
 from configmapsync.names import GROUP, KIND, PLURAL
+from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.permissions import rights_needed, rights_to_drop
-from configmapsync.resource import ConfigMapSync, InvalidResourceError, parse
+from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import ApiError

@@ -6,7 +6,8 @@ from configmapsync.content import Content, SourceObject, digest
 from configmapsync.copies import CopyRecord
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
-from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.parsing import parse
+from configmapsync.resource import ConfigMapSync
 
 
 def document(**spec: Any) -> dict[str, Any]:

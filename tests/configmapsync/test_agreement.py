@@ -12,7 +12,7 @@ import pytest
 
 from configmapsync.crd import custom_resource_definition
 from configmapsync.fielderrors import ErrorKind
-from configmapsync.resource import InvalidResourceError, parse
+from configmapsync.parsing import InvalidResourceError, parse
 from devcluster.schema.structural import StructuralSchema
 
 SCHEMA = StructuralSchema(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths, unmatched_patterns
 from configmapsync.fielderrors import MOST_ERRORS, FieldError, invalid, limited, to_status
+from configmapsync.parsing import InvalidResourceError, parse, read_status
 from configmapsync.rendering import copy_template
-from configmapsync.resource import InvalidResourceError, parse, read_status
 from configmapsync.selection import Namespace, Selector, select
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document, source, sync

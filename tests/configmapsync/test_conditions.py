@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.crd import custom_resource_definition
+from configmapsync.parsing import read_status
 from configmapsync.plans import Outcome
 from configmapsync.reasons import Heals, Reason
-from configmapsync.resource import ConfigMapSyncStatus, DestinationCounts, read_status
+from configmapsync.resource import ConfigMapSyncStatus, DestinationCounts
 from tests.configmapsync.objects import source, sync
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.defaulting import default_document, with_defaults
-from configmapsync.resource import InvalidResourceError, parse
+from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document
 

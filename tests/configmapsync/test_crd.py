@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from configmapsync.crd import custom_resource_definition
 from configmapsync.defaulting import with_defaults
-from configmapsync.resource import InvalidResourceError, parse
+from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.validation import validate
 from devcluster.schema.definition import definition_problems
 from devcluster.schema.structural import StructuralSchema

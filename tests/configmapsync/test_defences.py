@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.names import APPLIED_METADATA
+from configmapsync.parsing import read_status
 from configmapsync.plans import Outcome
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, is_up_to_date, render
-from configmapsync.resource import read_status
 from configmapsync.validation import doubtful_metadata
 from tests.configmapsync.objects import record, source, sync
 

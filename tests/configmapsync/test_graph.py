@@ -14,9 +14,10 @@ from configmapsync.graph.allocation import Node
 from configmapsync.graph.decisions import Decisions
 from configmapsync.graph.index import MAX_LOOKUPS
 from configmapsync.names import NamespacedName
+from configmapsync.parsing import parse
 from configmapsync.plans import Refusal
 from configmapsync.reasons import Reason
-from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, select
 
 SPACES = ("a", "b", "c", "team-x")

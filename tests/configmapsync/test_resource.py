@@ -20,7 +20,8 @@ from configmapsync.fielderrors import (
     required,
     to_status,
 )
-from configmapsync.resource import ConfigMapSyncStatus, InvalidResourceError, parse
+from configmapsync.parsing import InvalidResourceError, parse
+from configmapsync.resource import ConfigMapSyncStatus
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document, sync
 

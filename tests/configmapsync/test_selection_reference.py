@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.defaulting import with_defaults
+from configmapsync.parsing import parse
 from configmapsync.reasons import Reason
-from configmapsync.resource import parse
 from configmapsync.selection import Namespace, select
 
 PROTECTED = frozenset({"kube-system"})

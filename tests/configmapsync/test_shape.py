@@ -6,7 +6,8 @@ import pytest
 
 from configmapsync.fielderrors import ErrorKind
 from configmapsync.names import ADOPTED
-from configmapsync.resource import ConfigMapSyncSpec, InvalidResourceError, parse
+from configmapsync.parsing import InvalidResourceError, parse
+from configmapsync.resource import ConfigMapSyncSpec
 from configmapsync.validation import validate
 
 

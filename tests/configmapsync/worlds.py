@@ -20,9 +20,10 @@ from configmapsync.names import (
     SYNCED_BY,
     NamespacedName,
 )
+from configmapsync.parsing import parse
 from configmapsync.plans import Observed, Plan, Verb, Write
 from configmapsync.rendering import release_patch, render
-from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
 
 NAMESPACES = ("a", "b", "team-a", "team-b", "kube-system", "home")

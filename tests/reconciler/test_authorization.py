@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from configmapsync.defaulting import with_defaults
-from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.parsing import parse
+from configmapsync.resource import ConfigMapSync
 from kube.access import ASKED_AT_ONCE
 from kube.client import Client
 from kube.errors import NotFound

@@ -8,8 +8,9 @@ import pytest
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import DestinationPaths, destination_paths
 from configmapsync.names import NamespacedName
+from configmapsync.parsing import parse
 from configmapsync.permissions import Right, right_to_see, rights_needed
-from configmapsync.resource import ConfigMapSync, parse
+from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from kube.client import Client
 from kube.errors import ApiError, NotFound, Unreachable

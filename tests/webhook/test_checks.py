@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.names import NamespacedName
+from configmapsync.parsing import parse as parse_sync
 from configmapsync.resource import ConfigMapSync
-from configmapsync.resource import parse as parse_sync
 from configmapsync.selection import Namespace, Selector
 from tests.webhook import recorded
 from webhook.admission import exempt, mutation

@@ -12,7 +12,7 @@ import pytest
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.names import NamespacedName
-from configmapsync.resource import parse
+from configmapsync.parsing import parse
 from configmapsync.selection import Selector
 from kube.client import METADATA
 from kube.errors import ApiError, Malformed, NotFound

@@ -1,4 +1,7 @@
-"""What may be asked of `plan`: its flags and `CONFIGMAPSYNC_...` variables. Read once, by `command.py`."""
+"""Define the flags and environment variables of `plan`.
+
+`command.py` reads them once.
+"""
 
 from typing import Annotated, Literal
 
@@ -7,7 +10,7 @@ from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from configmapsync.names import PROTECTED_NAMESPACES
 from kube.configuration import own_namespace
-from runtime.settings import ClusterSettings
+from runtime.settings import ClusterSettings, Metavar
 
 INSTALLED_IN = "configmapsync-system"  # by config/default
 
@@ -15,40 +18,52 @@ Sync = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^/\s]+$")]
 
 
 class PlanSettings(ClusterSettings):
-    """Tell what the reconciler would do, and do nothing.
+    """Print what the reconciler would do, and write nothing.
 
-    Reads a cluster, or the files named with -f alone, or those files as if they had been applied to the cluster. Exit code: 0 where
-    no ConfigMap would change, 2 where one would, 1 where that cannot be told or a spec breaks a rule. The rights to get and list
-    configmaps, namespaces and configmapsyncs suffice.
+    It reads a cluster, or only the files of -f, or those files as if they were applied to the cluster.
+    Exit code: 0 if no ConfigMap would change, 2 if one would, 1 after an error or if a spec is invalid.
+    It needs the rights to get and list configmaps, namespaces and configmapsyncs.
     """
 
     model_config = SettingsConfigDict(cli_shortcuts={"filename": "f"})
 
-    syncs: CliPositionalArg[list[Sync]] = Field(
-        default=[], description="NAMESPACE/NAME of each sync; default: all"
+    syncs: Annotated[CliPositionalArg[list[Sync]], Metavar("NAMESPACE/NAME")] = Field(
+        default=[], description="syncs to plan; default: all"
     )
-    filename: list[str] = Field(
+    filename: Annotated[list[str], Metavar("PATH")] = Field(
         default=[],
-        description="file or folder of YAML, or - for standard input, in place of a cluster; may be repeated",
+        description=(
+            "YAML file or folder, or - for standard input, instead of a cluster; may be repeated"
+        ),
     )
     with_cluster: bool = Field(
         default=False,
-        description="take the files as applied to the cluster; their own syncs are told unless others are named",
+        description=(
+            "plan as if the files were applied to the cluster; default: plans the syncs of the files"
+        ),
     )
     output: Literal["text", "json", "diff"] = Field(
         default="text",
-        description="text for people, json for machines, or a diff of each copy: that one shows the values of ConfigMaps",
+        description=(
+            "text for people, json for machines, or a diff of each copy, "
+            "which shows the values of ConfigMaps"
+        ),
     )
     protected_namespaces: list[str] = Field(
         default=sorted(PROTECTED_NAMESPACES),
-        description="as the reconciler is told: destinations only by exact name",
+        description=(
+            "namespaces that are destinations only by exact name, as set for the reconciler"
+        ),
     )
     operator_namespace: str = Field(
         default="",
-        description="where the reconciler runs, which is protected as well; default: where this runs, if it is a pod, else configmapsync-system",
+        description=(
+            "namespace of the reconciler, which is protected as well; "
+            "default: the namespace of this pod, else configmapsync-system"
+        ),
     )
 
     def protected(self) -> frozenset[str]:
-        """All protected namespaces."""
+        """Return the protected namespaces."""
         operators = self.operator_namespace or own_namespace() or INSTALLED_IN
         return frozenset({*self.protected_namespaces, operators})

@@ -383,7 +383,7 @@ def test_writes_in_flight_are_finished_before_the_lease_is_given_back(
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        (["--leader-elect"], "--leader-election-namespace must say where the Lease is to be"),
+        (["--leader-elect"], "--leader-election-namespace is required with --leader-elect"),
         (
             ["--leader-election-renew-deadline", "15"],
             "the lease duration must be more than the renew deadline",

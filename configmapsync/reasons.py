@@ -48,7 +48,8 @@ class Reason(StrEnum):
         state: what it means for the Ready condition.
         heals: what can end it.
         scope: what it describes.
-        taken: whether another object holds the destination and may free it without an edit.
+        taken: whether another object has the destination, which may become free without an edit
+            of the sync.
         unforeseen: whether a dry run cannot predict it.
     """
 

@@ -1,7 +1,7 @@
 """Parse a sync from JSON: its spec strictly, the rest leniently.
 
-Both processes call it for each sync that they read or review. The cost must be bounded for any
-document, because a tenant writes it.
+Both processes call it for each sync that they read or review. The cost must be bounded
+for any document, because a tenant writes it.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Collect the syncs that must be decided together.
 
-`decisions.py` runs a search for each undecided sync and decides its component. The search must
-find all rivals and all loops; it reads the index and changes nothing.
+`decisions.py` runs a search for each undecided sync and decides its component. The
+search must find all rivals and all loops; it reads the index and changes nothing.
 """
 
 from collections import Counter, defaultdict

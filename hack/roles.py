@@ -12,7 +12,7 @@ import yaml
 from certs.pods import pod_rules
 from certs.secret_store import secret_rules
 from certs.trust import trust_rules
-from kube import access, events, lease_record, service_accounts
+from kube import access, events, lease_record
 from kube.rbac import Role, Rule, merged
 from reconciler.known import caches, orphans, sources
 from reconciler.reports import status
@@ -33,9 +33,8 @@ RECONCILER_READS = (
     *status.RULES,
     *events.RULES,
     *access.RULES,
-    *service_accounts.RULES,
 )
-WEBHOOK_READS = (*cluster_state.RULES, *access.RULES, *service_accounts.RULES)
+WEBHOOK_READS = (*cluster_state.RULES, *access.RULES)
 
 # By process. The writes of copies are a role of their own, so that an administrator can bind them
 # in some namespaces only.

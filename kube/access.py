@@ -1,4 +1,9 @@
-"""Ask what a subject may do, by SubjectAccessReviews: a bounded number at once, each answer remembered for some seconds."""
+"""Ask the API server what a subject may do, and whether a service account exists.
+
+The webhook and the reconciler use `AccessReviews` and `ServiceAccounts`. A bounded number of
+requests is in flight at once, and each answer is cached for some seconds. This module must not
+decide what a missing right means.
+"""
 
 import asyncio
 import hashlib
@@ -7,99 +12,105 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
-from kube.client import SUBJECT_ACCESS_REVIEWS, Client, all_of
+from kube.client import SERVICE_ACCOUNTS, SUBJECT_ACCESS_REVIEWS, Client, all_of
+from kube.errors import NotFound
 from kube.rbac import Rule
-from kube.wire import decoding
+from kube.wire import decode_partial, decoding
 
 RULES = (
     Rule(
         "subjectaccessreviews",
         ("create",),
         group="authorization.k8s.io",
-        why="may somebody do what is asked for?",
+        why="check the rights of a user or a service account",
+    ),
+    Rule(
+        "serviceaccounts",
+        ("get",),
+        why="a deleted account has no rights, but a review would not say so",
     ),
 )
 
-# An API server gives a webhook 10 s at most; what has not been answered by then is answered with a refusal in time.
-ANSWERED_WITHIN_SECONDS = 3.0
-REMEMBERED_AT_MOST = 10_000
+# The API server waits at most 10 s for a webhook, and a denial must be sent before that.
+ANSWER_SECONDS = 3.0
+CACHE_LIMIT = 10_000  # answers
 
-# Questions of one check that are under way at once.
-ASKED_AT_ONCE = 8
+# Reviews of one check that are in flight at once.
+MAX_IN_FLIGHT = 8
 
-# A check ends at this refusal. What else is missing is not worth asking: the subject is refused anyway.
-ENOUGH_REFUSALS = 8
+# A check ends at this refusal. The subject is refused anyway, so the other rights do not matter.
+MAX_REFUSALS = 8
 
 
 class AnySubject(Protocol):
-    """Whose rights count; hashable."""
+    """A user or service account; hashable."""
 
     @property
     def username(self) -> str:
-        """Such as `alice` or `system:serviceaccount:<namespace>:<name>`."""
+        """Return the name, such as `alice` or `system:serviceaccount:<namespace>:<name>`."""
 
     @property
     def uid(self) -> str:
-        """Empty where there is none."""
+        """Return the UID; empty without one."""
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """All of them, `system:authenticated` included."""
+        """Return all groups, including `system:authenticated`."""
 
     @property
     def extra(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """What the authenticator added, by key."""
+        """Return the extra fields of the authenticator, by key."""
 
 
 class AnyRight(Protocol):
-    """One verb on one object, in one namespace or everywhere; hashable."""
+    """One verb on one object, in one namespace or in all; hashable."""
 
     @property
     def verb(self) -> str:
-        """Such as `get`."""
+        """Return the verb, such as `get`."""
 
     @property
     def namespace(self) -> str:
-        """Empty: in every namespace."""
+        """Return the namespace; empty for every namespace."""
 
     @property
     def name(self) -> str:
-        """Empty: of any name."""
+        """Return the name of the object; empty for every name."""
 
     @property
     def group(self) -> str:
-        """The API group; empty for the core."""
+        """Return the API group; empty for the core group."""
 
     @property
     def resource(self) -> str:
-        """In the plural."""
+        """Return the plural of the resource."""
 
     @property
     def subresource(self) -> str:
-        """Such as `token`; empty for the object itself."""
+        """Return the subresource, such as `token`; empty for the object itself."""
 
     @property
     def broad(self) -> Self:
-        """The same verb on every object of the cluster: who has it has each of them."""
+        """Return the same verb on every object of the cluster, which includes this right."""
 
 
 RightT = TypeVar("RightT", bound=AnyRight)
 
 
-class Memory(NamedTuple):
-    """An answer, and the moment on the event loop's clock until which it is believed."""
+class _Answer(NamedTuple):
+    """A cached answer, and the time on the event loop's clock at which it expires."""
 
     allowed: bool
     until: float
 
 
 class Answers(NamedTuple, Generic[RightT]):
-    """What a check found out.
+    """The result of a check.
 
     Attributes:
         held: the rights that the subject has.
         refused: the rights that it does not have.
-        complete: whether every right was asked for; False where the check ended at the last refusal that counts.
+        complete: whether every right was checked; False if the check ended at `MAX_REFUSALS`.
     """
 
     held: Collection[RightT]
@@ -108,28 +119,29 @@ class Answers(NamedTuple, Generic[RightT]):
 
 
 class AccessReviews(Generic[RightT]):
-    """Asks the API server, each question once within some seconds.
-
-    Args:
-        client: of the API server.
-        now: the event loop's clock.
-        on_answer: called with every answer of the API server.
-        remembered_for: seconds; a right that was taken away works this much longer. A right that was given works at once: a
-            remembered "no" refuses no request.
-    """
+    """Sends SubjectAccessReviews and caches the answers."""
 
     def __init__(
         self,
         client: Client,
         now: Callable[[], float],
         on_answer: Callable[[bool], None],
-        remembered_for: float,
+        cache_seconds: float,
     ) -> None:
+        """Create it with an empty cache.
+
+        Args:
+            client: of the API server.
+            now: the event loop's clock.
+            on_answer: called with every answer of the API server.
+            cache_seconds: for which an answer is used. A revoked right works this much longer. A
+                granted right works at once, because a cached refusal never denies a request.
+        """
         self._client = client
         self._now = now
         self._on_answer = on_answer
-        self._remembered_for = remembered_for
-        self._remembered: dict[bytes, Memory] = {}
+        self._cache_seconds = cache_seconds
+        self._cache: dict[bytes, _Answer] = {}
 
     async def may(
         self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore | None = None
@@ -137,14 +149,14 @@ class AccessReviews(Generic[RightT]):
         """Return those of `rights` that `subject` has.
 
         Args:
-            subject: whose rights count.
-            rights: all of them are asked for, so their number must be bounded.
-            slots: bounds the questions under way, where several checks share a bound.
+            subject: the user or service account.
+            rights: each costs one review, so the caller must bound their number.
+            slots: bounds the reviews in flight, if several checks share a bound.
 
         Raises:
-            ApiError: the API server refused to answer, or did not in time.
+            ApiError: the API server did not answer.
         """
-        slots = slots or asyncio.Semaphore(ASKED_AT_ONCE)
+        slots = slots or asyncio.Semaphore(MAX_IN_FLIGHT)
         rights = list(dict.fromkeys(rights))
         answers = await all_of(self._ask(subject, right, slots) for right in rights)
         return {right for right, yes in zip(rights, answers, strict=True) if yes}
@@ -152,23 +164,25 @@ class AccessReviews(Generic[RightT]):
     async def check(
         self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore | None = None
     ) -> Answers[RightT]:
-        """Ask for each right in every namespace first, then for the rest one by one, until enough are refused.
+        """Check rights until `MAX_REFUSALS` of them are refused.
 
-        An administrator costs few questions, however many namespaces there are, and so does a subject without any right.
+        Each verb is first checked for the whole cluster. So an administrator costs few reviews,
+        however many namespaces there are, and so does a subject without any right.
 
         Args:
-            subject: whose rights count.
-            rights: in the order in which they are asked for.
-            slots: bounds the questions under way, where several checks share a bound.
+            subject: the user or service account.
+            rights: in the order in which they are checked.
+            slots: bounds the reviews in flight, if several checks share a bound.
 
         Raises:
-            ApiError: the API server refused to answer, or did not in time.
+            ApiError: the API server did not answer.
         """
-        slots = slots or asyncio.Semaphore(ASKED_AT_ONCE)
+        slots = slots or asyncio.Semaphore(MAX_IN_FLIGHT)
         wanted = dict.fromkeys(rights)
         broad = list(dict.fromkeys(right.broad for right in wanted))
         answers = await all_of(
-            self._ask(subject, right, slots, believe_no=right not in wanted) for right in broad
+            self._ask(subject, right, slots, use_cached_refusal=right not in wanted)
+            for right in broad
         )
         everywhere = dict(zip(broad, answers, strict=True))
         rest = [
@@ -182,7 +196,7 @@ class AccessReviews(Generic[RightT]):
     async def _until_refused(
         self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore
     ) -> dict[RightT, bool]:
-        """Ask in order, several at once; stop taking more after enough refusals, or after a failure."""
+        """Check rights in order, several at once, until enough are refused or a review fails."""
         waiting = iter(rights)
         answers: dict[RightT, bool] = {}
         refusals, failed = 0, False
@@ -196,10 +210,10 @@ class AccessReviews(Generic[RightT]):
                     failed = True
                     raise
                 refusals += not yes
-                if failed or refusals >= ENOUGH_REFUSALS:
+                if failed or refusals >= MAX_REFUSALS:
                     return
 
-        await all_of(ask_in_turn() for _ in range(ASKED_AT_ONCE))
+        await all_of(ask_in_turn() for _ in range(MAX_IN_FLIGHT))
         return answers
 
     async def _ask(
@@ -208,30 +222,71 @@ class AccessReviews(Generic[RightT]):
         right: RightT,
         slots: asyncio.Semaphore,
         *,
-        believe_no: bool = False,
+        use_cached_refusal: bool = False,
     ) -> bool:
-        """Return whether `subject` has `right`; a remembered "no" is believed only where it refuses no request."""
-        body = msgspec.json.encode(_question(subject, right))
-        key = hashlib.sha256(body).digest()  # a subject may be large: only its digest is kept
-        memory = self._remembered.get(key)
-        if memory and memory.until > self._now() and (memory.allowed or believe_no):
-            return memory.allowed
+        """Return whether `subject` has `right`; a cached refusal is used only if it denies no request."""
+        body = msgspec.json.encode(_review(subject, right))
+        key = hashlib.sha256(body).digest()  # a subject may be large
+        cached = self._cache.get(key)
+        if cached and cached.until > self._now() and (cached.allowed or use_cached_refusal):
+            return cached.allowed
         async with slots:
             answer = await self._client.create(
                 SUBJECT_ACCESS_REVIEWS,
                 "",
                 msgspec.Raw(body),
-                timeout_seconds=ANSWERED_WITHIN_SECONDS,
+                timeout_seconds=ANSWER_SECONDS,
             )
         yes = _is_allowed(answer)
         self._on_answer(yes)
-        self._remember(key, allowed=yes)
+        if len(self._cache) >= CACHE_LIMIT:
+            self._cache.clear()
+        self._cache[key] = _Answer(yes, self._now() + self._cache_seconds)
         return yes
 
-    def _remember(self, key: bytes, *, allowed: bool) -> None:
-        if len(self._remembered) >= REMEMBERED_AT_MOST:
-            self._remembered.clear()  # what is asked again is only slower
-        self._remembered[key] = Memory(allowed, self._now() + self._remembered_for)
+
+class ServiceAccounts:
+    """Reads whether service accounts exist: a review answers for any name, also for a missing account."""
+
+    def __init__(self, client: Client, now: Callable[[], float], cache_seconds: float) -> None:
+        """Create it with an empty cache.
+
+        Args:
+            client: of the API server.
+            now: the event loop's clock.
+            cache_seconds: for which an account counts as existing; a missing one is not cached.
+        """
+        self._client = client
+        self._now = now
+        self._cache_seconds = cache_seconds
+        self._exists_until: dict[tuple[str, str], float] = {}
+
+    async def exists(self, namespace: str, name: str) -> bool:
+        """Return whether the account exists and is not being deleted; then its tokens are valid.
+
+        Raises:
+            ApiError: the API server did not answer.
+        """
+        if self._exists_until.get((namespace, name), 0.0) > self._now():
+            return True
+        try:
+            answer = await self._client.get(
+                SERVICE_ACCOUNTS,
+                namespace,
+                name,
+                metadata_only=True,
+                timeout_seconds=ANSWER_SECONDS,
+            )
+        except NotFound:
+            return False
+        with decoding("the ServiceAccount"):
+            metadata = decode_partial(answer).metadata
+        if metadata.deletion_timestamp is not None:
+            return False
+        if len(self._exists_until) >= CACHE_LIMIT:
+            self._exists_until.clear()
+        self._exists_until[namespace, name] = self._now() + self._cache_seconds
+        return True
 
 
 class _AccessStatus(msgspec.Struct, frozen=True):
@@ -250,7 +305,7 @@ def _is_allowed(answer: bytes) -> bool:
         return _decoder.decode(answer).status.allowed
 
 
-def _question(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
+def _review(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
     return {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",

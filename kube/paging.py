@@ -1,37 +1,60 @@
-"""Chooses how many objects a page of a list may have, so that a page stays within a number of bytes.
+"""Bound the pages of a list by bytes, and let other tasks run while many objects are handled.
 
-The API server bounds a page by a count only, and an object may have a hundred bytes or nine mebibytes. `reflector.py` asks here for the
-next limit and reports how the last page went. Values in, values out.
+`reflector.py` asks for the limit of each page and reports its size. The API server bounds a page
+by a count only, and an object may have a hundred bytes or nine mebibytes. Both classes measure
+bytes, not time, so that simulations give the same result in each run.
 """
+
+import asyncio
 
 from kube.client import ANSWER_BYTES
 
-PAGE_BYTES = 4 << 20  # of one page; it is in memory twice while it is read
-AIM_BYTES = 2 << 20  # of the next page, by the size of the objects in the last one
-MOST_OBJECTS = 500
-FIRST_WHOLE = 100  # whole objects are copies of 16 KiB rather than of 1 KiB; a first page of 500 would often be given up
+PAGE_BYTES = 4 << 20  # of one page, which is in memory twice while it is read
+AIM_BYTES = 2 << 20  # of the next page, by the average size of the objects in the last one
+MAX_OBJECTS = 500
+# Most full objects are copies of 16 KiB. A first page of 500 would often be too large.
+FIRST_PAGE_FULL = 100
 GROWTH = 4
+
+# JSON that is handled without a pause; decoding, hashing and caching it takes a few milliseconds.
+STEP_BYTES = 64 << 10
+# What an object counts in addition to its size: it is decoded, indexed and given to handlers.
+ITEM_BYTES = 2 << 10
 
 
 class Pages:
-    """The limit of the next page."""
+    """Chooses how many objects the next page may have."""
 
-    def __init__(self, *, whole_objects: bool) -> None:
-        self.limit = FIRST_WHOLE if whole_objects else MOST_OBJECTS
+    def __init__(self, *, full_objects: bool) -> None:
+        self.limit = FIRST_PAGE_FULL if full_objects else MAX_OBJECTS
 
     @property
     def max_bytes(self) -> int:
-        """Bytes that are read of the next page: a single object may have as many as any answer."""
+        """Return how many bytes to read of the next page; a single object may fill an answer."""
         return PAGE_BYTES if self.limit > 1 else ANSWER_BYTES
 
     def fitted(self, size: int) -> None:
-        """A page of `size` bytes came: choose the next limit by the size of its objects, and grow slowly."""
+        """Choose the next limit after a page of `size` bytes; it grows slowly."""
         wanted = self.limit * AIM_BYTES // max(1, size)
-        self.limit = max(1, min(MOST_OBJECTS, self.limit * GROWTH, wanted))
+        self.limit = max(1, min(MAX_OBJECTS, self.limit * GROWTH, wanted))
 
     def too_large(self) -> bool:
-        """A page was given up: lower the limit; returns whether a smaller page is possible."""
+        """Lower the limit after a page that was too large; return whether it can be lowered."""
         if self.limit == 1:
             return False
         self.limit = max(1, self.limit // GROWTH)
         return True
+
+
+class Pace:
+    """Counts the bytes that were handled since the last pause."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    async def did(self, size: int) -> None:
+        """Count one object of `size` bytes, and let other tasks run after `STEP_BYTES`."""
+        self._bytes += size + ITEM_BYTES
+        if self._bytes >= STEP_BYTES:
+            self._bytes = 0
+            await asyncio.sleep(0)

@@ -1,8 +1,8 @@
-"""Keeps up with a collection: list, watch, resume, list again; it never gives up and never goes quiet unnoticed.
+"""List and watch one collection for as long as the process runs.
 
-A page of a list is bounded by its bytes (`paging.py`), and other tasks run while its objects are handed on (`pacing.py`). A watch is renewed by
-the server within ten minutes, ended by us when it has heard nothing for too long, resumed from the last version, and begun anew when that is too
-old. Versions that go back, as after a restore of etcd, begin everything anew. What is done with what comes in is `informer.py`'s.
+`informer.py` is the sink of the objects and events. The pages of a list are bounded by bytes, and
+other tasks run in between (`paging.py`). A watch that was silent for too long is opened again from
+the last version; if that version is too old, or versions went back, a new list begins.
 """
 
 import asyncio
@@ -14,34 +14,27 @@ import msgspec
 import structlog
 
 from kube.client import METADATA, METADATA_LIST, ApiServer
-from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Silent, from_status
-from kube.pacing import Pace
-from kube.paging import Pages
+from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Retry, from_status
+from kube.paging import Pace, Pages
 from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_partial, decoding
 
-FIRST_DELAY, LONGEST_DELAY = (
-    0.2,
-    4.0,
-)  # seconds between tries; an API server that is back is noticed within five
-HEALTHY_AFTER = 60.0  # seconds; a watch that lived that long has earned a quick resume
-WATCH_SECONDS = (
-    290,
-    590,
-)  # how long the server is asked to keep a watch; random, so that not all end together
-IDLE_SECONDS = 80.0  # bookmarks come about every minute; longer silence is a dead peer
-GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
-LIST_SECONDS = (
-    60.0  # for one page; the server may have to read 500 objects of a mebibyte each for it
-)
+# Between two tries. An API server that is back is noticed within five seconds.
+FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.2, 4.0
+HEALTHY_SECONDS = 60.0  # a watch that lived longer is resumed after the first delay
+# The range of the timeout that the API server is asked for; random, so that not all watches end at once.
+WATCH_SECONDS = (290, 590)
+IDLE_SECONDS = 80.0  # bookmarks come about every minute, so a longer silence means a dead peer
+GRACE_SECONDS = 30.0  # by which the API server may be late to end a watch
+LIST_SECONDS = 60.0  # for one page; the API server may read 500 objects of a mebibyte for it
 PROBE_SECONDS = 10.0  # for a list of one object
 
 
-class VersionsWentBack(Exception):
-    """The API server is at a version below one that it has shown before: its storage was restored from a backup."""
+class VersionsWentBackError(Exception):
+    """The API server shows a lower version than before: its storage was restored from a backup."""
 
 
 class Seen(NamedTuple):
-    """An object in a version that the API server has shown."""
+    """An object, in a version that the API server has shown."""
 
     namespace: str
     name: str
@@ -49,29 +42,29 @@ class Seen(NamedTuple):
 
 
 class Sink(Protocol):
-    """Where the reflector puts what comes in. It must not await, and must be quick."""
+    """Takes the objects and events. Its methods must be quick."""
 
     def reset(self) -> None:
-        """Versions went back: no version that was given so far means anything, and the next list holds the truth."""
+        """Drop every version that was given so far: versions went back, and the next list is true."""
 
     def list_began(self, version: str) -> None:
-        """A new list begins, which shows `version`; whatever came of an earlier one that was not completed is void."""
+        """Start a new list that shows `version`; drop an earlier one that was not completed."""
 
     def listed(self, items: list[msgspec.Raw]) -> None:
-        """Some of the objects that the list holds."""
+        """Take some objects of the list."""
 
     def list_complete(self, version: str) -> None:
-        """All pages of the list were given; what was in none of them is gone."""
+        """End the list: an object that was on no page is gone."""
 
     def newest(self) -> Seen | None:
-        """The object with the highest version of all that are held; None where none is."""
+        """Return the held object with the highest version; None if no object is held."""
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
-        """An object was added, modified or deleted (`ADDED`, `MODIFIED`, `DELETED`)."""
+        """Take an event: `ADDED`, `MODIFIED` or `DELETED`, and the object."""
 
 
 class Reflector:
-    """Lists and watches one collection for as long as it runs."""
+    """Lists and watches one collection."""
 
     def __init__(
         self,
@@ -92,13 +85,13 @@ class Reflector:
         self._version: str | None = None
         self._reached = 0  # the highest version that the API server has shown
         self._deleted: Seen | None = None  # the object that was deleted last
-        self._pages = Pages(whole_objects=accept != METADATA)
+        self._pages = Pages(full_objects=accept != METADATA)
         self._pace = Pace()
         self._log = structlog.get_logger("reflector").bind(path=path)
         self.problem: ApiError | None = None
         self.last_heard = asyncio.get_running_loop().time()
-        self.lists = 0  # that came whole
-        self.watches = 0  # that were opened
+        self.lists = 0  # completed
+        self.watches = 0  # opened
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -106,38 +99,34 @@ class Reflector:
         while True:
             began = asyncio.get_running_loop().time()
             wait = await self._follow_once()
-            healthy = asyncio.get_running_loop().time() - began > HEALTHY_AFTER
-            delay = FIRST_DELAY if healthy else min(LONGEST_DELAY, max(FIRST_DELAY, delay * 2))
+            healthy = asyncio.get_running_loop().time() - began > HEALTHY_SECONDS
+            delay = min(MAX_DELAY_SECONDS, max(FIRST_DELAY_SECONDS, delay * 2))
+            if healthy:
+                delay = FIRST_DELAY_SECONDS
             await asyncio.sleep(max(wait, delay * self._rng.uniform(0.5, 1.0)))
 
     async def _follow_once(self) -> float:
-        """Follow until it ends, in whatever way; returns the seconds that the server asks us to wait."""
+        """List and watch until the watch ends; return the seconds that the server asks to wait."""
         try:
             await self._follow()
-        except Gone:
-            self._version = None
-            self._log.info("the version is too old, listing again")
-        except VersionsWentBack:
+        except VersionsWentBackError:
             self._version = None
             self._begin_anew()
-        except Silent:
-            self._log.info(
-                "nothing was heard for long, watching anew"
-            )  # bookmarks are usual, and not promised
         except ApiError as error:
+            if isinstance(error, Gone | Malformed):
+                self._version = None  # with the same version the same answer would come again
+            if error.retry is Retry.SOON:
+                self._log.info("watch expired, reconnecting", reason=type(error).__name__)
+                return 0.0
             self._note(error)
-            if isinstance(error, Malformed):
-                self._version = (
-                    None  # resumed from the same version, the same event would come again
-                )
             return error.retry_after or 0.0
-        except Exception:  # noqa: BLE001 - whatever happens, we must not go blind; it is logged whole, and a new list mends what it left
+        except Exception:  # noqa: BLE001 - the watch must go on after any error; a new list repairs what it left
             self._version = None
-            self._log.exception("the watch failed unexpectedly, listing again")
+            self._log.exception("watch failed unexpectedly, relisting")
         return 0.0
 
     async def _follow(self) -> None:
-        """One list where one is needed, and one watch to its end."""
+        """List if there is no version to resume from, and watch until the watch ends."""
         if self._version is None:
             self._version = await self.list()
         else:
@@ -163,40 +152,41 @@ class Reflector:
             async for line in lines:
                 self._version = self._take(line)
                 self._heard()
-                await self._pace.did(
-                    len(line)
-                )  # a burst of events may be buffered: reading it would never wait
+                # A burst of events may be buffered, and reading it would never wait.
+                await self._pace.did(len(line))
 
     async def _check_history(self) -> None:
-        """Find out before a watch is resumed whether the storage was restored from a backup meanwhile.
+        """Check, before a watch is resumed, that the storage was not restored from a backup.
 
-        A watch from a version of the future would stay silent for ever. Where the restored cluster has passed the version that was reached, an
-        object betrays it: the newest one that is held, or the one that was deleted last, is there in an older version.
+        A watch from a version in the future would stay silent without an error. If the restored
+        storage has passed that version since, one of two objects has an older version than
+        before: the newest one that is held, or the one that was deleted last.
 
         Raises:
-            VersionsWentBack: it was restored.
-            Gone: the newest object is not there any more: it was deleted, or made after the backup. A list will show it.
-            ApiError: the API server did not say.
+            VersionsWentBackError: the storage was restored.
+            Gone: the newest object does not exist any more. It was deleted, or created after the
+                backup; a list decides.
+            ApiError: the API server did not answer.
         """
         if self._deleted is None:
             await self._probe(self._path, {"limit": "1"})
         elif any(
             version < self._deleted.version for version in await self._versions_of(self._deleted)
         ):
-            raise VersionsWentBack
+            raise VersionsWentBackError
         newest = self._sink.newest()
         if newest is None:
             return
         versions = await self._versions_of(newest)
         if any(version < newest.version for version in versions):
-            raise VersionsWentBack
+            raise VersionsWentBackError
         if not versions:
-            raise Gone(f"GET {self._path}: the newest object is not there any more", status=410)
+            raise Gone(f"GET {self._path}: the newest object does not exist any more", status=410)
 
     async def _versions_of(self, seen: Seen) -> list[int]:
-        """Return the version of one object as it is now; nothing where it does not exist.
+        """Return the current version of one object; an empty list if it does not exist.
 
-        It is a list of one name, for which the right to list suffices.
+        It lists one name, so that the right to list is enough.
         """
         collection, _, plural = self._path.rpartition("/")
         path = (
@@ -215,23 +205,23 @@ class Reflector:
         )
         page = self._decode_page(body)
         if _number(page.metadata.resource_version) < shown:
-            raise VersionsWentBack
+            raise VersionsWentBackError
         return page
 
     @property
     def _shown(self) -> int:
-        """The highest version that the API server has shown until now, to the watch or in an answer to a write.
+        """Return the highest version that the API server has shown, in a watch or after a write.
 
-        A list is a consistent read: one that is asked for after that shows no lower version.
+        A list is a consistent read, so a later list shows no lower version.
         """
         newest = self._sink.newest()
         return max(self._reached, newest.version if newest else 0)
 
     async def list(self) -> str:
-        """Read every page of the collection; returns the version it shows.
+        """List the whole collection and return its version.
 
         Raises:
-            ApiError: it did not come whole.
+            ApiError: a page could not be read.
         """
         token, version = "", ""
         while True:
@@ -244,9 +234,9 @@ class Reflector:
                 return version
 
     async def _list_page(self, token: str, *, first: bool) -> tuple[str, str]:
-        """Hand on the objects of one page; returns its version and where the next page begins.
+        """Give the objects of one page to the sink; return the version and the continue token.
 
-        The page is let go with the end of this function, before the next one is asked for.
+        The memory of the page is free before the next page is requested.
         """
         shown = self._shown if first else 0
         page = self._decode_page(await self._request_page(token))
@@ -261,7 +251,7 @@ class Reflector:
         return version, page.metadata.continue_
 
     async def _request_page(self, token: str) -> bytes:
-        """Ask for a page, and for a smaller one in its place as long as it is too large."""
+        """Request a page, with a lower limit if it is too large."""
         accept = METADATA_LIST if self._accept == METADATA else self._accept
         while True:
             limit = self._pages.limit
@@ -288,20 +278,20 @@ class Reflector:
         try:
             return decode_list(body)
         except DECODE_ERRORS as error:
-            raise Malformed(f"GET {self._path}: the list cannot be read") from error
+            raise Malformed(f"GET {self._path}: the list cannot be decoded") from error
 
     def _take(self, line: bytes) -> str:
-        """Hand one event on; returns the version the watch has reached."""
+        """Give one event to the sink; return its version."""
         try:
             event = decode_event(line)
             if event.type == "ERROR":
                 raise from_status(event.object)
             metadata = decode_partial(event.object).metadata
         except DECODE_ERRORS as error:
-            raise Malformed(f"GET {self._path}: an event cannot be read") from error
+            raise Malformed(f"GET {self._path}: an event cannot be decoded") from error
         version = _number(metadata.resource_version)
         if version < self._reached:
-            raise VersionsWentBack
+            raise VersionsWentBackError
         if event.type != "BOOKMARK":
             self._sink.changed(event.type, event.object)
         if event.type == "DELETED":
@@ -310,7 +300,7 @@ class Reflector:
         return metadata.resource_version
 
     def _begin_anew(self) -> None:
-        """Forget every version: the API server counts anew."""
+        """Forget every version and drop the cache."""
         self._log.warning("resource versions went back, dropping the cache", reached=self._shown)
         self._reached, self._deleted = 0, None
         self._sink.reset()
@@ -318,11 +308,11 @@ class Reflector:
     def _heard(self) -> None:
         self.last_heard = asyncio.get_running_loop().time()
         if self.problem is not None:
-            self._log.info("the API server answers again")
+            self._log.info("list and watch recovered")
             self.problem = None
 
     def _note(self, error: ApiError) -> None:
-        """Say what is wrong once, and again only when it changes."""
+        """Log an error once, and again when it changes."""
         if self.problem is None or (type(self.problem), self.problem.message) != (
             type(error),
             error.message,
@@ -332,11 +322,11 @@ class Reflector:
 
 
 def _number(version: str) -> int:
-    """Versions of one cluster are comparable as integers.
+    """Return a version as an integer, as which versions of one cluster can be compared.
 
     Raises:
-        Malformed: it is no version.
+        Malformed: it is not a number.
     """
     if not version.isdecimal():
-        raise Malformed("a resourceVersion is no number")
+        raise Malformed("a resourceVersion is not a number")
     return int(version)

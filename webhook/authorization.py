@@ -23,9 +23,8 @@ from configmapsync.permissions import (
     rights_to_act_as,
 )
 from configmapsync.resource import ConfigMapSync
-from kube.access import ENOUGH_REFUSALS, AccessReviews
+from kube.access import MAX_REFUSALS, AccessReviews, ServiceAccounts
 from kube.client import Client
-from kube.service_accounts import ServiceAccounts
 from webhook.review import User
 from webhook.settings import AuthorizationMode
 
@@ -82,7 +81,7 @@ class Authorizer:
 
         A named account is checked first: whether the user may act as it, then whether it
         exists. The other rights are checked only after both. There is one denial for each
-        field and namespace, and the check ends after the first `ENOUGH_REFUSALS`.
+        field and namespace, and the check ends after the first `MAX_REFUSALS`.
 
         Raises:
             ApiError: the API server returned an error, or did not answer in time.
@@ -141,6 +140,6 @@ def shortened(username: str) -> str:
 
 def _ended_early(subject: Subject) -> str:
     return (
-        f"the check of the rights of {subject.title} ended after {ENOUGH_REFUSALS} denials; "
+        f"the check of the rights of {subject.title} ended after {MAX_REFUSALS} denials; "
         "more rights may be missing"
     )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from kube.access import ASKED_AT_ONCE
+from kube.access import MAX_IN_FLIGHT
 
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
@@ -47,7 +47,7 @@ class _User:
     running: int = 0
     bytes: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
-    questions: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKED_AT_ONCE))
+    questions: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_IN_FLIGHT))
 
 
 class ReviewSlots:

@@ -18,9 +18,8 @@ from configmapsync.permissions import (
 )
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
-from kube.access import ASKED_AT_ONCE, AccessReviews
+from kube.access import MAX_IN_FLIGHT, AccessReviews, ServiceAccounts
 from kube.client import Client
-from kube.service_accounts import ServiceAccounts
 
 
 class Authorization:
@@ -65,7 +64,7 @@ class Authorization:
             return missing_account_denial(account).message
         subject = of_service_account(*account)
         needs = rights_needed(sync, destination_paths(sync, Selector.of(sync, self._protected)))
-        slots = self._slots.setdefault(account.namespace, asyncio.Semaphore(ASKED_AT_ONCE))
+        slots = self._slots.setdefault(account.namespace, asyncio.Semaphore(MAX_IN_FLIGHT))
         answers = await self._reviews.check(
             subject, (right for need in needs for right in need.rights), slots
         )

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pytest
 
-from kube.access import ASKED_AT_ONCE, ENOUGH_REFUSALS, REMEMBERED_AT_MOST, AccessReviews
+from kube.access import CACHE_LIMIT, MAX_IN_FLIGHT, MAX_REFUSALS, AccessReviews
 from kube.client import SUBJECT_ACCESS_REVIEWS, Client
 from kube.errors import ApiError, Forbidden, Malformed, ServerError
 
@@ -287,10 +287,10 @@ async def test_what_does_not_say_yes_is_a_no(desk: Desk, answer: bytes) -> None:
 
 
 async def test_the_memory_has_an_end(desk: Desk) -> None:
-    for first in range(0, REMEMBERED_AT_MOST + 1000, 1000):
+    for first in range(0, CACHE_LIMIT + 1000, 1000):
         await desk.may(*(Right(name=str(number)) for number in range(first, first + 1000)))
 
-        assert len(desk.reviews._remembered) <= REMEMBERED_AT_MOST
+        assert len(desk.reviews._cache) <= CACHE_LIMIT
 
 
 async def test_a_check_of_a_subject_without_rights_ends_after_the_first_refusals(
@@ -308,7 +308,7 @@ async def test_a_check_of_a_subject_without_rights_ends_after_the_first_refusals
     assert not answers.complete
     assert answers.held == []
     assert answers.refused == rights[: len(answers.refused)]
-    assert ENOUGH_REFUSALS <= len(answers.refused) < ENOUGH_REFUSALS + ASKED_AT_ONCE
+    assert MAX_REFUSALS <= len(answers.refused) < MAX_REFUSALS + MAX_IN_FLIGHT
     assert len(desk.authorizer.asked) == 3 + len(answers.refused)
 
 
@@ -341,13 +341,13 @@ async def test_a_bounded_number_of_questions_is_under_way(desk: Desk) -> None:
 
     desk.authorizer.request = counted  # type: ignore[method-assign]
     rights = [Right("update", f"team-{number}") for number in range(100)]
-    slots = asyncio.Semaphore(ASKED_AT_ONCE)
+    slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     await asyncio.gather(
         *(desk.reviews.check(Subject(name), rights, slots) for name in ("alice", "bob", "carol"))
     )
 
-    assert most == ASKED_AT_ONCE
+    assert most == MAX_IN_FLIGHT
 
 
 async def test_a_check_without_an_answer_ends_soon(desk: Desk) -> None:
@@ -359,4 +359,4 @@ async def test_a_check_without_an_answer_ends_soon(desk: Desk) -> None:
     with pytest.raises(ServerError):
         await desk.check(*(Right("update", f"team-{number}") for number in range(512)))
 
-    assert len(desk.authorizer.asked) <= ASKED_AT_ONCE
+    assert len(desk.authorizer.asked) <= MAX_IN_FLIGHT

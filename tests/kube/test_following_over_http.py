@@ -13,8 +13,7 @@ from aiohttp import web
 
 from kube.connection import Connection
 from kube.informer import Informer
-from kube.pacing import ITEM_BYTES, STEP_BYTES
-from kube.paging import AIM_BYTES, PAGE_BYTES
+from kube.paging import AIM_BYTES, ITEM_BYTES, PAGE_BYTES, STEP_BYTES
 from tests.kube.scripted import (
     ApiServer,
     a_list,

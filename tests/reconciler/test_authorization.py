@@ -12,7 +12,7 @@ import pytest
 from configmapsync.defaulting import with_defaults
 from configmapsync.parsing import parse
 from configmapsync.resource import ConfigMapSync
-from kube.access import ASKED_AT_ONCE
+from kube.access import MAX_IN_FLIGHT
 from kube.client import Client
 from kube.errors import NotFound
 from reconciler.known.service_accounts import Authorization
@@ -119,4 +119,4 @@ async def test_the_syncs_of_one_namespace_share_the_questions_under_way(
     server.allowed = {f"n-{number:03}" for number in range(100)} | {"team"}
     syncs = [sync(100, f"s-{number}") for number in range(5)]
     assert await asyncio.gather(*map(authorization.denial, syncs)) == [None] * 5
-    assert set(server.most.values()) == {ASKED_AT_ONCE}
+    assert set(server.most.values()) == {MAX_IN_FLIGHT}

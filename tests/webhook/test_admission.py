@@ -11,7 +11,7 @@ import pytest
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.permissions import right_to_see
 from configmapsync.selection import Namespace
-from kube.access import ASKED_AT_ONCE
+from kube.access import MAX_IN_FLIGHT
 from kube.errors import Unreachable
 from tests.webhook import recorded
 from tests.webhook.test_authorization import ApiServer, authorizer
@@ -287,7 +287,7 @@ async def test_slow_access_reviews_of_one_user_leave_slots_for_other_users():
     ]
 
     assert outcomes == ["allowed"] * 40
-    assert most["tenant"] == ASKED_AT_ONCE
+    assert most["tenant"] == MAX_IN_FLIGHT
     refused = [task.result().outcome for task in slow if task.done()]
     assert refused == ["throttled"] * (200 - Limits().running_per_user - Limits().waiting_per_user)
     for task in slow:

@@ -14,7 +14,7 @@ from configmapsync.names import API_VERSION, KIND
 from dryrun import command
 from tests.support.plans import CHANGES, FAILURE, NO_CONTENT, plan, writes
 
-SECRETIVE = "the-value-that-must-stay-secret"
+SECRET_VALUE = "the-value-that-must-stay-secret"
 
 
 def namespace(name: str, **labels: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def configmap(place: str, data: dict[str, str] | None = None, **parts: Any) -> d
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata,
-        "data": data or {"key": SECRETIVE},
+        "data": data or {"key": SECRET_VALUE},
         **parts,
     }
 
@@ -47,8 +47,8 @@ def text(*documents: dict[str, Any]) -> str:
     return yaml.safe_dump_all(documents)
 
 
-WORLD = text(
-    configmap("central/config", {"LOG_LEVEL": SECRETIVE, "PORT": "80"}),
+DOCUMENTS = text(
+    configmap("central/config", {"LOG_LEVEL": SECRET_VALUE, "PORT": "80"}),
     namespace("web", team="a"),
     namespace("shop", team="a"),
     configmap("shop/config", {"mine": "1"}),
@@ -62,7 +62,7 @@ WORLD = text(
 
 
 def test_text_lists_each_write_each_refusal_and_the_sum() -> None:
-    result = plan("-f", "-", given=WORLD)
+    result = plan("-f", "-", given=DOCUMENTS)
 
     assert result.stdout == (
         "ConfigMapSync central/lost\n"
@@ -82,15 +82,17 @@ def test_text_lists_each_write_each_refusal_and_the_sum() -> None:
 
 def test_neither_text_nor_json_holds_a_value_and_the_diff_does() -> None:
     answers = {
-        output: plan("-f", "-", "--output", output, given=WORLD)
+        output: plan("-f", "-", "--output", output, given=DOCUMENTS)
         for output in ("text", "json", "diff")
     }
 
     assert [
-        output for output, result in answers.items() if SECRETIVE in result.stdout + result.stderr
+        output
+        for output, result in answers.items()
+        if SECRET_VALUE in result.stdout + result.stderr
     ] == ["diff"]
     assert {result.code for result in answers.values()} == {CHANGES}
-    assert f"+  LOG_LEVEL: {SECRETIVE}\n" in answers["diff"].stdout
+    assert f"+  LOG_LEVEL: {SECRET_VALUE}\n" in answers["diff"].stdout
     assert "--- /dev/null\n+++ planned/web/config\n" in answers["diff"].stdout
     assert "DestinationConflict" in answers["diff"].stderr
 
@@ -189,10 +191,10 @@ def test_the_operators_own_namespace_is_reached_by_its_name_alone() -> None:
 
 
 def test_the_order_of_the_objects_changes_nothing() -> None:
-    backwards = text(*reversed(list(yaml.safe_load_all(WORLD))))
+    backwards = text(*reversed(list(yaml.safe_load_all(DOCUMENTS))))
 
     assert plan("-f", "-", "--output", "json", given=backwards) == plan(
-        "-f", "-", "--output", "json", given=WORLD
+        "-f", "-", "--output", "json", given=DOCUMENTS
     )
 
 
@@ -228,17 +230,17 @@ def test_folders_lists_and_other_kinds_are_read_as_kubectl_would(tmp_path: Path)
 
 def test_an_unreadable_or_missing_file_gives_one_line_and_exit_code_1(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
-    broken.write_text(f"a: [{SECRETIVE}\nb: }}")
+    broken.write_text(f"a: [{SECRET_VALUE}\nb: }}")
     answers = [
         plan("-f", broken),
         plan("-f", tmp_path / "missing.yaml"),
-        plan("-f", "-", "a/missing", given=WORLD),
+        plan("-f", "-", "a/missing", given=DOCUMENTS),
         plan("not-a-place"),
         plan("--no-such-flag"),
     ]
 
     assert {result.code for result in answers} == {FAILURE}
-    assert all(result.stdout == "" and SECRETIVE not in result.stderr for result in answers)
+    assert all(result.stdout == "" and SECRET_VALUE not in result.stderr for result in answers)
     assert "there is no ConfigMapSync a/missing" in answers[2].stderr
 
 
@@ -265,7 +267,7 @@ def test_files_that_are_settled_change_nothing() -> None:
 
 
 def test_a_closed_output_pipe_is_no_error(tmp_path: Path) -> None:
-    (tmp_path / "world.yaml").write_text(WORLD)
+    (tmp_path / "world.yaml").write_text(DOCUMENTS)
     reader, writer = os.pipe()
     os.close(reader)
     arguments = [sys.executable, "-m", "reconciler", "plan", "-f", str(tmp_path)]
@@ -291,11 +293,11 @@ def sync_with_uid() -> dict[str, Any]:
             "ConfigMap config: Expected `str`, got `int` - at `$.data[...]`",
         ),  # type: ignore[dict-item]
         (
-            sync("a/s") | {"metadata": {"name": "s", "uid": [SECRETIVE]}},
+            sync("a/s") | {"metadata": {"name": "s", "uid": [SECRET_VALUE]}},
             "ConfigMapSync s is not of the right shape",
         ),
         (
-            sync("a/s") | {"metadata": {"name": "s", "finalizers": {1: SECRETIVE, "a": {1}}}},
+            sync("a/s") | {"metadata": {"name": "s", "finalizers": {1: SECRET_VALUE, "a": {1}}}},
             "ConfigMapSync s is not of",
         ),
         (
@@ -319,7 +321,7 @@ def test_an_object_that_no_api_server_accepts_gives_one_line(
 
     assert result.code == FAILURE
     assert said in result.stderr
-    assert SECRETIVE not in result.stderr
+    assert SECRET_VALUE not in result.stderr
     assert result.stderr.count("\n") == 1
 
 

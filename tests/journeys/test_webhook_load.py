@@ -51,7 +51,7 @@ def use_token(webhook: WebhookProcess) -> str:
         path = f"{CONFIGURATIONS}/{resource}/{NAME}"
         configuration = webhook.cluster.get(path)
         for entry in configuration["webhooks"]:
-            plain = re.sub(r"^https://[^/]*(/[a-z0-9]{32,})?", "", webhook["clientConfig"]["url"])
+            plain = re.sub(r"^https://[^/]*(/[a-z0-9]{32,})?", "", entry["clientConfig"]["url"])
             entry["clientConfig"]["url"] = f"https://{LOCAL_ADDRESS}:{webhook.port}/{token}{plain}"
         webhook.cluster.replace(path, configuration)
     return token

@@ -1,4 +1,5 @@
-"""`python -m reconciler plan`: what the reconciler would do, told and not done.
+"""The `plan` command: print what the reconciler would do, and change nothing.
 
-It looks with the reconciler's own caches and plans with its own planner; only the writes are left out. `command.py` is where it begins.
+It observes with the reconciler's caches and observer and plans with `configmapsync/planning.py`.
+Start at `command.py`. Nothing here may send a write to an API server.
 """

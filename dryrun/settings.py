@@ -12,7 +12,8 @@ from configmapsync.names import PROTECTED_NAMESPACES
 from kube.configuration import own_namespace
 from runtime.settings import ClusterSettings, Metavar
 
-INSTALLED_IN = "configmapsync-system"  # by config/default
+# The namespace of config/default.
+DEFAULT_OPERATOR_NAMESPACE = "configmapsync-system"
 
 Sync = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^/\s]+$")]
 
@@ -65,5 +66,5 @@ class PlanSettings(ClusterSettings):
 
     def protected(self) -> frozenset[str]:
         """Return the protected namespaces."""
-        operators = self.operator_namespace or own_namespace() or INSTALLED_IN
+        operators = self.operator_namespace or own_namespace() or DEFAULT_OPERATOR_NAMESPACE
         return frozenset({*self.protected_namespaces, operators})

@@ -1,6 +1,7 @@
-"""An API server as it would be after changes that are only imagined: what was drafted stands over what is really there.
+"""An API server as it would be after the planned writes.
 
-`forecast.py` drafts the reconciler's writes here, and reads on as if they had been made. Nothing but questions ever reaches the cluster.
+`simulator.py` puts objects into it and reads them back; other reads go to the real API server.
+It must not send a write.
 """
 
 import asyncio
@@ -20,51 +21,59 @@ from reconciler.known.caches import CONFIGMAPS_PATH
 
 COLLECTIONS = frozenset({CONFIGMAPS_PATH, NAMESPACES_PATH, SYNCS_PATH})
 EMPTY_LIST = b'{"metadata":{"resourceVersion":"0"},"items":[]}'
-AT_ONCE = 32  # requests
+CONCURRENT_REQUESTS = 32
 SERVICE_ACCOUNTS = "/serviceaccounts/"
 
 Document = dict[str, Any]
 
 
-class NoCluster:
-    """An API server with nothing in it, for plans of files alone. Nobody's rights are known there."""
+class EmptyCluster:
+    """An API server without objects, for plans from files alone. It knows no rights."""
 
     async def request(self, method: str, path: str, **_options: Any) -> bytes:
-        """Answer that nothing is there."""
+        """Return an empty list.
+
+        Raises:
+            NotFound: the request reads one object.
+            Forbidden: the request needs a real cluster.
+        """
         if method == "GET" and path in COLLECTIONS:
             return EMPTY_LIST
         if method == "GET" and SERVICE_ACCOUNTS not in path:
             raise NotFound(f"GET {path}: not in the files", status=404, reason="NotFound")
-        raise Forbidden(
-            f"{method} {path}: there is no cluster to ask", status=403, reason="Forbidden"
-        )
+        raise Forbidden(f"{method} {path}: no cluster", status=403, reason="Forbidden")
 
     def stream(
         self, path: str, **_options: Any
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Nothing ever changes."""
+        """Refuse a watch, because a plan needs none."""
         raise NotFound(f"{path} is not watched")
 
 
 class SimulatedCluster:
-    """ConfigMaps that were drafted, and beneath them an API server that is only read."""
+    """The planned ConfigMaps over an API server that is only read."""
 
-    def __init__(self, beneath: ApiServer) -> None:
-        self._base = beneath
-        self._drafted: dict[str, bytes | None] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+    def __init__(self, base: ApiServer) -> None:
+        """Start without planned ConfigMaps.
+
+        Args:
+            base: answers every read of an object that is not planned.
+        """
+        self._base = base
+        self._planned: dict[str, bytes | None] = {}
+        self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
 
     async def request(self, method: str, path: str, **options: Any) -> bytes:
-        """Answer from the draft, else from what is beneath.
+        """Answer a read from the planned ConfigMaps, else from the base.
 
         Raises:
-            ApiError: as the API server answers.
-            Forbidden: it would have been a write.
+            ApiError: the base answered with an error.
+            Forbidden: the request is a write.
         """
-        if method == "GET" and path in self._drafted:
-            if (drafted := self._drafted[path]) is None:
-                raise NotFound(f"GET {path}: it would be gone", status=404, reason="NotFound")
-            return drafted
+        if method == "GET" and path in self._planned:
+            if (planned := self._planned[path]) is None:
+                raise NotFound(f"GET {path}: deleted by the plan", status=404, reason="NotFound")
+            return planned
         if method != "GET" and path != SUBJECT_ACCESS_REVIEWS.path():
             raise Forbidden(
                 f"{method} {path}: a plan writes nothing", status=403, reason="Forbidden"
@@ -75,19 +84,22 @@ class SimulatedCluster:
     def stream(
         self, path: str, **options: Any
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Watch what is beneath."""
+        """Open a watch of the base."""
         return self._base.stream(path, **options)
 
-    async def find(self, place: NamespacedName) -> Document | None:
-        """The whole ConfigMap at a place; None where there is none."""
+    async def find(self, key: NamespacedName) -> Document | None:
+        """Return a ConfigMap; None if it does not exist.
+
+        Raises:
+            ApiError: the ConfigMap could not be read.
+        """
         try:
-            answer = await self.request("GET", CONFIGMAPS.path(*place))
+            answer = await self.request("GET", CONFIGMAPS.path(*key))
         except NotFound:
             return None
-        return decode_object(answer, str(place))
+        return decode_object(answer, str(key))
 
-    def put(self, place: NamespacedName, document: Document | None) -> None:
-        """From now on, this stands there; None: nothing does."""
-        self._drafted[CONFIGMAPS.path(*place)] = (
-            None if document is None else msgspec.json.encode(document)
-        )
+    def put(self, key: NamespacedName, document: Document | None) -> None:
+        """Plan a ConfigMap, or its deletion if `document` is None."""
+        encoded = None if document is None else msgspec.json.encode(document)
+        self._planned[CONFIGMAPS.path(*key)] = encoded

@@ -1,7 +1,8 @@
-"""From one look to the rest: plan, draft what was planned, look again, until nothing is left to do.
+"""Plan every sync, carry out the plan on a simulated cluster, and repeat until nothing changes.
 
-One plan is not the whole story. A copy under a former name goes only when its successor stands, and the copy of one sync may be the source of
-another. So what a plan writes is drafted (`draft.py`), the caches are told as a watch would tell them, and every sync is planned again.
+`command.py` calls it. One plan is not enough: a renamed copy is removed only after its successor
+exists, and a copy can be the source of another sync. After each step the caches get the events that
+a watch would bring. Nothing here may write to a real cluster.
 """
 
 import random
@@ -22,18 +23,27 @@ from dryrun.simulated_cluster import Document, SimulatedCluster
 from kube.client import Client, all_of
 from kube.errors import Forbidden
 from reconciler.known.caches import Caches
+from reconciler.known.claims import Decider
 from reconciler.known.configmaps import read_copy, read_whole_copy
+from reconciler.known.service_accounts import Authorization
 from reconciler.known.sources import Sources
-from reconciler.observe import Denials, Observer
+from reconciler.observe import Observer
 
-MOST_ROUNDS = 50  # a chain of copies of copies is as long at most
+# A chain of copies of copies is followed this far.
+MOST_ROUNDS = 50
 SOURCE_BYTES = 64 << 20
-FIRST_DRAFTED_VERSION = 1 << 62  # newer than whatever a cluster holds
+FIRST_PLANNED_VERSION = 1 << 62  # newer than every version of a cluster
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write that would be made, and the ConfigMap before and after it; None where there is none."""
+    """One planned write.
+
+    Attributes:
+        write: the write.
+        before: the ConfigMap before it; None if there is none.
+        after: the ConfigMap after it; None if there is none.
+    """
 
     write: Write
     before: Document | None
@@ -42,17 +52,17 @@ class Step:
 
 @dataclass(slots=True)
 class SimulatedSync:
-    """What lies ahead of one sync.
+    """The plan for one sync.
 
     Attributes:
         key: the sync.
-        record: as it is now; None where it is gone and its copies are there.
-        steps: every write, in an order in which it may be done.
-        settled: how each destination stands that gets no write in the end.
-        verdict: why the sync as a whole does not go on; None where it does.
-        source: as it was read last; None where there is none.
-        problem: why nobody can tell; None where it could be told.
-        notes: what else is to be known, a sentence each.
+        record: the sync as it is now; None if it is missing and has copies.
+        steps: every write, in an order in which the writes can happen.
+        settled: the outcome of each destination that needs no further write.
+        verdict: why the whole sync is not carried out; None if it is.
+        source: as last read; None if it does not exist.
+        problem: why no plan can be made; None if it can.
+        notes: further remarks, a sentence each.
     """
 
     key: NamespacedName
@@ -65,8 +75,8 @@ class SimulatedSync:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def right(self) -> int:
-        """How many copies need nothing."""
+    def in_sync(self) -> int:
+        """Return how many copies need no write."""
         written = {step.write.key.namespace for step in self.steps}
         return sum(
             outcome.reason is Reason.SYNCED and outcome.namespace not in written
@@ -75,38 +85,50 @@ class SimulatedSync:
 
     @property
     def refused(self) -> tuple[Outcome, ...]:
-        """The destinations that get nothing, with why."""
+        """Return the destinations that get no copy, with their reasons."""
         return tuple(outcome for outcome in self.settled if outcome.reason is not Reason.SYNCED)
 
     @property
     def failed(self) -> bool:
-        """Whether there is something that only a person can mend before a plan can be made."""
+        """Return whether an edit or a right is needed before a plan can be made."""
         return self.problem is not None or (
             self.verdict is not None and self.verdict.reason is Reason.INVALID_SPEC
         )
 
 
 class Simulator:
-    """Plans every sync that was asked for, on a draft of the cluster."""
+    """Plans syncs on a simulated cluster."""
 
     def __init__(
         self,
-        draft: SimulatedCluster,
-        authorization: Denials,
+        cluster: SimulatedCluster,
+        authorization: Authorization,
         protected: frozenset[str],
         rng: random.Random,
     ) -> None:
-        self.caches = Caches(draft, protected, rng)
-        self._cluster = draft
-        sources = Sources(Client(draft), self.caches.versions, SOURCE_BYTES)
-        self._observer = Observer(self.caches, sources, authorization, decided=self._decided)
-        self._version = FIRST_DRAFTED_VERSION
+        """Create a simulator with empty caches.
+
+        Args:
+            cluster: the simulated cluster.
+            authorization: checks the rights of named service accounts.
+            protected: namespaces that are destinations only by exact name.
+            rng: for the jitter of the informers.
+        """
+        self.caches = Caches(cluster, protected, rng)
+        self._cluster = cluster
+        self._observer = Observer(
+            self.caches,
+            Sources(Client(cluster), self.caches.versions, SOURCE_BYTES),
+            authorization,
+            Decider(self.caches.decisions, lambda _sync: None),
+        )
+        self._version = FIRST_PLANNED_VERSION
 
     async def read(self) -> None:
-        """Read what the cluster holds: its syncs, copies and namespaces.
+        """Read the syncs, copies and namespaces of the cluster.
 
         Raises:
-            ApiError: it could not be read.
+            ApiError: a list could not be read.
         """
         caches = self.caches
         await all_of(
@@ -114,73 +136,68 @@ class Simulator:
         )
 
     def syncs(self) -> list[NamespacedName]:
-        """Every sync there is, and every one that is gone and left copies behind."""
-        there = {record.key for record in self.caches.syncs.values()}
+        """Return every sync, and every missing sync that has copies."""
+        existing = {record.key for record in self.caches.syncs.values()}
         named = {copy.synced_by for copy in self.caches.copies.values() if copy.synced_by}
-        return sorted(there | {sync for sync in named - there if self.caches.orphans_of(sync)})
+        missing = {sync for sync in named - existing if self.caches.orphans_of(sync)}
+        return sorted(existing | missing)
 
     async def simulate(self, syncs: Iterable[NamespacedName]) -> list[SimulatedSync]:
-        """What lies ahead of each.
+        """Return the plan of each sync.
 
         Raises:
-            ApiError: the API server did not say.
+            ApiError: the API server did not answer.
         """
         simulated_syncs = [SimulatedSync(key, self.caches.syncs.get(*key)) for key in syncs]
         for _ in range(MOST_ROUNDS):
-            busy = [await self._advance(simulated) for simulated in simulated_syncs]
-            if not any(busy):
+            changed = [await self._advance(simulated) for simulated in simulated_syncs]
+            if not any(changed):
                 return simulated_syncs
-        for simulated, still_busy in zip(simulated_syncs, busy, strict=True):
-            if still_busy:
-                simulated.notes.append(f"it does not come to rest within {MOST_ROUNDS} rounds")
+        for simulated, still_changes in zip(simulated_syncs, changed, strict=True):
+            if still_changes:
+                simulated.notes.append(f"the plan is not complete after {MOST_ROUNDS} rounds")
         return simulated_syncs
 
     async def _advance(self, simulated: SimulatedSync) -> bool:
-        """Plan once, and draft what was planned; returns whether there was anything to do."""
+        """Plan once and carry the plan out; return whether there was a write."""
         try:
             planned = await self._plan(simulated)
         except Forbidden as error:
-            simulated.problem = f"what this needs may not be read: {error}"
+            simulated.problem = f"missing the right to read what the plan needs: {error}"
             return False
         if simulated.problem is not None:
             return False
         simulated.settled, simulated.verdict = planned.settled, planned.verdict
         writes = (*planned.writes, *planned.removals)
-        steps = await all_of(self._step(write) for write in sorted(writes, key=_order))
+        steps = await all_of(self._step(write) for write in sorted(writes, key=_removals_last))
         for step in steps:
             self.put(step.write.key, step.after)
         simulated.steps += steps
         return bool(steps)
 
-    async def _decided(self, _sync: NamespacedName) -> None:
-        """Decide which claims of all syncs count."""
-        for _ in self.caches.decisions.decide():
-            pass
-
     async def _plan(self, simulated: SimulatedSync) -> Plan:
         if simulated.record is None:
             return self._observer.plan_orphans(simulated.key)
         planned = await self._observe_and_plan(simulated, simulated.record)
-        if await self._look_where_something_would_be_made(simulated.key, planned):
+        if await self._find_blockers(simulated.key, planned):
             planned = await self._observe_and_plan(simulated, simulated.record)
         return planned
 
     async def _observe_and_plan(self, simulated: SimulatedSync, record: SyncRecord) -> Plan:
-        observed = await self._observer.observe(record)
+        for _ in self.caches.decisions.decide():
+            pass  # the observer finds every claim decided
+        observed = await self._observer.observe(record, contested={})
         if isinstance(observed, Observed):
             simulated.source, simulated.problem = observed.source, observed.source_unreadable
         return plan(observed)
 
-    async def _look_where_something_would_be_made(
-        self, sync: NamespacedName, planned: Plan
-    ) -> bool:
-        """The reconciler learns from the API server's refusal what stands in its way; here the places are looked at instead."""
-        places = [write.key for write in planned.writes if write.verb is Verb.CREATE]
-        found = [
-            document
-            for document in await all_of(map(self._cluster.find, places))
-            if document is not None
-        ]
+    async def _find_blockers(self, sync: NamespacedName, planned: Plan) -> bool:
+        """Read the ConfigMaps at the names of planned creates; return whether there are any.
+
+        The reconciler finds a blocker when the API server refuses the create.
+        """
+        keys = [write.key for write in planned.writes if write.verb is Verb.CREATE]
+        found = [document for document in await all_of(map(self._cluster.find, keys)) if document]
         for document in found:
             record = read_copy(msgspec.json.encode(document))
             self.caches.blockers.expect(record.key, sync)
@@ -193,7 +210,7 @@ class Simulator:
             case Write(verb=Verb.DELETE):
                 return Step(write, before, None)
             case Write(verb=Verb.RELEASE):
-                return Step(write, before, _released(before) if before else None)
+                return Step(write, before, _release(before) if before else None)
             case Write(template=CopyTemplate() as template):
                 record = read_whole_copy(msgspec.json.encode(before)) if before else None
                 after = render(
@@ -207,41 +224,43 @@ class Simulator:
             case _:
                 raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")
 
-    def put(self, place: NamespacedName, document: Document | None) -> None:
-        """Draft a ConfigMap, or that there is none, and tell the caches as a watch would."""
-        drafted = self._versioned(document or {"metadata": place._asdict()})
-        self._cluster.put(place, drafted if document else None)
-        raw = _raw(drafted)
-        labels = drafted["metadata"].get("labels") or {}
+    def put(self, key: NamespacedName, document: Document | None) -> None:
+        """Put a ConfigMap into the simulated cluster and the caches; None deletes it."""
+        stored = self._as_stored(document or {"metadata": key._asdict()})
+        self._cluster.put(key, stored if document else None)
+        raw = _encode(stored)
+        labels = stored["metadata"].get("labels") or {}
         marked = document is not None and labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
-        self.caches.blockers.gone(place)
+        self.caches.blockers.gone(key)
         self.caches.copies.changed("MODIFIED" if marked else "DELETED", raw)
         self.caches.versions.changed("MODIFIED" if document else "DELETED", raw)
 
     def put_sync(self, document: Document) -> None:
-        """Have a sync be there as in `document`."""
-        self.caches.syncs.changed("MODIFIED", _raw(self._versioned(document)))
+        """Put a sync into the caches."""
+        self.caches.syncs.changed("MODIFIED", _encode(self._as_stored(document)))
 
     def put_namespace(self, document: Document) -> None:
-        """Have a namespace be there as in `document`."""
-        self.caches.namespaces.changed("MODIFIED", _raw(self._versioned(document)))
+        """Put a namespace into the caches."""
+        self.caches.namespaces.changed("MODIFIED", _encode(self._as_stored(document)))
 
-    def _versioned(self, document: Document) -> Document:
-        """As the API server would store it: with a version of its own, and a UID."""
+    def _as_stored(self, document: Document) -> Document:
+        """Add a new resourceVersion, and a UID if there is none."""
         self._version += 1
-        made = {"uid": f"known-after-apply-{self._version - FIRST_DRAFTED_VERSION}"}
-        return {
-            **document,
-            "metadata": {**made, **document["metadata"], "resourceVersion": str(self._version)},
+        generated = {"uid": f"known-after-apply-{self._version - FIRST_PLANNED_VERSION}"}
+        metadata = {
+            **generated,
+            **document["metadata"],
+            "resourceVersion": str(self._version),
         }
+        return {**document, "metadata": metadata}
 
 
-def _raw(document: Document) -> msgspec.Raw:
+def _encode(document: Document) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(document))
 
 
-def _released(document: Document) -> Document:
-    """A ConfigMap as it is after a release."""
+def _release(document: Document) -> Document:
+    """Return a ConfigMap as it is after its release."""
     patch = release_patch(read_whole_copy(msgspec.json.encode(document)))["metadata"]
     metadata: dict[str, Any] = dict(document["metadata"])
     for part in ("labels", "annotations"):
@@ -250,6 +269,5 @@ def _released(document: Document) -> Document:
     return {**document, "metadata": metadata}
 
 
-def _order(write: Write) -> tuple[bool, NamespacedName]:
-    """What replaces a copy is made before the copy goes."""
+def _removals_last(write: Write) -> tuple[bool, NamespacedName]:
     return write.template is None, write.key

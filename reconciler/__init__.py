@@ -1,6 +1,6 @@
-"""The reconciler: a process that makes the cluster match what every ConfigMapSync asks for.
+"""The reconciler: a process that makes the cluster match every ConfigMapSync.
 
-Data flows one way: an event (`triggers.py`) becomes a name in a queue (`controller.py`), the name an observation and a plan
-(`reconcile.py`, `configmapsync/planning.py`), the plan writes (`applier.py`), the outcomes a status (`reporter.py`).
-Start at `reconcile.py`. Everything is built once, in `app.py`. The webhook is a sibling and is never imported.
+An event (`triggers.py`) puts a name into a queue. A worker (`controller.py`) reconciles the name in
+five steps (`reconcile.py`). What is known of the cluster is in `known/`, what is written in
+`writes/`, what is reported in `reports/`. Nothing here may import another process.
 """

@@ -1,24 +1,93 @@
-"""`python -m reconciler`: settings, logs, and the loop. Everything else is `app.py`'s, or, for `plan`, `preview/command.py`'s."""
+"""Start the reconciler, or the `plan` command: `python -m reconciler`.
 
+Reads the settings, connects to the API server and runs `app.py`. The clock and the randomness of
+the process are made here.
+"""
+
+import asyncio
 import random
 import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+import structlog
+
 from dryrun import command
-from reconciler.app import run
+from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from kube.leader_election import LeaseLost
+from reconciler.app import App
+from reconciler.leadership import candidacy
 from reconciler.settings import ReconcilerSettings
 from runtime import lifecycle, logs
+from runtime.metrics import RequestMetrics, new_registry
 from runtime.settings import load
 
+PROGRAM = "configmapsync-reconciler"
+EXIT_OK, EXIT_FAILURE = 0, 1
 
-def main() -> None:
-    """Run the reconciler until SIGTERM, or tell a plan; ends the process with its exit code."""
-    if sys.argv[1:2] == ["plan"]:
-        sys.exit(command.main(sys.argv[2:]))
-    settings = load(ReconcilerSettings, "configmapsync-reconciler")
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the reconciler until SIGTERM, or print a plan, and return the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["plan"]:
+        return command.main(given[1:])
+    settings = load(ReconcilerSettings, PROGRAM, given)
     verbosity = logs.configure(settings.log_format, settings.log_level)
-    rng = random.Random()  # noqa: S311 - jitter, made here once
-    sys.exit(lifecycle.run(lambda stop: run(settings, _clock, rng, stop), verbosity))
+    return lifecycle.run(lambda stop: _run(settings, stop), verbosity)
+
+
+async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:
+    """Connect and run until `stop` is set.
+
+    An error that an administrator can correct is one log line without a traceback.
+    """
+    registry = new_registry()
+    metrics = RequestMetrics(registry)
+    connecting = _connection_settings(settings)
+    rng = random.Random()  # noqa: S311 - for jitter
+    async with AsyncExitStack() as stack:
+        try:
+            elector = await stack.enter_async_context(
+                candidacy(settings, connecting, metrics, _clock, rng)
+            )
+            connection = await stack.enter_async_context(
+                await Connection.open(connecting, metrics, elector.check if elector else None)
+            )
+        except ConfigurationError as error:
+            structlog.get_logger("app").error("cannot connect to the API server", error=str(error))
+            return EXIT_FAILURE
+        app = App(settings, connection, elector, registry, _clock, rng)
+        return await _serve(app, settings.health_address, stop)
+
+
+async def _serve(app: App, health_address: str, stop: asyncio.Event) -> int:
+    log = structlog.get_logger("app")
+    try:
+        address = await app.health.start()
+    except OSError as error:
+        log.error("cannot listen", address=health_address, error=str(error))  # noqa: TRY400 - no traceback
+        return EXIT_FAILURE
+    log.info("started", health_address=str(address))
+    code = EXIT_OK
+    try:
+        await app.run(stop)
+    except* LeaseLost:
+        code = EXIT_FAILURE
+    finally:
+        await app.health.close()
+    log.info("stopped")
+    return code
+
+
+def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:
+    return ConnectionSettings(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        disable_strict_tls=settings.relaxed_tls,
+        user_agent=PROGRAM,
+        write_limit=settings.parallel_writes + settings.workers,
+    )
 
 
 def _clock() -> datetime:
@@ -26,4 +95,4 @@ def _clock() -> datetime:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,14 +1,14 @@
-"""Builds the reconciler once, from the settings, and runs it until it is told to stop.
+"""Build all parts of the reconciler from the settings, run them, and stop them in order.
 
-The order of the start: the health server first, so that probes tell what is waited for; then the watches; and work only when every cache
-is whole and, of several replicas, this one leads. The order of the stop: no new work, writes in flight finished, then the Lease, then the
-connections. A Lease that is lost is another end: nothing more is written, and the process ends at once.
+`__main__.py` calls it. Work starts once every cache has synced and, with several replicas, this one
+leads. A stop ends new work, finishes writes in flight, then releases the Lease. If the Lease is
+lost, the process writes nothing more and ends at once.
 """
 
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry
 from configmapsync.names import MANAGED_BY_VALUE, NamespacedName
 from kube.backoff import Backoff
 from kube.client import Client
-from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from kube.connection import Connection
 from kube.events import EventRecorder
-from kube.leader_election import LeaseLost
+from kube.leader_election import Elector
 from kube.workqueue import WorkQueue
 from reconciler.controller import Controller
 from reconciler.known.caches import Caches
@@ -29,11 +29,9 @@ from reconciler.known.claims import Decider
 from reconciler.known.orphans import Orphans
 from reconciler.known.service_accounts import Authorization
 from reconciler.known.sources import Sources
-from reconciler.leadership import Leadership, candidacy
 from reconciler.observe import Observer
 from reconciler.reconcile import Reconciler
 from reconciler.reports.copy_events import CopyEvents
-from reconciler.reports.gauges import observe
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
 from reconciler.reports.status import Reporter
 from reconciler.reports.sync_stats import SyncStats
@@ -45,256 +43,221 @@ from reconciler.writes.writer import MANAGER, Writer
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
 from runtime.loop_lag import LoopLag
-from runtime.metrics import RequestMetrics, new_registry, observe_watches
+from runtime.metrics import observe_watches
 from runtime.settings import Address
 
-EXIT_OK = 0
-EXIT_FAILURE = 1
-DEAF_LIMIT = 900.0  # seconds; a watch is renewed at least every 600, so one that heard nothing for longer is broken
-DRAIN_LIMIT = 10.0  # seconds that a stop waits for writes in flight
-EVENTS_LIMIT = 2.0  # seconds of them for events
+# A watch is renewed at least every 600 s. A watch that heard nothing for longer is broken.
+SILENT_WATCH_SECONDS = 900.0
+# A stop waits this long for writes in flight, and of this the last part for events.
+DRAIN_SECONDS = 10.0
+EVENTS_DRAIN_SECONDS = 2.0
 MEBIBYTE = 1 << 20
-USER_AGENT = "configmapsync-reconciler"
+EVENT_SOURCE = "configmapsync-reconciler"
 
 Clock = Callable[[], datetime]
 
 
-async def run(
-    settings: ReconcilerSettings, clock: Clock, rng: random.Random, stop: asyncio.Event
-) -> int:
-    """Run the reconciler until `stop` is set; returns the exit code."""
-    log = structlog.get_logger("app")
-    registry = new_registry()
-    metrics = RequestMetrics(registry)
-    async with AsyncExitStack() as connections:
-        connecting = _connection_settings(settings)
-        try:
-            leadership = await connections.enter_async_context(
-                candidacy(settings, connecting, metrics, clock, rng)
-            )
-            connection = await connections.enter_async_context(
-                await Connection.open(connecting, metrics, leadership.check)
-            )
-        except ConfigurationError as error:
-            log.error("no way to the API server", error=str(error))  # noqa: TRY400 - one line for people, no traceback
-            return EXIT_FAILURE
-        app = App(settings, connection, leadership, registry, clock, rng)
-        try:
-            address = await app.health.start()
-        except OSError as error:
-            log.error(  # noqa: TRY400 - one line for people, no traceback
-                "the health server cannot listen", address=settings.health_address, error=str(error)
-            )
-            return EXIT_FAILURE
-        log.info("started", health_address=str(address))
-        code = EXIT_OK
-        try:
-            await app.run(stop)
-        except* LeaseLost:
-            code = EXIT_FAILURE
-        finally:
-            await app.health.close()
-    log.info("stopped")
-    return code
-
-
-def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:
-    return ConnectionSettings(
-        kubeconfig=settings.kubeconfig,
-        context=settings.context,
-        disable_strict_tls=settings.relaxed_tls,
-        user_agent=USER_AGENT,
-        write_limit=settings.parallel_writes + settings.workers,
-    )
-
-
 class App:
-    """All parts of one reconciler, each built here and nowhere else."""
+    """All parts of one reconciler process."""
 
     def __init__(
         self,
         settings: ReconcilerSettings,
         connection: Connection,
-        leadership: Leadership,
+        elector: Elector | None,
         registry: CollectorRegistry,
         clock: Clock,
         rng: random.Random,
     ) -> None:
+        """Build the parts; nothing runs yet.
+
+        Args:
+            settings: of the process.
+            connection: to the API server; `elector` must be able to stop its writes.
+            elector: None if this is the only replica.
+            registry: of the process's metrics.
+            clock: the time of day.
+            rng: for jitter.
+        """
         self._now = asyncio.get_running_loop().time
-        self._leadership = leadership
+        self._elector = elector
+        self._lease = settings.leader_election_name if elector else None
         self._working = False
-        self.metrics = Metrics(registry)
-        self._lease = settings.leader_election_name if settings.leader_elect else None
-        self._tell_leading(leads=False)
-        self.sync_stats = SyncStats(self._now, self.metrics.propagated)
-        self.queue: WorkQueue[NamespacedName] = WorkQueue(
-            WorkQueueMetrics(registry), group_of=attrgetter("namespace")
+        self._log = structlog.get_logger("app")
+        self._client = Client(connection, field_manager=MANAGER)
+        self._metrics = Metrics(registry)
+        self._set_leading(leads=False)
+        self._sync_stats = SyncStats(registry, self._now)
+        queue_metrics = WorkQueueMetrics(registry)
+        self._queue: WorkQueue[NamespacedName] = WorkQueue(
+            queue_metrics, group_of=attrgetter("namespace")
         )
-        self.caches = Caches(connection, settings.protected(), rng)
-        client = Client(connection, field_manager=MANAGER)
-        self.decider = Decider(self.caches.decisions, self.queue.add)
-        self.events = EventRecorder(
-            client, component=MANAGED_BY_VALUE, instance=USER_AGENT, clock=clock
+        queue_metrics.observe(self._queue)
+        self._caches = Caches(connection, settings.protected(), rng)
+        self._decider = Decider(self._caches.decisions, self._queue.add)
+        self._sources = Sources(
+            self._client, self._caches.versions, settings.source_cache_mebibytes * MEBIBYTE
         )
-        self.copy_events = CopyEvents(self.events, self.caches.configmap_at, self._now)
-        self.contention = Contention(
-            client,
-            self.caches.copy_at,
-            self.caches.owner_of,
-            self.metrics,
-            self._now,
-            settings.contested_interval,
+        self._events = EventRecorder(
+            self._client, component=MANAGED_BY_VALUE, instance=EVENT_SOURCE, clock=clock
         )
-        writer = Writer(client, self.caches)
-        self.applier = Applier(
-            writer,
+        copy_events = CopyEvents(self._events, self._caches, self._now)
+        self._contention = Contention(
+            self._client, self._caches, self._metrics, self._now, settings.contested_interval
+        )
+        self._applier = Applier(
+            Writer(self._client, self._caches),
             Backoff(rng),
-            self.metrics,
-            queue=self.queue,
-            contention=self.contention,
-            copy_events=self.copy_events,
-            blockers=self.caches.blockers,
+            self._metrics,
+            queue=self._queue,
+            contention=self._contention,
+            copy_events=copy_events,
+            blockers=self._caches.blockers,
             parallel=settings.parallel_writes,
         )
-        self._sources = Sources(
-            client, self.caches.versions, settings.source_cache_mebibytes * MEBIBYTE
-        )
-        self.reporter = Reporter(
-            client,
-            self.caches.syncs,
-            self.queue,
-            applier=self.applier,
+        self._reporter = Reporter(
+            self._client,
+            self._caches.syncs,
+            self._queue,
+            applier=self._applier,
             backoff=Backoff(rng),
-            events=self.events,
-            copy_events=self.copy_events,
-            metrics=self.metrics,
-            sync_stats=self.sync_stats,
+            events=self._events,
+            copy_events=copy_events,
+            metrics=self._metrics,
+            sync_stats=self._sync_stats,
             clock=clock,
         )
-        authorization = Authorization(
-            client, self._now, settings.protected(), settings.authorization_interval
-        )
-        orphans = Orphans(client, self.caches, self._now, settings.orphan_grace)
-        reconciler = Reconciler(
-            caches=self.caches,
-            observer=Observer(
-                self.caches,
-                self._sources,
-                authorization,
-                decided=self.decider.decided,
-                contested=self.contention.observe,
-                served=settings.served(),
-            ),
-            authorization=authorization,
-            contention=self.contention,
-            orphans=orphans,
-            applier=self.applier,
-            reporter=self.reporter,
-        )
-        self.controller = Controller(
-            self.queue, reconciler, Backoff(rng), self.metrics, settings.workers
+        self._controller = Controller(
+            self._queue,
+            self._build_reconciler(settings),
+            Backoff(rng),
+            self._metrics,
+            settings.workers,
         )
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
-        self._connect(registry)
+        observe_watches(registry, self._caches.all, self._now)
+        self._connect()
 
-    def _connect(self, registry: CollectorRegistry) -> None:
-        Triggers(self.caches, self.queue, self.applier, self.sync_stats, self.decider).connect()
-        observe_watches(registry, self.caches.all, self._now)
-        observe(registry, self.queue, self.controller, self.applier, self.sync_stats)
-        for informer in self.caches.all.values():
-            informer.on_reset(self._begin_anew)
-        for name in self.caches.all:
+    def _build_reconciler(self, settings: ReconcilerSettings) -> Reconciler:
+        authorization = Authorization(
+            self._client, self._now, settings.protected(), settings.authorization_interval
+        )
+        observer = Observer(
+            self._caches,
+            self._sources,
+            authorization,
+            self._decider,
+            served=settings.served(),
+        )
+        return Reconciler(
+            caches=self._caches,
+            observer=observer,
+            authorization=authorization,
+            contention=self._contention,
+            orphans=Orphans(self._client, self._caches, self._now, settings.orphan_grace),
+            applier=self._applier,
+            reporter=self._reporter,
+        )
+
+    def _connect(self) -> None:
+        """Connect the caches to the queue and the probes to the parts."""
+        Triggers(
+            self._caches, self._queue, self._applier, self._sync_stats, self._decider
+        ).connect()
+        for name, informer in self._caches.all.items():
+            informer.on_reset(self._reset)
             self.health.ready_when(name, partial(self._unready, name))
-            self.health.alive_when(name, partial(self._deaf, name))
-        self.health.ready_when("lease", self._unelectable)
+            self.health.alive_when(name, partial(self._silent, name))
+        self.health.ready_when("lease", self._lease_problem)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch and work until `stop`."""
+        """Watch and work until `stop` is set.
+
+        Raises:
+            ExceptionGroup: a part failed; it holds `LeaseLost` if the Lease was lost.
+        """
         async with asyncio.TaskGroup() as background:
             tasks = [
                 background.create_task(informer.run(), name=name)
-                for name, informer in self.caches.all.items()
+                for name, informer in self._caches.all.items()
             ]
-            tasks.append(background.create_task(self.events.run(), name="events"))
+            tasks.append(background.create_task(self._events.run(), name="events"))
             tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
             tasks.append(background.create_task(self._decide(), name="decider"))
             tasks.append(background.create_task(self._collect_garbage(), name="garbage"))
             work = background.create_task(self._work(), name="work")
             await stop.wait()
-            self.queue.shutdown()
+            self._queue.shutdown()
             if self._working:
                 await self._finish(work)
             for task in (work, *tasks):
                 task.cancel()
 
     async def _decide(self) -> None:
-        """Decide which claims count, once all namespaces are known: each that came later would be compared with every sync."""
-        await self.caches.synced()
-        await self.decider.run()
+        """Decide on claims once all namespaces are known.
+
+        A namespace that comes later would be compared with every sync.
+        """
+        await self._caches.synced()
+        await self._decider.run()
 
     async def _collect_garbage(self) -> None:
-        await self.caches.synced()
+        await self._caches.synced()
         await keep_collections_short()
 
     async def _work(self) -> None:
-        await self.caches.synced()
-        structlog.get_logger("app").info(
-            "caches are in sync",
-            **{name: len(informer) for name, informer in self.caches.all.items()},
-        )
-        async with self._leadership.leadership():  # everything that writes is in this block
+        await self._caches.synced()
+        counts = {name: len(informer) for name, informer in self._caches.all.items()}
+        self._log.info("caches synced", **counts)
+        async with self._leadership():  # everything that writes is in this block
             self._working = True
-            self._tell_leading(leads=True)
-            self.sync_stats.begin()
-            self.queue.begin()
+            self._set_leading(leads=True)
+            self._sync_stats.begin()
+            self._queue.begin()
             async with asyncio.TaskGroup() as group:
-                reporting = group.create_task(self.reporter.run(), name="reporter")
-                await self.controller.run()
-                await self.applier.drain()
-                await self.reporter.drain()
+                reporting = group.create_task(self._reporter.run(), name="reporter")
+                await self._controller.run()
+                await self._applier.drain()
+                await self._reporter.drain()
                 reporting.cancel()
             with suppress(TimeoutError):
-                async with asyncio.timeout(EVENTS_LIMIT):
-                    await self.events.drain()
+                async with asyncio.timeout(EVENTS_DRAIN_SECONDS):
+                    await self._events.drain()
 
     async def _finish(self, work: asyncio.Task[None]) -> None:
-        """Let what is begun be finished."""
-        _, unfinished = await asyncio.wait({work}, timeout=DRAIN_LIMIT)
+        """Wait for writes in flight."""
+        _, unfinished = await asyncio.wait({work}, timeout=DRAIN_SECONDS)
         if unfinished:
-            structlog.get_logger("app").warning(
-                "writes in flight were given up", seconds=DRAIN_LIMIT
-            )
+            self._log.warning("writes in flight abandoned", seconds=DRAIN_SECONDS)
 
-    def _begin_anew(self) -> None:
-        """The storage of the cluster was restored: forget what is keyed by a version, and look at every sync again."""
+    def _leadership(self) -> AbstractAsyncContextManager[None]:
+        return self._elector.leadership() if self._elector else nullcontext()
+
+    def _reset(self) -> None:
+        """Drop what is keyed by a version and enqueue every sync: the cluster was restored."""
         self._sources.clear()
-        for sync in self.caches.syncs.values():
-            self.queue.add(sync.key)
+        for sync in self._caches.syncs.values():
+            self._queue.add(sync.key)
 
-    def _tell_leading(self, *, leads: bool) -> None:
+    def _set_leading(self, *, leads: bool) -> None:
         if self._lease is not None:
-            self.metrics.leading(self._lease, leads)
+            self._metrics.leading(self._lease, leads)
 
-    def _unelectable(self) -> str | None:
-        problem = self._leadership.problem
-        return None if problem is None else f"cannot read or write the Lease: {problem}"
+    def _lease_problem(self) -> str | None:
+        if self._elector is None or (problem := self._elector.problem) is None:
+            return None
+        return f"cannot read or write the Lease: {problem}"
 
     def _unready(self, name: str) -> str | None:
-        informer = self.caches.all[name]
+        informer = self._caches.all[name]
         if informer.synced.is_set():
             return None
-        return f"waiting for the list of {name}" + (
-            f": {informer.problem}" if informer.problem else ""
-        )
+        problem = f": {informer.problem}" if informer.problem else ""
+        return f"waiting for the list of {name}{problem}"
 
-    def _deaf(self, name: str) -> str | None:
-        age = self._watch_ages()[name]
-        return (
-            f"the watch of {name} has heard nothing for {age:.0f} s" if age > DEAF_LIMIT else None
-        )
-
-    def _watch_ages(self) -> dict[str, float]:
-        return {
-            name: self._now() - informer.last_heard for name, informer in self.caches.all.items()
-        }
+    def _silent(self, name: str) -> str | None:
+        age = self._now() - self._caches.all[name].last_heard
+        if age <= SILENT_WATCH_SECONDS:
+            return None
+        return f"the watch of {name} has heard nothing for {age:.0f} s"

@@ -1,7 +1,7 @@
-"""The workers: each takes a name from the queue, reconciles it, and decides what an error costs.
+"""Take names from the queue, reconcile them, and requeue those that fail.
 
-Built by `app.py`. Errors of single destinations stay in `writes/applier.py`; an error that arrives
-here concerns a whole sync and is retried with backoff. No error stops the work on other syncs.
+`app.py` runs it. Errors of single destinations stay in `writes/applier.py`; an error that arrives
+here concerns a whole sync and is retried with backoff. No error may stop the work on other syncs.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ ResultLabel = str  # a value of the metric's label `result`
 
 
 class Controller:
-    """Runs reconciles, as many at a time as there are workers."""
+    """Runs reconciles, as many at a time as it has workers."""
 
     def __init__(
         self,
@@ -31,6 +31,15 @@ class Controller:
         metrics: Metrics,
         workers: int,
     ) -> None:
+        """Create a controller.
+
+        Args:
+            queue: names of syncs.
+            reconciler: reconciles one of them.
+            backoff: of syncs that failed as a whole.
+            metrics: counts reconciles.
+            workers: the most syncs that are reconciled at the same time.
+        """
         self._queue = queue
         self._reconciler = reconciler
         self._backoff = backoff
@@ -39,10 +48,7 @@ class Controller:
         self._numbers = itertools.count(1)
         self._log = structlog.get_logger("controller")
         metrics.working(workers)
-
-    def failing(self) -> int:
-        """Return how many syncs failed as a whole and wait for a retry."""
-        return len(self._backoff)
+        metrics.observe_retries("sync", lambda: len(backoff))
 
     async def run(self) -> None:
         """Work until the queue is shut down."""

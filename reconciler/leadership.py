@@ -1,6 +1,7 @@
-"""Which of several replicas works: makes this process a candidate for the Lease, where it is told to be one.
+"""Connect this process to leader election, if it is configured.
 
-`kube/leader_election.py` has the rules. Everything that writes runs inside `leadership()`, and over a connection whose fence is `check`.
+`app.py` runs everything that writes inside `Elector.leadership()`, over a connection whose fence is
+`Elector.check`. The protocol is in `kube/leader_election.py`.
 """
 
 import random
@@ -8,46 +9,18 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 
 from kube.client import Client
 from kube.connection import Connection, ConnectionSettings, RequestMetrics
-from kube.errors import ApiError
 from kube.leader_election import Elector
 from kube.lease_record import LeaseRecord
 from reconciler.settings import ReconcilerSettings
 
-PARALLEL = 2  # a renewal, and one more
-
-
-class Leadership(Protocol):
-    """The right to work."""
-
-    @property
-    def problem(self) -> ApiError | None:
-        """Why it cannot be asked for now."""
-
-    def check(self) -> None:
-        """Raise where nothing may be written now."""
-
-    def leadership(self) -> AbstractAsyncContextManager[None]:
-        """Wait for it, and have it for the length of a block."""
-
-
-class Alone:
-    """The only replica: it may always work."""
-
-    problem: ApiError | None = None
-
-    def check(self) -> None:
-        """Nobody else writes."""
-
-    def leadership(self) -> AbstractAsyncContextManager[None]:
-        """It is there."""
-        return nullcontext()
+# A renewal, and a second request after a timeout.
+CONCURRENT_REQUESTS = 2
 
 
 @asynccontextmanager
@@ -57,39 +30,42 @@ async def candidacy(
     metrics: RequestMetrics,
     clock: Callable[[], datetime],
     rng: random.Random,
-) -> AsyncIterator[Leadership]:
-    """The way of this process to leadership, with a connection of its own.
+) -> AsyncIterator[Elector | None]:
+    """Yield the elector of this process; None if it is the only replica.
+
+    The elector has a connection of its own, so that other requests cannot delay a renewal.
 
     Args:
-        settings: whether there is an election, and for which Lease.
+        settings: whether to elect a leader, and by which Lease.
         connection: how to connect.
-        metrics: are told of every request.
-        clock: the time of day.
+        metrics: counts the requests.
+        clock: the time of day, for the timestamps in the Lease.
         rng: for jitter.
 
     Raises:
-        ConfigurationError: the API server cannot be found.
+        ConfigurationError: the settings name no API server.
     """
     if not settings.leader_elect:
-        yield Alone()
+        yield None
         return
     own = replace(
-        connection, write_limit=PARALLEL, user_agent=f"{connection.user_agent}/leader-election"
+        connection,
+        write_limit=CONCURRENT_REQUESTS,
+        user_agent=f"{connection.user_agent}/leader-election",
     )
     async with await Connection.open(own, metrics) as opened:
         record = LeaseRecord(
             Client(opened), settings.lease_namespace(), settings.leader_election_name
         )
-        identity = f"{socket.gethostname()}_{uuid.uuid4()}"  # of a pod, its name; two containers may have the same
+        # The host name is the name of the pod. Two containers of a pod have the same one.
+        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         yield Elector(
-            record, identity, settings.lease_timing(), now=_running_clock, clock=clock, rng=rng
+            record, identity, settings.lease_timing(), now=_boot_clock, clock=clock, rng=rng
         )
 
 
-def _running_clock() -> float:
-    """Seconds by a clock that also runs while the process is stopped and while its machine sleeps."""
-    return (
-        time.clock_gettime(time.CLOCK_BOOTTIME)
-        if hasattr(time, "CLOCK_BOOTTIME")
-        else time.monotonic()
-    )
+def _boot_clock() -> float:
+    """Return seconds on a clock that also runs while the process is stopped or the host sleeps."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()

@@ -1,11 +1,10 @@
-"""Step two of a reconcile: one look at the cluster from the side of one sync.
+"""Observe the cluster for one sync: step two of a reconcile.
 
-Called by `reconcile.py`, which plans and writes, and by `dryrun/`, which only prints the plan. Both
-use this module, so a dry run shows what would be done. Nothing here may write.
+`reconcile.py` calls it to plan and write, `dryrun/` to print the plan. Both use this module, so a
+dry run shows what the reconciler would do. Nothing here may write.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
 
 from cluster.syncs import SyncRecord
 from configmapsync.content import SourceObject
@@ -15,59 +14,54 @@ from configmapsync.plans import ContestedCopy, Observed, ObservedInvalid, Plan
 from configmapsync.resource import ConfigMapSync
 from kube.errors import Forbidden
 from reconciler.known.caches import Caches
+from reconciler.known.claims import Decider
+from reconciler.known.service_accounts import Authorization
 from reconciler.known.sources import Sources
-
-ContestedCopies = Callable[[NamespacedName], Awaitable[Mapping[NamespacedName, ContestedCopy]]]
-
-
-class Denials(Protocol):
-    """Knows what a named service account may not do: `Authorization`, or its stand-in in a dry run."""
-
-    async def denial(self, sync: ConfigMapSync) -> str | None:
-        """Return what the account lacks; None if it lacks nothing, or the sync names none."""
 
 
 class Observer:
-    """Reads the caches, and from the API server what they do not hold."""
+    """Reads the caches, and from the API server what the caches do not hold."""
 
     def __init__(
         self,
         caches: Caches,
         sources: Sources,
-        denials: Denials,
+        authorization: Authorization,
+        decider: Decider,
         *,
-        decided: Callable[[NamespacedName], Awaitable[None]],
-        contested: ContestedCopies | None = None,
         served: frozenset[str] | None = None,
     ) -> None:
         """Create an observer.
 
         Args:
-            caches: what the watches have brought.
+            caches: of the watches.
             sources: the content of sources.
-            denials: what named service accounts lack.
-            decided: returns when the graph knows which claims of a sync are granted.
-            contested: returns the contested copies of a sync; None in a dry run.
+            authorization: checks the rights of named service accounts.
+            decider: decides which claims of a sync are granted.
             served: the only namespaces that may be written to; None if every namespace may.
         """
         self._caches = caches
         self._sources = sources
-        self._denials = denials
-        self._decided = decided
-        self._contested = contested
+        self._authorization = authorization
+        self._decider = decider
         self._served = served
 
-    async def observe(self, record: SyncRecord) -> Observed | ObservedInvalid:
+    async def observe(
+        self, record: SyncRecord, contested: Mapping[NamespacedName, ContestedCopy]
+    ) -> Observed | ObservedInvalid:
         """Return everything that the plan of one sync depends on.
+
+        Args:
+            record: the sync.
+            contested: its copies that something keeps rewriting; none in a dry run.
 
         Raises:
             ApiError: the API server did not answer about the source, or about the account's rights.
         """
         if record.sync is None:
             return self._observe_invalid(record)
-        contested = await self._contested(record.key) if self._contested else {}
         denied, source, unreadable = await self._read(record.sync)
-        await self._decided(record.key)
+        await self._decider.decided(record.key)
         return Observed(  # no await from here on: the caches show one moment
             sync=record.sync,
             source=source,
@@ -101,7 +95,7 @@ class Observer:
         if sync.deleting or sync.spec.suspend:
             return None, None, None
         try:
-            denied = await self._denials.denial(sync)
+            denied = await self._authorization.denial(sync)
             source = None if denied else await self._sources.read(sync.source)
         except Forbidden as error:
             what = f'source ConfigMap "{sync.source}" or the right to it may not be read'

@@ -1,7 +1,7 @@
-"""One reconcile, in five steps: fetch, observe, plan, apply, report.
+"""Reconcile one sync in five steps: fetch, observe, plan, apply, report.
 
-Called by `controller.py` with the name of a sync and nothing else. It reads the cluster as it is now
-and makes it match. On a cluster that matches it writes nothing.
+`controller.py` calls it with the name of a sync and nothing else. It reads the cluster as it is now
+and makes it match the sync. It must not write if the cluster matches.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Applied:
 
     @property
     def leftovers(self) -> tuple[Outcome, ...]:
-        """Copies that should be gone and are not."""
+        """Return the copies that could not be removed."""
         return tuple(outcome for outcome in self.removed if outcome.reason is not Reason.SYNCED)
 
 
@@ -62,14 +62,15 @@ class Reconciler:
         self._reporter = reporter
 
     async def reconcile(self, key: NamespacedName, newer: Newer) -> float | None:
-        """Bring one sync as near to rest as the cluster allows.
+        """Reconcile one sync as far as the cluster allows now.
 
         Args:
             key: the sync.
             newer: returns when the same sync was enqueued again.
 
         Returns:
-            Seconds until the sync has to be reconciled again; None if only an event can bring news.
+            Seconds until the sync has to be reconciled again; None if only an event can
+            change its plan.
 
         Raises:
             ApiError: the API server refused a read or the finalizer. Nothing is lost; retry.
@@ -78,11 +79,12 @@ class Reconciler:
         if record is None:
             return await self._remove_orphans(key, newer)
         self._orphans.forget(key)
-        observed = await self._observer.observe(record)  # 2. observe
+        contested = await self._contention.observe(key)
+        observed = await self._observer.observe(record, contested)  # 2. observe
         planned = plan(observed)  # 3. plan
         applied = await self._apply(record, planned, newer)  # 4. apply
         if applied is None:
-            return None  # the sync went with its finalizer
+            return None  # the sync is gone: its finalizer was removed
         await asyncio.sleep(0)  # planning and reporting take up to 30 ms each, for the largest spec
         self._report(record, observed, planned, applied)  # 5. report
         return self._requeue_after(record, planned, applied)
@@ -116,8 +118,8 @@ class Reconciler:
     async def _apply(self, record: SyncRecord, planned: Plan, newer: Newer) -> Applied | None:
         """Carry a plan out: the finalizer, then writes, then removals, then the finalizer again.
 
-        The finalizer stands before the first copy does, so that a crash in between leaves no orphan. A
-        copy that replaces another one is written before the other one goes.
+        The finalizer is added before the first copy, so that a crash in between leaves no orphan. A
+        copy that replaces another one is written before the other one is removed.
 
         Returns:
             The outcomes; None if the sync is gone.
@@ -171,7 +173,7 @@ class Reconciler:
         """Queue the status. It is written after the copies of other syncs."""
         leftovers = (*planned.leftovers, *applied.leftovers)
         if record.deleting and not leftovers:
-            return  # the status of a sync that is about to go helps only if it cannot go
+            return  # nothing keeps the sync, so that its status is gone before it is read
         sync, written = record.sync, applied.written
         if sync is not None:
             written = mark_contested(written, sync.destination_name, planned.contested)

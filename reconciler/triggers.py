@@ -1,7 +1,8 @@
-"""Which syncs an event wakes: the map of every watch to the work it makes.
+"""Enqueue the syncs that an event can affect: the map from each watch to its work.
 
-A handler gets the object before and after, and adds names to the queue; it never looks at what has to be done. A change wakes exactly the
-syncs whose plan may depend on it, or the cluster's noise would become our load.
+`app.py` connects it to the caches. A handler gets the object before and after a change and adds
+names to the queue; it must not decide what has to be done, nor enqueue a sync whose plan cannot
+depend on the change.
 """
 
 import structlog
@@ -35,81 +36,85 @@ class Triggers:
         self._applier = applier
         self._sync_stats = sync_stats
         self._decider = decider
-        self._log = structlog.get_logger("triggers").bind()
+        self._log = structlog.get_logger("triggers")
 
     def connect(self) -> None:
-        """From now on, changes become work."""
+        """Handle every change from now on."""
         self._caches.syncs.on_change(self.sync_changed)
         self._caches.copies.on_change(self.copy_changed)
         self._caches.namespaces.on_change(self.namespace_changed)
         self._caches.versions.on_change(self.version_changed)
 
     def sync_changed(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
-        """A sync was created, edited, deleted, or its status was touched by someone else."""
+        """Enqueue a sync that was created, edited or deleted, or whose status another client changed."""
         record = new or old
         if record is None:
             return
-        self._wake(record.key, "sync", record.key)
+        self._enqueue(record.key, "sync", record.key)
         if old is None or new is None or _intent(old) != _intent(new):
-            self._applier.release(record.key)  # an edit is a person's wish to see it tried now
+            self._applier.release(record.key)  # after an edit every destination is tried at once
             self._decider.changed()
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
-        """A copy was edited, deleted, un-marked or made: its sync by name and by UID, and whoever wants its place."""
+        """Enqueue the syncs that a copy names, by name and by UID, and those that wait for its name."""
         for copy in (old, new):
             if copy is None:
                 continue
             if copy.synced_by is not None:
-                self._wake_for(copy.synced_by, "copy", copy.key)
+                self._enqueue_for(copy.synced_by, "copy", copy.key)
             for sync in self._caches.syncs.by_index(BY_SYNC_UID, copy.sync_uid or ""):
-                self._wake_for(sync.key, "copy", copy.key)
+                self._enqueue_for(sync.key, "copy", copy.key)
             for waiting in self._caches.blockers.waiting(copy.key):
-                self._wake_for(waiting, "obstacle", copy.key)
+                self._enqueue_for(waiting, "blocker", copy.key)
 
     def version_changed(self, old: ConfigMapVersion | None, new: ConfigMapVersion | None) -> None:
-        """A source was created, edited, deleted or recreated; or something that stood in the way went."""
+        """Enqueue the syncs of a source, or those that waited for a blocker that is gone."""
         version = new or old
         if version is None:
             return
         key = NamespacedName(version.namespace, version.name)
         for sync in self._caches.syncs_of_source(key):
             self._sync_stats.edited(sync.key)
-            self._wake(sync.key, "source", key)
+            self._enqueue(sync.key, "source", key)
         if new is None:
             for waiting in self._caches.blockers.gone(key):
-                self._wake_for(waiting, "obstacle", key)
+                self._enqueue_for(waiting, "blocker", key)
 
     def namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
-        """A namespace came, went or was relabelled: every sync that selects it before or after, if that makes a difference."""
+        """Enqueue the syncs that see a difference between a namespace before and after."""
         before, after = old.view if old else None, new.view if new else None
         namespace = after or before
         if namespace is None:
             return
         for sync in self._caches.syncs_that_may_serve(namespace.name):
             if _makes_a_difference(sync, before, after):
-                self._wake_namespace(sync, namespace)
+                self._enqueue_namespace(sync, namespace)
         self._decider.changed()
 
-    def _wake_namespace(self, sync: SyncRecord, namespace: Namespace) -> None:
+    def _enqueue_namespace(self, sync: SyncRecord, namespace: Namespace) -> None:
         if sync.sync is not None:
-            self._wake_for(
+            self._enqueue_for(
                 sync.key, "namespace", NamespacedName(namespace.name, sync.sync.destination_name)
             )
 
-    def _wake_for(self, sync: NamespacedName, trigger: str, destination: NamespacedName) -> None:
-        """Wake a sync because of one destination: whatever held it back may be over."""
+    def _enqueue_for(self, sync: NamespacedName, trigger: str, destination: NamespacedName) -> None:
+        """Enqueue a sync because of one destination, and end the backoff of that destination."""
         self._applier.release(sync, destination)
-        self._wake(sync, trigger, destination)
+        self._enqueue(sync, trigger, destination)
 
-    def _wake(self, sync: NamespacedName, trigger: str, changed: NamespacedName) -> None:
+    def _enqueue(self, sync: NamespacedName, trigger: str, changed: NamespacedName) -> None:
         self._log.debug(
-            "woken", sync=str(sync), trigger=trigger, namespace=changed.namespace, name=changed.name
+            "enqueued",
+            sync=str(sync),
+            trigger=trigger,
+            namespace=changed.namespace,
+            name=changed.name,
         )
         self._queue.add(sync)
 
 
 def _intent(sync: SyncRecord) -> tuple[int | None, bool]:
-    """What changes when a person changes a sync, and not when somebody touches its status or labels."""
+    """Return what an edit of the spec or a deletion changes, and a change of status or labels does not."""
     return sync.metadata.generation, sync.deleting
 
 
@@ -122,7 +127,7 @@ def _makes_a_difference(
 def _as_seen_by(
     sync: SyncRecord, namespace: Namespace | None
 ) -> tuple[str, bool, str | None] | None:
-    """What a sync's plan can see of a namespace; None where it has nothing to do with it."""
+    """Return what the plan of a sync can see of a namespace; None if the sync cannot select it."""
     selector = sync.selector
     if namespace is None or selector is None:
         return None

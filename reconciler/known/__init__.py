@@ -1,1 +1,1 @@
-"""What the reconciler knows of the cluster: caches of watches, sources, and who may write what."""
+"""Know the cluster: caches of watches, content of sources, claims and rights."""

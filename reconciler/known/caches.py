@@ -1,12 +1,12 @@
-"""What the reconciler knows of the cluster: four watches, kept slim.
+"""Cache what the reconciler needs of the cluster, from four watches.
 
-- `syncs`: every ConfigMapSync, parsed once when it changed;
-- `copies`: every ConfigMap with our label, reduced to a record with the digest of its real content;
+- `syncs`: every ConfigMapSync, parsed once for each change of its spec;
+- `copies`: every ConfigMap with the managed-by label, as a record with the digest of its content;
 - `namespaces`: metadata only;
-- `versions`: metadata of all ConfigMaps, of which only sources and known obstacles are kept, so that memory follows what is
-  managed and not what the cluster holds.
+- `versions`: metadata of all ConfigMaps, of which only sources and blockers are kept.
 
-`triggers.py` turns their changes into work; `sources.py` reads the content behind a version. Nothing here writes.
+Memory follows what is managed, not what the cluster holds. `triggers.py` turns changes into work.
+Nothing here may write.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ RULES = (*syncs.RULES, *namespaces.RULES, Rule("configmaps", ("list", "watch")))
 BY_SYNC_NAME = "sync name"
 BY_SYNC_UID = "sync uid"
 BY_SOURCE = "source"
-BY_NAMESPACE = "namespace that may be served"
+BY_NAMESPACE = "destination namespace"
 ANY_NAMESPACE = "*"
 
 
 class Caches:
-    """The four informers and the views the planner asks for."""
+    """The four informers, and the views of them that the planner needs."""
 
     def __init__(
         self, connection: ApiServer, protected: frozenset[str], rng: random.Random
@@ -88,7 +88,7 @@ class Caches:
         | Informer[NamespaceRecord]
         | Informer[ConfigMapVersion],
     ]:
-        """Every informer by the name it has in logs, metrics and health checks."""
+        """Return the informers by their names in logs, metrics and health checks."""
         return {
             "configmapsyncs": self.syncs,
             "copies": self.copies,
@@ -97,24 +97,24 @@ class Caches:
         }
 
     async def synced(self) -> None:
-        """Wait until every list has arrived: a plan made from half a picture would delete what it cannot see."""
+        """Wait for every list: a plan from incomplete caches would delete what is missing in them."""
         await asyncio.gather(*(informer.synced.wait() for informer in self.all.values()))
 
     @property
-    def whole(self) -> bool:
-        """Whether every list has arrived and every watch works, as far as we know."""
+    def healthy(self) -> bool:
+        """Return whether every cache has synced and no watch reports a problem."""
         return all(
             informer.synced.is_set() and informer.problem is None for informer in self.all.values()
         )
 
     def copies_naming(self, sync: SyncRecord) -> tuple[CopyRecord, ...]:
-        """Every copy whose marks carry the UID or the name of `sync`."""
+        """Return every copy that names `sync` by UID or by name."""
         by_uid = self.copies.by_index(BY_SYNC_UID, sync.metadata.uid)
         by_name = self.copies.by_index(BY_SYNC_NAME, str(sync.key))
         return tuple({copy.key: copy for copy in (*by_uid, *by_name)}.values())
 
     def orphans_of(self, sync: NamespacedName) -> tuple[CopyRecord, ...]:
-        """Every copy that names `sync` and was written by no sync that is there."""
+        """Return every copy that names `sync` and whose UID label belongs to no existing sync."""
         naming = self.copies.by_index(BY_SYNC_NAME, str(sync))
         return tuple(
             copy
@@ -123,12 +123,12 @@ class Caches:
         )
 
     def copy_at(self, key: NamespacedName) -> CopyRecord | None:
-        """The copy at a place, whoever's it is."""
+        """Return the copy of any sync at `key`; None if no copy is cached."""
         return self.copies.get(key.namespace, key.name)
 
-    def owner_of(self, sync: NamespacedName, place: NamespacedName) -> Owner:
-        """The sync and the namespace that a history of writes belongs to."""
-        record, namespace = self.syncs.get(*sync), self.namespaces_by_name.get(place.namespace)
+    def owner_of(self, sync: NamespacedName, key: NamespacedName) -> Owner:
+        """Return the identities of a sync and of the namespace of its copy at `key`."""
+        record, namespace = self.syncs.get(*sync), self.namespaces_by_name.get(key.namespace)
         return Owner(
             sync_uid=record.metadata.uid if record else "",
             deleting=record is not None and record.deleting,
@@ -136,21 +136,21 @@ class Caches:
         )
 
     def configmap_at(self, key: NamespacedName) -> CopyRecord | None:
-        """The ConfigMap at a place, a copy or not, as far as it is known."""
+        """Return the copy or the blocker at `key`; None if neither is cached."""
         return self.copy_at(key) or self.blockers.at(key)
 
     def syncs_of_source(self, key: NamespacedName) -> tuple[SyncRecord, ...]:
-        """The syncs that copy from `key`."""
+        """Return the syncs whose source is `key`."""
         return self.syncs.by_index(BY_SOURCE, str(key))
 
     def syncs_that_may_serve(self, namespace: str) -> tuple[SyncRecord, ...]:
-        """The syncs that name a namespace, and those that may select it without naming it."""
+        """Return the syncs that name a namespace, and those that may select it by glob or label."""
         return self.syncs.by_index(BY_NAMESPACE, namespace) + self.syncs.by_index(
             BY_NAMESPACE, ANY_NAMESPACE
         )
 
     def is_living(self, uid: str) -> bool:
-        """Whether a sync of that UID exists."""
+        """Return whether a sync with that UID exists."""
         return bool(self.syncs.by_index(BY_SYNC_UID, uid))
 
     def _read_wanted_version(self, raw: msgspec.Raw) -> ConfigMapVersion | None:
@@ -159,7 +159,7 @@ class Caches:
         return version if key in self.blockers or self.syncs_of_source(key) else None
 
     def must_release(self, copy: CopyRecord) -> bool:
-        """Whether the sync that `copy` belongs to has to leave its place."""
+        """Return whether the sync that owns `copy` must give it up."""
         owners = self.syncs.by_index(BY_SYNC_UID, copy.sync_uid)
         return any(self.decisions.must_release(owner.key, copy.key) for owner in owners)
 
@@ -177,12 +177,12 @@ class Caches:
 
 
 class Blockers:
-    """ConfigMaps without our marks that were found where a copy should be, and who waits for them to go."""
+    """Unmanaged ConfigMaps in the way of copies, and the syncs that wait for their deletion."""
 
     def __init__(self) -> None:
         self._found: dict[NamespacedName, CopyRecord | None] = {}
-        self._waiting: dict[NamespacedName, set[NamespacedName]] = {}  # by place, the syncs
-        self._places: dict[NamespacedName, set[NamespacedName]] = {}  # by sync, the places
+        self._waiting: dict[NamespacedName, set[NamespacedName]] = {}  # syncs, by destination
+        self._destinations: dict[NamespacedName, set[NamespacedName]] = {}  # by sync
 
     def __contains__(self, key: NamespacedName) -> bool:
         return key in self._found
@@ -191,29 +191,32 @@ class Blockers:
         return len(self._found)
 
     def expect(self, key: NamespacedName, sync: NamespacedName) -> None:
-        """Have its changes noticed from now on, before it is looked at: what happens in between is not missed."""
+        """Keep the version of `key` from now on, so that its deletion enqueues `sync`.
+
+        Called before the blocker is read, so that a deletion during the read is not missed.
+        """
         self._found.setdefault(key, None)
         self._waiting.setdefault(key, set()).add(sync)
-        self._places.setdefault(sync, set()).add(key)
+        self._destinations.setdefault(sync, set()).add(key)
 
     def found(self, record: CopyRecord) -> None:
-        """Remember what stands there."""
+        """Record a blocker that was read."""
         if record.key in self._found:
             self._found[record.key] = record
 
     def at(self, key: NamespacedName) -> CopyRecord | None:
-        """What is known to stand there."""
+        """Return the blocker at `key`; None if none is known."""
         return self._found.get(key)
 
     def cleared(self, key: NamespacedName) -> None:
-        """It is not there any more, as one of us saw: who else waits for the place goes on waiting until told."""
+        """Record that no blocker is at `key`; syncs that wait for `key` keep waiting."""
         if key in self._waiting:
             self._found[key] = None
         else:
             self._found.pop(key, None)
 
     def gone(self, key: NamespacedName) -> frozenset[NamespacedName]:
-        """Forget it; returns the syncs that waited, to be woken."""
+        """Forget a deleted blocker; return the syncs that waited for its deletion."""
         syncs = frozenset(self._waiting.get(key, ()))
         for sync in syncs:
             self.stop_waiting(key, sync)
@@ -221,21 +224,24 @@ class Blockers:
         return syncs
 
     def retain(self, sync: NamespacedName, wanted: Collection[NamespacedName]) -> None:
-        """Let a sync wait for no other place than `wanted`; what no sync waits for is forgotten."""
-        for key in [key for key in self._places.get(sync, ()) if key not in wanted]:
+        """Let a sync wait for no other destinations than `wanted`."""
+        for key in [key for key in self._destinations.get(sync, ()) if key not in wanted]:
             self.stop_waiting(key, sync)
 
     def waiting(self, key: NamespacedName) -> frozenset[NamespacedName]:
-        """The syncs that wait for it to go."""
+        """Return the syncs that wait for the deletion of a blocker at `key`."""
         return frozenset(self._waiting.get(key, ()))
 
     def stop_waiting(self, key: NamespacedName, sync: NamespacedName) -> None:
-        """Note that a sync has its copy at a place, or no longer wants it; what no sync waits for is forgotten."""
-        if key not in self._places.get(sync, ()):
+        """Record that a sync has its copy at `key`, or needs none there.
+
+        A blocker that no sync waits for is forgotten.
+        """
+        if key not in self._destinations.get(sync, ()):
             return
-        self._places[sync].discard(key)
-        if not self._places[sync]:
-            del self._places[sync]
+        self._destinations[sync].discard(key)
+        if not self._destinations[sync]:
+            del self._destinations[sync]
         self._waiting[key].discard(sync)
         if not self._waiting[key]:
             del self._waiting[key]
@@ -247,7 +253,10 @@ def _sources(sync: SyncRecord) -> Iterable[str]:
 
 
 def _destination_namespaces(sync: SyncRecord) -> Iterable[str]:
-    """Where it may write; a sync that selects what it does not name stands under one sign only, so that it is found once."""
+    """Yield the namespaces that a sync names, or `ANY_NAMESPACE` for a glob or label selector.
+
+    A sync with a glob or label selector is indexed once, so that a lookup finds it once.
+    """
     if sync.selector is None:
         return ()
     return (ANY_NAMESPACE,) if sync.selector.open_ended else sync.selector.exact_names

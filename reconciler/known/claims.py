@@ -1,6 +1,7 @@
-"""Drives `configmapsync/graph/decisions.py`: decides which claims count, in small steps, and wakes the syncs whose refusals changed.
+"""Decide in the background which syncs may write to which destinations.
 
-`triggers.py` reports changes of syncs and namespaces. `observing.py` waits here before it plans a sync. Nothing here writes.
+`triggers.py` reports changes of syncs and namespaces, `observe.py` waits for the decision on a sync.
+The rules are in `configmapsync/graph/decisions.py`. Nothing here may write.
 """
 
 import asyncio
@@ -13,30 +14,30 @@ from configmapsync.names import NamespacedName
 
 
 class Decider:
-    """One task that decides everything; other work runs between its steps."""
+    """Runs the decisions in small steps, with other work in between."""
 
-    def __init__(self, decisions: Decisions, wake: Callable[[NamespacedName], None]) -> None:
-        """Put the parts together.
+    def __init__(self, decisions: Decisions, enqueue: Callable[[NamespacedName], None]) -> None:
+        """Create a decider.
 
         Args:
-            decisions: the decisions.
-            wake: enqueues a sync.
+            decisions: the claims of all syncs, and what was decided on them.
+            enqueue: enqueues a sync whose refusals changed.
         """
         self._decisions = decisions
-        self._wake = wake
+        self._enqueue = enqueue
         self._waiting: dict[NamespacedName, list[asyncio.Future[None]]] = {}
         self._work = asyncio.Event()
         self._log = structlog.get_logger("decider")
 
     def changed(self) -> None:
-        """Decide again what a change of a sync or namespace has left undecided."""
+        """Start to decide what a change of a sync or namespace has left undecided."""
         self._work.set()
 
     async def decided(self, sync: NamespacedName) -> None:
-        """Wait until the refusals of a sync are known. Syncs that are waited for are decided first.
+        """Wait until the refusals of a sync are decided; such syncs are decided first.
 
         Raises:
-            RuntimeError: the decision failed; the reconcile is retried with backoff.
+            RuntimeError: the decision failed; retry with backoff.
         """
         if self._decisions.decided(sync):
             return
@@ -51,19 +52,19 @@ class Decider:
             await self._work.wait()
             self._work.clear()
             try:
-                for news in self._decisions.decide(first=self._waiting):
-                    self._announce(news)
+                for progress in self._decisions.decide(first=self._waiting):
+                    self._announce(progress)
                     await asyncio.sleep(0)
-            except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the process; the waiting syncs retry
-                self._log.exception("deciding failed")
+            except Exception as error:  # noqa: BLE001 - a defect must not end the process; the waiting syncs retry
+                self._log.exception("cannot decide on claims")
                 self._fail(error)
 
-    def _announce(self, news: Progress) -> None:
-        """Wake the syncs that changed, but for those whose reconcile waits here and sees the news anyway."""
-        for sync in news.changed - self._waiting.keys():
-            self._log.debug("woken", sync=str(sync), trigger="rival")
-            self._wake(sync)
-        for sync in news.syncs & self._waiting.keys():
+    def _announce(self, progress: Progress) -> None:
+        """Enqueue the syncs whose refusals changed, except those whose reconcile waits here."""
+        for sync in progress.changed - self._waiting.keys():
+            self._log.debug("enqueued", sync=str(sync), trigger="rival")
+            self._enqueue(sync)
+        for sync in progress.syncs & self._waiting.keys():
             for future in self._waiting.pop(sync):
                 if not future.done():
                     future.set_result(None)

@@ -1,7 +1,8 @@
-"""How ConfigMaps come off the wire: decoded straight into what is kept of them, and no more.
+"""Decode ConfigMaps into what is kept of them.
 
-A copy is reduced on arrival to a `CopyRecord` with the digest of its real content; a source keeps its content; of everything else
-only the version is read. `caches.py` holds what comes out here. What cannot be decoded raises `Malformed`.
+A copy becomes a `CopyRecord` with the digest of its content, a source keeps its content, and of any
+other ConfigMap only the version is read. `caches.py` and `writes/writer.py` call it. Every function
+raises `Malformed` if the object cannot be decoded.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ from kube.wire import ObjectMeta, check_stored, decoding
 
 
 class _CopyMeta(ObjectMeta, rename="camel", frozen=True):
-    """What a PUT has to repeat besides, because others own it."""
+    """Metadata with the fields of other owners, which a PUT must repeat."""
 
     finalizers: list[str] | None = None
     owner_references: list[dict[str, Any]] | None = None
@@ -66,7 +67,7 @@ def _decode_part(field: str, part: msgspec.Raw) -> dict[str, str]:
 
 
 class ConfigMapVersion(msgspec.Struct, frozen=True, gc=False):
-    """That a ConfigMap exists, and in which version."""
+    """The version of a ConfigMap."""
 
     namespace: str
     name: str
@@ -86,19 +87,19 @@ class _ManagedFields(msgspec.Struct):
     time: str = ""
 
 
-class _TracedMetadata(msgspec.Struct, rename="camel"):
+class _ManagedFieldsMetadata(msgspec.Struct, rename="camel"):
     managed_fields: list[_ManagedFields] | None = None
 
 
-class _Traced(msgspec.Struct):
-    metadata: _TracedMetadata
+class _WithManagedFields(msgspec.Struct):
+    metadata: _ManagedFieldsMetadata
 
 
 _configmap_decoder = msgspec.json.Decoder(_ConfigMap)
 _part_decoder = msgspec.json.Decoder(dict[str, str] | None)
 _metadata_decoder = msgspec.json.Decoder(_OnlyMetadata)
 _copy_metadata_decoder = msgspec.json.Decoder(_OnlyCopyMetadata)
-_traced_decoder = msgspec.json.Decoder(_Traced)
+_managed_fields_decoder = msgspec.json.Decoder(_WithManagedFields)
 WHAT = "the ConfigMap"
 
 
@@ -124,12 +125,12 @@ def _decode_copy_metadata(raw: bytes | msgspec.Raw) -> _CopyMeta:
 
 
 def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
-    """Reduce a whole ConfigMap to what is kept of a copy; metadata that is too large to be kept is left out."""
+    """Return the record of a copy, without metadata that is too large for the cache."""
     return abridge(read_whole_copy(raw))
 
 
 def read_whole_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
-    """Reduce a whole ConfigMap to the record of a copy with all metadata, as a write needs it."""
+    """Return the record of a copy with all metadata, as a write needs it."""
     configmap = _decode_configmap(raw)
     many = configmap.key_count() > MOST_HASHED_KEYS
     content_digest = TOO_MANY_KEYS if many else digest(configmap.content())
@@ -137,17 +138,23 @@ def read_whole_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
 
 
 def read_metadata(raw: bytes, record: CopyRecord) -> CopyRecord:
-    """Return `record` with all metadata of a metadata-only answer."""
+    """Return `record` with the metadata of a metadata-only answer."""
     return _copy_record(_decode_copy_metadata(raw), record.digest, immutable=record.immutable)
 
 
 def read_written(raw: bytes | msgspec.Raw, digest_written: str, *, immutable: bool) -> CopyRecord:
-    """The record of a copy from a write's metadata-only answer; the digest is that of what was sent."""
+    """Return the record of a copy that was written.
+
+    Args:
+        raw: the metadata-only answer to the write.
+        digest_written: of the content that was sent.
+        immutable: whether the copy that was sent is immutable.
+    """
     return abridge(_copy_record(_decode_copy_metadata(raw), digest_written, immutable=immutable))
 
 
 def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
-    """Return a whole ConfigMap as a source; without its content if it has too many keys."""
+    """Return a ConfigMap as a source, without its content if it has too many keys."""
     configmap = _decode_configmap(raw)
     metadata, too_many_keys = configmap.metadata, configmap.key_count()
     content = Content({}, {}, bool(configmap.immutable))
@@ -166,21 +173,20 @@ def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
 
 
 def read_version(raw: bytes | msgspec.Raw) -> ConfigMapVersion:
-    """Only the name and the version."""
+    """Return the name and the version of a ConfigMap."""
     metadata = _decode_metadata(raw)
     return ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
 
 
-def read_last_manager(raw: bytes, ours: str) -> str | None:
-    """The field manager that wrote an object last, other than `ours`; None where the object shows none."""
+def read_last_manager(raw: bytes, excluding: str) -> str | None:
+    """Return the field manager that wrote an object last, other than `excluding`; None if unknown."""
     with decoding(WHAT):
-        entries = _traced_decoder.decode(raw).metadata.managed_fields or []
-    others = [entry for entry in entries if entry.manager and entry.manager != ours]
+        entries = _managed_fields_decoder.decode(raw).metadata.managed_fields or []
+    others = [entry for entry in entries if entry.manager and entry.manager != excluding]
     return max(others, key=lambda entry: entry.time).manager if others else None
 
 
 def _copy_record(metadata: _CopyMeta, content_digest: str, *, immutable: bool) -> CopyRecord:
-    """What is kept of a copy."""
     return CopyRecord(
         namespace=metadata.namespace,
         name=metadata.name,

@@ -1,8 +1,8 @@
-"""Copies whose sync is not there: its finalizer was removed by force. When they may be handled, and no sooner.
+"""Decide when the copies of a missing sync may be deleted or released.
 
-A restore in progress must not look like a deletion: copies may be back before their sync is. So a sync has to be missing for long, with every
-watch at work all the while, and in the end the API server itself is asked. Nothing is remembered over a restart: the time begins again.
-What becomes of the copies is `planning.abandon`'s to say, by the mark each of them carries.
+`reconcile.py` calls it. A restore from a backup may bring copies back before their sync. So the sync
+must be missing for the grace period, with healthy watches, and missing in a live read at its end.
+What happens to the copies is decided in `planning.plan_orphans`; a restart begins a new period.
 """
 
 from collections.abc import Callable
@@ -16,23 +16,26 @@ from kube.errors import NotFound
 from kube.rbac import Rule
 from reconciler.known.caches import Caches
 
-RULES = (Rule(PLURAL, ("get",), group=GROUP, why="is a sync whose copies are left really gone?"),)
-LOOKS = 10  # while the time runs, to notice a watch that does not work
+RULES = (
+    Rule(PLURAL, ("get",), group=GROUP, why="confirms that a sync whose copies remain is gone"),
+)
+# During the grace period, to notice a watch that does not work.
+CHECKS = 10
 
 
 class Orphans:
-    """Since when each sync is missing whose copies are there."""
+    """Measures for how long the syncs of orphaned copies have been missing."""
 
     def __init__(
         self, client: Client, caches: Caches, now: Callable[[], float], grace: float
     ) -> None:
-        """Begin without a memory.
+        """Create the measurement.
 
         Args:
             client: of the API server.
-            caches: their watches have to work while the time runs.
-            now: the event loop's clock.
-            grace: seconds that a sync has to be missing.
+            caches: their watches must be healthy during the grace period.
+            now: the event loop's clock, in seconds.
+            grace: seconds that a sync must be missing.
         """
         self._client = client
         self._caches = caches
@@ -42,25 +45,28 @@ class Orphans:
         self._log = structlog.get_logger("orphans")
 
     async def wait(self, sync: NamespacedName) -> float:
-        """Seconds until the next look at the copies of a sync that is not there; 0 when they may be handled now.
+        """Return the seconds until the next check; 0 if the copies may be handled now.
+
+        Args:
+            sync: a sync that is not in the cache and has copies.
 
         Raises:
-            ApiError: the API server did not say whether the sync is there.
+            ApiError: the sync could not be read.
         """
         if sync not in self._since:
-            self._log.info("copies without their sync", sync=str(sync), handled_after=self._grace)
-        if not self._caches.whole:
+            self._log.info("copies without a sync", sync=str(sync), grace_seconds=self._grace)
+        if not self._caches.healthy:
             self._since.pop(sync, None)
         missing_for = self._now() - self._since.setdefault(sync, self._now())
         if missing_for < self._grace:
-            return min(self._grace - missing_for, self._grace / LOOKS)
+            return min(self._grace - missing_for, self._grace / CHECKS)
         if await self._exists(sync):
             self._since[sync] = self._now()  # its event is on the way
-            return self._grace / LOOKS
+            return self._grace / CHECKS
         return 0.0
 
     def forget(self, sync: NamespacedName) -> None:
-        """The sync is there, or nothing is left of it."""
+        """Forget a sync that exists or has no copies."""
         self._since.pop(sync, None)
 
     async def _exists(self, sync: NamespacedName) -> bool:

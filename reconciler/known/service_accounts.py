@@ -1,6 +1,7 @@
-"""Ask whether a named service account may still do what its sync does.
+"""Check whether a named service account still has the rights that its sync needs.
 
-The webhook asks when a sync is written. The reconciler asks again here, so that it notices rights that were taken away afterwards.
+`observe.py` calls it at each reconcile. The webhook checks the same rights when a sync is written;
+this check notices rights that were revoked later.
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from kube.client import Client
 
 
 class Authorization:
-    """Asks for each sync that names a service account.
+    """Checks the rights of service accounts, and caches the answers.
 
     Args:
         client: of the API server.
-        now: the event loop's clock.
+        now: the event loop's clock, in seconds.
         protected: namespaces that are destinations only by exact name.
-        interval: seconds after which a right that was taken away is noticed at the latest.
+        interval: seconds within which a revoked right is noticed.
     """
 
     def __init__(
@@ -39,23 +40,28 @@ class Authorization:
         protected: frozenset[str],
         interval: float,
     ) -> None:
-        # An answer is as old as this when it is used last, and the next look comes as much later: together the interval.
+        # An answer is used up to this age, and the next check comes this much later: together the
+        # interval.
         self.ask_again_after = interval / 2
         self._reviews: AccessReviews[Right] = AccessReviews(
             client, now, lambda _: None, self.ask_again_after
         )
-        # The syncs of one namespace share a bound on the questions under way: slow answers delay no other namespace.
+        # The syncs of one namespace share a bound on their reviews in flight, so that slow answers
+        # delay no other namespace.
         self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._accounts = ServiceAccounts(client, now, self.ask_again_after)
         self._protected = protected
 
     async def denial(self, sync: ConfigMapSync) -> str | None:
-        """Return what the named service account may not do, in the words of the webhook; None where it may, or none is named.
+        """Return which rights the named service account lacks, in the words of the webhook.
 
-        At most the first refusals are named: the check ends there.
+        The check stops after the first refusals.
+
+        Returns:
+            A message; None if no right is missing, or the sync names no service account.
 
         Raises:
-            ApiError: the API server refused to answer, or did not in time.
+            ApiError: the API server did not answer the access reviews.
         """
         account = account_of(sync)
         if account is None:

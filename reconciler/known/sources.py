@@ -1,7 +1,7 @@
-"""The content of sources: read when a source changed, kept while there is room.
+"""Read the content of sources, and cache it up to a number of bytes.
 
-The watch of versions (`caches.py`) tells that a source changed; only then is its content asked for, and only of that one ConfigMap. This
-module must not decide what a missing source means: that is the planner's.
+`observe.py` calls it. The watch of versions (`caches.py`) shows that a source changed; only then is
+that ConfigMap read again. This module must not decide what a missing source means.
 """
 
 from collections import OrderedDict
@@ -14,17 +14,26 @@ from kube.informer import Informer
 from kube.rbac import Rule
 from reconciler.known.configmaps import ConfigMapVersion, read_source
 
-RULES = (Rule("configmaps", ("get",), why="the content of sources"),)
-UNREAD = "0"  # older than every version there is
-READS = 3  # until one is current; more are needed only where the cluster's own history went back, and then none will be
+RULES = (Rule("configmaps", ("get",), why="reads the content of sources"),)
+UNREAD = "0"  # older than every version
+# A read may return an older version than the watch has seen. More reads do not help if the
+# cluster was restored from a backup.
+MOST_READS = 3
 
 
 class Sources:
-    """Reads sources, and remembers the latest used up to a number of bytes."""
+    """Reads sources, and keeps the most recently used ones."""
 
     def __init__(
         self, client: Client, versions: Informer[ConfigMapVersion], limit_bytes: int
     ) -> None:
+        """Create an empty cache.
+
+        Args:
+            client: of the API server.
+            versions: cached versions of ConfigMaps, which make a kept source stale.
+            limit_bytes: the size of the kept content.
+        """
         self._client = client
         self._versions = versions
         self._limit = limit_bytes
@@ -32,13 +41,13 @@ class Sources:
         self._kept_bytes = 0
 
     async def read(self, key: NamespacedName) -> SourceObject | None:
-        """The source as it is now; None where there is none.
+        """Return the current source; None if it does not exist.
 
         Raises:
-            ApiError: the API server did not say.
+            ApiError: the source could not be read.
         """
         source = None
-        for _ in range(READS):
+        for _ in range(MOST_READS):
             kept = self._kept.get(key)
             version = self._versions.get(*key)
             if (
@@ -49,9 +58,8 @@ class Sources:
                 self._kept.move_to_end(key)
                 return kept
             self._drop(key)
-            if (
-                version is None
-            ):  # held from before the read on, so that a deletion during it is not missed
+            if version is None:
+                # Kept from before the read, so that a deletion during the read is not missed.
                 self._versions.record(ConfigMapVersion(*key, UNREAD))
             source = await self._get(key)
             if self._is_current(key, source):
@@ -61,7 +69,7 @@ class Sources:
         return source
 
     def clear(self) -> None:
-        """Forget every source: after versions went back, an equal version does not mean equal content."""
+        """Drop every source: after a restore an equal version does not mean equal content."""
         self._kept.clear()
         self._kept_bytes = 0
 
@@ -72,9 +80,10 @@ class Sources:
             return None
 
     def _is_current(self, key: NamespacedName, source: SourceObject | None) -> bool:
-        """Whether the watch will tell of everything that is newer than what was read; it is told what a first read has found.
+        """Return whether the watch reports every later change than the read one.
 
-        No other read is told to it: whoever reads ahead of the watch must not take the news from the other syncs of the source.
+        The first read records its version in the cache. A later read does not: the event of a newer
+        version must still enqueue the other syncs of the source.
         """
         held = self._versions.get(*key)
         if source is None:
@@ -82,7 +91,7 @@ class Sources:
                 self._versions.forget(*key)
             return True
         if held is None:
-            return False  # it went, or another read has found it gone
+            return False  # it was deleted, or another read has not found it
         if held.resource_version == UNREAD:
             self._versions.record(ConfigMapVersion(*key, source.resource_version))
         return int(source.resource_version or UNREAD) >= int(held.resource_version or UNREAD)
@@ -101,7 +110,7 @@ class Sources:
 
 
 def _size(source: SourceObject) -> int:
-    """Roughly the bytes of its content."""
+    """Return the approximate size of the content in bytes."""
     content = source.content
     return sum(
         len(key) + len(value)

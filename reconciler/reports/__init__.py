@@ -1,1 +1,1 @@
-"""What the reconciler reports: the status and events of a sync, and metrics."""
+"""Report what happened: statuses and events, counts and metrics."""

@@ -1,11 +1,10 @@
-"""Events on copies: who looks after a namespace is told there what was done to a ConfigMap of theirs, and what is wrong with one.
+"""Emit events on copies, in their own namespaces: repairs, releases and new failures.
 
-Such an event regards the ConfigMap, in its own namespace. A thousand copies are not a thousand events: each sync may tell a few in five
-minutes, and its status lists what fails. What is told of the sync itself is `reporter.py`'s.
+`applier.py` reports writes, `status.py` reports failures. Each sync may emit a few events in five
+minutes, because a sync can have a thousand copies. Events on the sync itself are in `status.py`.
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
@@ -13,51 +12,45 @@ from configmapsync.plans import Verb, Write
 from configmapsync.reasons import Reason, Scope
 from configmapsync.resource import DestinationFailure
 from kube.events import EventRecorder, ObjectReference
+from reconciler.known.caches import Caches
 
-MOST = 20  # events on the copies of one sync
-PERIOD = 300.0  # in so many seconds
-RELEASED = "Released"  # in no condition: a ConfigMap that was let go is no copy any more
-
-SyncStats = Callable[[NamespacedName], CopyRecord | None]
-
-
-class Told(NamedTuple):
-    """What an event says."""
-
-    kind: str  # Normal or Warning
-    reason: str
-    message: str
-    action: str
+MOST_EVENTS = 20  # on the copies of one sync within the period
+PERIOD_SECONDS = 300.0
+RELEASED = "Released"  # in no condition: a released ConfigMap is no longer a copy
 
 
 class CopyEvents:
-    """Tells of the copies of all syncs."""
+    """Emits the events on the copies of all syncs."""
 
-    def __init__(
-        self, events: EventRecorder, configmap_at: SyncStats, now: Callable[[], float]
-    ) -> None:
-        """Begin with nothing told.
+    def __init__(self, events: EventRecorder, caches: Caches, now: Callable[[], float]) -> None:
+        """Create an emitter.
 
         Args:
-            events: sends them.
-            configmap_at: the ConfigMap at a place, ours or not, as far as it is known.
-            now: the event loop's clock.
+            events: sends the events.
+            caches: hold the UIDs of the ConfigMaps.
+            now: the event loop's clock, in seconds.
         """
         self._events = events
-        self._configmap_at = configmap_at
+        self._caches = caches
         self._now = now
-        self._told: dict[NamespacedName, tuple[float, int]] = {}  # since when, and how many
+        # By sync, when its period began and how many events it has emitted in it.
+        self._emitted: dict[NamespacedName, tuple[float, int]] = {}
 
     def wrote(self, sync: NamespacedName, write: Write, *, repaired: bool) -> None:
-        """Tell of a write where it is news to who looks after the namespace: a repair of what they changed, or that something is theirs again."""
+        """Emit an event for a release or a repair; other writes only follow the source.
+
+        Args:
+            sync: the sync that the write was made for.
+            write: the write.
+            repaired: whether the write restored what something else had changed.
+        """
         if write.verb is Verb.RELEASE:
-            message = (
-                f"it is no copy of ConfigMapSync {sync} any more, and its data stays: {write.cause}"
-            )
-            self._tell(sync, write.key, Told("Normal", RELEASED, message, "Release"), write.record)
+            message = f"released by ConfigMapSync {sync}, its data stays: {write.cause}"
+            reference = self._reference(write.key, write.record)
+            self._emit(sync, reference, "Normal", RELEASED, message, "Release")
         elif repaired and write.template is not None:
-            message = f"it was put right for ConfigMapSync {sync}: {write.cause}"
-            self._tell(sync, write.key, Told("Normal", Reason.SYNCED, message, "Repair"))
+            message = f"repaired by ConfigMapSync {sync}: {write.cause}"
+            self._emit(sync, self._reference(write.key), "Normal", Reason.SYNCED, message, "Repair")
 
     def failing(
         self,
@@ -66,7 +59,14 @@ class CopyEvents:
         before: Iterable[DestinationFailure],
         after: Iterable[DestinationFailure],
     ) -> None:
-        """Destinations that fail in a way in which they did not before."""
+        """Emit an event for each destination that fails for another reason than before.
+
+        Args:
+            sync: the sync.
+            name: of its copies.
+            before: the failures in its previous status.
+            after: the failures in its new status.
+        """
         known = {(failure.namespace, failure.reason) for failure in before}
         for failure in after:
             reason = Reason.parse(failure.reason)
@@ -74,32 +74,34 @@ class CopyEvents:
                 continue
             if reason.scope is Scope.CONFIGMAP:
                 message = f"ConfigMapSync {sync}: {failure.message}"
-                place = NamespacedName(failure.namespace, name)
-                self._tell(sync, place, Told("Warning", failure.reason, message, "Sync"))
+                reference = self._reference(NamespacedName(failure.namespace, name))
+                self._emit(sync, reference, "Warning", failure.reason, message, "Sync")
 
     def forget(self, sync: NamespacedName) -> None:
-        """A sync is gone."""
-        self._told.pop(sync, None)
+        """Forget a sync that does not exist."""
+        self._emitted.pop(sync, None)
 
-    def _tell(
+    def _emit(
         self,
         sync: NamespacedName,
-        place: NamespacedName,
-        told: Told,
-        record: CopyRecord | None = None,
+        reference: ObjectReference,
+        kind: str,
+        reason: str,
+        message: str,
+        action: str,
     ) -> None:
-        if not self._may_tell(sync):
-            return
-        record = record or self._configmap_at(place)
-        reference = ObjectReference(
-            "v1", "ConfigMap", place.namespace, place.name, record.uid if record else ""
-        )
-        self._events.emit(reference, told.kind, told.reason, told.message, told.action)
+        if self._may_emit(sync):
+            self._events.emit(reference, kind, reason, message, action)
 
-    def _may_tell(self, sync: NamespacedName) -> bool:
+    def _reference(self, key: NamespacedName, record: CopyRecord | None = None) -> ObjectReference:
+        record = record or self._caches.configmap_at(key)
+        uid = record.uid if record else ""
+        return ObjectReference("v1", "ConfigMap", key.namespace, key.name, uid)
+
+    def _may_emit(self, sync: NamespacedName) -> bool:
         now = self._now()
-        since, told = self._told.get(sync, (now, 0))
-        if now - since >= PERIOD:
-            since, told = now, 0
-        self._told[sync] = (since, told + 1)
-        return told < MOST
+        since, count = self._emitted.get(sync, (now, 0))
+        if now - since >= PERIOD_SECONDS:
+            since, count = now, 0
+        self._emitted[sync] = (since, count + 1)
+        return count < MOST_EVENTS

@@ -1,30 +1,54 @@
-"""What the reconciler counts, in Prometheus' conventions; names of controller-runtime and client-go where they have the same thing.
+"""Count what the reconciler does: reconciles, writes, retries and its work queue.
 
-Labels are verbs, results, reasons and names of watches: sets that never grow with the cluster, and whose members are there from the
-start, at 0, so that the first failure is an increase. What is a state and no event is in `snapshots.py`, what every process counts in
-`runtime/metrics.py`; `docs/metrics.md` lists all.
+The controller, the applier and the reporter call it. Metrics that controller-runtime or client-go
+also have carry their names. Gauges of syncs and copies are in `sync_stats.py`, metrics of every
+process in `runtime/metrics.py`. No label may grow with the cluster.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from configmapsync.names import NamespacedName
 from configmapsync.plans import Verb
+from kube.workqueue import WorkQueue
 
 CONTROLLER = "configmapsync"
-SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-RESULTS = ("success", "requeue", "requeue_after", "error")
-DONE, STALE, FAILED = WRITE_RESULTS = (
-    "done",
-    "stale",  # somebody else was faster; the world is looked at again
-    "failed",
+# fmt: off
+BUCKETS_SECONDS = (
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 )
+# fmt: on
+RESULTS = ("success", "requeue", "requeue_after", "error")
+# A write is stale if another client changed the object first; the sync is planned again.
+DONE, STALE, FAILED = WRITE_RESULTS = ("done", "stale", "failed")
 
 
 class Metrics:
-    """The metrics of one reconciler, in one registry."""
+    """The metrics of one reconciler process.
+
+    Every combination of fixed labels exists from the start with the value 0, so that the first
+    failure is an increase.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._register_reconciles(registry)
+        self._register_writes(registry)
+        self._retries_held = Gauge(
+            "configmapsync_retries_held",
+            "Syncs and destinations that failed and wait for their next attempt.",
+            ["what"],
+            registry=registry,
+        )
+        self._leading = Gauge(
+            "leader_election_master_status",
+            "1 if this process is the leader, else 0, by the name of the Lease.",
+            ["name"],
+            registry=registry,
+        )
+
+    def _register_reconciles(self, registry: CollectorRegistry) -> None:
         self._reconciles = Counter(
             "controller_runtime_reconcile",
             "Reconciles by result.",
@@ -39,83 +63,72 @@ class Metrics:
         ).labels(CONTROLLER)
         self._panics = Counter(
             "controller_runtime_reconcile_panics",
-            "Reconciles that failed by a mistake of the program; the log has its traceback.",
+            "Reconciles that failed with an unexpected exception; the log has its traceback.",
             ["controller"],
             registry=registry,
         ).labels(CONTROLLER)
         self._reconcile_seconds = Histogram(
             "controller_runtime_reconcile_time_seconds",
-            "Time of a reconcile.",
+            "Duration of a reconcile.",
             ["controller"],
-            buckets=SECONDS,
+            buckets=BUCKETS_SECONDS,
             registry=registry,
         ).labels(CONTROLLER)
         self._workers = Gauge(
             "controller_runtime_max_concurrent_reconciles",
-            "Syncs that may be reconciled at the same time.",
+            "Most syncs that are reconciled at the same time.",
             ["controller"],
             registry=registry,
         ).labels(CONTROLLER)
         self._active = Gauge(
             "controller_runtime_active_workers",
-            "Syncs that are reconciled now.",
+            "Syncs that are being reconciled.",
             ["controller"],
             registry=registry,
         ).labels(CONTROLLER)
-        self._propagation = Histogram(
-            "configmapsync_propagation_seconds",
-            "From the event of an edited source to its last copy written.",
-            buckets=SECONDS,
-            registry=registry,
-        )
+        for result in RESULTS:
+            self._reconciles.labels(CONTROLLER, result)
+
+    def _register_writes(self, registry: CollectorRegistry) -> None:
         self._writes = Counter(
             "configmapsync_writes",
-            "Writes to copies by verb and result; stale: somebody else was faster, and it is planned again.",
+            "Writes of copies by verb and result; stale: another client changed the copy first.",
             ["verb", "result"],
             registry=registry,
         )
         self._status_writes = Counter(
-            "configmapsync_status_writes", "Writes of a status that changed.", registry=registry
+            "configmapsync_status_writes", "Writes of changed statuses.", registry=registry
         )
         self._contested = Counter(
-            "configmapsync_contested",
-            "Times that a copy was found to be fought over.",
-            registry=registry,
+            "configmapsync_contested", "Copies that became contested.", registry=registry
         )
-        self._leading = Gauge(
-            "leader_election_master_status",
-            "1 while this process is the leader, else 0; by the name of the Lease.",
-            ["name"],
-            registry=registry,
-        )
-        for result in RESULTS:
-            self._reconciles.labels(CONTROLLER, result)
         for verb in Verb:
             for result in WRITE_RESULTS:
                 self._writes.labels(verb, result)
 
     def working(self, workers: int) -> None:
-        """Tell how many syncs may be reconciled at the same time."""
+        """Set the most syncs that are reconciled at the same time."""
         self._workers.set(workers)
 
     def worker_active(self) -> AbstractContextManager[object]:
-        """Count a worker that is at work, to the end of the block."""
+        """Count a worker as active until the block ends."""
         return self._active.track_inprogress()
 
     def reconciled(self, result: str, seconds: float) -> None:
-        """Count one reconcile: `success`, `requeue`, `requeue_after` or `error`."""
+        """Count one reconcile.
+
+        Args:
+            result: `success`, `requeue`, `requeue_after` or `error`.
+            seconds: its duration.
+        """
         self._reconciles.labels(CONTROLLER, result).inc()
         self._reconcile_seconds.observe(seconds)
         if result == "error":
             self._errors.inc()
 
     def panicked(self) -> None:
-        """Count a reconcile that failed by a mistake of ours."""
+        """Count an unexpected exception."""
         self._panics.inc()
-
-    def propagated(self, seconds: float) -> None:
-        """Every copy of a source has followed an edit that was heard of so many seconds ago."""
-        self._propagation.observe(seconds)
 
     def wrote(self, verb: str, result: str) -> None:
         """Count one write of a copy."""
@@ -126,16 +139,25 @@ class Metrics:
         self._status_writes.inc()
 
     def contested(self) -> None:
-        """Count a copy that is found to be fought over."""
+        """Count a copy that became contested."""
         self._contested.inc()
 
+    def observe_retries(self, what: str, read: Callable[[], int]) -> None:
+        """Read how many failed items wait for a retry, at every scrape.
+
+        Args:
+            what: `sync` or `destination`.
+            read: returns their number.
+        """
+        self._retries_held.labels(what).set_function(read)
+
     def leading(self, lease: str, leads: bool) -> None:
-        """Tell whether this process holds the Lease of that name."""
+        """Set whether this process holds the Lease named `lease`."""
         self._leading.labels(lease).set(leads)
 
 
 class WorkQueueMetrics:
-    """What a work queue tells of itself, as client-go has it."""
+    """The metrics of the work queue, named as in client-go."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._depth = Gauge(
@@ -145,37 +167,54 @@ class WorkQueueMetrics:
             CONTROLLER
         )
         self._retries = Counter(
-            "workqueue_retries", "Syncs added for later.", ["name"], registry=registry
+            "workqueue_retries", "Syncs added with a delay.", ["name"], registry=registry
         ).labels(CONTROLLER)
         self._waited = Histogram(
             "workqueue_queue_duration_seconds",
-            "How long syncs waited.",
+            "Time that a sync waited.",
             ["name"],
-            buckets=SECONDS,
+            buckets=BUCKETS_SECONDS,
             registry=registry,
         ).labels(CONTROLLER)
         self._worked = Histogram(
             "workqueue_work_duration_seconds",
-            "How long syncs were worked on.",
+            "Time that a worker spent on a sync.",
             ["name"],
-            buckets=SECONDS,
+            buckets=BUCKETS_SECONDS,
+            registry=registry,
+        ).labels(CONTROLLER)
+        self._unfinished = Gauge(
+            "workqueue_unfinished_work_seconds",
+            "Time that all workers have spent on their current syncs, in total.",
+            ["name"],
+            registry=registry,
+        ).labels(CONTROLLER)
+        self._longest = Gauge(
+            "workqueue_longest_running_processor_seconds",
+            "Longest time that a worker has spent on its current sync.",
+            ["name"],
             registry=registry,
         ).labels(CONTROLLER)
 
+    def observe(self, queue: WorkQueue[NamespacedName]) -> None:
+        """Read at every scrape how long the workers of `queue` have been busy."""
+        self._unfinished.set_function(lambda: sum(queue.working_for()))
+        self._longest.set_function(lambda: max(queue.working_for(), default=0.0))
+
     def added(self, depth: int) -> None:
-        """An item was added that was not waiting already."""
+        """Count an item that was added and was not waiting already."""
         self._adds.inc()
         self._depth.set(depth)
 
     def got(self, depth: int, waited: float) -> None:
-        """A worker took an item."""
+        """Count an item that a worker took after `waited` seconds."""
         self._depth.set(depth)
         self._waited.observe(waited)
 
     def done(self, worked: float) -> None:
-        """A worker is through with an item."""
+        """Count an item that a worker finished after `worked` seconds."""
         self._worked.observe(worked)
 
     def retried(self) -> None:
-        """An item was added for later."""
+        """Count an item that was added with a delay."""
         self._retries.inc()

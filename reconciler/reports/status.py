@@ -1,6 +1,7 @@
-"""Says what happened: the status of a sync, written only when it changed, and an event when it means something new.
+"""Write the statuses and finalizers of syncs, and emit events on them.
 
-The words are those of `configmapsync/conditions.py`; this module only compares, writes and remembers what it wrote.
+`reconcile.py` calls it. A status is written only if it changed, and after the copies that wait.
+What a status says is decided in `configmapsync/conditions.py`.
 """
 
 import asyncio
@@ -30,27 +31,28 @@ from reconciler.reports.sync_stats import SyncStats
 from reconciler.writes.applier import Applier
 
 RULES = (
-    Rule(PLURAL, ("patch",), group=GROUP, why="our finalizer"),
+    Rule(PLURAL, ("patch",), group=GROUP, why="adds and removes the finalizer"),
     Rule(f"{PLURAL}/status", ("patch",), group=GROUP),
 )
-REPORT_WORKERS = 4  # few beside the writes of copies, and more than enough when those are done
+# Few beside the writes of copies, and enough when those are done.
+REPORT_WORKERS = 4
+# The longest that a status waits for the copies of other syncs.
 REPORT_WAIT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A status that waits to be written, since when (seconds on the event loop's clock)."""
+    """A status to be written, and since when it waits, in seconds on the event loop's clock."""
 
     status: ConfigMapSyncStatus
     since: float
 
 
 class Reporter:
-    """Writes statuses and events of syncs, and their finalizer.
+    """Writes statuses, events and finalizers of syncs.
 
-    `report` only queues a status. `run` writes it when no sync waits for its copies, and at the latest
-    after `REPORT_WAIT_SECONDS`: copies come before what is reported about them. Of several statuses of
-    one sync only the newest is written.
+    `report` queues a status. `run` writes it when no sync waits for its copies, at the latest after
+    `REPORT_WAIT_SECONDS`. Of several statuses of one sync only the newest is written.
     """
 
     def __init__(
@@ -71,12 +73,12 @@ class Reporter:
 
         Args:
             client: of the API server.
-            syncs: the cache of syncs.
-            queue: names of syncs that wait to be reconciled; a status that cannot be written goes there.
-            applier: forgets that a copy was written once the status says so.
+            syncs: their cache.
+            queue: of syncs; a sync whose status cannot be written is enqueued again.
+            applier: learns which writes the status includes.
             backoff: of statuses that could not be written.
-            events: sends events of syncs.
-            copy_events: sends events of copies.
+            events: sends events.
+            copy_events: emits events on copies.
             metrics: counts status writes.
             sync_stats: counts syncs, copies and failures.
             clock: the time of day.
@@ -97,10 +99,10 @@ class Reporter:
         self._log = structlog.get_logger("reporter")
 
     def report(self, record: SyncRecord, report: Report) -> None:
-        """Queue the status that `report` amounts to, and count it.
+        """Queue the status that follows from `report`, and count it.
 
-        An older status may have been written while the sync was reconciled. So the status is compared
-        with the cached one, not with the one at the beginning of the reconcile.
+        An older status may have been written while the sync was reconciled. So the status is
+        compared with the cached one, not with the one at the beginning of the reconcile.
         """
         newest = self._syncs.get(*record.key) or record
         report = replace(report, previous=newest.status)
@@ -116,7 +118,7 @@ class Reporter:
         self._news.set()
 
     def forget(self, sync: NamespacedName) -> None:
-        """Drop what is known of a sync that is gone."""
+        """Forget a sync that does not exist."""
         self._pending.pop(sync, None)
         self._backoff.forget(sync)
         self._sync_stats.forget(sync)
@@ -146,7 +148,7 @@ class Reporter:
             await self._write_next()
 
     async def _wait_for_copies(self) -> None:
-        """Wait while syncs wait for their copies, but not longer than a status may be late."""
+        """Wait while syncs wait for their copies, at most until a status is late."""
         oldest = min((pending.since for pending in self._pending.values()), default=0.0)
         late = oldest + REPORT_WAIT_SECONDS - asyncio.get_running_loop().time()
         with suppress(TimeoutError):
@@ -185,26 +187,26 @@ class Reporter:
             self._metrics.panicked()
             retry_in = self._backoff.next(key)
             self._queue.add_after(key, retry_in)
-            self._log.exception("cannot report", sync=str(key), retry_in=retry_in)
+            self._log.exception("status failed unexpectedly", sync=str(key), retry_in=retry_in)
         else:
             self._backoff.forget(key)
             self._applier.reported(key)
             self._emit(record, previous, new)
 
     async def _settle(self, key: NamespacedName) -> None:
-        """Drop a queued status, and wait for one that is being written: the object changes once at a time."""
+        """Drop a queued status, and wait for one that is being written."""
         self._pending.pop(key, None)
         if (writing := self._writing.get(key)) is not None:
             await writing.wait()
 
     async def set_finalizer(self, record: SyncRecord, *, present: bool) -> SyncRecord | None:
-        """Put our finalizer on, or take it off; nobody else's is touched.
+        """Add or remove the finalizer of the operator, and keep all others.
 
         Returns:
-            The record as it is now; None where the object went with its last finalizer.
+            The new record; None if the sync is gone.
 
         Raises:
-            Conflict: someone else changed the object; look again.
+            ApiError: the sync could not be written; `Conflict` if another client changed it.
         """
         await self._settle(record.key)
         record = self._syncs.get(*record.key) or record
@@ -220,9 +222,8 @@ class Reporter:
         return self._remember(answer, record)
 
     async def _write_status(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
-        document = new.model_dump(
-            mode="json", by_alias=True
-        )  # with nulls: a merge patch removes what is null
+        # With nulls, because a merge patch removes what is null.
+        document = new.model_dump(mode="json", by_alias=True)
         try:
             answer = await self._client.patch(
                 CONFIGMAPSYNCS,
@@ -231,12 +232,12 @@ class Reporter:
                 subresource="status",
             )
         except NotFound:
-            return  # it went while we worked; there is nobody to tell
+            return  # the sync was deleted
         self._metrics.wrote_status()
         self._remember(answer, record)
 
     def _remember(self, answer: bytes, previous: SyncRecord) -> SyncRecord:
-        """Our own write is no news: the cache has it before the watch brings it."""
+        """Put the answer into the cache, so that its event enqueues nothing."""
         record = read_sync(answer, previous.protected, lambda _key: previous)
         self._syncs.record(record)
         return record
@@ -244,7 +245,7 @@ class Reporter:
     def _emit(
         self, record: SyncRecord, previous: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus
     ) -> None:
-        """Log and send an event where the readiness changed or copies were written, and one on each copy that fails anew."""
+        """Log and emit an event if the Ready condition changed or copies were written."""
         if record.sync is not None:
             failures = previous.failures if previous else ()
             self._copy_events.failing(
@@ -264,7 +265,7 @@ class Reporter:
             return
         reason = Reason.parse(after.reason)
         self._log.info(
-            "reported",
+            "status changed",
             sync=str(record.key),
             ready=after.status,
             reason=after.reason,
@@ -285,7 +286,10 @@ class Reporter:
 
 
 def _precondition(record: SyncRecord) -> dict[str, str]:
-    """Write only to the object that was seen: what somebody else did in between must reach us as an event, not inside our own answer."""
+    """Return metadata that limits a patch to the version that was read.
+
+    A change of another client must arrive as an event, not inside the answer to the patch.
+    """
     return {"uid": record.metadata.uid, "resourceVersion": record.resource_version}
 
 

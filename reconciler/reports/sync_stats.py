@@ -1,85 +1,132 @@
-"""How every sync stands by the last reconcile of it: the numbers behind the metrics of state, and the clock of propagation.
+"""Count syncs, copies and failures by state, and measure how long edits take to reach copies.
 
-They come from what a reconcile found, not from the statuses in the cluster: a status lists only the first twenty failures, and one
-that could not be written must not look like a sync that is well. `reporter.py` notes, `triggers.py` starts the clock, `app.py` has the
-numbers read. A replica that stands by reconciles nothing and counts nothing, so the sum over all replicas is right.
+`status.py` records every reconcile, `triggers.py` every edit of a source. The counts come from
+reconciles, not from statuses: a status lists 20 failures and may be impossible to write.
+Nothing here may hold a label that grows with the cluster.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily
+
 from configmapsync.conditions import Report
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Heals, Reason, State
 from configmapsync.resource import ConfigMapSyncStatus
+from reconciler.reports.metrics import BUCKETS_SECONDS
+from runtime.metrics import Read, Snapshot
 
 FAILURES = tuple(reason for reason in Reason if reason.state is State.FAILED)
 SYNCED, PROGRESSING, FAILED = STATES = ("synced", "progressing", "failed")
 
-Tally = Counter[tuple[str, str]]  # what is counted and the word it is counted under -> how many
+Tally = Counter[tuple[str, str]]  # (what is counted, reason or state) -> how many
 
 
 @dataclass(slots=True)
 class Edit:
-    """An edit of a source that has not reached every copy yet."""
+    """An edit of a source that has not reached every copy.
 
-    began: float  # on the event loop's clock
+    Attributes:
+        began: when the event arrived, in seconds on the event loop's clock.
+        wrote: whether a copy was written since.
+    """
+
+    began: float
     wrote: bool = False
 
 
 class SyncStats:
-    """All syncs in numbers, kept as running totals: a scrape costs the same with ten thousand syncs as with ten."""
+    """Running totals over all syncs: a scrape costs the same for 10 syncs and for 10,000.
 
-    def __init__(self, now: Callable[[], float], propagated: Callable[[float], None]) -> None:
-        """Begin with nothing.
+    A standby replica reconciles nothing and counts nothing, so sums over all replicas are right.
+    """
+
+    def __init__(self, registry: CollectorRegistry, now: Callable[[], float]) -> None:
+        """Create empty statistics and register their metrics.
 
         Args:
-            now: the event loop's clock.
-            propagated: is told how many seconds an edit needed to reach the last copy.
+            registry: of the process.
+            now: the event loop's clock, in seconds.
         """
         self._now = now
-        self._propagated = propagated
-        self._working = False
+        self._leading = False
         self._tallies: dict[NamespacedName, Tally] = {}
         self._totals: Tally = Counter()
         self._edits: dict[NamespacedName, Edit] = {}
+        self._propagation = Histogram(
+            "configmapsync_propagation_seconds",
+            "Time from the event of an edited source to the write of its last copy.",
+            buckets=BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self._register(registry)
 
     def begin(self) -> None:
-        """Work begins: what was heard until now is a first list, or was another replica's to carry out."""
-        self._working = True
+        """Measure edits from now on: earlier events were the first list or another leader's work."""
+        self._leading = True
 
     def edited(self, sync: NamespacedName) -> None:
-        """The source of `sync` has changed. Of several edits on their way together the first counts: since then copies lag behind."""
-        if self._working:
+        """Record an edit of the source of `sync`; the time counts from the oldest pending edit."""
+        if self._leading:
             self._edits.setdefault(sync, Edit(self._now()))
 
     def note(self, sync: NamespacedName, report: Report, new: ConfigMapSyncStatus) -> None:
-        """Take down what a reconcile found and did, and the status it deserves, written or not."""
+        """Record a reconcile and the status that follows from it, written or not."""
         self._replace(sync, _tally(report, new))
         self._note_propagation(sync, report)
 
     def forget(self, sync: NamespacedName) -> None:
-        """A sync is gone."""
+        """Drop the numbers of a sync that does not exist."""
         self._replace(sync, Counter())
         del self._tallies[sync]
         self._edits.pop(sync, None)
 
     def syncs(self) -> Mapping[str, int]:
-        """Syncs by the reason of Ready."""
+        """Return the number of syncs by the reason of their Ready condition."""
         return self._read("syncs", Reason)
 
     def copies(self) -> Mapping[str, int]:
-        """Wanted copies by state."""
+        """Return the number of wanted copies by state."""
         return self._read("copies", STATES)
 
     def failures(self) -> Mapping[str, int]:
-        """What fails, by reason: each destination, and once each sync that fails as a whole."""
+        """Return the number of failed destinations, and of syncs that fail as a whole, by reason."""
         return self._read("failures", FAILURES)
 
     def lag(self) -> float:
-        """Seconds since the oldest edit that has not reached every copy; 0 where there is none."""
+        """Return the age in seconds of the oldest edit that has not reached every copy; 0 if none."""
         return max((self._now() - edit.began for edit in self._edits.values()), default=0.0)
+
+    def _register(self, registry: CollectorRegistry) -> None:
+        def by(label: str, name: str, text: str, read: Read) -> None:
+            registry.register(Snapshot(GaugeMetricFamily, name, text, label, read))
+
+        by(
+            "reason",
+            "configmapsync_syncs",
+            "Syncs by the reason of their Ready condition, as last reconciled.",
+            self.syncs,
+        )
+        by(
+            "state",
+            "configmapsync_copies",
+            "Wanted copies by state (synced, progressing, failed), as last reconciled.",
+            self.copies,
+        )
+        by(
+            "reason",
+            "configmapsync_failures",
+            "Failed destinations by reason; a sync that fails as a whole counts once.",
+            self.failures,
+        )
+        Gauge(
+            "configmapsync_propagation_lag_seconds",
+            "Age of the oldest edit of a source that has not reached every copy; 0 if none.",
+            registry=registry,
+        ).set_function(self.lag)
 
     def _replace(self, sync: NamespacedName, tally: Tally) -> None:
         self._totals.subtract(self._tallies.get(sync, {}))
@@ -90,7 +137,10 @@ class SyncStats:
         return {word: self._totals[what, word] for word in words}
 
     def _note_propagation(self, sync: NamespacedName, report: Report) -> None:
-        """An edit has arrived when nothing is under way any more; a copy that waits for a person is a failure, and no lag."""
+        """End the measurement of an edit once no outcome heals by a retry.
+
+        A destination that needs an edit or an event is a failure and not a lag.
+        """
         edit = self._edits.get(sync)
         if edit is None:
             return
@@ -99,23 +149,18 @@ class SyncStats:
             return
         del self._edits[sync]
         if edit.wrote:
-            self._propagated(self._now() - edit.began)
+            self._propagation.observe(self._now() - edit.began)
 
 
 def _tally(report: Report, new: ConfigMapSyncStatus) -> Tally:
-    """One sync in numbers."""
     tally: Tally = Counter()
     for condition in new.conditions:
         if condition.type == "Ready":
             tally["syncs", condition.reason] += 1
     if counts := new.destinations:
-        waiting = max(counts.desired - counts.synced - counts.failed, 0)
-        for state, number in (
-            (SYNCED, counts.synced),
-            (PROGRESSING, waiting),
-            (FAILED, counts.failed),
-        ):
-            tally["copies", state] += number
+        tally["copies", SYNCED] = counts.synced
+        tally["copies", PROGRESSING] = max(counts.desired - counts.synced - counts.failed, 0)
+        tally["copies", FAILED] = counts.failed
     verdict = (report.verdict,) if report.verdict is not None else ()
     for outcome in (*verdict, *report.outcomes, *report.leftovers):
         if outcome.reason.state is State.FAILED:

@@ -1,1 +1,1 @@
-"""How writes are carried out: one destination at a time, each with its own retries."""
+"""Write copies: one request at a time for each destination, each with its own retries."""

@@ -1,8 +1,8 @@
-"""Carries writes out: every destination alone, many at once, none twice.
+"""Carry out planned writes in parallel, each destination on its own.
 
-A destination that fails is held back, longer each time, while all others go on; one that hangs keeps its own lane and nobody
-else's. The stalest copy goes first, so that a source edited faster than its copies can be written starves none of them. What is
-written, and why, is the planner's; `failures.py` says what an error means.
+`reconcile.py` calls it. A failed destination backs off, and a slow one delays only its own retries.
+The oldest copies are written first, so that frequent edits of a source starve no copy. What to
+write is decided by the planner, and `failures.py` turns errors into reasons.
 """
 
 import asyncio
@@ -27,48 +27,64 @@ from reconciler.writes.failures import is_stale, outcome_of
 from reconciler.writes.slots import WriteSlots
 from reconciler.writes.writer import Writer
 
-MAX_BACKOFF_SECONDS = 300.0  # seconds; for what only an edit can mend
-WRITE_WAIT_SECONDS = 2.0  # seconds a reconcile waits for its writes before it reports progress and looks at the world again
-# A create without an answer may still be carried out: the API server gives up on a request after 60 s by default.
+# The delay of an error that only an edit can heal.
+MAX_BACKOFF_SECONDS = 300.0
+# A reconcile waits this long for its writes, then reports progress and is requeued when they end.
+WRITE_WAIT_SECONDS = 2.0
+# A create without an answer may still happen: the API server ends a request after 60 s by default.
 UNANSWERED_SECONDS = 60.0
 
-SyncDestination = tuple[NamespacedName, NamespacedName]  # of a sync, to a ConfigMap
+SyncDestination = tuple[NamespacedName, NamespacedName]  # the sync and the copy
 
 
 @dataclass(slots=True)
 class BackoffEntry:
-    """A destination that failed, and until when it is left alone."""
+    """A destination that failed and waits for its next attempt.
 
-    until: float  # on the event loop's clock
+    Attributes:
+        until: when the wait ends, in seconds on the event loop's clock.
+        outcome: of the failed write.
+        content_hash: of what was written; None for a removal.
+        final: whether only other content can succeed.
+        deferred: whether the current plan contains the destination and it had to wait.
+    """
+
+    until: float
     outcome: Outcome
-    content_hash: int | None  # what was to be written; something else may succeed where this cannot
-    final: bool  # only something else can succeed
-    deferred: bool = False  # the current plan wants it, and it was too early
+    content_hash: int | None
+    final: bool
+    deferred: bool = False
 
     def defers(self, write: Write, now: float) -> bool:
-        """Whether `write` has to wait."""
-        if (
-            self.final
-            and write.template is not None
-            and write.template.content_hash != self.content_hash
-        ):
+        """Return whether `write` must wait."""
+        template = write.template
+        if self.final and template is not None and template.content_hash != self.content_hash:
             return False
         return now < self.until
 
 
 @dataclass(slots=True)
 class Batch:
-    """The writes of one reconcile: what has not begun, and how each stands."""
+    """The writes of one reconcile.
+
+    Attributes:
+        sync: the sync.
+        waiting: writes that have not started.
+        largest: bytes of the largest copy among them.
+        outcomes: of all writes so far, by copy.
+        closed: whether the reconcile has ended. No further write starts then, and the end of a
+            write in flight enqueues the sync.
+    """
 
     sync: NamespacedName
     waiting: deque[Write] = field(default_factory=deque)
-    largest: int = 0  # bytes of the largest copy that it writes
+    largest: int = 0
     outcomes: dict[NamespacedName, Outcome] = field(default_factory=dict)
-    closed: bool = False  # the reconcile has gone on: begin nothing more, and wake the sync when what is in flight has ended
+    closed: bool = False
 
 
 class Applier:
-    """Carries the writes of all syncs out, with one bound on how many are in flight."""
+    """Carries out the writes of all syncs, with a bound on the writes in flight."""
 
     def __init__(
         self,
@@ -88,11 +104,11 @@ class Applier:
             writer: sends single writes.
             backoff: of destinations that fail.
             metrics: counts writes.
-            queue: enqueues syncs for which a write is news.
-            contention: remembers writes to each copy.
-            copy_events: sends events of copies.
-            blockers: knows which syncs wait for a destination.
-            parallel: the number of writes in flight at most.
+            queue: of syncs; a write enqueues other syncs that it affects.
+            contention: records the writes to each copy.
+            copy_events: emits events on copies.
+            blockers: has the syncs that wait for a destination.
+            parallel: the most writes in flight.
         """
         self._writer = writer
         self._backoff = backoff
@@ -103,19 +119,17 @@ class Applier:
         self._blockers = blockers
         self._parallel = parallel
         self._slots = WriteSlots(parallel)
-        self._in_flight: dict[
-            NamespacedName, NamespacedName
-        ] = {}  # by place, the sync that writes it
-        self._unanswered: dict[
-            NamespacedName, dict[NamespacedName, float]
-        ] = {}  # creates, until when they may happen
-        self._waiting_syncs: dict[
-            NamespacedName, set[NamespacedName]
-        ] = {}  # by place, the syncs that found it in flight
+        # By destination, the sync that writes it.
+        self._in_flight: dict[NamespacedName, NamespacedName] = {}
+        # By destination, the syncs that found a write in flight there.
+        self._waiting_syncs: dict[NamespacedName, set[NamespacedName]] = {}
+        # By sync and destination, until when an unanswered create may still happen.
+        self._unanswered: dict[NamespacedName, dict[NamespacedName, float]] = {}
         self._runners: set[asyncio.Task[None]] = set()
         self._backoff_entries: dict[NamespacedName, dict[NamespacedName, BackoffEntry]] = {}
         self._written: set[NamespacedName] = set()
         self._log = structlog.get_logger("applier")
+        metrics.observe_retries("destination", self._count_entries)
 
     async def apply(
         self,
@@ -123,50 +137,55 @@ class Applier:
         writes: Iterable[Write],
         newer: Callable[[], Coroutine[None, None, None]],
     ) -> tuple[Outcome, ...]:
-        """Carry out what may be carried out now; one outcome for each write.
+        """Carry out the writes that need not wait, and return one outcome for each write.
 
         Args:
-            sync: on whose behalf.
-            writes: what to do, in no particular order.
-            newer: returns when there is newer work for this sync: what has not begun by then is left to the next plan.
+            sync: the sync that the writes belong to.
+            writes: in any order.
+            newer: returns when the sync was enqueued again. Writes that have not started by then
+                are left to the next plan.
 
         Returns:
-            `Synced` for what is done, `Progressing` for what is not done yet, else what went wrong.
+            `Synced` for a finished write, `Progressing` for an unfinished one, else the failure.
         """
         batch = Batch(sync)
-        for write in sorted(writes, key=_staleness):
+        for write in sorted(writes, key=_by_age):
             self._admit(batch, write)
         if batch.waiting:
             await self._run(batch, newer)
         return tuple(batch.outcomes.values())
 
     def begin(self, sync: NamespacedName, destinations: Collection[NamespacedName]) -> None:
-        """Start a new plan of `sync`: forget what is known of destinations that it does not write."""
-        lanes = self._backoff_entries.get(sync, {})
-        for key in [key for key in lanes if key not in destinations]:
+        """Start a new plan of `sync`: drop the backoff of destinations that it does not write."""
+        entries = self._backoff_entries.get(sync, {})
+        for key in [key for key in entries if key not in destinations]:
             self.release(sync, key)
-        for held in lanes.values():
-            held.deferred = False
+        for entry in entries.values():
+            entry.deferred = False
         if unanswered := self._unanswered.pop(sync, {}):
             now = asyncio.get_running_loop().time()
             if waiting := {key: until for key, until in unanswered.items() if until > now}:
                 self._unanswered[sync] = waiting
 
     def next_retry(self, sync: NamespacedName) -> float | None:
-        """Seconds until the first held destination of `sync` may be tried again; None where none waits for its time.
+        """Return the seconds until a destination of `sync` may be tried again; None if none waits.
 
-        One whose time has come since the current plan was applied is due at once.
+        A destination whose wait ended after the current plan was applied is due at once.
         """
         now = asyncio.get_running_loop().time()
         waits = (
-            held
-            for held in self._backoff_entries.get(sync, {}).values()
-            if held.deferred or held.until > now
+            entry
+            for entry in self._backoff_entries.get(sync, {}).values()
+            if entry.deferred or entry.until > now
         )
-        return min((max(held.until - now, 0.0) for held in waits), default=None)
+        return min((max(entry.until - now, 0.0) for entry in waits), default=None)
 
     def settled_in(self, sync: NamespacedName) -> float | None:
-        """Seconds until no write of `sync` can make a copy any more; 0 where none can, None while one is in flight."""
+        """Return the seconds until no earlier write of `sync` can create a copy.
+
+        Returns:
+            0 if none can; None while a write is in flight.
+        """
         if sync in self._in_flight.values():
             return None
         now = asyncio.get_running_loop().time()
@@ -176,42 +195,41 @@ class Applier:
         )
 
     def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:
-        """Stop holding one destination back, or all of a sync: what kept them may have changed."""
-        lanes = self._backoff_entries.get(sync, {})
-        for key in [destination] if destination else list(lanes):
-            lanes.pop(key, None)
+        """End the backoff of one destination, or of all destinations of a sync."""
+        entries = self._backoff_entries.get(sync, {})
+        for key in [destination] if destination else list(entries):
+            entries.pop(key, None)
             self._backoff.forget((sync, key))
-        if not lanes:
+        if not entries:
             self._backoff_entries.pop(sync, None)
 
     def forget(self, sync: NamespacedName) -> None:
-        """Forget a sync that does not exist any more."""
+        """Forget a sync that does not exist."""
         self.release(sync)
         self._written.discard(sync)
         self._unanswered.pop(sync, None)
 
-    def held(self) -> int:
-        """How many destinations failed and wait for their next try."""
-        return sum(len(lanes) for lanes in self._backoff_entries.values())
-
     def has_written(self, sync: NamespacedName) -> bool:
-        """Whether a copy of `sync` was written since it was last reported; a slow write may end in a later reconcile than it began."""
+        """Return whether a copy of `sync` was written since its status was last written."""
         return sync in self._written
 
     def reported(self, sync: NamespacedName) -> None:
-        """What was written so far stands in the status."""
+        """Record that the status includes every write so far."""
         self._written.discard(sync)
 
     async def drain(self) -> None:
-        """Wait for the writes in flight: a stop leaves none half-way."""
+        """Wait for the writes in flight, before the process stops."""
         await asyncio.gather(*self._runners, return_exceptions=True)
 
+    def _count_entries(self) -> int:
+        return sum(len(entries) for entries in self._backoff_entries.values())
+
     def _admit(self, batch: Batch, write: Write) -> None:
-        """Let a write wait for its turn, unless its destination is held back or has one in flight."""
-        held = self._backoff_entries.get(batch.sync, {}).get(write.key)
-        if held is not None and held.defers(write, asyncio.get_running_loop().time()):
-            held.deferred = True
-            batch.outcomes[write.key] = held.outcome
+        """Add a write to the batch, unless its destination backs off or has a write in flight."""
+        entry = self._backoff_entries.get(batch.sync, {}).get(write.key)
+        if entry is not None and entry.defers(write, asyncio.get_running_loop().time()):
+            entry.deferred = True
+            batch.outcomes[write.key] = entry.outcome
             return
         batch.outcomes[write.key] = Outcome(
             write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.cause}"
@@ -248,7 +266,7 @@ class Applier:
                 self._queue.add(batch.sync)
 
     async def _work(self, batch: Batch) -> None:
-        """Take writes until none waits. One that hangs keeps this runner and no other."""
+        """Carry out writes until none waits; a slow write holds up only this runner."""
         while batch.waiting and not batch.closed:
             async with self._slots.slot(batch.sync.namespace, batch.largest):
                 if batch.waiting and not batch.closed:
@@ -257,34 +275,34 @@ class Applier:
     async def _carry_out(self, batch: Batch, write: Write) -> None:
         self._in_flight[write.key] = batch.sync
         try:
-            stands = await self._writer.write(batch.sync, write)
+            as_planned = await self._writer.write(batch.sync, write)
         except ApiError as error:
             batch.outcomes[write.key] = self._defer(batch.sync, write, error)
         else:
-            batch.outcomes[write.key] = self._done(batch.sync, write, stands=stands)
+            batch.outcomes[write.key] = self._done(batch.sync, write, as_planned=as_planned)
         finally:
             self._in_flight.pop(write.key, None)
-            turned_away = self._waiting_syncs.pop(write.key, set())
-            for sync in turned_away | {batch.sync} if batch.closed else turned_away:
+            waiting = self._waiting_syncs.pop(write.key, set())
+            for sync in waiting | {batch.sync} if batch.closed else waiting:
                 self._queue.add(sync)
 
-    def _done(self, sync: NamespacedName, write: Write, *, stands: bool) -> Outcome:
+    def _done(self, sync: NamespacedName, write: Write, *, as_planned: bool) -> Outcome:
         self.release(sync, write.key)
         self._unanswered.get(sync, {}).pop(write.key, None)
         repaired = self._contention.wrote(sync, write)
         self._copy_events.wrote(sync, write, repaired=repaired)
-        previous = write.record.synced_by if write.record else None
-        for other in {*self._blockers.waiting(write.key), *([previous] if previous else [])} - {
-            sync
-        }:
-            self._queue.add(
-                other
-            )  # our own writes make no events for us, but they may be news for another sync
+        # A write of this process enqueues nothing by its event, but it can affect other syncs.
+        affected = {*self._blockers.waiting(write.key)}
+        if write.record and (previous := write.record.synced_by):
+            affected.add(previous)
+        for other in affected - {sync}:
+            self._queue.add(other)
         self._metrics.wrote(write.verb, DONE)
         self._log.debug("wrote", verb=write.verb, why=write.cause, **_names(sync, write))
-        if not stands:  # no event tells of it; how often it is worth trying is for `configmapsync/contention.py` to say
+        if not as_planned:
+            # No event follows. `configmapsync/contention.py` limits the retries.
             self._queue.add(sync)
-            message = f"{write.verb} {write.key}: something else was stored"
+            message = f"{write.verb} {write.key}: admission changed what was written"
             return Outcome(write.key.namespace, Reason.PROGRESSING, message)
         if write.template is not None:
             self._written.add(sync)
@@ -297,16 +315,17 @@ class Applier:
             (sync, write.key), MAX_BACKOFF_SECONDS if final and not stale else error.retry_after
         )
         content_hash = write.template.content_hash if write.template else None
-        held = BackoffEntry(asyncio.get_running_loop().time() + delay, outcome, content_hash, final)
-        self._backoff_entries.setdefault(sync, {})[write.key] = held
+        until = asyncio.get_running_loop().time() + delay
+        entry = BackoffEntry(until, outcome, content_hash, final)
+        self._backoff_entries.setdefault(sync, {})[write.key] = entry
         if isinstance(error, Unreachable) and write.verb in {Verb.CREATE, Verb.RECREATE}:
-            until = asyncio.get_running_loop().time() + UNANSWERED_SECONDS
-            self._unanswered.setdefault(sync, {})[write.key] = until
+            possible_until = asyncio.get_running_loop().time() + UNANSWERED_SECONDS
+            self._unanswered.setdefault(sync, {})[write.key] = possible_until
         self._metrics.wrote(write.verb, STALE if stale else FAILED)
         if isinstance(error, Conflict):
             self._contention.lost_race(sync, write)
         if stale:
-            self._queue.add(sync)  # the world was not as planned; the caches know better now
+            self._queue.add(sync)  # the caches hold the live object now
         self._log.warning(
             "write failed",
             verb=write.verb,
@@ -322,6 +341,9 @@ def _names(sync: NamespacedName, write: Write) -> dict[str, str]:
     return {"sync": str(sync), "namespace": write.key.namespace, "name": write.key.name}
 
 
-def _staleness(write: Write) -> tuple[int, NamespacedName]:
-    """Versions rise cluster-wide, so the lowest is the copy that was not written for longest; one that is not there is stalest."""
+def _by_age(write: Write) -> tuple[int, NamespacedName]:
+    """Order missing copies first, then the copies that were written longest ago.
+
+    Versions rise over the whole cluster, so that the lowest one is the oldest write.
+    """
     return (int(write.record.resource_version) if write.record else 0, write.key)

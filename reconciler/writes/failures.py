@@ -1,8 +1,8 @@
-"""What a failed write means to the person who reads the status: one reason word and one sentence.
+"""Turn the error of a write into a reason and a message for the status.
 
-Called by `applier.py`. The sentence names the refusal (status, reason, field, policy, webhook, quota) and never
-quotes the free text of an answer: an admission policy or webhook may put values of the ConfigMap into it, escaped,
-shortened or in another case. `kube/errors.py` classifies errors for retrying; this module classifies them for people.
+`applier.py` calls it. A message names the status, reason, field, policy, webhook or quota. It must
+not quote the free text of an answer: an admission webhook may put values of the ConfigMap into it,
+escaped, shortened or in another case. Retrying is decided in `kube/errors.py`.
 """
 
 import re
@@ -22,11 +22,12 @@ from kube.errors import (
     Unreachable,
 )
 
-OWN_WORDS = (Unreachable, Malformed, Fenced)  # raised by our side; their text is ours
+# Raised by `kube/`, so that their text holds no answer.
+CLIENT_ERRORS = (Unreachable, Malformed, Fenced)
 QUOTA = re.compile(r"exceeded quota: ([a-z0-9.-]{1,253}),")
 RBAC = re.compile(r"cannot ([a-z]{1,20}) resource \"configmaps\"")
 FAILED_WEBHOOK = re.compile(r"failed calling webhook \"([a-z0-9.-]{1,253})\"")
-# The reasons of metav1. Any other word in an answer may be anybody's text.
+# The reasons of metav1. Any other word may come from an admission webhook.
 KNOWN_REASONS = frozenset(
     {
         "AlreadyExists",
@@ -55,16 +56,16 @@ LONGEST_FIELD = 100  # characters of a field path, which may hold a key of 253
 
 
 def outcome_of(write: Write, error: ApiError) -> Outcome:
-    """Return the outcome of a destination whose write was refused with `error`."""
+    """Return the outcome of a destination whose write failed with `error`."""
     message = f"{write.verb} {write.key}: {describe(error)}"
     if write.verb is Verb.RECREATE and not is_stale(write, error):
-        message += "; the immutable copy keeps its former content"
+        message += "; the immutable copy keeps its previous content"
     return Outcome(write.key.namespace, _reason(write, error), message)
 
 
 def describe(error: ApiError) -> str:
-    """Return a sentence for an error that quotes nothing of the ConfigMap that was sent."""
-    if isinstance(error, OWN_WORDS):
+    """Return a message that quotes nothing of the ConfigMap that was sent."""
+    if isinstance(error, CLIENT_ERRORS):
         return str(error)
     if (refused_by := _refused_by(error)) is not None:
         return f"refused by {refused_by} ({_status(error)})"
@@ -80,14 +81,14 @@ def describe(error: ApiError) -> str:
 
 
 def is_stale(write: Write, error: ApiError) -> bool:
-    """Whether the world was not as the plan saw it: no failure, only a reason to look again."""
+    """Return whether the cluster changed after the plan was made: replan at once."""
     return error.retry is Retry.SOON or (
         isinstance(error, NotFound) and write.verb is not Verb.CREATE
     )
 
 
 def _refused_by(error: ApiError) -> str | None:
-    """Name what refused a request, where the form of the answer shows it."""
+    """Name what rejected a request; None if the form of the answer does not show it."""
     if isinstance(error, AdmissionDenied):
         return error.denied_by
     if (quota := QUOTA.search(error.message)) is not None:

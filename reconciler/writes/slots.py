@@ -1,7 +1,7 @@
-"""Bounds the writes in flight: in total, for each tenant, and for large copies.
+"""Bound the writes in flight: in total, for each tenant, and for large copies.
 
-`applier.py` takes a slot for each write. A tenant whose destinations all hang leaves slots for the
-others. A tenant is the namespace of a sync.
+`applier.py` takes a slot for each write. A tenant is the namespace of a sync; a tenant whose
+destinations all hang must leave slots for the others.
 """
 
 import asyncio

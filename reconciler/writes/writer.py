@@ -1,8 +1,8 @@
-"""One planned write as requests to the API server, each with its precondition, and its answer into the cache.
+"""Send one planned write to the API server, and put its answer into the cache.
 
-A PUT with the resourceVersion the plan saw, a delete with UID and resourceVersion: whoever was faster wins, and we look again. Answers are
-asked for as metadata only. When the world was not as the cache said, the truth is read before the error goes up, so that the next plan is made
-from it even while a watch lags. `applier.py` calls this and decides about retrying.
+`applier.py` calls it and decides about retries. Every write carries the version that the plan saw.
+If the precondition fails, the writer reads the live object into the cache, so that the next plan is
+right even if the watch lags. A write must not change an object that was not planned.
 """
 
 from collections.abc import Mapping
@@ -31,17 +31,17 @@ from reconciler.known.configmaps import (
 from reconciler.known.sources import UNREAD
 from reconciler.writes.failures import describe
 
-WRITES = (Rule("configmaps", ("create", "update", "patch", "delete"), why="copies"),)
-READS = (Rule("configmaps", ("get",), why="what stands in the way of a copy"),)
+WRITES = (Rule("configmaps", ("create", "update", "patch", "delete"), why="writes copies"),)
+READS = (Rule("configmaps", ("get",), why="reads what is in the way of a copy"),)
 MANAGER = "configmapsync"
-# What a client may set on an object that it creates.
+# Metadata that a client may set on an object that it creates.
 RESTORED_METADATA = frozenset(
     {"name", "namespace", "labels", "annotations", "finalizers", "ownerReferences", "generateName"}
 )
 
 
 class Writer:
-    """Carries out single writes."""
+    """Sends single writes."""
 
     def __init__(self, client: Client, caches: Caches) -> None:
         self._client = client
@@ -49,23 +49,23 @@ class Writer:
         self._log = structlog.get_logger("writer")
 
     async def write(self, sync: NamespacedName, write: Write) -> bool:
-        """Carry `write` out on behalf of `sync`.
+        """Carry out `write` for `sync`.
 
         Returns:
-            Whether what was asked for stands now. It does not where the API server stored something else: an admission webhook changes
-            what is written.
+            Whether the stored object is the planned one. An admission webhook can change it.
 
         Raises:
-            ApiError: it was refused, or may not have happened. The caches hold the newest truth where it was out of date.
+            ApiError: the write failed, or got no answer. If the plan was stale, the cache holds the
+                live object now.
         """
         try:
             answer = await self._write(write)
         except (AlreadyExists, Conflict):
-            await self._look_again(sync, write)
+            await self._read_live(sync, write)
             raise
         except NotFound:
             if write.record is None:
-                raise  # a create: the namespace is not there
+                raise  # a create, so that the namespace is missing
             self._forget(write.key, write.record)
             if write.template is not None:
                 raise
@@ -75,7 +75,7 @@ class Writer:
         return await self._keep(sync, write, write.template, answer)
 
     async def _write(self, write: Write) -> bytes | None:
-        """Send it; returns the answer where it tells of a copy."""
+        """Send the request; return the answer if it describes a copy."""
         match write:
             case Write(verb=Verb.CREATE, key=key, template=CopyTemplate() as template):
                 return await self._create(key, render(template, key.namespace, None))
@@ -119,10 +119,11 @@ class Writer:
     async def _recreate(
         self, key: NamespacedName, record: CopyRecord, template: CopyTemplate
     ) -> bytes:
-        """Replace an immutable copy. The old one goes only after the API server has said that it would admit the new one.
+        """Replace an immutable copy, if the API server would admit the new one.
 
-        The question is a dry-run create. It passes every admission before the name is found to be taken, so the
-        answer "already exists" means "admitted". Where the real create fails all the same, the old copy is put back.
+        A dry-run create passes every admission before the API server finds that the name is taken,
+        so the answer "already exists" means "admitted". If the real create still fails, the old
+        copy is restored.
         """
         before = decode_object(await self._client.get(CONFIGMAPS, *key), "the ConfigMap")
         _require_version(record, before["metadata"])
@@ -134,12 +135,12 @@ class Writer:
         try:
             return await self._create(key, configmap)
         except AlreadyExists:
-            raise  # a finalizer of others still holds the old one, or another client was faster
+            raise  # a finalizer still holds the old copy, or another client created one
         except ApiError:
-            await self._put_back(key, before)
+            await self._restore(key, before)
             raise
 
-    async def _put_back(self, key: NamespacedName, before: Mapping[str, Any]) -> None:
+    async def _restore(self, key: NamespacedName, before: Mapping[str, Any]) -> None:
         metadata = {
             field: value
             for field, value in before["metadata"].items()
@@ -153,7 +154,7 @@ class Writer:
                 key, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content}
             )
         except AlreadyExists:
-            return  # the create whose answer was lost did happen
+            return  # the create succeeded although its answer was lost
         except ApiError as error:
             self._log.error(
                 "cannot restore an immutable copy",
@@ -163,10 +164,10 @@ class Writer:
             )
 
     async def _whole(self, key: NamespacedName, record: CopyRecord) -> CopyRecord:
-        """Return the record with all metadata; it is read again where it was too large to be cached.
+        """Return the record with all metadata, read again if it was too large for the cache.
 
         Raises:
-            Conflict: the object has another version by now.
+            Conflict: the object has changed since the plan.
         """
         if record.applied is None:
             return record
@@ -185,13 +186,12 @@ class Writer:
         await self._client.patch(CONFIGMAPS, *key, patch, metadata_only=True)
         self._forget(key, record)
 
-    async def _look_again(self, sync: NamespacedName, write: Write) -> None:
-        """Read what really stands there: one of ours that the cache does not know yet, or somebody else's."""
+    async def _read_live(self, sync: NamespacedName, write: Write) -> None:
+        """Read the live object into the cache: a copy that the watch has not shown yet, or a blocker."""
         key = write.key
         self._caches.blockers.expect(key, sync)
-        if (
-            self._caches.versions.get(*key) is None
-        ):  # held from before the read on, so that a deletion during it is not missed
+        if self._caches.versions.get(*key) is None:
+            # Kept from before the read, so that a deletion during the read is not missed.
             self._caches.versions.record(ConfigMapVersion(*key, UNREAD))
         try:
             record = read_copy(await self._client.get(CONFIGMAPS, *key))
@@ -203,7 +203,7 @@ class Writer:
                 self._caches.versions.forget(*key)
             return
         if record.managed:
-            self._caches.copies.learn(record)  # it may be another sync's
+            self._caches.copies.learn(record)  # possibly of another sync
             self._caches.blockers.cleared(key)
         else:
             self._forget(key, record)
@@ -212,31 +212,32 @@ class Writer:
     async def _keep(
         self, sync: NamespacedName, write: Write, template: CopyTemplate, answer: bytes
     ) -> bool:
-        """Put into the cache what was stored; returns whether it is what was sent.
+        """Put the stored copy into the cache; return whether it is the planned one.
 
-        The answer does not hold the content. That of a version which the cache holds already is known: the watch was faster, or the write
-        changed nothing, for a webhook made of it what was there before. Of any other it is taken to be ours until the watch shows it.
+        The answer does not hold the content. If the cache has the version already, its record is
+        right: the watch was faster, or a webhook turned the write into no change. Otherwise the
+        content is assumed to be as sent until the watch shows it.
         """
         stored = read_written(answer, template.digest, immutable=template.content.immutable)
-        held = self._caches.copy_at(write.key)
-        if held is not None and held.resource_version == stored.resource_version:
-            return is_up_to_date(held, template)
+        cached = self._caches.copy_at(write.key)
+        if cached is not None and cached.resource_version == stored.resource_version:
+            return is_up_to_date(cached, template)
         if not stored.managed:
-            await self._look_again(sync, write)  # our labels were taken off on the way
+            await self._read_live(sync, write)  # an admission webhook removed the label
             return False
         self._caches.copies.record(stored)
         self._caches.blockers.stop_waiting(write.key, sync)
         return is_up_to_date(stored, template)
 
     def _forget(self, key: NamespacedName, gone: CopyRecord | None) -> None:
-        """Take out what is gone, up to the version that was seen: a namesake made meanwhile stays."""
+        """Drop a deleted copy from the cache; a newer one of that name stays."""
         if gone is not None:
             self._caches.copies.forget(*key, gone.resource_version)
 
 
 def _require_version(record: CopyRecord, metadata: Mapping[str, Any]) -> None:
-    """Raise what the API server answers for a stale precondition."""
+    """Raise `Conflict`, as the API server does, if the object is not the planned version."""
     if (metadata["uid"], metadata["resourceVersion"]) != (record.uid, record.resource_version):
         raise Conflict(
-            f"{record.key} was changed after it was planned", status=409, reason="Conflict"
+            f"{record.key} changed after the plan was made", status=409, reason="Conflict"
         )

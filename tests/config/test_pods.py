@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciler.app import DRAIN_LIMIT
+from reconciler.app import DRAIN_SECONDS
 from tests.support.manifests import Manifest, build, named, of_kind, pod_specs
 from webhook.settings import Settings as WebhookSettings
 
@@ -155,7 +155,7 @@ def test_the_kubelet_waits_longer_than_a_stop_takes() -> None:
     lease_given_back = 5.0
     drained = WebhookSettings.model_fields["drain_seconds"].default
     assert grace("configmapsync-webhook") > drained + requests_in_flight
-    assert grace("configmapsync-reconciler") > DRAIN_LIMIT + lease_given_back
+    assert grace("configmapsync-reconciler") > DRAIN_SECONDS + lease_given_back
 
 
 def grace(deployment: str) -> float:

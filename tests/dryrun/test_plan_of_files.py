@@ -67,7 +67,7 @@ def test_text_lists_each_write_each_refusal_and_the_sum() -> None:
     assert result.stdout == (
         "ConfigMapSync central/lost\n"
         '  ! SourceNotFound: source ConfigMap "central/nowhere" not found\n'
-        "  nothing to do\n"
+        "  no changes\n"
         "\n"
         "ConfigMapSync central/shared: from central/config, 2 keys\n"
         "  + create   web/config  there is no copy\n"
@@ -168,10 +168,10 @@ def test_copies_without_their_sync_are_listed_with_their_future() -> None:
     )
 
     assert result.stdout.startswith(
-        "ConfigMapSync a/gone: gone\n"
+        "ConfigMapSync a/gone: missing\n"
         "  - delete   b/one  its sync is gone\n"
         "  < release  b/two  its sync is gone\n"
-        "  note: its copies are handled when it has been missing for --orphan-grace\n"
+        "  note: its copies are handled after it has been missing for --orphan-grace\n"
     )
 
 
@@ -241,7 +241,7 @@ def test_an_unreadable_or_missing_file_gives_one_line_and_exit_code_1(tmp_path: 
 
     assert {result.code for result in answers} == {FAILURE}
     assert all(result.stdout == "" and SECRET_VALUE not in result.stderr for result in answers)
-    assert "there is no ConfigMapSync a/missing" in answers[2].stderr
+    assert "no ConfigMapSync and no copy of a/missing found" in answers[2].stderr
 
 
 def test_files_that_are_settled_change_nothing() -> None:
@@ -260,9 +260,7 @@ def test_files_that_are_settled_change_nothing() -> None:
         given=text(configmap("a/config"), namespace("b"), sync_with_uid(), yaml.safe_load(copy)),
     )
 
-    assert result.stdout.endswith(
-        "  = 1 copy is right already\n\nPlan: no changes, 1 right already.\n"
-    )
+    assert result.stdout.endswith("  = 1 copy in sync\n\nPlan: no changes, 1 in sync.\n")
     assert result.code == NO_CONTENT
 
 
@@ -294,11 +292,11 @@ def sync_with_uid() -> dict[str, Any]:
         ),  # type: ignore[dict-item]
         (
             sync("a/s") | {"metadata": {"name": "s", "uid": [SECRET_VALUE]}},
-            "ConfigMapSync s is not of the right shape",
+            "ConfigMapSync s has the wrong shape",
         ),
         (
             sync("a/s") | {"metadata": {"name": "s", "finalizers": {1: SECRET_VALUE, "a": {1}}}},
-            "ConfigMapSync s is not of",
+            "ConfigMapSync s has the wrong shape",
         ),
         (
             {
@@ -310,7 +308,7 @@ def sync_with_uid() -> dict[str, Any]:
         ),
         (
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}},
-            "holds a ConfigMap without a name",
+            "contains a ConfigMap without a name",
         ),
     ],
 )

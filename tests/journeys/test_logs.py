@@ -62,12 +62,12 @@ def test_all_lines_of_one_reconcile_share_its_number_and_name_things_alike(
         "config",
         "Progressing",
     )
-    woken = [line for line in found if line["event"] == "woken"]
-    assert {"sync", "source"} <= {line["trigger"] for line in woken}
+    enqueued = [line for line in found if line["event"] == "enqueued"]
+    assert {"sync", "source"} <= {line["trigger"] for line in enqueued}
     assert ("source", home, "config") in {
-        (line["trigger"], line["namespace"], line["name"]) for line in woken
+        (line["trigger"], line["namespace"], line["name"]) for line in enqueued
     }
-    reported = [line for line in found if line["event"] == "reported"]
+    reported = [line for line in found if line["event"] == "status changed"]
     assert {"DestinationConflict"} == {
         line["reason"] for line in reported if line["ready"] == "False"
     } - {"Progressing"}

@@ -82,7 +82,7 @@ def test_copies_of_a_sync_removed_by_force_are_handled_by_a_reconciler_that_saw_
     remove_by_force(stage, sync)
     process.send(signal.SIGCONT)
 
-    process.wait_for_line("copies without their sync")
+    process.wait_for_line("copies without a sync")
     stage.copy_goes(there)
 
 
@@ -100,7 +100,7 @@ def test_copies_that_come_back_before_their_sync_wait_for_it(
         stage.delete(copy["metadata"]["namespace"], "config")
     second = start_reconciler()
     restored = [restore(stage, copy) for copy in saved]
-    second.wait_for_line("copies without their sync")
+    second.wait_for_line("copies without a sync")
     wait_for_another_sync(stage)
     assert [stage.find(namespace) for namespace in (there, also_there)] == restored
 

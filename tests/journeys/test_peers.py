@@ -213,7 +213,7 @@ def test_a_restart_deletes_and_writes_nothing(
     assert first.terminate() == 0
 
     second = start_reconciler()
-    second.wait_for_line("caches are in sync")
+    second.wait_for_line("caches synced")
     other, there = stage.namespace(), stage.namespace()
     stage.sync(other, destinationNamespace=there)
     stage.copy_becomes(stage.source(other), there)  # it is at work

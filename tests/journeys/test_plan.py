@@ -124,8 +124,8 @@ def test_a_settled_cluster_has_no_plan(stage: Stage, reconciler: Process) -> Non
     result = planned(stage.cluster, name)
 
     assert result.stdout == (
-        f"ConfigMapSync {name}: from {home}/config, 1 key\n  = 1 copy is right already\n\n"
-        "Plan: no changes, 1 right already.\n"
+        f"ConfigMapSync {name}: from {home}/config, 1 key\n  = 1 copy in sync\n\n"
+        "Plan: no changes, 1 in sync.\n"
     )
     assert result.code == NO_CONTENT
     assert planned(stage.cluster, name, "--output", "diff").stdout == ""
@@ -245,7 +245,7 @@ def test_plan_needs_only_read_rights_and_names_what_it_could_not_check(
     )
 
     assert f"+ create   {there}/config" in result.stdout
-    assert f"you may not ask for the rights of service account {home}/robot" in result.stdout
+    assert f"no right to check service account {home}/robot: the plan assumes" in result.stdout
     asked = planned(stage.cluster, name)  # by a user that may ask
     assert "NotAuthorized" in asked.stdout
     assert asked.code == NO_CONTENT

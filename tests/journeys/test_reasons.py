@@ -213,5 +213,7 @@ def words_logged(reconciler: Process, sync: str) -> set[str]:
     """Return the reasons of a sync's log lines."""
     lines = [json.loads(line) for line in reconciler.output().splitlines() if line.endswith("}")]
     return {
-        line["reason"] for line in lines if line["event"] == "reported" and line["sync"] == sync
+        line["reason"]
+        for line in lines
+        if line["event"] == "status changed" and line["sync"] == sync
     }

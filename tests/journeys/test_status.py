@@ -88,7 +88,14 @@ def test_an_event_on_a_changed_copy_reports_the_repair(stage: Stage, reconciler:
     stage.edit(there, "config", data={"by-hand": "1"})
 
     stage.copy_becomes(content, there)
-    has_event(stage, there, "ConfigMap", "Normal Synced", "it was put right", "the content differs")
+    has_event(
+        stage,
+        there,
+        "ConfigMap",
+        "Normal Synced",
+        "repaired by ConfigMapSync",
+        "the content differs",
+    )
 
 
 def test_an_event_on_a_released_configmap_reports_the_release(

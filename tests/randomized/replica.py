@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from kube.connection import Connection
 from reconciler.app import App
-from reconciler.leadership import Alone
 from reconciler.settings import ReconcilerSettings
 from tests.randomized.fake_connection import FakeConnection
 
@@ -29,7 +28,7 @@ class Replica:
         self.connection = connection
         rng = random.Random(1)  # noqa: S311 - jitter
         app = App(
-            _settings(), cast("Connection", connection), Alone(), CollectorRegistry(), clock, rng
+            _settings(), cast("Connection", connection), None, CollectorRegistry(), clock, rng
         )
         self._running = asyncio.create_task(app.run(asyncio.Event()))
 

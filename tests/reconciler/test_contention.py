@@ -41,9 +41,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         now = asyncio.get_running_loop().time
-        self.contention = Contention(
-            Client(self), self.copy_at, self.owner_of, self, now, INTERVAL_SECONDS
-        )  # type: ignore[arg-type]
+        self.contention = Contention(Client(self), self, self, now, INTERVAL_SECONDS)  # type: ignore[arg-type]
 
     def owner_of(self, _sync: NamespacedName, _key: NamespacedName) -> Owner:
         return self.owner

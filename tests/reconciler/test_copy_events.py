@@ -8,7 +8,7 @@ from configmapsync.plans import Verb, Write
 from configmapsync.rendering import copy_template
 from configmapsync.resource import DestinationFailure
 from kube.events import ObjectReference
-from reconciler.reports.copy_events import MOST, PERIOD, CopyEvents
+from reconciler.reports.copy_events import MOST_EVENTS, PERIOD_SECONDS, CopyEvents
 from tests.configmapsync.objects import record, source, sync
 
 SYNC = NamespacedName("home", "sync")
@@ -31,7 +31,7 @@ class Bench:
         return record(namespace=key.namespace, name=key.name, uid=f"uid-in-{key.namespace}")
 
     def events(self) -> CopyEvents:
-        return CopyEvents(self, self.configmap_at, lambda: self.now)  # type: ignore[arg-type]
+        return CopyEvents(self, self, lambda: self.now)  # type: ignore[arg-type]
 
 
 def failures(*namespaces: str, reason: str = "DestinationConflict") -> list[DestinationFailure]:
@@ -94,10 +94,10 @@ def test_a_thousand_copies_are_not_a_thousand_events() -> None:
 
     for number in range(1000):
         events.wrote(SYNC, update(f"ns-{number}"), repaired=True)
-    assert len(bench.emitted) == MOST
+    assert len(bench.emitted) == MOST_EVENTS
     events.wrote(NamespacedName("home", "other"), update(), repaired=True)
-    assert len(bench.emitted) == MOST + 1
-    bench.now = PERIOD
+    assert len(bench.emitted) == MOST_EVENTS + 1
+    bench.now = PERIOD_SECONDS
     events.wrote(SYNC, update(), repaired=True)
 
-    assert len(bench.emitted) == MOST + 2
+    assert len(bench.emitted) == MOST_EVENTS + 2

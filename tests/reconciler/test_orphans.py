@@ -26,7 +26,7 @@ class World:
     answer: ApiError | bytes = field(
         default_factory=lambda: NotFound(status=404, reason="NotFound", message="gone")
     )
-    whole: bool = True
+    healthy: bool = True
     asked: int = 0
 
     async def request(self, *_arguments: Any, **_options: Any) -> bytes:
@@ -62,15 +62,15 @@ async def test_the_time_starts_again_after_a_watch_failed() -> None:
     waiting = orphans(world)
     await waiting.wait(SYNC)
     await asyncio.sleep(GRACE_SECONDS / 2)
-    world.whole = False
+    world.healthy = False
     await waiting.wait(SYNC)
-    world.whole = True
+    world.healthy = True
 
     assert await seconds_until_handled(waiting) == pytest.approx(GRACE_SECONDS)
 
 
 async def test_no_orphan_is_handled_while_a_watch_fails() -> None:
-    waiting = orphans(World(whole=False))
+    waiting = orphans(World(healthy=False))
 
     with pytest.raises(AssertionError):
         await seconds_until_handled(waiting)

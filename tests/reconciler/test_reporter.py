@@ -67,7 +67,7 @@ class Bench:
             events=self,  # type: ignore[arg-type]
             copy_events=self,  # type: ignore[arg-type]
             metrics=metrics,
-            sync_stats=SyncStats(asyncio.get_running_loop().time, metrics.propagated),
+            sync_stats=SyncStats(registry, asyncio.get_running_loop().time),
             clock=lambda: NOW,
         )
 

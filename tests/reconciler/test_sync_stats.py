@@ -6,6 +6,7 @@ The propagation time of an edit runs from its event to its last copy.
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from configmapsync.conditions import Report, status
 from configmapsync.names import NamespacedName
@@ -23,8 +24,15 @@ class MovableClock:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.measured: list[float] = []
-        self.standing = SyncStats(lambda: self.now, self.measured.append)
+        self._registry = CollectorRegistry()
+        self.sync_stats = SyncStats(self._registry, lambda: self.now)
+
+    @property
+    def measured(self) -> tuple[float | None, float | None]:
+        """The number of measured edits and their total seconds."""
+        name = "configmapsync_propagation_seconds"
+        count = self._registry.get_sample_value(f"{name}_count")
+        return count, self._registry.get_sample_value(f"{name}_sum")
 
     def reconciled(
         self, *reasons: Reason, sync: NamespacedName = SYNC, wrote: bool = False
@@ -33,17 +41,17 @@ class MovableClock:
             Outcome(f"namespace-{number}", reason) for number, reason in enumerate(reasons)
         )
         report = Report(generation=1, previous=None, outcomes=outcomes, wrote=wrote)
-        self.standing.note(sync, report, status(report, NOW))
+        self.sync_stats.note(sync, report, status(report, NOW))
 
     def refused(self, reason: Reason) -> None:
         report = Report(generation=1, previous=None, verdict=Outcome("", reason))
-        self.standing.note(SYNC, report, status(report, NOW))
+        self.sync_stats.note(SYNC, report, status(report, NOW))
 
 
 @pytest.fixture
 def made() -> MovableClock:
     made = MovableClock()
-    made.standing.begin()
+    made.sync_stats.begin()
     return made
 
 
@@ -55,49 +63,49 @@ def there(counts: object) -> dict[str, int]:
 def test_an_edit_is_measured_to_the_last_copy_over_as_many_reconciles_as_it_takes(
     made: MovableClock,
 ) -> None:
-    made.standing.edited(SYNC)
+    made.sync_stats.edited(SYNC)
     made.now += 2
     made.reconciled(Reason.SYNCED, Reason.PROGRESSING, wrote=True)
-    assert (made.measured, made.standing.lag()) == ([], 2.0)
+    assert (made.measured, made.sync_stats.lag()) == ((0, 0), 2.0)
     made.now += 3
     made.reconciled(Reason.SYNCED, Reason.SYNCED)
-    assert (made.measured, made.standing.lag()) == ([5.0], 0.0)
+    assert (made.measured, made.sync_stats.lag()) == ((1, 5.0), 0.0)
 
 
 def test_the_first_of_overlapping_edits_is_measured(made: MovableClock) -> None:
-    made.standing.edited(SYNC)
+    made.sync_stats.edited(SYNC)
     made.now += 2
-    made.standing.edited(SYNC)
+    made.sync_stats.edited(SYNC)
     made.now += 1
     made.reconciled(Reason.SYNCED, wrote=True)
-    assert made.measured == [3.0]
+    assert made.measured == (1, 3.0)
 
 
 def test_an_edit_that_changes_no_copy_is_no_propagation(made: MovableClock) -> None:
-    made.standing.edited(SYNC)
+    made.sync_stats.edited(SYNC)
     made.reconciled(Reason.SYNCED)
-    assert (made.measured, made.standing.lag()) == ([], 0.0)
+    assert (made.measured, made.sync_stats.lag()) == ((0, 0), 0.0)
 
 
 def test_a_failing_write_is_lag_and_a_taken_destination_is_not(made: MovableClock) -> None:
-    made.standing.edited(SYNC)
-    made.standing.edited(OTHER)
+    made.sync_stats.edited(SYNC)
+    made.sync_stats.edited(OTHER)
     made.now += 1
     made.reconciled(Reason.SYNCED, Reason.WRITE_FAILED, wrote=True)
     made.reconciled(Reason.SYNCED, Reason.DESTINATION_CONFLICT, wrote=True, sync=OTHER)
-    assert made.measured == [1.0]
+    assert made.measured == (1, 1.0)
     made.now += 60
-    assert made.standing.lag() == 61.0
+    assert made.sync_stats.lag() == 61.0
 
 
 def test_a_replica_that_stands_by_measures_nothing() -> None:
     made = MovableClock()
-    made.standing.edited(SYNC)
+    made.sync_stats.edited(SYNC)
     made.now += 1000
-    assert made.standing.lag() == 0.0
-    made.standing.begin()
+    assert made.sync_stats.lag() == 0.0
+    made.sync_stats.begin()
     made.reconciled(Reason.SYNCED, wrote=True)
-    assert made.measured == []
+    assert made.measured == (0, 0)
 
 
 def test_every_failure_is_counted_beyond_those_that_a_status_lists(made: MovableClock) -> None:
@@ -107,9 +115,9 @@ def test_every_failure_is_counted_beyond_those_that_a_status_lists(made: Movable
         Reason.SYNCED,
         Reason.PROGRESSING,
     )
-    assert there(made.standing.failures()) == {"WriteFailed": 30, "DestinationConflict": 2}
-    assert there(made.standing.copies()) == {"failed": 32, "synced": 1, "progressing": 1}
-    assert there(made.standing.syncs()) == {"WriteFailed": 1}
+    assert there(made.sync_stats.failures()) == {"WriteFailed": 30, "DestinationConflict": 2}
+    assert there(made.sync_stats.copies()) == {"failed": 32, "synced": 1, "progressing": 1}
+    assert there(made.sync_stats.syncs()) == {"WriteFailed": 1}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +127,8 @@ def test_a_sync_with_one_reason_for_all_copies_is_a_failure(
     made: MovableClock, reason: Reason
 ) -> None:
     made.refused(reason)
-    assert there(made.standing.failures()) == {str(reason): 1}
-    assert there(made.standing.syncs()) == {str(reason): 1}
+    assert there(made.sync_stats.failures()) == {str(reason): 1}
+    assert there(made.sync_stats.syncs()) == {str(reason): 1}
 
 
 def test_a_sync_is_counted_once_until_it_is_deleted(
@@ -129,10 +137,10 @@ def test_a_sync_is_counted_once_until_it_is_deleted(
     made.reconciled(Reason.WRITE_FAILED)
     made.reconciled(Reason.SYNCED)
     made.reconciled(Reason.SYNCED, sync=OTHER)
-    assert there(made.standing.syncs()) == {"Synced": 2}
-    assert there(made.standing.failures()) == {}
-    made.standing.edited(SYNC)
-    made.standing.forget(SYNC)
-    made.standing.forget(NamespacedName("never", "seen"))
-    assert there(made.standing.copies()) == {"synced": 1}
-    assert made.standing.lag() == 0.0
+    assert there(made.sync_stats.syncs()) == {"Synced": 2}
+    assert there(made.sync_stats.failures()) == {}
+    made.sync_stats.edited(SYNC)
+    made.sync_stats.forget(SYNC)
+    made.sync_stats.forget(NamespacedName("never", "seen"))
+    assert there(made.sync_stats.copies()) == {"synced": 1}
+    assert made.sync_stats.lag() == 0.0

@@ -1,0 +1,179 @@
+"""Read ConfigMapSyncs, ConfigMaps and namespaces from YAML and JSON files, and apply them.
+
+`command.py` calls it. Objects of other kinds are skipped. An error message must not quote the
+content of a file, because it may hold secrets.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from cluster.syncs import CONFIGMAPSYNCS, read_sync
+from configmapsync.names import API_VERSION, KIND, NamespacedName
+from dryrun.simulated_cluster import Document, SimulatedCluster
+from dryrun.simulator import Simulator
+from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind
+from kube.errors import Malformed, NotFound
+from kube.wire import decode_object, decode_partial
+from reconciler.known.configmaps import read_source
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+STANDARD_INPUT = "-"
+READERS: Mapping[tuple[str, str], Callable[[bytes], object]] = {
+    ("v1", "ConfigMap"): read_source,
+    ("v1", "Namespace"): decode_partial,
+    (API_VERSION, KIND): lambda raw: read_sync(raw, frozenset()),
+}
+NAME_LABEL = "kubernetes.io/metadata.name"  # the API server puts it on every namespace
+DEFAULT_NAMESPACE = "default"
+# A file cannot change these fields.
+SERVER_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "finalizers", "generation")
+
+
+class UnreadableFileError(Exception):
+    """A file is missing, or its content is not Kubernetes objects. The message has one line."""
+
+
+def read(filenames: Iterable[str]) -> list[Document]:
+    """Return every object that concerns a plan, in the order of the files.
+
+    Args:
+        filenames: files, folders, or `-` for standard input. Of a folder every .yaml, .yml and
+            .json file is read, but no folder inside it.
+
+    Raises:
+        UnreadableFileError: a file cannot be read.
+    """
+    return [
+        document
+        for name in filenames
+        for text, origin in _texts(name)
+        for document in _documents(text, origin)
+    ]
+
+
+async def apply_files(
+    simulator: Simulator, cluster: SimulatedCluster, documents: list[Document]
+) -> list[NamespacedName]:
+    """Apply documents to the simulated cluster, and return the syncs among them.
+
+    The namespace of an object is assumed to exist, because the object could not be applied
+    otherwise. No other namespace is assumed to exist.
+
+    Raises:
+        ApiError: a live object could not be read.
+    """
+    syncs: dict[NamespacedName, None] = {}
+    for document in sorted(documents, key=lambda document: document["kind"] != "Namespace"):
+        if document["kind"] == "Namespace":
+            await _put_namespace(simulator, cluster, document)
+            continue
+        metadata = document["metadata"]
+        key = NamespacedName(metadata.get("namespace") or DEFAULT_NAMESPACE, metadata["name"])
+        if key.namespace not in simulator.caches.namespaces_by_name:
+            await _put_namespace(simulator, cluster, {"metadata": {"name": key.namespace}})
+        qualified = {**document, "metadata": {**metadata, **key._asdict()}}
+        if document["kind"] == "ConfigMap":
+            simulator.put(key, _applied(qualified, await _live(cluster, CONFIGMAPS, *key)))
+        else:
+            simulator.put_sync(_applied(qualified, await _live(cluster, CONFIGMAPSYNCS, *key)))
+            syncs[key] = None
+    return list(syncs)
+
+
+def _texts(filename: str) -> Iterator[tuple[str, str]]:
+    """Yield the text of each file, and the name of the file for messages."""
+    if filename == STANDARD_INPUT:
+        yield sys.stdin.read(), "standard input"
+        return
+    path = Path(filename)
+    files = (
+        sorted(child for child in path.iterdir() if child.suffix in SUFFIXES)
+        if path.is_dir()
+        else [path]
+    )
+    for file in files:
+        try:
+            yield file.read_text(encoding="utf-8"), str(file)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UnreadableFileError(f"cannot read {file}: {error.__class__.__name__}") from error
+
+
+def _documents(text: str, origin: str) -> Iterator[Document]:
+    try:
+        for document in yaml.load_all(text, yaml.CSafeLoader):
+            yield from _objects(document, origin)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise UnreadableFileError(f"{origin} is not valid YAML{line}") from error
+
+
+def _objects(document: Any, origin: str) -> Iterator[Document]:
+    if document is None:
+        return
+    if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
+        raise UnreadableFileError(f"{origin} contains a document that is not a Kubernetes object")
+    if document["kind"].endswith("List") and isinstance(document.get("items"), list):
+        for item in document["items"]:
+            yield from _objects(item, origin)
+    elif (reader := READERS.get((str(document.get("apiVersion")), document["kind"]))) is not None:
+        yield _checked(document, origin, reader)
+
+
+def _checked(document: Document, origin: str, reader: Callable[[bytes], object]) -> Document:
+    """Return the document if the reconciler could decode it.
+
+    A spec that breaks a rule can be decoded. A ConfigMap with a number as a value cannot.
+    """
+    kind, metadata = document["kind"], document.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+        raise UnreadableFileError(f"{origin} contains a {kind} without a name")
+    try:
+        reader(msgspec.json.encode(document))
+    except Malformed as error:
+        raise _unreadable(document, origin, error.__cause__) from error
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise _unreadable(document, origin, error) from error
+    return document
+
+
+def _unreadable(
+    document: Document, origin: str, cause: BaseException | None
+) -> UnreadableFileError:
+    """Quote msgspec, which names a path and a type. Another error may quote a value."""
+    detail = f": {cause}" if isinstance(cause, msgspec.MsgspecError) else " has the wrong shape"
+    name = document["metadata"]["name"]
+    return UnreadableFileError(f"{origin}: {document['kind']} {name}{detail}")
+
+
+async def _put_namespace(
+    simulator: Simulator, cluster: SimulatedCluster, document: Document
+) -> None:
+    name = document["metadata"]["name"]
+    applied = _applied(document, await _live(cluster, NAMESPACES, "", name))
+    labels = {**(applied["metadata"].get("labels") or {}), NAME_LABEL: name}
+    simulator.put_namespace({**applied, "metadata": {**applied["metadata"], "labels": labels}})
+
+
+async def _live(cluster: SimulatedCluster, kind: Kind, namespace: str, name: str) -> Document:
+    try:
+        answer = await Client(cluster).get(kind, namespace, name)
+    except NotFound:
+        return {"metadata": {}}
+    return decode_object(answer, kind.path(namespace, name))
+
+
+def _applied(document: Document, live: Document) -> Document:
+    """Merge a document over the live object, as `kubectl apply` does."""
+    given, existing = document["metadata"], live["metadata"]
+    metadata: dict[str, Any] = {**existing, **given}
+    metadata |= {field: existing[field] for field in SERVER_FIELDS if field in existing}
+    for part in ("labels", "annotations"):
+        metadata[part] = {**(existing.get(part) or {}), **(given.get(part) or {})}
+    status = {"status": live["status"]} if "status" in live else {}
+    return {**live, **document, **status, "metadata": metadata}

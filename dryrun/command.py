@@ -1,7 +1,7 @@
 """The `plan` command, from the command line to the exit code.
 
-`reconciler/__main__.py` calls it. Like `kubectl diff` it exits with one code for changes and with
-another for errors. It must not write to the cluster.
+`reconciler/__main__.py` calls it. Like `kubectl diff` it exits with one code for
+changes and with another for errors. It must not write to the cluster.
 """
 
 import asyncio

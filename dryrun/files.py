@@ -1,7 +1,7 @@
-"""Read ConfigMapSyncs, ConfigMaps and namespaces from YAML and JSON files, and apply them.
+"""Read syncs, ConfigMaps and namespaces from YAML and JSON files, and apply them.
 
-`command.py` calls it. Objects of other kinds are skipped. An error message must not quote the
-content of a file, because it may hold secrets.
+`command.py` calls it. Objects of other kinds are skipped. An error message must not
+quote the content of a file, because it may hold secrets.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """Render a plan as text, JSON or a unified diff.
 
-`command.py` prints the result. Text and JSON must not contain values of ConfigMaps; the diff does.
+`command.py` prints the result. Text and JSON must not contain values of ConfigMaps; the
+diff does.
 """
 
 import difflib
@@ -109,7 +110,7 @@ def _headline(simulated: SimulatedSync) -> str:
 
 
 def _why(step: Step) -> str:
-    """Return the reason of a write, and the keys that differ if the copy exists before and after."""
+    """Return the reason of a write, with the keys that differ in an existing copy."""
     if step.before is None or step.after is None:
         return step.write.cause
     keys = _key_changes(step)

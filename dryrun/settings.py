@@ -21,9 +21,9 @@ Sync = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^/\s]+$")]
 class PlanSettings(ClusterSettings):
     """Print what the reconciler would do, and write nothing.
 
-    It reads a cluster, or only the files of -f, or those files as if they were applied to the cluster.
-    Exit code: 0 if no ConfigMap would change, 2 if one would, 1 after an error or if a spec is invalid.
-    It needs the rights to get and list configmaps, namespaces and configmapsyncs.
+    It reads a cluster, or only the files of -f, or those files as if they were applied to the
+    cluster. Exit code: 0 if no ConfigMap would change, 2 if one would, 1 after an error or if a
+    spec is invalid. It needs the rights to get and list configmaps, namespaces and configmapsyncs.
     """
 
     model_config = SettingsConfigDict(cli_shortcuts={"filename": "f"})
@@ -40,7 +40,8 @@ class PlanSettings(ClusterSettings):
     with_cluster: bool = Field(
         default=False,
         description=(
-            "plan as if the files were applied to the cluster; default: plans the syncs of the files"
+            "plan as if the files were applied to the cluster; "
+            "without names, only the syncs of the files"
         ),
     )
     output: Literal["text", "json", "diff"] = Field(

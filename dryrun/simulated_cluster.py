@@ -1,7 +1,7 @@
 """An API server as it would be after the planned writes.
 
-`simulator.py` puts objects into it and reads them back; other reads go to the real API server.
-It must not send a write.
+`simulator.py` puts objects into it and reads them back; other reads go to the real API
+server. It must not send a write.
 """
 
 import asyncio

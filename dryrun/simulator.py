@@ -1,8 +1,9 @@
-"""Plan every sync, carry out the plan on a simulated cluster, and repeat until nothing changes.
+"""Plan every sync on a simulated cluster, and repeat until nothing changes.
 
-`command.py` calls it. One plan is not enough: a renamed copy is removed only after its successor
-exists, and a copy can be the source of another sync. After each step the caches get the events that
-a watch would bring. Nothing here may write to a real cluster.
+`command.py` calls it. One plan is not enough: a renamed copy is removed only after its
+successor exists, and a copy can be the source of another sync. After each step the
+caches get the events that a watch would bring. Nothing here may write to a real
+cluster.
 """
 
 import random

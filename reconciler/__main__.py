@@ -1,7 +1,7 @@
 """Start the reconciler, or the `plan` command: `python -m reconciler`.
 
-Reads the settings, connects to the API server and runs `app.py`. The clock and the randomness of
-the process are made here.
+Reads the settings, connects to the API server and runs `app.py`. The clock and the
+randomness of the process are made here.
 """
 
 import asyncio

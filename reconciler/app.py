@@ -1,8 +1,8 @@
-"""Build all parts of the reconciler from the settings, run them, and stop them in order.
+"""Build all parts of the reconciler, run them, and stop them in order.
 
-`__main__.py` calls it. Work starts once every cache has synced and, with several replicas, this one
-leads. A stop ends new work, finishes writes in flight, then releases the Lease. If the Lease is
-lost, the process writes nothing more and ends at once.
+`__main__.py` calls it. Work starts once every cache has synced and, with several
+replicas, this one leads. A stop ends new work, finishes writes in flight, then releases
+the Lease. If the Lease is lost, the process writes nothing more and ends at once.
 """
 
 import asyncio

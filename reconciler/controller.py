@@ -1,7 +1,8 @@
 """Take names from the queue, reconcile them, and requeue those that fail.
 
-`app.py` runs it. Errors of single destinations stay in `writes/applier.py`; an error that arrives
-here concerns a whole sync and is retried with backoff. No error may stop the work on other syncs.
+`app.py` runs it. Errors of single destinations stay in `writes/applier.py`; an error
+that arrives here concerns a whole sync and is retried with backoff. No error may stop
+the work on other syncs.
 """
 
 import asyncio

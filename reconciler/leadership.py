@@ -1,7 +1,7 @@
 """Connect this process to leader election, if it is configured.
 
-`app.py` runs everything that writes inside `Elector.leadership()`, over a connection whose fence is
-`Elector.check`. The protocol is in `kube/leader_election.py`.
+`app.py` runs everything that writes inside `Elector.leadership()`, over a connection
+whose fence is `Elector.check`. The protocol is in `kube/leader_election.py`.
 """
 
 import random

@@ -1,7 +1,7 @@
 """Observe the cluster for one sync: step two of a reconcile.
 
-`reconcile.py` calls it to plan and write, `dryrun/` to print the plan. Both use this module, so a
-dry run shows what the reconciler would do. Nothing here may write.
+`reconcile.py` calls it to plan and write, `dryrun/` to print the plan. Both use this
+module, so a dry run shows what the reconciler would do. Nothing here may write.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Reconcile one sync in five steps: fetch, observe, plan, apply, report.
 
-`controller.py` calls it with the name of a sync and nothing else. It reads the cluster as it is now
-and makes it match the sync. It must not write if the cluster matches.
+`controller.py` calls it with the name of a sync and nothing else. It reads the cluster
+as it is now and makes it match the sync. It must not write if the cluster matches.
 """
 
 import asyncio
@@ -191,10 +191,10 @@ class Reconciler:
         self._reporter.report(record, report)
 
     def _requeue_after(self, record: SyncRecord, planned: Plan, applied: Applied) -> float | None:
-        """Return when to reconcile again: at once after the first half, else when the first wait ends.
+        """Return the seconds until the next reconcile: 0 after a first half, else the first wait.
 
-        The second half removes what the copies just written replace, or the finalizer once everything is
-        removed.
+        The second half removes the copies that were just replaced, or the finalizer after the last
+        removal.
         """
         succeeded = any(outcome.reason is Reason.SYNCED for outcome in applied.written)
         cleared = planned.removals and applied.removed and not applied.leftovers

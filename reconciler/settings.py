@@ -16,7 +16,8 @@ from runtime.settings import LONGEST_SECONDS, Metavar, ProcessSettings
 class ReconcilerSettings(ProcessSettings):
     """Keep the copies of ConfigMaps in sync with their sources.
 
-    With `plan` as the first argument it prints what it would do, and writes nothing; see `plan --help`.
+    With `plan` as the first argument it prints what it would do, and writes nothing; see
+    `plan --help`.
     """
 
     protected_namespaces: list[str] = Field(

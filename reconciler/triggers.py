@@ -1,8 +1,8 @@
 """Enqueue the syncs that an event can affect: the map from each watch to its work.
 
-`app.py` connects it to the caches. A handler gets the object before and after a change and adds
-names to the queue; it must not decide what has to be done, nor enqueue a sync whose plan cannot
-depend on the change.
+`app.py` connects it to the caches. A handler gets the object before and after a change
+and adds names to the queue; it must not decide what has to be done, nor enqueue a sync
+whose plan cannot depend on the change.
 """
 
 import structlog
@@ -46,7 +46,7 @@ class Triggers:
         self._caches.versions.on_change(self.version_changed)
 
     def sync_changed(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
-        """Enqueue a sync that was created, edited or deleted, or whose status another client changed."""
+        """Enqueue a sync that was created, deleted, or changed by another client."""
         record = new or old
         if record is None:
             return
@@ -56,7 +56,7 @@ class Triggers:
             self._decider.changed()
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
-        """Enqueue the syncs that a copy names, by name and by UID, and those that wait for its name."""
+        """Enqueue the syncs that a copy names, by name and by UID, and those it blocks."""
         for copy in (old, new):
             if copy is None:
                 continue
@@ -114,7 +114,7 @@ class Triggers:
 
 
 def _intent(sync: SyncRecord) -> tuple[int | None, bool]:
-    """Return what an edit of the spec or a deletion changes, and a change of status or labels does not."""
+    """Return what changes with the spec or a deletion, and not with status or labels."""
     return sync.metadata.generation, sync.deleting
 
 

@@ -1,12 +1,12 @@
 """Cache what the reconciler needs of the cluster, from four watches.
 
 - `syncs`: every ConfigMapSync, parsed once for each change of its spec;
-- `copies`: every ConfigMap with the managed-by label, as a record with the digest of its content;
+- `copies`: every ConfigMap with the managed-by label, reduced to a record;
 - `namespaces`: metadata only;
 - `versions`: metadata of all ConfigMaps, of which only sources and blockers are kept.
 
-Memory follows what is managed, not what the cluster holds. `triggers.py` turns changes into work.
-Nothing here may write.
+Memory follows what is managed, not what the cluster holds. `triggers.py` turns changes
+into work. Nothing here may write.
 """
 
 import asyncio
@@ -97,7 +97,10 @@ class Caches:
         }
 
     async def synced(self) -> None:
-        """Wait for every list: a plan from incomplete caches would delete what is missing in them."""
+        """Wait for every list.
+
+        A plan from an incomplete cache would delete what the cache does not show.
+        """
         await asyncio.gather(*(informer.synced.wait() for informer in self.all.values()))
 
     @property

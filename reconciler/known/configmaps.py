@@ -1,8 +1,9 @@
 """Decode ConfigMaps into what is kept of them.
 
-A copy becomes a `CopyRecord` with the digest of its content, a source keeps its content, and of any
-other ConfigMap only the version is read. `caches.py` and `writes/writer.py` call it. Every function
-raises `Malformed` if the object cannot be decoded.
+A copy becomes a `CopyRecord` with the digest of its content, a source keeps its
+content, and of any other ConfigMap only the version is read. `caches.py` and
+`writes/writer.py` call it. Every function raises `Malformed` if the object cannot be
+decoded.
 """
 
 from typing import Any
@@ -47,8 +48,8 @@ class _ConfigMap(msgspec.Struct, rename="camel"):
     def key_count(self) -> int:
         """Return the number of keys, or a few more, without decoding them.
 
-        The API server writes `":"` between a key and its value. A quote inside of a value is escaped, so
-        the three characters stand nowhere else but where a value begins with a colon.
+        The API server writes `":"` between a key and its value. It escapes a quote inside a value,
+        so that the three characters occur elsewhere only if a value begins with a colon.
         """
         return sum(bytes(part).count(b'":"') for part in (self.data, self.binary_data))
 
@@ -179,7 +180,12 @@ def read_version(raw: bytes | msgspec.Raw) -> ConfigMapVersion:
 
 
 def read_last_manager(raw: bytes, excluding: str) -> str | None:
-    """Return the field manager that wrote an object last, other than `excluding`; None if unknown."""
+    """Return the field manager that wrote an object last; None if unknown.
+
+    Args:
+        raw: the object in JSON.
+        excluding: the field manager to skip.
+    """
     with decoding(WHAT):
         entries = _managed_fields_decoder.decode(raw).metadata.managed_fields or []
     others = [entry for entry in entries if entry.manager and entry.manager != excluding]

@@ -1,7 +1,7 @@
 """Check whether a named service account still has the rights that its sync needs.
 
-`observe.py` calls it at each reconcile. The webhook checks the same rights when a sync is written;
-this check notices rights that were revoked later.
+`observe.py` calls it at each reconcile. The webhook checks the same rights when a sync
+is written; this check notices rights that were revoked later.
 """
 
 import asyncio

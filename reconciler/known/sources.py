@@ -1,7 +1,8 @@
 """Read the content of sources, and cache it up to a number of bytes.
 
-`observe.py` calls it. The watch of versions (`caches.py`) shows that a source changed; only then is
-that ConfigMap read again. This module must not decide what a missing source means.
+`observe.py` calls it. The watch of versions (`caches.py`) shows that a source changed;
+only then is that ConfigMap read again. This module must not decide what a missing
+source means.
 """
 
 from collections import OrderedDict

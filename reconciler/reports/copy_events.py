@@ -1,7 +1,8 @@
 """Emit events on copies, in their own namespaces: repairs, releases and new failures.
 
-`applier.py` reports writes, `status.py` reports failures. Each sync may emit a few events in five
-minutes, because a sync can have a thousand copies. Events on the sync itself are in `status.py`.
+`applier.py` reports writes, `status.py` reports failures. Each sync may emit a few
+events in five minutes, because a sync can have a thousand copies. Events on the sync
+itself are in `status.py`.
 """
 
 from collections.abc import Callable, Iterable

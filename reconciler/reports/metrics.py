@@ -1,8 +1,9 @@
 """Count what the reconciler does: reconciles, writes, retries and its work queue.
 
-The controller, the applier and the reporter call it. Metrics that controller-runtime or client-go
-also have carry their names. Gauges of syncs and copies are in `sync_stats.py`, metrics of every
-process in `runtime/metrics.py`. No label may grow with the cluster.
+The controller, the applier and the reporter call it. Metrics that controller-runtime or
+client-go also have carry their names. Gauges of syncs and copies are in
+`sync_stats.py`, metrics of every process in `runtime/metrics.py`. No label may grow
+with the cluster.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Write the statuses and finalizers of syncs, and emit events on them.
 
-`reconcile.py` calls it. A status is written only if it changed, and after the copies that wait.
-What a status says is decided in `configmapsync/conditions.py`.
+`reconcile.py` calls it. A status is written only if it changed, and after the copies
+that wait. What a status says is decided in `configmapsync/conditions.py`.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Count syncs, copies and failures by state, and measure how long edits take to reach copies.
+"""Count syncs, copies and failures by state, and measure the propagation of edits.
 
-`status.py` records every reconcile, `triggers.py` every edit of a source. The counts come from
-reconciles, not from statuses: a status lists 20 failures and may be impossible to write.
-Nothing here may hold a label that grows with the cluster.
+`status.py` records every reconcile, `triggers.py` every edit of a source. The counts
+come from reconciles, not from statuses: a status lists 20 failures and may be
+impossible to write. Nothing here may hold a label that grows with the cluster.
 """
 
 from collections import Counter
@@ -65,7 +65,10 @@ class SyncStats:
         self._register(registry)
 
     def begin(self) -> None:
-        """Measure edits from now on: earlier events were the first list or another leader's work."""
+        """Measure edits from now on.
+
+        Earlier events were the first list, or the work of another leader.
+        """
         self._leading = True
 
     def edited(self, sync: NamespacedName) -> None:
@@ -93,11 +96,11 @@ class SyncStats:
         return self._read("copies", STATES)
 
     def failures(self) -> Mapping[str, int]:
-        """Return the number of failed destinations, and of syncs that fail as a whole, by reason."""
+        """Return the number of failed destinations and of failed whole syncs, by reason."""
         return self._read("failures", FAILURES)
 
     def lag(self) -> float:
-        """Return the age in seconds of the oldest edit that has not reached every copy; 0 if none."""
+        """Return the age in seconds of the oldest edit that lacks copies; 0 if none does."""
         return max((self._now() - edit.began for edit in self._edits.values()), default=0.0)
 
     def _register(self, registry: CollectorRegistry) -> None:

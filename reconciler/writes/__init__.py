@@ -1,1 +1,1 @@
-"""Write copies: one request at a time for each destination, each with its own retries."""
+"""Write copies: one request at a time for each destination, with its own retries."""

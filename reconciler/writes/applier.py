@@ -1,8 +1,9 @@
 """Carry out planned writes in parallel, each destination on its own.
 
-`reconcile.py` calls it. A failed destination backs off, and a slow one delays only its own retries.
-The oldest copies are written first, so that frequent edits of a source starve no copy. What to
-write is decided by the planner, and `failures.py` turns errors into reasons.
+`reconcile.py` calls it. A failed destination backs off, and a slow one delays only its
+own retries. The oldest copies are written first, so that frequent edits of a source
+starve no copy. What to write is decided by the planner, and `failures.py` turns errors
+into reasons.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Record the recent writes to each copy, and find the copies that something keeps rewriting.
+"""Record the recent writes to each copy, and find contested copies.
 
-`applier.py` reports every write, `reconcile.py` asks which copies are contested. The rules are in
-`configmapsync/contention.py`. A restart drops the records: a copy that is still contested is found
-again after a few more writes.
+`applier.py` reports every write, `reconcile.py` asks which copies are contested. The
+rules are in `configmapsync/contention.py`. A restart drops the records: a copy that is
+still contested is found again after a few more writes.
 """
 
 from collections import OrderedDict
@@ -87,7 +87,7 @@ class Contention:
         self._contested_copies: dict[NamespacedName, dict[NamespacedName, _ContestedCopy]] = {}
 
     def wrote(self, sync: NamespacedName, write: Write) -> bool:
-        """Record a write that succeeded; return whether it only restored what something else changed."""
+        """Record a write that succeeded; return whether it was a repair of drift."""
         history = self._remember(sync, write, self._done(write))
         return bool(history.repairs) and history.repairs[-1] == history.last.at
 
@@ -190,7 +190,7 @@ class Contention:
 
 
 def _drifted(write: Write) -> bool:
-    """Return whether another client changed the content of a copy and kept its digest annotation."""
+    """Return whether another client changed the content of a copy, but not its digest."""
     if write.template is None or write.record is None:
         return False
     return write.record.annotations.get(DIGEST) == write.template.digest != write.record.digest

@@ -1,7 +1,7 @@
 """Bound the writes in flight: in total, for each tenant, and for large copies.
 
-`applier.py` takes a slot for each write. A tenant is the namespace of a sync; a tenant whose
-destinations all hang must leave slots for the others.
+`applier.py` takes a slot for each write. A tenant is the namespace of a sync; a tenant
+whose destinations all hang must leave slots for the others.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """Send one planned write to the API server, and put its answer into the cache.
 
-`applier.py` calls it and decides about retries. Every write carries the version that the plan saw.
-If the precondition fails, the writer reads the live object into the cache, so that the next plan is
-right even if the watch lags. A write must not change an object that was not planned.
+`applier.py` calls it and decides about retries. Every write carries the version that
+the plan saw. If the precondition fails, the writer reads the live object into the
+cache, so that the next plan is right even if the watch lags. A write must not change an
+object that was not planned.
 """
 
 from collections.abc import Mapping
@@ -187,7 +188,7 @@ class Writer:
         self._forget(key, record)
 
     async def _read_live(self, sync: NamespacedName, write: Write) -> None:
-        """Read the live object into the cache: a copy that the watch has not shown yet, or a blocker."""
+        """Read the live object into the cache: a newer copy, or a blocker."""
         key = write.key
         self._caches.blockers.expect(key, sync)
         if self._caches.versions.get(*key) is None:

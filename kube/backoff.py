@@ -1,15 +1,15 @@
-"""How long to wait before the next try, for each key by itself: doubling, jittered, bounded.
+"""Compute the delay before the next try of each key: doubling, jittered and bounded.
 
-Chance is an argument, so that tests repeat. Whoever waits does the waiting; here is only arithmetic.
+The work queue's users and the applier call it. It only counts and computes; the caller waits.
 """
 
 import random
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-FIRST = 0.1  # seconds
-LONGEST = 300.0
-JITTER = 0.1  # of the delay, up or down: many that failed together do not come back together
+FIRST_SECONDS = 0.1
+MAX_SECONDS = 300.0
+JITTER = 0.1  # of the delay, up or down, so that keys that failed together do not retry together
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -17,18 +17,20 @@ Key = TypeVar("Key", bound=Hashable)
 class Backoff(Generic[Key]):
     """Counts consecutive failures of each key."""
 
-    def __init__(self, rng: random.Random, first: float = FIRST, longest: float = LONGEST) -> None:
+    def __init__(
+        self, rng: random.Random, first: float = FIRST_SECONDS, longest: float = MAX_SECONDS
+    ) -> None:
         self._rng = rng
         self._first = first
         self._longest = longest
         self._failures: dict[Key, int] = {}
 
     def __len__(self) -> int:
-        """How many keys failed when they were tried last."""
+        """Return how many keys failed at their last try."""
         return len(self._failures)
 
     def next(self, key: Key, retry_after: float | None = None) -> float:
-        """Count a failure of `key`; returns the seconds to wait, never less than the server's own `retry_after`."""
+        """Count a failure of `key`; return the seconds to wait, at least `retry_after`."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(self._longest, self._first * 2.0 ** min(failures, 32))
@@ -36,5 +38,5 @@ class Backoff(Generic[Key]):
         return max(jittered, retry_after or 0.0)
 
     def forget(self, key: Key) -> None:
-        """It succeeded, or nobody cares any more."""
+        """Reset `key`: it succeeded, or is not tried any more."""
         self._failures.pop(key, None)

@@ -1,6 +1,8 @@
-"""Which of many occurrences are one event: the same thing again counts up, many similar ones become one, a flood is cut.
+"""Decide which occurrences are one event.
 
-The numbers are those of client-go, so that our events behave as those of every other controller. Values in, values out; `events.py` sends them.
+A repeated occurrence raises the count of its event, many similar ones share one event, and a burst
+is cut. The numbers are those of client-go, so the events behave like those of other controllers.
+`events.py` sends the events; this module does no I/O.
 """
 
 from collections import OrderedDict
@@ -9,24 +11,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-COMBINED_FROM = (
-    10  # different messages of one object for one reason; from here on they share one event
-)
+# Different messages of one object for one reason; more of them share one event.
+COMBINED_FROM = 10
 SIMILAR_WITHIN = timedelta(minutes=10)
 BURST = 25  # events of one object in a row
-ONE_MORE_EVERY = timedelta(minutes=5)  # after a burst
-REMEMBERED = (
-    4096  # of each kind of memory; what was used longest ago is forgotten, and then told anew
-)
-NAME_LIMIT = (
-    236  # characters of the object's name in an event's name, which with its suffix may have 253
-)
+REFILL_INTERVAL = timedelta(minutes=5)  # after a burst, one event is allowed in each interval
+CACHE_LIMIT = 4096  # entries of each cache; the least recently used one is dropped
+NAME_LIMIT = 236  # characters of the object's name in the event's name, which may have 253
 COMBINED = "(combined from similar events): "
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
-    """The object that an event is about, with its UID so that a namesake made later is not meant."""
+    """The object that an event is about; the UID excludes a later object of the same name."""
 
     api_version: str
     kind: str
@@ -47,21 +44,21 @@ class Occurrence:
 
     @property
     def similar(self) -> "Occurrence":
-        """What all occurrences have in common that differ in their message only."""
+        """Return the occurrence without its message, equal for all that differ only in it."""
         return Occurrence(self.regarding, self.type, self.reason, "", self.action)
 
 
 @dataclass(slots=True)
 class Series:
-    """One event as it stands in the cluster, or will: the same occurrence, so many times.
+    """One event: the same occurrence, a number of times.
 
     Attributes:
         name: of the Event object.
-        latest: the newest occurrence, with the message as it is told.
-        count: how many there were.
-        first: when the first one was.
-        last: when the newest one was.
-        stored: whether the cluster knows the event, so that it has to be updated and not made.
+        latest: the newest occurrence, with the message of the event.
+        count: number of occurrences.
+        first: time of the first occurrence.
+        last: time of the newest occurrence.
+        stored: whether the Event object exists and has to be updated.
     """
 
     name: str
@@ -73,30 +70,32 @@ class Series:
 
 
 class Correlator:
-    """Remembers what was told, to tell it no second time."""
+    """Counts repeated occurrences."""
 
     def __init__(self) -> None:
-        self._series: _Memory[Series] = _Memory()
-        self._similar: _Memory[_Similar] = _Memory()
-        self._allowances: _Memory[_Allowance] = _Memory()
+        self._series: _Cache[Series] = _Cache()
+        self._similar: _Cache[_Similar] = _Cache()
+        self._allowances: _Cache[_Allowance] = _Cache()
         self._last_suffix = 0
 
     def note(self, occurrence: Occurrence, now: datetime) -> Series | None:
-        """Return the series that `occurrence` belongs to, with it counted; None where its object is too loud."""
-        told = self._combined(occurrence, now)
+        """Count an occurrence; return its series, or None if its object has too many events."""
+        merged = self._combined(occurrence, now)
         allowance = self._allowances.of(occurrence.regarding, lambda: _Allowance(now))
         if not allowance.take(now):
             return None
-        # All that are combined share one series, whatever the newest message is.
-        identity = told if told is occurrence else occurrence.similar
-        series = self._series.of(identity, lambda: Series(self._name(told, now), told, 0, now, now))
+        # Combined occurrences share one series, whatever the newest message is.
+        identity = merged if merged is occurrence else occurrence.similar
+        series = self._series.of(
+            identity, lambda: Series(self._name(merged, now), merged, 0, now, now)
+        )
         series.count += 1
         series.last = now
-        series.latest = told
+        series.latest = merged
         return series
 
     def _combined(self, occurrence: Occurrence, now: datetime) -> Occurrence:
-        """The occurrence as it is told: as it is, or as the newest of many similar ones."""
+        """Return the occurrence, marked as combined if there are many similar ones."""
         similar = self._similar.of(occurrence.similar, lambda: _Similar(now))
         if not similar.is_one_of_many(occurrence.message, now):
             return occurrence
@@ -106,14 +105,14 @@ class Correlator:
         )
 
     def _name(self, occurrence: Occurrence, now: datetime) -> str:
-        """A name of its own: the object's, and the time in microseconds, moved on where two fall together."""
+        """Return a unique name: the object's, and the time in microseconds or a higher number."""
         self._last_suffix = max(self._last_suffix + 1, int(now.timestamp() * 1_000_000))
         return f"{occurrence.regarding.name[:NAME_LIMIT].rstrip('-.')}.{self._last_suffix:x}"
 
 
 @dataclass(slots=True)
 class _Similar:
-    """The different messages of late, as hashes: thousands of objects with ten messages each would be tens of mebibytes."""
+    """The recent messages, as hashes: the messages of thousands of objects would be tens of mebibytes."""
 
     last: datetime
     messages: set[int] = field(default_factory=set)
@@ -130,13 +129,13 @@ class _Similar:
 
 @dataclass(slots=True)
 class _Allowance:
-    """How many events an object may still have; it grows again with time."""
+    """The number of events that an object may still have, a token bucket."""
 
     since: datetime
     left: float = BURST
 
     def take(self, now: datetime) -> bool:
-        self.left = min(BURST, self.left + (now - self.since) / ONE_MORE_EVERY)
+        self.left = min(BURST, self.left + (now - self.since) / REFILL_INTERVAL)
         self.since = now
         if self.left < 1:
             return False
@@ -144,19 +143,19 @@ class _Allowance:
         return True
 
 
-Remembered = TypeVar("Remembered")
+Value = TypeVar("Value")
 
 
-class _Memory(Generic[Remembered]):
-    """A bounded mapping that makes what it lacks."""
+class _Cache(Generic[Value]):
+    """A bounded mapping that creates missing values."""
 
     def __init__(self) -> None:
-        self._items: OrderedDict[Occurrence | ObjectReference, Remembered] = OrderedDict()
+        self._items: OrderedDict[Occurrence | ObjectReference, Value] = OrderedDict()
 
-    def of(self, key: Occurrence | ObjectReference, make: Callable[[], Remembered]) -> Remembered:
+    def of(self, key: Occurrence | ObjectReference, make: Callable[[], Value]) -> Value:
         if key not in self._items:
             self._items[key] = make()
         self._items.move_to_end(key)
-        if len(self._items) > REMEMBERED:
+        if len(self._items) > CACHE_LIMIT:
             self._items.popitem(last=False)
         return self._items[key]

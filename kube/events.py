@@ -1,7 +1,7 @@
-"""Kubernetes Events: what happened to an object, for whoever runs `kubectl describe` or `kubectl events`.
+"""Emit Kubernetes Events, which `kubectl describe` and `kubectl events` show.
 
-Telling is never worth failing for, nor waiting for: `emit` only notes, and a task of its own sends. What happens again while it still waits
-is sent once. Which occurrences are one event is decided in `event_correlator.py`.
+`emit` only enqueues an event and never fails; a task of its own sends it. `event_correlator.py`
+decides which occurrences are one event. This module must not delay its callers.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from kube.rbac import Rule
 __all__ = ["EventRecorder", "ObjectReference"]
 
 RULES = (Rule("events", ("create", "patch")),)
-WAITING_LIMIT = 1000  # events; who has more than that to tell is not listened to anyway
-MESSAGE_LIMIT = 1024  # characters, as events.k8s.io has it
-CLUSTER_SCOPED = "default"  # where the API server wants the events of objects without a namespace
-WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds between the tries of one event
+QUEUE_LIMIT = 1000  # events
+MESSAGE_LIMIT = 1024  # characters, the limit of events.k8s.io
+CLUSTER_SCOPED = "default"  # the namespace for events of objects without one
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)  # between the tries of one event
 
 
 class EventRecorder:
@@ -41,12 +41,12 @@ class EventRecorder:
         instance: str,
         clock: Callable[[], datetime],
     ) -> None:
-        """Prepare; nothing is sent before `run` or `drain`.
+        """Create a recorder; nothing is sent before `run` or `drain`.
 
         Args:
             client: of the API server.
-            component: who tells, as `kubectl describe` shows it.
-            instance: which of its processes.
+            component: the source of the events, as `kubectl describe` shows it.
+            instance: the process of the component.
             clock: the time of day.
         """
         self._client = client
@@ -54,10 +54,10 @@ class EventRecorder:
         self._instance = instance
         self._clock = clock
         self._correlator = Correlator()
-        self._waiting: dict[str, Series] = {}
-        self._news = asyncio.Event()
+        self._queue: dict[str, Series] = {}
+        self._enqueued = asyncio.Event()
         self._sending = asyncio.Lock()
-        self._complaint = ""
+        self._last_problem = ""
         self._log = structlog.get_logger("events")
 
     def emit(
@@ -68,51 +68,51 @@ class EventRecorder:
         message: str,
         action: str = "",
     ) -> None:
-        """Tell that something happened; returns at once and never fails.
+        """Enqueue an event; never fail.
 
         Args:
-            regarding: to what.
+            regarding: the object that the event is about.
             type: `Normal` or `Warning`.
-            reason: one word, why.
-            message: a sentence for people; what is beyond 1,024 characters is cut.
-            action: one word, what was done about it.
+            reason: the reason word.
+            message: a sentence for people, cut to `MESSAGE_LIMIT`.
+            action: what the component did, in one word.
         """
         series = self._correlator.note(
             Occurrence(regarding, type, reason, message[:MESSAGE_LIMIT], action), self._clock()
         )
         if series is None:
             return
-        if len(self._waiting) >= WAITING_LIMIT and series.name not in self._waiting:
-            self._complain("too many events wait, the newest are dropped")
+        if len(self._queue) >= QUEUE_LIMIT and series.name not in self._queue:
+            self._log_problem("too many events are queued, the newest are dropped")
             return
-        self._waiting[series.name] = series
-        self._news.set()
+        self._queue[series.name] = series
+        self._enqueued.set()
 
     async def run(self) -> None:
-        """Send what is told, until cancelled."""
+        """Send enqueued events until cancelled."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._enqueued.wait()
+            self._enqueued.clear()
             await self.drain()
 
     async def drain(self) -> None:
-        """Send everything told so far, or give it up. Without an API server that may take long: the caller bounds it."""
+        """Send or drop every enqueued event. The caller must bound the time: the API server may not answer."""
         async with self._sending:
-            while self._waiting:
-                await self._send(self._waiting.pop(next(iter(self._waiting))))
+            while self._queue:
+                await self._send(self._queue.pop(next(iter(self._queue))))
 
     async def _send(self, series: Series) -> None:
-        """Try a few times, as long as it may pass."""
-        for wait in (*WAITS, None):
+        """Store the series; retry a transient error a few times."""
+        for wait in (*RETRY_SECONDS, None):
             try:
                 await self._store(series)
             except ApiError as error:
                 if wait is None or error.retry is not Retry.TRANSIENT:
-                    self._complain(f"an event was not written: {error}")
+                    self._log_problem(f"an event was not written: {error}")
                     return
                 await asyncio.sleep(max(wait, error.retry_after or 0.0))
             else:
-                self._complaint = ""
+                self._last_problem = ""
                 return
 
     async def _store(self, series: Series) -> None:
@@ -120,13 +120,13 @@ class EventRecorder:
             try:
                 await self._update(series)
             except NotFound:
-                series.stored = False  # events live for an hour; this one begins anew
+                series.stored = False  # the API server deletes events after an hour
             else:
                 return
         try:
             await self._create(series)
         except AlreadyExists:
-            await self._update(series)  # the answer to our first try was lost
+            await self._update(series)  # the answer to an earlier try was lost
         series.stored = True
 
     async def _create(self, series: Series) -> None:
@@ -141,8 +141,8 @@ class EventRecorder:
         await self._client.patch(EVENTS, _namespace(series), series.name, change)
 
     def _document(self, series: Series) -> dict[str, Any]:
-        told = series.latest
-        regarding = told.regarding
+        latest = series.latest
+        regarding = latest.regarding
         return {
             "apiVersion": "v1",
             "kind": "Event",
@@ -154,10 +154,10 @@ class EventRecorder:
                 "name": regarding.name,
                 "uid": regarding.uid,
             },
-            "type": told.type,
-            "reason": told.reason,
-            "message": told.message,
-            "action": told.action,
+            "type": latest.type,
+            "reason": latest.reason,
+            "message": latest.message,
+            "action": latest.action,
             "count": series.count,
             "firstTimestamp": _timestamp(series.first),
             "lastTimestamp": _timestamp(series.last),
@@ -166,11 +166,11 @@ class EventRecorder:
             "reportingInstance": self._instance,
         }
 
-    def _complain(self, what: str) -> None:
-        """Say it once, until an event is written again or the complaint is another one."""
-        if what != self._complaint:
-            self._log.warning("events are lost", error=what)
-        self._complaint = what
+    def _log_problem(self, problem: str) -> None:
+        """Log a problem once, until an event is written or the problem changes."""
+        if problem != self._last_problem:
+            self._log.warning("events are lost", error=problem)
+        self._last_problem = problem
 
 
 def _namespace(series: Series) -> str:

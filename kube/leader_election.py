@@ -1,18 +1,20 @@
-"""Leader election: of several processes, the one that holds a Lease works; the others are ready, and wait for it.
+"""Elect a leader: of several processes only the holder of a Lease works, and the others wait.
 
-Four rules make that safe, whatever pauses, fails or lies:
+Four rules keep two processes from working at the same time, also if a process pauses, a request
+fails or a clock is wrong:
 
-- A holder is believed for as long as it asked for since its record last *changed before our eyes*, by a clock of our own that only ever runs
-  forward. The times in the record are written for people; nobody compares them, so no wall clock can be wrong enough to matter.
-- Every write carries the version that it was decided on. Who is late, or was fooled by a watch that lagged, gets a Conflict and nothing else.
-- A holder counts from the moment *before* it asked for its last renewal, and only up to the renew deadline, which is shorter than what the others
-  wait. When it stops believing in itself, nobody else can have begun.
-- What it does meanwhile goes through a fence (`Elector.check`, asked by `connection.py` before each mutating request is sent): a leader that was
-  stopped and wakes up late writes nothing.
+- A candidate waits until the record has not changed for the lease duration, by its own monotonic
+  clock. No process compares the times in the record, so wall clocks do not matter.
+- Every write carries the version that it was decided on. A late write gets a Conflict.
+- The holder counts from the moment before its last renewal was sent, and only up to the renew
+  deadline, which is shorter than the lease duration. It stops before another candidate begins.
+- Before each write `connection.py` calls a fence (`Elector.check`). So a leader that was suspended
+  and wakes up late sends no write.
 
-One thing no fence can stop: a request of which a part is sent when the process is stopped, or that the network keeps for long. The API server may
-carry it out after somebody else has begun. So writes must carry preconditions besides: then such a request changes only what nobody has touched
-since, and the successor sees that change as it sees any other. The record itself is read and written by `lease_record.py`.
+A fence cannot stop a write that was partly sent when the process was suspended, or that the network
+delays. The API server may carry it out after another process took over. So every write also needs
+a precondition: then it changes only objects that have not changed since. `lease_record.py` reads
+and writes the record.
 """
 
 import asyncio
@@ -25,29 +27,29 @@ from typing import NoReturn
 
 import structlog
 
-from kube.errors import AlreadyExists, ApiError, Conflict, Fenced, NotFound
+from kube.errors import ApiError, Fenced, NotFound, Retry
 from kube.lease_record import LeaseRecord, LeaseSpec, Sighting
 
-# A holder asks for this many seconds at most, and is believed for no more, whatever its record says: a record with an absurd
-# duration would otherwise keep the Lease for years.
-LONGEST_DURATION_SECONDS = 600
-JITTER = 0.2  # of the retry period, added by chance: many that began together do not ask together
-WATCH_SECONDS = (290, 590)  # how long the server is asked to keep a watch
+# The longest lease duration that is configured or respected. A record with a duration of years would otherwise
+# keep the Lease for years.
+MAX_DURATION_SECONDS = 600
+JITTER = 0.2  # of the retry period, so that processes that start together do not retry together
+WATCH_SECONDS = (290, 590)  # range of the timeout that the API server is asked for
 NEVER = float("-inf")
 
 
-class LeaseLost(Exception):
-    """The Lease is not ours any more, or may not be: stop working, at once."""
+class LeaseLostError(Exception):
+    """This process no longer holds the Lease for certain, and must stop at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How patient everybody is.
+    """Durations of an election.
 
     Attributes:
-        duration: whole seconds for which a holder that says nothing is believed.
-        renew_deadline: seconds after which a holder that could not renew gives up.
-        retry_period: seconds between two renewals, and between two tries.
+        duration: whole seconds without a renewal after which another process takes the Lease.
+        renew_deadline: seconds without a renewal after which the holder stops.
+        retry_period: seconds between two renewals, and between two tries to take the Lease.
     """
 
     duration: int = 15
@@ -55,10 +57,10 @@ class Timing:
     retry_period: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse what would let two hold it at once, or nobody for long.
+        """Check that two processes cannot hold the Lease at once.
 
         Raises:
-            ValueError: the three do not fit together.
+            ValueError: the durations do not fit together.
         """
         if self.retry_period <= 0:
             raise ValueError("the retry period must be more than 0 seconds")
@@ -68,14 +70,12 @@ class Timing:
             )
         if self.duration <= self.renew_deadline:
             raise ValueError("the lease duration must be more than the renew deadline")
-        if self.duration > LONGEST_DURATION_SECONDS:
-            raise ValueError(
-                f"the lease duration must be at most {LONGEST_DURATION_SECONDS} seconds"
-            )
+        if self.duration > MAX_DURATION_SECONDS:
+            raise ValueError(f"the lease duration must be at most {MAX_DURATION_SECONDS} seconds")
 
 
 class Elector:
-    """One candidate for one Lease."""
+    """A candidate for a Lease."""
 
     def __init__(
         self,
@@ -87,14 +87,16 @@ class Elector:
         clock: Callable[[], datetime],
         rng: random.Random,
     ) -> None:
-        """Prepare; nothing is sent before `leadership`.
+        """Create a candidate; nothing is sent before `leadership`.
 
         Args:
-            record: what is contended for, over a connection of its own: no other request may hold up a renewal, and no fence.
-            identity: who we are; nobody else may ever be called so.
-            timing: how patient to be.
-            now: seconds, by a clock that only runs forward, also while the process is stopped, and is never cached: the event loop's may be.
-            clock: the time of day, for people.
+            record: the Lease, over a connection of its own, so that no other request and no fence
+                delays a renewal.
+            identity: of this process; no other process may ever have the same.
+            timing: durations of the election.
+            now: seconds on a monotonic clock that also runs while the process is suspended. The
+                event loop's clock may be cached, so it does not fit.
+            clock: the time of day, for the record.
             rng: for jitter.
         """
         self._record = record
@@ -103,54 +105,55 @@ class Elector:
         self._now = now
         self._clock = clock
         self._rng = rng
-        self._spec = LeaseSpec()  # as last seen, also after the record was deleted
-        self._version: str | None = None  # None where there is no record
-        self._free_at = NEVER  # when the holder in the record may be believed no longer
+        self._spec = LeaseSpec()  # the last one that was seen, also after a deletion
+        self._version: str | None = None  # None if the record does not exist
+        self._free_at = NEVER  # when the Lease of another holder ends
         self._held_until = NEVER
         self._log = structlog.get_logger("lease").bind(lease=record.path, identity=identity)
         self.problem: ApiError | None = None
 
     @property
     def leading(self) -> bool:
-        """Whether the Lease is ours for certain, at this moment."""
+        """Return whether this process holds the Lease for certain."""
         return self._now() < self._held_until
 
     @property
     def holder(self) -> str:
-        """Who holds it, as far as we have heard; empty where nobody does, or nothing was heard yet."""
+        """Return the holder that was last seen; empty if there is none."""
         return self._spec.holder_identity or ""
 
     def check(self) -> None:
         """Be the fence of a connection.
 
         Raises:
-            Fenced: the Lease is not ours for certain: nothing may be written.
+            Fenced: this process does not hold the Lease for certain.
         """
         if not self.leading:
-            raise Fenced("not sent: the Lease that allows us to write is not ours")
+            raise Fenced("not sent: this process does not hold the leader lease")
 
     @asynccontextmanager
     async def leadership(self) -> AsyncIterator[None]:
-        """Wait for the Lease, hold it during the block, and give it back when the block ends well.
+        """Acquire the Lease, renew it during the block, and release it when the block ends.
 
-        A block that is cancelled or fails may leave writes behind that are still carried out, so its Lease is left to run out.
+        After a block that failed or was cancelled, the API server may still carry out writes. So
+        the Lease is not released then; it expires.
 
         Raises:
-            LeaseLost: in a group, after the block was cancelled.
+            LeaseLostError: in a group, after the block was cancelled.
         """
         await self._acquire()
-        self._log.info("leading", transitions=self._spec.lease_transitions)
+        self._log.info("acquired leader lease", transitions=self._spec.lease_transitions)
         try:
             async with asyncio.TaskGroup() as group:
                 renewing = group.create_task(self._renew_until_lost())
                 yield
                 renewing.cancel()
         finally:
-            self._held_until = NEVER  # before anybody else may write, we do not
+            self._held_until = NEVER  # no write may follow the block
         await self._release()
 
     async def _acquire(self) -> None:
-        """Try, and follow the record in between, until it is ours."""
+        """Try to take the Lease, and watch the record in between, until this process holds it."""
         while not self.leading:
             try:
                 await self._look()
@@ -159,32 +162,32 @@ class Elector:
                 elif self._version is not None:
                     await self._follow()
                 self.problem = None
-                pause = min(
-                    self._pause() / 2, self._free_in
-                )  # between two watches as well a release is seen soon
-            except (Conflict, AlreadyExists):
-                pause = self._pause() / 2  # somebody was faster
+                # A release between two watches is noticed soon as well.
+                pause = min(self._pause() / 2, self._free_in)
             except ApiError as error:
-                self._note(error)
-                pause = max(self._pause(), min(error.retry_after or 0.0, self._timing.duration))
+                if error.retry is Retry.SOON:  # another candidate was faster
+                    pause = self._pause() / 2
+                else:
+                    self._note(error)
+                    pause = max(self._pause(), min(error.retry_after or 0.0, self._timing.duration))
             await asyncio.sleep(pause)
 
     async def _renew_until_lost(self) -> NoReturn:
-        """Renew again and again.
+        """Renew the Lease in each retry period.
 
         Raises:
-            LeaseLost: somebody else holds it, or we could not renew it in time.
+            LeaseLostError: another process holds it, or it was not renewed in time.
         """
         pause = self._pause()
         while True:
             await asyncio.sleep(min(pause, self._left))
             if not self.leading:
-                cause = self.problem or "the process was held up"
+                cause = self.problem or "the process was suspended"
                 raise self._lost(f"not renewed for {self._timing.renew_deadline:g} s: {cause}")
             pause = await self._renew()
 
     async def _renew(self) -> float:
-        """Try to renew, for as long as we hold the Lease; returns the seconds until the next try."""
+        """Try to renew until the deadline; return the seconds until the next try."""
         try:
             async with asyncio.timeout(self._left):
                 await self._as_holder(self._claim)
@@ -192,23 +195,21 @@ class Elector:
             return 0.0
         except ApiError as error:
             self._note(error)
-            # A server's wish counts, but who waits for too long loses the Lease: half of what is left, at most.
+            # A Retry-After is respected up to half of the time that is left, or the Lease would be lost.
             return max(self._pause(), min(error.retry_after or 0.0, self._left / 2))
         return self._pause()
 
     async def _release(self) -> None:
-        """Leave the record without a holder, so that the next one need not wait until it has run out."""
+        """Remove the holder from the record, so that the next candidate need not wait."""
         try:
             await self._as_holder(lambda: self._write(self._spec.released(self._clock())))
-        except (ApiError, LeaseLost) as error:
-            self._log.warning(
-                "the Lease could not be given back, it will run out", error=str(error)
-            )
+        except (ApiError, LeaseLostError) as error:
+            self._log.warning("cannot release leader lease, it will expire", error=str(error))
         else:
-            self._log.info("gave the Lease back")
+            self._log.info("released leader lease")
 
     async def _follow(self) -> None:
-        """Wait for one sign of life after the other, until the holder has let go or been silent for too long."""
+        """Watch the record until it is released or deleted, or has not changed for too long."""
         loop = asyncio.get_running_loop()
         changes = self._record.follow(self._version or "", self._rng.randint(*WATCH_SECONDS))
         with suppress(TimeoutError):
@@ -223,7 +224,7 @@ class Elector:
         self._observe(await self._record.read(self._timeout))
 
     async def _claim(self) -> None:
-        """Write ourselves in as the holder, or once more as the holder, over the version that was seen."""
+        """Write this process into the record as its holder, on top of the version that was seen."""
         asked = self._now()
         await self._write(
             self._spec.claimed_by(self._identity, self._timing.duration, self._clock())
@@ -232,28 +233,30 @@ class Elector:
         self.problem = None
 
     async def _as_holder(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write. Where the record is not as we left it and yet ours, write once more.
+        """Write; if the record has changed and this process still holds it, write once more.
 
-        It was edited by a third party, or deleted, or a write of ours was carried out whose answer we have not heard.
+        Another client edited or deleted the record, or the answer to an earlier write was lost.
         """
         try:
             await write()
-        except (Conflict, NotFound, AlreadyExists):
+        except ApiError as error:
+            if error.retry is not Retry.SOON and not isinstance(error, NotFound):
+                raise
             await self._look()
             if self._version is not None and self.holder != self._identity:
-                raise self._lost(f"{self.holder or 'nobody'} holds it now") from None
+                raise self._lost(f"{self.holder or 'no process'} holds it now") from None
             await write()
 
     async def _write(self, spec: LeaseSpec) -> None:
         self._observe(await self._record.write(spec, self._version, self._timeout))
 
-    def _lost(self, why: str) -> LeaseLost:
+    def _lost(self, why: str) -> LeaseLostError:
         self._held_until = NEVER
-        self._log.error("the Lease is lost", why=why)
-        return LeaseLost(why)
+        self._log.error("lost leader lease", reason=why)
+        return LeaseLostError(why)
 
     def _observe(self, sighting: Sighting | None) -> None:
-        """Note what the record says. Any change of it counts as a sign of life; its absence does not, and is no sign of death either."""
+        """Remember the record; a change of it starts the lease duration again, a deletion does not."""
         if sighting is None:
             self._version = None
             return
@@ -262,40 +265,38 @@ class Elector:
         previous = self.holder
         self._version, self._spec = sighting
         others = self.holder not in {"", self._identity}
-        self._free_at = self._now() + (self._believed_for() if others else 0)
+        self._free_at = self._now() + (self._duration_of_holder() if others else 0)
         if others and self.holder != previous:
-            self._log.info("somebody else leads", holder=self.holder)
+            self._log.info("another process leads", holder=self.holder)
 
-    def _believed_for(self) -> float:
-        """Return the seconds for which the holder in the record is believed after a change of the record."""
+    def _duration_of_holder(self) -> float:
+        """Return the seconds for which the holder in the record has the Lease after a change."""
         asked = self._spec.lease_duration_seconds
-        return (
-            min(asked, LONGEST_DURATION_SECONDS) if asked and asked > 0 else self._timing.duration
-        )
+        return min(asked, MAX_DURATION_SECONDS) if asked and asked > 0 else self._timing.duration
 
     @property
     def _free_in(self) -> float:
-        """Seconds until the holder in the record need not be believed any more."""
+        """Return the seconds until the Lease of another holder ends."""
         return max(0.0, self._free_at - self._now())
 
     @property
     def _left(self) -> float:
-        """Seconds for which the Lease is ours for certain."""
+        """Return the seconds for which this process certainly holds the Lease."""
         return max(0.0, self._held_until - self._now())
 
     @property
     def _timeout(self) -> float:
-        """Seconds for one request: when one hangs, there is time for another."""
+        """Return the seconds for one request, so that there is time for another one."""
         return self._timing.renew_deadline / 2
 
     def _pause(self) -> float:
         return self._timing.retry_period * (1 + JITTER * self._rng.random())
 
     def _note(self, error: ApiError) -> None:
-        """Say what is wrong once, and again only when it changes."""
+        """Log an error once, and again when it changes."""
         if self.problem is None or (type(self.problem), self.problem.message) != (
             type(error),
             error.message,
         ):
-            self._log.warning("the Lease cannot be read or written", error=str(error))
+            self._log.warning("cannot read or write the leader lease", error=str(error))
         self.problem = error

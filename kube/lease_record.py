@@ -1,6 +1,8 @@
-"""One Lease of coordination.k8s.io on the wire: read, write with a precondition, follow. What it means is `lease.py`'s.
+"""Read, write and watch one Lease of coordination.k8s.io.
 
-It asks for the least: get, watch and patch of one name, and create. A watch is allowed by name where its field selector names the object.
+`leader_election.py` decides what to write. Every write has a precondition. The rights are get,
+watch and patch of one name, and create: a watch by name is allowed if its field selector names
+the object.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -16,12 +18,12 @@ from kube.errors import NotFound, from_status
 from kube.rbac import Rule
 from kube.wire import ObjectMeta, decode_event, decoding
 
-MOST_TRANSITIONS = (1 << 31) - 1
-GRACE_SECONDS = 30.0  # that the server may be late with ending a watch
+MAX_TRANSITIONS = (1 << 31) - 1  # the API server stores 32 bits
+GRACE_SECONDS = 30.0  # by which the API server may be late to end a watch
 
 
 def rules(name: str) -> tuple[Rule, ...]:
-    """What is needed for the Lease of that name, in its namespace."""
+    """Return the rights for the Lease of that name, in its namespace."""
     return (
         Rule(
             "leases",
@@ -34,7 +36,7 @@ def rules(name: str) -> tuple[Rule, ...]:
 
 
 class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
-    """Who holds it, and since when."""
+    """The holder and its times."""
 
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
@@ -43,39 +45,38 @@ class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
     lease_transitions: int | None = None
 
     def claimed_by(self, identity: str, duration: int, moment: datetime) -> Self:
-        """The record with `identity` as its holder, newly or still, for `duration` seconds from `moment` on."""
+        """Return the record with `identity` as its holder for `duration` seconds from `moment`."""
         now = self._renewed_at(moment)
         if self.holder_identity == identity:
             return structs.replace(self, renew_time=now, lease_duration_seconds=duration)
-        # The API server stores 32 bits and refuses more, so the count stops at its highest value.
         transitions = (
             0
             if self.lease_transitions is None
-            else min(max(0, self.lease_transitions) + 1, MOST_TRANSITIONS)
+            else min(max(0, self.lease_transitions) + 1, MAX_TRANSITIONS)
         )
         return type(self)(identity, duration, now, now, transitions)
 
     def released(self, moment: datetime) -> Self:
-        """The record without a holder; it has a duration because every record must."""
+        """Return the record without a holder; the API server requires a duration."""
         now = self._renewed_at(moment)
         return type(self)("", 1, now, now, self.lease_transitions)
 
     def _renewed_at(self, moment: datetime) -> str:
-        """`moment`, but never the one that is in the record: a write that changes nothing is dropped, and nobody would see its holder alive."""
+        """Return `moment`, or one later if the record has it: a write without a change is dropped."""
         if _micro_time(moment) == self.renew_time:
             moment += timedelta(microseconds=1)
         return _micro_time(moment)
 
 
 class Sighting(NamedTuple):
-    """The record in one version."""
+    """The record, in one version."""
 
     version: str
     spec: LeaseSpec
 
 
 class LeaseRecord:
-    """The record at one place, which may be empty."""
+    """A Lease, which may not exist."""
 
     def __init__(self, client: Client, namespace: str, name: str) -> None:
         self._client = client
@@ -84,7 +85,7 @@ class LeaseRecord:
         self.path = LEASES.path(namespace, name)
 
     async def read(self, timeout_seconds: float) -> Sighting | None:
-        """The record as it is now; None where there is none."""
+        """Return the record; None if it does not exist."""
         try:
             answer = await self._client.get(
                 LEASES, self._namespace, self._name, timeout_seconds=timeout_seconds
@@ -94,16 +95,16 @@ class LeaseRecord:
         return _read(answer)
 
     async def write(self, spec: LeaseSpec, version: str | None, timeout_seconds: float) -> Sighting:
-        """Have the record say `spec`; what else stands in the Lease stays.
+        """Write the spec; other parts of the Lease stay as they are.
 
         Args:
             spec: all of it.
-            version: the one that was seen; None creates the record.
+            version: that was seen; None creates the Lease.
             timeout_seconds: for the answer.
 
         Raises:
-            Conflict, NotFound, AlreadyExists: it is not as it was seen.
-            ApiError: it was not written, or may have been.
+            Conflict, NotFound, AlreadyExists: the Lease is not as it was seen.
+            ApiError: the write failed; it may have been carried out.
         """
         if version is None:
             document = {"metadata": {"name": self._name}, "spec": spec}
@@ -121,10 +122,7 @@ class LeaseRecord:
     async def follow(
         self, version: str, seconds: int
     ) -> AsyncIterator[AsyncIterator[Sighting | None]]:
-        """Every change after `version` as it happens, for `seconds` at most; None where the record is deleted.
-
-        Whoever follows has a patience of his own, shorter than that.
-        """
+        """Watch the changes after `version`, for at most `seconds`; a deletion is None."""
         params = {
             "fieldSelector": f"metadata.name={self._name}",
             "resourceVersion": version,
@@ -139,7 +137,7 @@ class LeaseRecord:
 
 
 def _micro_time(moment: datetime) -> str:
-    """A moment as Kubernetes' MicroTime."""
+    """Return a moment in the format of Kubernetes' MicroTime."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -1,7 +1,7 @@
-"""What a piece of code must be allowed to do, declared beside the requests that it sends.
+"""Declare RBAC rules beside the requests that need them.
 
-A process gathers the rules of its parts into roles; its manifests are written from them, so that a role holds what the code uses and nothing
-else. It knows the words of `rbac.authorization.k8s.io/v1` and not who is given a role.
+`hack/roles.py` gathers the rules of each process into roles and writes the manifests, so a role
+has exactly the rights that the code uses. This module must not know which process it is.
 """
 
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ class Rule:
     Attributes:
         resource: in the plural, with its subresource: `configmaps`, `configmapsyncs/status`.
         verbs: of the API server: get, list, watch, create, update, patch, delete.
-        group: API group; empty for the core one.
-        names: the only objects it is good for; all where empty.
-        why: in a few words, for whoever reviews the role.
+        group: API group; empty for the core group.
+        names: the only objects that the rule covers; all if empty.
+        why: the reason, for reviewers of the role.
     """
 
     resource: str
@@ -34,9 +34,9 @@ class Role:
 
     Attributes:
         name: of the role, and of its binding.
-        kind: good for the whole cluster, or for the namespace it stands in.
-        rules: what it allows.
-        account: the ServiceAccount that has it.
+        kind: `ClusterRole` for the whole cluster, `Role` for one namespace.
+        rules: what the role allows.
+        account: the ServiceAccount that gets the role.
     """
 
     name: str
@@ -45,19 +45,19 @@ class Role:
     account: str
 
 
-Place = tuple[str, str, tuple[str, ...]]
+ResourceKey = tuple[str, str, tuple[str, ...]]
 
 
 def merged(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The same rights in as few rules as there are resources, sorted by group and resource; reasons are told once."""
-    by_resource: dict[Place, Rule] = {}
-    reasons: dict[Place, dict[str, None]] = {}
+    """Return the same rights with one rule for each resource, sorted, and each reason once."""
+    by_resource: dict[ResourceKey, Rule] = {}
+    reasons: dict[ResourceKey, dict[str, None]] = {}
     for rule in rules:
-        place = (rule.group, rule.resource, rule.names)
-        known = by_resource.get(place, replace(rule, verbs=(), why=""))
-        by_resource[place] = replace(known, verbs=tuple(dict.fromkeys(known.verbs + rule.verbs)))
-        reasons.setdefault(place, {})[rule.why] = None
+        key = (rule.group, rule.resource, rule.names)
+        known = by_resource.get(key, replace(rule, verbs=(), why=""))
+        by_resource[key] = replace(known, verbs=tuple(dict.fromkeys(known.verbs + rule.verbs)))
+        reasons.setdefault(key, {})[rule.why] = None
     return tuple(
-        replace(by_resource[place], why="; ".join(why for why in reasons[place] if why))
-        for place in sorted(by_resource)
+        replace(by_resource[key], why="; ".join(why for why in reasons[key] if why))
+        for key in sorted(by_resource)
     )

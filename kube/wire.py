@@ -1,6 +1,7 @@
-"""What every kind has in common on the wire, as typed structs: decoded without what nobody reads, such as managedFields.
+"""Decode what every kind has in common: metadata, lists and watch events.
 
-`reflector.py` reads lists and watch events with these; what an item is, is its reader's to say.
+`reflector.py` and the readers of objects use these structs. Fields that no controller reads, such
+as managedFields, are not decoded.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Work as names: deduplicated, delayed, prioritised, and never the same name in two hands.
+"""Queue names for workers: deduplicated, delayed and prioritised.
 
 The rules are those of controller-runtime's queue: a name that is added while it is worked on is worked on once more afterwards; one that waits for
 its time and is added meanwhile is due at once. Durations are on the event loop's clock.

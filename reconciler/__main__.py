@@ -15,7 +15,7 @@ import structlog
 
 from dryrun import command
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
-from kube.leader_election import LeaseLost
+from kube.leader_election import LeaseLostError
 from reconciler.app import App
 from reconciler.leadership import candidacy
 from reconciler.settings import ReconcilerSettings
@@ -72,7 +72,7 @@ async def _serve(app: App, health_address: str, stop: asyncio.Event) -> int:
     code = EXIT_OK
     try:
         await app.run(stop)
-    except* LeaseLost:
+    except* LeaseLostError:
         code = EXIT_FAILURE
     finally:
         await app.health.close()

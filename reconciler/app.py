@@ -175,7 +175,7 @@ class App:
         """Watch and work until `stop` is set.
 
         Raises:
-            ExceptionGroup: a part failed; it holds `LeaseLost` if the Lease was lost.
+            ExceptionGroup: a part failed; it holds `LeaseLostError` if the Lease was lost.
         """
         async with asyncio.TaskGroup() as background:
             tasks = [

@@ -87,7 +87,7 @@ class Installation:
         [leading] = [
             pod
             for pod in self.reconcilers
-            if "leading" in pod.process.output() and pod.process.exit_code is None
+            if "acquired leader lease" in pod.process.output() and pod.process.exit_code is None
         ]
         return leading
 

@@ -95,7 +95,7 @@ class Replicas:
     def standby(self, times: tuple[str, str, str] = LONG_LEASE, user: str | None = None) -> Replica:
         """Start a replica that waits."""
         replica = self.start(times, user)
-        replica.process.wait_for_line("somebody else leads")
+        replica.process.wait_for_line("another process leads")
         assert not replica.leads
         return replica
 
@@ -280,7 +280,7 @@ def test_a_leader_frozen_beyond_its_lease_ends_without_a_write(
         leader.go_on()
 
         assert leader.process.wait() == 1
-        assert "the Lease is lost" in leader.process.output()
+        assert "lost leader lease" in leader.process.output()
         assert writes(log, "alice") == written
         standby.go_on()
         work.copied("news")
@@ -310,7 +310,7 @@ def test_a_leader_that_may_not_renew_ends_in_time_and_logs_why(replicas: Replica
 
     assert leader.process.wait(within=float(SHORT_LEASE[1]) + TAKEOVER_SECONDS) == 1
 
-    assert 'cannot patch resource \\"leases\\"' in leader.process.wait_for_line("the Lease is lost")
+    assert 'cannot patch resource \\"leases\\"' in leader.process.wait_for_line("lost leader lease")
     wait_until(lambda: standby.leads, within=float(SHORT_LEASE[0]) + TAKEOVER_SECONDS)
 
 
@@ -338,7 +338,7 @@ def test_without_an_api_server_for_longer_than_the_deadline_the_leader_ends(
     )
 
     assert leader.process.wait(within=float(SHORT_LEASE[1]) + TAKEOVER_SECONDS) == 1
-    assert "not renewed for 3 s" in leader.process.wait_for_line("the Lease is lost")
+    assert "not renewed for 3 s" in leader.process.wait_for_line("lost leader lease")
     wait_until(lambda: replicas.cluster.request("GET", "/readyz").status == 200, within=30)
 
 
@@ -375,7 +375,7 @@ def test_writes_in_flight_are_finished_before_the_lease_is_given_back(
     copy, lease = stage.find(slow), replicas.lease
     assert copy is not None
     assert int(copy["metadata"]["resourceVersion"]) < int(lease["metadata"]["resourceVersion"])
-    assert "gave the Lease back" in leader.process.output()
+    assert "released leader lease" in leader.process.output()
     wait_until(lambda: standby.leads, within=TAKEOVER_SECONDS)
     assert sum(fault.hits()) == 1
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kube.backoff import FIRST, JITTER, LONGEST, Backoff
+from kube.backoff import FIRST_SECONDS, JITTER, MAX_SECONDS, Backoff
 from tests.kube.scripted import rng
 
 
@@ -11,7 +11,7 @@ def test_each_failure_doubles_the_wait_up_to_the_longest() -> None:
     backoff = Backoff[str](rng())
     waits = [backoff.next("a") for _ in range(20)]
     for failures, wait in enumerate(waits):
-        expected = min(LONGEST, FIRST * 2**failures)
+        expected = min(MAX_SECONDS, FIRST_SECONDS * 2**failures)
         assert expected * (1 - JITTER) <= wait <= expected * (1 + JITTER)
     assert (
         len({round(wait, 6) for wait in waits[-5:]}) == 5
@@ -22,9 +22,9 @@ def test_keys_wait_for_themselves_and_a_success_starts_over() -> None:
     backoff = Backoff[str](rng())
     for _ in range(10):
         backoff.next("a")
-    assert backoff.next("b") < 2 * FIRST
+    assert backoff.next("b") < 2 * FIRST_SECONDS
     backoff.forget("a")
-    assert backoff.next("a") < 2 * FIRST
+    assert backoff.next("a") < 2 * FIRST_SECONDS
     backoff.forget("never failed")
 
 
@@ -41,4 +41,4 @@ def test_the_server_may_ask_for_more_but_not_for_less() -> None:
 def test_a_wait_is_always_positive_and_bounded(failures: int, retry_after: float | None) -> None:
     backoff = Backoff[int](rng())
     backoff._failures[1] = failures
-    assert 0 < backoff.next(1, retry_after) <= max(LONGEST * (1 + JITTER), retry_after or 0)
+    assert 0 < backoff.next(1, retry_after) <= max(MAX_SECONDS * (1 + JITTER), retry_after or 0)

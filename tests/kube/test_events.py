@@ -89,7 +89,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 def store(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(events, "WAITS", (0.01, 0.01))
+    monkeypatch.setattr(events, "RETRY_SECONDS", (0.01, 0.01))
     store = Store()
     server.answer = store.answer
     return store
@@ -303,7 +303,7 @@ async def test_no_more_than_a_bounded_number_waits(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "WAITING_LIMIT", 3)
+    monkeypatch.setattr(events, "QUEUE_LIMIT", 3)
     for number in range(10):
         recorder.emit(
             ObjectReference("v1", "Thing", "team", f"thing-{number}"), "Normal", "Synced", "x"

@@ -18,7 +18,7 @@ from kube.errors import (
     Unauthorized,
     Unreachable,
 )
-from kube.leader_election import LeaseLost, Timing
+from kube.leader_election import LeaseLostError, Timing
 from tests.kube.lease_board import EPOCH, Board, Candidate, Trouble, now
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -78,7 +78,7 @@ async def lost(candidate: Candidate) -> str:
     with pytest.raises(ExceptionGroup) as raised:
         await asyncio.wait_for(candidate.task, 600)
     (error,) = raised.value.exceptions
-    assert isinstance(error, LeaseLost)
+    assert isinstance(error, LeaseLostError)
     assert not candidate.elector.leading
     return str(error)
 
@@ -618,7 +618,7 @@ async def test_a_holder_that_was_stopped_may_write_nothing_from_its_first_moment
     with pytest.raises(Fenced):
         first.elector.check()
 
-    assert "held up" in await lost(first)
+    assert "suspended" in await lost(first)
 
 
 async def test_a_renewal_that_was_answered_after_a_long_stop_counts_from_when_it_was_asked(

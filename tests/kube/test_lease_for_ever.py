@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from kube.errors import Forbidden, NotFound, ServerError, TooManyRequests
-from kube.leader_election import LeaseLost
+from kube.leader_election import LeaseLostError
 from tests.kube.lease_board import EPOCH, Board, Candidate, Trouble, now
 
 TROUBLED_FOR = 240.0  # seconds of each story
@@ -82,7 +82,7 @@ class Process:
         while True:
             try:
                 await asyncio.create_task(self.candidate.run())
-            except* LeaseLost:
+            except* LeaseLostError:
                 pass
             await asyncio.sleep(1)
             self.candidate = self._start()

@@ -1,5 +1,4 @@
-"""The road to the API server, for any operator: connection, errors, watches, caches, a work queue, leader election, events.
+"""A Kubernetes client for operators: typed client, errors, watches, caches, work queue, election.
 
-It knows nothing of ConfigMapSync and nothing of our processes. Built on aiohttp and msgspec; from kubernetes_asyncio it takes what finds and
-refreshes credentials. Start at `connection.py`, then `reflector.py` and `informer.py`.
+It knows nothing of ConfigMapSync and of its processes. Start at `client.py` and `informer.py`.
 """

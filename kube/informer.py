@@ -1,10 +1,8 @@
-"""A cache of one collection, with indexes and handlers, kept up to date by a reflector.
+"""Cache one collection, with indexes and handlers.
 
-The cache never goes back in time, although answers of our own writes overtake the watch and are overtaken by it: an event older than what is held or
-was forgotten is dropped, and so is an answer that the watch has left behind. Handlers are called with the object before and after, and only where something is different.
-
-The exception is a storage that was restored from a backup: a complete list wins over every record that is not newer than the list, and after
-versions went back it wins over every record.
+`reflector.py` feeds it. The cache never goes back in time: an event that is older than the record
+is dropped, and so is the answer to a write that the watch has passed. After a restore of the
+storage a complete list replaces every record. Handlers get the old and the new record.
 """
 
 import asyncio
@@ -83,7 +81,7 @@ class Informer(Generic[R]):
         self._was_reset = False  # versions went back, and no list has come whole since
         self._stale: set[Place] = set()  # records of before that
         self._reset_handlers: list[Callable[[], None]] = []
-        self._reached = 0  # the version up to which the list and the watch have told everything
+        self._reached = 0  # the version up to which the list and the watch are complete
         self._forgotten: dict[Place, int] = {}  # the versions up to which an echo may still come
         self._forgotten_limit = FORGOTTEN_LIMIT
         self._log = structlog.get_logger("informer").bind(path=path)
@@ -104,12 +102,12 @@ class Informer(Generic[R]):
 
     @property
     def lists(self) -> int:
-        """How often the whole collection was read: once, and again whenever the watch could not be resumed."""
+        """Return how often the collection was listed: once, and after each watch that could not resume."""
         return self._reflector.lists
 
     @property
     def watches(self) -> int:
-        """How often a watch was opened; a healthy one is renewed every five to ten minutes."""
+        """Return how often a watch was opened; a healthy one is renewed in five to ten minutes."""
         return self._reflector.watches
 
     async def run(self) -> None:
@@ -117,7 +115,7 @@ class Informer(Generic[R]):
         await self._reflector.run()
 
     async def read_once(self) -> None:
-        """Read the collection as it is, and watch nothing: for whoever looks only once.
+        """Read the collection as it is, and watch nothing: for a caller that looks only once.
 
         Raises:
             ApiError: it did not come whole.
@@ -141,31 +139,32 @@ class Informer(Generic[R]):
         return len(self._records)
 
     def on_change(self, handler: Handler[R]) -> None:
-        """Have `handler(old, new)` called for every change from now on; it must not await, and must be quick."""
+        """Call `handler(old, new)` for every later change; it must be quick."""
         self._handlers.append(handler)
 
     def on_reset(self, handler: Callable[[], None]) -> None:
-        """Have `handler()` called when versions went back, after the cache holds the new list: memories keyed by a version are void."""
+        """Call `handler()` after versions went back and the new list is cached."""
         self._reset_handlers.append(handler)
 
     def record(self, new: R) -> None:
-        """Put in what a request of ours returned, before the watch brings it. Whoever asked knows, so no handler is called.
+        """Cache the answer to a request of this process, before the watch brings it.
 
-        That is true of what was read, and of a write with a precondition on the version held; after any other write, what somebody else has
-        done in between would stay untold. A record of version 0 says only that a place is to be watched: everything that comes is newer than it.
+        No handler is called, so the answer must be a read, or a write with a precondition on the
+        cached version. After another write, changes of other clients in between would be missed.
+        A record of version 0 only marks a key as watched: every version is newer.
         """
         place, version = (new.namespace, new.name), _number(new.resource_version)
         if place not in self._records and 0 < version <= self._reached:
-            return  # the watch has brought it already, and after it that it is gone
+            return  # the watch has brought it already, and its deletion after that
         if self._is_news(new):
             self._put(new)
             if version == 0:
-                self._note_seen(place)  # a list on its way may have passed the place already
+                self._note_seen(place)  # a list in progress may have passed the key already
 
     def learn(self, new: R) -> None:
-        """Put in what was read, and tell the handlers as if the watch had brought it: for news that concern others than who has read it.
+        """Cache what was read and call the handlers, as if the watch had brought it.
 
-        The watch will not tell of it any more.
+        The watch calls no handler for it any more.
         """
         if (new.namespace, new.name) in self._records or _number(
             new.resource_version
@@ -173,12 +172,13 @@ class Informer(Generic[R]):
             self._change(new)
 
     def forget(self, namespace: str, name: str, version: str | None = None) -> None:
-        """Take out what a request of ours removed or did not find; no handler is called.
+        """Remove an object that a request of this process deleted or did not find; call no handler.
 
         Args:
-            namespace: where it was.
-            name: what it was called.
-            version: the last one that is gone for certain, so that a namesake made since stays; by default the one held.
+            namespace: of the object.
+            name: of the object.
+            version: the last one that is certainly gone, so that a later object of the same name
+                stays; by default the cached one.
         """
         place = (namespace, name)
         held = self._records.get(place)
@@ -192,14 +192,14 @@ class Informer(Generic[R]):
             self._forgotten[place] = gone
 
     def reset(self) -> None:
-        """Called by the reflector."""
+        """Mark every record as stale, because versions went back."""
         self._was_reset = True
         self._reached = 0
         self._forgotten.clear()
         self._stale = set(self._records)
 
     def newest(self) -> Seen | None:
-        """Called by the reflector."""
+        """Return the record with the highest version; None if there is none."""
         current = (record for place, record in self._records.items() if place not in self._stale)
         newest = max(current, key=lambda record: _number(record.resource_version), default=None)
         if newest is None or not _number(newest.resource_version):
@@ -207,17 +207,17 @@ class Informer(Generic[R]):
         return Seen(newest.namespace, newest.name, _number(newest.resource_version))
 
     def list_began(self, version: str) -> None:
-        """Called by the reflector."""
+        """Begin a list of that version."""
         self._seen = set()
         self._listing = _number(version)
 
     def listed(self, items: list[msgspec.Raw]) -> None:
-        """Called by the reflector."""
+        """Take objects of the list."""
         for item in items:
             self._take(item)
 
     def list_complete(self, version: str) -> None:
-        """Called by the reflector: what the list did not hold is gone, unless it was recorded after the list was made."""
+        """End a list: drop what it did not hold, unless it was recorded after the list was made."""
         for place in self._records.keys() - (self._seen or set()):
             if place in self._stale or _number(self._records[place].resource_version) <= _number(
                 version
@@ -234,26 +234,25 @@ class Informer(Generic[R]):
         self.synced.set()
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
-        """Called by the reflector."""
+        """Take an event of the watch."""
         version = self._take_out(item) if kind == "DELETED" else self._take(item)
         self._reached = max(self._reached, version)
         if len(self._forgotten) > self._forgotten_limit:
             self._forget_echoes()
-            self._forgotten_limit = max(
-                FORGOTTEN_LIMIT, 2 * len(self._forgotten)
-            )  # a sweep is paid for by as many removals
+            # Twice the rest, so that each sweep is paid for by as many removals.
+            self._forgotten_limit = max(FORGOTTEN_LIMIT, 2 * len(self._forgotten))
 
     def _take(self, item: msgspec.Raw) -> int:
-        """Put in what came, where it is to be kept; returns its version.
+        """Cache an object if the decoder keeps it; return its version.
 
-        What cannot be read stays as it was: one object must not stop the others.
+        The record of an object that cannot be decoded stays: one object must not stop the others.
         """
         try:
             record = self._decode(item)
         except Exception:  # noqa: BLE001 - decoding is the owner's, and may fail in any way
             metadata = decode_partial(item).metadata
             self._log.exception(
-                "an object cannot be read", namespace=metadata.namespace, name=metadata.name
+                "cannot decode an object", namespace=metadata.namespace, name=metadata.name
             )
             self._note_seen((metadata.namespace, metadata.name))
             return _number(metadata.resource_version)
@@ -268,7 +267,7 @@ class Informer(Generic[R]):
             self._seen.add(place)
 
     def _take_out(self, item: msgspec.Raw) -> int:
-        """Delete the record of what is gone or no longer kept, unless a newer one is held; returns the version of what came."""
+        """Delete the record of an object unless it is newer; return the version of the object."""
         metadata = decode_partial(item).metadata
         place, version = (metadata.namespace, metadata.name), _number(metadata.resource_version)
         if self._forgotten.get(place, 0) <= version:
@@ -283,12 +282,12 @@ class Informer(Generic[R]):
         if not self._is_news(new) or old == new:
             return
         self._put(new)
-        self._tell(old, new)
+        self._notify(old, new)
 
     def _delete(self, place: Place) -> None:
         old = self._remove(place)
         if old is not None:
-            self._tell(old, None)
+            self._notify(old, None)
 
     def _is_news(self, new: R) -> bool:
         place, version = (new.namespace, new.name), _number(new.resource_version)
@@ -296,7 +295,7 @@ class Informer(Generic[R]):
         if held is None:
             forgotten = self._forgotten.get(place, 0)
             return version == 0 or version > forgotten or forgotten <= self._listing
-        # A list shows every object in its newest version up to its own. An older one there is the truth: the storage was restored.
+        # A list shows the newest version of each object. If the record is newer, the storage was restored.
         return place in self._stale or _number(held.resource_version) <= max(version, self._listing)
 
     def _put(self, new: R) -> None:
@@ -320,25 +319,25 @@ class Informer(Generic[R]):
                     del entries[value]
         return old
 
-    def _tell(self, old: R | None, new: R | None) -> None:
+    def _notify(self, old: R | None, new: R | None) -> None:
         for handler in self._handlers:
             self._call(handler, old, new)
 
     def _call(self, handler: Callable[..., None], *values: R | None) -> None:
         try:
             handler(*values)
-        except Exception:  # noqa: BLE001 - a mistake in one handler must not keep the others, and what comes next, from being told
+        except Exception:  # noqa: BLE001 - an error in one handler must not stop the others
             self._log.exception(
                 "a handler failed", handler=getattr(handler, "__qualname__", repr(handler))
             )
 
     def _forget_echoes(self) -> None:
-        """Drop what the watch has passed: no older event of those places can come any more."""
+        """Drop versions that the watch has passed: no older event can come any more."""
         self._forgotten = {
             place: gone for place, gone in self._forgotten.items() if gone > self._reached
         }
 
 
 def _number(version: str) -> int:
-    """Versions of one cluster are comparable as integers (documented since Kubernetes 1.35, true long before)."""
+    """Return a version as an integer; versions of one cluster can be compared so."""
     return int(version or 0)

@@ -1,4 +1,5 @@
-"""What each of our processes needs around its work: settings, logs, health and metrics over HTTP, signals.
+"""What each process needs around its work: settings, logs, health, metrics and signals.
 
-Used by `reconciler`, `webhook` and `certs`; knows nothing of ConfigMapSync and nothing of Kubernetes. Start at `lifecycle.py`.
+The reconciler, the webhook and the certificate tool use it. It knows nothing of ConfigMapSync and
+Kubernetes. Start at `lifecycle.py`.
 """

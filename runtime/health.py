@@ -1,10 +1,8 @@
-"""The small HTTP server beside each process: `/healthz`, `/readyz` and `/metrics`.
+"""Serve `/healthz`, `/readyz` and `/metrics` beside a process.
 
-A check is a function that returns `None` when all is well, else the reason as a sentence. The reasons are the body of the 503 that a
-person reads in `kubectl describe pod`, so they say what is waited for.
-
-Everything in the pod network may connect, so the cost is bounded: rendering the metrics takes a small share of the time, and
-connections are few and short.
+A check returns None, or the reason of a failure as a sentence. The reasons are the body of a 503,
+which `kubectl describe pod` shows, so they say what the process waits for. Every client of the pod
+network may connect, so connections are few and short, and rendering has a bounded cost.
 """
 
 import asyncio
@@ -20,10 +18,10 @@ from runtime.listening import BACKLOG, BoundedConnections, address_of, open_sock
 from runtime.settings import Address
 
 MOST_CONNECTIONS = 64
-# A connection is closed after this, whatever it does. Prometheus and kubelets open a new one without an error.
+# A connection is closed after this time. Prometheus and kubelets open a new one without an error.
 LONGEST_CONNECTION_SECONDS = 60.0
-# After a rendering of the metrics took so many seconds, its text is served for this many times as long: scrapes without a limit
-# cost a twentieth of a core.
+# The text of the metrics is served again for this many times as long as its rendering took.
+# So scrapes cost at most a twentieth of a core.
 FRESH_FACTOR = 20
 
 Check = Callable[[], str | None]

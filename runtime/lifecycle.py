@@ -1,7 +1,8 @@
-"""From start to exit code: the event loop, the signals, the last line.
+"""Run a process on an event loop until a signal stops it.
 
-A process is a coroutine that gets an event and returns its exit code after the event is set. The first SIGTERM or SIGINT
-sets it; a second one ends the process at once, for whoever has lost patience. SIGUSR1 changes how much is logged.
+A process is a coroutine that gets an event and returns its exit code after the event is set. The
+first SIGTERM or SIGINT sets the event, and a second one ends the process at once. SIGUSR1
+switches the log level to debug and back.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ Process = Callable[[asyncio.Event], Awaitable[int]]
 
 
 def run(process: Process, verbosity: Verbosity) -> int:
-    """Run `process` on a fast event loop until it returns; returns its exit code."""
+    """Run `process` until it returns; return its exit code."""
     gc.collect()  # the garbage of the imports, before it is frozen with the caches
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_until_signalled(process, verbosity))
@@ -31,9 +32,8 @@ async def _until_signalled(process: Process, verbosity: Verbosity) -> int:
 
     def on_signal() -> None:
         if stop.is_set():
-            os._exit(
-                EXIT_KILLED
-            )  # nothing is lost: every write is atomic, and the next start converges
+            # Every write is atomic and the next start converges, so nothing is lost.
+            os._exit(EXIT_KILLED)
         stop.set()
 
     loop = asyncio.get_running_loop()

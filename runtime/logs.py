@@ -45,7 +45,13 @@ class Verbosity:
 
 
 def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> Verbosity:
-    """Route every line of the process to `stream` (standard error by default). Called once, by `__main__`."""
+    """Route every log line of the process to `stream`; `__main__` calls it once.
+
+    Args:
+        log_format: json for machines, console for people.
+        level: the least severe level that is logged.
+        stream: standard error by default.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -78,5 +84,5 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
 
 
 def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:
-    """Plain tracebacks: the richer ones print the values of local variables, and those may be a ConfigMap's."""
+    """Return a renderer with plain tracebacks: richer ones print the values of local variables."""
     return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=bounded_traceback)

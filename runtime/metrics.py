@@ -1,8 +1,8 @@
-"""What every process counts: itself, what it was built from, and its requests to the API server in the names of client-go.
+"""Define the metrics of every process: build information, requests, watches and loop lag.
 
-Each process has one registry, made here and passed on; `health.py` prints it at `/metrics`. What is particular to a process stands in
-its own `metrics.py`. Labels are words of ours or of HTTP: no name that a user can choose ever becomes one, so nothing here grows with
-the cluster. `docs/metrics.md` lists every metric.
+`health.py` serves the registry of a process. Label values are words of this project or of HTTP,
+never a name that a user chooses, so the number of series does not grow with the cluster.
+`docs/metrics.md` lists every metric.
 """
 
 import importlib.metadata
@@ -31,7 +31,7 @@ Read = Callable[[], Mapping[str, float]]
 
 
 def new_registry() -> CollectorRegistry:
-    """A registry that tells of the process itself already: `process_*`, `python_gc_*` and `configmapsync_build_info`."""
+    """Return a registry with `process_*`, `python_gc_*` and `configmapsync_build_info`."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` would double every series, and the library has one switch
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -44,7 +44,7 @@ def new_registry() -> CollectorRegistry:
 
 
 def version() -> str:
-    """The version that was installed."""
+    """Return the installed version."""
     try:
         return importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
@@ -52,7 +52,7 @@ def version() -> str:
 
 
 class RequestMetrics:
-    """What `kube/connection.py` tells, in client-go's names."""
+    """The requests of `kube/connection.py`, in client-go's names."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
@@ -76,7 +76,7 @@ class RequestMetrics:
 
 
 class Snapshot(Collector):
-    """A metric that is read when it is asked for: no copy of the state can go stale."""
+    """A metric that is read at each scrape."""
 
     def __init__(self, family: Family, name: str, text: str, label: str, read: Read) -> None:
         """Prepare; register it to have it read at every scrape.
@@ -84,7 +84,7 @@ class Snapshot(Collector):
         Args:
             family: whether it is a gauge or a counter.
             name: of the metric.
-            text: what it tells.
+            text: of its help line.
             label: the name of its label.
             read: the number for each value of the label.
         """
@@ -103,7 +103,7 @@ class Snapshot(Collector):
 
 
 class Watch(Protocol):
-    """What a watch tells of itself; `kube/informer.py` has such ones."""
+    """The state of a watch, such as an `Informer`."""
 
     @property
     def last_heard(self) -> float:
@@ -121,7 +121,7 @@ class Watch(Protocol):
 def observe_watches(
     registry: CollectorRegistry, watches: Mapping[str, Watch], now: Callable[[], float]
 ) -> None:
-    """Have every scrape read how the watches are, by name."""
+    """Register metrics of watches, by name."""
     for snapshot in (
         Snapshot(
             GaugeMetricFamily,

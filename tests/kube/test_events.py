@@ -318,7 +318,7 @@ async def test_no_more_than_a_bounded_number_waits(
         "thing-2",
     ]
     assert next(iter(store.events.values()))["count"] == 2
-    assert "too many events wait" in "".join(capsys.readouterr())
+    assert "too many events are queued" in "".join(capsys.readouterr())
 
 
 async def test_a_long_message_is_cut_and_a_long_name_fits(

@@ -37,7 +37,7 @@ from reconciler.reports.status import Reporter
 from reconciler.reports.sync_stats import SyncStats
 from reconciler.settings import ReconcilerSettings
 from reconciler.triggers import Triggers
-from reconciler.writes.applier import Applier
+from reconciler.writes.applier import Applier, SyncDestination
 from reconciler.writes.contention import Contention
 from reconciler.writes.writer import MANAGER, Writer
 from runtime.garbage import keep_collections_short
@@ -95,49 +95,53 @@ class App:
         queue_metrics.observe(self._queue)
         self._caches = Caches(connection, settings.protected(), rng)
         self._decider = Decider(self._caches.decisions, self._queue.add)
-        self._sources = Sources(
-            self._client, self._caches.versions, settings.source_cache_mebibytes * MEBIBYTE
-        )
+        cache_bytes = settings.source_cache_mebibytes * MEBIBYTE
+        self._sources = Sources(self._client, self._caches.versions, cache_bytes)
         self._events = EventRecorder(
             self._client, component=MANAGED_BY_VALUE, instance=EVENT_SOURCE, clock=clock
         )
-        copy_events = CopyEvents(self._events, self._caches, self._now)
+        self._copy_events = CopyEvents(self._events, self._caches, self._now)
         self._contention = Contention(
             self._client, self._caches, self._metrics, self._now, settings.contested_interval
         )
-        self._applier = Applier(
-            Writer(self._client, self._caches),
-            Backoff(rng),
-            self._metrics,
-            queue=self._queue,
-            contention=self._contention,
-            copy_events=copy_events,
-            blockers=self._caches.blockers,
-            parallel=settings.parallel_writes,
-        )
-        self._reporter = Reporter(
-            self._client,
-            self._caches.syncs,
-            self._queue,
-            applier=self._applier,
-            backoff=Backoff(rng),
-            events=self._events,
-            copy_events=copy_events,
-            metrics=self._metrics,
-            sync_stats=self._sync_stats,
-            clock=clock,
-        )
+        self._applier = self._build_applier(settings, Backoff(rng))
+        self._reporter = self._build_reporter(clock, Backoff(rng))
+        reconciler = self._build_reconciler(settings)
         self._controller = Controller(
-            self._queue,
-            self._build_reconciler(settings),
-            Backoff(rng),
-            self._metrics,
-            settings.workers,
+            self._queue, reconciler, Backoff(rng), self._metrics, settings.workers
         )
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         observe_watches(registry, self._caches.all, self._now)
         self._connect()
+
+    def _build_applier(
+        self, settings: ReconcilerSettings, backoff: Backoff[SyncDestination]
+    ) -> Applier:
+        return Applier(
+            Writer(self._client, self._caches),
+            backoff,
+            self._metrics,
+            queue=self._queue,
+            contention=self._contention,
+            copy_events=self._copy_events,
+            blockers=self._caches.blockers,
+            parallel=settings.parallel_writes,
+        )
+
+    def _build_reporter(self, clock: Clock, backoff: Backoff[NamespacedName]) -> Reporter:
+        return Reporter(
+            self._client,
+            self._caches.syncs,
+            self._queue,
+            applier=self._applier,
+            backoff=backoff,
+            events=self._events,
+            copy_events=self._copy_events,
+            metrics=self._metrics,
+            sync_stats=self._sync_stats,
+            clock=clock,
+        )
 
     def _build_reconciler(self, settings: ReconcilerSettings) -> Reconciler:
         authorization = Authorization(

@@ -1,8 +1,8 @@
 """Ask the API server what a subject may do, and whether a service account exists.
 
-The webhook and the reconciler use `AccessReviews` and `ServiceAccounts`. A bounded number of
-requests is in flight at once, and each answer is cached for some seconds. This module must not
-decide what a missing right means.
+The webhook and the reconciler use `AccessReviews` and `ServiceAccounts`. A bounded
+number of requests is in flight at once, and each answer is cached for some seconds.
+This module must not decide what a missing right means.
 """
 
 import asyncio
@@ -224,7 +224,10 @@ class AccessReviews(Generic[RightT]):
         *,
         use_cached_refusal: bool = False,
     ) -> bool:
-        """Return whether `subject` has `right`; a cached refusal is used only if it denies no request."""
+        """Return whether `subject` has `right`.
+
+        A cached refusal is used only if `use_cached_refusal` says that it denies no request.
+        """
         body = msgspec.json.encode(_review(subject, right))
         key = hashlib.sha256(body).digest()  # a subject may be large
         cached = self._cache.get(key)
@@ -246,7 +249,7 @@ class AccessReviews(Generic[RightT]):
 
 
 class ServiceAccounts:
-    """Reads whether service accounts exist: a review answers for any name, also for a missing account."""
+    """Reads whether service accounts exist, because a review does not say so."""
 
     def __init__(self, client: Client, now: Callable[[], float], cache_seconds: float) -> None:
         """Create it with an empty cache.

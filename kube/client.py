@@ -1,7 +1,8 @@
 """A typed client: read and write objects by kind, namespace and name.
 
-Every part that talks to the API server uses it; it builds the paths, headers, field manager and preconditions of its requests.
-It must not decode, cache or retry: the answer goes to the caller as bytes, and an error as `kube.errors` defines it.
+Every part that talks to the API server uses it; it builds the paths, headers, field
+manager and preconditions of its requests. It must not decode, cache or retry: the
+answer goes to the caller as bytes, and an error as `kube.errors` defines it.
 """
 
 import asyncio
@@ -18,8 +19,9 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,applica
 # A list needs the list type. A watch that asks for the list type stays silent without an error.
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 REQUEST_SECONDS = 30.0
-# The largest answer and the largest watch event. etcd stores objects of 1.5 MiB by default, and the API server
-# escapes "<" as six bytes, so an object can have 9 MiB in an answer; the rest is for clusters with a higher limit.
+# The largest answer and the largest watch event. etcd stores objects of 1.5 MiB by default, and
+# the API server escapes "<" as six bytes, so an object can have 9 MiB in an answer; the rest is
+# for clusters with a higher limit.
 ANSWER_BYTES = 20 << 20
 
 Result = TypeVar("Result")
@@ -97,7 +99,8 @@ VALIDATING_WEBHOOKS = Kind("admissionregistration.k8s.io", "v1", "validatingwebh
 class Client:
     """Reads and writes objects over one connection.
 
-    Every method raises `ApiError` if the request fails; an `Unreachable` write may have been carried out.
+    Every method raises `ApiError` if the request fails. A write that raises `Unreachable` may
+    have been carried out.
     `metadata_only` asks for an answer without the object's content, which is smaller and faster.
     """
 
@@ -106,7 +109,8 @@ class Client:
 
         Args:
             connection: carries out the requests.
-            field_manager: owner of the fields that this client writes; the user agent's name if empty.
+            field_manager: owner of the fields that this client writes; if empty, the API server
+                uses the user agent.
         """
         self._connection = connection
         self._writing = {"fieldManager": field_manager} if field_manager else {}
@@ -276,7 +280,10 @@ class Client:
 
 
 async def all_of(requests: Iterable[Awaitable[Result]]) -> list[Result]:
-    """Await all requests at once and return their results; raise the first failure after the last one ended."""
+    """Await all requests at once and return their results.
+
+    If some fail, the first failure is raised after the last request has ended.
+    """
     answers = await asyncio.gather(*requests, return_exceptions=True)
     results: list[Result] = []
     for answer in answers:

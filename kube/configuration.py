@@ -1,8 +1,9 @@
 """Find the API server and the client's credentials where `kubectl` and controllers look for them.
 
-`connection.py` asks for a source, and `credentials.py` loads it again and again. kubernetes_asyncio
-reads the kubeconfig, runs plugins and reads the pod's service account; this module adds errors
-in one line for people. It must not send a request to the API server.
+`connection.py` asks for a source, and `credentials.py` loads it again and again.
+kubernetes_asyncio reads the kubeconfig, runs plugins and reads the pod's service
+account; this module adds errors in one line for people. It must not send a request to
+the API server.
 """
 
 import asyncio
@@ -140,7 +141,7 @@ class InCluster:
 
 
 class Kubeconfig:
-    """A user in one or more kubeconfig files: a token, a file, a certificate, a plugin or a provider."""
+    """A user in one or more kubeconfig files, with any kind of credentials."""
 
     def __init__(self, files: str, context: str | None) -> None:
         """Prepare; nothing is read yet.
@@ -172,7 +173,8 @@ class Kubeconfig:
             await self._loader.load_and_set(configuration)
         target = Target.of(configuration)
         if self._has_plugin and target.certificate and target.authorization is None:
-            # For a token the library sets the expiry itself. With it, it runs the plugin five minutes before.
+            # For a token the library sets the expiry itself. With it, it runs the plugin five
+            # minutes before.
             self._loader.exec_plugin_expiry = _not_after(target.certificate[0])
         return target
 

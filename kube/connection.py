@@ -1,8 +1,9 @@
 """Send every request of every process to the API server.
 
-A request has a time limit, TCP keepalive finds dead peers, and watches have a pool of their own
-so that they never block requests. Errors are the classes of `kube.errors`. This module must not
-log a body, and reads neither proxy variables nor netrc; the kubeconfig decides.
+A request has a time limit, TCP keepalive finds dead peers, and watches have a pool of
+their own so that they never block requests. Errors are the classes of `kube.errors`.
+This module must not log a body, and reads neither proxy variables nor netrc; the
+kubeconfig decides.
 """
 
 import asyncio
@@ -210,7 +211,8 @@ class Connection:
         )
         with _as_api_errors(outgoing):
             response = await self._answer(self._watches, outgoing, limits)
-        # Only reading is translated: an error in the caller's block is not an error of the API server.
+        # Only reading is translated: an error in the caller's block is not an error of the API
+        # server.
         async with response, aclosing(_lines(response, outgoing)) as lines:
             try:
                 yield lines
@@ -287,7 +289,7 @@ class _Outgoing:
         return {name: value for name, value in headers.items() if value}
 
     def data(self) -> bytes | io.BytesIO | None:
-        """Return the body; aiohttp sends a stream in parts, so that a large body does not hold the event loop."""
+        """Return the body; aiohttp sends a large one in parts, which yields to other tasks."""
         return (
             io.BytesIO(self.body) if self.body and len(self.body) > LARGE_BODY_BYTES else self.body
         )
@@ -330,7 +332,7 @@ def _refuses_identity(error: Exception) -> bool:
 
 
 def _hang_up(response: aiohttp.ClientResponse) -> None:
-    """Abort the connection of a watch: an orderly TLS shutdown would wait for a peer that may be gone."""
+    """Abort the connection of a watch: a TLS shutdown would wait for a peer that may be gone."""
     connection = response.connection
     if connection is not None and connection.transport is not None:
         connection.transport.abort()
@@ -338,7 +340,7 @@ def _hang_up(response: aiohttp.ClientResponse) -> None:
 
 @contextmanager
 def _as_api_errors(outgoing: _Outgoing) -> Iterator[None]:
-    """Raise errors of aiohttp and the system as `ApiError`, without their texts, which may quote an answer."""
+    """Raise errors of aiohttp and the system as `ApiError`."""
     what = f"{outgoing.method} {outgoing.path}"
     try:
         yield

@@ -1,7 +1,8 @@
-"""Errors of requests to the API server, one class for each kind, and one table that decides retrying.
+"""Define the errors of requests, and the one table that decides retrying.
 
-`connection.py` raises them, and every caller matches a class or `ApiError.retry`, never a status code.
-A message must not hold a request or answer body, because a body may be a ConfigMap.
+`connection.py` raises them, and every caller matches a class or `ApiError.retry`, never
+a status code. A message must not hold a request or answer body, because a body may be a
+ConfigMap.
 """
 
 import re
@@ -11,7 +12,8 @@ from enum import Enum
 import msgspec
 
 MESSAGE_LIMIT = 1024  # characters of the API server's message that are kept
-# One answer must not stop a watch, an event or a lease renewal for longer than this, whatever its Retry-After says.
+# One answer must not stop a watch, an event or a lease renewal for longer than this, whatever its
+# Retry-After says.
 MAX_RETRY_AFTER_SECONDS = 30.0
 # The largest error answer that is read. Of a larger one only the status code is known.
 ERROR_BODY_BYTES = 256 << 10

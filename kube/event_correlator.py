@@ -1,8 +1,8 @@
 """Decide which occurrences are one event.
 
-A repeated occurrence raises the count of its event, many similar ones share one event, and a burst
-is cut. The numbers are those of client-go, so the events behave like those of other controllers.
-`events.py` sends the events; this module does no I/O.
+A repeated occurrence raises the count of its event, many similar ones share one event,
+and a burst is cut. The numbers are those of client-go, so the events behave like those
+of other controllers. `events.py` sends the events; this module does no I/O.
 """
 
 from collections import OrderedDict
@@ -112,7 +112,7 @@ class Correlator:
 
 @dataclass(slots=True)
 class _Similar:
-    """The recent messages, as hashes: the messages of thousands of objects would be tens of mebibytes."""
+    """The recent messages, as hashes, because those of many objects take much memory."""
 
     last: datetime
     messages: set[int] = field(default_factory=set)

@@ -1,7 +1,8 @@
 """Emit Kubernetes Events, which `kubectl describe` and `kubectl events` show.
 
-`emit` only enqueues an event and never fails; a task of its own sends it. `event_correlator.py`
-decides which occurrences are one event. This module must not delay its callers.
+`emit` only enqueues an event and never fails; a task of its own sends it.
+`event_correlator.py` decides which occurrences are one event. This module must not
+delay its callers.
 """
 
 import asyncio
@@ -96,7 +97,7 @@ class EventRecorder:
             await self.drain()
 
     async def drain(self) -> None:
-        """Send or drop every enqueued event. The caller must bound the time: the API server may not answer."""
+        """Send or drop every enqueued event; the caller must bound the time."""
         async with self._sending:
             while self._queue:
                 await self._send(self._queue.pop(next(iter(self._queue))))

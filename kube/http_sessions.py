@@ -1,7 +1,7 @@
 """Make the HTTP sessions of a connection: sockets, pools, and the fence before writes.
 
-`connection.py` opens two sessions, one for requests and one for watches. This module must not
-know what is requested.
+`connection.py` opens two sessions, one for requests and one for watches. This module
+must not know what is requested.
 """
 
 import socket

@@ -1,8 +1,9 @@
 """Cache one collection, with indexes and handlers.
 
-`reflector.py` feeds it. The cache never goes back in time: an event that is older than the record
-is dropped, and so is the answer to a write that the watch has passed. After a restore of the
-storage a complete list replaces every record. Handlers get the old and the new record.
+`reflector.py` feeds it. The cache never goes back in time: an event that is older than
+the record is dropped, and so is the answer to a write that the watch has passed. After
+a restore of the storage a complete list replaces every record. Handlers get the old and
+the new record.
 """
 
 import asyncio
@@ -102,7 +103,7 @@ class Informer(Generic[R]):
 
     @property
     def lists(self) -> int:
-        """Return how often the collection was listed: once, and after each watch that could not resume."""
+        """Return how often the collection was listed."""
         return self._reflector.lists
 
     @property
@@ -295,7 +296,8 @@ class Informer(Generic[R]):
         if held is None:
             forgotten = self._forgotten.get(place, 0)
             return version == 0 or version > forgotten or forgotten <= self._listing
-        # A list shows the newest version of each object. If the record is newer, the storage was restored.
+        # A list shows the newest version of each object. If the record is newer, the storage was
+        # restored.
         return place in self._stale or _number(held.resource_version) <= max(version, self._listing)
 
     def _put(self, new: R) -> None:

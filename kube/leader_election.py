@@ -1,20 +1,22 @@
 """Elect a leader: of several processes only the holder of a Lease works, and the others wait.
 
-Four rules keep two processes from working at the same time, also if a process pauses, a request
-fails or a clock is wrong:
+Four rules keep two processes from working at the same time, also if a process pauses, a
+request fails or a clock is wrong:
 
-- A candidate waits until the record has not changed for the lease duration, by its own monotonic
-  clock. No process compares the times in the record, so wall clocks do not matter.
+- A candidate waits until the record has not changed for the lease duration, by its own
+  monotonic clock. No process compares the times in the record, so wall clocks do not
+  matter.
 - Every write carries the version that it was decided on. A late write gets a Conflict.
-- The holder counts from the moment before its last renewal was sent, and only up to the renew
-  deadline, which is shorter than the lease duration. It stops before another candidate begins.
-- Before each write `connection.py` calls a fence (`Elector.check`). So a leader that was suspended
-  and wakes up late sends no write.
+- The holder counts from the moment before its last renewal was sent, and only up to the
+  renew deadline, which is shorter than the lease duration. It stops before another
+  candidate begins.
+- Before each write `connection.py` calls a fence (`Elector.check`). So a leader that
+  was suspended and wakes up late sends no write.
 
-A fence cannot stop a write that was partly sent when the process was suspended, or that the network
-delays. The API server may carry it out after another process took over. So every write also needs
-a precondition: then it changes only objects that have not changed since. `lease_record.py` reads
-and writes the record.
+A fence cannot stop a write that was partly sent when the process was suspended, or that
+the network delays. The API server may carry it out after another process took over. So
+every write also needs a precondition: then it changes only objects that have not
+changed since. `lease_record.py` reads and writes the record.
 """
 
 import asyncio
@@ -30,8 +32,8 @@ import structlog
 from kube.errors import ApiError, Fenced, NotFound, Retry
 from kube.lease_record import LeaseRecord, LeaseSpec, Sighting
 
-# The longest lease duration that is configured or respected. A record with a duration of years would otherwise
-# keep the Lease for years.
+# The longest lease duration that is configured or respected. A record with a duration of years
+# would otherwise keep the Lease for years.
 MAX_DURATION_SECONDS = 600
 JITTER = 0.2  # of the retry period, so that processes that start together do not retry together
 WATCH_SECONDS = (290, 590)  # range of the timeout that the API server is asked for
@@ -195,7 +197,8 @@ class Elector:
             return 0.0
         except ApiError as error:
             self._note(error)
-            # A Retry-After is respected up to half of the time that is left, or the Lease would be lost.
+            # A Retry-After is respected up to half of the time that is left, or the Lease would
+            # be lost.
             return max(self._pause(), min(error.retry_after or 0.0, self._left / 2))
         return self._pause()
 
@@ -256,7 +259,7 @@ class Elector:
         return LeaseLostError(why)
 
     def _observe(self, sighting: Sighting | None) -> None:
-        """Remember the record; a change of it starts the lease duration again, a deletion does not."""
+        """Remember the record; any change of it starts the lease duration again."""
         if sighting is None:
             self._version = None
             return

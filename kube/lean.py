@@ -1,9 +1,10 @@
 """Import the credential layer of kubernetes_asyncio without its 767 models.
 
-`configuration.py` calls it. Every import from the library also imports all of its APIs and
-models: 0.27 s of CPU and 37 MiB that the project never uses (docs/decisions/08-lean-import.md).
-So empty parent packages stand in `sys.modules` during the import, and are removed after it.
-If the library has another version or file layout, it is imported as a whole.
+`configuration.py` calls it. Every import from the library also imports all of its APIs
+and models: 0.27 s of CPU and 37 MiB that the project never uses
+(docs/decisions/08-lean-import.md). So empty parent packages stand in `sys.modules`
+during the import, and are removed after it. If the library has another version or file
+layout, it is imported as a whole.
 """
 
 import importlib
@@ -74,7 +75,8 @@ def _lean_import() -> CredentialLayer:
         _add_empty_package(LIBRARY, root)
         client = _add_empty_package(f"{LIBRARY}.client", f"{root}/client")
         configuration = importlib.import_module(f"{LIBRARY}.client.configuration").Configuration
-        # `config` imports both names; ApiClient is only used by functions that this project does not call.
+        # `config` imports both names; ApiClient is only used by functions that this project does
+        # not call.
         client.__dict__.update(Configuration=configuration, ApiClient=object)
         config = importlib.import_module(f"{LIBRARY}.config")
         return CredentialLayer(configuration, _checked(config))

@@ -1,8 +1,8 @@
 """Read, write and watch one Lease of coordination.k8s.io.
 
-`leader_election.py` decides what to write. Every write has a precondition. The rights are get,
-watch and patch of one name, and create: a watch by name is allowed if its field selector names
-the object.
+`leader_election.py` decides what to write. Every write has a precondition. The rights
+are get, watch and patch of one name, and create: a watch by name is allowed if its
+field selector names the object.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -62,7 +62,7 @@ class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
         return type(self)("", 1, now, now, self.lease_transitions)
 
     def _renewed_at(self, moment: datetime) -> str:
-        """Return `moment`, or one later if the record has it: a write without a change is dropped."""
+        """Return `moment`, or a later one: the API server drops a write without a change."""
         if _micro_time(moment) == self.renew_time:
             moment += timedelta(microseconds=1)
         return _micro_time(moment)

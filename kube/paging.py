@@ -1,8 +1,9 @@
 """Bound the pages of a list by bytes, and let other tasks run while many objects are handled.
 
-`reflector.py` asks for the limit of each page and reports its size. The API server bounds a page
-by a count only, and an object may have a hundred bytes or nine mebibytes. Both classes measure
-bytes, not time, so that simulations give the same result in each run.
+`reflector.py` asks for the limit of each page and reports its size. The API server
+bounds a page by a count only, and an object may have a hundred bytes or nine mebibytes.
+Both classes measure bytes, not time, so that simulations give the same result in each
+run.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Declare RBAC rules beside the requests that need them.
 
-`hack/roles.py` gathers the rules of each process into roles and writes the manifests, so a role
-has exactly the rights that the code uses. This module must not know which process it is.
+`hack/roles.py` gathers the rules of each process into roles and writes the manifests,
+so a role has exactly the rights that the code uses. This module must not know which
+process it is.
 """
 
 from collections.abc import Iterable

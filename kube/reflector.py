@@ -1,8 +1,9 @@
 """List and watch one collection for as long as the process runs.
 
-`informer.py` is the sink of the objects and events. The pages of a list are bounded by bytes, and
-other tasks run in between (`paging.py`). A watch that was silent for too long is opened again from
-the last version; if that version is too old, or versions went back, a new list begins.
+`informer.py` is the sink of the objects and events. The pages of a list are bounded by
+bytes, and other tasks run in between (`paging.py`). A watch that was silent for too
+long is opened again from the last version; if that version is too old, or versions went
+back, a new list begins.
 """
 
 import asyncio
@@ -21,7 +22,8 @@ from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, deco
 # Between two tries. An API server that is back is noticed within five seconds.
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.2, 4.0
 HEALTHY_SECONDS = 60.0  # a watch that lived longer is resumed after the first delay
-# The range of the timeout that the API server is asked for; random, so that not all watches end at once.
+# The range of the timeout that the API server is asked for; random, so that not all watches end
+# at once.
 WATCH_SECONDS = (290, 590)
 IDLE_SECONDS = 80.0  # bookmarks come about every minute, so a longer silence means a dead peer
 GRACE_SECONDS = 30.0  # by which the API server may be late to end a watch
@@ -45,7 +47,7 @@ class Sink(Protocol):
     """Takes the objects and events. Its methods must be quick."""
 
     def reset(self) -> None:
-        """Drop every version that was given so far: versions went back, and the next list is true."""
+        """Drop every version that was given so far, because versions went back."""
 
     def list_began(self, version: str) -> None:
         """Start a new list that shows `version`; drop an earlier one that was not completed."""

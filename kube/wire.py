@@ -1,7 +1,7 @@
 """Decode what every kind has in common: metadata, lists and watch events.
 
-`reflector.py` and the readers of objects use these structs. Fields that no controller reads, such
-as managedFields, are not decoded.
+`reflector.py` and the readers of objects use these structs. Fields that no controller
+reads, such as managedFields, are not decoded.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ import msgspec
 
 from kube.errors import Malformed
 
-# What decoding an answer may raise: not JSON or not of the expected shape, not UTF-8, or nested too deeply.
+# What decoding an answer may raise: not JSON or not of the expected shape, not UTF-8, or nested
+# too deeply.
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 

@@ -1,10 +1,12 @@
 """Queue names for workers: deduplicated, delayed and prioritised.
 
-The rules are those of controller-runtime's queue: a name that is added while it is worked on is worked on once more afterwards; one that waits for
-its time and is added meanwhile is due at once. Durations are on the event loop's clock.
+The rules are those of controller-runtime's queue: a name that is added while it is
+worked on is worked on once more afterwards; one that waits for its time and is added
+meanwhile is due at once. Durations are on the event loop's clock.
 
-Beyond those rules, names come in groups, one for each tenant. Workers serve the groups in turn, so a group that adds
-thousands of names delays the name of another group by one name only.
+Beyond those rules, names come in groups, one for each tenant. Workers serve the groups
+in turn, so a group that adds thousands of names delays the name of another group by one
+name only.
 """
 
 import asyncio
@@ -15,12 +17,13 @@ from typing import Generic, Protocol, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
-# A timer may fire a moment early, by the resolution of the loop's clock. Work that then finds that it is not due yet
-# asks for the rest of the time; without a shortest delay it would be called again at the same instant, for ever.
+# A timer may fire a moment early, by the resolution of the loop's clock. Work that then finds
+# that it is not due yet asks for the rest of the time; without a shortest delay it would be
+# called again at the same instant, for ever.
 RESOLUTION_SECONDS = 0.001
 
-# Retries wait for everything else, but a stream of events that never ends must not stop them: one retry goes after so
-# many other names.
+# Retries wait for everything else, but a stream of events that never ends must not stop them: one
+# retry goes after so many other names.
 LOW_AFTER = 8
 
 

@@ -4,14 +4,14 @@ Both processes run `keep_collections_short` beside their work once their caches 
 sync. This module must not decide what is cached.
 
 CPython up to 3.13 walks every tracked object in a full collection. With 5,000 cached
-syncs (148,000 objects) a full collection took 101 to 105 ms, twice what a step may take.
-So the cached objects are frozen: the collector does not walk them, and a frozen object is
-still freed when its last reference goes. The survivors of each later full collection are
-frozen as well, so a full collection walks only the objects that became old since the last
-one: at most 23 ms while 5,000 syncs are replaced three times. Frozen cycles that became
-garbage are reclaimed in a quiet moment, at most once an hour; that walk takes 138 ms with
-5,000 syncs. A process that is never quiet keeps those cycles. CPython 3.14 collects old
-objects in increments, which are short by themselves.
+syncs (148,000 objects) a full collection took 101 to 105 ms, twice what a step may
+take. So the cached objects are frozen: the collector does not walk them, and a frozen
+object is still freed when its last reference goes. The survivors of each later full
+collection are frozen as well, so a full collection walks only the objects that became
+old since the last one: at most 23 ms while 5,000 syncs are replaced three times. Frozen
+cycles that became garbage are reclaimed in a quiet moment, at most once an hour; that
+walk takes 138 ms with 5,000 syncs. A process that is never quiet keeps those cycles.
+CPython 3.14 collects old objects in increments, which are short by themselves.
 """
 
 import asyncio

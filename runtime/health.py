@@ -1,8 +1,9 @@
 """Serve `/healthz`, `/readyz` and `/metrics` beside a process.
 
-A check returns None, or the reason of a failure as a sentence. The reasons are the body of a 503,
-which `kubectl describe pod` shows, so they say what the process waits for. Every client of the pod
-network may connect, so connections are few and short, and rendering has a bounded cost.
+A check returns None, or the reason of a failure as a sentence. The reasons are the body
+of a 503, which `kubectl describe pod` shows, so they say what the process waits for.
+Every client of the pod network may connect, so connections are few and short, and
+rendering has a bounded cost.
 """
 
 import asyncio

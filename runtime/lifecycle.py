@@ -1,8 +1,8 @@
 """Run a process on an event loop until a signal stops it.
 
-A process is a coroutine that gets an event and returns its exit code after the event is set. The
-first SIGTERM or SIGINT sets the event, and a second one ends the process at once. SIGUSR1
-switches the log level to debug and back.
+A process is a coroutine that gets an event and returns its exit code after the event is
+set. The first SIGTERM or SIGINT sets the event, and a second one ends the process at
+once. SIGUSR1 switches the log level to debug and back.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Bound the length of every log line, whatever a value in it quotes.
 
-`logs.py` puts `bounded` before each renderer and uses `bounded_traceback` on consoles. Lengths are those of the rendered text: a control
-character is six bytes in JSON.
+`logs.py` puts `bounded` before each renderer and uses `bounded_traceback` on consoles.
+Lengths are those of the rendered text: a control character is six bytes in JSON.
 """
 
 import io

@@ -1,7 +1,9 @@
 """Structured logs: a constant message with named values, one line an event, on standard error.
 
-The standard library's loggers (aiohttp, asyncio) go through the same door. Values of a ConfigMap never come here, and no line is longer
-than 16 KiB (`log_limits.py`). The level can be changed while the process runs: `lifecycle.py` calls `Verbosity.toggle` for SIGUSR1.
+The standard library's loggers (aiohttp, asyncio) go through the same door. Values of a
+ConfigMap never come here, and no line is longer than 16 KiB (`log_limits.py`). The
+level can be changed while the process runs: `lifecycle.py` calls `Verbosity.toggle` for
+SIGUSR1.
 """
 
 import logging

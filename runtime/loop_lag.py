@@ -1,6 +1,7 @@
 """Measure how late the event loop runs what is due: a step that holds it makes every other task wait.
 
-Each process runs one `LoopLag` beside its work; `docs/runbook.md` says what to do where it is high.
+Each process runs one `LoopLag` beside its work; `docs/runbook.md` says what to do where
+it is high.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Define the metrics of every process: build information, requests, watches and loop lag.
 
-`health.py` serves the registry of a process. Label values are words of this project or of HTTP,
-never a name that a user chooses, so the number of series does not grow with the cluster.
-`docs/metrics.md` lists every metric.
+`health.py` serves the registry of a process. Label values are words of this project or
+of HTTP, never a name that a user chooses, so the number of series does not grow with
+the cluster. `docs/metrics.md` lists every metric.
 """
 
 import importlib.metadata

@@ -1,7 +1,8 @@
 """Build the settings of a process: one frozen object from flags and environment variables.
 
-Each `__main__` calls `load` once, and nothing else reads a flag or a variable. A flag wins over a
-variable, and a variable over the default. The field descriptions are the text of `--help`.
+Each `__main__` calls `load` once, and nothing else reads a flag or a variable. A flag
+wins over a variable, and a variable over the default. The field descriptions are the
+text of `--help`.
 """
 
 import sys
@@ -26,7 +27,8 @@ from pydantic_settings import (
 ENVIRONMENT_PREFIX = "CONFIGMAPSYNC_"
 EXIT_USAGE = 2
 
-# The upper bound of every duration, a month: an event loop cannot wait for infinity or 1e308 seconds.
+# The upper bound of every duration, a month: an event loop cannot wait for infinity or 1e308
+# seconds.
 LONGEST_SECONDS = 30 * 86400
 
 LogFormat = Literal["json", "console"]
@@ -35,7 +37,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Metavar:
-    """The word for a value in `--help`, as an annotation of a field; by default its type decides."""
+    """The word for a value in `--help`; without this annotation the type decides."""
 
     word: str
 
@@ -168,7 +170,7 @@ def load(
 def _add_argument(
     parser: ArgumentParser, *names: str, settings: type[BaseSettings], **options: Any
 ) -> Any:
-    """Add an argument as pydantic-settings does, with a metavar that names the kind of the value."""
+    """Add an argument, with a metavar that names the kind of its value."""
     field = settings.model_fields.get(options.get("dest", names[0]))
     if field is not None and "metavar" in options:
         options["metavar"] = _metavar(field, options["metavar"])

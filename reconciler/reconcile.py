@@ -125,14 +125,14 @@ class Reconciler:
             The outcomes; None if the sync is gone.
         """
         self._forget_unplanned(record, planned)
-        guarded = await self._add_finalizer(record, planned)
-        if guarded is None:
+        current = await self._add_finalizer(record, planned)
+        if current is None:
             return None
         written = await self._applier.apply(record.key, planned.writes, newer)
         under_way = any(outcome.reason is Reason.PROGRESSING for outcome in written)
         removals = () if under_way else planned.removals
         removed = await self._applier.apply(record.key, removals, newer)
-        if await self._remove_finalizer(guarded, planned) is None:
+        if await self._remove_finalizer(current, planned) is None:
             return None
         return Applied(written, removed)
 

@@ -95,7 +95,7 @@ class Reporter:
         self._clock = clock
         self._pending: OrderedDict[NamespacedName, _Pending] = OrderedDict()
         self._writing: dict[NamespacedName, asyncio.Event] = {}
-        self._news = asyncio.Event()
+        self._status_queued = asyncio.Event()
         self._log = structlog.get_logger("reporter")
 
     def report(self, record: SyncRecord, report: Report) -> None:
@@ -115,7 +115,7 @@ class Reporter:
         if (pending := self._pending.get(record.key)) is not None:
             since = pending.since
         self._pending[record.key] = _Pending(new, since)
-        self._news.set()
+        self._status_queued.set()
 
     def forget(self, sync: NamespacedName) -> None:
         """Forget a sync that does not exist."""
@@ -140,9 +140,9 @@ class Reporter:
 
     async def _work(self) -> None:
         while True:
-            await self._news.wait()
+            await self._status_queued.wait()
             if not self._pending:
-                self._news.clear()
+                self._status_queued.clear()
                 continue
             await self._wait_for_copies()
             await self._write_next()

@@ -1,4 +1,4 @@
-"""Find the API server and the client's credentials where `kubectl` and controllers look for them.
+"""Find the API server and the credentials, as `kubectl` and controllers do.
 
 `connection.py` asks for a source, and `credentials.py` loads it again and again.
 kubernetes_asyncio reads the kubeconfig, runs plugins and reads the pod's service

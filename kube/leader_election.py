@@ -1,4 +1,4 @@
-"""Elect a leader: of several processes only the holder of a Lease works, and the others wait.
+"""Elect a leader: of several processes only the holder of a Lease works.
 
 Four rules keep two processes from working at the same time, also if a process pauses, a
 request fails or a clock is wrong:

@@ -1,4 +1,4 @@
-"""Bound the pages of a list by bytes, and let other tasks run while many objects are handled.
+"""Bound the pages of a list by bytes, and yield while many objects are handled.
 
 `reflector.py` asks for the limit of each page and reports its size. The API server
 bounds a page by a count only, and an object may have a hundred bytes or nine mebibytes.

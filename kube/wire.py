@@ -67,7 +67,7 @@ decode_partial = msgspec.json.Decoder(PartialObject).decode
 def decoding(what: str) -> Iterator[None]:
     """Raise `Malformed` where the block cannot decode an answer.
 
-    An answer that cannot be decoded is a fault of the API server or of a proxy before it: the caller retries, as after any other error.
+    A proxy before the API server may answer with something else; the caller retries.
 
     Args:
         what: names the answer, such as "the ConfigMap"; never its content.
@@ -79,7 +79,11 @@ def decoding(what: str) -> Iterator[None]:
 
 
 def check_stored(metadata: ObjectMeta, what: str) -> None:
-    """Raise `Malformed` if `metadata` is not that of an object: it has no name, or a version that is no number."""
+    """Check that an object has a name and a numeric version.
+
+    Raises:
+        Malformed: it has not.
+    """
     if not metadata.name or not (metadata.resource_version or "0").isdecimal():
         raise Malformed(f"{what} has no name, or a version that is no number")
 

@@ -28,26 +28,26 @@ LOW_AFTER = 8
 
 
 class Priority(IntEnum):
-    """What goes first."""
+    """The order of names."""
 
-    HIGH = 0  # something happened
+    HIGH = 0  # an event
     LOW = 1  # a retry
 
 
 class QueueMetrics(Protocol):
-    """Where a queue tells what happens in it."""
+    """Counts the work of a queue."""
 
     def added(self, depth: int) -> None:
-        """A name was added that was not waiting already."""
+        """Count a name that was added and was not waiting."""
 
     def got(self, depth: int, waited: float) -> None:
-        """A worker took a name that had waited so many seconds."""
+        """Count a name that a worker took after it had waited for so many seconds."""
 
     def done(self, worked: float) -> None:
-        """A worker is through with a name after so many seconds."""
+        """Count a name that a worker finished after so many seconds."""
 
     def retried(self) -> None:
-        """A name was added for later."""
+        """Count a name that was added for later."""
 
 
 class _Waiting(Generic[Key]):
@@ -83,7 +83,7 @@ class _Waiting(Generic[Key]):
         return since
 
     def take(self) -> tuple[Key, float]:
-        """Remove the first name of the group whose turn it is; that group is served last from now on."""
+        """Remove the first name of the group whose turn it is; that group is served last then."""
         group, waiting = next(iter(self._groups.items()))
         key, since = waiting.popitem(last=False)
         self._count -= 1
@@ -207,11 +207,11 @@ class WorkQueue(Generic[Key]):
             await self._newer.setdefault(key, asyncio.Event()).wait()
 
     async def wait_empty(self) -> None:
-        """Return once no name waits: every one is in a worker's hands or done, or the queue is shut down."""
+        """Return once no name waits, or the queue is shut down."""
         await self._empty.wait()
 
     def begin(self) -> None:
-        """Count what waits as waiting from now on: until now nobody was there to take it, as in a replica that stands by."""
+        """Count the waiting time of every name from now on, because the workers start now."""
         now = asyncio.get_running_loop().time()
         for waiting in self._ready.values():
             waiting.count_from(now)

@@ -42,8 +42,7 @@ from reconciler.writes.contention import Contention
 from reconciler.writes.writer import MANAGER, Writer
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
-from runtime.loop_lag import LoopLag
-from runtime.metrics import observe_watches
+from runtime.metrics import LoopLag, observe_watches
 from runtime.settings import Address
 
 # A watch is renewed at least every 600 s. A watch that heard nothing for longer is broken.

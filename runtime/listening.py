@@ -18,7 +18,9 @@ SWEEP_SECONDS = 1.0
 
 
 def open_socket(address: Address, backlog: int = BACKLOG) -> socket.socket:
-    """Return a socket that listens at `address`; without a host, on every interface by IPv6 and IPv4.
+    """Return a socket that listens at `address`.
+
+    Without a host it listens on every interface, by IPv6 and IPv4.
 
     Raises:
         OSError: the address is in use, or there is no such interface.
@@ -48,7 +50,8 @@ def address_of(listening: socket.socket) -> Address:
 class BoundedConnections:
     """The connections of one aiohttp server: at most so many, none for longer than so many seconds.
 
-    A new connection always gets in and the oldest one goes for it, so that clients that keep connections open cannot shut out a probe.
+    A new connection is always accepted and the oldest one closed for it. So clients that keep
+    connections open cannot shut out a probe.
     """
 
     def __init__(self, server: web.Server, most: int, longest_seconds: float) -> None:

@@ -1,26 +1,30 @@
-"""Structured logs: a constant message with named values, one line an event, on standard error.
+"""Configure structured logs: one line for each event, with named values.
 
-The standard library's loggers (aiohttp, asyncio) go through the same door. Values of a
-ConfigMap never come here, and no line is longer than 16 KiB (`log_limits.py`). The
-level can be changed while the process runs: `lifecycle.py` calls `Verbosity.toggle` for
-SIGUSR1.
+`__main__` calls `configure` once. The loggers of libraries (aiohttp, asyncio) use the
+same output. A log line must not contain values of a ConfigMap, and has at most 16 KiB,
+whatever it quotes.
 """
 
+import io
+import json
 import logging
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-from runtime.log_limits import bounded, bounded_traceback
 from runtime.settings import LogFormat, LogLevel
 
-CHATTY_LIBRARIES = (
-    "aiohttp.access",
-    "asyncio",
-    "kubernetes_asyncio",
-)  # at DEBUG they print whole request bodies
+# At DEBUG these print whole request bodies.
+CHATTY_LIBRARIES = ("aiohttp.access", "asyncio", "kubernetes_asyncio")
+VALUE_BYTES = 1 << 10
+TRACEBACK_BYTES = 8 << 10
+# All values of a line together. With keys, quotes and colors it stays below the 16 KiB that
+# log shippers accept.
+LINE_BYTES = 14 << 10
+TRACEBACKS = frozenset({"exception", "stack"})
+FIRST_KEYS = ("event", "level", "time", "exception")  # these get their share first
 
 
 class Verbosity:
@@ -88,3 +92,53 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
 def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:
     """Return a renderer with plain tracebacks: richer ones print the values of local variables."""
     return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=bounded_traceback)
+
+
+def bounded(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Shorten each value of a log line, and leave out what is beyond the limit of the line."""
+    left = LINE_BYTES
+    short: dict[str, Any] = {}
+    for key in sorted(
+        event_dict, key=lambda key: FIRST_KEYS.index(key) if key in FIRST_KEYS else len(FIRST_KEYS)
+    ):
+        limit = min(left, TRACEBACK_BYTES if key in TRACEBACKS else VALUE_BYTES)
+        if limit <= len(key):
+            short["cut"] = "the line was too long"
+            break
+        short[key], size = _shortened(event_dict[key], limit)
+        left -= size + len(key)
+    return {key: short[key] for key in (*event_dict, "cut") if key in short}
+
+
+def bounded_traceback(output: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback as plain text; cut the middle out of a long one."""
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, exc_info)
+    output.write(shorten(text.getvalue(), TRACEBACK_BYTES))
+
+
+def shorten(text: str, limit: int) -> str:
+    """Return `text` with its middle cut out until it is at most `limit` bytes in JSON."""
+    keep = len(text)
+    short = text
+    if keep > limit:
+        keep = limit
+        short = _without_middle(text, keep)
+    while keep and (size := len(json.dumps(short))) > limit:
+        keep = min(keep - 1, int(keep * limit / size))
+        short = _without_middle(text, keep)
+    return short
+
+
+def _shortened(value: Any, limit: int) -> tuple[Any, int]:
+    """Return what stands for `value`, and its size."""
+    if value is None or isinstance(value, bool | int | float):
+        return value, 24
+    text = value if isinstance(value, str) else repr(value)
+    short = shorten(text, limit)
+    return (value if short == text else short), len(json.dumps(short))
+
+
+def _without_middle(text: str, keep: int) -> str:
+    head, tail = keep - keep // 3, keep // 3
+    return f"{text[:head]} [{len(text) - keep} characters cut] {text[len(text) - tail :]}"

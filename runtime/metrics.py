@@ -1,12 +1,14 @@
-"""Define the metrics of every process: build information, requests, watches and loop lag.
+"""Define the metrics of every process: build, requests, watches and loop lag.
 
 `health.py` serves the registry of a process. Label values are words of this project or
 of HTTP, never a name that a user chooses, so the number of series does not grow with
 the cluster. `docs/metrics.md` lists every metric.
 """
 
+import asyncio
 import importlib.metadata
 import platform
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -25,6 +27,8 @@ from prometheus_client.registry import Collector
 DISTRIBUTION = "configmapsync"
 UNKNOWN_VERSION = "unknown"  # run from a folder that was never installed
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+LAG_INTERVAL_SECONDS = 0.25
+LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
 Read = Callable[[], Mapping[str, float]]
@@ -133,7 +137,8 @@ def observe_watches(
         Snapshot(
             CounterMetricFamily,
             "reflector_lists",
-            "How often a whole collection was read: at the start, and when a watch could not be resumed.",
+            "How often a whole collection was read: "
+            "at the start, and when a watch could not be resumed.",
             "name",
             lambda: {name: watch.lists for name, watch in watches.items()},
         ),
@@ -146,3 +151,24 @@ def observe_watches(
         ),
     ):
         registry.register(snapshot)
+
+
+class LoopLag:
+    """A timer that observes its own delay: a long step on the event loop makes every task wait."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "configmapsync_event_loop_lag_seconds",
+            "How late a timer fires that is due four times a second: "
+            "for so long, one step held the event loop.",
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            # The loop's own clock stands still during a step.
+            due = time.monotonic() + LAG_INTERVAL_SECONDS
+            await asyncio.sleep(LAG_INTERVAL_SECONDS)
+            self._seconds.observe(max(0.0, time.monotonic() - due))

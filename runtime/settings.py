@@ -1,4 +1,4 @@
-"""Build the settings of a process: one frozen object from flags and environment variables.
+"""Build the settings of a process from flags and environment variables.
 
 Each `__main__` calls `load` once, and nothing else reads a flag or a variable. A flag
 wins over a variable, and a variable over the default. The field descriptions are the

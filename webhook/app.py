@@ -21,8 +21,7 @@ from kube.connection import Connection
 from kube.informer import Informer
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
-from runtime.loop_lag import LoopLag
-from runtime.metrics import observe_watches
+from runtime.metrics import LoopLag, observe_watches
 from runtime.settings import Address
 from webhook.admission import Admission
 from webhook.authorization import Authorizer

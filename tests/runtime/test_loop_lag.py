@@ -5,7 +5,7 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from runtime.loop_lag import LoopLag
+from runtime.metrics import LoopLag
 from tests.support.eventually import eventually
 
 

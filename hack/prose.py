@@ -31,6 +31,7 @@ EXCLUDED_FILES = {
 # Modules whose docstring explains an algorithm and may have more sentences, each with the reason.
 LONG_MODULE_DOCSTRINGS = {
     "kube/leader_election.py": "the four rules that make leader election safe",
+    "runtime/garbage.py": "what a full collection costs, and why the cached objects are frozen",
 }
 
 RULES = {

@@ -1,4 +1,4 @@
-"""An API server that holds one Lease, without sockets, in virtual time; and the lines over which candidates talk to it, each with its troubles."""
+"""Stand-ins for an API server that holds one Lease, without sockets, in virtual time."""
 
 import asyncio
 import contextvars

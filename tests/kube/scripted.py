@@ -1,4 +1,4 @@
-"""An API server that does what a test tells it, over real HTTP; and one without sockets, for tests that live hours in milliseconds."""
+"""Scripted API servers: one over real HTTP, and one without sockets for virtual time."""
 
 import asyncio
 import json

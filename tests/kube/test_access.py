@@ -1,4 +1,4 @@
-"""What somebody may do is asked of the API server, seldom, and never believed for too long."""
+"""Access reviews are few, and one subject's answer never counts for another."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Waiting grows with each failure of the same thing, up to a bound, and starts over after a success."""
+"""The delay grows with each failure of a key up to a bound, and starts again."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

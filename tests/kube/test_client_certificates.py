@@ -1,4 +1,4 @@
-"""Client certificates are renewed: before they expire, after a 401, and after a TLS alert."""
+"""Client certificates are renewed before they expire and after a refusal."""
 
 import asyncio
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Whatever an API server or the network does, a request ends in time with its answer or with an error of ours, and says no secret."""
+"""Every request ends in time, with an answer or with an error of one class."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Where the API server and our identity are found, how both are kept fresh, and what people are told when something is wrong."""
+"""Credentials are found, kept fresh, and reported in one line if they are wrong."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Every answer but a good one is an error of its own class, and no body of an answer travels on in it."""
+"""Every answer that is not 2xx is an error of its own class, without a body."""
 
 import json
 

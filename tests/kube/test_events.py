@@ -1,4 +1,4 @@
-"""What happened is told once, similar things together, floods not at all; and telling never fails nor delays whoever tells."""
+"""Events are counted, combined and limited, and emitting one never fails or waits."""
 
 import asyncio
 import json

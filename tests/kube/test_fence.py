@@ -1,4 +1,4 @@
-"""Nothing that could change something is sent while the fence is closed, however long it waited for its turn."""
+"""No write is sent while the fence is closed."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""List and watch over real sockets against servers in trouble: no hot loop, no event made of an error page, and right in the end."""
+"""List and watch over real sockets, against servers in trouble."""
 
 import asyncio
 import itertools

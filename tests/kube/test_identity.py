@@ -1,4 +1,4 @@
-"""Credentials are loaded again in time and after a refusal; the old ones serve until then."""
+"""Credentials are loaded again in time and after a refusal."""
 
 import asyncio
 

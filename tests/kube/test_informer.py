@@ -1,4 +1,4 @@
-"""The cache holds what the server has, never goes back in time, and tells each change once."""
+"""The cache equals the server, never goes back in time, and notifies once."""
 
 import asyncio
 import json

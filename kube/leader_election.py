@@ -68,7 +68,8 @@ class Timing:
             raise ValueError("the retry period must be more than 0 seconds")
         if self.renew_deadline <= self.retry_period * (1 + JITTER):
             raise ValueError(
-                f"the renew deadline must be more than the retry period and its jitter, {JITTER:.0%}"
+                "the renew deadline must be more than "
+                f"the retry period and its jitter, {JITTER:.0%}"
             )
         if self.duration <= self.renew_deadline:
             raise ValueError("the lease duration must be more than the renew deadline")

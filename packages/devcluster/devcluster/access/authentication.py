@@ -100,7 +100,10 @@ def parse_token_file(lines: Iterable[str]) -> dict[str, User]:
         if not fields:
             continue
         if len(fields) < 3:
-            message = f"line {reader.line_num}: expected at least 3 fields (token, user, uid), found {len(fields)}"
+            message = (
+                f"line {reader.line_num}: expected at least 3 fields (token, user, uid), found "
+                f"{len(fields)}"
+            )
             raise TokenFileError(message)
         token, name, uid = fields[:3]
         if not token or not name:

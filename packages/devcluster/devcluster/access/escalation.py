@@ -156,7 +156,10 @@ def explain(user: User, missing_permissions: Iterable[Permission]) -> str:
     groups = f" (groups={_quoted(user.groups)})" if user.groups else ""
     return "\n".join(
         [
-            f'user "{user.name}"{groups} is attempting to grant RBAC permissions not currently held:',
+            (
+                f'user "{user.name}"{groups} is attempting to grant RBAC permissions not '
+                "currently held:"
+            ),
             *lines,
         ]
     )

@@ -83,7 +83,10 @@ def _check_identity(given: Mapping[str, Any], account: Mapping[str, Any]) -> Non
             GROUP, "TokenRequest", name, [invalid_value("metadata.name", given["name"], why)]
         )
     if given.get("uid") and given["uid"] != account["uid"]:
-        why = f"the UID in the token request ({given['uid']}) does not match the UID of the service account ({account['uid']})"
+        why = (
+            f"the UID in the token request ({given['uid']}) does not match the UID of the service "
+            f"account ({account['uid']})"
+        )
         message = f'Operation cannot be fulfilled on TokenRequest.{GROUP} "{name}": {why}'
         raise ApiStatus(
             409, "Conflict", message, {"name": name, "group": GROUP, "kind": "TokenRequest"}

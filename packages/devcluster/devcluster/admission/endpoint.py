@@ -172,7 +172,10 @@ def _trust(ca_bundle: str) -> ssl.SSLContext:
         pem = base64.b64decode(ca_bundle, validate=True).decode("ascii")
         context = ssl.create_default_context(cadata=pem)
     except (binascii.Error, UnicodeDecodeError, ssl.SSLError) as error:
-        reason = "could not get REST client: unable to load root certificates: unable to parse bytes as PEM block"
+        reason = (
+            "could not get REST client: unable to load root certificates: unable to parse bytes "
+            "as PEM block"
+        )
         raise CallFailedError(reason) from error
     # Python 3.13 made this strict by default; the real server takes authorities without keyUsage or key identifiers.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -128,7 +128,8 @@ def _check_envelope(review: Mapping[str, Any], response: Mapping[str, Any], uid:
         expected = f"{REVIEW_GROUP}/v1, Kind=AdmissionReview"
         found = f"{kind[0] or '/'}, Kind={kind[1]}"
         raise InvalidReviewError(
-            f"received invalid webhook response: expected webhook response of {expected}, got {found}"
+            f"received invalid webhook response: expected webhook response of {expected}, got "
+            f"{found}"
         )
 
 

@@ -12,8 +12,10 @@ CONFIGMAPS = ("", "configmaps")
 DEFAULT_ACCOUNT = "default"
 ROOT_CA = "kube-root-ca.crt"
 DESCRIPTION = (
-    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
-    "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal "
+    "endpoints such as the "
+    "internal service IP or kubernetes.default.svc. No other usage is guaranteed across "
+    "distributions of Kubernetes "
     "clusters."
 )
 

@@ -71,7 +71,10 @@ def _in_go(value: Any) -> str:
     if isinstance(value, list):
         return f"[]interface {{}}{{{', '.join(map(_in_go, value))}}}"
     if isinstance(value, dict):
-        return f"map[string]interface {{}}{{{', '.join(f'{json.dumps(key)}:{_in_go(value[key])}' for key in sorted(value))}}}"
+        return (
+            "map[string]interface "
+            f"{{}}{{{', '.join(f'{json.dumps(key)}:{_in_go(value[key])}' for key in sorted(value))}}}"
+        )
     return json.dumps(value)
 
 

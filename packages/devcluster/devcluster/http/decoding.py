@@ -63,7 +63,10 @@ def check_kind(document: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
         if version == kind.api_version:
             why = f"converting ({short}.{named}) to (core.{kind.kind}): unknown conversion"
         else:
-            why = f'no kind "{named}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
+            why = (
+                f'no kind "{named}" is registered for version "{version}" in scheme '
+                '"pkg/runtime/scheme.go:110"'
+            )
         raise bad_request(f'{named} in version "{short}" cannot be handled as a {kind.kind}: {why}')
     return {**document, "apiVersion": kind.api_version, "kind": kind.kind}
 
@@ -115,7 +118,8 @@ def check_options(document: Mapping[str, Any]) -> dict[str, Any]:
         raise bad_request("converting (v1.Status) to (v1.DeleteOptions): unknown conversion")
     if kind != "DeleteOptions":
         raise bad_request(
-            f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
+            f'no kind "{kind}" is registered for version "{version}" in scheme '
+            '"pkg/runtime/scheme.go:110"'
         )
     try:
         return _struct(dict(document), DELETE_OPTIONS, "", DELETE_OPTIONS.name, [])

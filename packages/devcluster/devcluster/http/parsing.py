@@ -27,7 +27,10 @@ GO_KINDS = {
     list: "array",
 }
 GO_MAP = "Go value of type map[string]interface {}"
-TYPE_OF_BODY = r'Go value of type struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+TYPE_OF_BODY = (
+    r'Go value of type struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string '
+    r'"json:\"kind,omitempty\"" }'
+)
 UNREADABLE = "couldn't get version/kind; json parse error: "
 KEYWORDS = ("null", "true", "false")
 GO_ESCAPES = {
@@ -43,7 +46,9 @@ GO_ESCAPES = {
 }
 EXPECTATIONS = {
     "Expecting value": "looking for beginning of value",
-    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+    "Expecting property name enclosed in double quotes": (
+        "looking for beginning of object key string"
+    ),
     "Expecting ':' delimiter": "after object key",
     "Expecting ',' delimiter": "after object key:value pair",
     "Extra data": "after top-level value",
@@ -71,7 +76,8 @@ def read_body(body: bytes, content_type: str, kind_name: str) -> Decoded:
     document, repeated, problem = _read(body, content_type)
     if problem is not None:
         raise bad_request(
-            f"the object provided is unrecognized (must be of type {kind_name}): {problem} ({_quoted(body)})"
+            f"the object provided is unrecognized (must be of type {kind_name}): {problem} "
+            f"({_quoted(body)})"
         )
     return Decoded(document, repeated)
 
@@ -95,7 +101,10 @@ def _read(body: bytes, content_type: str) -> tuple[dict[str, Any], list[str], st
         return decode_protobuf(body), [], None
     if media not in (JSON, YAML):
         accepted = f"{JSON}, {YAML}, {PROTOBUF}"
-        message = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+        message = (
+            "the body of the request was in an unknown format - accepted media types include: "
+            f"{accepted}"
+        )
         raise ApiStatus(415, "UnsupportedMediaType", message)
     try:
         document, repeated = _from_yaml(body) if media == YAML else _from_json(body)
@@ -324,7 +333,10 @@ def _type_problem(document: Any) -> str | None:
         return f"json: cannot unmarshal {go_kind(document)} into {TYPE_OF_BODY}"
     for name in ("apiVersion", "kind"):
         if (value := document.get(name)) is not None and not isinstance(value, str):
-            return f"json: cannot unmarshal {go_kind(value)} into Go struct field .{name} of type string"
+            return (
+                f"json: cannot unmarshal {go_kind(value)} into Go struct field .{name} of type "
+                "string"
+            )
     return None
 
 

@@ -281,7 +281,10 @@ class Resources:
             self._registry.get(target)
         uid = metadata.get("uid") if isinstance(metadata, dict) else None
         if old is None and isinstance(uid, str) and uid:
-            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            why = (
+                f"uid mismatch: the provided object specified uid {uid}, and no existing object "
+                "was found"
+            )
             raise self._registry.conflict(target, why)
         types = fields.types_of(kind)
         merged = fields.apply(
@@ -433,14 +436,16 @@ class Resources:
         if not document.get("kind"):
             why = f"Object 'Kind' is missing in '{call.body.decode(errors='replace')}'"
             raise bad_request(
-                f"the object provided is unrecognized (must be of type {call.route.kind.kind}): {why}"
+                "the object provided is unrecognized (must be of type "
+                f"{call.route.kind.kind}): {why}"
             )
         if given == wanted:
             return
         for name in sorted(set(document) - {"apiVersion", "kind", "metadata"}):
             call.warn(f'unknown field "{name}"')
         raise bad_request(
-            f"the API version in the data ({given}) does not match the expected API version ({wanted})"
+            f"the API version in the data ({given}) does not match the expected API version "
+            f"({wanted})"
         )
 
     def _tell_unknown(
@@ -474,7 +479,10 @@ class Resources:
             case "metadata":
                 return Answer(status, msgspec.json.encode(metadata_only(obj)))
             case "metadata list":
-                message = "you requested PartialObjectMetadataList, but the requested object is not a list"
+                message = (
+                    "you requested PartialObjectMetadataList, but the requested object is not a "
+                    "list"
+                )
                 message += f" (*{kind.group.partition('.')[0] or 'core'}.{kind.kind})"
                 raise ApiStatus(406, "NotAcceptable", message)
             case "table":
@@ -490,7 +498,10 @@ class Resources:
     def _listed(self, call: Call, page: Page) -> Answer:
         kind, accepted = call.route.kind, call.accepted
         if accepted.form == "metadata":
-            message = f"you requested PartialObjectMetadata, but the requested object is a list (*core.{kind.list_kind_name})"
+            message = (
+                "you requested PartialObjectMetadata, but the requested object is a list "
+                f"(*core.{kind.list_kind_name})"
+            )
             raise ApiStatus(406, "NotAcceptable", message)
         if accepted.form == "table":
             return self._table(

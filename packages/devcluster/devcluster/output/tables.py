@@ -104,7 +104,10 @@ def included(query: Mapping[str, str]) -> str:
     """
     wanted = query.get("includeObject") or "Metadata"
     if wanted not in ("Metadata", "Object", "None"):
-        why = f"includeObject: Invalid value: \"{wanted}\": must be 'Metadata', 'Object', 'None', or empty"
+        why = (
+            f"includeObject: Invalid value: \"{wanted}\": must be 'Metadata', 'Object', 'None', "
+            "or empty"
+        )
         raise bad_request(f"Unable to convert to Table as requested: {why}")
     return wanted
 

@@ -12,20 +12,26 @@ SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 SUBDOMAIN_WORDS = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' "
+    "or '.', and must start and end with an "
     f"alphanumeric character (e.g. 'example.com', regex used for validation is '{SUBDOMAIN}')"
 )
 LABEL_WORDS = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
-    f"alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{LABEL}')"
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
+    "and must start and end with an "
+    "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    f"'{LABEL}')"
 )
 QUALIFIED_WORDS = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+    "alphanumeric character "
     f"(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{QUALIFIED}')"
 )
 VALUE_WORDS = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-    f"alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '({QUALIFIED})?')"
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
+    "'.', and must start and end with an "
+    "alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
+    f"validation is '({QUALIFIED})?')"
 )
 STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 LABEL_LIMIT = 63
@@ -172,7 +178,10 @@ def _label_causes(key: str, value: str) -> Iterator[FieldCause]:
 def key_problems(key: str) -> Iterator[str]:
     """What is wrong with the key of a label, or another name that may have a prefix."""
     if key.count("/") > 1:
-        yield f"a valid label key {QUALIFIED_WORDS} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        yield (
+            f"a valid label key {QUALIFIED_WORDS} with an optional DNS subdomain prefix and '/' "
+            "(e.g. 'example.com/MyName')"
+        )
         return
     prefix, slash, name = key.rpartition("/")
     if slash and not prefix:
@@ -230,7 +239,10 @@ def _owner_causes(owners: Any) -> Iterator[FieldCause]:
         first, second = (
             f"{owner.get('kind', '')}/{owner.get('name', '')}" for owner in controllers[:2]
         )
-        why = f'Only one reference can have Controller set to true. Found "true" in references for {first} and {second}'
+        why = (
+            'Only one reference can have Controller set to true. Found "true" in references for '
+            f"{first} and {second}"
+        )
         yield invalid_value("metadata.ownerReferences", list(owners), why)
 
 
@@ -252,5 +264,8 @@ def update_causes(metadata: Metadata, before: Metadata) -> Iterator[FieldCause]:
         ]
         if new:
             listed = ", ".join(f'"{name}"' for name in new)
-            why = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
+            why = (
+                "Forbidden: no new finalizers can be added if the object is being deleted, found "
+                f"new finalizers []string{{{listed}}}"
+            )
             yield from [FieldCause("FieldValueForbidden", "metadata.finalizers", why)] * TOLD

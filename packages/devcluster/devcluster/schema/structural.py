@@ -29,7 +29,8 @@ BLOCKING = {
     "FieldValueTypeInvalid",
 }
 NOT_ASKED = (
-    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "some validation rules were not checked because the object was invalid; correct the "
+    "existing errors to complete "
     "validation"
 )
 RULE_METADATA = ("name", "generateName")  # all that a rule at the root may look at

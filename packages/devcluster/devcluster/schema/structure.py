@@ -48,7 +48,10 @@ def _own_fields(properties: Mapping[str, Schema], field: str) -> Iterator[FieldC
         if said != "string":
             yield invalid(f"{field}[{name}].type", said, "must be string")
     if set(properties.get("metadata", {}).get("properties") or {}) - METADATA_MAY_LIMIT:
-        why = "must not specify anything other than name and generateName, but metadata is implicitly specified"
+        why = (
+            "must not specify anything other than name and generateName, but metadata is "
+            "implicitly specified"
+        )
         yield forbidden(f"{field}[metadata]", why)
 
 
@@ -142,7 +145,10 @@ def _key_problems(schema: Schema, items: Schema, field: str) -> Iterator[FieldCa
         return
     for key in keys:
         if key not in (items.get("required") or ()) and "default" not in properties[key]:
-            why = "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+            why = (
+                "this property is in x-kubernetes-list-map-keys, so it must have a default or be "
+                "a required property"
+            )
             yield required(f"{field}.items.properties[{key}].default", why)
 
 

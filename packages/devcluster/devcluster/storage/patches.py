@@ -45,7 +45,10 @@ def json_patch(document: Any, operations: Any) -> Any:
     if problem := _type_problem(operations):
         raise bad_request(f"error decoding patch: json: cannot unmarshal {problem}")
     if len(operations or ()) > MOST_OPERATIONS:
-        why = f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(operations)}"
+        why = (
+            f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got "
+            f"{len(operations)}"
+        )
         raise ApiStatus(413, "RequestEntityTooLarge", f"Request entity too large: {why}")
     try:
         return apply_operations(document, operations or ())

@@ -448,7 +448,8 @@ class Registry:
             and (given.get("namespace") or target.namespace) != target.namespace
         ):
             raise bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
+                "the namespace of the provided object does not match the namespace sent on "
+                "the request"
             )
 
     def _check_place(self, target: Target) -> None:
@@ -459,7 +460,10 @@ class Registry:
         if namespace is None:
             raise not_found("", "namespaces", target.namespace)
         if namespace.object["metadata"].get("deletionTimestamp"):
-            why = f"unable to create new content in namespace {target.namespace} because it is being terminated"
+            why = (
+                f"unable to create new content in namespace {target.namespace} because it is "
+                "being terminated"
+            )
             refusal = forbidden(target.kind.group, target.kind.plural, target.name, why)
             message = f"namespace {target.namespace} is being terminated"
             cause = {
@@ -510,7 +514,10 @@ class Registry:
     def conflict(self, target: Target, why: str = MODIFIED) -> ApiStatus:
         """409: the object is not what the writer thinks."""
         kind = target.kind
-        message = f'Operation cannot be fulfilled on {qualified(kind.group, kind.plural)} "{target.name}": {why}'
+        message = (
+            f"Operation cannot be fulfilled on {qualified(kind.group, kind.plural)} "
+            f'"{target.name}": {why}'
+        )
         details = {"name": target.name, "kind": kind.plural} | (
             {"group": kind.group} if kind.group else {}
         )
@@ -522,7 +529,10 @@ class Registry:
         if wanted and wanted != found:
             where = f"/registry/{target.kind.plural}/{target.namespace}/{target.name}"
             why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
-            storage = f"StorageError: invalid object, Code: 4, Key: {where}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+            storage = (
+                f"StorageError: invalid object, Code: 4, Key: {where}, ResourceVersion: 0, "
+                f"AdditionalErrorMsg: {why}"
+            )
             raise self.conflict(target, storage)
 
     def _check_delete_preconditions(
@@ -532,13 +542,19 @@ class Registry:
         name = f'{qualified(kind.group, kind.kind)} "{target.name}"'
         why = ""
         if options.uid is not None and options.uid != found["uid"]:
-            why = f"the UID in the precondition ({options.uid}) does not match the UID in record ({found['uid']}). "
+            why = (
+                f"the UID in the precondition ({options.uid}) does not match the UID in record "
+                f"({found['uid']}). "
+            )
             why += "The object might have been deleted and then recreated"
         elif (
             options.resource_version is not None
             and options.resource_version != found["resourceVersion"]
         ):
-            why = f"the ResourceVersion in the precondition ({options.resource_version}) does not match the ResourceVersion in "
+            why = (
+                f"the ResourceVersion in the precondition ({options.resource_version}) does not "
+                "match the ResourceVersion in "
+            )
             why += f"record ({found['resourceVersion']}). The object might have been modified"
         if why:
             details = {"name": target.name, "kind": kind.kind} | (

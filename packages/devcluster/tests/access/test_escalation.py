@@ -118,7 +118,10 @@ def test_the_refusal_lists_what_is_missing_one_thing_a_line(stored):
         {"verbs": ["get"], "nonResourceURLs": ["/x"]},
     ]
     assert explain(ALICE, missing(Authorizer(stored), ALICE, "ns", rules)).splitlines() == [
-        'user "alice" (groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held:',
+        (
+            'user "alice" (groups=["system:authenticated"]) is attempting to grant RBAC '
+            "permissions not currently held:"
+        ),
         '{APIGroups:[""], Resources:["pods"], Verbs:["get" "list"]}',
         '{APIGroups:[""], Resources:["secrets"], ResourceNames:["a"], Verbs:["get"]}',
         '{APIGroups:[""], Resources:["secrets"], ResourceNames:["b"], Verbs:["get"]}',

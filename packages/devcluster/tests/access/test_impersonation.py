@@ -100,7 +100,10 @@ def test_parts_without_a_name_are_a_bad_request(header, value, printed):
     ],
 )
 def test_without_any_right_the_refusal_is_about_the_request(name, mode):
-    what = f'User "alice" cannot impersonate-on:{mode}:list resource "configmaps" in API group "" in the namespace "ns"'
+    what = (
+        f'User "alice" cannot impersonate-on:{mode}:list resource "configmaps" in API group "" in '
+        'the namespace "ns"'
+    )
     assert refusal(("Impersonate-User", name)) == f"configmaps is forbidden: {what}"
     version = Attributes("get", path="/version")
     message = f'forbidden: User "alice" cannot impersonate-on:{mode}:get path "/version"'
@@ -176,5 +179,8 @@ def test_a_service_account_with_other_groups_takes_the_older_right():
     )
     robot = ("Impersonate-User", "system:serviceaccount:ns:robot")
     assert become(robot, user=ALICE, stored=stored).name.endswith(":robot")
-    expected = 'serviceaccounts "robot" is forbidden: User "alice" cannot impersonate resource "serviceaccounts"'
+    expected = (
+        'serviceaccounts "robot" is forbidden: User "alice" cannot impersonate resource '
+        '"serviceaccounts"'
+    )
     assert refusal(robot, ("Impersonate-Group", "q"), stored=stored).startswith(expected)

@@ -242,7 +242,8 @@ async def test_a_bundle_that_is_no_certificate_says_so(world):
     broken = {"url": f"{world.webhook.url}/v", "caBundle": base64.b64encode(b"x").decode()}
     world.add("Validating", "v", {"clientConfig": broken})
     assert (await refusal(world.validate(write()))).message.endswith(
-        "could not get REST client: unable to load root certificates: unable to parse bytes as PEM block"
+        "could not get REST client: unable to load root certificates: unable to parse bytes "
+        "as PEM block"
     )
 
 

@@ -63,7 +63,10 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
         (
             {"name": "a"},
             [
-                'name: Invalid value: "a": should be a domain with at least three segments separated by dots'
+                (
+                    'name: Invalid value: "a": should be a domain with at least three segments '
+                    "separated by dots"
+                )
             ],
         ),
         ({"name": ""}, ["name: Required value"]),
@@ -78,13 +81,19 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
         (
             {"timeoutSeconds": 31},
             [
-                "timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds"
+                (
+                    "timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and "
+                    "30 seconds"
+                )
             ],
         ),
         (
             {"timeoutSeconds": 0},
             [
-                "timeoutSeconds: Invalid value: 0: the timeout value must be between 1 and 30 seconds"
+                (
+                    "timeoutSeconds: Invalid value: 0: the timeout value must be between 1 and 30 "
+                    "seconds"
+                )
             ],
         ),
         (
@@ -107,7 +116,8 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
             {"clientConfig": {"url": "http://h/x"}},
             [
                 (
-                    "clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; "
+                    "clientConfig.url: Invalid value: \"http\": 'https' is the only allowed "
+                    "URL scheme; "
                     "desired format: https://host[/path]"
                 )
             ],
@@ -115,9 +125,15 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
         (
             {"clientConfig": {"url": "https://u:p@h/x?q=1#f"}},
             [
-                'clientConfig.url: Invalid value: "u:p": user information is not permitted in the URL',
+                (
+                    'clientConfig.url: Invalid value: "u:p": user information is not permitted in '
+                    "the URL"
+                ),
                 'clientConfig.url: Invalid value: "f": fragments are not permitted in the URL',
-                'clientConfig.url: Invalid value: "q=1": query parameters are not permitted in the URL',
+                (
+                    'clientConfig.url: Invalid value: "q=1": query parameters are not permitted '
+                    "in the URL"
+                ),
             ],
         ),
         (
@@ -125,7 +141,10 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
             [
                 "clientConfig.service.name: Required value",
                 "clientConfig.service.namespace: Required value",
-                "clientConfig.service.port: Invalid value: 0: port is not valid: must be between 1 and 65535, inclusive",
+                (
+                    "clientConfig.service.port: Invalid value: 0: port is not valid: must be "
+                    "between 1 and 65535, inclusive"
+                ),
                 "clientConfig.service.path: Invalid value: \"x\": must start with a '/'",
                 'clientConfig.service.path: Invalid value: "x": segment[0] may not be empty',
             ],
@@ -143,8 +162,10 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
             },
             [
                 (
-                    'clientConfig.service.path: Invalid value: "/To-ken_/mutate": segment[0]: a lowercase RFC 1123 subdomain '
-                    "must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an "
+                    'clientConfig.service.path: Invalid value: "/To-ken_/mutate": segment[0]: '
+                    "a lowercase RFC 1123 subdomain "
+                    "must consist of lower case alphanumeric characters, '-' or '.', and must "
+                    "start and end with an "
                     "alphanumeric character (e.g. 'example.com', regex used for validation is "
                     r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
                 ),
@@ -158,7 +179,10 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
             {"admissionReviewVersions": ["v2", "v2"]},
             [
                 'admissionReviewVersions[1]: Invalid value: "v2": duplicate version',
-                'admissionReviewVersions: Invalid value: ["v2","v2"]: must include at least one of v1, v1beta1',
+                (
+                    'admissionReviewVersions: Invalid value: ["v2","v2"]: must include at least '
+                    "one of v1, v1beta1"
+                ),
             ],
         ),
         (
@@ -177,13 +201,19 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
                     'rules[0].operations[0]: Unsupported value: "create": '
                     'supported values: "*", "CONNECT", "CREATE", "DELETE", "UPDATE"'
                 ),
-                'rules[0].scope: Unsupported value: "Q": supported values: "*", "Cluster", "Namespaced"',
+                (
+                    'rules[0].scope: Unsupported value: "Q": supported values: "*", "Cluster", '
+                    '"Namespaced"'
+                ),
             ],
         ),
         (
             {"rules": [RULE | {"resources": ["pods/*", "pods/log", "*", ""]}]},
             [
-                "rules[0].resources[1]: Invalid value: \"pods/log\": if 'pods/*' is present, must not specify pods/log",
+                (
+                    "rules[0].resources[1]: Invalid value: \"pods/log\": if 'pods/*' is present, "
+                    "must not specify pods/log"
+                ),
                 "rules[0].resources[3]: Required value",
                 (
                     'rules[0].resources: Invalid value: ["pods/*","pods/log","*",""]: '
@@ -201,7 +231,10 @@ def test_a_good_webhook_has_no_problems_nor_has_an_empty_configuration():
                 }
             },
             [
-                'namespaceSelector.matchExpressions[0].operator: Invalid value: "Foo": not a valid selector operator',
+                (
+                    'namespaceSelector.matchExpressions[0].operator: Invalid value: "Foo": not a '
+                    "valid selector operator"
+                ),
                 (
                     "namespaceSelector.matchExpressions[1].values: Required value: "
                     "must be specified when `operator` is 'In' or 'NotIn'"

@@ -107,7 +107,8 @@ def test_a_conflict_names_everybody_and_every_field(writes: Writes) -> None:
     assert single.value.message == 'Apply failed with 1 conflict: conflict with "one": .data.a'
     assert both.value.code == 409
     assert both.value.message == (
-        'Apply failed with 2 conflicts: conflicts with "one":\n- .data.a\nconflicts with "other" using v1:\n- .data.c'
+        'Apply failed with 2 conflicts: conflicts with "one":\n- .data.a\nconflicts with '
+        '"other" using v1:\n- .data.c'
     )
     assert both.value.details == {
         "causes": [

@@ -85,7 +85,8 @@ async def test_what_cannot_be_read_is_refused_in_the_words_of_the_real_server(
 
 async def test_what_is_no_text_becomes_the_replacement_character(send: Client) -> None:
     body = (
-        rb'{"metadata": {"name": "odd"}, "data": {"alone": "\ud800", "pair": "\ud83d\ude00", "bytes": "'
+        rb'{"metadata": {"name": "odd"}, "data": {"alone": "\ud800", "pair": "\ud83d\ude00", '
+        rb'"bytes": "'
         b"\xff"
         b'"}}'
     )

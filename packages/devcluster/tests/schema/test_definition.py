@@ -61,31 +61,130 @@ def keyed(items: dict[str, Any], *keys: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (definition(group="bad", names={"plural": "widgets"}) | {"metadata": {"name": "widgets.bad"}}, 'spec.group: Invalid value: "bad": should be a domain with at least one dot'),
-        (definition(scope="X"), 'spec.scope: Unsupported value: "X": supported values: "Cluster", "Namespaced"'),
+        (
+            definition(group="bad", names={"plural": "widgets"})
+            | {"metadata": {"name": "widgets.bad"}},
+            'spec.group: Invalid value: "bad": should be a domain with at least one dot',
+        ),
+        (
+            definition(scope="X"),
+            'spec.scope: Unsupported value: "X": supported values: "Cluster", "Namespaced"',
+        ),
         (definition(scope=""), "spec.scope: Required value"),
-        (definition(names={"listKind": "Widget"}), 'spec.names.listKind: Invalid value: "Widget": kind and listKind may not be the same'),
-        (definition({"properties": {}}), f"{ROOT}.type: Required value: must not be empty at the root"),
-        (definition({"type": "array", "items": {"type": "string"}}), f'{ROOT}.type: Invalid value: "array": must be object at the root'),
-        (of_spec({"properties": {}}), f"{SPEC}.type: Required value: must not be empty for specified object fields"),
-        (of_spec({"type": "text"}), f'{SPEC}.type: Unsupported value: "text": supported values: "array", "boolean", "integer", "number", "object", "string"'),
+        (
+            definition(names={"listKind": "Widget"}),
+            'spec.names.listKind: Invalid value: "Widget": kind and listKind may not be the same',
+        ),
+        (
+            definition({"properties": {}}),
+            f"{ROOT}.type: Required value: must not be empty at the root",
+        ),
+        (
+            definition({"type": "array", "items": {"type": "string"}}),
+            f'{ROOT}.type: Invalid value: "array": must be object at the root',
+        ),
+        (
+            of_spec({"properties": {}}),
+            f"{SPEC}.type: Required value: must not be empty for specified object fields",
+        ),
+        (
+            of_spec({"type": "text"}),
+            (
+                f'{SPEC}.type: Unsupported value: "text": supported values: "array", "boolean", '
+                '"integer", "number", "object", "string"'
+            ),
+        ),
         (of_spec({"type": "array"}), f"{SPEC}.items: Required value: must be specified"),
-        (of_spec({"type": "array", "items": {}}), f"{SPEC}.items.type: Required value: must not be empty for specified array items"),
-        (of_spec({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "string"}}), f"{SPEC}.additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive"),
-        (of_spec({"type": "object", "$ref": "#/x"}), f"{SPEC}.$ref: Forbidden: $ref is not supported"),
-        (of_spec({"type": "object", "anyOf": [{"type": "object"}]}), f"{SPEC}.anyOf[0].type: Forbidden: must be empty to be structural"),
-        (of_spec({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "bag"}), f'{SPEC}.x-kubernetes-list-type: Unsupported value: "bag": supported values: "atomic", "set", "map"'),
-        (keyed({}), f"{SPEC}.x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map"),
-        (keyed({}, "a"), f'{SPEC}.x-kubernetes-list-map-keys: Invalid value: ["a"]: entries must all be names of item properties'),
-        (keyed({"properties": {"a": {"type": "string"}}}, "a"), f"{SPEC}.items.properties[a].default: Required value: this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"),
-        (of_spec({"type": "integer", "default": "x"}), f'{SPEC}.default: Invalid value: "string":  in body must be of type integer: "string"'),
-        (of_spec({"type": "object", "properties": {"a": {"type": "string"}}, "default": {"b": 1}}), f'{SPEC}.default: Invalid value: {{"b":1}}: must not have unknown fields'),
-        (validated(rule=""), f"{SPEC}.x-kubernetes-validations[0].rule: Required value: rule is not specified"),
-        (validated(rule="true", fieldPath=".b"), f'{SPEC}.x-kubernetes-validations[0].fieldPath: Invalid value: ".b": must be a valid path'),
-        (validated(rule="true", reason="Nope"), f'{SPEC}.x-kubernetes-validations[0].reason: Unsupported value: "Nope": supported values: "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"'),
-        (definition({"type": "object", "properties": {"apiVersion": {"type": "integer"}}}), f'{ROOT}.properties[apiVersion].type: Invalid value: "integer": must be string'),
+        (
+            of_spec({"type": "array", "items": {}}),
+            f"{SPEC}.items.type: Required value: must not be empty for specified array items",
+        ),
+        (
+            of_spec(
+                {
+                    "type": "object",
+                    "properties": {"a": {"type": "string"}},
+                    "additionalProperties": {"type": "string"},
+                }
+            ),
+            (
+                f"{SPEC}.additionalProperties: Forbidden: additionalProperties and properties are "
+                "mutual exclusive"
+            ),
+        ),
+        (
+            of_spec({"type": "object", "$ref": "#/x"}),
+            f"{SPEC}.$ref: Forbidden: $ref is not supported",
+        ),
+        (
+            of_spec({"type": "object", "anyOf": [{"type": "object"}]}),
+            f"{SPEC}.anyOf[0].type: Forbidden: must be empty to be structural",
+        ),
+        (
+            of_spec(
+                {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "bag"}
+            ),
+            (
+                f'{SPEC}.x-kubernetes-list-type: Unsupported value: "bag": supported values: '
+                '"atomic", "set", "map"'
+            ),
+        ),
+        (
+            keyed({}),
+            (
+                f"{SPEC}.x-kubernetes-list-map-keys: Required value: must not be empty if "
+                "x-kubernetes-list-type is map"
+            ),
+        ),
+        (
+            keyed({}, "a"),
+            (
+                f'{SPEC}.x-kubernetes-list-map-keys: Invalid value: ["a"]: entries must all be '
+                "names of item properties"
+            ),
+        ),
+        (
+            keyed({"properties": {"a": {"type": "string"}}}, "a"),
+            (
+                f"{SPEC}.items.properties[a].default: Required value: this property is in "
+                "x-kubernetes-list-map-keys, so it must have a default or be a required property"
+            ),
+        ),
+        (
+            of_spec({"type": "integer", "default": "x"}),
+            f'{SPEC}.default: Invalid value: "string":  in body must be of type integer: "string"',
+        ),
+        (
+            of_spec(
+                {"type": "object", "properties": {"a": {"type": "string"}}, "default": {"b": 1}}
+            ),
+            f'{SPEC}.default: Invalid value: {{"b":1}}: must not have unknown fields',
+        ),
+        (
+            validated(rule=""),
+            f"{SPEC}.x-kubernetes-validations[0].rule: Required value: rule is not specified",
+        ),
+        (
+            validated(rule="true", fieldPath=".b"),
+            (
+                f'{SPEC}.x-kubernetes-validations[0].fieldPath: Invalid value: ".b": must be a '
+                "valid path"
+            ),
+        ),
+        (
+            validated(rule="true", reason="Nope"),
+            (
+                f'{SPEC}.x-kubernetes-validations[0].reason: Unsupported value: "Nope": supported '
+                'values: "FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", '
+                '"FieldValueRequired"'
+            ),
+        ),
+        (
+            definition({"type": "object", "properties": {"apiVersion": {"type": "integer"}}}),
+            f'{ROOT}.properties[apiVersion].type: Invalid value: "integer": must be string',
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_definition_that_cannot_be_carried_out_is_refused_with_its_field(
     document: dict[str, Any], expected: str
 ) -> None:

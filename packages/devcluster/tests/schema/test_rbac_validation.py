@@ -47,14 +47,23 @@ def test_the_default_roles_are_valid_and_complete(document):
         (
             {"verbs": ["get"]},
             [
-                "rules[0].apiGroups: Required value: resource rules must supply at least one api group",
-                "rules[0].resources: Required value: resource rules must supply at least one resource",
+                (
+                    "rules[0].apiGroups: Required value: resource rules must supply at least one "
+                    "api group"
+                ),
+                (
+                    "rules[0].resources: Required value: resource rules must supply at least one "
+                    "resource"
+                ),
             ],
         ),
         (
             {"verbs": ["get"], "nonResourceURLs": ["/x"]},
             [
-                'rules[0].nonResourceURLs: Invalid value: ["/x"]: namespaced rules cannot apply to non-resource URLs'
+                (
+                    'rules[0].nonResourceURLs: Invalid value: ["/x"]: namespaced rules cannot '
+                    "apply to non-resource URLs"
+                )
             ],
         ),
     ],
@@ -67,7 +76,10 @@ def test_a_cluster_role_may_be_about_paths_but_not_in_the_same_rule():
     path = {"verbs": ["get"], "nonResourceURLs": ["/x"]}
     assert problems(role(path, kind="ClusterRole")) == []
     assert problems(role(path | {"resources": ["x"]}, kind="ClusterRole")) == [
-        'rules[0].nonResourceURLs: Invalid value: ["/x"]: rules cannot apply to both regular resources and non-resource URLs'
+        (
+            'rules[0].nonResourceURLs: Invalid value: ["/x"]: rules cannot apply to both regular '
+            "resources and non-resource URLs"
+        )
     ]
 
 
@@ -131,6 +143,9 @@ def test_subjects_get_their_group_and_have_to_be_named():
 def test_a_binding_keeps_its_role():
     old, moved = binding(), binding(name="other")
     assert problems(moved, old) == [
-        f'roleRef: Invalid value: {{"APIGroup":"{RBAC}","Kind":"Role","Name":"other"}}: cannot change roleRef'
+        (
+            f'roleRef: Invalid value: {{"APIGroup":"{RBAC}","Kind":"Role","Name":"other"}}: '
+            "cannot change roleRef"
+        )
     ]
     assert problems(old, old) == []

@@ -174,9 +174,13 @@ def test_an_update_is_not_blocked_by_rules_over_what_it_leaves_as_it_was() -> No
 
 def test_rules_are_not_asked_of_objects_they_cannot_rely_on() -> None:
     assert told({"plain": "a", "computed": "text"}) == [
-        'spec.computed: Invalid value: "string": spec.computed in body must be of type integer: "string"',
         (
-            "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; "
+            'spec.computed: Invalid value: "string": spec.computed in body must be of type '
+            'integer: "string"'
+        ),
+        (
+            "<nil>: Invalid value: null: some validation rules were not checked because the "
+            "object was invalid; "
             "correct the existing errors to complete validation"
         ),
     ]

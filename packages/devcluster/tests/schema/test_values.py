@@ -109,7 +109,10 @@ def told(spec: Any) -> list[str]:
     [
         (
             {"number": 1},
-            "spec.number: Invalid value: 1: spec.number in body should be greater than or equal to 1",
+            (
+                "spec.number: Invalid value: 1: spec.number in body should be greater than or "
+                "equal to 1"
+            ),
         ),
         (
             {"number": 9.25},
@@ -117,7 +120,10 @@ def told(spec: Any) -> list[str]:
         ),
         (
             {"number": "a"},
-            'spec.number: Invalid value: "string": spec.number in body must be of type number: "string"',
+            (
+                'spec.number: Invalid value: "string": spec.number in body must be of type '
+                'number: "string"'
+            ),
         ),
         (
             {"integer": 4},
@@ -125,7 +131,10 @@ def told(spec: Any) -> list[str]:
         ),
         (
             {"integer": 6_000_000_000},
-            '<nil>: Invalid value: "": Checked value must be of type integer with format int32 in spec.integer',
+            (
+                '<nil>: Invalid value: "": Checked value must be of type integer with format '
+                "int32 in spec.integer"
+            ),
         ),
         (
             {"text": "b"},
@@ -142,7 +151,10 @@ def told(spec: Any) -> list[str]:
         ),
         (
             {"date": "2020-01-02"},
-            'spec.date: Invalid value: "2020-01-02": spec.date in body must be of type date-time: "2020-01-02"',
+            (
+                'spec.date: Invalid value: "2020-01-02": spec.date in body must be of type '
+                'date-time: "2020-01-02"'
+            ),
         ),
         ({"enum": "q"}, 'spec.enum: Unsupported value: "q": supported values: "z", "a", "m"'),
         (
@@ -153,7 +165,10 @@ def told(spec: Any) -> list[str]:
         ({"list": ["a", "bbbbb"]}, "spec.list[1]: Too long: may not be more than 3 bytes"),
         (
             {"list": ["a", None]},
-            'spec.list[1]: Invalid value: "null": spec.list[1] in body must be of type string: "null"',
+            (
+                'spec.list[1]: Invalid value: "null": spec.list[1] in body must be of type '
+                'string: "null"'
+            ),
         ),
         (
             {"map": {"a": 5}},
@@ -171,11 +186,17 @@ def told(spec: Any) -> list[str]:
         ({"keyed": [{"b": "1"}]}, "spec.keyed[0].a: Required value"),
         (
             {"mixed": 1.5},
-            'spec.mixed: Invalid value: "number": spec.mixed in body must be of type integer,string: "number"',
+            (
+                'spec.mixed: Invalid value: "number": spec.mixed in body must be of type '
+                'integer,string: "number"'
+            ),
         ),
         (
             {"one": {"a": "1", "b": "2"}},
-            '<nil>: Invalid value: "": "spec.one" must validate one and only one schema (oneOf). Found 2 valid alternatives',
+            (
+                '<nil>: Invalid value: "": "spec.one" must validate one and only one schema '
+                "(oneOf). Found 2 valid alternatives"
+            ),
         ),
         ("text", 'spec: Invalid value: "string": spec in body must be of type object: "string"'),
     ],
@@ -193,7 +214,10 @@ def test_every_problem_is_told_at_once() -> None:
         'spec.enum: Invalid value: "integer": spec.enum in body must be of type string: "integer"',
         'spec.enum: Unsupported value: 4: supported values: "z", "a", "m"',
         'spec.list: Invalid value: "integer": spec.list in body must be of type array: "integer"',
-        'spec.need.x: Invalid value: "integer": spec.need.x in body must be of type string: "integer"',
+        (
+            'spec.need.x: Invalid value: "integer": spec.need.x in body must be of type string: '
+            '"integer"'
+        ),
         "spec.need.yy: Required value",
     ]
 

@@ -223,7 +223,7 @@ def test_the_api_server_applies_the_policy_to_the_tools_account(fresh_cluster: C
     # A policy takes effect a moment after its creation; until then the API server admits the
     # change.
     wait_until(lambda: "denied" in put("MutatingWebhookConfiguration", annotate), within=30)
-    message = "may change nothing of a webhook but its caBundle and its path"
+    message = "may change only the caBundle and the path of a webhook"
     assert message in put("MutatingWebhookConfiguration", REFUSED["the rules"])
     for kind in KINDS:
         for name, change, allowed in _changes(kind):

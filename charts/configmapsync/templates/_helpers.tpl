@@ -1,4 +1,4 @@
-{{- /* What every name begins with: the release's, with ours where that says nothing of us. Short enough for what is put behind it. */ -}}
+{{- /* The prefix of all names: the release, and the chart unless the release contains its name. */ -}}
 {{- define "configmapsync.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -9,7 +9,7 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* What Helm's users expect on each object; selectors never hold them. */ -}}
+{{- /* The common labels of Helm charts; selectors do not use them. */ -}}
 {{- define "configmapsync.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -17,7 +17,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{- /* A digest says which image exactly; a tag beside it is for people. */ -}}
+{{- /* With a digest the tag is informative. */ -}}
 {{- define "configmapsync.image" -}}
 {{- .Values.image.repository -}}
 :{{- .Values.image.tag | default .Chart.AppVersion -}}

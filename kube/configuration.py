@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import yaml
-from cryptography import x509
 
 from kube.lean import credential_layer
 
@@ -200,6 +199,9 @@ class Kubeconfig:
 
 
 def _not_after(certificate: str) -> Any:
+    # Only a client with a certificate needs this import, of 7 MiB; a pod has none.
+    from cryptography import x509  # noqa: PLC0415
+
     return x509.load_pem_x509_certificate(Path(certificate).read_bytes()).not_valid_after_utc
 
 

@@ -1,5 +1,6 @@
 """Editor settings, commit hooks, security policy and decisions match the repository."""
 
+import ast
 import configparser
 import re
 import shlex
@@ -114,3 +115,28 @@ def test_contributing_names_files_functions_and_targets_that_exist() -> None:
         code = (ROOT / path).read_text()
         assert re.search(rf"^(?:class |def )?{symbol}\b", code, re.MULTILINE), (symbol, path)
     assert [target for target in targets if f"\n{target}:" not in makefile] == []
+
+
+def defined_in(path: Path) -> set[str]:
+    """Return the functions of a module, and its methods as `Class.method`."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            names |= {
+                f"{node.name}.{method.name}"
+                for method in node.body
+                if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return names
+
+
+def test_one_change_has_ten_stops_and_names_functions_that_exist() -> None:
+    page = (ROOT / "docs" / "one-change.md").read_text()
+    named = re.findall(r"`([\w/]+\.py)`\s+\(`([\w.]+)`\)", page)
+
+    assert re.findall(r"^(\d+)\. ", page, re.MULTILINE) == [str(stop) for stop in range(1, 11)]
+    assert len(named) >= 15
+    missing = [(path, name) for path, name in named if name not in defined_in(ROOT / path)]
+    assert missing == []

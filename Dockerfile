@@ -1,18 +1,21 @@
-# One image for the three processes: what runs is chosen by its command, `configmapsync-reconciler`, `-webhook` or `-certs`.
+# One image for the three processes. The command selects one: `configmapsync-reconciler`, `-webhook`
+# or `-certs`.
 #
-# Built by `make docker-build`. Behind a package index of your own, give pip its settings as a secret, which leaves no trace in the image:
+# `make docker-build` builds it. Pass the settings of a private package index as a secret, which the
+# image does not contain:
 #   make docker-build BUILD_FLAGS="--secret id=pip.conf,src=$HOME/.config/pip/pip.conf"
 
-# What builds, and what the image stands on. Pin it by digest where builds must repeat: --build-arg PYTHON=.../python@sha256:...
+# The build image, and the default base. For repeatable builds pin it by digest:
+# --build-arg PYTHON=.../python@sha256:...
 ARG PYTHON=docker.io/library/python:3.13-slim
-# May be smaller than what builds: nothing is run in it here, so it needs neither a shell nor pip, only the same Python in the same place.
+# The base may be smaller: it needs the same Python at the same path, but neither a shell nor pip.
 ARG BASE=${PYTHON}
 
 FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY requirements.lock requirements-build.lock requirements-pip.lock ./
-# The pinned pip comes first, and with --no-deps it resolves nothing: what the index offers on the day of the build does not matter.
+# With the pinned pip and --no-deps nothing is resolved, so newer releases do not matter.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     pip install --quiet --no-deps --require-hashes -r requirements-pip.lock \
     && python -m venv --without-pip /opt/configmapsync \
@@ -20,8 +23,9 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && pip --python /opt/configmapsync check \
     && pip install --quiet --no-deps --require-hashes -r requirements-build.lock
 COPY . .
-# Bytecode is written now, because nothing can be written later; it is not checked against its source at each start.
-# The APIs and models of kubernetes-asyncio have none: they are imported only if its layout is unknown (kube/lean.py).
+# The container cannot write bytecode, so the build does. No start checks it against the sources.
+# The APIs and models of kubernetes-asyncio have no bytecode: they are imported only if its layout is
+# unknown (kube/lean.py).
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
     && pip --python /opt/configmapsync install --quiet --no-deps --no-index /wheel/*.whl \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
@@ -31,15 +35,15 @@ FROM ${BASE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ConfigMapSync" \
-      org.opencontainers.image.description="A Kubernetes operator that keeps ConfigMaps in step across namespaces" \
+      org.opencontainers.image.description="A Kubernetes operator that copies ConfigMaps to other namespaces" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/configmapsync /opt/configmapsync
-# Nothing is written, not even to /tmp; only what is installed can be imported, not what lies in the current folder.
+# The processes write no file, not even in /tmp, and import installed packages only.
 ENV PATH=/opt/configmapsync/bin:${PATH} HOME=/ \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1 PYTHONSAFEPATH=1
-# Numeric, so that `runAsNonRoot` can be verified without a user database.
+# `runAsNonRoot` needs a numeric user.
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["python", "-m"]

@@ -1,13 +1,13 @@
-# Everything a fresh machine needs is Python 3.11+, make, git and a package index.
+# Requirements: Python 3.11+, make, git and a package index.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests run side by side on the cores there are.
+# The number of test processes; auto is one for each core.
 WORKERS ?= auto
-# The image that is built and deployed, and the kustomization it is deployed with.
+# The image to build and deploy, and the kustomization to deploy.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMG ?= configmapsync:$(VERSION)
-# docker, podman or buildah; BUILD_FLAGS are for it: --platform, --build-arg PYTHON=..., --secret
+# docker, podman or buildah. BUILD_FLAGS are passed to it: --platform, --build-arg, --secret
 CONTAINER_TOOL ?= docker
 OVERLAY ?= config/default
 KUBECTL = "$$($(BIN)/python hack/kubectl.py)"
@@ -15,12 +15,12 @@ BUNDLE = $(BIN)/python hack/bundle.py --overlay $(OVERLAY) --image $(IMG)
 
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
-# $(call locked_venv,FOLDER,LOCK): a new virtual environment with the pinned pip and exactly the packages of LOCK.
-# With --no-deps pip resolves nothing, so the pip that Python ships and newer releases in the index do not matter;
-# `pip check` fails if the lock lacks a dependency. An old environment is cleared, and with it its .ready.
+# $(call locked_venv,FOLDER,LOCK): create a virtual environment with the packages of LOCK.
+# With --no-deps pip resolves nothing, so the version of pip and newer releases do not matter.
+# `pip check` fails if the lock lacks a dependency. An old environment is cleared with its .ready.
 PIP_INSTALL := install --quiet --disable-pip-version-check --no-deps
 define locked_venv
 	@echo "installing $(2) into $(1)"
@@ -30,7 +30,7 @@ define locked_venv
 	@problems=$$($(1)/bin/python -m pip check) || { echo "$(2) is incomplete: $$problems" >&2; exit 1; }
 endef
 
-venv: $(VENV)/.ready ## the virtual environment, from the hashed locks
+venv: $(VENV)/.ready ## create the virtual environment from the locks
 
 $(VENV)/.ready: requirements-dev.lock requirements-pip.lock pyproject.toml packages/devcluster/pyproject.toml
 	$(call locked_venv,$(VENV),requirements-dev.lock)
@@ -43,17 +43,17 @@ kubectl: venv
 helm: venv
 	@$(BIN)/python hack/kubectl.py helm
 
-demo: kubectl ## the whole story on a terminal, no cluster needed; KEEP=1 leaves it running
+demo: kubectl ## show the operator at work, without a cluster; KEEP=1 leaves it running
 	$(BIN)/python -m demo $(if $(KEEP),--keep)
 
-test: kubectl helm lint ## what CI runs
+test: kubectl helm lint ## run the linters and all tests, as CI does
 	$(BIN)/pytest -n $(WORKERS) --dist load tests/randomized
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/randomized --cov --cov-report=term:skip-covered
 
-soak: venv ## random runs with other seeds than CI; RUNS=20000 sets their number, SEED=7 the first seed
+soak: venv ## run random histories with new seeds; RUNS=20000 sets their number, SEED=7 the first
 	RUNS=$(or $(RUNS),10000) SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/randomized --durations=0
 
-lint: kubectl ## style, strict types, import contracts, generated files
+lint: kubectl ## check style, prose, types, import contracts and generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -61,59 +61,59 @@ lint: kubectl ## style, strict types, import contracts, generated files
 	$(BIN)/python hack/manifests.py --check
 	$(BIN)/python hack/chart.py --check
 
-prose: venv ## the words of docstrings, comments, logs and Markdown; ONLY="kube docs" limits it
+prose: venv ## check docstrings, comments, logs and Markdown; ONLY="kube docs" limits it
 	$(BIN)/python hack/prose.py $(if $(ONLY),--only $(ONLY))
 
-lint-manifests: kubectl $(VENV)/checkov/.ready ## checkov on all that config/ installs
+lint-manifests: kubectl $(VENV)/checkov/.ready ## run checkov on all manifests of config/
 	@rm -rf build/manifests && mkdir -p build/manifests
 	@for overlay in config/default config/overlays/*; do \
 		$(BIN)/python hack/bundle.py --overlay $$overlay > build/manifests/$$(basename $$overlay).yaml || exit 1; done
 	$(VENV)/checkov/bin/checkov --directory build/manifests
 
-# checkov and uv have environments of their own, because their dependencies are pinned to other versions. Both lie
-# inside $(VENV), so they are made again after it.
+# checkov and uv need other versions of packages, so each has an environment inside of $(VENV).
 $(VENV)/%/.ready: requirements-%.lock requirements-pip.lock $(VENV)/.ready
 	$(call locked_venv,$(VENV)/$*,requirements-$*.lock)
 	@touch $@
 
-format: venv ## let ruff format
+format: venv ## format with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-manifests: kubectl ## write what is generated: CRD, roles, reference pages from the code, the chart from config/
+manifests: kubectl ## generate the CRD, the roles, two pages in docs/, and the chart
 	$(BIN)/python hack/manifests.py
 	$(BIN)/python hack/chart.py
 
-docker-build: ## the image IMG, with CONTAINER_TOOL (docker, podman, buildah)
+docker-build: ## build the image IMG with CONTAINER_TOOL (docker, podman, buildah)
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_FLAGS) --tag $(IMG) .
 
-docker-push: ## the image to its registry
+docker-push: ## push the image IMG
 	$(CONTAINER_TOOL) push $(IMG)
 
-install: kubectl ## the CRD alone, on the cluster of your kubeconfig
+install: kubectl ## install the CRD only
 	$(KUBECTL) apply -k config/crd
-# a definition that is a moment old has no conditions yet, and kubectl will not wait for one of null
+# A new CRD has no conditions yet, and `kubectl wait` fails without conditions.
 	$(KUBECTL) wait --for=jsonpath='{.status.acceptedNames.kind}'=ConfigMapSync --timeout=30s crd/configmapsyncs.apps.nishaf.info
 	$(KUBECTL) wait --for=condition=Established --timeout=30s crd/configmapsyncs.apps.nishaf.info
 
-uninstall: kubectl ## the CRD and every sync; copies go or stay by their deletionPolicy. Before undeploy, while somebody can clean up
+uninstall: kubectl ## delete all syncs and the CRD; run it before undeploy
 	$(BIN)/python hack/uninstall.py
 
-deploy: kubectl ## all of OVERLAY (config/default) with IMG; upgrades as well
+deploy: kubectl ## install or upgrade OVERLAY (config/default) with IMG
 	$(KUBECTL) delete jobs --all-namespaces --selector app.kubernetes.io/name=configmapsync,app.kubernetes.io/component=certs
 	$(BUNDLE) | $(KUBECTL) apply -f -
 
-undeploy: kubectl ## all of OVERLAY but the CRD: syncs and copies stay as they are
+undeploy: kubectl ## delete OVERLAY except the CRD; syncs and copies stay
 	$(BUNDLE) | $(KUBECTL) delete --ignore-not-found --selector app.kubernetes.io/component!=crd -f -
 
-build-installer: kubectl ## dist/install.yaml: all of OVERLAY with IMG in one file
+build-installer: kubectl ## write OVERLAY with IMG to dist/install.yaml
 	@mkdir -p dist
 	$(BUNDLE) > dist/install.yaml
 
-# With --no-strip-extras a lock says `coverage[toml]==...`: pip before 23.1 does not match a plain pin to a requirement with extras.
+# pip before 23.1 does not match a pin without extras to a requirement with extras, so the locks
+# keep the extras.
 COMPILE = $(VENV)/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-header --quiet $(if $(UPGRADE),--upgrade)
-lock: $(VENV)/uv/.ready ## write the hashed locks again; UPGRADE=1 takes the newest releases
+lock: $(VENV)/uv/.ready ## write the locks; UPGRADE=1 takes the newest releases
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml packages/devcluster/pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 	echo "checkov>=3.2" | $(COMPILE) - -o requirements-checkov.lock
@@ -121,7 +121,7 @@ lock: $(VENV)/uv/.ready ## write the hashed locks again; UPGRADE=1 takes the new
 	echo pip | $(COMPILE) - -o requirements-pip.lock
 	echo uv | $(COMPILE) - -o requirements-uv.lock
 
-clean: ## remove what was built here
+clean: ## delete the environments and build results
 	rm -rf $(VENV) build dist *.egg-info packages/*/build packages/*/*.egg-info .demo
 
 .PHONY: help venv kubectl helm demo test soak lint prose format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean

@@ -13,9 +13,9 @@ Schema = Mapping[str, Any]
 
 TITLE = f"""# API reference
 
-`{KIND}` of `{API_VERSION}`, namespaced. `kubectl explain configmapsync.spec` describes the version
-in your cluster. The API server checks these limits and rules, even when the webhook is down. The
-webhook checks more ([README.md](../README.md#how-it-behaves)).
+`{KIND}` of `{API_VERSION}`, namespaced. `kubectl explain configmapsync.spec`
+describes the version in your cluster. The API server checks these limits and rules, even when the
+webhook is down. The webhook checks more ([README.md](../README.md#how-it-behaves)).
 """
 HEAD = "| field | type | default | meaning | limits |\n|---|---|---|---|---|\n"
 LIMITS = {

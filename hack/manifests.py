@@ -33,7 +33,7 @@ def manifests() -> dict[Path, str]:
         written[Path(f"config/rbac/{process}.yaml")] = source + documents(roles, process)
     source = PAGE_HEADER.format("the settings of each process")
     written[Path("docs/configuration.md")] = source + configuration.page()
-    source = PAGE_HEADER.format("configmapsync/resource.py and configmapsync/crd.py")
+    source = PAGE_HEADER.format("configmapsync/crd.py")
     written[Path("docs/api.md")] = source + api_reference.page()
     return written
 

@@ -36,7 +36,7 @@ def test_it_has_a_row_for_each_question() -> None:
     rows = [panel["title"] for panel in PANELS if panel["type"] == "row"]
 
     assert rows == [
-        "Is it alive",
+        "Availability",
         "Propagation",
         "Copies",
         "Failures",

@@ -1,4 +1,4 @@
-"""Every way to receive ConfigMapSync names the licence: the source, the Python package, the image and the chart."""
+"""Check the licence in the source, the Python package, the image and the chart."""
 
 import importlib.metadata
 import tomllib

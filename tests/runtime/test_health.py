@@ -1,4 +1,4 @@
-"""Probes are answered whatever else is connected, and scrapes cost no more than one rendering a second."""
+"""Check that probes work under load, and that scrapes render at most once a second."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Every log call of every process: a constant sentence, and values under keys that mean one thing and are written down."""
+"""Check that each log call has a constant message and keys that the runbook explains."""
 
 import ast
 import re

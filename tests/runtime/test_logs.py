@@ -1,4 +1,4 @@
-"""One line for one event, whoever writes it, and a level that can be changed while the process runs."""
+"""Check that each event becomes one line, and that the log level can change at run time."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Check that each log call has a constant message and keys that the runbook explains."""
+"""Check that log calls have constant messages and keys that the runbook explains."""
 
 import ast
 import re

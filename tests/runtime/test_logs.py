@@ -1,4 +1,4 @@
-"""Check that each event becomes one line, and that the log level can change at run time."""
+"""Check that an event becomes one line, and that the level can change at run time."""
 
 import io
 import json

@@ -30,6 +30,21 @@ def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield own
 
 
+def test_every_log_message_that_the_pages_quote_is_in_the_code() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    pages = re.sub(r"\s+", " ", RUNBOOK + operations)
+    before = re.findall(r"\b(?:log|line) (?:line |has |is |one line )*`([a-z][a-z ,]+)`", pages)
+    quoted = {*before, *re.findall(r"`([a-z][a-z ,]+)` in the log", pages)}
+    code = "\n".join(
+        path.read_text()
+        for folder in ("kube", "reconciler", "webhook", "certs")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+
+    assert len(quoted) >= 8
+    assert [message for message in sorted(quoted) if f'"{message}' not in code] == []
+
+
 @pytest.mark.only_on("devcluster", "real")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_command_works(installed: Cluster, command: str) -> None:

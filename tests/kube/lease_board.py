@@ -1,4 +1,4 @@
-"""Stand-ins for an API server that holds one Lease, without sockets, in virtual time."""
+"""Stand-ins for an API server with one Lease, without sockets and in virtual time."""
 
 import asyncio
 import contextvars
@@ -22,7 +22,7 @@ PATH = f"{COLLECTION}/leader"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 Document = dict[str, Any]
-# What becomes of a request: an error in its place, no answer ever, or carried out with the answer lost.
+# The fate of a request: an error, no answer at all, or carried out with the answer lost.
 Trouble = ApiError | Literal["hangs", "answer lost"] | None
 
 
@@ -43,7 +43,7 @@ class Board:
         self._serving: set[asyncio.Task[Document]] = set()
 
     async def serve(self, request: Coroutine[Any, Any, Document]) -> Document:
-        """Carry out a request, also where whoever sent it does not wait for it any more."""
+        """Carry out a request, even if its sender has stopped waiting."""
         serving = asyncio.create_task(request, context=contextvars.Context())
         self._serving.add(serving)
         serving.add_done_callback(self._served)
@@ -53,7 +53,7 @@ class Board:
     def _served(self, serving: asyncio.Task[Document]) -> None:
         self._serving.discard(serving)
         if not serving.cancelled():
-            serving.exception()  # nobody may be there to hear it
+            serving.exception()  # the sender may have stopped waiting
 
     async def close(self) -> None:
         """Carry out nothing more."""
@@ -234,7 +234,7 @@ class Candidate:
         seed: int = 1,
         tick: float = 0.0,
     ) -> None:
-        """Prepare; `tick` is what its clock gains whenever it is read: real ones never stand still."""
+        """Prepare; each reading of the clock advances it by `tick` seconds."""
         ticks = itertools.count()
         self.line = Line(board)
         self.stopped_for = 0.0  # seconds that its own clock has gone on while nothing of it ran

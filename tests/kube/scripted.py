@@ -1,4 +1,4 @@
-"""Scripted API servers: one over real HTTP, and one without sockets for virtual time."""
+"""Scripted API servers: one over HTTP, and one without sockets for virtual time."""
 
 import asyncio
 import json
@@ -166,9 +166,10 @@ Step = ApiError | dict[str, Any] | list[Any]
 
 
 class ScriptedConnection:
-    """Stands where a `Connection` is: each list and each watch takes the next step of its script, the last one for ever.
+    """A `Connection` that follows a script; the last step is repeated.
 
-    A list is a document or an error. A watch is a list of events, errors and numbers (seconds of silence); at its end the server closes it.
+    A list is a document or an error. A watch is a list of events, errors and numbers (seconds of
+    silence). The server closes it at its end.
     """
 
     def __init__(self, lists: list[Step], watches: list[Step]) -> None:

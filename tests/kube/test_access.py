@@ -18,7 +18,7 @@ REMEMBERED_FOR = 10.0
 
 @dataclass(frozen=True)
 class Subject:
-    """Somebody."""
+    """A user."""
 
     username: str = "alice"
     uid: str = ""

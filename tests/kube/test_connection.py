@@ -249,7 +249,7 @@ async def test_half_a_line_is_no_line(server: ApiServer, connection: Connection)
 async def test_a_long_line_comes_whole(
     server: ApiServer, connection: Connection, mebibytes: int
 ) -> None:
-    """A ConfigMap of one mebibyte of "<" is six on the wire, and nobody who may create one may stop our watches with it."""
+    """A ConfigMap of one mebibyte of "<" has six mebibytes on the wire."""
     long = b"x" * (mebibytes << 20) + b"\n"
     server.answer = lambda request: stream_to(request, long, b"next\n")
     async with connection.stream("/things", params={}, **LIMITS) as lines:
@@ -374,7 +374,7 @@ async def test_no_more_requests_are_in_flight_than_allowed(server: ApiServer) ->
 async def test_the_environment_has_no_say(
     server: ApiServer, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A proxy would be asked for our own cluster, and a netrc entry would fight with our Authorization."""
+    """Neither a proxy nor a netrc entry of the environment may change a request."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password hunter2\n")
     netrc.chmod(0o600)
@@ -438,7 +438,7 @@ async def test_a_closed_connection_sends_nothing(server: ApiServer) -> None:
 
 
 class Told:
-    """Remembers what a connection tells of its requests."""
+    """Records the requests of a connection."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[str, str, str]] = []

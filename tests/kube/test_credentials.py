@@ -66,7 +66,7 @@ async def test_the_named_file_comes_first(
 async def test_then_those_that_the_environment_names(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """One file may hold the context and another the user, and one that is missing does not matter."""
+    """The context and the user may be in different files; a missing file is skipped."""
     whole = yaml.safe_load(server.kubeconfig(token="alice").read_text())
     users = {"users": whole.pop("users")}
     users["current-context"] = "another, which does not count as it comes later"

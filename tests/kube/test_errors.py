@@ -53,8 +53,8 @@ def test_a_status_becomes_its_class_with_its_words(
 
 WEBHOOK = 'admission webhook "policy.example.com" denied the request: data is too long'
 POLICY = (
-    "configmaps \"config\" is forbidden: ValidatingAdmissionPolicy 'no-big' with binding 'everywhere' denied request: "
-    "the value may not be more than 5 bytes"
+    "configmaps \"config\" is forbidden: ValidatingAdmissionPolicy 'no-big' with binding "
+    "'everywhere' denied request: the value may not be more than 5 bytes"
 )
 
 

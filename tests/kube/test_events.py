@@ -373,7 +373,7 @@ occurrences = st.tuples(
 @settings(deadline=None, max_examples=60)
 @given(st.lists(occurrences, max_size=60))
 def test_names_are_unique_and_counts_add_up(script: list[tuple[str, str, int]]) -> None:
-    """Whatever is told when: each series has a name of its own, and all that was let through is counted once."""
+    """Every series has a name of its own, and every admitted event is counted once."""
     correlator, now = Correlator(), START
     series: dict[str, Any] = {}
     let_through = 0

@@ -112,7 +112,7 @@ async def test_what_a_resumed_watch_brings_is_complete(
 
 
 class Shelves:
-    """Answers lists in pages, as the API server does; counts the bytes of pages that it began to send."""
+    """Answers lists in pages, and counts the bytes of the pages that it began to send."""
 
     def __init__(self, *sizes: int) -> None:
         self.items = [

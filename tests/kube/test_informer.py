@@ -57,7 +57,7 @@ def by_color(record: Thing) -> Iterable[str]:
 
 
 class Bench:
-    """An informer over a script, and what it told."""
+    """An informer over a script, and the calls of its handler."""
 
     def __init__(self, lists: list[Step] | None = None, watches: list[Step] | None = None) -> None:
         self.connection = ScriptedConnection(lists or [a_list(1)], watches or [[FOREVER]])
@@ -183,7 +183,7 @@ async def test_a_writes_answer_is_there_at_once_and_its_echo_is_no_news(bench: B
 
 
 async def test_a_writes_answer_that_was_not_what_was_stored_is_put_right(bench: Bench) -> None:
-    """Another webhook may have changed what we sent; the version is the same, the content is not."""
+    """A webhook may have changed the content that was sent; the version is the same."""
     bench.informer.record(thing("a", 7, "sent"))
     bench.informer.changed("MODIFIED", raw("a", 7, "stored"))
     assert bench.told == [(thing("a", 7, "sent"), thing("a", 7, "stored"))]
@@ -196,7 +196,7 @@ async def test_what_was_written_after_a_list_survives_it(bench: Bench) -> None:
     bench.informer.list_complete("10")
     assert bench.content() == {("ours", "12", "")}
     bench.informer.list_began("0")
-    bench.informer.list_complete("20")  # and somebody deleted it since
+    bench.informer.list_complete("20")  # another client deleted it since
     assert bench.content() == set()
     assert bench.told == [(thing("ours", 12), None)]
 
@@ -319,7 +319,7 @@ class World:
         self.informer = informer
         self.objects: dict[str, tuple[int, str]] = {}
         self.on_its_way: list[tuple[str, msgspec.Raw]] = []
-        self.heard: set[str] = set()  # what somebody believes to be there who only listens
+        self.heard: set[str] = set()  # the objects that a handler believes to exist
         informer.on_change(self._listen)
 
     def write(self, name: str, version: int, color: str) -> None:
@@ -435,7 +435,7 @@ async def test_what_is_written_while_the_list_after_a_reset_comes_stays(bench: B
 
 
 async def test_a_list_wins_over_records_that_are_not_newer_than_itself(bench: Bench) -> None:
-    """A restore may raise the version of the storage (`--bump-revision`): the objects are old, and the list is new."""
+    """A restore may raise the version of the storage (`--bump-revision`)."""
     restored(bench, "50", raw("a", 40, "red"), raw("b", 41))
     bench.informer.record(thing("c", 60))
     bench.informer.forget("team", "c")

@@ -1,6 +1,6 @@
-"""What the cache takes for granted of API servers, asked of one: versions only rise in a watch, whatever happens at the same time.
+"""Check on an API server what the cache relies on: versions only rise in a watch.
 
-`test_informer_races.py` shows that the cache ends right if that is so.
+`test_informer_races.py` shows that the cache converges if that holds.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Watched(Informer[Version]):
 
 
 class Owner:
-    """Makes, changes, removes and lets go of one object, always with a precondition, and tells the cache at once."""
+    """Creates, changes and deletes one object with preconditions, and updates the cache."""
 
     def __init__(
         self, connection: Connection, cache: Watched, namespace: str, name: str, accept: str
@@ -62,7 +62,7 @@ class Owner:
                 else:
                     await self._change(held.resource_version)
             except (Conflict, AlreadyExists, NotFound):
-                await asyncio.sleep(0)  # the stranger was faster; the watch will tell
+                await asyncio.sleep(0)  # the other client was faster; the watch brings its change
 
     async def _change(self, version: str) -> None:
         choice = self._rng.random()

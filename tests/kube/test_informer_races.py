@@ -1,6 +1,7 @@
-"""Answers of our own writes and what the watch brings overtake each other in every order, and the cache ends right each time.
+"""Answers and watch events overtake each other in every order; the cache converges.
 
-Here the test plays the reflector and the API server; `test_informer.py` covers the cache behind a running watch.
+The test plays the reflector and the API server. `test_informer.py` covers the cache
+behind a running watch.
 """
 
 import json
@@ -38,7 +39,7 @@ def raw(name: str, version: int) -> msgspec.Raw:
 
 
 class Bench:
-    """A cache, and what is known to whoever listens to it and makes the writes."""
+    """A cache, and the objects that its handler and its writer know."""
 
     def __init__(self) -> None:
         self.cache: Informer[Version] = Informer(
@@ -85,7 +86,7 @@ async def bench() -> Bench:
 
 async def test_an_answer_that_comes_after_the_deletion_leaves_no_ghost(bench: Bench) -> None:
     bench.cache.changed("MODIFIED", raw("a", 10))  # our own write
-    bench.cache.changed("DELETED", raw("a", 11))  # by somebody else
+    bench.cache.changed("DELETED", raw("a", 11))  # by another client
     bench.wrote("a", 10)  # only now the writer has its turn
     assert bench.held() == {}
 
@@ -249,7 +250,7 @@ class World(Bench):
             self.newest[name] = max(version, self.newest.get(name, 0))
 
     def list_begins(self) -> None:
-        """The list shows one moment and is read over a while; what was before it does not come as an event any more."""
+        """Take the state that the list shows; earlier changes do not come as events."""
         self.events.clear()
         self.on_its_way = sorted(self.stored.items())
         self.listed_version = self.version

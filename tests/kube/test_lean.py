@@ -1,4 +1,4 @@
-"""Only the credential layer of kubernetes_asyncio is imported; an unknown library is imported whole."""
+"""Only the credential layer is imported; an unknown library is imported whole."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""One of them leads, whatever fails, hangs, pauses or lies; and the others know in time."""
+"""One candidate leads despite failures, pauses and wrong clocks; the others notice."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ LONGEST_RETRY = RETRY * 1.2 + MOMENT
 
 
 class Scene:
-    """A board, and who stands for election on it."""
+    """A board, and the candidates of its election."""
 
     def __init__(self) -> None:
         self.board = Board()

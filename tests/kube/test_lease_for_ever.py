@@ -1,4 +1,4 @@
-"""Whatever happens to however many candidates, never do two believe that they lead; and when trouble ends, one does."""
+"""At no time do two candidates lead, and when the faults end, one leads."""
 
 import asyncio
 import contextvars
@@ -20,7 +20,7 @@ from tests.kube.lease_board import EPOCH, Board, Candidate, Trouble, now
 
 TROUBLED_FOR = 240.0  # seconds of each story
 CALM = 60.0  # seconds after which one has to lead
-A_TICK = 1e-3  # virtual time stands still while nobody waits
+A_TICK = 1e-3  # virtual time stands still while no task waits
 UNPREDICTABLE: tuple[Trouble, ...] = (
     None,
     "hangs",
@@ -38,13 +38,13 @@ class FaultKind:
     """Something that befalls one candidate."""
 
     at: float
-    who: int  # 0 is whoever leads
+    who: int  # 0 is the leader
     what: Literal["stopped", "cut off", "slow", "ends", "killed", "somebody edits the Lease"]
     seconds: float
 
 
 class Process:
-    """A candidate as a process that is started again whenever it ends, and can be stopped as by SIGSTOP."""
+    """A candidate as a process that restarts when it ends and can be stopped."""
 
     def __init__(self, story: "Story", number: int, skew: float, speed: float) -> None:
         self.story = story
@@ -104,7 +104,7 @@ class Process:
 
 @types.coroutine
 def stoppable(coroutine: Coroutine[Any, Any, Any], owner: Process) -> Generator[Any, Any, Any]:
-    """Run one of its tasks; while the process is stopped, nothing of it goes on, and what has come by then is found later."""
+    """Run a task of the process; it does not advance while the process is stopped."""
     found: BaseException | None = None
     while True:
         try:
@@ -136,7 +136,7 @@ def begin_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> 
 
 
 class Story:
-    """What befalls some processes, and who led meanwhile."""
+    """The faults of some processes, and the leaders meanwhile."""
 
     def __init__(self, clocks: list[tuple[float, float]]) -> None:
         self.board = Board()
@@ -147,12 +147,12 @@ class Story:
         ] = []  # when more than one believed that it leads
 
     def leading(self) -> list[str]:
-        """Who believes that it leads; one that is stopped might do so when it wakes."""
+        """Return the candidates that believe to lead; a stopped one may do so when it wakes."""
         electors = [process.candidate.elector for process in self.processes]
         return [elector._identity for elector in electors if elector.leading]
 
     def look(self) -> None:
-        """Called after each request of anybody: nobody begins to lead otherwise."""
+        """Check the leaders after each request: leadership begins only with a request."""
         leading = self.leading()
         self.terms.update(leading)
         if len(leading) > 1:

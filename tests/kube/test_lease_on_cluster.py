@@ -1,4 +1,4 @@
-"""The record of an election on an API server, by a user who has the least rights that it needs."""
+"""The record of an election on an API server, with the least rights that it needs."""
 
 import asyncio
 from collections.abc import AsyncIterator

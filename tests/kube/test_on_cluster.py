@@ -206,7 +206,7 @@ async def test_a_namespace_on_its_way_out_is_recognised(
 async def test_an_event_that_is_a_mebibyte_of_escapes_arrives(
     cluster: Cluster, things: Informer[Thing], namespace: str
 ) -> None:
-    """Whoever may create one ConfigMap must not be able to stop our watches with it."""
+    """A single ConfigMap must not stop the watches."""
     cluster.create(path(namespace), document("long", "<" * 1_000_000))
     cluster.create(path(namespace), document("next"))
     await eventually(lambda: things.get(namespace, "next") is not None)

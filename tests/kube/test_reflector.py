@@ -1,4 +1,4 @@
-"""A collection is followed through everything that servers and networks do: never blind, never in a hot loop, never silent about why."""
+"""The reflector keeps up through every fault, without hot loops, and logs the cause."""
 
 import asyncio
 import itertools
@@ -248,7 +248,7 @@ async def test_a_server_that_asks_for_patience_gets_it() -> None:
 async def test_a_silent_peer_is_left_and_the_watch_resumed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It may be gone, or have nothing to say: bookmarks are not promised, so it is no trouble that people must hear of."""
+    """Bookmarks are not promised, so a silent watch is no problem to report."""
     silent: list[Any] = [event("ADDED", configmap("a", 6)), 80, Silent("nothing came for too long")]
     bench = Bench([EMPTY], [silent, QUIET])
     await bench.run_for(200)
@@ -396,7 +396,7 @@ async def test_a_list_of_an_older_version_drops_the_cache() -> None:
 
 
 async def test_a_watch_is_not_resumed_from_a_version_of_the_future() -> None:
-    """A real API server accepts such a watch and then sends nothing until it has reached the version."""
+    """A real API server accepts such a watch and sends nothing until that version."""
     bench = Bench([a_list(50), a_list(12)], [[], QUIET])
     bench.connection.now_at = 12
     await bench.run_for(30)
@@ -407,7 +407,7 @@ async def test_a_watch_is_not_resumed_from_a_version_of_the_future() -> None:
 async def test_an_object_that_is_older_than_it_was_drops_the_cache_although_versions_went_on() -> (
     None
 ):
-    """The restored cluster is busy: it has passed the version that was reached before the watch can be resumed."""
+    """The restored cluster is busy and has passed the version that was reached."""
     bench = Bench([a_list(50), a_list(70)], [[], QUIET])
     bench.sink.newest_seen = Seen("team", "a", 45)
     bench.connection.versions["a"] = 20
@@ -442,7 +442,7 @@ async def test_a_watch_is_resumed_where_the_newest_object_is_as_it_was_or_newer(
 
 
 async def test_a_list_below_the_version_of_an_own_write_drops_the_cache() -> None:
-    """The answer to a write may have shown a higher version than the watch had reached when it broke."""
+    """An answer to a write may show a higher version than the broken watch had reached."""
     gone = event("ERROR", status(410, "Expired"))
     bench = Bench([a_list(50), a_list(52)], [[gone], QUIET])
     bench.sink.newest_seen = Seen("team", "a", 45)

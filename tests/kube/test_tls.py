@@ -1,4 +1,4 @@
-"""Who the server is is checked as the kubeconfig says, and who we are is shown."""
+"""The server is verified as the kubeconfig asks, and the client certificate is sent."""
 
 import datetime as dt
 import re
@@ -129,7 +129,7 @@ async def test_certificates_that_cannot_be_used_are_said_in_one_line(
 async def test_an_old_fashioned_authority_is_trusted_where_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
-    """Many clusters have a CA without key identifiers, which Python 3.13 and later refuse unless told otherwise."""
+    """Python 3.13 refuses a CA without key identifiers, which many clusters have."""
     authority, pair = _old_fashioned(tmp_path)
     async with api_server(tmp_path, _listener(pair)) as server:
         server.authority = authority
@@ -145,7 +145,7 @@ async def test_an_old_fashioned_authority_is_trusted_where_that_is_asked_for(
 
 
 def _old_fashioned(folder: Path) -> tuple[Path, KeyPair]:
-    """An authority and what it signed, with as little in them as tools of old wrote: no key identifiers."""
+    """Return an authority and a pair without key identifiers, as old tools wrote them."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     authority = _certificate(

@@ -1,4 +1,4 @@
-"""Names come out once, in the right order, never into two hands, and at the right time."""
+"""The queue gives each name to one worker, in the right order and at the right time."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.looptime(start=0)
 
 
 class Told:
-    """Remembers what a queue tells of itself."""
+    """Records the metrics of a queue."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -101,7 +101,7 @@ async def test_what_is_added_while_it_is_worked_on_comes_once_more_afterwards(
     assert await queue.get() == "a"
     queue.add("a")
     queue.add("a")
-    assert len(queue) == 0  # nobody else gets it now
+    assert len(queue) == 0  # no other worker gets it now
     queue.done("a")
     assert await now_out(queue) == ["a"]
 
@@ -270,7 +270,7 @@ steps = st.one_of(
 async def test_nothing_added_is_lost_and_nothing_is_in_two_hands(
     script: list[tuple[object, ...]], hands: int
 ) -> None:
-    """After the last time that a name was added, somebody begins to work on it."""
+    """After a name was last added, a worker takes it."""
     loop = asyncio.get_running_loop()
     queue: WorkQueue[str] = WorkQueue(metrics=Told(), group_of=lambda name: name in {"a", "b"})
     working: set[str] = set()
@@ -320,7 +320,7 @@ async def test_one_can_wait_until_no_name_waits(queue: WorkQueue[str]) -> None:
 async def test_the_rest_of_a_delay_is_never_shorter_than_the_clock_can_tell(
     queue: WorkQueue[str],
 ) -> None:
-    """A timer that fires early must not bring its name back at the same instant, again and again."""
+    """A timer that fires early must not return its name at the same instant for ever."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     for _ in range(10):

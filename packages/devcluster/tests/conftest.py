@@ -7,7 +7,10 @@ from harness.scripted import ScriptedWebhook, World, endpoints_of
 
 
 def pytest_sessionstart() -> None:
-    """Say that there is no event loop outside of async tests: looptime asks for one, and Python before 3.14 makes it."""
+    """Report that no event loop runs outside of async tests.
+
+    looptime asks for the loop, and Python before 3.14 would create one.
+    """
     asyncio.set_event_loop(None)
 
 

@@ -14,8 +14,9 @@ Role = Mapping[str, Any]
 def aggregated(roles: Iterable[Role]) -> list[dict[str, Any]]:
     """Return the roles whose rules have to change, with their new rules.
 
-    A role may aggregate one that is aggregated itself (`admin` takes in `edit`, which takes in `view`), so this goes
-    around until nothing changes; the longest chain has as many links as there are roles, which bounds it.
+    A role may aggregate a role that is aggregated itself: `admin` includes `edit`, which includes
+    `view`. The rules are therefore combined until nothing changes. The number of roles bounds the
+    number of rounds, because no chain is longer.
     """
     current: dict[str, Role] = {role["metadata"]["name"]: role for role in roles}
     changed: dict[str, dict[str, Any]] = {}

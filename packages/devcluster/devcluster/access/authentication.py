@@ -46,7 +46,8 @@ class Authenticator:
 
         Args:
             authorization: the Authorization header, if there was one.
-            certificate: the client's certificate in DER, already verified against the server's CA by TLS.
+            certificate: the client's certificate in DER; TLS has verified it against the server's
+                CA.
         """
         if certificate is not None:
             return user_of_certificate(certificate)

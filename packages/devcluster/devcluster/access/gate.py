@@ -36,7 +36,8 @@ class Gate:
             attributes: what the request wants to do.
 
         Raises:
-            ApiStatus: 401 for bad credentials, 400 or 403 for a bad impersonation, 403 for a missing right.
+            ApiStatus: 401 for bad credentials, 400 or 403 for a bad impersonation, 403 for a
+                missing permission.
         """
         listed = list(headers)
         authorization = next(

@@ -36,7 +36,8 @@ def request_token(
         timestamp: now, as the API writes times.
 
     Raises:
-        ApiStatus: 422, 400 or 404: a lifetime out of bounds, an object that cannot be bound to or is not there.
+        ApiStatus: 422, 400 or 404 if the lifetime is out of bounds, or if the token cannot be
+            bound to the object, or if the object does not exist.
     """
     spec, given = document.get("spec") or {}, document.get("metadata") or {}
     _check_identity(given, service_account["metadata"])

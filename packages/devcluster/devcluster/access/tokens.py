@@ -33,7 +33,8 @@ ISSUER = "https://kubernetes.default.svc.cluster.local"
 KUBERNETES_CLAIM = "kubernetes.io"
 COORDINATE_BYTES = 32  # of one P-256 number; an ES256 signature is two of them, one after the other
 
-# UID of an object by resource, namespace and name ("" where a kind has no namespace); None if there is none
+# Returns the UID of an object by resource, namespace ("" for cluster-scoped kinds) and name;
+# None if the object does not exist.
 UidLookup = Callable[[str, str, str], str | None]
 
 
@@ -144,7 +145,8 @@ class ServiceAccountTokens:
             service_account: its name and UID.
             lifetime: from now on; whole seconds.
             audiences: of the token; the API server accepts only its own (ISSUER).
-            bound_to: kind in lower case ("secret", "pod", "node") -> the object whose deletion revokes the token.
+            bound_to: maps a kind in lower case ("secret", "pod", "node") to the object whose
+                deletion revokes the token.
         """
         issued = self._now().replace(microsecond=0)
         expires = issued + lifetime

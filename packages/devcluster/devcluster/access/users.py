@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 ANONYMOUS = "system:anonymous"
 AUTHENTICATED_GROUP = "system:authenticated"
 UNAUTHENTICATED_GROUP = "system:unauthenticated"
-MASTERS_GROUP = "system:masters"  # may do everything, whatever the roles say: the way back in when RBAC is broken
+# This group may do everything without a role: the way back in when the RBAC objects are broken.
+MASTERS_GROUP = "system:masters"
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 SERVICE_ACCOUNTS_GROUP = "system:serviceaccounts"
 CREDENTIAL_ID = (

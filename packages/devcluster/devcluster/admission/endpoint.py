@@ -83,7 +83,8 @@ class WebhookEndpoints:
         """Send one review.
 
         Raises:
-            CallFailedError: unreachable, not trusted, too slow, or an HTTP status other than success.
+            CallFailedError: the endpoint is unreachable, not trusted or too slow, or it answers an
+                HTTP status other than success.
         """
         context = _trust(client.ca_bundle)
         url = _with_timeout(client.url, timeout_seconds)
@@ -177,7 +178,8 @@ def _trust(ca_bundle: str) -> ssl.SSLContext:
             "as PEM block"
         )
         raise CallFailedError(reason) from error
-    # Python 3.13 made this strict by default; the real server takes authorities without keyUsage or key identifiers.
+    # Python 3.13 made this flag the default. kube-apiserver accepts authorities without keyUsage
+    # and without key identifiers.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 

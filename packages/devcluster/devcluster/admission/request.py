@@ -51,8 +51,9 @@ class Resource:
 class AdmissionRequest:
     """One write, before it is stored.
 
-    `namespace` is the name itself where the object is a Namespace, as the real server has it; `namespace_labels` are
-    those of the stored namespace. `options` are the query's or the body's, without kind and apiVersion.
+    `namespace` of a Namespace is its own name, as in kube-apiserver. `namespace_labels` are the
+    labels of the stored namespace. `options` come from the query or the body, without kind and
+    apiVersion.
     """
 
     operation: Operation

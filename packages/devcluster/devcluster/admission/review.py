@@ -86,7 +86,8 @@ def read_verdict(body: bytes, uid: str, version: str, *, mutating: bool) -> Verd
     """Read and check an answer.
 
     Raises:
-        InvalidReviewError: the answer is not what the protocol asks for; the write fails or is let through by policy.
+        InvalidReviewError: the answer breaks the protocol. The failure policy then decides
+            whether the write fails.
     """
     review = _json_object(body)
     response = review.get("response")

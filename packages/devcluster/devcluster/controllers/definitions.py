@@ -7,7 +7,8 @@ from devcluster.controllers.actor import Actor
 from devcluster.storage.store import Event, Object
 
 DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
-FINALIZER = "customresourcecleanup.apiextensions.k8s.io"  # put on by the registry when the deletion is asked for
+# The registry adds this finalizer when a deletion is requested.
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 
 class Definitions:

@@ -48,7 +48,8 @@ def apply(  # noqa: PLR0917 - one more than track() takes, in its order
         types: of its fields.
         now: as the API writes times.
         subresource: through which it is applied; of a status only the status counts.
-        reset: fields that are checked and then ignored, as the status is where it has a subresource of its own.
+        reset: fields that are checked and then ignored, such as the status of a kind with a
+            status subresource.
 
     Raises:
         ApiStatus: 409 with every conflict; 500 where the document does not fit the types.

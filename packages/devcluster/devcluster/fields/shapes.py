@@ -22,7 +22,8 @@ def types_of(kind: Kind) -> Type:
 def is_leaf(type_: Type, *values: Any) -> bool:
     """Whether values of this type are owned as a whole.
 
-    An open value (AnyValue) falls into fields where it is an object. What is empty on all sides is owned as a whole too.
+    An open value (AnyValue) is owned field by field if it is an object. A value that is empty on
+    all sides is owned as a whole.
     """
     match type_:
         case MapOf():

@@ -25,7 +25,7 @@ def track(
 
     Args:
         old: what is replaced; None where the object is created.
-        new: the object as it is written, complete. Where it carries managedFields of its own, these are taken for the old
+        new: the complete object as written. If it carries managedFields, they replace the old
             ones: this is how clients edit them.
         manager: the name of the writer.
         types: of its fields.

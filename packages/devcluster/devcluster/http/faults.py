@@ -37,9 +37,11 @@ class Fault:
     """One thing that goes wrong.
 
     Attributes:
-        action: `fail` (answer `status`), `delay` (`seconds`, then as usual), `drop` (carry it out and close the connection without an
-            answer), `freeze` (a watch stays open and says nothing), `cut` (a watch ends at once).
-        verb, resource, namespace, name: which requests; empty matches all. `write` as verb matches every write.
+        action: `fail` (answer `status`), `delay` (wait `seconds`, then carry on), `drop` (carry
+            out the request and close the connection without an answer), `freeze` (a watch stays
+            open and sends nothing), `cut` (a watch ends at once).
+        verb, resource, namespace, name: which requests to hit; empty matches all. The verb
+            `write` matches every write.
         user_agent: how the client's name for itself begins; empty matches all.
         status: of a `fail`.
         message: of a `fail`.

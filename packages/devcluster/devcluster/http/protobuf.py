@@ -24,7 +24,8 @@ class Field:
 
     Attributes:
         name: in JSON.
-        type: `string`, `bool`, `int`, `count` (where 0 says nothing), `bytes`, `time`, `micro-time`, or the name of a message.
+        type: `string`, `bool`, `int`, `count` (0 means absent), `bytes`, `time`, `micro-time`, or
+            the name of a message.
         many: `list` or `map` (with texts as keys).
     """
 

@@ -158,7 +158,8 @@ class Server:
     ) -> None:
         """Send chunks until the end; a scripted fault holds them back or ends them early.
 
-        The real server sends nothing at all to one who asks a watch for lists of metadata (`silent`).
+        A watch that requests lists of metadata gets nothing at all, as in kube-apiserver
+        (`silent`).
         """
         chunks = aiter(watch.chunks())
         chunk = asyncio.ensure_future(anext(chunks, None))

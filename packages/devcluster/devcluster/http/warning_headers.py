@@ -14,8 +14,8 @@ SHORTENED = 256  # characters left of each once the limit is reached
 def warning_headers(texts: Iterable[str]) -> list[str]:
     """Write each distinct warning that can be shown as the value of a Warning header.
 
-    Empty ones and those with control characters are dropped; where they are too long together, each is cut, and what
-    still does not fit is left out.
+    Empty warnings and warnings with control characters are dropped. If the warnings exceed the
+    limit together, each is cut; those that still do not fit are left out.
     """
     shown = [text for text in dict.fromkeys(texts) if text and text.isprintable()]
     if sum(map(len, shown)) > TOTAL_LIMIT:

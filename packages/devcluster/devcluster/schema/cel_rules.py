@@ -36,9 +36,9 @@ FIELD_PATH = re.compile(r"\.(?P<name>\w+)|\['(?P<quoted>[^']+)'\]")
 def broken_rules(
     value: Any, schema: Schema, field: str = "", old: Any = ABSENT
 ) -> Iterator[FieldCause]:
-    """Every rule that does not hold, at any depth.
+    """Yield every broken rule, at any depth.
 
-    Rules over a value that an update has left alone are not asked again, but for those that look at the old value.
+    An update that leaves a value unchanged skips its rules, except those that read the old value.
     """
     if not has_rules(schema) or value is None:
         return

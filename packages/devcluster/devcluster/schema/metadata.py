@@ -36,7 +36,8 @@ VALUE_WORDS = (
 STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 LABEL_LIMIT = 63
 ANNOTATIONS_LIMIT = 262144
-RANDOM_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # as Kubernetes: no vowels, nothing that looks like something else
+# The alphabet of Kubernetes for generated names: no vowels, no letters that look like digits.
+RANDOM_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 RANDOM_LENGTH = 5
 LONGEST_PREFIX = 58  # so that a generated name fits a label
 SERVER_FIELDS = (

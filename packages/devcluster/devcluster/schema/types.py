@@ -16,7 +16,8 @@ class Scalar:
 
     Attributes:
         json: what it must be in JSON.
-        format: `byte` (base64), `date-time`, `micro-time`, `int32`, `int64`, `int-or-string`; empty otherwise.
+        format: `byte` (base64), `date-time`, `micro-time`, `int32`, `int64` or `int-or-string`;
+            empty for other values.
     """
 
     json: Literal["string", "integer", "boolean", "number"]

@@ -32,10 +32,11 @@ class Lister:
         self._snapshots: OrderedDict[str, tuple[int, list[Revision]]] = OrderedDict()
 
     def page(self, kind: Kind, namespace: str | None, options: ListOptions) -> Page:
-        """One page.
+        """Return one page of a list.
 
         Raises:
-            ApiStatus: 400 for a bad token or selector, 410 for an old one, 504 for a version that is still to come.
+            ApiStatus: 400 for a bad token or selector, 410 for a compacted resourceVersion, 504
+                for a resourceVersion in the future.
         """
         predicate = both(
             label_predicate(options.label_selector),

@@ -37,10 +37,11 @@ def merge_patch(document: Any, patch: Any) -> Any:
 
 
 def json_patch(document: Any, operations: Any) -> Any:
-    """RFC 6902, as kube-apiserver reads it.
+    """Apply a JSON patch (RFC 6902) with the rules of kube-apiserver.
 
     Raises:
-        ApiStatus: 400 where it is no list of operations, 413 where they are too many, 422 where one fails.
+        ApiStatus: 400 if the body is not a list of operations, 413 if it has too many, 422 if an
+            operation fails.
     """
     if problem := _type_problem(operations):
         raise bad_request(f"error decoding patch: json: cannot unmarshal {problem}")
@@ -163,10 +164,10 @@ def _merge_list(old: list[Any], new: list[Any], type_: ListOf) -> list[Any]:
 def _ordered(
     merged: Iterable[Any], old: Sequence[Any], wanted: Sequence[Any], type_: ListOf
 ) -> list[Any]:
-    """A merged list in the order of the real server.
+    """Return a merged list in the order of kube-apiserver.
 
-    What the patch names stands in its order. What it does not name stays in the order it had, and comes before what the patch names
-    only where it stood before that already.
+    Items that the patch names take the order of the patch. The other items keep their order, and
+    come before a named item only if they stood before it already.
     """
     stood = {_identity(item, type_): at for at, item in enumerate(old)}
     rank = {_identity(item, type_): at for at, item in enumerate(wanted)}

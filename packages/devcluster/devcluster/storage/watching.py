@@ -32,7 +32,7 @@ class View:
     """How one watch shows objects.
 
     Attributes:
-        name: of the form, under which encoded objects are shared between watches; empty where they are not.
+        name: of the form. Watches with the same name share encoded objects; empty shares nothing.
         make: the form itself.
     """
 

@@ -1,4 +1,4 @@
-"""Admission webhooks, as people meet them: kubectl prints what a webhook behind a service reference has said."""
+"""Check that kubectl prints the answer of an admission webhook behind a service."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.support.users import ADMIN, new_users, write_kubeconfig
 
 
 def registration(kind: str, webhook: ScriptedWebhook, path: str) -> str:
-    """A configuration that reaches the webhook through service team/hook, for ConfigMaps of namespace default."""
+    """Return a configuration that calls the service team/hook for ConfigMaps in `default`."""
     service = {"namespace": "team", "name": "hook", "path": f"/{path}"}
     return yaml.safe_dump(
         {

@@ -1,4 +1,4 @@
-"""A webhook that listens over TLS and answers what a test has written down; and configurations that point to it."""
+"""A TLS webhook with scripted answers, and the configurations that point to it."""
 
 import asyncio
 import base64
@@ -84,7 +84,7 @@ class World:
         self.warnings: list[str] = []
 
     def add(self, kind: str, configuration: str, *webhooks: Mapping[str, Any]) -> None:
-        """Store a configuration whose webhooks are called for every ConfigMap unless they say otherwise."""
+        """Store a configuration that calls its webhooks for every ConfigMap by default."""
         base = {
             "clientConfig": {
                 "url": f"{self.webhook.url}/{configuration}",

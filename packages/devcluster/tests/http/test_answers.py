@@ -1,4 +1,4 @@
-"""Answers of a whole server in this process that were measured on the real one, beyond the recorded scenarios."""
+"""Check answers that were measured on kube-apiserver, beyond the recorded scenarios."""
 
 import datetime as dt
 import io

@@ -1,4 +1,7 @@
-"""Bookmarks come about every minute for as long as a watch lives: a client that hears nothing for longer may give it up for dead."""
+"""Check that a watch sends a bookmark about every minute.
+
+Clients may close a watch that stays silent for longer.
+"""
 
 import asyncio
 import json

@@ -71,10 +71,8 @@ def _in_go(value: Any) -> str:
     if isinstance(value, list):
         return f"[]interface {{}}{{{', '.join(map(_in_go, value))}}}"
     if isinstance(value, dict):
-        return (
-            "map[string]interface "
-            f"{{}}{{{', '.join(f'{json.dumps(key)}:{_in_go(value[key])}' for key in sorted(value))}}}"
-        )
+        entries = ", ".join(f"{json.dumps(key)}:{_in_go(value[key])}" for key in sorted(value))
+        return f"map[string]interface {{}}{{{entries}}}"
     return json.dumps(value)
 
 

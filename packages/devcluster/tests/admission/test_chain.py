@@ -348,7 +348,7 @@ async def test_one_false_condition_settles_it_whatever_the_others_say(world):
     assert world.webhook.called == []
 
 
-async def test_an_equivalent_version_is_shown_in_the_version_of_the_rule_and_stored_in_the_one_asked_for(
+async def test_the_webhook_gets_the_version_of_its_rule_and_the_requested_version_is_stored(
     world,
 ):
     rules = [

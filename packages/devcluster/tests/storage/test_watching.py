@@ -1,4 +1,4 @@
-"""Watches of a whole server in this process: no event is lost or repeated, and faults work."""
+"""Check watches of a whole server: no event is lost or repeated, and faults work."""
 
 import asyncio
 import datetime as dt

@@ -251,7 +251,8 @@ class Story:
         terminal.refused(f"apply -f {refused}/missing-namespace.yaml", 'Not found: "chekout"')
         terminal.refused(f"apply -f {refused}/self-sync.yaml", "the source itself")
         terminal.warned(
-            f"apply -f {MANIFESTS}/4-chain.yaml", "ConfigMap config-central/limits does not exist yet"
+            f"apply -f {MANIFESTS}/4-chain.yaml",
+            "ConfigMap config-central/limits does not exist yet",
         )
         terminal.refused(
             f"apply -f {refused}/loop.yaml",

@@ -60,7 +60,7 @@ lint: kubectl ## check style, prose, types, import contracts and generated files
 	$(BIN)/lint-imports
 	$(BIN)/python hack/manifests.py --check
 	$(BIN)/python hack/chart.py --check
-	$(BIN)/python hack/prose.py --only . ":!packages" ":!tests/kube"
+	$(BIN)/python hack/prose.py
 
 prose: venv ## check docstrings, comments, logs and Markdown; ONLY="kube docs" limits it
 	$(BIN)/python hack/prose.py $(if $(ONLY),--only $(ONLY))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.support.cluster import Cluster, Kind
 from tests.support.clusters import KINDS, NoSuchClusterError, chosen, started
@@ -45,9 +46,12 @@ def pytest_sessionstart() -> None:
     """Declare that there is no event loop outside of async tests.
 
     looptime asks for one, and Python before 3.14 would create a loop that no code closes. The
-    warning about it would fail the run.
+    warning about it would fail the run. Tracebacks in logs are plain, as in the product:
+    rendering the values of local variables takes longer than a step may.
     """
     asyncio.set_event_loop(None)
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], console])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

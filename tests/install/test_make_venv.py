@@ -77,6 +77,10 @@ def project(
         shutil.copy(ROOT / file, tmp_path)
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     (tmp_path / "small.py").touch()
+    second = tmp_path / "packages" / "devcluster"
+    second.mkdir(parents=True)
+    (second / "pyproject.toml").write_text(PYPROJECT.replace("small", "tiny"))
+    (second / "tiny.py").touch()
     # These variables belong to the `make test` that runs this test.
     outside = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV"}
     environment = {
@@ -102,6 +106,7 @@ def test_it_installs_the_pinned_pip_and_the_lock_prints_one_line_and_runs_once(
         pin(ROOT / "requirements-pip.lock", "pip"),
         pin(DEV, "setuptools"),
         "small==1",
+        "tiny==1",
     }
     assert "Nothing to be done" in project.make("venv").stdout
 

@@ -264,24 +264,19 @@ class Decisions:
     ) -> Generator[int, None, dict[NamespacedName, _Component]]:
         """Return smaller components for the syncs that remain when `keys` leave their component.
 
-        A sync is in one component with all other claimants of its destinations, so a destination
-        and its writer stay together.
+        They keep the former writers, even those that left: `_moved` compares with them.
         """
         previous = {
             id(known): known for key in keys if (known := self._components.get(key)) is not None
         }
         replaced: dict[NamespacedName, _Component] = {}
         for known in previous.values():
-            smaller = _Component(disputed=known.disputed)
+            smaller = _Component(writers=known.writers, disputed=known.disputed)
             for key, decision in known.decisions.items():
                 yield 1
                 if key not in keys and self._components.get(key) is known:
                     smaller.decisions[key] = decision
                     replaced[key] = smaller
-            for copy, writer in known.writers.items():
-                yield 1
-                if writer in smaller.decisions:
-                    smaller.writers[copy] = writer
         return replaced
 
     def _install_alone(self, key: NamespacedName) -> None:

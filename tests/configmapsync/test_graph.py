@@ -396,8 +396,33 @@ def test_exactly_the_syncs_whose_refusals_change_are_named(
     names_exactly_those_that(lambda: known.put(candidate))
     for name in SPACES:
         names_exactly_those_that(partial(known.put_namespace, Namespace(name, {"l": "x"})))
+    edited = candidate.model_copy(update={"spec": syncs[-1].spec} if syncs else {})
+    names_exactly_those_that(lambda: known.put(edited))
+    names_exactly_those_that(lambda: known.put(candidate))
     names_exactly_those_that(lambda: known.remove(candidate.key))
     names_exactly_those_that(lambda: known.remove_namespace("a"))
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_sync_is_named_when_its_writer_leaves_a_component_that_splits(edited: bool) -> None:
+    writer = sync("writer", "a/other", "b", destinationConfigMapName="cfg", minutes=0)
+    others = [
+        sync("first", "b/cfg", "a", destinationConfigMapName="other", minutes=1),
+        sync("second", "b/cfg", "a", destinationConfigMapName="other", minutes=2),
+        sync("next-writer", "c/cfg", "b", minutes=3),
+        sync("kept-out", "c/cfg", "b", minutes=4),
+    ]
+    known = graph(writer, *others)
+    known.settle()
+
+    if edited:
+        known.put(sync("writer", "a/other", "team-x", minutes=0))
+    else:
+        known.remove(writer.key)
+
+    assert others[-1].key in known.settle()
+    (refusal,) = known.refusals(others[-1].key).values()
+    assert "next-writer" in refusal.message
 
 
 def claimed_by_several(

@@ -15,6 +15,7 @@ import structlog
 
 from tests.support.cluster import Cluster, Kind
 from tests.support.clusters import KINDS, NoSuchClusterError, chosen, started
+from tests.support.logging_state import restored_logging
 from tests.support.long_steps import LongSteps
 from tests.support.processes import Process
 
@@ -97,6 +98,13 @@ def _controllers_where_needed(request: pytest.FixtureRequest) -> None:
         running: Cluster = request.getfixturevalue("cluster")
         if not running.has_controllers:
             pytest.skip("needs kube-controller-manager beside kube-apiserver and etcd")
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    """Keep a test that runs a program in this process from changing the logs of later tests."""
+    with restored_logging():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,29 +1,16 @@
 import json
-import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from certs.__main__ import main
 from certs.settings import Settings
 from runtime.settings import load
 from tests.support.processes import Process
 from tests.support.users import write_kubeconfig
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Running `main` in this process sets up logging for it: put back what was."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_two_processes_at_once_end_with_one_certificate(tmp_path: Path):

@@ -4,17 +4,15 @@ The certificate tool makes its certificates, and `config/default` registers it. 
 address differs from an installation: the API server calls a URL instead of a Service.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
-import structlog
-
 from certs.__main__ import main as certificate_tool
 from tests.journeys.accounts import kubeconfig_of
 from tests.support.cluster import Cluster
+from tests.support.logging_state import restored_logging
 from tests.support.manifests import build, of_kind
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 
@@ -115,15 +113,3 @@ def running_webhook(cluster: Cluster, folder: Path, *arguments: str) -> Iterator
         if webhook.process is not None:
             webhook.process.stop()
             print(webhook.process.explain("its log")[-20_000:])  # noqa: T201 - pytest shows it under a failure only
-
-
-@contextmanager
-def restored_logging() -> Iterator[None]:
-    """Restore the logging configuration, which a program of the project changes in this process."""
-    handlers, level = logging.root.handlers[:], logging.root.level
-    try:
-        yield
-    finally:
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(level)
-        structlog.reset_defaults()

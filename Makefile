@@ -43,8 +43,8 @@ kubectl: venv
 helm: venv
 	@$(BIN)/python hack/kubectl.py helm
 
-demo: kubectl ## show the operator at work, without a cluster; KEEP=1 leaves it running
-	$(BIN)/python -m demo $(if $(KEEP),--keep)
+demo: kubectl ## show the operator at work; KEEP=1 leaves it running, CLUSTER=existing, VERBOSE=1
+	@$(BIN)/python -m demo $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(KEEP),--keep) $(if $(VERBOSE),--verbose)
 
 test: kubectl helm lint ## run the linters and all tests, as CI does
 	$(BIN)/pytest -n $(WORKERS) --dist load tests/randomized

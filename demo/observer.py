@@ -1,15 +1,15 @@
-"""Watch all ConfigMaps and record when each version arrives.
+"""Watch the ConfigMaps of the story and record when each version arrives.
 
 The demo measures its times here, on one monotonic clock. The observer reads only and
 takes no part in the syncing.
 """
 
 import json
-import subprocess
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
+
+from demo.terminal import Terminal
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,13 @@ class Sighting:
 class Observer:
     """Reads the watch of all ConfigMaps from `kubectl get --raw` in a thread."""
 
-    def __init__(self, kubectl: str, kubeconfig: Path) -> None:
+    def __init__(self, terminal: Terminal) -> None:
         self.sightings: list[Sighting] = []
-        command = [
-            kubectl,
-            "--kubeconfig",
-            str(kubeconfig),
+        self._process = terminal.popen(
             "get",
             "--raw",
-            "/api/v1/configmaps?watch=true",
-        ]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+            "/api/v1/configmaps?watch=true&fieldSelector=metadata.name=shared-config",
+        )
         threading.Thread(target=self._follow, daemon=True).start()
 
     def close(self) -> None:

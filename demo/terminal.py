@@ -26,9 +26,18 @@ class StoryError(Exception):
 class Terminal:
     """Prints text, runs commands and verifies results."""
 
-    def __init__(self, kubectl: str, kubeconfig: Path) -> None:
+    def __init__(self, kubectl: str, kubeconfig: Path | None, *, verbose: bool = False) -> None:
+        """Create a terminal.
+
+        Args:
+            kubectl: the program.
+            kubeconfig: its file; None for the user's own.
+            verbose: whether the commands of the set-up are printed too.
+        """
         self._kubectl = kubectl
-        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        self._verbose = verbose
+        named = {} if kubeconfig is None else {"KUBECONFIG": str(kubeconfig)}
+        self._environment = {**os.environ, **named}
 
     def heading(self, text: str) -> None:
         """Print a heading."""
@@ -49,6 +58,16 @@ class Terminal:
             raise StoryError(f"kubectl {command}: exit code {answer.returncode}\n{output}")
         return answer.stdout
 
+    def set_up(self, command: str) -> str:
+        """Run `kubectl COMMAND` of the set-up, print both if verbose, and return the output."""
+        return self.kubectl(command, show=self._verbose)
+
+    def popen(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start kubectl with a pipe for its output."""
+        return subprocess.Popen(
+            [self._kubectl, *arguments], env=self._environment, stdout=subprocess.PIPE
+        )
+
     def refused(self, command: str, because: str) -> None:
         """Run `kubectl COMMAND` and verify that it is rejected with the text `because`."""
         answer, output = self._run(command, show=True)
@@ -66,14 +85,19 @@ class Terminal:
         self.done(f"accepted with a warning: {of}")
 
     def command(self, *arguments: str) -> None:
-        """Run `python -m ARGUMENTS` and print the command with its output."""
-        print(f"{BOLD}$ python -m {shlex.join(arguments)}{PLAIN}", flush=True)
+        """Run `python -m ARGUMENTS` of the set-up, and print both if verbose.
+
+        Raises:
+            StoryError: it failed; the message has its output.
+        """
         answer = subprocess.run(
             [sys.executable, "-m", *arguments], capture_output=True, text=True, check=False
         )
-        print(answer.stdout + answer.stderr, end="", flush=True)
+        output, command = answer.stdout + answer.stderr, f"python -m {shlex.join(arguments)}"
         if answer.returncode:
-            raise StoryError(f"python -m {shlex.join(arguments)}: exit code {answer.returncode}")
+            raise StoryError(f"{command}: exit code {answer.returncode}\n{output}")
+        if self._verbose:
+            print(f"{BOLD}$ {command}{PLAIN}\n{output}", end="", flush=True)
 
     def done(self, promise: str) -> None:
         """Print that a promise is verified."""

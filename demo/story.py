@@ -168,7 +168,8 @@ class Story:
             """-p '[{"op": "remove", "path": "/spec/excludedNamespaces"}]'"""
         )
         terminal.kubectl(
-            "wait --for=condition=Ready=false configmapsync/shared-config -n demo-platform --timeout=20s"
+            "wait --for=condition=Ready=false configmapsync/shared-config "
+            "-n demo-platform --timeout=20s"
         )
         terminal.kubectl("get cmsync -n demo-platform")
         terminal.kubectl(
@@ -204,7 +205,8 @@ class Story:
         )
         terminal.refused(
             f"apply -f {refused}/loop.yaml",
-            "demo-payments/limits -> demo-central/limits -> demo-checkout/limits -> demo-payments/limits",
+            "demo-payments/limits -> demo-central/limits -> "
+            "demo-checkout/limits -> demo-payments/limits",
         )
         terminal.kubectl(
             "create role syncs -n demo-platform --verb=get,create,patch "

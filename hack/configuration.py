@@ -54,8 +54,8 @@ def page() -> str:
         TITLE,
         "## Every process\n\nThe cluster and the credentials:\n\n"
         + _table(ClusterSettings, cluster),
-        "Logs, probes and metrics, for every process except `plan`. The certificate tool serves no "
-        "probes:\n\n" + _table(ProcessSettings, shared - cluster),
+        "Logs, probes, metrics and watches, for the reconciler and the webhook. The certificate "
+        "tool\nuses those for logs only:\n\n" + _table(ProcessSettings, shared - cluster),
     ]
     for title, (settings, how) in PROCESSES.items():
         parts.append(

@@ -8,6 +8,7 @@ kubeconfig decides.
 
 import asyncio
 import io
+import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -34,6 +35,7 @@ from kube.errors import (
     from_response,
 )
 from kube.http_sessions import Fence, open_session
+from kube.slow_answers import SlowAnswers
 
 __all__ = ["ConfigurationError", "Connection", "ConnectionSettings", "Fence", "RequestMetrics"]
 
@@ -55,6 +57,7 @@ class ConnectionSettings:
             and later refuse by default.
         user_agent: name and version of the program, for the API server's logs.
         write_limit: requests at the same time; watches are not counted.
+        watch_idle_seconds: longest silence of a watch, also if the caller allows a longer one.
         service_account: folder with the pod's token and CA.
     """
 
@@ -63,6 +66,7 @@ class ConnectionSettings:
     disable_strict_tls: bool = False
     user_agent: str = "kube"
     write_limit: int = 32
+    watch_idle_seconds: float = math.inf
     service_account: Path = configuration.SERVICE_ACCOUNT
 
 
@@ -93,6 +97,8 @@ class Connection:
         self._credentials = credentials
         self._metrics = metrics
         self._authority = urlsplit(credentials.target.host).netloc.rpartition("@")[2]
+        self._slow_answers = SlowAnswers()
+        self._watch_idle_seconds = settings.watch_idle_seconds
         self._requests = open_session(settings.write_limit, settings.user_agent, fence)
         self._watches = open_session(0, settings.user_agent)
 
@@ -198,7 +204,8 @@ class Connection:
             path: of the collection.
             params: of the watch.
             accept: media types of the objects.
-            idle_timeout: seconds without a byte after which the peer counts as dead.
+            idle_timeout: seconds without a byte after which the peer counts as dead, at most
+                `ConnectionSettings.watch_idle_seconds`.
             total_timeout: seconds after which the client ends the watch.
 
         Raises:
@@ -207,7 +214,9 @@ class Connection:
         """
         outgoing = _Outgoing("GET", path, params, None, accept, None)
         limits = aiohttp.ClientTimeout(
-            total=total_timeout, sock_connect=CONNECT_SECONDS, sock_read=idle_timeout
+            total=total_timeout,
+            sock_connect=CONNECT_SECONDS,
+            sock_read=min(idle_timeout, self._watch_idle_seconds),
         )
         with _as_api_errors(outgoing):
             response = await self._answer(self._watches, outgoing, limits)
@@ -258,9 +267,10 @@ class Connection:
             )
             code = str(response.status)
         finally:
+            now = asyncio.get_running_loop().time()
             if self._metrics is not None:
-                seconds = asyncio.get_running_loop().time() - began
-                self._metrics.answered(outgoing.method, self._authority, code, seconds)
+                self._metrics.answered(outgoing.method, self._authority, code, now - began)
+        self._slow_answers.answered(outgoing.method, now - began, now)
         if 200 <= response.status < 300:
             return response
         async with response:

@@ -102,6 +102,11 @@ class Informer(Generic[R]):
         return self._reflector.last_heard
 
     @property
+    def last_active(self) -> float:
+        """Return when the watch last heard something, or last failed and tried again."""
+        return self._reflector.last_active
+
+    @property
     def lists(self) -> int:
         """Return how often the collection was listed."""
         return self._reflector.lists

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from kube.client import METADATA, METADATA_LIST, ApiServer
-from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Retry, from_status
+from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Retry, Silent, from_status
 from kube.paging import Pace, Pages
 from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_partial, decoding
 
@@ -92,8 +92,17 @@ class Reflector:
         self._log = structlog.get_logger("reflector").bind(path=path)
         self.problem: ApiError | None = None
         self.last_heard = asyncio.get_running_loop().time()
+        self._tried = self.last_heard  # when the last attempt ended
         self.lists = 0  # completed
         self.watches = 0  # opened
+
+    @property
+    def last_active(self) -> float:
+        """Return when the last byte came or the last attempt ended, on the event loop's clock.
+
+        While the API server is away, attempts go on and fail. A stuck reflector does neither.
+        """
+        return max(self.last_heard, self._tried)
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -101,6 +110,7 @@ class Reflector:
         while True:
             began = asyncio.get_running_loop().time()
             wait = await self._follow_once()
+            self._tried = asyncio.get_running_loop().time()
             healthy = asyncio.get_running_loop().time() - began > HEALTHY_SECONDS
             delay = min(MAX_DELAY_SECONDS, max(FIRST_DELAY_SECONDS, delay * 2))
             if healthy:
@@ -117,6 +127,9 @@ class Reflector:
         except ApiError as error:
             if isinstance(error, Gone | Malformed):
                 self._version = None  # with the same version the same answer would come again
+            if isinstance(error, Silent):
+                self._log.info("watch idle timeout, reconnecting")
+                return 0.0
             if error.retry is Retry.SOON:
                 self._log.info("watch expired, reconnecting", reason=type(error).__name__)
                 return 0.0

@@ -87,6 +87,7 @@ def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:
         disable_strict_tls=settings.relaxed_tls,
         user_agent=PROGRAM,
         write_limit=settings.parallel_writes + settings.workers,
+        watch_idle_seconds=settings.watch_idle_timeout,
     )
 
 

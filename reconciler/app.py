@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import datetime
-from functools import partial
 from operator import attrgetter
 
 import structlog
@@ -20,6 +19,7 @@ from configmapsync.names import MANAGED_BY_VALUE, NamespacedName
 from kube.backoff import Backoff
 from kube.client import Client
 from kube.connection import Connection
+from kube.errors import Retry
 from kube.events import EventRecorder
 from kube.leader_election import Elector
 from kube.workqueue import WorkQueue
@@ -45,8 +45,6 @@ from runtime.health import HealthServer
 from runtime.metrics import LoopLag, observe_watches
 from runtime.settings import Address
 
-# A watch is renewed at least every 600 s. A watch that heard nothing for longer is broken.
-SILENT_WATCH_SECONDS = 900.0
 # A stop waits this long for writes in flight, and of this the last part for events.
 DRAIN_SECONDS = 10.0
 EVENTS_DRAIN_SECONDS = 2.0
@@ -82,6 +80,7 @@ class App:
         self._elector = elector
         self._lease = settings.leader_election_name if elector else None
         self._working = False
+        self._stopping = False
         self._log = structlog.get_logger("app")
         self._client = Client(connection, field_manager=MANAGER)
         self._metrics = Metrics(registry)
@@ -168,10 +167,12 @@ class App:
         Triggers(
             self._caches, self._queue, self._applier, self._sync_stats, self._decider
         ).connect()
-        for name, informer in self._caches.all.items():
+        for informer in self._caches.all.values():
             informer.on_reset(self._reset)
-            self.health.ready_when(name, partial(self._unready, name))
-            self.health.alive_when(name, partial(self._silent, name))
+        self.health.ready_when(
+            "stopping", lambda: "the process is stopping" if self._stopping else None
+        )
+        self.health.add_watches(self._caches.all)
         self.health.ready_when("lease", self._lease_problem)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -191,6 +192,7 @@ class App:
             tasks.append(background.create_task(self._collect_garbage(), name="garbage"))
             work = background.create_task(self._work(), name="work")
             await stop.wait()
+            self._stopping = True
             self._queue.shutdown()
             if self._working:
                 await self._finish(work)
@@ -248,19 +250,11 @@ class App:
             self._metrics.leading(self._lease, leads)
 
     def _lease_problem(self) -> str | None:
-        if self._elector is None or (problem := self._elector.problem) is None:
+        """Return a problem if this replica could not lead, for example without a right.
+
+        While the API server is away no replica can lead, so that makes none unready.
+        """
+        problem = self._elector.problem if self._elector else None
+        if problem is None or problem.retry is Retry.TRANSIENT:
             return None
         return f"cannot read or write the Lease: {problem}"
-
-    def _unready(self, name: str) -> str | None:
-        informer = self._caches.all[name]
-        if informer.synced.is_set():
-            return None
-        problem = f": {informer.problem}" if informer.problem else ""
-        return f"waiting for the list of {name}{problem}"
-
-    def _silent(self, name: str) -> str | None:
-        age = self._now() - self._caches.all[name].last_heard
-        if age <= SILENT_WATCH_SECONDS:
-            return None
-        return f"the watch of {name} has heard nothing for {age:.0f} s"

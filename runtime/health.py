@@ -9,7 +9,8 @@ rendering has a bounded cost.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import cast
+from functools import partial
+from typing import Protocol, cast
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -24,8 +25,25 @@ LONGEST_CONNECTION_SECONDS = 60.0
 # The text of the metrics is served again for this many times as long as its rendering took.
 # So scrapes cost at most a twentieth of a core.
 FRESH_FACTOR = 20
+# A watch hears a bookmark every minute, a silent one is opened again after 80 seconds, and a failed
+# attempt is repeated within 30. So a watch that did nothing for longer hangs.
+STUCK_WATCH_SECONDS = 300.0
 
 Check = Callable[[], str | None]
+
+
+class Watch(Protocol):
+    """The state of a watch, such as an `Informer`."""
+
+    synced: asyncio.Event
+
+    @property
+    def problem(self) -> Exception | None:
+        """Why the last attempt failed; None if it did not."""
+
+    @property
+    def last_active(self) -> float:
+        """When it last heard something, or failed and tried again, on the event loop's clock."""
 
 
 class HealthServer:
@@ -49,6 +67,26 @@ class HealthServer:
     def ready_when(self, name: str, check: Check) -> None:
         """Let `/readyz` ask `check`; a failing one takes the process out of service."""
         self._ready[name] = check
+
+    def add_watches(self, watches: Mapping[str, Watch]) -> None:
+        """Add the checks that each process has for its watches.
+
+        The process is ready after every collection was listed once, and stays ready while the API
+        server is away: what it knows is still useful. It is alive while every watch either hears
+        something or keeps trying.
+        """
+        now = asyncio.get_running_loop().time
+        for name, watch in watches.items():
+            self.ready_when(name, partial(_unlisted, watch))
+            self.alive_when(name, partial(_stuck, watch, now))
+
+    def alive(self) -> list[str]:
+        """Return the problems for which the process must be restarted."""
+        return _problems(self._alive)
+
+    def ready(self) -> list[str]:
+        """Return the problems for which the process must not get requests."""
+        return _problems(self._ready)
 
     async def start(self) -> Address:
         """Listen; returns the address, with the port that the system picked where 0 was asked for.
@@ -83,10 +121,10 @@ class HealthServer:
             await self._runner.cleanup()
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        return _answer(self._alive)
+        return _answer(self.alive())
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        return _answer(self._ready)
+        return _answer(self.ready())
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -101,10 +139,26 @@ class HealthServer:
         return self._rendered
 
 
-def _answer(checks: Mapping[str, Check]) -> web.Response:
-    problems = [
+def _unlisted(watch: Watch) -> str | None:
+    if watch.synced.is_set():
+        return None
+    return f"cannot be listed: {watch.problem}" if watch.problem else "not listed yet"
+
+
+def _stuck(watch: Watch, now: Callable[[], float]) -> str | None:
+    idle = now() - watch.last_active
+    if idle <= STUCK_WATCH_SECONDS:
+        return None
+    return f"the watch is stuck: no byte and no new attempt for {idle:.0f} s"
+
+
+def _problems(checks: Mapping[str, Check]) -> list[str]:
+    return [
         f"{name}: {problem}" for name, check in checks.items() if (problem := check()) is not None
     ]
+
+
+def _answer(problems: list[str]) -> web.Response:
     if problems:
         return web.Response(status=503, text="\n".join(problems) + "\n")
     return web.Response(text="ok\n")

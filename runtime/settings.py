@@ -133,6 +133,15 @@ class ProcessSettings(ClusterSettings):
         default=":8081",
         description="HOST:PORT of /healthz, /readyz and /metrics; port 0 selects a free one",
     )
+    watch_idle_timeout: float = Field(
+        default=80.0,
+        ge=1,
+        le=80,
+        description=(
+            "time without a byte after which a watch is opened again; the API server sends a "
+            "bookmark about every minute, so a shorter time costs requests"
+        ),
+    )
 
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)

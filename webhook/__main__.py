@@ -40,6 +40,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> int:
         disable_strict_tls=settings.relaxed_tls,
         user_agent=PROGRAM,
         write_limit=MAX_CONCURRENT_REQUESTS,
+        watch_idle_seconds=settings.watch_idle_timeout,
     )
     registry = new_registry()
     try:

@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import structlog
@@ -18,7 +17,6 @@ from prometheus_client import CollectorRegistry
 
 from kube.client import Client
 from kube.connection import Connection
-from kube.informer import Informer
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
 from runtime.metrics import LoopLag, observe_watches
@@ -33,10 +31,6 @@ from webhook.server import WebhookServer
 from webhook.settings import AuthorizationMode, Settings
 
 EXIT_FAILED = 1
-
-# Bookmarks arrive every minute, and a dead watch is replaced within two; a longer silence without
-# a known problem is a fault of the informer.
-MAX_SILENCE_SECONDS = 300.0
 
 
 class Webhook:
@@ -149,29 +143,11 @@ class Webhook:
         )
         self._health.ready_when("certificate", lambda: self._watcher.problem(_utc_now()))
         self._health.ready_when("paths", self._paths.problem)
-        for name, informer in self._state.informers.items():
-            self._health.ready_when(name, partial(_unsynced, informer))
-            self._health.alive_when(name, partial(self._silent, informer))
-
-    def _silent(self, informer: Informer[Any]) -> str | None:
-        """Return a problem if the informer has heard nothing for too long, without knowing why.
-
-        An unreachable API server is a known problem, and a restart would not help.
-        """
-        silence = self._loop.time() - informer.last_heard
-        if informer.problem is None and silence > MAX_SILENCE_SECONDS:
-            return f"heard nothing for {silence:.0f} s"
-        return None
+        self._health.add_watches(self._state.informers)
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - certificates expire by the real clock
-
-
-def _unsynced(informer: Informer[Any]) -> str | None:
-    if informer.synced.is_set():
-        return None
-    return f"cannot be listed: {informer.problem}" if informer.problem else "not listed yet"
 
 
 async def _before(stop: asyncio.Event, prepared: Coroutine[Any, Any, None]) -> bool:

@@ -275,6 +275,16 @@ async def test_a_watch_that_falls_silent_ends_after_the_idle_time(
             await asyncio.wait_for(anext(lines), 5)
 
 
+async def test_the_settings_bound_the_idle_time_of_every_watch(server: ApiServer) -> None:
+    server.answer = lambda request: stream_to(request, then_stay=True)
+    async with (
+        server.connection(watch_idle_seconds=0.2) as connection,
+        connection.stream("/things", params={}, idle_timeout=80, total_timeout=90) as lines,
+    ):
+        with pytest.raises(Silent):
+            await asyncio.wait_for(anext(lines), 5)
+
+
 async def test_a_watch_ends_after_its_total_time_however_busy_it_is(
     server: ApiServer, connection: Connection
 ) -> None:

@@ -253,7 +253,9 @@ async def test_a_silent_peer_is_left_and_the_watch_resumed(
     bench = Bench([EMPTY], [silent, QUIET])
     await bench.run_for(200)
     assert bench.reflector.problem is None
-    assert "warning" not in "".join(capsys.readouterr())
+    logged = "".join(capsys.readouterr())
+    assert "warning" not in logged
+    assert "watch idle timeout, reconnecting" in logged
     assert bench.versions() == ["5", "6"]
     assert bench.times("watch")[1] <= 90
     assert bench.connection.count("list") == 1
@@ -344,6 +346,15 @@ async def test_it_tells_when_it_last_heard_something() -> None:
     await asyncio.sleep(100)
     assert bench.reflector.last_heard == 100
     task.cancel()
+
+
+async def test_it_is_active_while_the_api_server_is_away_and_not_while_it_is_stuck() -> None:
+    away = Bench([Unreachable("no route")], [])
+    stuck = Bench([EMPTY], [QUIET])
+    await asyncio.gather(away.run_for(3600), stuck.run_for(3600))
+    assert away.reflector.last_heard == 0
+    assert away.reflector.last_active > 3590
+    assert stuck.reflector.last_active < 1
 
 
 async def test_two_watches_are_not_renewed_together() -> None:

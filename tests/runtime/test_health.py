@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
@@ -46,6 +47,37 @@ async def address(counting: Counting) -> AsyncIterator[Address]:
     server = HealthServer(Address("127.0.0.1", 0), registry)
     yield await server.start()
     await server.close()
+
+
+@dataclass
+class Watch:
+    """The state of a watch."""
+
+    synced: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: Exception | None = None
+    last_active: float = 0.0
+
+
+async def test_a_listed_watch_is_ready_for_good_and_alive_while_it_tries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, watch = 1000.0, Watch(last_active=1000.0)
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    server = HealthServer(Address("127.0.0.1", 0), CollectorRegistry())
+    server.add_watches({"syncs": watch})
+
+    assert (server.alive(), server.ready()) == ([], ["syncs: not listed yet"])
+    watch.problem = OSError("no route")
+    assert server.ready() == ["syncs: cannot be listed: no route"]
+    watch.synced.set()
+    assert (server.alive(), server.ready()) == ([], [])
+    now += health.STUCK_WATCH_SECONDS
+    assert server.alive() == []
+    now += 1
+    assert server.alive() == ["syncs: the watch is stuck: no byte and no new attempt for 301 s"]
+    assert server.ready() == []
+    watch.last_active = now  # it failed again
+    assert server.alive() == []
 
 
 async def status_of(url: str) -> int:

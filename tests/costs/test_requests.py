@@ -1,0 +1,260 @@
+"""What a story costs: requests, plans, decodes and status writes, counted.
+
+A bound that is not reached yet stands beside the bar it has to come down to.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+import structlog
+
+from tests.costs.counted_connection import EVENTS_AFTER_ANSWERS, EVENTS_BEFORE_ANSWERS, Delays
+from tests.costs.scene import HOME, Scene, count_calls
+
+pytestmark = pytest.mark.looptime(start=0, noop_cycles=0)
+COPIES, SYNCS = 200, 100
+MANY_COPIES = 500  # 2,000 when the bars hold: planning all copies again and again takes minutes
+NAMESPACES = [f"n-{number:04}" for number in range(COPIES)]
+ALL = {"destinationNamespaces": ["n-*"]}
+SELECTED = {"destinationNamespaceSelector": {"matchLabels": {"tier": "web"}}}
+# Each informer lists once and watches once. ConfigMaps have two: our copies, and all others.
+START = {
+    "list configmapsyncs": 1,
+    "list namespaces": 1,
+    "list configmaps": 2,
+    "watch configmapsyncs": 1,
+    "watch namespaces": 1,
+    "watch configmaps": 2,
+}
+STATUS, EVENTS, REPEATED_EVENTS = "patch configmapsyncs/status", "create events", "patch events"
+
+
+@pytest.fixture(
+    params=[EVENTS_AFTER_ANSWERS, EVENTS_BEFORE_ANSWERS], ids=["answers first", "events first"]
+)
+def delays(request: pytest.FixtureRequest) -> Delays:
+    """Both orders in which the answer to a write and its watch event arrive."""
+    order: Delays = request.param
+    return order
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    return count_calls(monkeypatch)
+
+
+async def prepared(calls: Counter[str], delays: Delays, copies: int = COPIES) -> Scene:
+    """Return a cluster with a source and one sync that copies it into every namespace."""
+    scene = Scene(calls, delays)
+    await scene.begin(f"n-{number:04}" for number in range(copies))
+    await scene.add_source()
+    await scene.add_sync(**ALL)
+    return scene
+
+
+async def test_a_new_sync_costs_a_create_for_each_copy(calls: Counter[str], delays: Delays) -> None:
+    scene = Scene(calls, delays)
+    await scene.begin(NAMESPACES)
+    await scene.add_source()
+    async with scene.reconciler():
+        await scene.settle()
+        with scene.story() as costs:
+            await scene.add_sync(**ALL)
+            await scene.settle()
+    # The bars: 1 status, 1 plan, 1 event.
+    costs.check(
+        {"get configmaps": 1, "create configmaps": COPIES, STATUS: 10, EVENTS: 10},
+        plans=29,
+        copies_decoded=COPIES,
+        specs_parsed=1,
+        syncs_decoded=21,
+    )
+    assert scene.summaries() == {f"{COPIES}/{COPIES}"}
+
+
+async def test_a_new_sync_with_one_copy_costs_two_writes(
+    calls: Counter[str], delays: Delays
+) -> None:
+    scene = Scene(calls, delays)
+    await scene.begin(NAMESPACES)
+    await scene.add_source()
+    async with scene.reconciler():
+        await scene.settle()
+        with scene.story() as costs:
+            await scene.add_sync(destinationNamespace=NAMESPACES[0])
+            await scene.settle()
+    # The bars: 1 status, 1 plan, 1 event, 0 copies decoded.
+    costs.check(
+        {"get configmaps": 1, "create configmaps": 1, STATUS: 2, EVENTS: 2},
+        plans=5,
+        copies_decoded=1,
+        specs_parsed=1,
+        syncs_decoded=5,
+    )
+
+
+async def test_an_edit_of_a_source_costs_a_put_for_each_copy(
+    calls: Counter[str], delays: Delays
+) -> None:
+    scene = await prepared(calls, delays, MANY_COPIES)
+    async with scene.reconciler():
+        await scene.settle()
+        with scene.story() as costs:
+            await scene.patch(HOME, data={"key": "2"})
+            await scene.settle()
+    # The bars: 2 statuses, 2 plans, 0 reads, 0 copies decoded, 0 events.
+    costs.check(
+        {
+            "get configmaps": 1,
+            "update configmaps": MANY_COPIES,
+            STATUS: 100,
+            REPEATED_EVENTS: 100,
+            EVENTS: 1,
+        },
+        plans=300,
+        sources_decoded=1,
+        copies_decoded=MANY_COPIES,
+        specs_parsed=0,
+        syncs_decoded=200,
+    )
+    assert scene.summaries() == {f"{MANY_COPIES}/{MANY_COPIES}"}
+
+
+async def test_an_edit_of_metadata_that_no_copy_takes_over_costs_no_write_of_a_copy(
+    calls: Counter[str], delays: Delays
+) -> None:
+    scene = await prepared(calls, delays)
+    async with scene.reconciler():
+        await scene.settle()
+        with scene.story() as costs:
+            await scene.patch(HOME, metadata={"labels": {"team": "web"}})
+            await scene.settle()
+    # The bars: 0 statuses.
+    costs.check({"get configmaps": 1, STATUS: 1}, plans=2, copies_decoded=0)
+
+
+async def test_a_label_of_another_tool_on_a_copy_costs_nothing(
+    calls: Counter[str], delays: Delays
+) -> None:
+    scene = await prepared(calls, delays)
+    async with scene.reconciler():
+        await scene.settle()
+        with scene.story() as costs:
+            await scene.patch(NAMESPACES[0], metadata={"labels": {"seen-by": "backup"}})
+            await scene.settle()
+    costs.check({}, plans=1, copies_decoded=1)
+
+
+@pytest.mark.parametrize("damage", ["edited", "deleted"])
+async def test_damaged_copies_are_repaired_with_a_write_each(
+    calls: Counter[str], delays: Delays, damage: str
+) -> None:
+    scene = await prepared(calls, delays)
+    damaged = NAMESPACES[::2]
+    async with scene.reconciler():
+        await scene.settle()
+        with scene.story() as costs:
+            for namespace in damaged:
+                if damage == "edited":
+                    await scene.patch(namespace, data={"key": "damaged"})
+                else:
+                    await scene.remove(namespace)
+            await scene.settle()
+    repair = "update configmaps" if damage == "edited" else "create configmaps"
+    # The bars: 2 plans more than batches of damage, 2 statuses, no decode of the own writes.
+    costs.check(
+        {repair: len(damaged), STATUS: 7, EVENTS: 26, REPEATED_EVENTS: 4},
+        plans=25,
+        copies_decoded=2 * len(damaged),
+        syncs_decoded=14,
+    )
+
+
+async def with_syncs(calls: Counter[str], delays: Delays, spec: Mapping[str, object]) -> Scene:
+    """Return a cluster with many syncs, each with its own source."""
+    scene = Scene(calls, delays)
+    await scene.begin(NAMESPACES)
+    for number in range(SYNCS):
+        await scene.add_source(f"own-{number}")
+        await scene.add_sync(f"own-{number}", **spec)
+    return scene
+
+
+async def test_a_start_costs_a_create_and_a_status_for_each_sync(
+    calls: Counter[str], delays: Delays
+) -> None:
+    scene = await with_syncs(calls, delays, {"destinationNamespace": NAMESPACES[0]})
+    with scene.story() as costs:
+        async with scene.reconciler():
+            await scene.settle()
+    # The bars: 1 plan and 1 status for each sync, no event, a list of the sources.
+    costs.check(
+        {
+            **START,
+            "get configmaps": SYNCS,
+            "create configmaps": SYNCS,
+            STATUS: SYNCS + 4,
+            EVENTS: SYNCS,
+        },
+        plans=4 * SYNCS,
+        copies_decoded=SYNCS,
+        specs_parsed=SYNCS,
+        syncs_decoded=3 * SYNCS + 8,
+    )
+    assert scene.summaries() == {"1/1"}
+
+
+async def test_a_restart_in_step_writes_nothing(calls: Counter[str], delays: Delays) -> None:
+    scene = await with_syncs(calls, delays, {"destinationNamespace": NAMESPACES[0]})
+    async with scene.reconciler():
+        await scene.settle()
+    with scene.story() as costs:
+        async with scene.reconciler():
+            await scene.settle()
+    # The bar: no read of a source.
+    costs.check(
+        {**START, "get configmaps": SYNCS},
+        plans=SYNCS,
+        copies_decoded=SYNCS,
+        specs_parsed=SYNCS,
+        syncs_decoded=SYNCS,
+        sources_decoded=SYNCS,
+    )
+
+
+async def test_a_new_namespace_costs_a_create_and_a_status_for_each_sync_that_selects_it(
+    calls: Counter[str], delays: Delays
+) -> None:
+    scene = await with_syncs(calls, delays, SELECTED)
+    async with scene.reconciler():
+        await scene.settle()
+        await scene.add_namespace("first", {"tier": "web"})
+        await scene.settle()
+        with scene.story() as costs:
+            await scene.add_namespace("second", {"tier": "web"})
+            await scene.settle()
+    # The bars: 1 plan and 1 status for each sync, no event, labels compared once for each sync.
+    costs.check(
+        {"create configmaps": SYNCS, STATUS: SYNCS + 4, EVENTS: SYNCS},
+        plans=4 * SYNCS,
+        copies_decoded=SYNCS,
+        specs_parsed=0,
+        syncs_decoded=3 * SYNCS + 8,
+        labels_compared=4 * SYNCS * (COPIES + 4),
+    )
+
+
+async def test_a_namespace_that_no_sync_selects_costs_nothing(
+    calls: Counter[str], delays: Delays
+) -> None:
+    scene = await with_syncs(calls, delays, SELECTED)
+    async with scene.reconciler():
+        await scene.settle()
+        with scene.story() as costs:
+            await scene.add_namespace("other", {"tier": "database"})
+            await scene.settle()
+    # The bar: no sync is looked at.
+    costs.check({}, plans=0, selections=2 * SYNCS, labels_compared=2 * SYNCS)

@@ -8,41 +8,24 @@ the new record.
 
 import asyncio
 import random
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Generic
 
 import msgspec
 import structlog
 
 from kube.client import JSON, ApiServer
 from kube.errors import ApiError
+from kube.held_events import HeldEvents, WatchedEvent
+from kube.indexer import Indexer, IndexFunction, R
 from kube.reflector import Reflector, Seen
-from kube.wire import decode_partial
+from kube.wire import Place, decode_version
 
-Place = tuple[str, str]  # namespace, name
 FORGOTTEN_LIMIT = 1000  # places; from then on, those that the watch has passed are dropped
 
 
-class Record(Protocol):
-    """What can be cached: it knows where its object is and in which version."""
-
-    @property
-    def namespace(self) -> str:
-        """Where the object is; empty for cluster-scoped kinds."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def resource_version(self) -> str:
-        """In which version it was seen."""
-
-
-R = TypeVar("R", bound=Record)
 Handler = Callable[[R | None, R | None], None]
-IndexFunction = Callable[[R], Iterable[str]]
 
 
 class Informer(Generic[R]):
@@ -54,6 +37,7 @@ class Informer(Generic[R]):
         path: str,
         *,
         decode: Callable[[msgspec.Raw], R | None],
+        confirms: Callable[[R, msgspec.Raw], bool] | None = None,
         rng: random.Random,
         params: Mapping[str, str] | None = None,
         accept: str = JSON,
@@ -65,17 +49,17 @@ class Informer(Generic[R]):
             connection: the way to the API server.
             path: of the collection.
             decode: makes a record of an object; None for one that is not kept.
+            confirms: returns whether an object is as its record says, which has the same version
+                and was made of the answer to a write. None to decode the object and compare.
             rng: for jitter.
             params: of the list and the watch, such as `labelSelector`.
             accept: in which form objects are asked for.
             indexes: by name, what a record is to be found under.
         """
         self._decode = decode
-        self._records: dict[Place, R] = {}
-        self._indexes = dict(indexes or {})
-        self._indexed: dict[str, defaultdict[str, dict[Place, None]]] = {
-            name: defaultdict(dict) for name in self._indexes
-        }
+        self._confirms = confirms
+        self._indexer = Indexer(indexes or {})
+        self._records: Mapping[Place, R] = self._indexer.records
         self._handlers: list[Handler[R]] = []
         self._seen: set[Place] | None = None  # by the list that is on its way; None where none is
         self._listing = 0  # the version that the list on its way shows; 0 where none is
@@ -85,6 +69,7 @@ class Informer(Generic[R]):
         self._reached = 0  # the version up to which the list and the watch are complete
         self._forgotten: dict[Place, int] = {}  # the versions up to which an echo may still come
         self._forgotten_limit = FORGOTTEN_LIMIT
+        self._held = HeldEvents()
         self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(
             connection, path, self, params=params or {}, accept=accept, rng=rng
@@ -134,8 +119,7 @@ class Informer(Generic[R]):
 
     def by_index(self, index: str, value: str) -> tuple[R, ...]:
         """All records that `index` finds under `value`."""
-        places = self._indexed[index].get(value)
-        return tuple(self._records[place] for place in places) if places else ()
+        return self._indexer.by_index(index, value)
 
     def values(self) -> Iterator[R]:
         """Every record."""
@@ -152,6 +136,21 @@ class Informer(Generic[R]):
         """Call `handler()` after versions went back and the new list is cached."""
         self._reset_handlers.append(handler)
 
+    @contextmanager
+    def writing(self, namespace: str, name: str) -> Iterator[None]:
+        """Hold the events of an object while the block writes it.
+
+        The event of the write can arrive before its answer. At the end of the block, when the
+        answer is recorded, an event that is not newer is dropped. After an error the event counts.
+        """
+        place = (namespace, name)
+        self._held.begin(place)
+        try:
+            yield
+        finally:
+            if (event := self._held.end(place)) is not None:
+                self._handle(event)
+
     def record(self, new: R) -> None:
         """Cache the answer to a request of this process, before the watch brings it.
 
@@ -160,7 +159,8 @@ class Informer(Generic[R]):
         A record of version 0 only marks a key as watched: every version is newer.
         """
         place, version = (new.namespace, new.name), _number(new.resource_version)
-        if place not in self._records and 0 < version <= self._reached:
+        passed = 0 < version <= self._reached and not self._held.has_event(place)
+        if place not in self._records and passed:
             return  # the watch has brought it already, and its deletion after that
         if self._is_news(new):
             self._put(new)
@@ -202,6 +202,7 @@ class Informer(Generic[R]):
         self._was_reset = True
         self._reached = 0
         self._forgotten.clear()
+        self._held.clear()
         self._stale = set(self._records)
 
     def newest(self) -> Seen | None:
@@ -216,6 +217,7 @@ class Informer(Generic[R]):
         """Begin a list of that version."""
         self._seen = set()
         self._listing = _number(version)
+        self._held.clear()
 
     def listed(self, items: list[msgspec.Raw]) -> None:
         """Take objects of the list."""
@@ -241,47 +243,62 @@ class Informer(Generic[R]):
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """Take an event of the watch."""
-        version = self._take_out(item) if kind == "DELETED" else self._take(item)
-        self._reached = max(self._reached, version)
+        place, shown = decode_version(item)
+        event = WatchedEvent(kind, place, _number(shown), item)
+        self._reached = max(self._reached, event.version)
+        if not self._held.hold(event):
+            self._handle(event)
         if len(self._forgotten) > self._forgotten_limit:
             self._forget_echoes()
             # Twice the rest, so that each sweep is paid for by as many removals.
             self._forgotten_limit = max(FORGOTTEN_LIMIT, 2 * len(self._forgotten))
 
-    def _take(self, item: msgspec.Raw) -> int:
-        """Cache an object if the decoder keeps it; return its version.
+    def _handle(self, event: WatchedEvent) -> None:
+        if event.kind == "DELETED":
+            self._take_out(event.place, event.version)
+        elif not self._is_echo(event):
+            self._take(event.item)
+
+    def _is_echo(self, event: WatchedEvent) -> bool:
+        """Return whether the record is as new as the event, by the answer to an own request."""
+        held = self._records.get(event.place)
+        if held is None:
+            return event.version <= self._forgotten.get(event.place, 0)
+        known = _number(held.resource_version)
+        if event.version != known or self._confirms is None:
+            return event.version < known
+        return self._confirms(held, event.item)
+
+    def _take(self, item: msgspec.Raw) -> None:
+        """Cache an object if the decoder keeps it.
 
         The record of an object that cannot be decoded stays: one object must not stop the others.
         """
         try:
             record = self._decode(item)
         except Exception:  # noqa: BLE001 - decoding is the owner's, and may fail in any way
-            metadata = decode_partial(item).metadata
-            self._log.exception(
-                "cannot decode an object", namespace=metadata.namespace, name=metadata.name
-            )
-            self._note_seen((metadata.namespace, metadata.name))
-            return _number(metadata.resource_version)
+            place, _ = decode_version(item)
+            self._log.exception("cannot decode an object", namespace=place[0], name=place[1])
+            self._note_seen(place)
+            return
         if record is None:
-            return self._take_out(item)
+            place, version = decode_version(item)
+            self._take_out(place, _number(version))
+            return
         self._note_seen((record.namespace, record.name))
         self._change(record)
-        return _number(record.resource_version)
 
     def _note_seen(self, place: Place) -> None:
         if self._seen is not None:
             self._seen.add(place)
 
-    def _take_out(self, item: msgspec.Raw) -> int:
-        """Delete the record of an object unless it is newer; return the version of the object."""
-        metadata = decode_partial(item).metadata
-        place, version = (metadata.namespace, metadata.name), _number(metadata.resource_version)
+    def _take_out(self, place: Place, version: int) -> None:
+        """Delete the record of an object unless it is newer."""
         if self._forgotten.get(place, 0) <= version:
             self._forgotten.pop(place, None)
         held = self._records.get(place)
         if held is not None and (place in self._stale or _number(held.resource_version) <= version):
             self._delete(place)
-        return version
 
     def _change(self, new: R) -> None:
         old = self._records.get((new.namespace, new.name))
@@ -306,25 +323,12 @@ class Informer(Generic[R]):
         return place in self._stale or _number(held.resource_version) <= max(version, self._listing)
 
     def _put(self, new: R) -> None:
-        place = (new.namespace, new.name)
-        self._remove(place)
-        self._records[place] = new
-        for index, function in self._indexes.items():
-            for value in function(new):
-                self._indexed[index][value][place] = None
+        self._stale.discard((new.namespace, new.name))
+        self._indexer.put(new)
 
     def _remove(self, place: Place) -> R | None:
         self._stale.discard(place)
-        old = self._records.pop(place, None)
-        if old is None:
-            return None
-        for index, function in self._indexes.items():
-            entries = self._indexed[index]
-            for value in function(old):
-                entries[value].pop(place, None)
-                if not entries[value]:
-                    del entries[value]
-        return old
+        return self._indexer.remove(place)
 
     def _notify(self, old: R | None, new: R | None) -> None:
         for handler in self._handlers:

@@ -17,7 +17,7 @@ import structlog
 from kube.client import METADATA, METADATA_LIST, ApiServer
 from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Retry, Silent, from_status
 from kube.paging import Pace, Pages
-from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_partial, decoding
+from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_version, decoding
 
 # Between two tries. An API server that is back is noticed within five seconds.
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.2, 4.0
@@ -209,9 +209,7 @@ class Reflector:
         )
         page = await self._probe(path, {"fieldSelector": f"metadata.name={seen.name}"})
         with decoding(f"GET {path}: the list"):
-            return [
-                _number(decode_partial(item).metadata.resource_version) for item in page.items or []
-            ]
+            return [_number(decode_version(item)[1]) for item in page.items or []]
 
     async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
         shown = self._shown
@@ -301,18 +299,18 @@ class Reflector:
             event = decode_event(line)
             if event.type == "ERROR":
                 raise from_status(event.object)
-            metadata = decode_partial(event.object).metadata
+            place, shown = decode_version(event.object)
         except DECODE_ERRORS as error:
             raise Malformed(f"GET {self._path}: an event cannot be decoded") from error
-        version = _number(metadata.resource_version)
+        version = _number(shown)
         if version < self._reached:
             raise VersionsWentBackError
         if event.type != "BOOKMARK":
             self._sink.changed(event.type, event.object)
         if event.type == "DELETED":
-            self._deleted = Seen(metadata.namespace, metadata.name, version)
+            self._deleted = Seen(*place, version)
         self._reached = version
-        return metadata.resource_version
+        return shown
 
     def _begin_anew(self) -> None:
         """Forget every version and drop the cache."""

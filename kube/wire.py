@@ -12,6 +12,8 @@ import msgspec
 
 from kube.errors import Malformed
 
+Place = tuple[str, str]  # namespace and name; the namespace is empty for cluster-scoped kinds
+
 # What decoding an answer may raise: not JSON or not of the expected shape, not UTF-8, or nested
 # too deeply.
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -58,9 +60,26 @@ class WatchEvent(msgspec.Struct):
     object: msgspec.Raw
 
 
+class _Version(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+
+
+class _Versioned(msgspec.Struct):
+    metadata: _Version
+
+
 decode_list = msgspec.json.Decoder(ObjectList).decode
 decode_event = msgspec.json.Decoder(WatchEvent).decode
 decode_partial = msgspec.json.Decoder(PartialObject).decode
+_decode_versioned = msgspec.json.Decoder(_Versioned).decode
+
+
+def decode_version(raw: msgspec.Raw) -> tuple[Place, str]:
+    """Return the place and the resourceVersion of an object, and skip the rest of it."""
+    metadata = _decode_versioned(raw).metadata
+    return (metadata.namespace, metadata.name), metadata.resource_version
 
 
 @contextmanager

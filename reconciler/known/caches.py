@@ -26,6 +26,7 @@ from kube.client import METADATA, ApiServer
 from kube.informer import Informer
 from kube.rbac import Rule
 from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_version
+from reconciler.known.written_content import WrittenContent
 
 CONFIGMAPS_PATH = "/api/v1/configmaps"
 
@@ -50,6 +51,7 @@ class Caches:
             connection,
             SYNCS_PATH,
             decode=lambda raw: read_sync(raw, protected, lambda key: self.syncs.get(*key)),
+            confirms=lambda _record, _raw: True,
             indexes={
                 BY_SOURCE: _sources,
                 BY_NAMESPACE: _destination_namespaces,
@@ -61,6 +63,7 @@ class Caches:
             connection,
             CONFIGMAPS_PATH,
             decode=read_copy,
+            confirms=WrittenContent().confirms,
             params={"labelSelector": f"{MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"},
             indexes={BY_SYNC_NAME: _sync_names, BY_SYNC_UID: _sync_uids},
             rng=rng,

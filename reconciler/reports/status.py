@@ -215,26 +215,30 @@ class Reporter:
             **_precondition(record),
             "finalizers": [*others, FINALIZER] if present else others,
         }
-        try:
-            answer = await self._client.patch(CONFIGMAPSYNCS, *record.key, {"metadata": metadata})
-        except NotFound:
-            return None
-        return self._remember(answer, record)
+        with self._syncs.writing(*record.key):
+            try:
+                answer = await self._client.patch(
+                    CONFIGMAPSYNCS, *record.key, {"metadata": metadata}
+                )
+            except NotFound:
+                return None
+            return self._remember(answer, record)
 
     async def _write_status(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
         # With nulls, because a merge patch removes what is null.
         document = new.model_dump(mode="json", by_alias=True)
-        try:
-            answer = await self._client.patch(
-                CONFIGMAPSYNCS,
-                *record.key,
-                {"metadata": _precondition(record), "status": document},
-                subresource="status",
-            )
-        except NotFound:
-            return  # the sync was deleted
-        self._metrics.wrote_status()
-        self._remember(answer, record)
+        with self._syncs.writing(*record.key):
+            try:
+                answer = await self._client.patch(
+                    CONFIGMAPSYNCS,
+                    *record.key,
+                    {"metadata": _precondition(record), "status": document},
+                    subresource="status",
+                )
+            except NotFound:
+                return  # the sync was deleted
+            self._metrics.wrote_status()
+            self._remember(answer, record)
 
     def _remember(self, answer: bytes, previous: SyncRecord) -> SyncRecord:
         """Put the answer into the cache, so that its event enqueues nothing."""

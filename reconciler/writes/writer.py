@@ -59,6 +59,11 @@ class Writer:
             ApiError: the write failed, or got no answer. If the plan was stale, the cache holds the
                 live object now.
         """
+        with self._caches.copies.writing(*write.key):
+            return await self._write_and_record(sync, write)
+
+    async def _write_and_record(self, sync: NamespacedName, write: Write) -> bool:
+        """Send the write, and put what it leaves into the cache."""
         try:
             answer = await self._write(write)
         except (AlreadyExists, Conflict):

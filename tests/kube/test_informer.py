@@ -306,7 +306,7 @@ async def test_records_are_found_by_their_index_as_they_are_now(bench: Bench) ->
     assert bench.informer.by_index("color", "red") == ()
     assert bench.informer.by_index("color", "blue") == (thing("a", 4, "blue"),)
     assert (
-        "red" not in bench.informer._indexed["color"]
+        "red" not in bench.informer._indexer._indexed["color"]
     )  # values that nothing has any more cost no memory
     with pytest.raises(KeyError):
         bench.informer.by_index("size", "big")

@@ -5,6 +5,7 @@ behind a running watch.
 """
 
 import json
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kube.held_events import MOST_HELD_BYTES
 from kube.informer import Informer
 from kube.wire import decode_partial
 from tests.kube.scripted import configmap, rng
@@ -45,13 +47,21 @@ class Bench:
         self.cache: Informer[Version] = Informer(
             None,  # type: ignore[arg-type]  # nothing runs here, so nothing is asked
             "/things",
-            decode=read_version,
+            decode=self._read_version,
+            confirms=lambda _record, _raw: True,
             rng=rng(),
         )
         self.cache.on_change(self._told)
         self.known: dict[str, int] = {}
+        self.decoded = 0
+        self.changes = 0
+
+    def _read_version(self, item: msgspec.Raw) -> Version:
+        self.decoded += 1
+        return read_version(item)
 
     def _told(self, old: Version | None, new: Version | None) -> None:
+        self.changes += 1
         if new is not None:
             self.known[new.name] = int(new.resource_version)
         elif old is not None:
@@ -200,6 +210,72 @@ async def test_a_place_that_was_forgotten_can_be_watched_again(bench: Bench) -> 
     assert bench.held() == {}
 
 
+@pytest.mark.parametrize("first", ["event", "answer"])
+@pytest.mark.parametrize("what", ["create", "update", "delete"])
+async def test_the_event_of_an_own_write_is_dropped_unread_before_and_after_the_answer(
+    bench: Bench, first: str, what: str
+) -> None:
+    before, name = (bench.decoded, bench.changes), "b" if what == "create" else "a"
+    kind = {"create": "ADDED", "update": "MODIFIED", "delete": "DELETED"}[what]
+    with bench.cache.writing("team", name):
+        if first == "event":
+            bench.cache.changed(kind, raw(name, 10))
+        if what == "delete":
+            bench.removed("a", 5)
+        else:
+            bench.wrote(name, 10)
+    if first == "answer":
+        bench.cache.changed(kind, raw(name, 10))
+    assert (bench.decoded, bench.changes) == before
+    assert bench.held() == {"create": {"a": 5, "b": 10}, "update": {"a": 10}, "delete": {}}[what]
+
+
+async def test_an_event_that_is_newer_than_the_answer_counts_when_the_write_ends(
+    bench: Bench,
+) -> None:
+    with bench.cache.writing("team", "a"):
+        bench.cache.changed("MODIFIED", raw("a", 10))
+        bench.cache.changed("MODIFIED", raw("a", 11))  # by another client
+        bench.wrote("a", 10)
+        assert bench.held() == {"a": 10}
+    assert bench.held() == bench.known == {"a": 11}
+
+
+async def test_a_deletion_that_is_newer_than_the_answer_counts_when_the_write_ends(
+    bench: Bench,
+) -> None:
+    with bench.cache.writing("team", "b"):
+        bench.cache.changed("ADDED", raw("b", 10))
+        bench.cache.changed("DELETED", raw("b", 11))  # by another client
+        bench.wrote("b", 10)
+    assert bench.held() == bench.known == {"a": 5}
+
+
+async def test_an_event_counts_when_the_write_fails(bench: Bench) -> None:
+    with suppress(TimeoutError), bench.cache.writing("team", "a"):
+        bench.cache.changed("MODIFIED", raw("a", 10))
+        assert bench.held() == {"a": 5}
+        raise TimeoutError
+    assert bench.held() == bench.known == {"a": 10}
+
+
+async def test_a_list_during_a_write_drops_the_event_that_was_held(bench: Bench) -> None:
+    with bench.cache.writing("team", "b"):
+        bench.cache.changed("ADDED", raw("b", 10))
+        bench.list(12, {"a": 5})  # another client has deleted it since
+        bench.wrote("b", 10)
+    assert bench.held() == bench.known == {"a": 5}
+
+
+async def test_large_events_are_not_held_beyond_a_number_of_bytes(bench: Bench) -> None:
+    large = msgspec.Raw(json.dumps(configmap("a", 10, text="x" * MOST_HELD_BYTES)).encode())
+    with bench.cache.writing("team", "a"):
+        bench.cache.changed("MODIFIED", raw("a", 9))
+        bench.cache.changed("MODIFIED", large)
+        assert bench.held() == bench.known == {"a": 10}
+    assert bench.held() == {"a": 10}
+
+
 class World(Bench):
     """With a server whose events and answers wait until they are drawn."""
 
@@ -209,6 +285,7 @@ class World(Bench):
         self.stored: dict[str, int] = {}
         self.events: list[tuple[str, str, int]] = []
         self.answers: list[tuple[bool, str, int]] = []  # whether written, or removed
+        self.writing: dict[str, AbstractContextManager[None]] = {}
         self.on_its_way: list[tuple[str, int]] = []
         self.listed_version: int | None = None  # while a list is being read
         self.newest: dict[str, int] = {}  # ever known of each name
@@ -228,15 +305,24 @@ class World(Bench):
 
     def write_as_us(self, name: str) -> None:
         """With a precondition: what is held must be what is stored."""
-        if self.held().get(name) == self.stored.get(name):
+        if name not in self.writing and self.held().get(name) == self.stored.get(name):
+            self._begin(name)
             self.write(name)
             self.answers.append((True, name, self.version))
 
     def delete_as_us(self, name: str) -> None:
         held = self.held().get(name)
-        if held is not None and held == self.stored.get(name):
+        if name not in self.writing and held is not None and held == self.stored.get(name):
+            self._begin(name)
             self.delete(name)
             self.answers.append((False, name, held))
+
+    def _begin(self, name: str) -> None:
+        self.writing[name] = self.cache.writing("team", name)
+        self.writing[name].__enter__()
+
+    def _end(self, name: str) -> None:
+        self.writing.pop(name).__exit__(None, None, None)
 
     def deliver(self) -> None:
         if self.events and self.listed_version is None:
@@ -247,7 +333,14 @@ class World(Bench):
         if self.answers:
             written, name, version = self.answers.pop(which % len(self.answers))
             (self.wrote if written else self.removed)(name, version)
+            self._end(name)
             self.newest[name] = max(version, self.newest.get(name, 0))
+
+    def lose_answer(self, which: int) -> None:
+        """End a write whose outcome stays unknown."""
+        if self.answers:
+            _, name, _ = self.answers.pop(which % len(self.answers))
+            self._end(name)
 
     def list_begins(self) -> None:
         """Take the state that the list shows; earlier changes do not come as events."""
@@ -283,7 +376,7 @@ STEPS = st.one_of(
     st.tuples(
         st.sampled_from([World.deliver, World.list_begins, World.list_page, World.list_ends])
     ),
-    st.tuples(st.just(World.answer), st.integers(0, 3)),
+    st.tuples(st.sampled_from([World.answer, World.lose_answer]), st.integers(0, 3)),
 )
 
 

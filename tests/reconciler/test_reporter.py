@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,6 +77,10 @@ class Bench:
 
     def record(self, record: SyncRecord) -> None:
         self.records[record.key] = record
+
+    @contextlib.contextmanager
+    def writing(self, *_key: str) -> Iterator[None]:
+        yield
 
     # In place of the applier and the event recorders.
     def reported(self, sync: NamespacedName) -> None:

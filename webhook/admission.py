@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from configmapsync import checks
+from configmapsync.checks import AdmissionInput
 from configmapsync.defaulting import default_document, with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.fielderrors import FieldError, forbidden, to_status
@@ -21,9 +23,7 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import ApiError
-from webhook import checks
 from webhook.authorization import Authorizer, Requester, shortened
-from webhook.checks import AdmissionInput
 from webhook.cluster_state import ClusterState
 from webhook.review import (
     Document,

@@ -21,6 +21,13 @@ from cluster.namespaces import (
     read_namespace,
 )
 from cluster.syncs import SYNCS_PATH, SyncOutline, read_outline
+from configmapsync.checks import (
+    MOST_LISTED,
+    AdmissionInput,
+    Snapshot,
+    contests_by_form,
+    steps_to_ask,
+)
 from configmapsync.content import MOST_HASHED_KEYS, MOST_SOURCE_KEYS
 from configmapsync.fielderrors import MOST_ERRORS
 from configmapsync.graph.index import Graph
@@ -39,7 +46,6 @@ from kube.informer import Informer
 from kube.rbac import Rule
 from kube.wire import decode_partial, decoding
 from webhook.authorization import Authorizer, Requester
-from webhook.checks import MOST_LISTED, AdmissionInput, Snapshot, contests_by_form, steps_to_ask
 
 RULES = (
     *syncs.RULES,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from configmapsync.checks import AdmissionInput, Snapshot
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.permissions import right_to_see
 from configmapsync.selection import Namespace
@@ -17,7 +18,6 @@ from tests.webhook import recorded
 from tests.webhook.test_authorization import ApiServer, authorizer
 from webhook.admission import MAX_WARNINGS, Admission
 from webhook.authorization import Authorizer, Requester
-from webhook.checks import AdmissionInput, Snapshot
 from webhook.review import MalformedReviewError, Review, parse
 from webhook.review_slots import Limits, ReviewSlots
 from webhook.settings import AuthorizationMode

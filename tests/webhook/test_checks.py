@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configmapsync.checks import AdmissionInput, Snapshot, check, steps_to_ask, warnings
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.names import NamespacedName
@@ -14,7 +15,6 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
 from tests.webhook import recorded
 from webhook.admission import exempt, mutation
-from webhook.checks import AdmissionInput, Snapshot, check, steps_to_ask, warnings
 from webhook.review import Review, parse
 
 PROTECTED = frozenset({"kube-system"})

@@ -1,8 +1,8 @@
 """Check a valid sync against a snapshot of the cluster.
 
-`admission.py` calls `check` for the errors and `warnings` for the warnings of one
-review. Nothing here does I/O; the rules that need no cluster are in
-`configmapsync/validation.py`.
+`webhook/admission.py` calls `check` for the errors and `warnings` for the warnings of
+one review, and the `check` command of the plugin does so for files. The rules that need
+no cluster are in `validation.py`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

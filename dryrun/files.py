@@ -4,25 +4,22 @@
 quote the content of a file, because it may hold secrets.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from cluster.syncs import CONFIGMAPSYNCS, read_sync
 from configmapsync.names import API_VERSION, KIND, NamespacedName
 from dryrun.simulated_cluster import Document, SimulatedCluster
 from dryrun.simulator import Simulator
+from dryrun.texts import UnreadableFileError, texts
+from dryrun.yaml_nodes import YamlError, load_all
 from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind
 from kube.errors import Malformed, NotFound
 from kube.wire import decode_object, decode_partial
 from reconciler.known.configmaps import read_source
 
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-STANDARD_INPUT = "-"
 READERS: Mapping[tuple[str, str], Callable[[bytes], object]] = {
     ("v1", "ConfigMap"): read_source,
     ("v1", "Namespace"): decode_partial,
@@ -32,10 +29,6 @@ NAME_LABEL = "kubernetes.io/metadata.name"  # the API server puts it on every na
 DEFAULT_NAMESPACE = "default"
 # A file cannot change these fields.
 SERVER_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "finalizers", "generation")
-
-
-class UnreadableFileError(Exception):
-    """A file is missing, or its content is not Kubernetes objects. The message has one line."""
 
 
 def read(filenames: Iterable[str]) -> list[Document]:
@@ -51,7 +44,7 @@ def read(filenames: Iterable[str]) -> list[Document]:
     return [
         document
         for name in filenames
-        for text, origin in _texts(name)
+        for text, origin in texts(name)
         for document in _documents(text, origin)
     ]
 
@@ -85,32 +78,14 @@ async def apply_files(
     return list(syncs)
 
 
-def _texts(filename: str) -> Iterator[tuple[str, str]]:
-    """Yield the text of each file, and the name of the file for messages."""
-    if filename == STANDARD_INPUT:
-        yield sys.stdin.read(), "standard input"
-        return
-    path = Path(filename)
-    files = (
-        sorted(child for child in path.iterdir() if child.suffix in SUFFIXES)
-        if path.is_dir()
-        else [path]
-    )
-    for file in files:
-        try:
-            yield file.read_text(encoding="utf-8"), str(file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UnreadableFileError(f"cannot read {file}: {error.__class__.__name__}") from error
-
-
 def _documents(text: str, origin: str) -> Iterator[Document]:
     try:
-        for document in yaml.load_all(text, yaml.CSafeLoader):
-            yield from _objects(document, origin)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        raise UnreadableFileError(f"{origin} is not valid YAML{line}") from error
+        for document in load_all(text):
+            yield from _objects(document.plain(), origin)
+    except YamlError as error:
+        raise UnreadableFileError(
+            f"{origin} is not valid YAML at line {error.line}: {error}"
+        ) from error
 
 
 def _objects(document: Any, origin: str) -> Iterator[Document]:

@@ -1,0 +1,205 @@
+"""Read YAML into nodes that know their line, at a bounded cost for any text.
+
+`files.py` and the `check` command of the plugin call it. The nodes are built from
+events, so neither deep nesting nor aliases of aliases can exhaust the stack or the
+memory. An error message must not quote the text, because it may hold secrets.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.constructor import ConstructorError, SafeConstructor
+from yaml.nodes import ScalarNode
+
+MOST_VALUES = 1_000_000  # of one text, with every alias replaced by what it stands for
+DEEPEST = 100  # levels of lists and maps
+LONGEST_NUMBER = 64  # characters
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = "<<"
+_constructor = SafeConstructor()
+
+
+class YamlError(Exception):
+    """The text is no YAML that can be read. `line` counts from 1."""
+
+    def __init__(self, message: str, line: int, column: int = 1) -> None:
+        super().__init__(message)
+        self.line, self.column = line, column
+
+
+@dataclass(slots=True)
+class Node:
+    """A value with its position.
+
+    Attributes:
+        value: a scalar, a list of nodes, or a map of nodes by key.
+        line: from 1.
+        column: from 1.
+        size: the number of values in it, itself included.
+        keys: the position of each key of a map, as line and column.
+        duplicates: keys that occur more than once in a map, with the position of the later one.
+    """
+
+    value: Any
+    line: int
+    column: int
+    size: int = 1
+    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
+    duplicates: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def plain(self) -> Any:
+        """Return the value without positions."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def get(self, key: str) -> "Node | None":
+        """Return the node of a key; None if there is none, or if this is no map."""
+        return self.value.get(key) if isinstance(self.value, dict) else None
+
+
+def load_all(text: str) -> Iterator[Node]:
+    """Yield each document of a text; an empty one has the value None.
+
+    Raises:
+        YamlError: the text is not valid YAML, or too large or too deep.
+    """
+    builder = _Builder()
+    try:
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            if (document := builder.add(event)) is not None:
+                yield document
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise YamlError(
+            getattr(error, "problem", None) or "not valid YAML", line, column
+        ) from error
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or map that has not ended."""
+
+    node: Node
+    anchor: str | None
+    key: tuple[str, Node] | None = None
+    merged: list[Node] = field(default_factory=list)
+
+
+class _Builder:
+    """Builds one document after the other from events."""
+
+    def __init__(self) -> None:
+        self._open: list[_Open] = []
+        self._anchors: dict[str, Node] = {}
+        self._spent = 0  # values of the documents before this one
+
+    def add(self, event: Any) -> Node | None:
+        """Take the next event; return the document that it completes."""
+        match event:
+            case yaml.DocumentStartEvent():
+                self._anchors = {}
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._start(event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                closed = self._open.pop()
+                _merge(closed)
+                return self._complete(closed.node, closed.anchor)
+            case yaml.ScalarEvent():
+                line, column = _position(event)
+                return self._complete(Node(_scalar(event), line, column), event.anchor, event.value)
+            case yaml.AliasEvent():
+                return self._complete(self._known(event), None)
+        return None
+
+    def _start(self, event: Any) -> None:
+        line, column = _position(event)
+        if len(self._open) >= DEEPEST:
+            raise YamlError(f"nested deeper than {DEEPEST} levels", line, column)
+        value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+        self._open.append(_Open(Node(value, line, column), event.anchor))
+
+    def _known(self, event: Any) -> Node:
+        if event.anchor not in self._anchors:
+            raise YamlError("an alias without an anchor before it", *_position(event))
+        return self._anchors[event.anchor]
+
+    def _complete(self, node: Node, anchor: str | None, text: str | None = None) -> Node | None:
+        if anchor is not None:
+            self._anchors[anchor] = node
+        if not self._open:
+            self._spent += node.size
+            return node
+        parent = self._open[-1]
+        parent.node.size += node.size
+        if self._spent + parent.node.size > MOST_VALUES:
+            raise YamlError(f"more than {MOST_VALUES} values", node.line, node.column)
+        if isinstance(parent.node.value, list):
+            parent.node.value.append(node)
+        elif parent.key is None:
+            if text is None and not isinstance(node.value, str):
+                raise YamlError("a key that is no text", node.line, node.column)
+            parent.key = (node.value if text is None else text, node)
+        else:
+            _put(parent, *parent.key, node)
+            parent.key = None
+        return None
+
+
+def _put(parent: _Open, key: str, key_node: Node, node: Node) -> None:
+    if key == _MERGE:
+        parent.merged += node.value if isinstance(node.value, list) else [node]
+        return
+    if key in parent.node.value:
+        parent.node.duplicates.append((key, key_node.line, key_node.column))
+    parent.node.value[key] = node
+    parent.node.keys[key] = (key_node.line, key_node.column)
+
+
+def _merge(closed: _Open) -> None:
+    """Add the keys of `<<`; a key of the map itself takes precedence."""
+    for other in closed.merged:
+        if not isinstance(other.value, dict):
+            raise YamlError("<< needs a map", other.line, other.column)
+        for key, node in other.value.items():
+            if key not in closed.node.value:
+                closed.node.value[key] = node
+                closed.node.keys[key] = other.keys[key]
+
+
+def _position(event: Any) -> tuple[int, int]:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _scalar(event: yaml.ScalarEvent) -> Any:
+    tag = event.tag if event.tag and event.tag != "!" else _implicit_tag(event)
+    node = ScalarNode(tag, event.value)
+    try:
+        match tag.removeprefix(_TAG):
+            case "null":
+                return None
+            case "bool":
+                return _constructor.construct_yaml_bool(node)
+            case "int" if len(event.value) <= LONGEST_NUMBER:
+                return _constructor.construct_yaml_int(node)
+            case "float" if len(event.value) <= LONGEST_NUMBER:
+                return _constructor.construct_yaml_float(node)
+            case _:
+                return event.value
+    except (ValueError, KeyError, ConstructorError) as error:
+        raise YamlError("a value does not match its tag", *_position(event)) from error
+
+
+def _implicit_tag(event: yaml.ScalarEvent) -> str:
+    if event.implicit[0]:
+        resolvers = yaml.SafeLoader.yaml_implicit_resolvers
+        for tag, pattern in resolvers.get(event.value[:1], []):
+            if pattern.match(event.value):
+                return str(tag)
+    return f"{_TAG}str"

@@ -19,6 +19,7 @@ import yaml
 from kube.lean import credential_layer
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+DEFAULT_NAMESPACE = "default"  # of a context that names none
 LOAD_SECONDS = 20.0  # for one load; an exec plugin may ask an identity provider
 
 Document = dict[str, Any]
@@ -116,6 +117,21 @@ def find(kubeconfig: Path | None, context: str | None, service_account: Path) ->
     return Kubeconfig(str(default), context)
 
 
+def default_namespace(kubeconfig: Path | None, context: str | None) -> str:
+    """Return the namespace that `kubectl` uses without `-n`.
+
+    Args:
+        kubeconfig: the file; by default as for `find`.
+        context: of the kubeconfig; its current one by default.
+
+    Raises:
+        ConfigurationError: the kubeconfig cannot be read.
+    """
+    source = find(kubeconfig, context, SERVICE_ACCOUNT)
+    named = source.namespace() if isinstance(source, Kubeconfig) else own_namespace()
+    return named or DEFAULT_NAMESPACE
+
+
 class InCluster:
     """The service account of the pod that the process runs in."""
 
@@ -176,6 +192,17 @@ class Kubeconfig:
             # minutes before.
             self._loader.exec_plugin_expiry = _not_after(target.certificate[0])
         return target
+
+    def namespace(self) -> str:
+        """Return the namespace of the context; empty if the context names none.
+
+        Raises:
+            ConfigurationError: the files cannot be read.
+        """
+        documents = [_read(path) for path in _existing(self._files)]
+        chosen, _ = _context(self._files, documents, self._context)
+        entry = _entry(self._files, documents, "context", chosen)
+        return str(entry.get("namespace") or "")
 
     async def _load_first(self, configuration: Any) -> None:
         files = self._files

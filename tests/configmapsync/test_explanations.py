@@ -1,4 +1,4 @@
-"""Check that each reason has a cause, a cure and commands, for a sync and for a destination."""
+"""Check that each reason has a cause, a cure and commands."""
 
 import shlex
 from dataclasses import replace

@@ -1,0 +1,8 @@
+"""Run the plugin: `python -m plugin`, `kubectl-configmapsync` or `kubectl configmapsync`."""
+
+import sys
+
+from plugin.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

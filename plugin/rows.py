@@ -1,0 +1,131 @@
+"""Compute what `status` shows of each sync, from its spec and status.
+
+`commands/status.py` prints the rows. Nothing here reads a cluster.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cluster.syncs import SyncRecord
+from configmapsync.reasons import Reason, State
+from configmapsync.resource import ConfigMapSyncStatus
+from plugin.terminal import age, painted, printable, shortened
+
+HEADERS = ("NAMESPACE", "NAME", "COPIES", "STATE", "AGE", "LAST FAILURE")
+WIDE_HEADERS = (
+    *("NAMESPACE", "NAME", "SOURCE", "COPIES", "READY", "STATE"),
+    *("AGE", "LAST WRITE", "LAST FAILURE"),
+)
+NOT_REPORTED = "NotReported"
+DELETING = "Deleting"
+OUTDATED = "Outdated"
+TABLE_FAILURE_CHARACTERS = 60
+NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRow:
+    """What `status` shows of one sync.
+
+    Attributes:
+        namespace: of the sync.
+        name: of the sync.
+        source: namespace and name of the source; empty if the spec is not valid.
+        state: the reason of the Ready condition. Also `NotReported` without a status, `Outdated`
+            if the status describes an earlier spec, or `Deleting`.
+        ready: the status of the Ready condition.
+        message: of the Ready condition.
+        desired: namespaces that should have a copy; None if unknown.
+        synced: namespaces whose copy is up to date.
+        failed: namespaces whose copy failed.
+        failures: of the status, with namespace, reason and message.
+        created: when the sync was created.
+        last_write: when a copy was written last; None if no copy was.
+    """
+
+    namespace: str
+    name: str
+    source: str
+    state: str
+    ready: str
+    message: str
+    desired: int | None
+    synced: int
+    failed: int
+    failures: tuple[dict[str, str], ...]
+    created: datetime | None
+    last_write: datetime | None
+
+    @property
+    def copies(self) -> str:
+        """Return synced of desired copies, such as 11/12."""
+        return NONE if self.desired is None else f"{self.synced}/{self.desired}"
+
+    @property
+    def last_failure(self) -> str:
+        """Return the first failed destination, else why the whole sync failed; `-` for none."""
+        if self.failures:
+            first = self.failures[0]
+            more = f" (and {self.failed - 1} more)" if self.failed > 1 else ""
+            return f"{first['namespace']}: {first['reason']}{more}: {first['message']}"
+        reason = Reason.parse(self.state)
+        return self.message if reason and reason.state is State.FAILED and self.message else NONE
+
+    def document(self) -> dict[str, Any]:
+        """Return the row for `-o json` and `-o yaml`."""
+        return {
+            "namespace": self.namespace,
+            "name": self.name,
+            "source": self.source,
+            "state": self.state,
+            "ready": self.ready,
+            "message": self.message,
+            "copies": {"desired": self.desired, "synced": self.synced, "failed": self.failed},
+            "failures": list(self.failures),
+            "created": self.created.isoformat() if self.created else None,
+            "lastWrite": self.last_write.isoformat() if self.last_write else None,
+        }
+
+
+def row_of(record: SyncRecord) -> StatusRow:
+    """Return the row of a sync."""
+    status = record.status or ConfigMapSyncStatus()
+    ready = next((each for each in status.conditions if each.type == "Ready"), None)
+    counts = status.destinations
+    return StatusRow(
+        namespace=record.namespace,
+        name=record.name,
+        source=str(record.sync.source) if record.sync else "",
+        state=_state(record, status, ready.reason if ready else NOT_REPORTED),
+        ready=ready.status if ready else "Unknown",
+        message=ready.message if ready else "",
+        desired=counts.desired if counts else None,
+        synced=counts.synced if counts else 0,
+        failed=counts.failed if counts else 0,
+        failures=tuple(each.model_dump() for each in status.failures),
+        created=record.metadata.creation_timestamp,
+        last_write=status.last_sync_time,
+    )
+
+
+def _state(record: SyncRecord, status: ConfigMapSyncStatus, reason: str) -> str:
+    if record.deleting:
+        return DELETING
+    if reason != NOT_REPORTED and status.observed_generation != record.metadata.generation:
+        return OUTDATED
+    return reason
+
+
+def cells(row: StatusRow, now: datetime, *, wide: bool) -> tuple[str, ...]:
+    """Return the cells of a row, in the order of `HEADERS` or `WIDE_HEADERS`."""
+    state = painted(printable(row.state), row.state)
+    failure = printable(row.last_failure)
+    if not wide:
+        failure = shortened(failure, TABLE_FAILURE_CHARACTERS)
+        return (row.namespace, row.name, row.copies, state, age(row.created, now), failure)
+    last_write = age(row.last_write, now) if row.last_write else NONE
+    return (
+        *(row.namespace, row.name, row.source or NONE, row.copies, row.ready, state),
+        *(age(row.created, now), last_write, failure),
+    )

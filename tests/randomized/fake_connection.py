@@ -7,12 +7,9 @@ request, like the connections of a killed process.
 """
 
 import asyncio
-import random
-from collections import defaultdict
+import contextvars
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 import msgspec
 
@@ -20,76 +17,35 @@ from devcluster.errors import ApiStatus
 from kube.client import JSON
 from kube.errors import AnswerTooLarge, ApiError, Silent, Unreachable, from_response
 from tests.randomized.cluster import InMemoryCluster
+from tests.randomized.fault_plan import (
+    LATE_SECONDS,
+    LATENCIES_SECONDS,
+    REFUSALS,
+    FaultKind,
+    FaultPlan,
+    Request,
+)
 
-# The delay of a request before it is carried out, and of its answer.
-LATENCIES_SECONDS = (0.0, 0.0, 0.001, 0.004, 0.02)
-LATE_SECONDS = 45.0  # longer than the reconciler waits for any write
-
-
-class FaultKind(StrEnum):
-    """The faults that a request may meet."""
-
-    CONFLICT = "it is answered 409"
-    TOO_MANY = "it is answered 429, with a time to wait"
-    SERVER_ERROR = "it is answered 500"
-    LOST_REQUEST = "it is not carried out, and nothing is answered"
-    LOST_ANSWER = "it is carried out, and nothing is answered"
-    LATE = "it is carried out after the timeout, and nothing is answered"
-    KILLED_BEFORE = "the reconciler is killed, and it is not carried out"
-    KILLED_AFTER = "it is carried out, and the reconciler is killed before the answer comes"
-
-
-REFUSALS = {FaultKind.CONFLICT: 409, FaultKind.TOO_MANY: 429, FaultKind.SERVER_ERROR: 500}
-FATAL = {FaultKind.KILLED_BEFORE, FaultKind.KILLED_AFTER}
-WRITES = {"POST", "PUT", "PATCH", "DELETE"}
-
-
-@dataclass(slots=True)
-class Fault:
-    """A pending fault: it hits the request after `skip` others, optionally only a write."""
-
-    kind: FaultKind
-    skip: int
-    only_writes: bool
-
-    def strikes(self, method: str) -> bool:
-        """Return whether this request meets the fault."""
-        if self.only_writes and method not in WRITES:
-            return False
-        self.skip -= 1
-        return self.skip < 0
-
-
-@dataclass(slots=True)
-class FaultPlan:
-    """The pending faults between reconciler and API server; it outlives the reconciler.
-
-    Attributes:
-        rng: for the delays of requests.
-        pending: faults that have not hit a request yet.
-        lag: seconds of delay by watch: `copies`, `configmaps`, `namespaces`, `configmapsyncs`.
-        late: requests that are still to be carried out after their timeout.
-    """
-
-    rng: random.Random
-    pending: list[Fault] = field(default_factory=list)
-    lag: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    late: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def clear(self) -> None:
-        """Remove all pending faults and delays."""
-        self.pending.clear()
-        self.lag.clear()
-
+SLOW_SECONDS = 3.0  # the applier waits two seconds for its writes
+CONNECT_SECONDS = 5.0
+DENIAL = 'admission webhook "policy.example.com" denied the request: injected fault'
+INJECTED = {"injected": "by a webhook"}
+EXPIRED = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old version"}
 
 BeforeWrite = Callable[[str, str, bytes | None], Callable[[], None]]
 
 
 class FakeConnection:
-    """The connection of one reconciler process to the cluster."""
+    """A connection of one reconciler process to the cluster."""
 
     def __init__(
-        self, cluster: InMemoryCluster, faults: FaultPlan, before_write: BeforeWrite
+        self,
+        cluster: InMemoryCluster,
+        faults: FaultPlan,
+        before_write: BeforeWrite,
+        *,
+        killed: asyncio.Event,
+        fence: Callable[[], None] | None = None,
     ) -> None:
         """Open the connection.
 
@@ -98,14 +54,17 @@ class FakeConnection:
             faults: the faults to inject.
             before_write: called with method, path and body before a write; its result is called
                 after the write.
+            killed: set when the process dies; no request is carried out from then on.
+            fence: called before each write is sent, as `kube.connection` does.
         """
         self._cluster = cluster
         self._faults = faults
         self._before_write = before_write
+        self._killed = killed
+        self._fence = fence
         # In the order in which they were opened.
-        self._streams: dict[asyncio.Queue[bytes | ApiError | None], None] = {}
+        self._streams: dict[asyncio.Queue[bytes | ApiError | None], str] = {}
         self.writes = 0
-        self.killed = asyncio.Event()
 
     async def request(
         self,
@@ -120,34 +79,60 @@ class FakeConnection:
         max_bytes: int = 20 << 20,
     ) -> bytes:
         """Send one request, as `Connection.request` does."""
+        request = Request(method, path, params or {}, timeout)
 
-        async def carry_out() -> bytes:
-            return await self._carry_out(method, path, params, body, content_type, accept)
+        async def carry_out(content: bytes | None = body) -> bytes:
+            return await self._carry_out(request, content, content_type, accept)
 
         await self._pass()
-        match self._next_fault(method):
-            case FaultKind.KILLED_BEFORE:
-                await self._kill()
-            case FaultKind.KILLED_AFTER:
-                await carry_out()
-                await self._kill()
-            case FaultKind.LOST_REQUEST:
-                await asyncio.sleep(timeout)
-                raise Unreachable(f"{method} {path}: no answer in time")
-            case FaultKind.LOST_ANSWER:
-                await carry_out()
-                raise Unreachable(f"{method} {path}: the answer broke off")
-            case FaultKind.LATE:
-                self._faults.late.add(asyncio.create_task(_late(carry_out)))
-                await asyncio.sleep(timeout)
-                raise Unreachable(f"{method} {path}: no answer in time")
-            case FaultKind() as refusal:
-                raise _refused(refusal)
-        answer = await carry_out()
+        if self._fence is not None and request.writes:
+            self._fence()
+        answer = await self._meet(self._faults.next_fault(request), request, carry_out, body)
         await self._pass()
         if len(answer) > max_bytes:
             raise AnswerTooLarge(f"{method} {path}: the answer has more than {max_bytes} bytes")
         return answer
+
+    async def _meet(
+        self,
+        fault: FaultKind | None,
+        request: Request,
+        carry_out: Callable[..., Awaitable[bytes]],
+        body: bytes | None,
+    ) -> bytes:
+        """Carry out a request as far as its fault lets it; return the answer."""
+        what = f"{request.method} {request.path}"
+        match fault:
+            case None:
+                return await carry_out()
+            case FaultKind.MUTATED if request.stores_content:
+                return await carry_out(_mutated(body))
+            case FaultKind.MUTATED:
+                return await carry_out()
+            case FaultKind.SLOW:
+                answer = await carry_out()
+                await asyncio.sleep(SLOW_SECONDS)
+                return answer
+            case FaultKind.KILLED_BEFORE:
+                await self._kill()
+            case FaultKind.KILLED_AFTER:
+                with suppress(ApiError):
+                    await carry_out()
+                await self._kill()
+            case FaultKind.LOST_ANSWER:
+                await carry_out()
+                raise Unreachable(f"{what}: the answer broke off")
+            case FaultKind.UNANSWERED:
+                await carry_out()
+            case FaultKind.LATE:
+                late = asyncio.create_task(_late(carry_out), context=contextvars.Context())
+                self._faults.late.add(late)
+            case FaultKind.LOST_REQUEST:
+                pass
+            case refusal:
+                raise _refused(refusal)
+        await asyncio.sleep(request.timeout)
+        raise Unreachable(f"{what}: no answer in time")
 
     @asynccontextmanager
     async def stream(
@@ -161,16 +146,15 @@ class FakeConnection:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a watch, as `Connection.stream` does."""
         await self._pass()
-        if (refusal := self._next_fault("GET")) in REFUSALS and refusal is not None:
-            raise _refused(refusal)
+        await self._meet_opening(Request("WATCH", path, params, CONNECT_SECONDS))
         lines: asyncio.Queue[bytes | ApiError | None] = asyncio.Queue()
         watch = self._cluster.watch(path, params, accept)
         pump = asyncio.create_task(_pump(watch.chunks(), lines))
-        self._streams[lines] = None
+        name = self._streams[lines] = _name_of(path, params)
         try:
             async with (
                 asyncio.timeout(total_timeout) as limit,
-                aclosing(self._lines(_name_of(path, params), lines, idle_timeout)) as events,
+                aclosing(self._lines(name, lines, idle_timeout)) as events,
             ):
                 yield events
         except TimeoutError as error:
@@ -182,16 +166,38 @@ class FakeConnection:
             pump.cancel()
             watch.close()
 
-    def cut_watches(self) -> None:
-        """Break every watch; events on the way are lost."""
-        for lines in self._streams:
-            while not lines.empty():
-                lines.get_nowait()
-            lines.put_nowait(Unreachable("the answer broke off"))
+    async def _meet_opening(self, request: Request) -> None:
+        """Let the opening of a watch meet its fault."""
+        match self._faults.next_fault(request):
+            case FaultKind.KILLED_BEFORE | FaultKind.KILLED_AFTER:
+                await self._kill()
+            case FaultKind.LOST_ANSWER:
+                raise Unreachable(f"GET {request.path}: the answer broke off")
+            case FaultKind.LOST_REQUEST | FaultKind.UNANSWERED | FaultKind.LATE:
+                await asyncio.sleep(request.timeout)
+                raise Unreachable(f"GET {request.path}: no answer in time")
+            case FaultKind.SLOW:
+                await asyncio.sleep(SLOW_SECONDS)
+            case None | FaultKind.MUTATED:
+                pass
+            case refusal:
+                raise _refused(refusal)
 
-    def close(self) -> None:
-        """Block every further request, because the process is gone."""
-        self.killed.set()
+    def cut_watches(self, name: str | None = None) -> None:
+        """Break every watch, or those of one name; events on the way are lost."""
+        self._end_watches(name, Unreachable("the answer broke off"))
+
+    def expire_watches(self, name: str | None = None) -> None:
+        """End watches with "expired", so that the client lists again; events are lost."""
+        status = msgspec.json.encode({"type": "ERROR", "object": EXPIRED})
+        self._end_watches(name, status + b"\n")
+
+    def _end_watches(self, name: str | None, last: bytes | ApiError) -> None:
+        for lines, of in self._streams.items():
+            if name in {None, of}:
+                while not lines.empty():
+                    lines.get_nowait()
+                lines.put_nowait(last)
 
     async def _lines(
         self, name: str, lines: asyncio.Queue[bytes | ApiError | None], idle_timeout: float
@@ -208,24 +214,23 @@ class FakeConnection:
                 await asyncio.sleep(lag)
             if isinstance(line, ApiError):
                 raise line
-            yield line
+            if name not in self._faults.deaf or line.startswith(b'{"type":"ERROR"'):
+                yield line
 
     async def _carry_out(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        body: bytes | None,
-        content_type: str,
-        accept: str,
+        self, request: Request, body: bytes | None, content_type: str, accept: str
     ) -> bytes:
-        writes = method in WRITES and "dryRun" not in (params or {})
-        after_write = self._before_write(method, path, body) if writes else None
+        old = self._faults.answer_from_the_past(request)
+        if old is not None:
+            return old
+        after_write = (
+            self._before_write(request.method, request.path, body) if request.stores else None
+        )
         try:
             answer = await self._cluster.call(
-                method,
-                path,
-                params=params,
+                request.method,
+                request.path,
+                params=request.params,
                 body=body or b"",
                 content_type=content_type,
                 accept=accept,
@@ -246,25 +251,18 @@ class FakeConnection:
         """Wait for a random delay; on a closed connection, wait forever."""
         if latency := self._faults.rng.choice(LATENCIES_SECONDS):
             await asyncio.sleep(latency)
-        if self.killed.is_set():
+        if self._killed.is_set():
             await self._never()
 
     async def _kill(self) -> None:
-        self.killed.set()
+        self._killed.set()
         await self._never()
 
     async def _never(self) -> None:
         await asyncio.Event().wait()
 
-    def _next_fault(self, method: str) -> FaultKind | None:
-        for fault in self._faults.pending:
-            if fault.strikes(method):
-                self._faults.pending.remove(fault)
-                return fault.kind
-        return None
 
-
-async def _late(carry_out: Callable[[], Awaitable[bytes]]) -> None:
+async def _late(carry_out: Callable[..., Awaitable[bytes]]) -> None:
     await asyncio.sleep(LATE_SECONDS)
     with suppress(ApiError):
         await carry_out()
@@ -281,10 +279,18 @@ async def _pump(
 
 def _name_of(path: str, params: Mapping[str, str]) -> str:
     """Return the name of a watch: the operator's copies have one beside that of all ConfigMaps."""
-    return "copies" if "labelSelector" in params else path.rpartition("/")[2]
+    selector = params.get("labelSelector", "!=")
+    return path.rpartition("/")[2] if "!=" in selector else "copies"
 
 
 def _refused(kind: FaultKind) -> ApiError:
-    code = REFUSALS[kind]
     headers = {"Retry-After": "2"} if kind is FaultKind.TOO_MANY else {}
-    return from_response(code, b'{"kind":"Status","message":"injected fault"}', headers)
+    message = DENIAL if kind is FaultKind.DENIED else "injected fault"
+    body = msgspec.json.encode({"kind": "Status", "message": message})
+    return from_response(REFUSALS[kind], body, headers)
+
+
+def _mutated(body: bytes | None) -> bytes:
+    """Return a ConfigMap with a key that an admission webhook added."""
+    document = msgspec.json.decode(body or b"{}")
+    return msgspec.json.encode({**document, "data": {**document.get("data", {}), **INJECTED}})

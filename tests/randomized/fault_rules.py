@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from tests.randomized.fake_connection import Fault, FaultKind
+from tests.randomized.fault_plan import Fault, FaultKind
 from tests.randomized.simulation import Simulation
 
 WATCHES = ("copies", "configmaps", "namespaces", "configmapsyncs")

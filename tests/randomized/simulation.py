@@ -6,12 +6,14 @@ reconciler gets meanwhile.
 """
 
 import asyncio
-import gc
+import itertools
 import logging
 import random
 import traceback
 from collections.abc import Coroutine, Mapping, MutableMapping
-from typing import Any, TypeVar
+from contextlib import ExitStack
+from typing import Any, ClassVar, TypeVar
+from unittest import mock
 
 import looptime
 import structlog
@@ -19,8 +21,8 @@ import structlog
 from devcluster.errors import ApiStatus
 from tests.randomized.cluster import CONFIGMAPS, NAMESPACES, SYNCS, InMemoryCluster, encoded
 from tests.randomized.expected import Document, ExpectedState, Key
-from tests.randomized.fake_connection import FakeConnection, FaultPlan
-from tests.randomized.replica import Replica
+from tests.randomized.fault_plan import FaultPlan
+from tests.randomized.replica import Replica, owned_task
 from tests.randomized.write_checks import WriteChecker
 
 NAMESPACE_LABELS = {
@@ -50,12 +52,19 @@ CHECK_INTERVALS_SECONDS = (
     640.0,
 )
 QUIET_SECONDS = 3600.0  # no write may happen in this time at the end
+YEAR_SECONDS = 365 * 24 * 3600.0
 
 Result = TypeVar("Result")
 
 
 class Simulation:
-    """One run from its beginning to its end."""
+    """One run from its beginning to its end.
+
+    Attributes:
+        replicas: how many reconcilers run; with more than one they elect a leader.
+    """
+
+    replicas: ClassVar[int] = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,16 +75,19 @@ class Simulation:
             wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
             cache_logger_on_first_use=False,
         )
+        self._patches = _without_work_for_the_process()
         self.quiet = QUIET_SECONDS
         self.held: set[Key] = set()
         self._loop = looptime.new_event_loop(noop_cycles=0)
         self._loop.set_exception_handler(self._collect_loop_error)
+        self._loop.set_task_factory(owned_task)
         self.cluster = InMemoryCluster(self._loop.time)
         self.write_checker = WriteChecker(self.cluster)
         self.expected = ExpectedState(self.cluster)
-        self.faults = FaultPlan(random.Random(0))  # noqa: S311 - delays of requests
+        self.faults = self._fault_plan()
+        self._numbers = itertools.count()
         self._run(self.cluster.begin(NAMESPACE_LABELS))
-        self._replica = self._run(self._start())
+        self._replicas = [self._run(self._start()) for _ in range(self.replicas)]
 
     def teardown(self) -> None:
         """Wait for convergence, check the result, and check that the reconciler stays quiet."""
@@ -84,9 +96,7 @@ class Simulation:
         finally:
             self._run(self._end())
             self._loop.close()
-            # Each start of the reconciler freezes the objects of the process. That pays off
-            # once in a process, not in a thousand runs.
-            gc.unfreeze()
+            self._patches.close()
             structlog.configure(**self._former_logs)
 
     def pass_time(self, seconds: float) -> None:
@@ -95,8 +105,8 @@ class Simulation:
 
     def check(self) -> None:
         """Check what must never be wrong."""
-        problem = self._replica.problem
-        wrong = [*self.write_checker.violations, *self._errors, *([problem] if problem else [])]
+        problems = [replica.problem for replica in self._replicas if replica.problem]
+        wrong = [*self.write_checker.violations, *self._errors, *problems]
         assert not wrong, "\n".join(wrong)
 
     def put(self, kind: tuple[str, str], document: Document) -> bool:
@@ -115,12 +125,13 @@ class Simulation:
         return self._request("DELETE", _path(kind, *key), None)
 
     def kill(self) -> None:
-        """Kill the reconciler at its current await, and start the next one."""
-        self._run(self._restart())
+        """Kill the reconciler that leads at its current await, and start the next one."""
+        self._run(self._restart(self._leader()))
 
     def cut_watches(self) -> None:
         """Break every watch."""
-        self._replica.connection.cut_watches()
+        for replica in self._replicas:
+            replica.connection.cut_watches()
 
     def _check_end(self) -> None:
         self.check()
@@ -130,10 +141,10 @@ class Simulation:
         problems = self._run(self._converge())
         self.check()
         assert not problems, "\n".join(problems)
-        before = self._replica.connection.writes
+        before = self._writes()
         self.pass_time(self.quiet)
         self.check()
-        assert self._replica.connection.writes == before, "a write happened after convergence"
+        assert self._writes() == before, "a write happened after convergence"
 
     async def _converge(self) -> list[str]:
         """Let time pass until the run has converged and no write happens any more.
@@ -144,40 +155,55 @@ class Simulation:
         problems: list[str] = []
         await asyncio.gather(*self.faults.late)
         for seconds in CHECK_INTERVALS_SECONDS:
-            written = self._replica.connection.writes
+            written = self._writes()
             await self.cluster.end_namespaces()
             await self._advance(seconds)
             problems = list(self.expected.problems())
-            if (
-                not problems
-                and seconds > SOON_SECONDS
-                and self._replica.connection.writes == written
-            ):
+            if not problems and seconds > SOON_SECONDS and self._writes() == written:
                 break
         return problems
 
-    async def _start(self) -> Replica:
-        return Replica(
-            FakeConnection(self.cluster, self.faults, self.write_checker.before_write),
-            self.cluster.now,
-        )
+    def _fault_plan(self) -> FaultPlan:
+        return FaultPlan(random.Random(0))  # noqa: S311 - delays of requests
 
-    async def _restart(self) -> None:
-        await self._replica.kill(spared=self.faults.late)
-        self._replica = await self._start()
+    def _writes(self) -> int:
+        """Return how many writes the running reconcilers made."""
+        return sum(replica.connection.writes for replica in self._replicas)
+
+    def _leader(self) -> Replica:
+        return next((each for each in self._replicas if each.leads), self._replicas[0])
+
+    async def _start(self) -> Replica:
+        number = next(self._numbers)
+        identity = f"replica-{number}" if self.replicas > 1 else None
+        return Replica(self.cluster, self.faults, self.write_checker.before_write, identity)
+
+    async def _restart(self, replica: Replica) -> None:
+        """Kill a replica and start another one in its place."""
+        await replica.kill()
+        self._replicas[self._replicas.index(replica)] = await self._start()
 
     async def _end(self) -> None:
-        await self._replica.kill(spared=set())
+        for replica in self._replicas:
+            await replica.kill()
+        await asyncio.gather(*self.faults.late)
 
     async def _advance(self, seconds: float) -> None:
+        """Let time pass; each replica that ends is replaced at once."""
         end = self._loop.time() + seconds
         while (left := end - self._loop.time()) > 0:
-            try:
-                async with asyncio.timeout(left):
-                    await self._replica.connection.killed.wait()
-            except TimeoutError:
-                return
-            await self._restart()
+            ends = {asyncio.create_task(each.ended.wait()): each for each in self._replicas}
+            done, pending = await asyncio.wait(
+                ends, timeout=left, return_when=asyncio.FIRST_COMPLETED
+            )
+            for waiting in pending:
+                waiting.cancel()
+            if not done:
+                return  # time has passed; virtual time may end a moment early, by its resolution
+            for waited in done:
+                if ends[waited].problem is None:
+                    await self._restart(ends[waited])
+            self.check()
 
     def _request(
         self,
@@ -210,6 +236,22 @@ class Simulation:
         """Collect errors in the log, because the reconciler survives its own defects."""
         self._errors.append(f"{event}\n{traceback.format_exc()}")
         raise structlog.DropEvent
+
+
+def _without_work_for_the_process() -> ExitStack:
+    """Leave out what the reconciler does for its process, which here is that of the tests.
+
+    It measures the lag of the event loop four times a second, which virtual time does not
+    have, and it arranges the collection of garbage.
+    """
+    stack = ExitStack()
+    stack.enter_context(mock.patch("runtime.metrics.LAG_INTERVAL_SECONDS", YEAR_SECONDS))
+    stack.enter_context(mock.patch("reconciler.app.keep_collections_short", _forever))
+    return stack
+
+
+async def _forever() -> None:
+    await asyncio.Event().wait()
 
 
 def _path(kind: tuple[str, str], namespace: str, name: str = "") -> str:

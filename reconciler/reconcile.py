@@ -156,8 +156,13 @@ class Reconciler:
         return await self._reporter.set_finalizer(record, present=True)
 
     async def _remove_finalizer(self, record: SyncRecord, planned: Plan) -> SyncRecord | None:
-        """Remove the finalizer when no copy is left and no create in flight can still make one."""
-        if planned.finalizer or FINALIZER not in record.metadata.finalizers:
+        """Remove the finalizer of a deleted sync without copies.
+
+        A create in flight can still make a copy. Before the deletion the finalizer stays, so that
+        the next copy needs no write to the sync.
+        """
+        held = FINALIZER in record.metadata.finalizers
+        if planned.finalizer or not record.deleting or not held:
             return record
         if self._applier.settled_in(record.key) != 0.0:
             return record

@@ -16,7 +16,7 @@ from configmapsync.checks import AdmissionInput
 from configmapsync.defaulting import default_document, with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.fielderrors import FieldError, forbidden, to_status
-from configmapsync.names import GROUP, KIND, PLURAL
+from configmapsync.names import FINALIZER, GROUP, KIND, PLURAL
 from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.permissions import rights_needed, rights_to_drop
 from configmapsync.resource import ConfigMapSync
@@ -94,7 +94,7 @@ class Admission:
         self._log = structlog.get_logger("admission")
 
     async def mutate(self, review: Review) -> Answer:
-        """Fill in the static defaults.
+        """Fill in the static defaults, and the finalizer of a new sync.
 
         An object that cannot be read is allowed here: the API server's schema or `validate`
         rejects it.
@@ -224,10 +224,30 @@ def exempt(review: Review) -> str | None:
 
 
 def mutation(review: Review) -> list[Document]:
-    """Return the JSON patch that stores the static defaults; empty if it would change nothing."""
+    """Return the JSON patch of a review; empty if it would change nothing.
+
+    The patch stores the static defaults. A new sync also gets the finalizer, so that the reconciler
+    needs no write of its own for it.
+    """
     present = review.new.shallow_spec() if review.new else None
-    if present is None:
+    if review.new is None or present is None:
         return []  # the API server's schema rejects the object with a better message
+    finalizers = review.new.metadata.finalizers
+    is_new = review.request.operation == "CREATE"
+    return [*_defaults(present), *(_finalizer(finalizers) if is_new else ())]
+
+
+def _finalizer(present: Sequence[str] | None) -> list[Document]:
+    """Return the patch that adds the finalizer of the operator after those of others."""
+    if present is None:
+        return [{"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}]
+    if FINALIZER in present:
+        return []
+    return [{"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}]
+
+
+def _defaults(present: Document) -> list[Document]:
+    """Return the patch that stores the static defaults of a spec."""
     wanted = default_document(present)
     removed = [{"op": "remove", "path": f"/spec/{key}"} for key in present if key not in wanted]
     return removed + [

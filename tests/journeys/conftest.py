@@ -64,9 +64,11 @@ def webhook(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def shell(
     cluster: Cluster, webhook: WebhookProcess, new_namespace: Callable[..., str]
-) -> UserShell:
-    """A user's shell on a cluster with the webhook."""
-    return UserShell(cluster, new_namespace)
+) -> Iterator[UserShell]:
+    """A user's shell on a cluster with the webhook and without a reconciler."""
+    shell = UserShell(cluster, new_namespace)
+    yield shell
+    shell.remove_finalizers()
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def test_what_is_unset_is_filled_in_and_applying_again_changes_nothing(shell: Us
     document = sync(home, destinationNamespaces=[other, other])
     shell.accepted(document)
     stored = shell.stored(home, "sync")
+    assert stored["metadata"]["finalizers"] == [FINALIZER]
     assert stored["spec"] == {
         "configMapName": "cfg",
         "destinationNamespaces": [other, other],
@@ -415,7 +416,7 @@ def test_a_taken_destination_is_refused_and_names_the_other_sync_only_to_users_t
     output = shell.refused(contest, user="alice")
     assert "is already written by another ConfigMapSync" in output
     assert first not in output
-    shell.cluster.kubectl("delete", "-n", first, "configmapsyncs.apps.nishaf.info/older")
+    shell.delete(first, "older")
     wait_until(lambda: shell.apply(contest, user="alice")[0] == 0)
 
 
@@ -523,9 +524,16 @@ def test_server_side_apply_is_checked_like_any_other_write(shell: UserShell) -> 
         sync(home, destinationNamespace=f"gone-{shell.tag}"), **server_side
     )
     shell.accepted(sync(home, destinationNamespace=other), **server_side)
-    assert "serverside-applied" in shell.accepted(
-        sync(home, destinationNamespace=other), **server_side
+    document = sync(home, destinationNamespace=other)
+    assert "serverside-applied" in shell.accepted(document, **server_side)
+    assert shell.stored(home, "sync")["metadata"]["finalizers"] == [FINALIZER]
+    difference = shell.cluster.kubectl(
+        "diff", "--server-side", "-f", "-", input=json.dumps(document), check=False
     )
+    assert (difference.returncode, difference.stdout) == (0, "")
+    document["spec"]["suspend"] = True
+    shell.accepted(document, **server_side)
+    assert shell.stored(home, "sync")["metadata"]["finalizers"] == [FINALIZER]
 
 
 # The webhook stops, starts, and changes its certificate
@@ -579,7 +587,7 @@ def test_with_the_webhook_down_only_writes_of_syncs_are_refused(
         shell.cluster.kubectl(
             "label", "-n", home, "configmapsyncs.apps.nishaf.info/sync", "some=label"
         )
-        shell.cluster.kubectl("delete", "-n", home, "configmapsyncs.apps.nishaf.info/sync")
+        shell.delete(home, "sync")
     finally:
         webhook.start()
     wait_until(lambda: shell.apply(sync(home, "late", destinationNamespace=other))[0] == 0)

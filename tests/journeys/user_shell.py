@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from configmapsync.names import API_VERSION, PLURAL
+from configmapsync.names import API_VERSION, GROUP, PLURAL
 from tests.support.cluster import Cluster
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -43,6 +43,21 @@ class UserShell:
     def stored(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Return the stored sync."""
         return self.cluster.find(f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}/{name}")
+
+    def delete(self, namespace: str, name: str) -> None:
+        """Delete a sync with kubectl, and remove its finalizer as the reconciler would."""
+        path = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}/{name}"
+        arguments = ("-n", namespace, f"{PLURAL}.{GROUP}/{name}", "--wait=false")
+        self.cluster.kubectl("delete", *arguments)
+        self.cluster.patch(path, {"metadata": {"finalizers": None}})
+
+    def remove_finalizers(self) -> None:
+        """Remove the finalizers of all syncs, so that namespaces can be deleted."""
+        for document in self.cluster.get(f"/apis/{API_VERSION}/{PLURAL}")["items"]:
+            metadata = document["metadata"]
+            if metadata.get("finalizers"):
+                path = f"/apis/{API_VERSION}/namespaces/{metadata['namespace']}/{PLURAL}"
+                self.cluster.patch(f"{path}/{metadata['name']}", {"metadata": {"finalizers": None}})
 
     def configmap(self, namespace: str, name: str = "cfg") -> None:
         """Create a ConfigMap."""

@@ -152,8 +152,8 @@ class ExpectedState:
                     yield from self._copy_problems(sync, (namespace, sync.name))
         yield from self._status_problems(sync, outcomes)
         has_finalizer = FINALIZER in sync.document["metadata"].get("finalizers", ())
-        if has_finalizer != self._has_copies(sync):
-            yield f"{sync.key}: has the finalizer: {has_finalizer}; has copies: {not has_finalizer}"
+        if self._has_copies(sync) and not has_finalizer:
+            yield f"{sync.key}: has copies and no finalizer"
 
     def outcomes(self, sync: Sync) -> Iterator[tuple[str, str]]:
         """Yield the expected reason of each destination.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from configmapsync.checks import AdmissionInput, Snapshot, check, steps_to_ask, warnings
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths
-from configmapsync.names import NamespacedName
+from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.parsing import parse as parse_sync
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
@@ -95,6 +95,8 @@ def _patched(review: Review) -> dict[str, Any]:
     assert review.new is not None
     spec = dict(review.new.document()["spec"])
     for operation in mutation(review):
+        if operation["path"].startswith("/metadata/"):
+            continue
         key = operation["path"].removeprefix("/spec/")
         if operation["op"] == "remove":
             del spec[key]
@@ -104,9 +106,46 @@ def _patched(review: Review) -> dict[str, Any]:
     return spec
 
 
-def _creating(spec: object) -> Review:
+def _finalizers(review: Review) -> list[str]:
+    """Return the finalizers of the object after the mutation."""
+    assert review.new is not None
+    present = review.new.metadata.finalizers
+    for operation in mutation(review):
+        if operation["path"] == "/metadata/finalizers":
+            assert (operation["op"], present) == ("add", None)
+            present = operation["value"]
+        elif operation["path"] == "/metadata/finalizers/-":
+            assert operation["op"] == "add"
+            present = [*(present or ()), operation["value"]]
+    return list(present or ())
+
+
+def _creating(spec: object, finalizers: list[str] | None = None) -> Review:
     document = recorded.document("create.json")["request"]["object"]
-    return review_of("create.json", object={**document, "spec": spec})
+    held = {} if finalizers is None else {"finalizers": finalizers}
+    metadata = {**document["metadata"], **held}
+    return review_of("create.json", object={**document, "metadata": metadata, "spec": spec})
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        (None, [FINALIZER]),
+        ([], [FINALIZER]),
+        (["example.com/held"], ["example.com/held", FINALIZER]),
+        ([FINALIZER, "example.com/held"], [FINALIZER, "example.com/held"]),
+    ],
+    ids=str,
+)
+def test_a_new_sync_gets_the_finalizer_beside_those_of_others(
+    sent: list[str] | None, stored: list[str]
+):
+    assert _finalizers(_creating({"configMapName": "cfg"}, sent)) == stored
+
+
+def test_an_update_gets_no_finalizer():
+    update = review_of("update-spec.json")
+    assert all(not operation["path"].startswith("/metadata") for operation in mutation(update))
 
 
 def test_only_static_defaults_of_unset_fields_are_stored():
@@ -146,7 +185,8 @@ def test_the_schema_rejects_a_spec_that_cannot_be_read(spec: object):
     )
 )
 def test_a_second_pass_changes_nothing(spec: dict[str, Any]):
-    assert mutation(_creating(_patched(_creating(spec)))) == []
+    first = _creating(spec)
+    assert mutation(_creating(_patched(first), _finalizers(first))) == []
 
 
 # --- existence

@@ -1,4 +1,4 @@
-"""Run the plugin: `python -m plugin`, `kubectl-configmapsync` or `kubectl configmapsync`."""
+"""Run the plugin: `python -m plugin` or `kubectl configmapsync`."""
 
 import sys
 

@@ -31,6 +31,10 @@ class Row(NamedTuple):
 
 COMMANDS: Mapping[str, Row] = {
     "status": Row("status", "Show every sync with its state, copies, age and last failure."),
+    "explain": Row(
+        "explain",
+        "Explain a sync or a ConfigMap: the cause of its state, the cure, and what to run.",
+    ),
 }
 
 

@@ -15,9 +15,10 @@ from cluster.namespaces import NAMESPACES_PATH, read_namespace
 from cluster.syncs import CONFIGMAPSYNCS, SyncRecord, read_sync
 from configmapsync.names import PROTECTED_NAMESPACES, NamespacedName
 from configmapsync.selection import Namespace
-from kube.client import CONFIGMAPS, JSON, METADATA, ApiServer, Client
+from kube.client import CONFIGMAPS, JSON, METADATA, NAMESPACES, ApiServer, Client
 from kube.errors import NotFound
-from kube.informer import Informer, Record
+from kube.indexer import Record
+from kube.informer import Informer
 from plugin.cluster import MissingApiError
 from plugin.progress import Progress
 
@@ -91,6 +92,19 @@ class Reader:
         informer = self._informer(NAMESPACES_PATH, read_namespace, accept=METADATA)
         await informer.read_once()
         return {record.name: record.view for record in informer.values()}
+
+    async def namespace(self, name: str) -> Namespace | None:
+        """Return one namespace; None if it does not exist.
+
+        Raises:
+            ApiError: it could not be read.
+        """
+        try:
+            return read_namespace(
+                await self.client.get(NAMESPACES, "", name, metadata_only=True)
+            ).view
+        except NotFound:
+            return None
 
     async def configmap(self, key: NamespacedName) -> bytes | None:
         """Return one ConfigMap in JSON; None if it does not exist.

@@ -1,0 +1,120 @@
+"""The command `explain`: the cause and the cure for a sync or a ConfigMap.
+
+`plugin/explaining.py` finds the answers. This module reads the cluster and prints.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import click
+import yaml
+
+from cluster.syncs import SyncRecord
+from configmapsync.names import NamespacedName
+from dryrun.records import read_copy, read_source
+from kube.errors import Forbidden
+from plugin.cluster import connect, run
+from plugin.explaining import (
+    MOST_NAMES,
+    Answer,
+    Observation,
+    Problem,
+    explained_configmap,
+    explained_sync,
+)
+from plugin.options import ClusterOptions, Name, cluster_options, output_option
+from plugin.progress import Progress
+from plugin.reading import Reader
+from plugin.terminal import painted, printable
+
+LABEL_WIDTH = 10
+
+
+@click.command()
+@click.argument("name", type=Name())
+@output_option("text", "json", "yaml", default="text")
+@cluster_options
+def command(cluster: ClusterOptions, name: tuple[str, str], output: str) -> None:
+    """Explain a sync or a ConfigMap: the cause of its state, the cure, and what to run.
+
+    NAME is NAMESPACE/NAME of a ConfigMapSync or of any ConfigMap. If both exist, both are
+    explained. The command compares a copy with its source, and prints no values.
+    """
+    key = NamespacedName(*name)
+    answers = run(_answers(cluster, key))
+    if not answers:
+        raise click.ClickException(
+            f"there is no ConfigMapSync and no ConfigMap {key}, and no ConfigMapSync writes one"
+        )
+    documents = [answer.document() for answer in answers]
+    match output:
+        case "json":
+            click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
+        case "yaml":
+            click.echo(yaml.safe_dump(documents, sort_keys=False, allow_unicode=True), nl=False)
+        case _:
+            click.echo("\n\n".join("\n".join(_lines(answer)) for answer in answers))
+
+
+async def _answers(cluster: ClusterOptions, key: NamespacedName) -> list[Answer]:
+    async with Progress() as progress, connect(cluster) as connection:
+        reader = Reader(connection, progress)
+        sync = await reader.sync(key)
+        configmap = explained_configmap(await _observed(reader, key))
+    answers = [explained_sync(sync)] if sync else []
+    return [*answers, configmap] if configmap else answers
+
+
+async def _observed(reader: Reader, key: NamespacedName) -> Observation:
+    raw = await reader.configmap(key)
+    record = read_copy(raw) if raw else None
+    syncs = await reader.syncs()
+    seen = Observation(key, record, await reader.namespace(key.namespace), syncs)
+    owner = next((sync for sync in syncs if record and sync.metadata.uid == record.sync_uid), None)
+    return await _with_source(reader, seen, owner) if owner else seen
+
+
+async def _with_source(reader: Reader, seen: Observation, owner: SyncRecord) -> Observation:
+    """Read the source of a copy, so that their contents can be compared."""
+    if owner.sync is None:
+        return seen
+    try:
+        raw = await reader.configmap(owner.sync.source)
+    except Forbidden:
+        return replace(seen, unreadable=f"no right to read {owner.sync.source}")
+    return replace(seen, source=read_source(raw) if raw else None)
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    yield click.style(f"{answer.kind} {answer.key}", bold=True)
+    yield from (_labelled(label, text) for label, text in answer.facts)
+    if answer.right is not None:
+        word, color = ("yes", "green") if answer.right else ("no", "red")
+        yield _labelled("right", word, color)
+    for problem in answer.problems:
+        yield from ("", *_lines_of_problem(problem))
+
+
+def _lines_of_problem(problem: Problem) -> Iterator[str]:
+    explanation = problem.explanation
+    reason = printable(explanation.reason) or "NotReported"
+    places = f" in {_joined(problem.places)}" if problem.places else ""
+    yield f"  {painted(reason, explanation.reason)}{places}"
+    if problem.message:
+        yield _labelled("message", problem.message)
+    yield _labelled("cause", explanation.cause)
+    if explanation.cure:
+        yield _labelled("cure", explanation.cure)
+    for number, line in enumerate(explanation.commands):
+        yield _labelled("run" if number == 0 else "", line)
+
+
+def _joined(places: Sequence[str]) -> str:
+    more = f" and {len(places) - MOST_NAMES} more" if len(places) > MOST_NAMES else ""
+    return printable(", ".join(places[:MOST_NAMES])) + more
+
+
+def _labelled(label: str, text: str, color: str | None = None) -> str:
+    text = printable(text)
+    return f"  {label:<{LABEL_WIDTH}}{click.style(text, fg=color) if color else text}"

@@ -1,0 +1,52 @@
+"""Run the kubectl plugin as a process on a test cluster, and compare its output."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.support.cluster import Cluster
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 60.0
+# An age of a few seconds or minutes, which differs in each run.
+AGE = re.compile(r"\b\d+(?:m\d+)?[sm]\b")
+
+
+def run_plugin(
+    cluster: Cluster, *arguments: str, user: str = "", exit_code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run one command and return its output.
+
+    Args:
+        cluster: the cluster.
+        arguments: after `kubectl configmapsync`.
+        user: alice or bob; the admin by default.
+        exit_code: that the command must end with.
+    """
+    kubeconfig = cluster.kubeconfig_for(user) if user else cluster.kubeconfig
+    done = subprocess.run(
+        [sys.executable, "-m", "plugin", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_SECONDS,
+        cwd=ROOT,
+        env={**os.environ, "KUBECONFIG": str(kubeconfig), "COLUMNS": "100"},
+    )
+    assert done.returncode == exit_code, f"{done.stdout}{done.stderr}"
+    return done
+
+
+def normalized(text: str, names: Mapping[str, str]) -> str:
+    """Return a printed text with the random names and the ages of a test replaced.
+
+    Args:
+        text: the output of a command.
+        names: what to print instead of each name; the columns keep their widths.
+    """
+    for name, instead in names.items():
+        text = text.replace(name, instead.ljust(len(name), "_"))
+    return AGE.sub("AGE", text)

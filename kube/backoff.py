@@ -30,6 +30,10 @@ class Backoff(Generic[Key]):
         """Return how many keys failed at their last try."""
         return len(self._failures)
 
+    def keys(self) -> tuple[Key, ...]:
+        """Return the keys that failed at their last try."""
+        return tuple(self._failures)
+
     def next(self, key: Key, retry_after: float | None = None) -> float:
         """Count a failure of `key`; return the seconds to wait, at least `retry_after`."""
         failures = self._failures.get(key, 0)

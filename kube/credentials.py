@@ -91,6 +91,8 @@ class Credentials:
             if self._identity == refused and self._loads_after_refusal == loads:
                 await self._reload(refused=True)
                 self._loads_after_refusal += 1
+                if self._identity != refused:
+                    self._log.info("API server refused the credentials, using newer ones")
         return self._identity
 
     def _age(self) -> float:

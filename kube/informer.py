@@ -66,6 +66,7 @@ class Informer(Generic[R]):
         self._was_reset = False  # versions went back, and no list has come whole since
         self._stale: set[Place] = set()  # records of before that
         self._reset_handlers: list[Callable[[], None]] = []
+        self._recovery_handlers: list[Callable[[], None]] = []
         self._reached = 0  # the version up to which the list and the watch are complete
         self._forgotten: dict[Place, int] = {}  # the versions up to which an echo may still come
         self._forgotten_limit = FORGOTTEN_LIMIT
@@ -135,6 +136,10 @@ class Informer(Generic[R]):
     def on_reset(self, handler: Callable[[], None]) -> None:
         """Call `handler()` after versions went back and the new list is cached."""
         self._reset_handlers.append(handler)
+
+    def on_recovery(self, handler: Callable[[], None]) -> None:
+        """Call `handler()` when the API server answers again after at least one failed attempt."""
+        self._recovery_handlers.append(handler)
 
     @contextmanager
     def writing(self, namespace: str, name: str) -> Iterator[None]:
@@ -240,6 +245,11 @@ class Informer(Generic[R]):
             for handler in self._reset_handlers:
                 self._call(handler)
         self.synced.set()
+
+    def recovered(self) -> None:
+        """Call the handlers of `on_recovery`."""
+        for handler in self._recovery_handlers:
+            self._call(handler)
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """Take an event of the watch."""

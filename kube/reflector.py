@@ -61,6 +61,9 @@ class Sink(Protocol):
     def newest(self) -> Seen | None:
         """Return the held object with the highest version; None if no object is held."""
 
+    def recovered(self) -> None:
+        """Take note that the API server answers again after at least one failed attempt."""
+
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """Take an event: `ADDED`, `MODIFIED` or `DELETED`, and the object."""
 
@@ -323,6 +326,7 @@ class Reflector:
         if self.problem is not None:
             self._log.info("list and watch recovered")
             self.problem = None
+            self._sink.recovered()
 
     def _note(self, error: ApiError) -> None:
         """Log an error once, and again when it changes."""

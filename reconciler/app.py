@@ -169,6 +169,7 @@ class App:
         ).connect()
         for informer in self._caches.all.values():
             informer.on_reset(self._reset)
+            informer.on_recovery(self._retry_failures)
         self.health.ready_when(
             "stopping", lambda: "the process is stopping" if self._stopping else None
         )
@@ -244,6 +245,15 @@ class App:
         self._sources.clear()
         for sync in self._caches.syncs.values():
             self._queue.add(sync.key)
+
+    def _retry_failures(self) -> None:
+        """Retry at once what failed while the API server was away.
+
+        The backoff of an outage of some minutes would otherwise delay it for minutes more.
+        """
+        failed = {*self._controller.failing(), *self._reporter.failing()}
+        for sync in failed | self._applier.release_transient():
+            self._queue.add(sync)
 
     def _set_leading(self, *, leads: bool) -> None:
         if self._lease is not None:

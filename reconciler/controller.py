@@ -51,6 +51,10 @@ class Controller:
         metrics.working(workers)
         metrics.observe_retries("sync", lambda: len(backoff))
 
+    def failing(self) -> tuple[NamespacedName, ...]:
+        """Return the syncs whose last reconcile failed."""
+        return self._backoff.keys()
+
     async def run(self) -> None:
         """Work until the queue is shut down."""
         async with asyncio.TaskGroup() as tasks:

@@ -124,6 +124,10 @@ class Reporter:
         self._sync_stats.forget(sync)
         self._copy_events.forget(sync)
 
+    def failing(self) -> tuple[NamespacedName, ...]:
+        """Return the syncs whose last status write failed."""
+        return self._backoff.keys()
+
     async def run(self) -> None:
         """Write queued statuses until cancelled."""
         async with asyncio.TaskGroup() as tasks:

@@ -47,6 +47,7 @@ class BackoffEntry:
         outcome: of the failed write.
         content_hash: of what was written; None for a removal.
         final: whether only other content can succeed.
+        transient: whether the server or the network failed.
         deferred: whether the current plan contains the destination and it had to wait.
     """
 
@@ -54,6 +55,7 @@ class BackoffEntry:
     outcome: Outcome
     content_hash: int | None
     final: bool
+    transient: bool = False
     deferred: bool = False
 
     def defers(self, write: Write, now: float) -> bool:
@@ -204,6 +206,22 @@ class Applier:
         if not entries:
             self._backoff_entries.pop(sync, None)
 
+    def release_transient(self) -> set[NamespacedName]:
+        """End the backoff of writes for which the server or the network failed.
+
+        Returns:
+            The syncs of these writes.
+        """
+        failed = [
+            (sync, key)
+            for sync, entries in self._backoff_entries.items()
+            for key, entry in entries.items()
+            if entry.transient
+        ]
+        for sync, key in failed:
+            self.release(sync, key)
+        return {sync for sync, _ in failed}
+
     def forget(self, sync: NamespacedName) -> None:
         """Forget a sync that does not exist."""
         self.release(sync)
@@ -317,7 +335,8 @@ class Applier:
         )
         content_hash = write.template.content_hash if write.template else None
         until = asyncio.get_running_loop().time() + delay
-        entry = BackoffEntry(until, outcome, content_hash, final)
+        transient = error.retry is Retry.TRANSIENT
+        entry = BackoffEntry(until, outcome, content_hash, final, transient)
         self._backoff_entries.setdefault(sync, {})[write.key] = entry
         if isinstance(error, Unreachable) and write.verb in {Verb.CREATE, Verb.RECREATE}:
             possible_until = asyncio.get_running_loop().time() + UNANSWERED_SECONDS

@@ -52,6 +52,9 @@ class Sink:
     def reset(self) -> None:
         self.heard.append("reset")
 
+    def recovered(self) -> None:
+        self.heard.append("recovered")
+
     def newest(self) -> Seen | None:
         return self.newest_seen
 
@@ -278,7 +281,7 @@ async def test_an_event_that_cannot_be_read_means_a_new_list(nonsense: dict[str,
     """Resumed from the same version, the same event would come again and again."""
     bench = Bench([EMPTY, a_list(9)], [[nonsense], QUIET])
     await bench.run_for(10)
-    assert bench.sink.heard == ["list 5", "complete 5", "list 9", "complete 9"]
+    assert bench.sink.heard == ["list 5", "complete 5", "recovered", "list 9", "complete 9"]
     assert bench.versions() == ["5", "9"]
 
 
@@ -323,6 +326,7 @@ async def test_what_is_wrong_is_said_once_and_again_when_it_is_something_else(
     assert logged.count("cannot connect") == 1
     assert logged.count("no such resource") == 1
     assert logged.count("list and watch recovered") == 1
+    assert bench.sink.heard == ["recovered", "list 5", "complete 5"]
     assert "Traceback" not in logged
     assert bench.reflector.problem is None
 

@@ -176,6 +176,22 @@ async def test_a_failing_destination_is_retried_later_while_others_proceed() -> 
     assert max(delays) <= 330
 
 
+async def test_after_an_outage_what_the_outage_failed_is_retried_at_once() -> None:
+    bench = Bench()
+    bench.writer.answers["away"] = [error(Unreachable, 0)] * 12
+    bench.writer.answers["refused"] = [error(Forbidden, 403)] * 12
+    for _ in range(12):
+        await bench.apply(write("away"), write("refused"))
+        await asyncio.sleep(bench.applier.next_retry(SYNC) or 0)
+    await bench.apply(write("away"), write("refused"))  # both wait for minutes now
+    before = list(bench.writer.begun)
+
+    assert bench.applier.release_transient() == {SYNC}
+    await bench.apply(write("away"), write("refused"))
+
+    assert bench.writer.begun[len(before) :] == ["away"]
+
+
 async def test_a_servers_retry_after_wins() -> None:
     bench = Bench()
     bench.writer.answers["busy"] = [error(TooManyRequests, 429, retry_after=7)]

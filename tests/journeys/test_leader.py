@@ -68,13 +68,19 @@ class Replicas:
         self.namespace = stage.election_namespace()
         self._start_process = start_process
 
-    def start(self, times: tuple[str, str, str] = LONG_LEASE, user: str | None = None) -> Replica:
+    def start(
+        self,
+        times: tuple[str, str, str] = LONG_LEASE,
+        user: str | None = None,
+        kubeconfig: Path | None = None,
+    ) -> Replica:
         """Start a replica and wait until it is ready; a standby is ready as well."""
         port = free_port()
         duration, deadline, retry = times
         process = self._start_process(
             *("reconciler", "--leader-elect", "--health-address", f"{LOCAL_ADDRESS}:{port}"),
-            *("--kubeconfig", self.kubeconfig(user), "--leader-election-namespace", self.namespace),
+            *("--kubeconfig", kubeconfig or self.kubeconfig(user)),
+            *("--leader-election-namespace", self.namespace),
             *(
                 "--leader-election-lease-duration",
                 duration,
@@ -86,9 +92,14 @@ class Replicas:
         process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/readyz")
         return Replica(process, port)
 
-    def leader(self, times: tuple[str, str, str] = LONG_LEASE, user: str | None = None) -> Replica:
+    def leader(
+        self,
+        times: tuple[str, str, str] = LONG_LEASE,
+        user: str | None = None,
+        kubeconfig: Path | None = None,
+    ) -> Replica:
         """Start a replica that leads."""
-        replica = self.start(times, user)
+        replica = self.start(times, user, kubeconfig)
         wait_until(lambda: replica.leads)
         return replica
 

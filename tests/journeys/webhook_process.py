@@ -33,14 +33,15 @@ class WebhookProcess:
         self.folder = folder
         self.port, self.health_port = free_port(), free_port()
         self._arguments = arguments
+        self.kubeconfig: Path | None = None  # another way to the API server
         self.process: Process | None = None
 
     def start(self) -> Process:
         """Start the webhook and wait until it is ready."""
         self.process = Process.python(
             "webhook",
-            *("--kubeconfig", kubeconfig_of(self.cluster, "webhook"), "--relaxed-tls"),
-            *("--certificate-dir", self.folder / "tls"),
+            *("--kubeconfig", self.kubeconfig or kubeconfig_of(self.cluster, "webhook")),
+            *("--relaxed-tls", "--certificate-dir", self.folder / "tls"),
             *(
                 "--listen",
                 f"{LOCAL_ADDRESS}:{self.port}",

@@ -125,6 +125,26 @@ class ControlPlane:
         self._running[1] = self._start_api_server()
         self._wait_until_ready()
 
+    @property
+    def processes(self) -> list[Process]:
+        """Return the running programs."""
+        return list(self._running)
+
+    def client_certificate(
+        self, file_name: str, user: str, groups: Sequence[str], expires: dt.datetime
+    ) -> KeyPair:
+        """Create a client certificate that the API server accepts until it expires."""
+        return self._authority.client(file_name, user, groups, expires)
+
+    def compact(self) -> None:
+        """Compact the history of the storage up to now, through its JSON gateway."""
+        storage = Web(f"http://{LOCAL_ADDRESS}:{self._storage_port}", None)
+        found = storage.request("POST", "/v3/kv/range", {"key": "AA=="}).json
+        answer = storage.request(
+            "POST", "/v3/kv/compaction", {"revision": found["header"]["revision"]}
+        )
+        assert answer.status == 200, answer.text
+
     def back_up(self) -> None:
         """Copy the data while no program runs, so that the copy is consistent."""
         self._halt()

@@ -43,11 +43,17 @@ class Authority:
         )
         self.pair = self._write("ca", certificate, self._key)
 
-    def client(self, file_name: str, user: str, groups: Sequence[str] = ()) -> KeyPair:
+    def client(
+        self,
+        file_name: str,
+        user: str,
+        groups: Sequence[str] = (),
+        expires: dt.datetime | None = None,
+    ) -> KeyPair:
         """Create a client certificate: common name is the user, organizations are the groups."""
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
         subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, user)])
-        return self._sign(file_name, subject, ExtendedKeyUsageOID.CLIENT_AUTH, [])
+        return self._sign(file_name, subject, ExtendedKeyUsageOID.CLIENT_AUTH, [], expires)
 
     def server(self, file_name: str, names: Sequence[str], addresses: Sequence[str]) -> KeyPair:
         """Create a serving certificate for DNS names and IP addresses."""
@@ -62,10 +68,11 @@ class Authority:
         subject: x509.Name,
         usage: x509.ObjectIdentifier,
         alternatives: list[x509.GeneralName],
+        expires: dt.datetime | None = None,
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
-            self._builder(subject, key.public_key())
+            self._builder(subject, key.public_key(), expires)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -77,7 +84,10 @@ class Authority:
         return self._write(file_name, builder.sign(self._key, hashes.SHA256()), key)
 
     def _builder(
-        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey
+        self,
+        subject: x509.Name,
+        public_key: ec.EllipticCurvePublicKey,
+        expires: dt.datetime | None = None,
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
@@ -86,7 +96,7 @@ class Authority:
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(self._now - BACKDATED)
-            .not_valid_after(self._now + VALID_FOR)
+            .not_valid_after(expires or self._now + VALID_FOR)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),

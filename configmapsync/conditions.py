@@ -43,6 +43,7 @@ class Report:
         verdict: why the sync as a whole cannot continue; None if it can.
         wrote: whether a copy was written.
         keys: the keys that the spec selects, to report those that the source lacks.
+        remaining: with a verdict, the number of copies that stay; None if it is not known.
     """
 
     generation: int | None
@@ -54,13 +55,14 @@ class Report:
     verdict: Outcome | None = None
     wrote: bool = False
     keys: tuple[KeySelection, ...] = ()
+    remaining: int | None = None
 
 
 def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
     """Return the status of a report. The times of unchanged conditions stay."""
     previous = report.previous or ConfigMapSyncStatus()
     ready = _readiness(report)
-    counted = _counted(report) if _has_counted(report) else _kept(previous)
+    counted = _counted(report) if _has_counted(report) else _kept(previous, report.remaining)
     return ConfigMapSyncStatus(
         observed_generation=report.generation,
         conditions=_conditions(report, ready, previous.conditions or (), now),
@@ -107,15 +109,18 @@ def _counted(report: Report) -> _Counted:
     )
 
 
-def _kept(previous: ConfigMapSyncStatus) -> _Counted:
-    """Keep the previous counts, unless an older version left counts and failures that differ."""
+def _kept(previous: ConfigMapSyncStatus, remaining: int | None) -> _Counted:
+    """Keep the previous counts, without copies that were removed since.
+
+    They are dropped if an older version left counts and failures that differ.
+    """
     counts = previous.destinations
     listed = min(counts.failed, MOST_FAILURES) if counts else 0
-    return (
-        _Counted(counts, previous.failures)
-        if len(previous.failures) == listed
-        else _Counted(None, ())
-    )
+    if len(previous.failures) != listed:
+        return _Counted(None, ())
+    if counts is not None and remaining is not None and remaining < counts.synced:
+        counts = counts.model_copy(update={"synced": remaining})
+    return _Counted(counts, previous.failures)
 
 
 def _readiness(report: Report) -> Outcome:

@@ -52,19 +52,29 @@ def _plan_valid(observed: Observed) -> Plan:
         return _plan_deletion(observed, owned)
     if sync.spec.suspend:
         verdict = Outcome("", Reason.SUSPENDED, "spec.suspend is true: copies stay as they are")
-        return Plan(verdict=verdict, finalizer=bool(owned))
+        return _refuse(verdict, owned)
     if observed.denied is not None:
         removals = _removals(observed, owned, cause="the service account lost its rights")
-        verdict = Outcome("", Reason.NOT_AUTHORIZED, observed.denied)
-        return Plan(removals=removals, verdict=verdict, finalizer=bool(owned))
+        return _refuse(Outcome("", Reason.NOT_AUTHORIZED, observed.denied), owned, removals)
     if observed.source_unreadable is not None:
-        verdict = Outcome("", Reason.NOT_AUTHORIZED, observed.source_unreadable)
-        return Plan(verdict=verdict, finalizer=bool(owned))
+        return _refuse(Outcome("", Reason.NOT_AUTHORIZED, observed.source_unreadable), owned)
     if observed.source is None:
         return _plan_without_source(observed, owned)
     if observed.source.too_many_keys:
         return _plan_with_too_many_keys(observed, owned, observed.source)
     return _plan_copies(observed, owned, observed.source)
+
+
+def _refuse(
+    verdict: Outcome, owned: tuple[CopyRecord, ...], removals: tuple[Write, ...] = ()
+) -> Plan:
+    """Write no copy; keep those of `owned` that are not removed."""
+    return Plan(
+        removals=removals,
+        verdict=verdict,
+        finalizer=bool(owned),
+        remaining=len(owned) - len(removals),
+    )
 
 
 def owns(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]) -> bool:
@@ -95,7 +105,7 @@ def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> P
         removals = _removals(observed, owned, cause="the source is gone", may_orphan=False)
     else:
         removals = _removals_of_unselected(observed, owned)
-    return Plan(removals=removals, verdict=verdict, finalizer=bool(owned))
+    return _refuse(verdict, owned, removals)
 
 
 def _plan_with_too_many_keys(
@@ -108,7 +118,7 @@ def _plan_with_too_many_keys(
     )
     verdict = Outcome("", Reason.TOO_LARGE, message)
     removals = _removals_of_unselected(observed, owned)
-    return Plan(removals=removals, verdict=verdict, finalizer=bool(owned))
+    return _refuse(verdict, owned, removals)
 
 
 def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:

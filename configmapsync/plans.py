@@ -151,6 +151,7 @@ class Plan:
         digest: the digest of all copies; None without a source.
         leftovers: the outcome of each copy that should be gone and is not removed yet.
         contested: copies that must not be reported as synced yet, each with the message.
+        remaining: with a verdict, the number of copies that stay; None without one.
     """
 
     writes: tuple[Write, ...] = ()
@@ -162,6 +163,7 @@ class Plan:
     digest: str | None = None
     leftovers: tuple[Outcome, ...] = ()
     contested: Mapping[NamespacedName, str] = field(default_factory=dict)
+    remaining: int | None = None
 
     @property
     def empty(self) -> bool:

@@ -192,6 +192,7 @@ class Reconciler:
             verdict=planned.verdict,
             wrote=self._applier.has_written(record.key),
             keys=sync.spec.keys if sync else (),
+            remaining=planned.remaining,
         )
         self._reporter.report(record, report)
 

@@ -242,3 +242,14 @@ def test_long_messages_are_cut() -> None:
         )
         <= 1024
     )
+
+
+def test_a_sync_that_may_not_write_counts_only_the_copies_that_stay() -> None:
+    before = status(report(*FINE), NOW)
+    denied = Outcome("", Reason.NOT_AUTHORIZED, "may not create")
+
+    withdrawn = status(report(previous=before, verdict=denied, remaining=0), LATER)
+    suspended = status(report(previous=before, verdict=denied, remaining=5), LATER)
+
+    assert (withdrawn.summary, suspended.summary) == ("0/3", "3/3")
+    assert status(report(previous=withdrawn, verdict=denied, remaining=0), LATER) == withdrawn

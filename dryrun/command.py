@@ -14,11 +14,12 @@ from contextlib import asynccontextmanager
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
-from dryrun.files import UnreadableFileError, apply_files, read
+from dryrun.files import apply_files, read
 from dryrun.output import FORMATS, as_text
 from dryrun.settings import PlanSettings
 from dryrun.simulated_cluster import EmptyCluster, SimulatedCluster
 from dryrun.simulator import SimulatedSync, Simulator
+from dryrun.texts import UnreadableFileError
 from kube.client import ApiServer, Client
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.errors import ApiError, Forbidden

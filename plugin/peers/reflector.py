@@ -1,0 +1,133 @@
+"""Find the copies that emberstack/kubernetes-reflector makes.
+
+A source permits copies (`reflection-allowed`), creates them itself (`reflection-auto-`)
+or is named by a mirror (`reflects`). A namespace list holds .NET regular expressions
+over whole names, and a label selector adds to it. An automatic mirror is deleted with
+its source, a mirror that a user created is not.
+"""
+
+from collections.abc import Callable, Iterator
+
+from configmapsync.names import NamespacedName
+from configmapsync.selection import Namespace
+from plugin.peers.inventory import AnnotatedObject, Inventory, Remark
+from plugin.peers.selections import (
+    Selection,
+    everything,
+    intersection,
+    of_patterns,
+    of_selector,
+)
+from plugin.peers.selectors import SelectorError, parse_selector
+from plugin.peers.wanted import Found, WantedCopies
+
+TOOL = "reflector"
+PREFIX = "reflector.v1.k8s.emberstack.com/"
+ALLOWED = PREFIX + "reflection-allowed"
+AUTO = PREFIX + "reflection-auto"
+AUTO_ENABLED = PREFIX + "reflection-auto-enabled"
+REFLECTS = PREFIX + "reflects"
+IS_AUTOMATIC = PREFIX + "auto-reflects"
+
+
+def find(inventory: Inventory) -> Found:
+    """Return the copies that reflector makes, and remarks."""
+    wanted: list[WantedCopies] = []
+    remarks: list[Remark] = []
+    for configmap in inventory.sorted_configmaps():
+        if _is_true(configmap, IS_AUTOMATIC):
+            continue
+        if configmap.annotations.get(REFLECTS):
+            wanted += _mirror(configmap, inventory, remarks)
+        if _is_true(configmap, AUTO_ENABLED):
+            wanted += _automatic(configmap, remarks)
+        elif _is_true(configmap, ALLOWED):
+            text = "permits mirrors and creates none; the rights of the user replace the permission"
+            remarks.append(Remark(str(configmap), text))
+    return wanted, remarks
+
+
+def _automatic(source: AnnotatedObject, remarks: list[Remark]) -> Iterator[WantedCopies]:
+    if not _is_true(source, ALLOWED):
+        text = "reflector creates no mirrors, because reflection-allowed is not true"
+        remarks.append(Remark(str(source), text))
+        return
+    try:
+        selection = intersection(_namespaces(source, ALLOWED), _namespaces(source, AUTO))
+    except SelectorError as error:
+        remarks.append(Remark(str(source), str(error), lost=True))
+        return
+    yield WantedCopies(
+        tool=TOOL,
+        subject=str(source),
+        source=source.key,
+        name=source.key.name,
+        selection=selection,
+        follows_deletion=True,
+        is_copy=_is_mirror_of(source.key),
+    )
+
+
+def _mirror(
+    mirror: AnnotatedObject, inventory: Inventory, remarks: list[Remark]
+) -> Iterator[WantedCopies]:
+    source = NamespacedName.parse(mirror.annotations[REFLECTS].strip())
+    if source is None:
+        text = f"{REFLECTS} is not NAMESPACE/NAME"
+        remarks.append(Remark(str(mirror), text, lost=True))
+        return
+    permitted, reason = _permits(inventory.configmaps.get(source), mirror, inventory)
+    if reason:
+        remarks.append(Remark(str(mirror), reason))
+    if permitted:
+        yield WantedCopies(
+            tool=TOOL,
+            subject=str(mirror),
+            source=source,
+            name=mirror.key.name,
+            selection=Selection(names=frozenset({mirror.key.namespace})),
+            follows_deletion=False,
+            is_copy=_is_mirror_of(source),
+        )
+
+
+def _permits(
+    source: AnnotatedObject | None, mirror: AnnotatedObject, inventory: Inventory
+) -> tuple[bool, str]:
+    """Return whether a source permits a mirror, and what the user should know about that."""
+    if source is None:
+        return True, "its source was not read, so the permission of the source is assumed"
+    if not _is_true(source, ALLOWED):
+        return False, f"is not copied, because {source} does not permit it"
+    try:
+        allowed = _namespaces(source, ALLOWED)
+    except SelectorError as error:
+        return False, f"is not copied, because {source} permits it by a selector: {error}"
+    namespace = (inventory.namespaces or {}).get(mirror.key.namespace)
+    if allowed.selects(namespace or Namespace(mirror.key.namespace)):
+        return True, ""
+    if namespace is None and allowed.selectors:
+        return True, "its namespace was not read, so the permission of the source is assumed"
+    return False, f"is not copied, because {source} does not permit it in this namespace"
+
+
+def _namespaces(source: AnnotatedObject, prefix: str) -> Selection:
+    """Return the namespaces of one list and its selector.
+
+    Raises:
+        SelectorError: the selector cannot be expressed.
+    """
+    patterns = source.annotations.get(f"{prefix}-namespaces", "")
+    selector = source.annotations.get(f"{prefix}-namespaces-selector", "")
+    if not patterns and not selector:
+        return everything()
+    selection = of_patterns(patterns)
+    return selection.union(of_selector(parse_selector(selector))) if selector else selection
+
+
+def _is_mirror_of(source: NamespacedName) -> Callable[[AnnotatedObject], bool]:
+    return lambda configmap: configmap.annotations.get(REFLECTS, "").strip() == str(source)
+
+
+def _is_true(configmap: AnnotatedObject, annotation: str) -> bool:
+    return configmap.annotations.get(annotation, "").strip().lower() == "true"

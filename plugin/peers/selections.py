@@ -1,0 +1,341 @@
+"""Describe which namespaces a tool copies to, and turn that into the fields of a spec.
+
+The modules of the tools build a `Selection`, and `syncs.py` resolves it. What neither
+names, globs nor one label selector can say is a `Remainder`: it selects the namespaces
+that it matches now, and the user learns that later ones are not selected.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from configmapsync.field_patterns import LABEL_GLOB
+from configmapsync.globs import Globs, is_glob, matches
+from configmapsync.names import PROTECTED_NAMESPACES
+from configmapsync.selection import Namespace
+from plugin.peers.regexes import Regex, UnsupportedRegexError, parse
+from plugin.peers.selectors import NAME_LABEL, Requirement, Requirements, compiled, on_names
+
+EVERYTHING = "*"
+MOST_LISTED = 8
+# Of one annotation; the work for one annotation grows with their number.
+MOST_PATTERNS = 512
+MOST_REMAINDERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """A part of a selection that no field of a spec can express.
+
+    Attributes:
+        text: the part, as the user wrote it.
+        hint: what comes close; empty if nothing does.
+        selects: whether the part selects a namespace.
+    """
+
+    text: str
+    selects: Callable[[Namespace], bool] = field(compare=False)
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Namespaces, as a union of all parts.
+
+    Attributes:
+        names: exact names, which the tool ignores while the namespace does not exist.
+        globs: globs over names.
+        selectors: label selectors; an empty one selects everything.
+        remainders: parts that no field can express.
+        ignored: parts that the tool itself cannot read, with the cause.
+    """
+
+    names: frozenset[str] = frozenset()
+    globs: frozenset[str] = frozenset()
+    selectors: frozenset[Requirements] = frozenset()
+    remainders: tuple[Remainder, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def everything(self) -> bool:
+        """Return whether every namespace is selected."""
+        return EVERYTHING in self.globs or () in self.selectors
+
+    def union(self, other: "Selection") -> "Selection":
+        """Return the namespaces of both."""
+        return Selection(
+            self.names | other.names,
+            self.globs | other.globs,
+            self.selectors | other.selectors,
+            tuple(dict.fromkeys((*self.remainders, *other.remainders))),
+            tuple(dict.fromkeys((*self.ignored, *other.ignored))),
+        )
+
+    def selects(self, namespace: Namespace) -> bool:
+        """Return whether a namespace is selected."""
+        return (
+            namespace.name in self.names
+            or Globs(self.globs).matches(namespace.name)
+            or any(compiled(selector).match(namespace.labels) for selector in self.selectors)
+            or any(remainder.selects(namespace) for remainder in self.remainders)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """A selection as the fields of a spec express it.
+
+    Attributes:
+        names: exact names; each exists, if the namespaces are known.
+        globs: globs over names.
+        selector: the label selector; None if there is none.
+        notes: what the user should know.
+        losses: what the fields do not express.
+    """
+
+    names: frozenset[str]
+    globs: frozenset[str]
+    selector: Requirements | None
+    notes: tuple[str, ...]
+    losses: tuple[str, ...]
+
+    def selects(self, namespace: Namespace) -> bool:
+        """Return whether a namespace is selected."""
+        return (
+            namespace.name in self.names
+            or Globs(self.globs).matches(namespace.name)
+            or (self.selector is not None and compiled(self.selector).match(namespace.labels))
+        )
+
+
+def everything() -> Selection:
+    """Return the selection of every namespace."""
+    return Selection(globs=frozenset({EVERYTHING}))
+
+
+def of_patterns(text: str, *, searched: bool = False) -> Selection:
+    """Return the selection of a list of names and regular expressions.
+
+    Args:
+        text: the items, with commas between them; no tool allows a comma in an expression.
+        searched: as for `regexes.parse`.
+    """
+    parts = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    selection = Selection()
+    for part in parts[:MOST_PATTERNS]:
+        selection = selection.union(_of_pattern(part, searched=searched))
+    if (more := len(parts) - MOST_PATTERNS) > 0:
+        selection = selection.union(Selection(ignored=(f"the last {more} items of the list",)))
+    return selection
+
+
+def of_selector(requirements: Requirements) -> Selection:
+    """Return the selection of a label selector."""
+    return Selection(selectors=frozenset({requirements})) if requirements else everything()
+
+
+def intersection(left: Selection, right: Selection) -> Selection:
+    """Return the namespaces that both select; what no field can express is a remainder."""
+    ignored = tuple(dict.fromkeys((*left.ignored, *right.ignored)))
+    for one, other in ((left, right), (right, left)):
+        if one.everything or one == other:
+            return replace(other, ignored=ignored)
+    names = left.names | right.names
+    both = {name for name in names if _selects_name(left, name) and _selects_name(right, name)}
+    selection = Selection(names=frozenset(both), ignored=ignored)
+    for one, other in product(_parts(left), _parts(right)):
+        selection = selection.union(_intersection_of_parts(one, other))
+    return selection
+
+
+def resolve(selection: Selection, namespaces: Mapping[str, Namespace] | None) -> Destinations:
+    """Return the fields of a spec for a selection.
+
+    Args:
+        selection: the wanted namespaces.
+        namespaces: those that exist; None if they are not known.
+    """
+    globs = frozenset({EVERYTHING}) if selection.everything else selection.globs
+    others = sorted(selector for selector in selection.selectors if selector)
+    selector = others[0] if others and EVERYTHING not in globs else None
+    remainders = list(selection.remainders)
+    remainders += [_of_labels(left_out) for left_out in others[1:] if EVERYTHING not in globs]
+    notes, losses = (
+        list[str](),
+        [f"cannot be read and is ignored: {text}" for text in selection.ignored],
+    )
+    names, missing = set(selection.names), set[str]()
+    for remainder in remainders if EVERYTHING not in globs else ():
+        found, loss = _matching_now(remainder, namespaces)
+        names |= found
+        losses.append(loss)
+    if namespaces is not None:
+        missing = {name for name in names if name not in namespaces}
+    protected = _protected(globs, selector, namespaces) - names
+    if protected:
+        notes.append(
+            f"{', '.join(sorted(protected))}: named because neither a glob nor a selector reaches "
+            "a protected namespace; remove the name if nothing there reads the copy"
+        )
+    covered = Globs(globs).among(names) - PROTECTED_NAMESPACES
+    names, missing = names - covered - missing, missing - covered
+    if missing:
+        selector, text = _waiting_for(missing, selector)
+        (losses if selector is None or text.startswith("cannot") else notes).append(text)
+    return Destinations(frozenset(names | protected), globs, selector, tuple(notes), tuple(losses))
+
+
+def _of_pattern(text: str, *, searched: bool) -> Selection:
+    try:
+        regex = parse(text, searched=searched)
+    except UnsupportedRegexError as error:
+        return Selection(ignored=(f'the expression "{text[:64]}" {error}',))
+    patterns = regex.patterns()
+    if patterns is None:
+        return Selection(remainders=(_of_regex(text, regex),))
+    possible = [text for text in patterns if re.fullmatch(LABEL_GLOB, text) and len(text) < 64]
+    globs = frozenset(pattern for pattern in possible if is_glob(pattern))
+    names = frozenset(possible) - globs
+    if len(patterns) == 1 or names <= {text}:
+        return Selection(names=names, globs=globs)
+    # Names that stand for an expression need not exist, and a selector does not require it.
+    selectors = frozenset({on_names(names)} if names else ())
+    return Selection(globs=globs, selectors=selectors)
+
+
+def _of_regex(text: str, regex: Regex) -> Remainder:
+    globs = ", ".join(f'"{glob}"' for glob in regex.closest_globs()[:MOST_LISTED])
+    return Remainder(
+        f'the expression "{text[:64]}"',
+        lambda namespace: regex.matches(namespace.name),
+        f"{globs} would select these and more",
+    )
+
+
+def _of_labels(requirements: Requirements) -> Remainder:
+    labels = compiled(requirements)
+    return Remainder(
+        f"the second label selector ({describe(requirements)})",
+        lambda namespace: labels.match(namespace.labels),
+    )
+
+
+def describe(requirements: Iterable[Requirement]) -> str:
+    """Return a selector for people."""
+    return ", ".join(
+        f"{one.key} {one.operator} {' '.join(one.values[:MOST_LISTED])}".rstrip()
+        for one in requirements
+    )
+
+
+def _selects_name(selection: Selection, name: str) -> bool:
+    """Return whether names, globs and expressions select a name; labels are left aside."""
+    return name in selection.names or any(matches(glob, name) for glob in selection.globs)
+
+
+def _parts(selection: Selection) -> list[Selection]:
+    """Return the parts: all names as one, and each glob, selector and remainder."""
+    names = [Selection(names=selection.names)] if selection.names else []
+    return [
+        *names,
+        *(Selection(globs=frozenset({glob})) for glob in sorted(selection.globs)),
+        *(Selection(selectors=frozenset({one})) for one in sorted(selection.selectors)),
+        *(Selection(remainders=(one,)) for one in selection.remainders),
+    ]
+
+
+def _intersection_of_parts(left: Selection, right: Selection) -> Selection:
+    if left == right:
+        return left
+    if left.names and not right.names:
+        left, right = right, left
+    if right.names:
+        if left.names or left.globs:
+            return Selection()  # `intersection` has found these names
+        if left.selectors:
+            (requirements,) = left.selectors
+            named = Requirement(NAME_LABEL, "In", tuple(sorted(right.names)))
+            return of_selector(tuple(sorted({*requirements, named})))
+    if left.selectors and right.selectors:
+        (one,), (other,) = left.selectors, right.selectors
+        return of_selector(tuple(sorted({*one, *other})))
+    if left.globs and right.globs:
+        (first,), (second,) = left.globs, right.globs
+        for glob, narrower in ((first, second), (second, first)):
+            if _covers(glob, narrower):
+                return Selection(globs=frozenset({narrower}))
+    return Selection(remainders=(_both(left, right),))
+
+
+def _covers(glob: str, other: str) -> bool:
+    """Return whether a glob with one star at its end matches all that another one matches."""
+    return glob.endswith("*") and not is_glob(glob[:-1]) and other.startswith(glob[:-1])
+
+
+def _both(left: Selection, right: Selection) -> Remainder:
+    return Remainder(
+        f"{_describe_part(left)} together with {_describe_part(right)}",
+        lambda namespace: left.selects(namespace) and right.selects(namespace),
+    )
+
+
+def _describe_part(part: Selection) -> str:
+    for selector in part.selectors:
+        return f"the label selector ({describe(selector)})"
+    for remainder in part.remainders:
+        return remainder.text
+    return ", ".join(f'"{name}"' for name in sorted(part.names | part.globs)[:MOST_LISTED])
+
+
+def _matching_now(
+    remainder: Remainder, namespaces: Mapping[str, Namespace] | None
+) -> tuple[set[str], str]:
+    """Return the namespaces that match now, and the remark about later ones."""
+    hint = f"; {remainder.hint}" if remainder.hint else ""
+    if namespaces is None:
+        return set(), f"{remainder.text} has no equal and is left out{hint}"
+    found = {name for name, namespace in namespaces.items() if remainder.selects(namespace)}
+    shown = ", ".join(sorted(found)[:MOST_LISTED]) or "no namespace"
+    more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
+    return found, (
+        f"{remainder.text} has no equal; it matches {shown}{more} now, "
+        f"and namespaces that are created later are not selected{hint}"
+    )
+
+
+def _protected(
+    globs: frozenset[str],
+    selector: Requirements | None,
+    namespaces: Mapping[str, Namespace] | None,
+) -> set[str]:
+    """Return the protected namespaces that a tool without this protection copies to."""
+    if namespaces is None:
+        candidates = {name: Namespace(name, {NAME_LABEL: name}) for name in PROTECTED_NAMESPACES}
+    else:
+        candidates = {name: namespaces[name] for name in PROTECTED_NAMESPACES if name in namespaces}
+    reached = Globs(globs).among(candidates)
+    if selector is not None:
+        labels = compiled(selector)
+        reached |= {
+            name for name, namespace in candidates.items() if labels.match(namespace.labels)
+        }
+    return reached
+
+
+def _waiting_for(
+    missing: set[str], selector: Requirements | None
+) -> tuple[Requirements | None, str]:
+    """Return a selector that includes names which do not exist yet, and a remark."""
+    shown = ", ".join(sorted(missing)[:MOST_LISTED])
+    known: tuple[str, ...] = ()
+    if selector is not None:
+        if len(selector) != 1 or (selector[0].key, selector[0].operator) != (NAME_LABEL, "In"):
+            return selector, (
+                f"cannot name {shown}: no such namespace exists, and the selector is in use; "
+                "add the names when the namespaces exist"
+            )
+        known = selector[0].values
+    return on_names(frozenset({*known, *missing})), (
+        f"{shown}: no such namespace exists now, so a label selector waits for it"
+    )

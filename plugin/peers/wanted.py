@@ -1,0 +1,41 @@
+"""Define what a module of a tool returns: the copies that the tool makes of one source.
+
+`syncs.py` makes the syncs from these values.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from configmapsync.names import NamespacedName
+from plugin.peers.inventory import AnnotatedObject, Remark
+from plugin.peers.selections import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCopies:
+    """Copies of one source under one name.
+
+    Attributes:
+        tool: the name of the tool.
+        subject: the object whose annotations ask for the copies.
+        source: the ConfigMap that is copied.
+        name: of the copies.
+        selection: the namespaces of the copies.
+        follows_deletion: whether the copies are deleted with the source.
+        labels: names or globs of labels that are copied from the source.
+        annotations: names or globs of annotations that are copied from the source.
+        is_copy: whether an existing ConfigMap is such a copy.
+    """
+
+    tool: str
+    subject: str
+    source: NamespacedName
+    name: str
+    selection: Selection
+    follows_deletion: bool
+    is_copy: Callable[[AnnotatedObject], bool]
+    labels: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
+
+
+Found = tuple[list[WantedCopies], list[Remark]]

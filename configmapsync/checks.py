@@ -43,6 +43,7 @@ class Snapshot:
         source_missing: whether the source ConfigMap is known not to exist.
         source_keys: the keys of the source; None if they were not read.
         blockers: destinations where a ConfigMap exists that no sync manages.
+        complete: whether `namespaces` holds every namespace; files alone do not.
     """
 
     namespaces: Mapping[str, Namespace]
@@ -54,6 +55,7 @@ class Snapshot:
     source_missing: bool = False
     source_keys: frozenset[str] | None = None
     blockers: tuple[NamespacedName, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ def _missing_namespaces(sync_input: AdmissionInput, snapshot: Snapshot) -> Itera
     A namespace that the previous version named is not checked: its deletion must not block an
     edit.
     """
+    if not snapshot.complete:
+        return
     known = set(_named_namespaces(sync_input.previous)) if sync_input.previous else set()
     named = [("spec.sourceNamespace", sync_input.sync.source.namespace)]
     named += [(path, namespace) for namespace, path in sync_input.targets.named.items()]
@@ -243,6 +247,8 @@ def _idle_selection(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[
 
     The cause may be a typo, or a namespace that does not exist yet.
     """
+    if not snapshot.complete:
+        return
     idle = unmatched_patterns(sync_input.sync, snapshot.namespaces, snapshot.protected)
     for path, value in islice(idle, MOST_LISTED):
         yield f"{path}: {value} matches no namespace now"

@@ -142,7 +142,7 @@ def _key_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
 
 
 def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
-    yield from _labels_errors(spec.metadata.labels, "spec.metadata.labels")
+    yield from label_errors(spec.metadata.labels, "spec.metadata.labels")
     for key in spec.metadata.annotations:
         yield from _metadata_key_errors(key, at_key("spec.metadata.annotations", key))
     if (
@@ -177,7 +177,7 @@ def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
 def _selector_errors(selector: LabelSelector | None, path: str) -> Iterator[FieldError]:
     if selector is None:
         return
-    yield from _labels_errors(selector.match_labels, f"{path}.matchLabels")
+    yield from label_errors(selector.match_labels, f"{path}.matchLabels")
     for index, requirement in enumerate(selector.match_expressions):
         yield from _requirement_errors(requirement, f"{path}.matchExpressions[{index}]")
 
@@ -195,7 +195,8 @@ def _requirement_errors(requirement: LabelSelectorRequirement, path: str) -> Ite
         )
 
 
-def _labels_errors(labels: Mapping[str, str], path: str) -> Iterator[FieldError]:
+def label_errors(labels: Mapping[str, str], path: str) -> Iterator[FieldError]:
+    """Yield the errors of labels, each with its path below `path`."""
     for key, value in labels.items():
         yield from _metadata_key_errors(key, at_key(path, key))
         yield from _label_value_errors(value, at_key(path, key))

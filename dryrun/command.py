@@ -1,7 +1,7 @@
 """The `plan` command, from the command line to the exit code.
 
-`reconciler/__main__.py` calls it. Like `kubectl diff` it exits with one code for
-changes and with another for errors. It must not write to the cluster.
+`reconciler/__main__.py` and the plugin call it. Like `kubectl diff` it exits with one
+code for changes and with another for errors. It must not write to the cluster.
 """
 
 import asyncio
@@ -57,14 +57,19 @@ class OptionalAuthorization(Authorization):
             return None
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Make the plan, print it, and return the exit code."""
-    settings = _settings(arguments)
+def main(arguments: Sequence[str], program: str = PROGRAM) -> int:
+    """Make the plan, print it, and return the exit code.
+
+    Args:
+        arguments: the command line after the name of the command.
+        program: the name of the command in `--help` and errors.
+    """
+    settings = _settings(arguments, program)
     logs.configure("console", "warning")
     try:
         simulated_syncs = asyncio.run(_simulate(settings))
     except (ApiError, ConfigurationError, UnreadableFileError, UnknownSyncError) as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        sys.stderr.write(f"{program}: {error}\n")
         return EXIT_FAILURE
     _print(FORMATS[settings.output](simulated_syncs))
     if settings.output == "diff":
@@ -75,10 +80,10 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_CHANGES if changes else EXIT_NO_CHANGES
 
 
-def _settings(arguments: Sequence[str]) -> PlanSettings:
+def _settings(arguments: Sequence[str], program: str) -> PlanSettings:
     """Read the settings. A wrong flag exits with 1, because 2 means that a plan has changes."""
     try:
-        return load(PlanSettings, PROGRAM, arguments)
+        return load(PlanSettings, program, arguments)
     except SystemExit as exit_request:
         sys.exit(EXIT_FAILURE if exit_request.code else EXIT_NO_CHANGES)
 

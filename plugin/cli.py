@@ -35,6 +35,15 @@ COMMANDS: Mapping[str, Row] = {
         "explain",
         "Explain a sync or a ConfigMap: the cause of its state, the cure, and what to run.",
     ),
+    "check": Row("check", "Check files by every rule of the CRD and of admission."),
+    "plan": Row("plan", "Print what the reconciler would do, and write nothing."),
+    "diff": Row(
+        "diff", "Print how each copy would change, line by line, with the values of ConfigMaps."
+    ),
+    "import": Row(
+        "import_",
+        "Write syncs that do what other tools do: reflector, replicator and config-syncer.",
+    ),
 }
 
 

@@ -1,0 +1,198 @@
+"""Check syncs against the other objects of files, and of a cluster if there is one.
+
+`plugin/commands/check.py` calls it. It admits one sync after the other, as the webhook
+does if the files are applied in their order, with the same checks. Without a cluster,
+namespaces and sources outside of the files are assumed to exist.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from configmapsync.checks import AdmissionInput, Snapshot, warnings
+from configmapsync.checks import check as admit
+from configmapsync.destination_paths import DestinationPaths, destination_paths
+from configmapsync.graph.index import Graph
+from configmapsync.names import (
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    PROTECTED_NAMESPACES,
+    NamespacedName,
+)
+from configmapsync.resource import ConfigMapSync
+from configmapsync.selection import Namespace, Selector
+from dryrun.yaml_nodes import Node
+from plugin.checks import shape
+from plugin.checks.findings import Finding, Severity, position
+from plugin.checks.manifests import Manifest, text_of
+from plugin.peers.selectors import NAME_LABEL
+
+MOST_BLOCKERS = 8
+
+
+@dataclass(slots=True)
+class Known:
+    """The objects that a check knows.
+
+    Attributes:
+        namespaces: by name.
+        complete: whether these are all namespaces.
+        syncs: of the cluster, by key.
+        configmaps: keys of each ConfigMap; None if they were not read.
+        managed: ConfigMaps that a sync manages.
+        missing: ConfigMaps that are known not to exist.
+        protected: namespaces that are destinations only by exact name.
+    """
+
+    namespaces: dict[str, Namespace] = field(default_factory=dict)
+    complete: bool = False
+    syncs: dict[NamespacedName, ConfigMapSync] = field(default_factory=dict)
+    configmaps: dict[NamespacedName, frozenset[str] | None] = field(default_factory=dict)
+    managed: set[NamespacedName] = field(default_factory=set)
+    missing: set[NamespacedName] = field(default_factory=set)
+    protected: frozenset[str] = PROTECTED_NAMESPACES
+
+
+def add_files(known: Known, manifests: Iterable[Manifest]) -> set[str]:
+    """Add the namespaces and ConfigMaps of files; return the namespaces that files define.
+
+    The namespace of each object is assumed to exist, because the object could not be applied
+    otherwise.
+    """
+    defined: set[str] = set()
+    for manifest in manifests:
+        metadata = manifest.node.get("metadata") or Node({}, 1, 1)
+        if manifest.kind == "Namespace":
+            name = manifest.key.name
+            labels = {**_texts(metadata.get("labels")), NAME_LABEL: name}
+            known.namespaces[name] = Namespace(name, labels)
+            defined.add(name)
+            continue
+        namespace = manifest.key.namespace
+        known.namespaces.setdefault(namespace, Namespace(namespace, {NAME_LABEL: namespace}))
+        if manifest.kind == "ConfigMap":
+            known.configmaps[manifest.key] = _keys(manifest.node)
+            if _texts(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE:
+                known.managed.add(manifest.key)
+    return defined
+
+
+class References:
+    """Admits syncs in the order of the files."""
+
+    def __init__(self, known: Known, defined: Iterable[str] = ()) -> None:
+        """Build the graph of the syncs of the cluster.
+
+        Args:
+            known: the objects of files and cluster.
+            defined: namespaces that the files define.
+        """
+        self._known = known
+        self._defined = frozenset(defined)
+        self._files: dict[NamespacedName, Manifest] = {}
+        self._syncs = dict(known.syncs)
+        self._graph = Graph(known.protected)
+        for namespace in known.namespaces.values():
+            self._graph.put_namespace(namespace)
+        for sync in known.syncs.values():
+            self._graph.put(sync)
+
+    def check(self, manifest: Manifest, sync: ConfigMapSync) -> Iterator[Finding]:
+        """Yield the findings of one sync, and go on as if it had been applied."""
+        if (first := self._files.setdefault(sync.key, manifest)) is not manifest:
+            line, column = position(manifest.node, "metadata.name")
+            message = f"is defined twice; the first time at {first.file}:{first.node.line}"
+            yield Finding(manifest.file, line, column, Severity.ERROR, str(manifest), "", message)
+        selector = Selector.of(sync, self._known.protected)
+        targets = destination_paths(sync, selector)
+        sync_input = AdmissionInput(sync, targets, self._known.syncs.get(sync.key))
+        snapshot = self._snapshot(sync, targets, selector)
+        errors = admit(sync_input, snapshot)
+        yield from (shape.finding(manifest, error) for error in errors)
+        for text in (*warnings(sync_input, snapshot), *self._undefined(sync, targets)):
+            yield _warning(manifest, text)
+        if not errors:
+            self._graph.put(sync)
+            self._syncs[sync.key] = sync
+
+    def _snapshot(
+        self, sync: ConfigMapSync, targets: DestinationPaths, selector: Selector
+    ) -> Snapshot:
+        known = self._known
+        return Snapshot(
+            namespaces=known.namespaces,
+            protected=known.protected,
+            cycle=(cycle := self._graph.cycle_through(sync)),
+            contested=tuple(self._graph.contested(sync)),
+            visible=frozenset(self._syncs),
+            readable=frozenset(cycle or ()),
+            source_missing=self._source_is_missing(sync),
+            source_keys=known.configmaps.get(sync.source),
+            blockers=tuple(self._blockers(sync, targets, selector))[:MOST_BLOCKERS],
+            complete=known.complete,
+        )
+
+    def _source_is_missing(self, sync: ConfigMapSync) -> bool:
+        """Return whether neither a file nor the cluster has the source, and no sync writes it.
+
+        Without a cluster, a source is missing only if the files have other ConfigMaps of its
+        namespace.
+        """
+        source, known = sync.source, self._known
+        if source in known.configmaps or any(
+            self._graph.claimants(source, self._graph.lookups + 8)
+        ):
+            return False
+        if known.complete:
+            return source in known.missing
+        return any(key.namespace == source.namespace for key in known.configmaps)
+
+    def _blockers(
+        self, sync: ConfigMapSync, targets: DestinationPaths, selector: Selector
+    ) -> Iterator[NamespacedName]:
+        names = {*targets.named, *(one.name for one in selector.among(self._known.namespaces))}
+        for namespace in sorted(names):
+            key = NamespacedName(namespace, sync.destination_name)
+            if (
+                key in self._known.configmaps
+                and key not in self._known.managed
+                and key != sync.source
+            ):
+                yield key
+
+    def _undefined(self, sync: ConfigMapSync, targets: DestinationPaths) -> Iterator[str]:
+        """Yield a warning for each named namespace that the files do not define."""
+        if self._known.complete or not self._defined:
+            return
+        named = {"spec.sourceNamespace": sync.source.namespace}
+        named |= {path: name for name, path in targets.named.items()}
+        for path, name in named.items():
+            if name not in self._known.namespaces:
+                close = difflib.get_close_matches(name, sorted(self._known.namespaces), 1)
+                hint = f'; did you mean "{close[0]}"?' if close else ""
+                yield f'{path}: the files do not define the namespace "{name}"{hint}'
+
+
+def _warning(manifest: Manifest, text: str) -> Finding:
+    """Return a warning as a finding; its text may begin with a field path."""
+    path, colon, message = text.partition(": ")
+    if not (colon and path.startswith("spec.")):
+        path, message = "", text
+    line, column = position(manifest.node, path)
+    return Finding(manifest.file, line, column, Severity.WARNING, str(manifest), path, message)
+
+
+def _texts(node: Node | None) -> Mapping[str, str]:
+    if node is None or not isinstance(node.value, dict):
+        return {}
+    return {key: text_of(value) for key, value in node.value.items()}
+
+
+def _keys(node: Node) -> frozenset[str]:
+    parts = (node.get("data"), node.get("binaryData"))
+    return frozenset(
+        key
+        for part in parts
+        if part is not None and isinstance(part.value, dict)
+        for key in part.value
+    )

@@ -43,7 +43,7 @@ class CheckProblem(click.ClickException):
     "--cluster",
     "against_cluster",
     is_flag=True,
-    help="check against the cluster as well: its namespaces and syncs, your rights, and its webhook",
+    help="check against the cluster as well: its namespaces and syncs, your rights, its webhook",
 )
 @click.option("--strict", is_flag=True, help="end with 1 after a warning, too")
 @output_option("text", "json", default="text")

@@ -22,7 +22,7 @@ from kube.errors import (
 from kube.event_correlator import Correlator, ObjectReference, Occurrence, Series
 from kube.rbac import Rule
 
-__all__ = ["EventRecorder", "ObjectReference"]
+__all__ = ["EventRecorder", "ObjectReference", "Series"]
 
 RULES = (Rule("events", ("create", "patch")),)
 QUEUE_LIMIT = 1000  # events
@@ -59,7 +59,12 @@ class EventRecorder:
         self._enqueued = asyncio.Event()
         self._sending = asyncio.Lock()
         self._last_problem = ""
+        self._handlers: list[Callable[[Series], None]] = []
         self._log = structlog.get_logger("events")
+
+    def on_event(self, handler: Callable[[Series], None]) -> None:
+        """Call `handler` for each later occurrence of an event; it must be quick and not fail."""
+        self._handlers.append(handler)
 
     def emit(
         self,
@@ -83,6 +88,8 @@ class EventRecorder:
         )
         if series is None:
             return
+        for handler in self._handlers:
+            handler(series)
         if len(self._queue) >= QUEUE_LIMIT and series.name not in self._queue:
             self._log_problem("too many events are queued, the newest are dropped")
             return

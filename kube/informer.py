@@ -76,6 +76,8 @@ class Informer(Generic[R]):
             connection, path, self, params=params or {}, accept=accept, rng=rng
         )
         self.synced = asyncio.Event()
+        # The number of changes so far, also of those that call no handler.
+        self.revision = 0
 
     @property
     def problem(self) -> ApiError | None:
@@ -334,10 +336,12 @@ class Informer(Generic[R]):
 
     def _put(self, new: R) -> None:
         self._stale.discard((new.namespace, new.name))
+        self.revision += 1
         self._indexer.put(new)
 
     def _remove(self, place: Place) -> R | None:
         self._stale.discard(place)
+        self.revision += 1
         return self._indexer.remove(place)
 
     def _notify(self, old: R | None, new: R | None) -> None:

@@ -58,26 +58,40 @@ async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:
             structlog.get_logger("app").error("cannot connect to the API server", error=str(error))
             return EXIT_FAILURE
         app = App(settings, connection, elector, registry, _clock, rng)
-        return await _serve(app, settings.health_address, stop)
+        return await _serve(app, settings, stop)
 
 
-async def _serve(app: App, health_address: str, stop: asyncio.Event) -> int:
+async def _serve(app: App, settings: ReconcilerSettings, stop: asyncio.Event) -> int:
     log = structlog.get_logger("app")
-    try:
-        address = await app.health.start()
-    except OSError as error:
-        log.error("cannot listen", address=health_address, error=str(error))  # noqa: TRY400 - no traceback
-        return EXIT_FAILURE
-    log.info("started", health_address=str(address))
     code = EXIT_OK
     try:
+        if not await _listen(app, settings):
+            return EXIT_FAILURE
         await app.run(stop)
     except* LeaseLostError:
         code = EXIT_FAILURE
     finally:
         await app.health.close()
+        if app.page is not None:
+            await app.page.close()
     log.info("stopped")
     return code
+
+
+async def _listen(app: App, settings: ReconcilerSettings) -> bool:
+    """Start the servers of the process; log which address cannot be used."""
+    log = structlog.get_logger("app")
+    address = settings.health_address
+    try:
+        health_address = await app.health.start()
+        log.info("started", health_address=str(health_address))
+        if app.page is not None:
+            address = settings.page_address
+            log.info("page served", page_address=str(await app.page.start()))
+    except OSError as error:
+        log.error("cannot listen", address=address, error=str(error))  # noqa: TRY400 - no traceback
+        return False
+    return True
 
 
 def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:

@@ -30,6 +30,7 @@ from reconciler.known.orphans import Orphans
 from reconciler.known.service_accounts import Authorization
 from reconciler.known.sources import Sources
 from reconciler.observe import Observer
+from reconciler.page.server import PageServer
 from reconciler.reconcile import Reconciler
 from reconciler.reports.copy_events import CopyEvents
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
@@ -110,6 +111,7 @@ class App:
         )
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
+        self.page = self._build_page(settings)
         observe_watches(registry, self._caches.all, self._now)
         self._connect()
 
@@ -161,6 +163,12 @@ class App:
             applier=self._applier,
             reporter=self._reporter,
         )
+
+    def _build_page(self, settings: ReconcilerSettings) -> PageServer | None:
+        if not settings.page_address:
+            return None
+        address = Address.parse(settings.page_address)
+        return PageServer(address, self._caches, self._elector, self._events)
 
     def _connect(self) -> None:
         """Connect the caches to the queue and the probes to the parts."""

@@ -3,14 +3,32 @@
 `__main__.py` reads them once.
 """
 
+from ipaddress import ip_address
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from configmapsync.names import PROTECTED_NAMESPACES
 from kube.configuration import own_namespace
 from kube.leader_election import Timing
-from runtime.settings import LONGEST_SECONDS, Metavar, ProcessSettings
+from runtime.settings import LONGEST_SECONDS, Address, Metavar, ProcessSettings
+
+
+def _check_loopback(text: str) -> str:
+    """Accept no address, or one that only processes of the same host or pod can reach."""
+    if not text:
+        return text
+    host = Address.parse(text).host
+    try:
+        loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(
+            f"{text!r} is not a loopback address such as 127.0.0.1:8082; the page has no sign-in, "
+            "so open it with kubectl port-forward"
+        )
+    return text
 
 
 class ReconcilerSettings(ProcessSettings):
@@ -70,6 +88,14 @@ class ReconcilerSettings(ProcessSettings):
         description=(
             "time without a sync after which its copies are handled by their own "
             "deletion-policy annotation"
+        ),
+    )
+
+    page_address: Annotated[str, AfterValidator(_check_loopback), Metavar("ADDRESS")] = Field(
+        default="",
+        description=(
+            "loopback HOST:PORT of the read-only web page, such as 127.0.0.1:8082; "
+            "port 0 selects a free one; default: no page"
         ),
     )
 

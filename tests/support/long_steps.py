@@ -27,7 +27,14 @@ PRODUCT = tuple(
 class LongSteps:
     """Measures every callback while it is installed."""
 
-    def __init__(self) -> None:
+    def __init__(self, folders: tuple[str, ...] = PRODUCT) -> None:
+        """Create an empty record.
+
+        Args:
+            folders: of the code whose steps count. The steps of an HTTP handler are those of
+                aiohttp, which calls it.
+        """
+        self._folders = folders
         self.found: list[str] = []
         self._collecting_since = 0.0
         self._collected = 0.0
@@ -54,7 +61,7 @@ class LongSteps:
 
     def _note(self, callback: Callable[..., object] | None, seconds: float) -> None:
         code = code_of(callback)
-        if code is not None and code.co_filename.startswith(PRODUCT):
+        if code is not None and code.co_filename.startswith(self._folders):
             self.found.append(
                 f"{code.co_qualname} ({code.co_filename}:{code.co_firstlineno}): {seconds:.3f} s"
             )

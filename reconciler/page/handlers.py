@@ -1,0 +1,146 @@
+"""Answer the JSON requests of the page.
+
+`server.py` routes requests to it. Each answer is bounded by the page size and carries
+an ETag of its snapshot, so that an unchanged cluster costs a 304.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+
+import msgspec
+from aiohttp import hdrs, web
+
+from configmapsync.names import NamespacedName
+from reconciler.known.caches import Caches
+from reconciler.page.details import destinations, details
+from reconciler.page.graph import GraphBuilder
+from reconciler.page.guard import problem
+from reconciler.page.queries import (
+    Query,
+    QueryError,
+    page_of,
+    select,
+    select_copies,
+    select_syncs,
+)
+from reconciler.page.recent_events import RecentEvents
+from reconciler.page.replica import Replica
+from reconciler.page.snapshot import Snapshot, Snapshots
+from reconciler.page.states import State
+
+Answer = Callable[[web.Request, Query, Snapshot], Awaitable[object]]
+MOST_REASONS = 100  # a status can hold any word
+NOT_SYNCED = "the caches are not complete yet"
+
+
+class Handlers:
+    """The answers of one reconciler."""
+
+    def __init__(
+        self, caches: Caches, snapshots: Snapshots, replica: Replica, events: RecentEvents
+    ) -> None:
+        """Create the handlers.
+
+        Args:
+            caches: of the reconciler.
+            snapshots: of the caches.
+            replica: the state of this replica.
+            events: the last ones of this process.
+        """
+        self._caches = caches
+        self._snapshots = snapshots
+        self._replica = replica
+        self._events = events
+        # A restarted reconciler counts snapshots from 1 again, and must not match older tags.
+        self._process = secrets.token_hex(8)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes. HEAD is not answered: no part of the page needs it."""
+        answers: dict[str, Answer] = {
+            "/api/syncs": self._syncs,
+            "/api/copies": self._copies,
+            "/api/graph": self._graph,
+            "/api/events": self._list_events,
+            "/api/syncs/{namespace}/{name}": self._details,
+            "/api/syncs/{namespace}/{name}/destinations": self._destinations,
+        }
+        return [
+            web.get("/api/state", self._state, allow_head=False),
+            *(
+                web.get(path, self._from_snapshot(answer), allow_head=False)
+                for path, answer in answers.items()
+            ),
+        ]
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        """Answer with the replica, the counts, and the tag that changes with every other answer."""
+        synced = self._replica.synced
+        snapshot = await self._snapshots.current() if synced else Snapshot()
+        return _json(
+            {
+                "replica": self._replica.state(),
+                "revision": self._tag(snapshot),
+                "syncs": len(snapshot.syncs),
+                "copies": snapshot.copies,
+                "states": {state: snapshot.states[state] for state in State},
+                "reasons": dict(sorted(snapshot.reasons.items())[:MOST_REASONS]),
+            }
+        )
+
+    def _from_snapshot(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Return a handler that parses the query and compares the tag before it calls `answer`."""
+
+        @wraps(answer)
+        async def handle(request: web.Request) -> web.Response:
+            try:
+                query = Query.parse(request.query.items())
+            except QueryError as error:
+                return problem(400, str(error))
+            if not self._replica.synced:
+                return problem(503, NOT_SYNCED)
+            snapshot = await self._snapshots.current()
+            headers: dict[str, str] = {hdrs.ETAG: f'"{self._tag(snapshot)}"'}
+            if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
+                return web.Response(status=304, headers=headers)
+            found = await answer(request, query, snapshot)
+            return problem(404, "there is no such sync") if found is None else _json(found, headers)
+
+        return handle
+
+    def _tag(self, snapshot: Snapshot) -> str:
+        return f"{self._process}-{snapshot.version}-{self._events.revision}"
+
+    async def _syncs(self, _request: web.Request, query: Query, snapshot: Snapshot) -> object:
+        return page_of(await select_syncs(snapshot.syncs, query), query)
+
+    async def _copies(self, _request: web.Request, query: Query, snapshot: Snapshot) -> object:
+        return page_of(await select_copies(await self._snapshots.copies(snapshot), query), query)
+
+    async def _graph(self, _request: web.Request, query: Query, snapshot: Snapshot) -> object:
+        return await GraphBuilder(self._caches, snapshot).build(query)
+
+    async def _list_events(self, _request: web.Request, query: Query, _: Snapshot) -> object:
+        return page_of(await select(self._events.rows(), query.matches_event), query)
+
+    async def _details(self, request: web.Request, _: Query, snapshot: Snapshot) -> object:
+        found = snapshot.find(_named(request))
+        return details(*found) if found else None
+
+    async def _destinations(self, request: web.Request, query: Query, snapshot: Snapshot) -> object:
+        found = snapshot.find(_named(request))
+        if found is None:
+            return None
+        return page_of(await select_copies(await destinations(self._caches, *found), query), query)
+
+
+def _named(request: web.Request) -> NamespacedName:
+    return NamespacedName(request.match_info["namespace"], request.match_info["name"])
+
+
+def _json(value: object, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(value),
+        content_type="application/json",
+        headers={"Cache-Control": "no-cache", **(headers or {})},
+    )

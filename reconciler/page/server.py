@@ -1,0 +1,84 @@
+"""Listen for readers of the page.
+
+`reconciler/app.py` builds the server, `__main__.py` starts and closes it. Connections
+are few and end after some minutes, as those of the health server.
+"""
+
+import asyncio
+from typing import cast
+
+from aiohttp import web
+
+from kube.events import EventRecorder
+from kube.leader_election import Elector
+from reconciler.known.caches import Caches
+from reconciler.page.bundle import Bundle
+from reconciler.page.guard import guard
+from reconciler.page.handlers import Handlers
+from reconciler.page.recent_events import RecentEvents
+from reconciler.page.replica import Replica
+from reconciler.page.snapshot import Snapshots
+from runtime.listening import BACKLOG, BoundedConnections, address_of, open_socket
+from runtime.settings import Address
+
+MOST_CONNECTIONS = 32
+LONGEST_CONNECTION_SECONDS = 600.0
+LARGEST_BODY = 1024  # bytes; a GET needs none
+
+
+class PageServer:
+    """Serves the page until closed."""
+
+    def __init__(
+        self, address: Address, caches: Caches, elector: Elector | None, events: EventRecorder
+    ) -> None:
+        """Prepare the page; nothing listens yet.
+
+        Args:
+            address: where to listen.
+            caches: of the reconciler.
+            elector: None if this is the only replica.
+            events: recorder whose events the page shows.
+        """
+        now = asyncio.get_running_loop().time
+        recent = RecentEvents()
+        events.on_event(recent.note)
+        self._address = address
+        self._bundle = Bundle()
+        self._handlers = Handlers(
+            caches, Snapshots(caches, now), Replica(caches, elector, now), recent
+        )
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> Address:
+        """Listen; return the address, with the port that the system selected for port 0.
+
+        Raises:
+            OSError: the address is in use.
+        """
+        listening = open_socket(self._address)
+        application = web.Application(middlewares=[guard], client_max_size=LARGEST_BODY)
+        for path in self._bundle.paths:
+            application.router.add_get(path, self._bundle.answer, allow_head=False)
+        application.router.add_routes(self._handlers.routes())
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        server = cast("web.Server", self._runner.server)  # made by `setup`
+        connections = BoundedConnections(server, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
+        self._listener = await asyncio.get_running_loop().create_server(
+            connections.accept, sock=listening, backlog=BACKLOG
+        )
+        self._sweeper = asyncio.create_task(connections.sweep(), name="page connections")
+        return address_of(listening)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()

@@ -14,7 +14,7 @@ ALPHABET = frozenset(string.ascii_lowercase + string.digits + "-")  # of a names
 LONGEST_REGEX = 256
 LONGEST_NAME = 63
 MOST_BRANCHES = 64
-MOST_ITEMS = 256  # in all branches together; bounds the cost of one match
+MOST_ITEMS = 1024  # in all branches together; bounds the cost of one match
 # A range such as `a{0,3}`, or a class such as [ab], becomes at most this many alternatives.
 MOST_CHOICES = 10
 _ESCAPED_CLASSES = {
@@ -155,7 +155,7 @@ class _Parser:
             branches = [(*left, *right) for left in branches for right in atom]
         if ends and self._peek() not in {"", "|"}:
             raise UnsupportedRegexError("has a $ that is not at the end")
-        if self._searched:
+        if top and self._searched:
             before, after = (() if starts else (ANYTHING,)), (() if ends else (ANYTHING,))
             branches = [(*before, *branch, *after) for branch in branches]
         return branches
@@ -172,7 +172,7 @@ class _Parser:
             case "\\":
                 return [(Item(self._escape()),)]
             case "^" | "$":
-                raise UnsupportedRegexError(f"has a {character} in the middle")
+                raise UnsupportedRegexError("has a ^ or $ in the middle or in a group")
             case "*" | "+" | "?" | "{":
                 raise UnsupportedRegexError(f"has a {character} without anything to repeat")
             case _:

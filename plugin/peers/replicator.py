@@ -48,7 +48,7 @@ def find(inventory: Inventory) -> Found:
 
 
 def _pushed(source: AnnotatedObject, remarks: list[Remark]) -> Iterator[WantedCopies]:
-    selection = of_patterns(_anchored(source.annotations.get(TO, "")), searched=True)
+    selection = of_patterns(source.annotations.get(TO, ""), searched=True)
     if TO_MATCHING in source.annotations:
         try:
             requirements = parse_selector(source.annotations[TO_MATCHING])
@@ -72,16 +72,6 @@ def _pushed(source: AnnotatedObject, remarks: list[Remark]) -> Iterator[WantedCo
         follows_deletion=True,
         is_copy=lambda configmap: REPLICATED_VERSION in configmap.annotations,
         labels=("*",) if copies_labels else (),
-    )
-
-
-def _anchored(patterns: str) -> str:
-    """Add the anchors that replicator adds to each item of a list."""
-    items = (item.strip() for item in patterns.split(","))
-    return ",".join(
-        f"{'' if item.startswith('^') else '^'}{item}{'' if item.endswith('$') else '$'}"
-        for item in items
-        if item
     )
 
 
@@ -131,7 +121,7 @@ def _permits(source: AnnotatedObject | None, target: AnnotatedObject) -> tuple[b
     if source.annotations.get(ALLOWED) not in TRUE or namespaces is None:
         reason = f"is not copied, because {source} does not permit it (unless --allow-all is set)"
         return False, reason
-    if of_patterns(_anchored(namespaces), searched=True).selects(Namespace(target.key.namespace)):
+    if of_patterns(namespaces, searched=True).selects(Namespace(target.key.namespace)):
         return True, ""
     return False, f"is not copied, because {source} does not permit it in this namespace"
 

@@ -119,7 +119,8 @@ def of_patterns(text: str, *, searched: bool = False) -> Selection:
 
     Args:
         text: the items, with commas between them; no tool allows a comma in an expression.
-        searched: as for `regexes.parse`.
+        searched: whether the tool searches for an expression after adding `^` and `$` to it,
+            so that in `a|b` each belongs to one alternative.
     """
     parts = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     selection = Selection()
@@ -188,7 +189,7 @@ def resolve(selection: Selection, namespaces: Mapping[str, Namespace] | None) ->
 
 def _of_pattern(text: str, *, searched: bool) -> Selection:
     try:
-        regex = parse(text, searched=searched)
+        regex = parse(_anchored(text) if searched else text, searched=searched)
     except UnsupportedRegexError as error:
         return Selection(ignored=(f'the expression "{text[:64]}" {error}',))
     patterns = regex.patterns()
@@ -202,6 +203,11 @@ def _of_pattern(text: str, *, searched: bool) -> Selection:
     # Names that stand for an expression need not exist, and a selector does not require it.
     selectors = frozenset({on_names(names)} if names else ())
     return Selection(globs=globs, selectors=selectors)
+
+
+def _anchored(text: str) -> str:
+    start, end = "" if text.startswith("^") else "^", "" if text.endswith("$") else "$"
+    return f"{start}{text}{end}"
 
 
 def _of_regex(text: str, regex: Regex) -> Remainder:

@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, Row] = {
         "explain",
         "Explain a sync or a ConfigMap: the cause of its state, the cure, and what to run.",
     ),
+    "tree": Row("tree", "Show where a ConfigMap comes from and where its copies go."),
+    "graph": Row("graph", "Draw all syncs with their sources and copies as Mermaid, DOT or SVG."),
     "check": Row("check", "Check files by every rule of the CRD and of admission."),
     "plan": Row("plan", "Print what the reconciler would do, and write nothing."),
     "diff": Row(

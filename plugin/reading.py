@@ -13,15 +13,22 @@ import msgspec
 
 from cluster.namespaces import NAMESPACES_PATH, read_namespace
 from cluster.syncs import CONFIGMAPSYNCS, SyncRecord, read_sync
-from configmapsync.names import PROTECTED_NAMESPACES, NamespacedName
+from configmapsync.names import (
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    PROTECTED_NAMESPACES,
+    NamespacedName,
+)
 from configmapsync.selection import Namespace
 from kube.client import CONFIGMAPS, JSON, METADATA, NAMESPACES, ApiServer, Client
 from kube.errors import NotFound
 from kube.indexer import Record
 from kube.informer import Informer
 from plugin.cluster import MissingApiError
+from plugin.network import CopyMark, read_mark
 from plugin.progress import Progress
 
+MANAGED = f"{MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"
 R = TypeVar("R", bound=Record)
 
 
@@ -92,6 +99,19 @@ class Reader:
         informer = self._informer(NAMESPACES_PATH, read_namespace, accept=METADATA)
         await informer.read_once()
         return {record.name: record.view for record in informer.values()}
+
+    async def copies(self) -> list[CopyMark]:
+        """Return the marks of all copies in the cluster, sorted; only metadata is read.
+
+        Raises:
+            ApiError: they could not be read.
+        """
+        self.progress.step("reading the metadata of copies")
+        informer = self._informer(
+            CONFIGMAPS.path(), read_mark, accept=METADATA, params={"labelSelector": MANAGED}
+        )
+        await informer.read_once()
+        return sorted(informer.values(), key=lambda copy: copy.key)
 
     async def namespace(self, name: str) -> Namespace | None:
         """Return one namespace; None if it does not exist.

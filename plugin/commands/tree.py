@@ -1,0 +1,89 @@
+"""The command `tree`: where a ConfigMap comes from and where its copies go.
+
+`plugin/trees.py` builds the tree. This module reads the cluster and prints.
+"""
+
+import json
+from collections.abc import Iterator
+
+import click
+import yaml
+
+from configmapsync.names import NamespacedName
+from plugin.cluster import connect, run
+from plugin.network import SOURCE, Network
+from plugin.options import ClusterOptions, Name, cluster_options, output_option
+from plugin.progress import Progress
+from plugin.reading import Reader
+from plugin.terminal import painted, printable
+from plugin.trees import DEFAULT_COPIES, MOST_NODES, Node, TreeBuilder
+
+BRANCH, LAST, BAR, SPACE = "├── ", "└── ", "│   ", "    "
+COLUMN_GAP = "  "
+
+
+@click.command()
+@click.argument("name", type=Name())
+@click.option("--all", "everything", is_flag=True, help="show every copy, not the first 20")
+@output_option("text", "json", "yaml", default="text")
+@cluster_options
+def command(
+    cluster: ClusterOptions, name: tuple[str, str], output: str, *, everything: bool
+) -> None:
+    """Show where a ConfigMap comes from and where its copies go.
+
+    The tree follows chains, in which a copy is the source of another sync.
+
+    NAME is NAMESPACE/NAME of a ConfigMap. The states are those that the reconciler reported.
+    """
+    key = NamespacedName(*name)
+    network = run(read_network(cluster))
+    tree = TreeBuilder(network, MOST_NODES if everything else DEFAULT_COPIES).build(key)
+    if tree is None:
+        raise click.ClickException(
+            f"ConfigMap {key} is no source and no copy of any ConfigMapSync\n"
+            f"Run kubectl configmapsync explain {key}"
+        )
+    match output:
+        case "json":
+            click.echo(json.dumps(tree.document(), indent=2, ensure_ascii=False))
+        case "yaml":
+            text = yaml.safe_dump(tree.document(), sort_keys=False, allow_unicode=True)
+            click.echo(text, nl=False)
+        case _:
+            click.echo("\n".join(_aligned(list(_lines(tree, "", "")))))
+
+
+async def read_network(cluster: ClusterOptions) -> Network:
+    """Read all syncs and the metadata of all copies."""
+    async with Progress() as progress, connect(cluster) as connection:
+        reader = Reader(connection, progress)
+        syncs = await reader.syncs()
+        return Network(syncs, await reader.copies())
+
+
+def _lines(node: Node, first: str, rest: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the state of each line below a node.
+
+    Args:
+        node: the top of a subtree.
+        first: the lines before its name.
+        rest: the lines before the names below it.
+    """
+    prefix = "sync " if node.kind == "ConfigMapSync" else ""
+    state = "" if node.state == SOURCE else painted(printable(node.state), node.state)
+    note = f"({printable(node.note)})" if node.note else ""
+    yield f"{first}{prefix}{printable(str(node.key))}", " ".join(filter(None, (state, note)))
+    count = len(node.children) + bool(node.more)
+    for number, child in enumerate(node.children, start=1):
+        is_last = number == count
+        yield from _lines(
+            child, rest + (LAST if is_last else BRANCH), rest + (SPACE if is_last else BAR)
+        )
+    if node.more:
+        yield f"{rest}{LAST}{node.more:,} more, --all shows them", ""
+
+
+def _aligned(lines: list[tuple[str, str]]) -> list[str]:
+    width = max(len(name) for name, state in lines if state or len(lines) == 1)
+    return [f"{name:<{width}}{COLUMN_GAP}{state}".rstrip() for name, state in lines]

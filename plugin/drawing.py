@@ -1,0 +1,171 @@
+"""Draw syncs as a graph: from sources over syncs to copies, as Mermaid, DOT or SVG.
+
+`commands/graph.py` prints it. Copies of one sync beyond the first few become one node,
+unless they failed or are the source of another sync.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from cluster.syncs import SyncRecord
+from configmapsync.names import NamespacedName
+from configmapsync.reasons import Reason, State
+from plugin.network import SOURCE, Destination, Network
+from plugin.rows import row_of
+from plugin.terminal import printable
+
+MOST_SINGLE_COPIES = 8  # of one sync, in state Synced
+MOST_NOTABLE_COPIES = 40  # of one sync, that failed or lead on
+MOST_NODES = 4000
+LABEL_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A node of the graph.
+
+    Attributes:
+        id: unique, of letters and digits.
+        kind: `configmap`, `sync` or `copies`.
+        label: the name.
+        state: a reason word or `Source`.
+        level: ready, pending, failed or source, for the color.
+    """
+
+    id: str
+    kind: str
+    label: str
+    state: str
+    level: str
+
+
+@dataclass(slots=True)
+class Drawing:
+    """The nodes by id, the edges between their ids, and how many syncs were left out."""
+
+    boxes: dict[str, Box] = field(default_factory=dict)
+    edges: dict[tuple[str, str], None] = field(default_factory=dict)
+    left_out: int = 0
+
+
+class _Drawer:
+    def __init__(self, network: Network) -> None:
+        self.drawing = Drawing()
+        self._network = network
+        self._ids: dict[object, str] = {}
+
+    def add_sync(self, record: SyncRecord) -> None:
+        row = row_of(record)
+        label = f"{record.key} {row.copies}"
+        sync = self._box(("sync", record.key), "sync", label, row.state)
+        if record.sync is not None:
+            source = self._configmap(record.sync.source, self._state_of(record.sync.source))
+            self.drawing.edges[source, sync] = None
+        rest = 0
+        for destination, shown in self._chosen(self._network.destinations(record)):
+            if shown:
+                target = self._configmap(destination.key, destination.state)
+                self.drawing.edges[sync, target] = None
+            rest += not shown
+        if rest:
+            target = self._box(("rest", record.key), "copies", f"{rest:,} copies", "Synced")
+            self.drawing.edges[sync, target] = None
+
+    def _chosen(self, destinations: list[Destination]) -> Iterator[tuple[Destination, bool]]:
+        """Yield each destination, and whether it is drawn on its own."""
+        single, notable = MOST_SINGLE_COPIES, MOST_NOTABLE_COPIES
+        if len(destinations) > MOST_SINGLE_COPIES:
+            single = 0
+        for destination in destinations:
+            if self._network.readers(destination.key) or destination.state != Reason.SYNCED:
+                notable -= 1
+                yield destination, notable >= 0
+            else:
+                single -= 1
+                yield destination, single >= 0
+
+    def _state_of(self, key: NamespacedName) -> str:
+        owner = self._network.owner(key)
+        if owner is not None:
+            found = self._network.destinations(owner)
+            return next(each.state for each in found if each.key == key)
+        missing = any(
+            row_of(reader).state == Reason.SOURCE_NOT_FOUND for reader in self._network.readers(key)
+        )
+        return str(Reason.SOURCE_NOT_FOUND) if missing else SOURCE
+
+    def _configmap(self, key: NamespacedName, state: str) -> str:
+        return self._box(("configmap", key), "configmap", str(key), state)
+
+    def _box(self, identity: object, kind: str, label: str, state: str) -> str:
+        known = self._ids.get(identity)
+        if known is not None:
+            return known
+        new = self._ids[identity] = f"n{len(self._ids)}"
+        text = printable(label)
+        if len(text) > LABEL_CHARACTERS:
+            text = f"{text[: LABEL_CHARACTERS - 1]}…"
+        self.drawing.boxes[new] = Box(new, kind, text, printable(state), _level(state))
+        return new
+
+
+def draw(network: Network, syncs: Iterable[SyncRecord]) -> Drawing:
+    """Return the graph of some syncs of a network."""
+    drawer = _Drawer(network)
+    for record in syncs:
+        if len(drawer.drawing.boxes) >= MOST_NODES:
+            drawer.drawing.left_out += 1
+        else:
+            drawer.add_sync(record)
+    return drawer.drawing
+
+
+def _level(state: str) -> str:
+    if state == SOURCE:
+        return "source"
+    reason = Reason.parse(state)
+    levels = {State.READY: "ready", State.PENDING: "pending", State.FAILED: "failed"}
+    return levels[reason.state if reason else State.PENDING]
+
+
+COLORS = {"source": "#57606a", "ready": "#1a7f37", "pending": "#9a6700", "failed": "#cf222e"}
+MERMAID_SHAPES = {"configmap": ("[", "]"), "sync": ("([", "])"), "copies": ("[[", "]]")}
+
+
+def mermaid(drawing: Drawing) -> str:
+    """Return the graph as a Mermaid flowchart."""
+    lines = ["flowchart LR"]
+    for box in drawing.boxes.values():
+        left, right = MERMAID_SHAPES[box.kind]
+        label = f"{_for_mermaid(box.label)}<br/>{_for_mermaid(box.state)}"
+        lines.append(f'  {box.id}{left}"{label}"{right}:::{box.level}')
+    lines += [f"  {source} --> {target}" for source, target in drawing.edges]
+    lines += [f"  classDef {level} stroke:{color},color:{color}" for level, color in COLORS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _for_mermaid(text: str) -> str:
+    """Return text with every character escaped that has a meaning in a Mermaid label."""
+    return "".join(
+        character if character.isalnum() or character in " -._/,…" else f"#{ord(character)};"
+        for character in text
+    )
+
+
+def dot(drawing: Drawing) -> str:
+    """Return the graph in the language of Graphviz."""
+    lines = [
+        "digraph configmapsync {",
+        "  rankdir=LR;",
+        '  node [shape=box, fontname="sans-serif"];',
+    ]
+    for box in drawing.boxes.values():
+        shape = ', style="rounded"' if box.kind == "sync" else ""
+        label = f"{_for_dot(box.label)}\\n{_for_dot(box.state)}"
+        lines.append(f'  {box.id} [label="{label}", color="{COLORS[box.level]}"{shape}];')
+    lines += [f"  {source} -> {target};" for source, target in drawing.edges]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _for_dot(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -15,6 +15,7 @@ import yaml
 
 from devcluster.access.audit import AuditLog
 from devcluster.access.control import Access
+from devcluster.access.reviews import subject_access_review
 from devcluster.access.tokens import SigningKey
 from devcluster.access.users import User
 from devcluster.admission.endpoint import WebhookEndpoints
@@ -34,6 +35,7 @@ from devcluster.storage.watching import Watch
 CONFIGMAPS = ("", "configmaps")
 NAMESPACES = ("", "namespaces")
 SYNCS = ("apps.nishaf.info", "configmapsyncs")
+REVIEWS_PATH = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 DEFINITION = (
     Path(__file__).parents[2] / "config" / "crd" / "bases" / "apps.nishaf.info_configmapsyncs.yaml"
 )
@@ -53,7 +55,7 @@ class InMemoryCluster:
         """
         self._seconds = seconds
         self.store = Store()
-        access = Access(
+        self._access = access = Access(
             self.store, {}, _signing_key(), WebhookEndpoints({}), self.now, AuditLog(None)
         )
         self._catalog = Catalog(self.store)
@@ -94,6 +96,9 @@ class InMemoryCluster:
         Raises:
             ApiStatus: the cluster refused it.
         """
+        if path == REVIEWS_PATH:
+            review = msgspec.json.decode(body)
+            return encoded(subject_access_review(self._access.authorizer, review))
         route = find_route(path, self._catalog)
         call = Call(
             route,

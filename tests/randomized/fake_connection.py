@@ -65,6 +65,7 @@ class FakeConnection:
         # In the order in which they were opened.
         self._streams: dict[asyncio.Queue[bytes | ApiError | None], str] = {}
         self.writes = 0
+        self.unreachable = False
 
     async def request(
         self,
@@ -253,6 +254,9 @@ class FakeConnection:
             await asyncio.sleep(latency)
         if self._killed.is_set():
             await self._never()
+        if self.unreachable:
+            await asyncio.sleep(CONNECT_SECONDS)
+            raise Unreachable("cannot connect")
 
     async def _kill(self) -> None:
         self._killed.set()

@@ -20,8 +20,13 @@ SECOND_SHARD = range(FIRST_SEED + 4, FIRST_SEED + 8)
 STEPS = 30  # of one run, at most
 
 
-def run_seed(number: int) -> None:
+def run_seed(number: int, machine: type[RandomRuns] = RandomRuns, runs: int = RUNS // 8) -> None:
     """Execute every run of a seed.
+
+    Args:
+        number: the seed.
+        machine: the rules.
+        runs: how many.
 
     Raises:
         AssertionError: a run did not converge, or broke a rule.
@@ -30,7 +35,7 @@ def run_seed(number: int) -> None:
     # changes during a run.
     celpy.Environment()
     bound = settings(
-        max_examples=RUNS // 8,
+        max_examples=runs,
         stateful_step_count=STEPS,
         deadline=None,
         database=None,
@@ -38,4 +43,4 @@ def run_seed(number: int) -> None:
         print_blob=False,
         phases=[Phase.generate],
     )
-    run_state_machine_as_test(seed(number)(type("RandomRuns", (RandomRuns,), {})), settings=bound)
+    run_state_machine_as_test(seed(number)(type(machine.__name__, (machine,), {})), settings=bound)

@@ -26,7 +26,7 @@ from configmapsync.validation import validate
 from kube.client import Kind
 from kube.errors import Malformed
 from kube.rbac import Rule
-from kube.wire import decoding
+from kube.wire import decode_version, decoding
 
 CONFIGMAPSYNCS = Kind(GROUP, VERSION, PLURAL)
 SYNCS_PATH = CONFIGMAPSYNCS.path()
@@ -167,6 +167,22 @@ class SyncRecord:
         if "selector" in vars(self):
             vars(record)["selector"] = self.selector
         return record
+
+    def with_status(self, answer: bytes, status: object) -> "SyncRecord":
+        """Return the record after a status was written that had this version as precondition.
+
+        Args:
+            answer: the object or its metadata after the write; only the version is read.
+            status: what was written, as JSON values.
+
+        Raises:
+            Malformed: the answer is not a stored object.
+        """
+        with decoding(WHAT):
+            _, version = decode_version(answer)
+        metadata = self.metadata.model_copy(update={"resource_version": version})
+        _check_stored(metadata)
+        return self.with_same_spec(metadata, msgspec.json.encode(status))
 
 
 def read_sync(

@@ -130,6 +130,11 @@ def defer_contested(
     wanted = {write.key for write in planned.writes}
     wanted |= {NamespacedName(outcome.namespace, name) for outcome in planned.settled}
     due = {write.key for write in (*planned.writes, *planned.removals)} - contested.keys()
+    waits = [
+        copy.wait_seconds or copy.interval_seconds
+        for key, copy in copies.items()
+        if copy.deferred or key in due
+    ]
     return replace(
         planned,
         writes=tuple(write for write in planned.writes if write.key not in contested),
@@ -148,6 +153,7 @@ def defer_contested(
             if key not in wanted
         ),
         contested=contested | {key: copies[key].message for key in due if key in copies},
+        contested_for=min(waits, default=None),
     )
 
 

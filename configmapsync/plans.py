@@ -32,11 +32,18 @@ class ContestedCopy:
 
     Attributes:
         message: what happens to the copy.
-        deferred: whether it is too early to write the copy again.
+        wait_seconds: until the copy may be written again; 0 if it may be written now.
+        interval_seconds: between two writes of the copy.
     """
 
     message: str
-    deferred: bool
+    wait_seconds: float
+    interval_seconds: float
+
+    @property
+    def deferred(self) -> bool:
+        """Return whether it is too early to write the copy again."""
+        return self.wait_seconds > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ class Plan:
         leftovers: the outcome of each copy that should be gone and is not removed yet.
         contested: copies that must not be reported as synced yet, each with the message.
         remaining: with a verdict, the number of copies that stay; None without one.
+        contested_for: the seconds until a contested copy needs another plan; None if none is.
     """
 
     writes: tuple[Write, ...] = ()
@@ -164,6 +172,7 @@ class Plan:
     leftovers: tuple[Outcome, ...] = ()
     contested: Mapping[NamespacedName, str] = field(default_factory=dict)
     remaining: int | None = None
+    contested_for: float | None = None
 
     @property
     def empty(self) -> bool:

@@ -76,7 +76,7 @@ decode_partial = msgspec.json.Decoder(PartialObject).decode
 _decode_versioned = msgspec.json.Decoder(_Versioned).decode
 
 
-def decode_version(raw: msgspec.Raw) -> tuple[Place, str]:
+def decode_version(raw: bytes | msgspec.Raw) -> tuple[Place, str]:
     """Return the place and the resourceVersion of an object, and skip the rest of it."""
     metadata = _decode_versioned(raw).metadata
     return (metadata.namespace, metadata.name), metadata.resource_version

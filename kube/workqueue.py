@@ -123,7 +123,7 @@ class WorkQueue(Generic[Key]):
         self._working: dict[Key, float] = {}
         self._dirty: dict[Key, Priority] = {}  # added while worked on
         self._timers: dict[Key, asyncio.TimerHandle] = {}
-        self._newer: dict[Key, asyncio.Event] = {}
+        self._when_dirty: dict[Key, Callable[[], None]] = {}
         self._wakeup = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -144,8 +144,8 @@ class WorkQueue(Generic[Key]):
         self._cancel_timer(key)
         if key in self._working:
             self._dirty[key] = min(priority, self._dirty.get(key, priority))
-            if key in self._newer:
-                self._newer[key].set()
+            if (callback := self._when_dirty.pop(key, None)) is not None:
+                callback()
             return
         self._enqueue(key, priority)
 
@@ -196,15 +196,17 @@ class WorkQueue(Generic[Key]):
     def done(self, key: Key) -> None:
         """A worker is through with `key`; if it was added meanwhile, it waits again."""
         self._metrics.done(asyncio.get_running_loop().time() - self._working.pop(key))
-        self._newer.pop(key, None)
+        self._when_dirty.pop(key, None)
         priority = self._dirty.pop(key, None)
         if priority is not None and not self._closed:
             self._enqueue(key, priority)
 
-    async def wait_dirty(self, key: Key) -> None:
-        """Return once `key`, which is being worked on, has been added again."""
-        if key not in self._dirty:
-            await self._newer.setdefault(key, asyncio.Event()).wait()
+    def when_dirty(self, key: Key, callback: Callable[[], None]) -> None:
+        """Call `callback` once `key`, which is being worked on, has been added again."""
+        if key in self._dirty:
+            callback()
+        else:
+            self._when_dirty[key] = callback
 
     async def wait_empty(self) -> None:
         """Return once no name waits, or the queue is shut down."""

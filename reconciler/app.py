@@ -38,8 +38,9 @@ from reconciler.reports.status import Reporter
 from reconciler.reports.sync_stats import SyncStats
 from reconciler.settings import ReconcilerSettings
 from reconciler.triggers import Triggers
-from reconciler.writes.applier import Applier, SyncDestination
+from reconciler.writes.applier import Applier
 from reconciler.writes.contention import Contention
+from reconciler.writes.retries import Retries, SyncDestination
 from reconciler.writes.writer import MANAGER, Writer
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
@@ -120,7 +121,7 @@ class App:
     ) -> Applier:
         return Applier(
             Writer(self._client, self._caches),
-            backoff,
+            Retries(backoff),
             self._metrics,
             queue=self._queue,
             contention=self._contention,
@@ -134,7 +135,6 @@ class App:
             self._client,
             self._caches.syncs,
             self._queue,
-            applier=self._applier,
             backoff=backoff,
             events=self._events,
             copy_events=self._copy_events,

@@ -7,7 +7,6 @@ the work on other syncs.
 
 import asyncio
 import itertools
-from functools import partial
 
 import structlog
 
@@ -85,9 +84,7 @@ class Controller:
     async def _reconcile(self, key: NamespacedName) -> ResultLabel:
         """Reconcile once; if that fails, requeue with backoff."""
         try:
-            requeue_after = await self._reconciler.reconcile(
-                key, partial(self._queue.wait_dirty, key)
-            )
+            requeue_after = await self._reconciler.reconcile(key)
         except ApiError as error:
             retry_in = self._retry(key, error.retry_after)
             if error.retry is Retry.SOON:

@@ -28,7 +28,6 @@ from kube.workqueue import WorkQueue
 from reconciler.reports.copy_events import CopyEvents
 from reconciler.reports.metrics import Metrics
 from reconciler.reports.sync_stats import SyncStats
-from reconciler.writes.applier import Applier
 
 RULES = (
     Rule(PLURAL, ("patch",), group=GROUP, why="adds and removes the finalizer"),
@@ -40,12 +39,25 @@ REPORT_WORKERS = 4
 REPORT_WAIT_SECONDS = 5.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Pending:
-    """A status to be written, and since when it waits, in seconds on the event loop's clock."""
+    """A status to be written.
+
+    Attributes:
+        status: the newest one.
+        since: when the first one was queued, in seconds on the event loop's clock.
+        previous: the stored status that it was compared with.
+        raw_previous: the same in JSON.
+    """
 
     status: ConfigMapSyncStatus
     since: float
+    previous: ConfigMapSyncStatus | None
+    raw_previous: bytes
+
+    def previous_of(self, record: SyncRecord) -> ConfigMapSyncStatus | None:
+        """Return the stored status, parsed only if another client has changed it."""
+        return self.previous if record.raw_status == self.raw_previous else record.status
 
 
 class Reporter:
@@ -61,7 +73,6 @@ class Reporter:
         syncs: Informer[SyncRecord],
         queue: WorkQueue[NamespacedName],
         *,
-        applier: Applier,
         backoff: Backoff[NamespacedName],
         events: EventRecorder,
         copy_events: CopyEvents,
@@ -75,7 +86,6 @@ class Reporter:
             client: of the API server.
             syncs: their cache.
             queue: of syncs; a sync whose status cannot be written is enqueued again.
-            applier: learns which writes the status includes.
             backoff: of statuses that could not be written.
             events: sends events.
             copy_events: emits events on copies.
@@ -86,7 +96,6 @@ class Reporter:
         self._client = client
         self._syncs = syncs
         self._queue = queue
-        self._applier = applier
         self._backoff = backoff
         self._events = events
         self._copy_events = copy_events
@@ -95,6 +104,7 @@ class Reporter:
         self._clock = clock
         self._pending: OrderedDict[NamespacedName, _Pending] = OrderedDict()
         self._writing: dict[NamespacedName, asyncio.Event] = {}
+        self._wrote: set[NamespacedName] = set()  # copies since the last written status
         self._status_queued = asyncio.Event()
         self._log = structlog.get_logger("reporter")
 
@@ -105,21 +115,24 @@ class Reporter:
         compared with the cached one, not with the one at the beginning of the reconcile.
         """
         newest = self._syncs.get(*record.key) or record
-        report = replace(report, previous=newest.status)
+        if report.wrote:
+            self._wrote.add(record.key)
+        wrote = record.key in self._wrote
+        report = replace(report, previous=newest.status, wrote=wrote)
         new = status(report, self._clock())
         self._sync_stats.note(record.key, report, new)
         if new == report.previous and record.key not in self._writing:
             self._pending.pop(record.key, None)
             return
-        since = asyncio.get_running_loop().time()
-        if (pending := self._pending.get(record.key)) is not None:
-            since = pending.since
-        self._pending[record.key] = _Pending(new, since)
+        pending = self._pending.get(record.key)
+        since = pending.since if pending else asyncio.get_running_loop().time()
+        self._pending[record.key] = _Pending(new, since, report.previous, newest.raw_status)
         self._status_queued.set()
 
     def forget(self, sync: NamespacedName) -> None:
         """Forget a sync that does not exist."""
         self._pending.pop(sync, None)
+        self._wrote.discard(sync)
         self._backoff.forget(sync)
         self._sync_stats.forget(sync)
         self._copy_events.forget(sync)
@@ -153,8 +166,8 @@ class Reporter:
 
     async def _wait_for_copies(self) -> None:
         """Wait while syncs wait for their copies, at most until a status is late."""
-        oldest = min((pending.since for pending in self._pending.values()), default=0.0)
-        late = oldest + REPORT_WAIT_SECONDS - asyncio.get_running_loop().time()
+        oldest = next(iter(self._pending.values()))  # a replaced status keeps its place
+        late = oldest.since + REPORT_WAIT_SECONDS - asyncio.get_running_loop().time()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(late, 0.0)):
                 await self._queue.wait_empty()
@@ -166,17 +179,17 @@ class Reporter:
             for writing in list(self._writing.values())[:1]:
                 await writing.wait()
             return
-        new = self._pending.pop(key).status
+        pending = self._pending.pop(key)
         done = self._writing[key] = asyncio.Event()
         try:
-            await self._write(key, new)
+            await self._write(key, pending)
         finally:
             del self._writing[key]
             done.set()
 
-    async def _write(self, key: NamespacedName, new: ConfigMapSyncStatus) -> None:
-        record = self._syncs.get(*key)
-        if record is None or (previous := record.status) == new:
+    async def _write(self, key: NamespacedName, pending: _Pending) -> None:
+        record, new = self._syncs.get(*key), pending.status
+        if record is None or (previous := pending.previous_of(record)) == new:
             return
         try:
             await self._write_status(record, new)
@@ -194,7 +207,8 @@ class Reporter:
             self._log.exception("status failed unexpectedly", sync=str(key), retry_in=retry_in)
         else:
             self._backoff.forget(key)
-            self._applier.reported(key)
+            if key not in self._pending:
+                self._wrote.discard(key)
             self._emit(record, previous, new)
 
     async def _settle(self, key: NamespacedName) -> None:
@@ -226,9 +240,16 @@ class Reporter:
                 )
             except NotFound:
                 return None
-            return self._remember(answer, record)
+            new = read_sync(answer, record.protected, lambda _key: record)
+            self._syncs.record(new)
+            return new
 
     async def _write_status(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
+        """Write a status, and put it into the cache, so that its event enqueues nothing.
+
+        The precondition fails if anything else has changed, so that of the answer only the version
+        is news.
+        """
         # With nulls, because a merge patch removes what is null.
         document = new.model_dump(mode="json", by_alias=True)
         with self._syncs.writing(*record.key):
@@ -238,17 +259,12 @@ class Reporter:
                     *record.key,
                     {"metadata": _precondition(record), "status": document},
                     subresource="status",
+                    metadata_only=True,
                 )
             except NotFound:
                 return  # the sync was deleted
             self._metrics.wrote_status()
-            self._remember(answer, record)
-
-    def _remember(self, answer: bytes, previous: SyncRecord) -> SyncRecord:
-        """Put the answer into the cache, so that its event enqueues nothing."""
-        record = read_sync(answer, previous.protected, lambda _key: previous)
-        self._syncs.record(record)
-        return record
+            self._syncs.record(record.with_status(answer, document))
 
     def _emit(
         self, record: SyncRecord, previous: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus

@@ -115,7 +115,8 @@ class Contention:
         return {
             key: ContestedCopy(
                 contention_message(key, copy.interference, copy.manager, self._interval),
-                deferred=now < copy.until,
+                wait_seconds=max(copy.until - now, 0.0),
+                interval_seconds=self._interval,
             )
             for key, copy in contested.items()
         }
@@ -124,12 +125,6 @@ class Contention:
         self, sync: NamespacedName, key: NamespacedName, copy: _ContestedCopy, now: float
     ) -> bool:
         return now - copy.until > WINDOW_SECONDS or copy.owner != self._caches.owner_of(sync, key)
-
-    def next_write_in(self, sync: NamespacedName) -> float | None:
-        """Return the seconds until a contested copy of `sync` may be written; None if none is."""
-        now = self._now()
-        waits = (copy.until - now for copy in self._contested_copies.get(sync, {}).values())
-        return min((wait for wait in waits if wait > 0), default=None)
 
     def forget(self, sync: NamespacedName) -> None:
         """Forget the contested copies of a sync that does not exist."""

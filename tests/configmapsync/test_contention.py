@@ -118,8 +118,7 @@ def test_a_plan_without_contested_copies_is_unchanged() -> None:
 
     assert defer_contested(planned, "config", {}) is planned
     assert (
-        defer_contested(planned, "config", {ELSEWHERE: ContestedCopy("why", deferred=False)})
-        == planned
+        defer_contested(planned, "config", {ELSEWHERE: ContestedCopy("why", 0.0, 60.0)}) == planned
     )
 
 
@@ -135,10 +134,10 @@ def test_a_contested_copy_is_neither_written_nor_removed_nor_synced() -> None:
         finalizer=True,
     )
     contested = {
-        PLACE: ContestedCopy("at it", deferred=True),
-        right: ContestedCopy("at it", deferred=True),
-        NamespacedName("there", "former"): ContestedCopy("at that", deferred=True),
-        NamespacedName("taken", "config"): ContestedCopy("at it", deferred=True),
+        PLACE: ContestedCopy("at it", 30.0, 60.0),
+        right: ContestedCopy("at it", 30.0, 60.0),
+        NamespacedName("there", "former"): ContestedCopy("at that", 30.0, 60.0),
+        NamespacedName("taken", "config"): ContestedCopy("at it", 30.0, 60.0),
     }
 
     made = defer_contested(planned, "config", contested)
@@ -157,7 +156,7 @@ def test_a_contested_copy_is_neither_written_nor_removed_nor_synced() -> None:
 def test_a_contested_copy_that_is_due_is_written_and_still_contested() -> None:
     planned = Plan(writes=(Write(Verb.UPDATE, PLACE, ""),))
 
-    made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", deferred=False)})
+    made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", 0.0, 60.0)})
 
     assert made.writes == planned.writes
     written = (Outcome("there", Reason.SYNCED), Outcome("elsewhere", Reason.SYNCED))
@@ -170,7 +169,7 @@ def test_a_contested_copy_that_is_due_is_written_and_still_contested() -> None:
 def test_a_contested_copy_that_stayed_up_to_date_is_synced() -> None:
     planned = Plan(settled=(Outcome("there", Reason.SYNCED),))
 
-    made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", deferred=False)})
+    made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", 0.0, 60.0)})
 
     assert made == planned
 

@@ -106,19 +106,25 @@ async def test_what_is_added_while_it_is_worked_on_comes_once_more_afterwards(
     assert await now_out(queue) == ["a"]
 
 
-async def test_the_one_who_works_on_it_can_wait_for_news(queue: WorkQueue[str]) -> None:
+async def test_a_worker_is_called_when_its_name_is_added_again(queue: WorkQueue[str]) -> None:
+    calls: list[str] = []
     queue.add("a")
     await queue.get()
-    news = asyncio.create_task(queue.wait_dirty("a"))
-    await asyncio.sleep(60)
-    assert not news.done()
+    queue.when_dirty("a", lambda: calls.append("first"))
+    assert calls == []
     queue.add("a")
-    await asyncio.wait_for(news, 1)
-    await asyncio.wait_for(queue.wait_dirty("a"), 1)  # it still is
+    queue.add("a")
+    assert calls == ["first"]
+    queue.when_dirty("a", lambda: calls.append("second"))
+    assert calls == ["first", "second"]
     queue.done("a")
     await queue.get()
-    with pytest.raises(TimeoutError):  # nothing new since it was taken again
-        await asyncio.wait_for(queue.wait_dirty("a"), 60)
+    queue.when_dirty("a", lambda: calls.append("third"))  # nothing new since it was taken again
+    queue.done("a")
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    assert calls == ["first", "second"]
 
 
 async def test_a_delayed_name_comes_when_it_is_due(queue: WorkQueue[str]) -> None:

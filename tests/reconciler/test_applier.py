@@ -19,11 +19,13 @@ from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests
 from reconciler.known.caches import Blockers
 from reconciler.reports.metrics import Metrics
 from reconciler.writes.applier import (
+    PROGRESS_SECONDS,
     UNANSWERED_SECONDS,
     WRITE_WAIT_SECONDS,
     Applier,
-    SyncDestination,
 )
+from reconciler.writes.batch import Applied
+from reconciler.writes.retries import Retries, SyncDestination
 from reconciler.writes.slots import LARGE_AT_ONCE, LARGE_BYTES
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -37,14 +39,14 @@ class ScriptedWriter:
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.done: list[str] = []
-        self.answers: dict[str, list[ApiError | float]] = {}
+        self.answers: dict[str, list[Exception | float]] = {}
 
     async def write(self, _sync: NamespacedName, write: Write) -> bool:
         namespace = write.key.namespace
         self.begun.append(namespace)
         script = self.answers.get(namespace)
         answer = script.pop(0) if script else 0.01
-        if isinstance(answer, ApiError):
+        if isinstance(answer, Exception):
             raise answer
         await asyncio.sleep(answer)
         self.done.append(namespace)
@@ -64,13 +66,15 @@ class Bench:
     def __init__(self, parallel: int = 4) -> None:
         self.writer = ScriptedWriter()
         self.enqueued: list[NamespacedName] = []
+        self.dirty_after: float | None = None
+        self.result = Applied()
         self.written: list[str] = []
         self.races: list[str] = []
         self.backoff: Backoff[SyncDestination] = Backoff(random.Random(1))  # noqa: S311
         self.registry = CollectorRegistry()
         self.applier = Applier(
             self.writer,  # type: ignore[arg-type]
-            self.backoff,
+            Retries(self.backoff),
             Metrics(self.registry),
             queue=self,  # type: ignore[arg-type]
             contention=self,  # type: ignore[arg-type]
@@ -85,6 +89,10 @@ class Bench:
     def add(self, sync: NamespacedName) -> None:
         self.enqueued.append(sync)
 
+    def when_dirty(self, _sync: NamespacedName, callback: Callable[[], None]) -> None:
+        if self.dirty_after is not None:
+            asyncio.get_running_loop().call_later(self.dirty_after, callback)
+
     def wrote(self, _sync: NamespacedName, write: Write) -> bool:
         self.written.append(write.key.namespace)
         return False
@@ -92,15 +100,9 @@ class Bench:
     def lost_race(self, _sync: NamespacedName, write: Write) -> None:
         self.races.append(write.key.namespace)
 
-    async def apply(
-        self, *writes: Write, sync: NamespacedName = SYNC, newer: Callable[[], object] | None = None
-    ) -> dict[str, Reason]:
-        outcomes = await self.applier.apply(sync, writes, newer or _never)  # type: ignore[arg-type]
-        return {outcome.namespace: outcome.reason for outcome in outcomes}
-
-
-async def _never() -> None:
-    await asyncio.Event().wait()
+    async def apply(self, *writes: Write, sync: NamespacedName = SYNC) -> dict[str, Reason]:
+        self.result = await self.applier.apply(sync, writes)
+        return {outcome.namespace: outcome.reason for outcome in self.result.written}
 
 
 def error(kind: type[ApiError], status: int, retry_after: float | None = None) -> ApiError:
@@ -134,9 +136,9 @@ async def test_all_writes_are_carried_out_and_reported() -> None:
 
     assert set(outcomes.values()) == {Reason.SYNCED}
     assert len(bench.writer.done) == 20
-    assert bench.applier.has_written(SYNC)
-    bench.applier.reported(SYNC)
-    assert not bench.applier.has_written(SYNC)
+    assert bench.result.wrote
+    await bench.apply()
+    assert not bench.result.wrote
 
 
 async def test_a_destination_in_flight_for_another_sync_is_retried_when_its_write_ends() -> None:
@@ -166,7 +168,7 @@ async def test_a_failing_destination_is_retried_later_while_others_proceed() -> 
 
     delays = []
     for _ in range(16):
-        delay = bench.applier.next_retry(SYNC)
+        delay = bench.result.retry_in
         assert delay is not None
         delays.append(delay)
         await asyncio.sleep(delay)
@@ -198,7 +200,7 @@ async def test_a_servers_retry_after_wins() -> None:
 
     await bench.apply(write("busy"))
 
-    delay = bench.applier.next_retry(SYNC)
+    delay = bench.result.retry_in
     assert delay is not None
     assert delay >= 7
 
@@ -221,14 +223,12 @@ async def test_a_hanging_destination_blocks_only_its_own_slot() -> None:
 async def test_newer_work_cancels_writes_that_have_not_begun() -> None:
     bench = Bench(parallel=1)
 
-    async def soon() -> None:
-        await asyncio.sleep(0.015)
-
-    outcomes = await bench.apply(*(write(f"ns-{number}") for number in range(50)), newer=soon)
+    bench.dirty_after = 0.015
+    outcomes = await bench.apply(*(write(f"ns-{number}") for number in range(50)))
+    await asyncio.sleep(1)
 
     assert len(bench.writer.begun) < 5
     assert list(outcomes.values()).count(Reason.PROGRESSING) > 40
-    assert SYNC in bench.enqueued
 
 
 async def test_the_stalest_copy_goes_first() -> None:
@@ -276,7 +276,7 @@ async def test_a_released_destination_is_tried_at_once() -> None:
     bench.applier.release(SYNC, NamespacedName("bad", "config"))
 
     assert await bench.apply(write("bad")) == {"bad": Reason.SYNCED}
-    assert bench.applier.next_retry(SYNC) is None
+    assert bench.result.retry_in is None
 
 
 async def test_many_syncs_share_the_slots_and_none_starves() -> None:
@@ -338,23 +338,18 @@ async def test_draining_waits_for_what_is_in_flight() -> None:
     assert bench.writer.done == ["slow"]
 
 
-async def test_a_retry_that_falls_due_during_the_report_is_due_at_once() -> None:
-    """The sync's timer fired a moment too early, so no other timer would enqueue the sync again."""
+async def test_a_retry_that_falls_due_while_other_writes_run_is_due_at_once() -> None:
+    """No other timer would enqueue the sync again."""
     bench = Bench()
     bench.writer.answers["a"] = [error(TooManyRequests, 429, retry_after=1.0)]
+    bench.writer.answers["b"] = [0.5]
     await bench.apply(write("a"))
-    await asyncio.sleep(0.9999)
-    bench.applier.begin(SYNC, {write("a").key})
-    assert (await bench.apply(write("a")))["a"] is Reason.WRITE_FAILED
-    await asyncio.sleep(0.001)
+    await asyncio.sleep(0.9)
 
-    assert bench.applier.next_retry(SYNC) == 0.0
-    assert bench.applier.next_retry(SYNC) == 0.0, "a question has no side effect"
-    bench.applier.begin(SYNC, {write("a").key})
-    assert bench.applier.next_retry(SYNC) is None, (
-        "the next plan tries it, and needs no timer for it"
-    )
+    assert (await bench.apply(write("a"), write("b")))["a"] is Reason.WRITE_FAILED
+    assert bench.result.retry_in == 0.0
     assert (await bench.apply(write("a")))["a"] is Reason.SYNCED
+    assert bench.result.retry_in is None
 
 
 async def test_a_destination_that_is_no_longer_planned_is_evicted() -> None:
@@ -363,7 +358,7 @@ async def test_a_destination_that_is_no_longer_planned_is_evicted() -> None:
     bench.writer.answers["b"] = [error(Forbidden, 403)]
     await bench.apply(write("a"), write("b"))
 
-    bench.applier.begin(SYNC, {write("b").key})
+    await bench.apply(write("b"))
     assert bench.held() == 1
     bench.applier.forget(SYNC)
 
@@ -375,24 +370,43 @@ async def test_a_sync_is_not_settled_while_a_create_is_in_flight() -> None:
     bench = Bench()
     bench.writer.answers["a"] = [WRITE_WAIT_SECONDS * 3]
     await bench.apply(write("a"))
+    await bench.apply()
+    assert not bench.result.settled
+    await bench.apply(sync=OTHER)
+    assert bench.result.settled
 
-    assert bench.applier.settled_in(SYNC) is None
-    assert bench.applier.settled_in(OTHER) == 0.0
     await asyncio.sleep(WRITE_WAIT_SECONDS * 3)
 
-    assert bench.applier.settled_in(SYNC) == 0.0
     assert SYNC in bench.enqueued
+    await bench.apply()
+    assert bench.result.settled
+
+
+async def test_a_forgotten_sync_is_not_settled_while_a_create_is_in_flight() -> None:
+    """A sync of the same name may be created and deleted meanwhile."""
+    bench = Bench()
+    bench.writer.answers["a"] = [WRITE_WAIT_SECONDS]
+    creating = asyncio.create_task(bench.apply(write("a")))
+    await asyncio.sleep(0.1)
+    bench.applier.forget(SYNC)
+    await creating
+    await bench.apply()
+    assert bench.result.settled
 
 
 async def test_a_create_without_an_answer_may_still_happen_for_a_minute() -> None:
     bench = Bench()
     bench.writer.answers["a"] = [error(Unreachable, 0)]
     await bench.apply(replace(write("a"), verb=Verb.CREATE))
+    await bench.apply()
 
-    assert bench.applier.settled_in(SYNC) == pytest.approx(UNANSWERED_SECONDS)
+    assert not bench.result.settled
+    assert bench.result.retry_in == pytest.approx(UNANSWERED_SECONDS)
     await asyncio.sleep(UNANSWERED_SECONDS + 1)
 
-    assert bench.applier.settled_in(SYNC) == 0.0
+    await bench.apply()
+    assert bench.result.settled
+    assert bench.result.retry_in is None
 
 
 async def test_a_create_that_is_answered_after_all_settles_the_sync() -> None:
@@ -403,4 +417,81 @@ async def test_a_create_that_is_answered_after_all_settles_the_sync() -> None:
     await asyncio.sleep(1)
     await bench.apply(create)
 
-    assert bench.applier.settled_in(SYNC) == 0.0
+    assert bench.result.settled
+
+
+async def test_writes_that_take_long_go_on_after_one_report_and_enqueue_the_sync_once() -> None:
+    bench = Bench(parallel=4)
+    spaces = [f"ns-{number}" for number in range(3 * 300)]  # 3 at a time, 10 ms each
+
+    outcomes = await bench.apply(*map(write, spaces))
+
+    assert asyncio.get_running_loop().time() == pytest.approx(WRITE_WAIT_SECONDS)
+    assert 0 < list(outcomes.values()).count(Reason.PROGRESSING) < len(spaces)
+    assert bench.result.retry_in == PROGRESS_SECONDS
+    await asyncio.sleep(3)
+    assert sorted(bench.writer.begun) == sorted(spaces)
+    assert bench.enqueued == [SYNC]
+    await bench.apply()
+    assert bench.result == Applied(wrote=True)
+
+
+async def test_a_new_plan_replaces_the_writes_that_have_not_begun() -> None:
+    bench = Bench(parallel=4)
+    spaces = [f"ns-{number}" for number in range(3 * 300)]
+    await bench.apply(*map(write, spaces))
+    begun = len(bench.writer.begun)
+
+    assert await bench.apply(write("other")) == {"other": Reason.SYNCED}
+    await asyncio.sleep(3)
+
+    assert len(bench.writer.begun) <= begun + 4
+
+
+async def test_a_write_in_flight_is_the_one_that_a_new_plan_wants_or_is_done_again() -> None:
+    bench = Bench()
+    bench.writer.answers["same"] = bench.writer.answers["other"] = [WRITE_WAIT_SECONDS + 1]
+    await bench.apply(write("same"), write("other"))
+
+    outcomes = await bench.apply(write("same"), write("other", "sha256:2"))
+
+    assert outcomes == {"same": Reason.SYNCED, "other": Reason.PROGRESSING}
+    assert bench.enqueued == [SYNC]
+    assert await bench.apply(write("other", "sha256:2")) == {"other": Reason.SYNCED}
+
+
+async def test_destinations_that_hang_leave_the_later_writes_of_their_sync_alone() -> None:
+    bench = Bench(parallel=8)
+    for number in range(4):
+        bench.writer.answers[f"slow-{number}"] = [60.0]
+    await bench.apply(*(write(f"slow-{number}") for number in range(4)))
+
+    outcomes = await bench.apply(*(write(f"quick-{number}") for number in range(3)))
+
+    assert set(outcomes.values()) == {Reason.SYNCED}
+
+
+async def test_a_removal_waits_for_the_writes_of_its_plan() -> None:
+    bench = Bench()
+    bench.writer.answers["new"] = [WRITE_WAIT_SECONDS + 1]
+    removal = Write(Verb.DELETE, write("old").key, "not selected", write("old", version="1").record)
+
+    first = await bench.applier.apply(SYNC, [write("new")], [removal])
+    assert (first.removed, bench.writer.begun) == ((), ["new"])
+    await asyncio.sleep(2)
+    second = await bench.applier.apply(SYNC, [], [removal])
+
+    assert second.all_removed
+    assert bench.writer.begun == ["new", "old"]
+
+
+async def test_a_defect_of_one_write_is_raised_when_the_others_have_ended() -> None:
+    bench = Bench()
+    bench.writer.answers["bad"] = [ValueError("a defect")]
+
+    with pytest.raises(ValueError, match="a defect"):
+        await bench.apply(write("bad"), write("good"))
+
+    assert bench.writer.done == ["good"]
+    await bench.apply()
+    assert bench.result.settled

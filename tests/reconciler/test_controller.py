@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -28,9 +28,7 @@ class ScriptedReconciler:
         self.requeue_after: float | None = None
         self.in_hand: set[NamespacedName] = set()
 
-    async def reconcile(
-        self, key: NamespacedName, _newer: Callable[[], Coroutine[None, None, None]]
-    ) -> float | None:
+    async def reconcile(self, key: NamespacedName) -> float | None:
         assert key not in self.in_hand, "two workers have one sync"
         self.in_hand.add(key)
         await asyncio.sleep(WORK_SECONDS)

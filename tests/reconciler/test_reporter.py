@@ -56,13 +56,11 @@ class Bench:
         self.in_flight = 0
         self.most_in_flight = 0
         self.failures: list[ApiError] = []
-        self.reported_copies: list[NamespacedName] = []
         self.queue: WorkQueue[NamespacedName] = WorkQueue(WorkQueueMetrics(registry))
         self.reporter = Reporter(
             Client(self),  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
             self.queue,
-            applier=self,  # type: ignore[arg-type]
             backoff=Backoff(random.Random(1)),  # noqa: S311
             events=self,  # type: ignore[arg-type]
             copy_events=self,  # type: ignore[arg-type]
@@ -82,10 +80,7 @@ class Bench:
     def writing(self, *_key: str) -> Iterator[None]:
         yield
 
-    # In place of the applier and the event recorders.
-    def reported(self, sync: NamespacedName) -> None:
-        self.reported_copies.append(sync)
-
+    # In place of the event recorders.
     def emit(self, *_arguments: Any) -> None:
         pass
 
@@ -144,7 +139,6 @@ async def test_a_status_is_written_once_and_at_once_without_waiting_copies() -> 
         bench.report("a")
         await asyncio.sleep(1)
     assert bench.written == ["a: Synced"]
-    assert bench.reported_copies == [NamespacedName("home", "a")]
 
 
 async def test_a_status_waits_a_bounded_time_for_the_copies_of_other_syncs() -> None:
@@ -177,6 +171,20 @@ async def test_a_status_that_changes_during_a_write_is_written_next() -> None:
         bench.report("a", Reason.SYNCED)
         await asyncio.sleep(1)
     assert bench.written == ["a: WriteFailed", "a: Synced"]
+
+
+async def test_a_status_counts_the_copies_written_since_the_last_status() -> None:
+    async with running() as bench:
+        record = bench.add("a")
+        bench.failures = [ServerError("away", status=500)]
+        outcomes = (Outcome("there", Reason.SYNCED),)
+        for wrote in (True, False):
+            bench.reporter.report(
+                record, Report(generation=1, previous=None, outcomes=outcomes, wrote=wrote)
+            )
+            await asyncio.sleep(REPORT_WAIT_SECONDS + 1)
+        assert bench.objects["a"]["status"]["lastSyncTime"] is not None
+    assert bench.written == ["a: Synced"]
 
 
 async def test_a_status_that_reverts_during_a_write_is_corrected() -> None:

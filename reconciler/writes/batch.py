@@ -1,0 +1,108 @@
+"""Hold the writes of one sync between its reconciles, and what became of them.
+
+`applier.py` fills a batch with the writes of a plan and carries them out.
+`reconcile.py` reads the result.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from configmapsync.names import NamespacedName
+from configmapsync.plans import Outcome, Write
+from configmapsync.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of the writes and removals of a plan.
+
+    Attributes:
+        written: one outcome for each write: `Synced` if it is finished, `Progressing` if it is
+            not, else the failure.
+        removed: one outcome for each removal.
+        wrote: whether a copy was written since the previous result.
+        retry_in: seconds until the sync needs another plan; None if only an event can change it.
+        settled: whether no write of the sync can create a copy any more.
+    """
+
+    written: tuple[Outcome, ...] = ()
+    removed: tuple[Outcome, ...] = ()
+    wrote: bool = False
+    retry_in: float | None = None
+    settled: bool = True
+
+    @property
+    def leftovers(self) -> tuple[Outcome, ...]:
+        """Return the copies that could not be removed."""
+        return tuple(outcome for outcome in self.removed if outcome.reason is not Reason.SYNCED)
+
+    @property
+    def any_written(self) -> bool:
+        """Return whether a write has succeeded."""
+        return any(outcome.reason is Reason.SYNCED for outcome in self.written)
+
+    @property
+    def all_removed(self) -> bool:
+        """Return whether there were removals, and all have succeeded."""
+        return bool(self.removed) and not self.leftovers
+
+
+@dataclass(slots=True)
+class Batch:
+    """The writes of one sync. It outlives the reconcile that began it, until they are done.
+
+    Attributes:
+        sync: the sync.
+        waiting: writes of the newest plan that have not started.
+        in_flight: writes without an answer, of the newest plan or of an earlier one, by copy.
+        joined: writes of the newest plan that found an earlier write in flight, by copy.
+        outcomes: of the newest plan, by copy.
+        largest: bytes of the largest copy of the newest plan.
+        runners: tasks that carry out the writes.
+        waiter: of the reconcile that waits; it gets whether the sync was enqueued again.
+        outdated: whether a write of an earlier plan ended, so that the sync needs a new plan.
+        wrote: whether a copy was written since the last result.
+        defect: an unexpected error of a write.
+        unanswered: creates that may still happen, and until when, by copy.
+    """
+
+    sync: NamespacedName
+    waiting: deque[Write] = field(default_factory=deque)
+    in_flight: dict[NamespacedName, Write] = field(default_factory=dict)
+    joined: dict[NamespacedName, Write] = field(default_factory=dict)
+    outcomes: dict[NamespacedName, Outcome] = field(default_factory=dict)
+    largest: int = 0
+    runners: int = 0
+    waiter: asyncio.Future[bool] | None = None
+    outdated: bool = False
+    wrote: bool = False
+    defect: Exception | None = None
+    unanswered: dict[NamespacedName, float] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> bool:
+        """Return whether every write has ended."""
+        return not self.waiting and not self.in_flight
+
+    @property
+    def busy_keys(self) -> frozenset[NamespacedName]:
+        """Return the destinations whose write has not ended."""
+        return frozenset(self.in_flight) | {write.key for write in self.waiting}
+
+    def begin_plan(self) -> None:
+        """Drop what is left of the previous plan, except the writes in flight."""
+        self.waiting.clear()
+        self.joined.clear()
+        self.outcomes = {}
+        self.largest, self.outdated, self.defect = 0, False, None
+
+    def wake(self, *, again: bool = False) -> None:
+        """End the wait of the reconcile, if one waits."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(again)
+
+    def unanswered_for(self, now: float) -> float:
+        """Return the seconds until no unanswered create can happen any more."""
+        self.unanswered = {key: until for key, until in self.unanswered.items() if until > now}
+        return max((until - now for until in self.unanswered.values()), default=0.0)

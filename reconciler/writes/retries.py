@@ -1,0 +1,125 @@
+"""Decide when a destination that failed may be tried again.
+
+`applier.py` asks it before each write and reports each failure to it. A destination
+backs off on its own. Only an edit heals some failures, and those wait for other content.
+"""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from configmapsync.names import NamespacedName
+from configmapsync.plans import Outcome, Write
+from kube.backoff import Backoff
+from kube.errors import ApiError, Retry
+from reconciler.writes.failures import is_stale
+
+# The delay of an error that only an edit can heal.
+MAX_BACKOFF_SECONDS = 300.0
+
+SyncDestination = tuple[NamespacedName, NamespacedName]  # the sync and the copy
+
+
+@dataclass(frozen=True, slots=True)
+class BackoffEntry:
+    """A destination that failed and waits for its next attempt.
+
+    Attributes:
+        until: when the wait ends, in seconds on the event loop's clock.
+        outcome: of the failed write.
+        content_hash: of what was written; None for a removal.
+        final: whether only other content can succeed.
+        transient: whether the server or the network failed.
+    """
+
+    until: float
+    outcome: Outcome
+    content_hash: int | None
+    final: bool
+    transient: bool
+
+    def defers(self, write: Write, now: float) -> bool:
+        """Return whether `write` must wait."""
+        template = write.template
+        if self.final and template is not None and template.content_hash != self.content_hash:
+            return False
+        return now < self.until
+
+
+class Retries:
+    """The failed destinations of all syncs."""
+
+    def __init__(self, backoff: Backoff[SyncDestination]) -> None:
+        self._backoff = backoff
+        self._entries: dict[NamespacedName, dict[NamespacedName, BackoffEntry]] = {}
+
+    def __len__(self) -> int:
+        """Return how many destinations wait."""
+        return sum(len(entries) for entries in self._entries.values())
+
+    def deferred(self, sync: NamespacedName, write: Write) -> Outcome | None:
+        """Return the last outcome of a destination that must wait; None if it may be tried."""
+        entry = self._entries.get(sync, {}).get(write.key)
+        if entry is None or not entry.defers(write, asyncio.get_running_loop().time()):
+            return None
+        return entry.outcome
+
+    def failed(
+        self, sync: NamespacedName, write: Write, outcome: Outcome, error: ApiError
+    ) -> float:
+        """Record a failure; return the seconds until the destination may be tried again."""
+        final = error.retry is Retry.NEVER
+        longest = final and not is_stale(write, error)
+        delay = self._backoff.next(
+            (sync, write.key), MAX_BACKOFF_SECONDS if longest else error.retry_after
+        )
+        until = asyncio.get_running_loop().time() + delay
+        content_hash = write.template.content_hash if write.template else None
+        transient = error.retry is Retry.TRANSIENT
+        entry = BackoffEntry(until, outcome, content_hash, final, transient)
+        self._entries.setdefault(sync, {})[write.key] = entry
+        return delay
+
+    def next_in(self, sync: NamespacedName, busy: Collection[NamespacedName]) -> float | None:
+        """Return the seconds until a destination of `sync` may be tried; None if none waits.
+
+        Args:
+            sync: the sync.
+            busy: destinations that are being tried now.
+        """
+        now = asyncio.get_running_loop().time()
+        entries = self._entries.get(sync, {})
+        waits = (max(entry.until - now, 0.0) for key, entry in entries.items() if key not in busy)
+        return min(waits, default=None)
+
+    def retain(self, sync: NamespacedName, destinations: Collection[NamespacedName]) -> None:
+        """Forget the failures of a sync at all other destinations."""
+        for key in [key for key in self._entries.get(sync, ()) if key not in destinations]:
+            self.release(sync, key)
+
+    def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:
+        """End the wait of one destination, or of all destinations of a sync."""
+        entries = self._entries.get(sync)
+        if entries is None:
+            return
+        for key in [destination] if destination else list(entries):
+            entries.pop(key, None)
+            self._backoff.forget((sync, key))
+        if not entries:
+            del self._entries[sync]
+
+    def release_transient(self) -> set[NamespacedName]:
+        """End the wait of destinations for which the server or the network failed.
+
+        Returns:
+            The syncs of these destinations.
+        """
+        failed = [
+            (sync, key)
+            for sync, entries in self._entries.items()
+            for key, entry in entries.items()
+            if entry.transient
+        ]
+        for sync, key in failed:
+            self.release(sync, key)
+        return {sync for sync, _ in failed}

@@ -184,7 +184,7 @@ async def test_after_an_outage_what_the_outage_failed_is_retried_at_once() -> No
     bench.writer.answers["refused"] = [error(Forbidden, 403)] * 12
     for _ in range(12):
         await bench.apply(write("away"), write("refused"))
-        await asyncio.sleep(bench.applier.next_retry(SYNC) or 0)
+        await asyncio.sleep(bench.result.retry_in or 0)
     await bench.apply(write("away"), write("refused"))  # both wait for minutes now
     before = list(bench.writer.begun)
 

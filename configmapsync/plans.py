@@ -134,6 +134,12 @@ class Write:
     record: CopyRecord | None = None
     template: CopyTemplate | None = None
 
+    def is_same_as(self, other: "Write") -> bool:
+        """Return whether both writes leave the same copy, or none."""
+        if self.template is None or other.template is None:
+            return self.template is other.template
+        return self.template.content_hash == other.template.content_hash
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -33,8 +33,10 @@ from reconciler.observe import Observer
 from reconciler.page.server import PageServer
 from reconciler.reconcile import Reconciler
 from reconciler.reports.copy_events import CopyEvents
+from reconciler.reports.event_budget import EventBudget
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
 from reconciler.reports.status import Reporter
+from reconciler.reports.sync_events import SyncEvents
 from reconciler.reports.sync_stats import SyncStats
 from reconciler.settings import ReconcilerSettings
 from reconciler.triggers import Triggers
@@ -100,7 +102,7 @@ class App:
         self._events = EventRecorder(
             self._client, component=MANAGED_BY_VALUE, instance=EVENT_SOURCE, clock=clock
         )
-        self._copy_events = CopyEvents(self._events, self._caches, self._now)
+        self._copy_events = CopyEvents(self._events, self._caches, EventBudget(self._now))
         self._contention = Contention(
             self._client, self._caches, self._metrics, self._now, settings.contested_interval
         )
@@ -136,8 +138,7 @@ class App:
             self._caches.syncs,
             self._queue,
             backoff=backoff,
-            events=self._events,
-            copy_events=self._copy_events,
+            events=SyncEvents(self._events, self._copy_events, EventBudget(self._now)),
             metrics=self._metrics,
             sync_stats=self._sync_stats,
             clock=clock,

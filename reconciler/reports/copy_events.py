@@ -5,7 +5,7 @@ events in five minutes, because a sync can have a thousand copies. Events on the
 itself are in `status.py`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
@@ -14,28 +14,25 @@ from configmapsync.reasons import Reason, Scope
 from configmapsync.resource import DestinationFailure
 from kube.events import EventRecorder, ObjectReference
 from reconciler.known.caches import Caches
+from reconciler.reports.event_budget import EventBudget
 
-MOST_EVENTS = 20  # on the copies of one sync within the period
-PERIOD_SECONDS = 300.0
 RELEASED = "Released"  # in no condition: a released ConfigMap is no longer a copy
 
 
 class CopyEvents:
     """Emits the events on the copies of all syncs."""
 
-    def __init__(self, events: EventRecorder, caches: Caches, now: Callable[[], float]) -> None:
+    def __init__(self, events: EventRecorder, caches: Caches, budget: EventBudget) -> None:
         """Create an emitter.
 
         Args:
             events: sends the events.
             caches: hold the UIDs of the ConfigMaps.
-            now: the event loop's clock, in seconds.
+            budget: limits the events on the copies of each sync.
         """
         self._events = events
         self._caches = caches
-        self._now = now
-        # By sync, when its period began and how many events it has emitted in it.
-        self._emitted: dict[NamespacedName, tuple[float, int]] = {}
+        self._budget = budget
 
     def wrote(self, sync: NamespacedName, write: Write, *, repaired: bool) -> None:
         """Emit an event for a release or a repair; other writes only follow the source.
@@ -78,10 +75,6 @@ class CopyEvents:
                 reference = self._reference(NamespacedName(failure.namespace, name))
                 self._emit(sync, reference, "Warning", failure.reason, message, "Sync")
 
-    def forget(self, sync: NamespacedName) -> None:
-        """Forget a sync that does not exist."""
-        self._emitted.pop(sync, None)
-
     def _emit(
         self,
         sync: NamespacedName,
@@ -91,18 +84,10 @@ class CopyEvents:
         message: str,
         action: str,
     ) -> None:
-        if self._may_emit(sync):
+        if self._budget.take(sync):
             self._events.emit(reference, kind, reason, message, action)
 
     def _reference(self, key: NamespacedName, record: CopyRecord | None = None) -> ObjectReference:
         record = record or self._caches.configmap_at(key)
         uid = record.uid if record else ""
         return ObjectReference("v1", "ConfigMap", key.namespace, key.name, uid)
-
-    def _may_emit(self, sync: NamespacedName) -> bool:
-        now = self._now()
-        since, count = self._emitted.get(sync, (now, 0))
-        if now - since >= PERIOD_SECONDS:
-            since, count = now, 0
-        self._emitted[sync] = (since, count + 1)
-        return count < MOST_EVENTS

@@ -1,4 +1,4 @@
-"""Write the statuses and finalizers of syncs, and emit events on them.
+"""Write the statuses and finalizers of syncs.
 
 `reconcile.py` calls it. A status is written only if it changed, and after the copies
 that wait. What a status says is decided in `configmapsync/conditions.py`.
@@ -6,7 +6,7 @@ that wait. What a status says is decided in `configmapsync/conditions.py`.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,18 +15,16 @@ import structlog
 
 from cluster.syncs import CONFIGMAPSYNCS, SyncRecord, read_sync
 from configmapsync.conditions import Report, status
-from configmapsync.names import API_VERSION, FINALIZER, GROUP, KIND, PLURAL, NamespacedName
-from configmapsync.reasons import Reason, State
-from configmapsync.resource import Condition, ConfigMapSyncStatus
+from configmapsync.names import FINALIZER, GROUP, PLURAL, NamespacedName
+from configmapsync.resource import ConfigMapSyncStatus
 from kube.backoff import Backoff
 from kube.client import Client
 from kube.errors import ApiError, NotFound, Retry
-from kube.events import EventRecorder, ObjectReference
 from kube.informer import Informer
 from kube.rbac import Rule
 from kube.workqueue import WorkQueue
-from reconciler.reports.copy_events import CopyEvents
 from reconciler.reports.metrics import Metrics
+from reconciler.reports.sync_events import SyncEvents
 from reconciler.reports.sync_stats import SyncStats
 
 RULES = (
@@ -74,8 +72,7 @@ class Reporter:
         queue: WorkQueue[NamespacedName],
         *,
         backoff: Backoff[NamespacedName],
-        events: EventRecorder,
-        copy_events: CopyEvents,
+        events: SyncEvents,
         metrics: Metrics,
         sync_stats: SyncStats,
         clock: Callable[[], datetime],
@@ -87,8 +84,7 @@ class Reporter:
             syncs: their cache.
             queue: of syncs; a sync whose status cannot be written is enqueued again.
             backoff: of statuses that could not be written.
-            events: sends events.
-            copy_events: emits events on copies.
+            events: emits events on syncs.
             metrics: counts status writes.
             sync_stats: counts syncs, copies and failures.
             clock: the time of day.
@@ -98,7 +94,6 @@ class Reporter:
         self._queue = queue
         self._backoff = backoff
         self._events = events
-        self._copy_events = copy_events
         self._metrics = metrics
         self._sync_stats = sync_stats
         self._clock = clock
@@ -135,7 +130,6 @@ class Reporter:
         self._wrote.discard(sync)
         self._backoff.forget(sync)
         self._sync_stats.forget(sync)
-        self._copy_events.forget(sync)
 
     def failing(self) -> tuple[NamespacedName, ...]:
         """Return the syncs whose last status write failed."""
@@ -209,7 +203,7 @@ class Reporter:
             self._backoff.forget(key)
             if key not in self._pending:
                 self._wrote.discard(key)
-            self._emit(record, previous, new)
+            self._events.emit(record, previous, new)
 
     async def _settle(self, key: NamespacedName) -> None:
         """Drop a queued status, and wait for one that is being written."""
@@ -266,48 +260,6 @@ class Reporter:
             self._metrics.wrote_status()
             self._syncs.record(record.with_status(answer, document))
 
-    def _emit(
-        self, record: SyncRecord, previous: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus
-    ) -> None:
-        """Log and emit an event if the Ready condition changed or copies were written."""
-        if record.sync is not None:
-            failures = previous.failures if previous else ()
-            self._copy_events.failing(
-                record.key, record.sync.destination_name, failures, new.failures
-            )
-        before = _ready(previous.conditions if previous else ())
-        after = _ready(new.conditions)
-        if after is None:
-            return
-        changed = before is None or (before.status, before.reason, before.message) != (
-            after.status,
-            after.reason,
-            after.message,
-        )
-        written = new.last_sync_time != (previous.last_sync_time if previous else None)
-        if not changed and not written:
-            return
-        reason = Reason.parse(after.reason)
-        self._log.info(
-            "status changed",
-            sync=str(record.key),
-            ready=after.status,
-            reason=after.reason,
-            message=after.message,
-        )
-        self._events.emit(
-            ObjectReference(
-                api_version=API_VERSION,
-                kind=KIND,
-                namespace=record.namespace,
-                name=record.name,
-                uid=record.metadata.uid,
-            ),
-            "Warning" if reason is not None and reason.state is State.FAILED else "Normal",
-            after.reason,
-            after.message,
-        )
-
 
 def _precondition(record: SyncRecord) -> dict[str, str]:
     """Return metadata that limits a patch to the version that was read.
@@ -315,7 +267,3 @@ def _precondition(record: SyncRecord) -> dict[str, str]:
     A change of another client must arrive as an event, not inside the answer to the patch.
     """
     return {"uid": record.metadata.uid, "resourceVersion": record.resource_version}
-
-
-def _ready(conditions: Iterable[Condition]) -> Condition | None:
-    return next((condition for condition in conditions if condition.type == "Ready"), None)

@@ -235,8 +235,8 @@ class Applier:
         del self._in_flight[write.key], batch.in_flight[write.key]
         for sync in self._waiting_syncs.pop(write.key, ()):
             self._queue.add(sync)
-        joined = batch.joined.pop(write.key, write)
-        if write.key in batch.outcomes and _equivalent(joined, write):
+        planned = batch.joined.pop(write.key, write)
+        if write.key in batch.outcomes and (planned is write or planned.is_same_as(write)):
             batch.outcomes[write.key] = outcome or batch.outcomes[write.key]
         else:
             batch.outdated = True
@@ -293,16 +293,6 @@ class Applier:
 
 def _names(sync: NamespacedName, write: Write) -> dict[str, str]:
     return {"sync": str(sync), "namespace": write.key.namespace, "name": write.key.name}
-
-
-def _equivalent(one: Write, other: Write) -> bool:
-    """Return whether both writes leave the same copy, or none."""
-    if one is other:
-        return True
-    first, second = one.template, other.template
-    if first is None or second is None:
-        return first is second
-    return first.content_hash == second.content_hash
 
 
 def _by_age(write: Write) -> tuple[int, NamespacedName]:

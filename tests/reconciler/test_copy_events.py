@@ -8,7 +8,8 @@ from configmapsync.plans import Verb, Write
 from configmapsync.rendering import copy_template
 from configmapsync.resource import DestinationFailure
 from kube.events import ObjectReference
-from reconciler.reports.copy_events import MOST_EVENTS, PERIOD_SECONDS, CopyEvents
+from reconciler.reports.copy_events import CopyEvents
+from reconciler.reports.event_budget import MOST_EVENTS, PERIOD_SECONDS, EventBudget
 from tests.configmapsync.objects import record, source, sync
 
 SYNC = NamespacedName("home", "sync")
@@ -31,7 +32,7 @@ class Bench:
         return record(namespace=key.namespace, name=key.name, uid=f"uid-in-{key.namespace}")
 
     def events(self) -> CopyEvents:
-        return CopyEvents(self, self, lambda: self.now)  # type: ignore[arg-type]
+        return CopyEvents(self, self, EventBudget(lambda: self.now))  # type: ignore[arg-type]
 
 
 def failures(*namespaces: str, reason: str = "DestinationConflict") -> list[DestinationFailure]:

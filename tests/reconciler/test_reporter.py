@@ -22,9 +22,12 @@ from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.client import Client
 from kube.errors import ApiError, Conflict, ServerError
+from kube.events import ObjectReference
 from kube.workqueue import WorkQueue
+from reconciler.reports.event_budget import MOST_EVENTS, EventBudget
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
 from reconciler.reports.status import REPORT_WAIT_SECONDS, REPORT_WORKERS, Reporter
+from reconciler.reports.sync_events import SyncEvents
 from reconciler.reports.sync_stats import SyncStats
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -53,17 +56,18 @@ class Bench:
         self.objects: dict[str, dict[str, Any]] = {}
         self.records: dict[tuple[str, str], SyncRecord] = {}
         self.written: list[str] = []
+        self.events: list[str] = []
         self.in_flight = 0
         self.most_in_flight = 0
         self.failures: list[ApiError] = []
         self.queue: WorkQueue[NamespacedName] = WorkQueue(WorkQueueMetrics(registry))
+        budget = EventBudget(asyncio.get_running_loop().time)
         self.reporter = Reporter(
             Client(self),  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
             self.queue,
             backoff=Backoff(random.Random(1)),  # noqa: S311
-            events=self,  # type: ignore[arg-type]
-            copy_events=self,  # type: ignore[arg-type]
+            events=SyncEvents(self, self, budget),  # type: ignore[arg-type]
             metrics=metrics,
             sync_stats=SyncStats(registry, asyncio.get_running_loop().time),
             clock=lambda: NOW,
@@ -81,8 +85,8 @@ class Bench:
         yield
 
     # In place of the event recorders.
-    def emit(self, *_arguments: Any) -> None:
-        pass
+    def emit(self, regarding: ObjectReference, kind: str, reason: str, _message: str) -> None:
+        self.events.append(f"{regarding.name}: {kind} {reason}")
 
     def failing(self, *_arguments: Any) -> None:
         pass
@@ -213,6 +217,36 @@ async def test_a_status_that_was_right_when_the_reconcile_began_is_compared_with
         bench.reporter.report(began, Report(generation=1, previous=began.status, outcomes=outcomes))
         await asyncio.sleep(1)
     assert bench.written == ["a: Synced", "a: WriteFailed", "a: Synced"]
+
+
+async def test_events_report_the_first_success_failures_and_recovery() -> None:
+    async with running() as bench:
+        bench.add("a")
+        for reason, wrote in [
+            (Reason.SYNCED, True),
+            (Reason.SYNCED, True),  # an edit of the source that the copies follow
+            (Reason.WRITE_FAILED, False),
+            (Reason.SYNCED, True),
+        ]:
+            outcomes = (Outcome("there", reason),)
+            bench.reporter.report(
+                bench.records["home", "a"],
+                Report(generation=1, previous=None, outcomes=outcomes, wrote=wrote),
+            )
+            await asyncio.sleep(1)
+    assert bench.events == ["a: Normal Synced", "a: Warning WriteFailed", "a: Normal Synced"]
+
+
+async def test_many_syncs_of_a_namespace_emit_a_bounded_number_of_normal_events() -> None:
+    async with running() as bench:
+        for number in range(MOST_EVENTS + 5):
+            bench.add(f"sync-{number}")
+            bench.report(f"sync-{number}")
+        bench.add("failing")
+        bench.report("failing", Reason.WRITE_FAILED)
+    assert len(bench.written) == MOST_EVENTS + 6
+    assert len(bench.events) == MOST_EVENTS + 1
+    assert "failing: Warning WriteFailed" in bench.events
 
 
 async def test_status_writes_in_flight_are_bounded() -> None:

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Row] = {
     ),
     "tree": Row("tree", "Show where a ConfigMap comes from and where its copies go."),
     "graph": Row("graph", "Draw all syncs with their sources and copies as Mermaid, DOT or SVG."),
+    "doctor": Row("doctor", "Examine the installation, with a remedy for each finding."),
     "check": Row("check", "Check files by every rule of the CRD and of admission."),
     "plan": Row("plan", "Print what the reconciler would do, and write nothing."),
     "diff": Row(

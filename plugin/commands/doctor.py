@@ -1,0 +1,87 @@
+"""The command `doctor`: examine an installation and name a remedy for each finding.
+
+The checks are in `plugin/doctor/`. This module runs them and prints.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+import yaml
+
+from configmapsync.explanations import OPERATOR_NAMESPACE
+from plugin.cluster import connect, run
+from plugin.doctor.examination import examine
+from plugin.doctor.findings import Finding, Level, Patient
+from plugin.options import ClusterOptions, cluster_options, output_option
+from plugin.progress import Progress
+from plugin.reading import Reader
+from plugin.terminal import printable
+
+SIGNS = {
+    Level.OK: ("✓", "green"),
+    Level.WARNING: ("!", "yellow"),
+    Level.FAILURE: ("✗", "red"),
+    Level.SKIPPED: ("-", "cyan"),
+}
+TOPIC_WIDTH = 14
+EXIT_FAILURE = 1
+
+
+@click.command()
+@click.option(
+    "--operator-namespace",
+    default=OPERATOR_NAMESPACE,
+    show_default=True,
+    help="the namespace of the operator",
+)
+@click.option(
+    "--metrics-url",
+    default="",
+    help="metrics of the reconciler at a forwarded port, such as http://127.0.0.1:8081/metrics",
+)
+@output_option("text", "json", "yaml", default="text")
+@cluster_options
+@click.pass_context
+def command(
+    ctx: click.Context,
+    cluster: ClusterOptions,
+    operator_namespace: str,
+    metrics_url: str,
+    output: str,
+) -> None:
+    """Examine the installation, with a remedy for each finding.
+
+    It checks the CRD, the webhook and its certificates, the rights of each account, the leader,
+    the watches, blocked destinations and orphans. It writes nothing: the webhook is asked in a
+    dry run. Exit code: 1 if a check fails, else 0.
+    """
+    findings = run(_findings(cluster, operator_namespace, metrics_url))
+    documents = [finding.document() for finding in findings]
+    match output:
+        case "json":
+            click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
+        case "yaml":
+            click.echo(yaml.safe_dump(documents, sort_keys=False, allow_unicode=True), nl=False)
+        case _:
+            click.echo("\n".join(line for finding in findings for line in _lines(finding)))
+    if any(finding.level is Level.FAILURE for finding in findings):
+        ctx.exit(EXIT_FAILURE)
+
+
+async def _findings(
+    cluster: ClusterOptions, operator_namespace: str, metrics_url: str
+) -> list[Finding]:
+    now = datetime.now(UTC)  # noqa: TID251 - the entry point
+    async with Progress() as progress, connect(cluster) as connection:
+        patient = Patient(Reader(connection, progress), operator_namespace, now, metrics_url)
+        return await examine(patient, connection)
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    sign, color = SIGNS[finding.level]
+    topic = f"{finding.topic:<{TOPIC_WIDTH}}"
+    yield f"{click.style(sign, fg=color)} {topic} {printable(finding.message)}"
+    if finding.remedy:
+        yield f"  {'':<{TOPIC_WIDTH}} -> {printable(finding.remedy)}"

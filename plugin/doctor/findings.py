@@ -1,0 +1,81 @@
+"""Define what a check of `doctor` finds, and what every check gets to work with.
+
+The modules beside this one return findings; `commands/doctor.py` prints them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from plugin.reading import Reader
+
+PREFIX = "configmapsync-"  # of the names that `config/default` installs
+MOST_LISTED = 5  # objects in one finding
+
+
+class Level(Enum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result of a check.
+
+    Attributes:
+        level: how the check ended.
+        topic: what was checked, in a word or two.
+        message: what was found.
+        remedy: what to do; empty if nothing is to be done.
+    """
+
+    level: Level
+    topic: str
+    message: str
+    remedy: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return the finding for `-o json` and `-o yaml`."""
+        return {
+            "level": self.level.value,
+            "topic": self.topic,
+            "message": self.message,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """The installation under examination.
+
+    Attributes:
+        reader: reads the cluster.
+        namespace: of the operator.
+        now: the time of the examination.
+        metrics_url: of a forwarded port of the reconciler; empty to read through the API server.
+    """
+
+    reader: Reader
+    namespace: str
+    now: datetime
+    metrics_url: str = ""
+
+    def named(self, component: str) -> str:
+        """Return the name of an installed object."""
+        return f"{PREFIX}{component}"
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

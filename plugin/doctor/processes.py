@@ -1,0 +1,137 @@
+"""Check the processes: which reconciler leads, and how old the watches are.
+
+`examination.py` calls each function. Watch ages come from `/metrics` of the pods,
+through the API server or from a forwarded port.
+"""
+
+import asyncio
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from kube.client import Client, Kind
+from kube.errors import ApiError, Forbidden
+from kube.lease_record import LeaseRecord, LeaseSpec
+from kube.wire import decode_list, decoding
+from plugin.doctor.findings import Finding, Level, Patient
+
+PODS = Kind("", "v1", "pods")
+COMPONENTS = (
+    "app.kubernetes.io/name=configmapsync,app.kubernetes.io/component in (reconciler,webhook)"
+)
+HEALTH_PORT = 8081
+READ_SECONDS = 5.0
+MOST_PODS = 20
+MOST_METRICS_BYTES = 4 << 20
+WATCH_AGE = re.compile(
+    r'^configmapsync_watch_age_seconds\{name="([^"]{1,100})"\} ([0-9.e+-]+)$', re.MULTILINE
+)
+# A watch gets a bookmark each minute, and the process itself gives up after 90 s of silence.
+OLD_SECONDS, DEAD_SECONDS = 90.0, 300.0
+DEFAULT_LEASE_SECONDS = 15
+
+
+async def check_leader(patient: Patient) -> list[Finding]:
+    """Read the Lease of the reconcilers."""
+    record = LeaseRecord(patient.reader.client, patient.namespace, patient.named("reconciler"))
+    seen = await record.read(READ_SECONDS)
+    logs = f"kubectl logs -n {patient.namespace} -l app.kubernetes.io/component=reconciler"
+    if seen is None:
+        message = (
+            f"there is no Lease {patient.namespace}/{patient.named('reconciler')}: "
+            "no reconciler has run there with leader election"
+        )
+        return [Finding(Level.WARNING, "leader", message, logs)]
+    return [_judged_lease(seen.spec, patient.now, logs)]
+
+
+def _judged_lease(lease: LeaseSpec, now: datetime, logs: str) -> Finding:
+    if not lease.holder_identity:
+        return Finding(Level.FAILURE, "leader", "no reconciler holds the Lease", logs)
+    try:
+        renewed = datetime.fromisoformat(lease.renew_time or "")
+        passed = now - renewed
+    except (ValueError, TypeError):
+        message = f"{lease.holder_identity} holds the Lease without a time of renewal"
+        return Finding(Level.FAILURE, "leader", message, logs)
+    duration = timedelta(seconds=lease.lease_duration_seconds or DEFAULT_LEASE_SECONDS)
+    seconds = max(0, round(passed.total_seconds()))
+    message = f"{lease.holder_identity} leads and renewed its Lease {seconds} s ago"
+    if passed > duration:
+        message = f"{lease.holder_identity} has not renewed its Lease for {seconds} s"
+        return Finding(Level.FAILURE, "leader", message, logs)
+    return Finding(Level.OK, "leader", message)
+
+
+async def check_watches(patient: Patient) -> list[Finding]:
+    """Read the age of each watch from the metrics of the processes."""
+    if patient.metrics_url:
+        return _judged_metrics(patient.metrics_url, await _fetched(patient.metrics_url))
+    pods = await _pods(patient)
+    if not pods:
+        message = f"no pod of the operator runs in {patient.namespace}"
+        remedy = f"kubectl get pods -n {patient.namespace}, or --operator-namespace"
+        return [Finding(Level.WARNING, "watches", message, remedy)]
+    answers = await asyncio.gather(*(_through_api_server(patient, pod) for pod in pods))
+    return [finding for answer in answers for finding in answer]
+
+
+async def _pods(patient: Patient) -> list[str]:
+    raw = await patient.reader.client.list(
+        PODS, patient.namespace, params={"labelSelector": COMPONENTS, "limit": str(MOST_PODS)}
+    )
+    with decoding("the pods"):
+        items = decode_list(raw).items or []
+        pods: list[dict[str, Any]] = [msgspec.json.decode(item) for item in items]
+    return [
+        pod["metadata"]["name"]
+        for pod in pods
+        if pod.get("status", {}).get("phase") == "Running" and pod["metadata"].get("name")
+    ]
+
+
+async def _through_api_server(patient: Patient, pod: str) -> list[Finding]:
+    try:
+        raw = await _proxied(patient.reader.client, patient.namespace, pod)
+    except ApiError as error:
+        why = "no right to read" if isinstance(error, Forbidden) else "cannot read"
+        message = f"{why} the metrics of pod {pod} through the API server"
+        remedy = (
+            f"kubectl port-forward -n {patient.namespace} pod/{pod} {HEALTH_PORT}, then doctor "
+            f"--metrics-url http://127.0.0.1:{HEALTH_PORT}/metrics"
+        )
+        return [Finding(Level.SKIPPED, "watches", message, remedy)]
+    return _judged_metrics(f"pod {pod}", raw)
+
+
+async def _proxied(client: Client, namespace: str, pod: str) -> str:
+    path = f"{pod}:{HEALTH_PORT}/proxy/metrics"
+    raw = await client.get(PODS, namespace, path, timeout_seconds=READ_SECONDS)
+    return raw.decode(errors="replace")
+
+
+async def _fetched(url: str) -> str:
+    limits = aiohttp.ClientTimeout(total=READ_SECONDS)
+    try:
+        async with aiohttp.ClientSession(timeout=limits) as session, session.get(url) as answer:
+            return (await answer.content.read(MOST_METRICS_BYTES)).decode(errors="replace")
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return ""
+
+
+def _judged_metrics(where: str, text: str) -> list[Finding]:
+    ages = {name: float(age) for name, age in WATCH_AGE.findall(text)}
+    if not ages:
+        message = f"{where} shows no watch age"
+        return [Finding(Level.WARNING, "watches", message, "check the address and the port")]
+    oldest = max(ages, key=lambda name: ages[name])
+    seconds = round(ages[oldest])
+    if ages[oldest] < OLD_SECONDS:
+        message = f"{where}: the oldest of {len(ages)} watches heard something {seconds} s ago"
+        return [Finding(Level.OK, "watches", message)]
+    level = Level.FAILURE if ages[oldest] >= DEAD_SECONDS else Level.WARNING
+    message = f"{where}: the watch of {oldest} has heard nothing for {seconds} s"
+    return [Finding(level, "watches", message, "restart the pod, and check the API server")]

@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 PROGRAM = "kubectl configmapsync"
+EXECUTABLE = "kubectl-configmapsync"
 # click takes the name of the shell from this variable and prints completions.
 COMPLETION_VARIABLE = "_KUBECTL_CONFIGMAPSYNC_COMPLETE"
 
@@ -38,6 +39,7 @@ COMMANDS: Mapping[str, Row] = {
     "tree": Row("tree", "Show where a ConfigMap comes from and where its copies go."),
     "graph": Row("graph", "Draw all syncs with their sources and copies as Mermaid, DOT or SVG."),
     "doctor": Row("doctor", "Examine the installation, with a remedy for each finding."),
+    "completion": Row("completion", "Print the completion script for bash, zsh or fish."),
     "check": Row("check", "Check files by every rule of the CRD and of admission."),
     "plan": Row("plan", "Print what the reconciler would do, and write nothing."),
     "diff": Row(

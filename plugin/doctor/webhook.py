@@ -1,7 +1,8 @@
-"""Check that the API server reaches and trusts the webhook, by a request that it denies.
+"""Check that the API server reaches and trusts the webhook.
 
-`examination.py` calls `check_answer`. The request is a dry run for a sync into a
-namespace that does not exist, so nothing is written even if no webhook is called.
+`examination.py` calls `check_answer`. It sends a request that the webhook must deny: a
+dry run for a sync into a namespace that does not exist. So nothing is written even if
+no webhook is called.
 """
 
 from cluster.syncs import CONFIGMAPSYNCS

@@ -53,6 +53,9 @@ test: kubectl helm lint ## run the linters and all tests, as CI does
 soak: venv ## run random histories with new seeds; RUNS=20000 sets their number, SEED=7 the first
 	RUNS=$(or $(RUNS),10000) SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/randomized --durations=0
 
+bench: kubectl ## compare the reconciler with a plain client, in ten minutes; ROUNDS=2 is shorter
+	$(BIN)/python -m benchmarks --output build/benchmarks $(if $(ROUNDS),--rounds $(ROUNDS))
+
 lint: kubectl ## check style, prose, types, import contracts and generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -125,4 +128,4 @@ lock: $(VENV)/uv/.ready ## write the locks; UPGRADE=1 takes the newest releases
 clean: ## delete the environments and build results
 	rm -rf $(VENV) build dist *.egg-info packages/*/build packages/*/*.egg-info .demo
 
-.PHONY: help venv kubectl helm demo test soak lint prose format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean
+.PHONY: help venv kubectl helm demo test soak bench lint prose format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean

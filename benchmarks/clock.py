@@ -82,7 +82,7 @@ class Clock:
         """Wait until the watch is open."""
         await self._started.wait()
 
-    async def quiet(self, seconds: float = 2.0) -> None:
+    async def quiet(self, seconds: float) -> None:
         """Wait until no event has arrived for `seconds`."""
         while (wait := self.last_event + seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - waits for a time without events
             await asyncio.sleep(wait)

@@ -3,8 +3,8 @@
     python -m benchmarks.plain_client URL AUTHORITY TOKEN
 
 It reads orders from standard input, one JSON object per line, and prints an empty line
-after each. `propagation.py` starts it. It neither watches nor compares, so no operator
-in the same language can be faster.
+after each. `baseline.py` starts it. It neither watches nor compares, so no operator in
+the same language can be faster.
 """
 
 import asyncio
@@ -18,41 +18,50 @@ from aiohttp import ClientSession, TCPConnector
 
 PARALLEL = 32
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 MERGE_PATCH = "application/merge-patch+json"
 
 
 class Order(msgspec.Struct):
-    """ConfigMaps to write, all with the same data."""
+    """ConfigMaps to write, all with the same data, or paths of collections to read."""
 
-    verb: Literal["POST", "PUT", "PATCH"]
-    places: list[tuple[str, str]]
-    data: dict[str, str]
+    verb: Literal["POST", "PUT", "PATCH", "GET"]
+    places: list[tuple[str, str]] = []
+    data: dict[str, str] = {}
+    paths: list[str] = []
 
 
 async def carry_out(session: ClientSession, order: Order) -> None:
-    """Write all ConfigMaps of an order."""
+    """Write all ConfigMaps of an order, or read all its collections."""
+    if order.verb == "GET":
+        await asyncio.gather(*(_send(session, "GET", path) for path in order.paths))
+        return
     waiting = iter(order.places)
 
     async def work() -> None:
         for namespace, name in waiting:
-            metadata = {"namespace": namespace, "name": name}
             body = {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": metadata,
+                "metadata": {"namespace": namespace, "name": name},
                 "data": order.data,
             }
             path = f"/api/v1/namespaces/{namespace}/configmaps" + (
                 "" if order.verb == "POST" else f"/{name}"
             )
-            headers = {"Content-Type": MERGE_PATCH if order.verb == "PATCH" else "application/json"}
-            async with session.request(
-                order.verb, path, data=msgspec.json.encode(body), headers=headers
-            ) as response:
-                await response.read()
-                response.raise_for_status()
+            await _send(session, order.verb, path, msgspec.json.encode(body))
 
     await asyncio.gather(*(work() for _ in range(min(PARALLEL, len(order.places)))))
+
+
+async def _send(session: ClientSession, verb: str, path: str, body: bytes | None = None) -> None:
+    headers = {
+        "Accept": METADATA_LIST if verb == "GET" else METADATA_ONLY,
+        "Content-Type": MERGE_PATCH if verb == "PATCH" else "application/json",
+    }
+    async with session.request(verb, path, data=body, headers=headers) as response:
+        await response.read()
+        response.raise_for_status()
 
 
 async def main(url: str, authority: str, token: str) -> None:
@@ -61,7 +70,7 @@ async def main(url: str, authority: str, token: str) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     trust = ssl.create_default_context(cafile=authority)
-    headers = {"Authorization": f"Bearer {token}", "Accept": METADATA_ONLY}
+    headers = {"Authorization": f"Bearer {token}"}
     async with ClientSession(
         url, headers=headers, connector=TCPConnector(ssl=trust, limit=PARALLEL)
     ) as session:

@@ -1,6 +1,6 @@
-"""Run a reconciler on a cluster in memory in virtual time, and count what a story costs.
+"""Run a reconciler on a cluster in memory in virtual time, and count what it costs.
 
-`test_requests.py` tells the stories. Nothing here depends on the speed of the machine:
+`test_requests.py` has the stories. Nothing here depends on the speed of the machine:
 a story costs the same requests, plans, decodes and status writes in every run.
 """
 

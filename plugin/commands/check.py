@@ -18,7 +18,7 @@ from plugin.checks.manifests import Manifest, read
 from plugin.checks.references import Known, References, add_files
 from plugin.cluster import ClusterProblem, connect, run
 from plugin.options import ClusterOptions, cluster_options, output_option
-from plugin.peers.rendering import printable
+from plugin.peers.rendering import counted, printable
 from plugin.progress import Progress
 
 EXIT_FINE, EXIT_FINDINGS, EXIT_FAILURE = 0, 1, 2
@@ -82,9 +82,9 @@ def command(
     errors = sum(finding.severity is Severity.ERROR for finding in found)
     syncs = sum(manifest.is_sync for manifest in manifests)
     warnings = len(found) - errors
-    click.echo(
-        f"{errors} errors and {warnings} warnings in {syncs} syncs of {count} files", err=True
-    )
+    found_here = f"{counted(syncs, 'sync')} of {counted(count, 'file')}"
+    summary = f"{counted(errors, 'error')} and {counted(warnings, 'warning')} in {found_here}"
+    click.echo(summary, err=True)
     sys.exit(EXIT_FINDINGS if errors or (strict and warnings) else EXIT_FINE)
 
 

@@ -16,7 +16,7 @@ from plugin.options import ClusterOptions, cluster_options
 from plugin.peers import cluster_reading, documents
 from plugin.peers.importing import translate
 from plugin.peers.inventory import Inventory, Remark
-from plugin.peers.rendering import as_yaml, printable
+from plugin.peers.rendering import as_yaml, counted, printable
 from plugin.progress import Progress
 
 EXIT_COMPLETE, EXIT_INCOMPLETE, EXIT_FAILURE = 0, 1, 2
@@ -59,7 +59,7 @@ def command(cluster: ClusterOptions, filename: tuple[str, ...], conflict_policy:
     for remark in remarks:
         click.echo(printable(str(remark)), err=True)
     lost = sum(remark.lost for remark in remarks)
-    click.echo(f"{len(syncs)} syncs, {lost} not expressible", err=True)
+    click.echo(f"{counted(len(syncs), 'sync')}, {lost} not expressible", err=True)
     sys.exit(EXIT_INCOMPLETE if lost else EXIT_COMPLETE)
 
 

@@ -42,6 +42,11 @@ def as_yaml(syncs: Iterable[ImportedSync], remarks: Iterable[Remark]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 sync` and `2 syncs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Return a text of one line without control characters."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)

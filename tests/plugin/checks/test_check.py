@@ -39,7 +39,7 @@ def findings(text: str) -> list[str]:
 def test_a_good_file_has_no_findings_and_ends_with_zero() -> None:
     result = check(given=sync("destinationNamespace: web"))
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "0 errors and 0 warnings in 1 syncs of 1 files\n"
+    assert result.stderr == "0 errors and 0 warnings in 1 sync of 1 file\n"
 
 
 def test_the_samples_of_the_project_are_good() -> None:

@@ -1,0 +1,35 @@
+"""docs/moving.md: its commands move the samples of three tools, and print what the page shows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, ROOT, commands, run
+from tests.journeys.installation import Installation, installed
+from tests.support.cluster import Cluster
+
+PAGE = DOCS / "moving.md"
+
+
+@pytest.fixture
+def installation(cluster: Cluster, tmp_path: Path) -> Iterator[Installation]:
+    """The operator, installed as `make deploy` does, on a cluster of its own."""
+    if cluster.kind == "existing":
+        pytest.skip("an existing cluster is not for installations of tests")
+    folder = tmp_path / "installation"
+    folder.mkdir()
+    with installed(cluster.kind, folder) as made:
+        yield made
+
+
+def test_the_commands_of_the_page_move_a_cluster_from_three_tools(
+    installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    found = commands(PAGE)
+
+    for sample in (ROOT / "config" / "samples" / "moving").glob("*.yaml"):
+        assert any(sample.name in command.line for command in found), sample
+    for command in found:
+        run(command, installation.cluster, tmp_path)

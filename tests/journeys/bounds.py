@@ -1,4 +1,4 @@
-"""Check that something happens within a promised time, on a machine that is busy as well."""
+"""Check that something happens within a promised time, also on a busy machine."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Broken connections, a restarted API server, killed and frozen processes, expired credentials.
+"""Broken connections, restarts, killed and frozen processes, expired credentials.
 
 Each case has a bound, and a log line that names it. `docs/reliability.md` lists them.
 """

@@ -1,4 +1,4 @@
-"""Two replicas: the Lease is stolen, a leader is frozen or cut off, and clocks differ."""
+"""Two replicas: a stolen Lease, a frozen or disconnected leader, different clocks."""
 
 from collections.abc import MutableMapping
 from typing import Any

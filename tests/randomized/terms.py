@@ -1,4 +1,4 @@
-"""Check that at most one replica writes in each term, and each write has a precondition."""
+"""Check that one replica writes in each term, and with a precondition."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

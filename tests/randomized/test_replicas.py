@@ -1,4 +1,4 @@
-"""At most one of two replicas writes, and late writes of a former leader are refused."""
+"""One of two replicas writes, and late writes of a former leader are refused."""
 
 from collections.abc import Iterator
 from typing import Any

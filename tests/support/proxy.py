@@ -1,6 +1,6 @@
 """Put a TCP proxy between one process and the API server, and break its connections.
 
-The proxy ends TLS with a certificate of its own, so that it can tell watches from other
+The proxy ends TLS with its own certificate, so it can distinguish watches from other
 requests. The chaos journeys use it on every kind of cluster.
 """
 

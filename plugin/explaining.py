@@ -92,9 +92,11 @@ class Observation:
         key: the ConfigMap.
         record: the ConfigMap; None if it does not exist.
         namespace: its namespace; None if it does not exist.
-        syncs: every sync of the cluster.
+        syncs: every sync of the cluster; only the one that the marks name if `unread` says so.
         source: the source of the sync that manages the ConfigMap; None if it does not exist.
         unreadable: why the source could not be read; None if it could.
+        labels_known: whether the namespace could be read.
+        unread: what else could not be read for a missing right.
     """
 
     key: NamespacedName
@@ -103,6 +105,8 @@ class Observation:
     syncs: Sequence[SyncRecord]
     source: SourceObject | None = None
     unreadable: str | None = None
+    labels_known: bool = True
+    unread: tuple[str, ...] = ()
 
 
 def explained_sync(record: SyncRecord) -> Answer:
@@ -157,6 +161,13 @@ def subject_of(record: SyncRecord) -> Subject:
 
 def explained_configmap(seen: Observation) -> Answer | None:
     """Return the answer about a ConfigMap; None if it does not exist and no sync would write it."""
+    answer = _explained_configmap(seen)
+    if answer is None or not seen.unread:
+        return answer
+    return replace(answer, facts=(*answer.facts, ("not read", "; ".join(seen.unread))))
+
+
+def _explained_configmap(seen: Observation) -> Answer | None:
     record = seen.record
     readers = _readers(seen)
     if record is None:
@@ -224,7 +235,7 @@ def _problem_of_copy(seen: Observation, record: CopyRecord, owner: SyncRecord) -
     sync = owner.sync
     if sync is None or sync.spec.suspend or owner.deleting:
         return _problem_at(owner, seen)
-    if not _selects(owner, seen):
+    if seen.labels_known and not _selects(owner, seen):
         cause = "The sync no longer selects this destination, so the reconciler removes the copy."
         subject = replace(subject_of(owner), namespace=seen.key.namespace)
         explanation = replace(explain_destination(Reason.PROGRESSING, subject), cause=cause)

@@ -11,6 +11,7 @@ import click
 import yaml
 
 from cluster.syncs import SyncRecord
+from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from dryrun.records import read_copy, read_source
 from kube.errors import Forbidden
@@ -58,21 +59,58 @@ def command(cluster: ClusterOptions, name: tuple[str, str], output: str) -> None
 
 
 async def _answers(cluster: ClusterOptions, key: NamespacedName) -> list[Answer]:
+    """Explain what the user may read; fail only if that is nothing."""
+    answers: list[Answer] = []
+    denied: list[Forbidden] = []
     async with Progress() as progress, connect(cluster) as connection:
         reader = Reader(connection, progress)
-        sync = await reader.sync(key)
-        configmap = explained_configmap(await _observed(reader, key))
-    answers = [explained_sync(sync)] if sync else []
-    return [*answers, configmap] if configmap else answers
+        for find in (_about_sync, _about_configmap):
+            try:
+                answers += await find(reader, key)
+            except Forbidden as error:
+                denied.append(error)
+    if denied and not answers:
+        raise denied[0]
+    return answers
+
+
+async def _about_sync(reader: Reader, key: NamespacedName) -> list[Answer]:
+    record = await reader.sync(key)
+    return [explained_sync(record)] if record else []
+
+
+async def _about_configmap(reader: Reader, key: NamespacedName) -> list[Answer]:
+    answer = explained_configmap(await _observed(reader, key))
+    return [answer] if answer else []
 
 
 async def _observed(reader: Reader, key: NamespacedName) -> Observation:
     raw = await reader.configmap(key)
     record = read_copy(raw) if raw else None
-    syncs = await reader.syncs()
-    seen = Observation(key, record, await reader.namespace(key.namespace), syncs)
-    owner = next((sync for sync in syncs if record and sync.metadata.uid == record.sync_uid), None)
+    seen = Observation(key, record, None, ())
+    try:
+        seen = replace(seen, syncs=await reader.syncs())
+    except Forbidden:
+        if record is None:
+            raise
+        seen = await _with_named_sync(reader, seen, record)
+    try:
+        seen = replace(seen, namespace=await reader.namespace(key.namespace))
+    except Forbidden:
+        unread = (*seen.unread, "the labels of the namespace")
+        seen = replace(seen, labels_known=False, unread=unread)
+    uid = record.sync_uid if record else ""
+    owner = next((sync for sync in seen.syncs if uid and sync.metadata.uid == uid), None)
     return await _with_source(reader, seen, owner) if owner else seen
+
+
+async def _with_named_sync(reader: Reader, seen: Observation, record: CopyRecord) -> Observation:
+    """Read the sync that a copy names, for a user who may not list the syncs of the cluster."""
+    seen = replace(seen, unread=("the syncs of other namespaces",))
+    if record.synced_by is None:
+        return seen
+    named = await reader.sync(record.synced_by)
+    return replace(seen, syncs=(named,)) if named else seen
 
 
 async def _with_source(reader: Reader, seen: Observation, owner: SyncRecord) -> Observation:

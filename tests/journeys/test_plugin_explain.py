@@ -7,7 +7,11 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.journeys.stage import Stage
+from tests.journeys.user_shell import UserShell
+from tests.support.eventually import wait_until
 from tests.support.plugin import normalized, run_plugin
 from tests.support.processes import Process
 
@@ -123,3 +127,37 @@ def test_a_name_that_nothing_knows_is_an_error(stage: Stage) -> None:
         f"Error: there is no ConfigMapSync and no ConfigMap {namespace}/nothing, "
         "and no ConfigMapSync writes one\n"
     )
+
+
+def test_a_tenant_gets_an_answer_from_what_the_tenant_may_read(
+    stage: Stage, reconciler: Process
+) -> None:
+    if stage.cluster.kind == "existing":
+        pytest.skip("an existing cluster has no test users")
+    home, web = stage.namespace("home"), stage.namespace("web")
+    content = stage.source(home)
+    sync = stage.sync(home, "shared", destinationNamespaces=[web])
+    stage.copy_becomes(content, web)
+    stage.ready_becomes(sync, "True", "Synced")
+    shell = UserShell(stage.cluster, stage.new_namespace)
+    shell.allow("bob", web, ("get",))
+    refused = run_plugin(stage.cluster, "explain", f"{web}/config", user="bob", exit_code=1)
+    assert "Error: no right to read what this command needs" in refused.stderr
+    shell.may_write_syncs("bob", home)
+    done = wait_until(
+        lambda: (
+            run_plugin(stage.cluster, "explain", f"{web}/config", "-o", "json", user="bob").stdout
+        )
+    )
+    [answer] = json.loads(done)
+    assert answer["right"] is None
+    assert answer["facts"] == {
+        "managed": f"yes, by ConfigMapSync {home}/shared",
+        "source": f"{home}/config",
+        "content": f"not compared: no right to read {home}/config",
+        "not read": "the syncs of other namespaces; the labels of the namespace",
+    }
+    [own] = json.loads(
+        run_plugin(stage.cluster, "explain", f"{home}/shared", "-o", "json", user="bob").stdout
+    )
+    assert (own["kind"], own["right"]) == ("ConfigMapSync", True)

@@ -17,13 +17,10 @@ import structlog
 
 from kube.client import JSON, ApiServer
 from kube.errors import ApiError
-from kube.held_events import HeldEvents, WatchedEvent
 from kube.indexer import Indexer, IndexFunction, R
+from kube.own_writes import OwnWrites, WatchedEvent
 from kube.reflector import Reflector, Seen
 from kube.wire import Place, decode_version
-
-FORGOTTEN_LIMIT = 1000  # places; from then on, those that the watch has passed are dropped
-
 
 Handler = Callable[[R | None, R | None], None]
 
@@ -68,9 +65,7 @@ class Informer(Generic[R]):
         self._reset_handlers: list[Callable[[], None]] = []
         self._recovery_handlers: list[Callable[[], None]] = []
         self._reached = 0  # the version up to which the list and the watch are complete
-        self._forgotten: dict[Place, int] = {}  # the versions up to which an echo may still come
-        self._forgotten_limit = FORGOTTEN_LIMIT
-        self._held = HeldEvents()
+        self._own_writes = OwnWrites()
         self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(
             connection, path, self, params=params or {}, accept=accept, rng=rng
@@ -151,11 +146,11 @@ class Informer(Generic[R]):
         answer is recorded, an event that is not newer is dropped. After an error the event counts.
         """
         place = (namespace, name)
-        self._held.begin(place)
+        self._own_writes.begin(place)
         try:
             yield
         finally:
-            if (event := self._held.end(place)) is not None:
+            if (event := self._own_writes.end(place)) is not None:
                 self._handle(event)
 
     def record(self, new: R) -> None:
@@ -166,7 +161,7 @@ class Informer(Generic[R]):
         A record of version 0 only marks a key as watched: every version is newer.
         """
         place, version = (new.namespace, new.name), _number(new.resource_version)
-        passed = 0 < version <= self._reached and not self._held.has_event(place)
+        passed = 0 < version <= self._reached and not self._own_writes.has_event(place)
         if place not in self._records and passed:
             return  # the watch has brought it already, and its deletion after that
         if self._is_news(new):
@@ -202,14 +197,14 @@ class Informer(Generic[R]):
             return
         self._remove(place)
         if gone > self._reached:
-            self._forgotten[place] = gone
+            self._own_writes.removed[place] = gone
 
     def reset(self) -> None:
         """Mark every record as stale, because versions went back."""
         self._was_reset = True
         self._reached = 0
-        self._forgotten.clear()
-        self._held.clear()
+        self._own_writes.removed.clear()
+        self._own_writes.drop_events()
         self._stale = set(self._records)
 
     def newest(self) -> Seen | None:
@@ -224,7 +219,7 @@ class Informer(Generic[R]):
         """Begin a list of that version."""
         self._seen = set()
         self._listing = _number(version)
-        self._held.clear()
+        self._own_writes.drop_events()
 
     def listed(self, items: list[msgspec.Raw]) -> None:
         """Take objects of the list."""
@@ -240,7 +235,7 @@ class Informer(Generic[R]):
                 self._delete(place)
         self._seen, self._listing = None, 0
         self._reached = max(self._reached, _number(version))
-        self._forget_echoes()
+        self._own_writes.passed(self._reached)
         self._stale.clear()
         if self._was_reset:
             self._was_reset = False
@@ -258,12 +253,9 @@ class Informer(Generic[R]):
         place, shown = decode_version(item)
         event = WatchedEvent(kind, place, _number(shown), item)
         self._reached = max(self._reached, event.version)
-        if not self._held.hold(event):
+        if not self._own_writes.hold(event):
             self._handle(event)
-        if len(self._forgotten) > self._forgotten_limit:
-            self._forget_echoes()
-            # Twice the rest, so that each sweep is paid for by as many removals.
-            self._forgotten_limit = max(FORGOTTEN_LIMIT, 2 * len(self._forgotten))
+        self._own_writes.bound_removed(self._reached)
 
     def _handle(self, event: WatchedEvent) -> None:
         if event.kind == "DELETED":
@@ -275,7 +267,7 @@ class Informer(Generic[R]):
         """Return whether the record is as new as the event, by the answer to an own request."""
         held = self._records.get(event.place)
         if held is None:
-            return event.version <= self._forgotten.get(event.place, 0)
+            return event.version <= self._own_writes.removed.get(event.place, 0)
         known = _number(held.resource_version)
         if event.version != known or self._confirms is None:
             return event.version < known
@@ -306,8 +298,7 @@ class Informer(Generic[R]):
 
     def _take_out(self, place: Place, version: int) -> None:
         """Delete the record of an object unless it is newer."""
-        if self._forgotten.get(place, 0) <= version:
-            self._forgotten.pop(place, None)
+        self._own_writes.seen_gone(place, version)
         held = self._records.get(place)
         if held is not None and (place in self._stale or _number(held.resource_version) <= version):
             self._delete(place)
@@ -328,7 +319,7 @@ class Informer(Generic[R]):
         place, version = (new.namespace, new.name), _number(new.resource_version)
         held = self._records.get(place)
         if held is None:
-            forgotten = self._forgotten.get(place, 0)
+            forgotten = self._own_writes.removed.get(place, 0)
             return version == 0 or version > forgotten or forgotten <= self._listing
         # A list shows the newest version of each object. If the record is newer, the storage was
         # restored.
@@ -355,12 +346,6 @@ class Informer(Generic[R]):
             self._log.exception(
                 "a handler failed", handler=getattr(handler, "__qualname__", repr(handler))
             )
-
-    def _forget_echoes(self) -> None:
-        """Drop versions that the watch has passed: no older event can come any more."""
-        self._forgotten = {
-            place: gone for place, gone in self._forgotten.items() if gone > self._reached
-        }
 
 
 def _number(version: str) -> int:

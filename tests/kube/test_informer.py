@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kube.informer import FORGOTTEN_LIMIT, Informer
+from kube.informer import Informer
+from kube.own_writes import REMOVED_LIMIT
 from kube.wire import ObjectMeta
 from tests.kube.scripted import ScriptedConnection, Step, a_list, configmap, event, rng
 from tests.support.eventually import eventually
@@ -451,5 +452,5 @@ async def test_forgotten_places_do_not_pile_up(bench: Bench) -> None:
         bench.informer.forget("team", f"thing-{number}")
         bench.informer.changed("MODIFIED", raw("other", 10 + number))
     assert (
-        len(bench.informer._forgotten) <= FORGOTTEN_LIMIT + 1
+        len(bench.informer._own_writes.removed) <= REMOVED_LIMIT + 1
     )  # what is measured is what no outcome shows

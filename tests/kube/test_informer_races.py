@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kube.held_events import MOST_HELD_BYTES
 from kube.informer import Informer
+from kube.own_writes import MOST_HELD_BYTES
 from kube.wire import decode_partial
 from tests.kube.scripted import configmap, rng
 
@@ -147,7 +147,7 @@ async def test_what_was_forgotten_is_not_brought_back_by_its_own_echo(bench: Ben
     bench.cache.changed("MODIFIED", raw("a", 10))
     assert bench.held() == {}
     bench.cache.changed("DELETED", raw("a", 11))
-    assert not bench.cache._forgotten  # no echo of it can come any more
+    assert not bench.cache._own_writes.removed  # no echo of it can come any more
     bench.cache.changed("ADDED", raw("a", 12))
     assert bench.held() == {"a": 12}
 
@@ -185,7 +185,7 @@ async def test_a_list_made_after_a_deletion_ends_the_waiting_for_its_echo(bench:
     bench.wrote("a", 10)
     bench.removed("a", 10)
     bench.list(12, {})
-    assert not bench.cache._forgotten
+    assert not bench.cache._own_writes.removed
 
 
 async def test_forgetting_without_a_version_means_the_one_that_is_held(bench: Bench) -> None:
@@ -396,4 +396,4 @@ async def test_in_whatever_order_things_come_the_cache_ends_right_and_nobody_mis
         world.check()
     assert world.held() == world.stored
     assert world.known == world.stored
-    assert not world.cache._forgotten  # what can come no more is not remembered for ever
+    assert not world.cache._own_writes.removed  # what can come no more is not remembered for ever

@@ -1,8 +1,8 @@
-"""Hold the watch events of objects that this process is writing.
+"""Know which watch events the writes of this process have caused, or may have caused.
 
 `informer.py` asks it about each event. The event of an own write can arrive before the
-answer to that write. Without the answer it looks like a change by another client. This
-module must not decide what an event means.
+answer, and without the answer it looks like a change by another client: it is held. It
+can also arrive after a deletion that was answered: it must not bring the object back.
 """
 
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from kube.wire import Place
 
 # Of all held events. A tenant can change many objects of a mebibyte while they are written.
 MOST_HELD_BYTES = 8 << 20
+# Removed objects; beyond that number, those that the watch has passed are dropped.
+REMOVED_LIMIT = 1000
 
 
 class WatchedEvent(NamedTuple):
@@ -29,12 +31,18 @@ class WatchedEvent(NamedTuple):
         return len(memoryview(self.item))
 
 
-class HeldEvents:
-    """The objects that are being written, each with its newest event."""
+class OwnWrites:
+    """The objects that are being written, each with its newest event, and those removed.
+
+    Attributes:
+        removed: the last version of each removed object of which an event may still come.
+    """
 
     def __init__(self) -> None:
         self._newest: dict[Place, WatchedEvent | None] = {}
         self._bytes = 0
+        self.removed: dict[Place, int] = {}
+        self._removed_limit = REMOVED_LIMIT
 
     def begin(self, place: Place) -> None:
         """Hold the events of an object from now on."""
@@ -62,10 +70,26 @@ class HeldEvents:
         self._newest.pop(place, None)
         return event
 
-    def clear(self) -> None:
-        """Drop every event, because a list that begins now shows the same or more."""
+    def drop_events(self) -> None:
+        """Drop every held event, because a list that begins now shows the same or more."""
         for place in self._newest:
             self._drop(place)
+
+    def seen_gone(self, place: Place, version: int) -> None:
+        """Note that the watch has shown the removal of an object."""
+        if self.removed.get(place, 0) <= version:
+            self.removed.pop(place, None)
+
+    def passed(self, reached: int) -> None:
+        """Drop removed objects that the watch has passed: no older event can come any more."""
+        self.removed = {place: gone for place, gone in self.removed.items() if gone > reached}
+
+    def bound_removed(self, reached: int) -> None:
+        """Do the same if there are many."""
+        if len(self.removed) > self._removed_limit:
+            self.passed(reached)
+            # Twice the rest, so that each sweep is paid for by as many removals.
+            self._removed_limit = max(REMOVED_LIMIT, 2 * len(self.removed))
 
     def _drop(self, place: Place) -> None:
         if (event := self._newest.get(place)) is not None:

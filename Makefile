@@ -46,7 +46,7 @@ helm: venv
 demo: kubectl ## show the operator at work; KEEP=1 leaves it running, CLUSTER=existing, VERBOSE=1
 	@$(BIN)/python -m demo $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(KEEP),--keep) $(if $(VERBOSE),--verbose)
 
-test: kubectl helm lint ## run the linters and all tests, as CI does
+test: kubectl helm lint docs ## run the linters and all tests, as CI does
 	$(BIN)/pytest -n $(WORKERS) --dist load tests/randomized
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/randomized --cov --cov-report=term:skip-covered
 
@@ -74,7 +74,7 @@ lint-manifests: kubectl $(VENV)/checkov/.ready ## run checkov on all manifests o
 		$(BIN)/python hack/bundle.py --overlay $$overlay > build/manifests/$$(basename $$overlay).yaml || exit 1; done
 	$(VENV)/checkov/bin/checkov --directory build/manifests
 
-# checkov and uv need other versions of packages, so each has an environment inside of $(VENV).
+# checkov, Sphinx and uv need other versions of packages, so each has an environment inside of $(VENV).
 $(VENV)/%/.ready: requirements-%.lock requirements-pip.lock $(VENV)/.ready
 	$(call locked_venv,$(VENV)/$*,requirements-$*.lock)
 	@touch $@
@@ -121,11 +121,15 @@ lock: $(VENV)/uv/.ready ## write the locks; UPGRADE=1 takes the newest releases
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml packages/devcluster/pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 	echo "checkov>=3.2" | $(COMPILE) - -o requirements-checkov.lock
+	printf "sphinx>=9\nmyst-parser>=5\nfuro>=2025\n" | $(COMPILE) - -o requirements-docs.lock
 	echo setuptools | $(COMPILE) - -c requirements-dev.lock -o requirements-build.lock
 	echo pip | $(COMPILE) - -o requirements-pip.lock
 	echo uv | $(COMPILE) - -o requirements-uv.lock
 
+docs: $(VENV)/docs/.ready ## build the documentation as a site in build/site, and check its links
+	$(VENV)/docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs build/site
+
 clean: ## delete the environments and build results
 	rm -rf $(VENV) build dist *.egg-info packages/*/build packages/*/*.egg-info .demo
 
-.PHONY: help venv kubectl helm demo test soak bench lint prose format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock clean
+.PHONY: help venv kubectl helm demo test soak bench lint prose format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock docs clean

@@ -1,4 +1,4 @@
-"""Each page of docs/tasks: its commands print what the page shows, and its YAML is the sample's."""
+"""Run the commands of docs/tasks, and compare their output and the YAML shown."""
 
 import re
 from collections.abc import Iterator

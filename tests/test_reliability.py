@@ -10,7 +10,11 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
 # Journeys whose every test belongs to a promise.
-COMPLETE = ("tests/journeys/test_chaos.py", "tests/journeys/test_load.py")
+COMPLETE = (
+    "tests/journeys/test_chaos.py",
+    "tests/journeys/test_load.py",
+    "tests/journeys/test_probes.py",
+)
 
 
 def names_in(file: str) -> set[str]:

@@ -34,7 +34,7 @@ def test_each_test_of_these_journeys_is_named(file: str) -> None:
     assert names_in(file) == {name for named, name in NAMED if named == file}
 
 
-def test_links_lead_to_files() -> None:
-    targets = re.findall(r"\]\(([\w./]+)(?:#[\w-]+)?\)", PAGE)
-    assert len(targets) > 5
-    assert [target for target in targets if not (ROOT / "docs" / target).is_file()] == []
+def test_each_named_file_exists() -> None:
+    files = re.findall(r"`(tests/[\w/.]+)`", PAGE)
+    assert len(files) >= 5
+    assert [file for file in files if not (ROOT / file).is_file()] == []

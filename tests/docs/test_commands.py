@@ -21,7 +21,7 @@ COMMANDS = sorted({command.line for page in PAGES for command in commands(page)}
 # Programs of others that a page may use; what they accept is not checked.
 OTHERS = {
     *("kind", "docker", "helm", "git", "curl", "openssl", "kill", "export", "read", "etcdutl"),
-    *("pipx", "python3", "cd", "cat", "grep", "jq", "sort", "argocd", "source"),
+    *("pipx", "python3", "cd", "cat", "grep", "jq", "sort", "argocd", "source", "pytest"),
 }
 TARGETS = set(
     re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

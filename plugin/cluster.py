@@ -16,6 +16,7 @@ from kube.configuration import ConfigurationError, default_namespace
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import ApiError, Forbidden, Unauthorized, Unreachable
 from plugin.options import ClusterOptions, NamespaceOptions
+from plugin.terminal import printable
 from runtime import logs
 
 USER_AGENT = "kubectl-configmapsync"
@@ -104,4 +105,4 @@ def explained(error: Exception) -> str:
             advice = "Check the connection: kubectl version"
         case _:
             problem, advice = str(error), "Run the command again."
-    return f"{problem}\n{advice}"
+    return f"{printable(problem)}\n{advice}"

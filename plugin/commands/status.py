@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import click
@@ -40,7 +41,8 @@ def command(
         raise click.UsageError("--watch prints a table; use it without -o json and -o yaml")
     namespace = chosen_namespace(cluster, namespaces)
     if watch:
-        run(_watch(cluster, namespace, wide=output == "wide"))
+        with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
+            run(_watch(cluster, namespace, wide=output == "wide"))
         return
     rows = run(_rows(cluster, namespace))
     if not rows and output in TABLES:

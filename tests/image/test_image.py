@@ -152,7 +152,10 @@ def test_only_production_files_are_inside(image: Image) -> None:
     [packages] = image.root.glob("opt/configmapsync/lib/python*/site-packages")
     installed = {path.name for path in packages.iterdir()}
 
-    assert {"configmapsync", "kube", "runtime", "reconciler", "webhook", "certs"} <= installed
+    assert {
+        *("configmapsync", "kube", "runtime", "plugin"),
+        *("reconciler", "webhook", "certs"),
+    } <= installed
     assert (
         installed
         & {
@@ -196,7 +199,7 @@ def test_every_module_and_the_whole_of_kubernetes_asyncio_can_be_imported(image:
 import importlib, pkgutil
 from kube.lean import credential_layer
 configuration, config = credential_layer()
-for name in ("configmapsync", "kube", "runtime", "reconciler", "webhook", "certs"):
+for name in ("configmapsync", "kube", "runtime", "reconciler", "webhook", "certs", "plugin"):
     for module in pkgutil.walk_packages(importlib.import_module(name).__path__, name + "."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from subprocess import PIPE
 from typing import Any, Protocol
-from urllib.error import URLError
 
 import msgspec
 
@@ -102,13 +101,13 @@ class Reconciler:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(
-        cls, cluster: Cluster, python: str = sys.executable
+        cls, cluster: Cluster, python: str = sys.executable, module: str = "reconciler"
     ) -> AsyncIterator["Reconciler"]:
-        """Start the process with the interpreter `python`, and stop it at the end."""
+        """Start `module` with the interpreter `python`, and stop it at the end."""
         port = free_port()
         process = Process(
             [
-                *(python, "-m", "reconciler", "--kubeconfig", cluster.kubeconfig),
+                *(python, "-m", module, "--kubeconfig", cluster.kubeconfig),
                 *("--health-address", f"{LOCAL_ADDRESS}:{port}", "--log-level", "warning"),
             ],
             cluster.folder / "reconciler.log",
@@ -136,7 +135,7 @@ class Reconciler:
         """Wait until so many reconciles are done and none is waiting."""
         while True:
             await asyncio.sleep(0.05)
-            with contextlib.suppress(URLError):
+            with contextlib.suppress(OSError):
                 now = await self._scraped()
                 done = now.value("controller_runtime_reconcile_total")
                 if done >= syncs and not now.value("workqueue_depth"):
@@ -151,5 +150,25 @@ class Reconciler:
         """Return the resident memory now and at its highest, in MiB."""
         return resident_mebibytes(self._process.id), peak_mebibytes(self._process.id)
 
+    async def copies_up_to_date(self, number: int) -> None:
+        """Wait until so many copies are up to date in every status, and nothing is waiting."""
+        while True:
+            await asyncio.sleep(0.1)
+            with contextlib.suppress(OSError):
+                now = await self._scraped()
+                copies = now.value("configmapsync_copies", state="synced")
+                if copies == number and not now.value("workqueue_depth"):
+                    return
+
+    async def writes(self) -> int:
+        """Return the number of copies written since its start."""
+        return int((await self._scraped()).value("configmapsync_writes_total", result="done"))
+
+    @property
+    def log(self) -> str:
+        """Return its output."""
+        return self._process.output()
+
     async def _scraped(self) -> Scrape:
+        self._process.check_running()
         return await asyncio.to_thread(scrape, self._port)

@@ -9,9 +9,10 @@ import pytest
 
 SMALL_LOADS = {
     "memory": ("--foreign", "10,20", "--syncs", "3", "--rate", "5", "--seconds", "1"),
+    "scale": ("--syncs", "2,4", "--per-sync", "2", "--steps"),
     "admission": ("--syncs", "50", "--namespaces", "20", "--rate", "50", "--seconds", "1"),
 }
-COLUMNS = {"memory": "RSS", "admission": "memory"}
+COLUMNS = {"memory": "RSS", "admission": "memory", "scale": "new namespace"}
 
 
 def run(*arguments: str) -> str:

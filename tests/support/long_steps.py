@@ -27,13 +27,17 @@ PRODUCT = tuple(
 class LongSteps:
     """Measures every callback while it is installed."""
 
-    def __init__(self, folders: tuple[str, ...] = PRODUCT) -> None:
+    def __init__(
+        self, folders: tuple[str, ...] = PRODUCT, limit_seconds: float = LONGEST_STEP_SECONDS
+    ) -> None:
         """Create an empty record.
 
         Args:
             folders: of the code whose steps count. The steps of an HTTP handler are those of
                 aiohttp, which calls it.
+            limit_seconds: of CPU time; a longer step is recorded.
         """
+        self._limit = limit_seconds
         self._folders = folders
         self.found: list[str] = []
         self._collecting_since = 0.0
@@ -48,7 +52,7 @@ class LongSteps:
             collected, modules, began = self._collected, len(sys.modules), time.thread_time()
             run(handle)
             seconds = time.thread_time() - began - (self._collected - collected)
-            if seconds > LONGEST_STEP_SECONDS and len(sys.modules) == modules:
+            if seconds > self._limit and len(sys.modules) == modules:
                 self._note(getattr(handle, "_callback", None), seconds)
 
         gc.callbacks.append(self._note_collection)

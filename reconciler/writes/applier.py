@@ -136,7 +136,7 @@ class Applier:
         batch.begin_plan()
         for write in sorted(writes, key=_by_age):
             self._admit(batch, write)
-        if batch.waiting or batch.joined:
+        if batch.waiting:
             self._start_runners(batch)
             await self._wait(batch)
         if batch.defect is not None:
@@ -219,6 +219,7 @@ class Applier:
             return
         self._in_flight[write.key] = batch.sync
         batch.in_flight[write.key] = write
+        batch.begun.add(write.key)
         outcome = None
         try:
             as_planned = await self._writer.write(batch.sync, write)
@@ -233,6 +234,7 @@ class Applier:
     def _end(self, batch: Batch, write: Write, outcome: Outcome | None) -> None:
         """Record the outcome if it belongs to the newest plan, and wake up who waits for it."""
         del self._in_flight[write.key], batch.in_flight[write.key]
+        batch.begun.discard(write.key)
         for sync in self._waiting_syncs.pop(write.key, ()):
             self._queue.add(sync)
         planned = batch.joined.pop(write.key, write)
@@ -242,7 +244,7 @@ class Applier:
             batch.outdated = True
         if batch.waiter is None and (batch.idle or batch.outdated):
             self._queue.add(batch.sync)
-        elif batch.idle:
+        elif batch.done:
             batch.wake()
 
     def _done(self, batch: Batch, write: Write, *, as_planned: bool) -> Outcome:

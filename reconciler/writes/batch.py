@@ -56,6 +56,7 @@ class Batch:
         sync: the sync.
         waiting: writes of the newest plan that have not started.
         in_flight: writes without an answer, of the newest plan or of an earlier one, by copy.
+        begun: destinations in flight that the newest plan has begun.
         joined: writes of the newest plan that found an earlier write in flight, by copy.
         outcomes: of the newest plan, by copy.
         largest: bytes of the largest copy of the newest plan.
@@ -70,6 +71,7 @@ class Batch:
     sync: NamespacedName
     waiting: deque[Write] = field(default_factory=deque)
     in_flight: dict[NamespacedName, Write] = field(default_factory=dict)
+    begun: set[NamespacedName] = field(default_factory=set)
     joined: dict[NamespacedName, Write] = field(default_factory=dict)
     outcomes: dict[NamespacedName, Outcome] = field(default_factory=dict)
     largest: int = 0
@@ -86,6 +88,14 @@ class Batch:
         return not self.waiting and not self.in_flight
 
     @property
+    def done(self) -> bool:
+        """Return whether the newest plan has begun every write, and those have ended.
+
+        No plan waits for a write of an earlier one, because that may hang.
+        """
+        return not self.waiting and not self.begun
+
+    @property
     def busy_keys(self) -> frozenset[NamespacedName]:
         """Return the destinations whose write has not ended."""
         return frozenset(self.in_flight) | {write.key for write in self.waiting}
@@ -93,6 +103,7 @@ class Batch:
     def begin_plan(self) -> None:
         """Drop what is left of the previous plan, except the writes in flight."""
         self.waiting.clear()
+        self.begun.clear()
         self.joined.clear()
         self.outcomes = {}
         self.largest, self.outdated, self.defect = 0, False, None

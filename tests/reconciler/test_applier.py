@@ -450,14 +450,32 @@ async def test_a_new_plan_replaces_the_writes_that_have_not_begun() -> None:
 
 async def test_a_write_in_flight_is_the_one_that_a_new_plan_wants_or_is_done_again() -> None:
     bench = Bench()
-    bench.writer.answers["same"] = bench.writer.answers["other"] = [WRITE_WAIT_SECONDS + 1]
+    bench.writer.answers["same"] = [WRITE_WAIT_SECONDS + 0.2]
+    bench.writer.answers["other"] = [WRITE_WAIT_SECONDS + 0.2]
+    bench.writer.answers["long"] = [1.0]
     await bench.apply(write("same"), write("other"))
 
-    outcomes = await bench.apply(write("same"), write("other", "sha256:2"))
+    outcomes = await bench.apply(write("same"), write("other", "sha256:2"), write("long"))
 
-    assert outcomes == {"same": Reason.SYNCED, "other": Reason.PROGRESSING}
+    assert outcomes == {
+        "same": Reason.SYNCED,
+        "other": Reason.PROGRESSING,
+        "long": Reason.SYNCED,
+    }
     assert bench.enqueued == [SYNC]
     assert await bench.apply(write("other", "sha256:2")) == {"other": Reason.SYNCED}
+    assert bench.writer.begun.count("same") == 1
+
+
+async def test_a_plan_does_not_wait_for_a_write_of_an_earlier_plan() -> None:
+    bench = Bench()
+    bench.writer.answers["slow"] = [30.0]
+    await bench.apply(write("slow"))
+
+    outcomes = await bench.apply(write("slow"), write("quick"))
+
+    assert outcomes == {"slow": Reason.PROGRESSING, "quick": Reason.SYNCED}
+    assert asyncio.get_running_loop().time() < WRITE_WAIT_SECONDS + 0.1
 
 
 async def test_destinations_that_hang_leave_the_later_writes_of_their_sync_alone() -> None:

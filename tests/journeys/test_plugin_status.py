@@ -1,7 +1,10 @@
 """`kubectl configmapsync status` shows every sync with its state."""
 
+import contextlib
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +17,7 @@ from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.kubectl import kubectl_program
-from tests.support.plugin import run_plugin
+from tests.support.plugin import ROOT, run_plugin
 from tests.support.processes import Process
 from tests.support.users import write_kubeconfig
 
@@ -137,3 +140,37 @@ def test_a_refused_token_is_reported_as_such(stage: Stage, tmp_path: Path) -> No
     )
     error = run_plugin(cluster, "status", "--kubeconfig", str(stranger), exit_code=1).stderr
     assert error.startswith("Error: the API server does not accept the credentials")
+
+
+def test_watch_on_a_terminal_draws_the_colored_table_again(stage: Stage) -> None:
+    home, _, taken = two_syncs(stage)
+    ours, theirs = pty.openpty()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "plugin", "status", "-n", home, "--watch"],
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "KUBECONFIG": str(stage.cluster.kubeconfig), "NO_COLOR": ""},
+        cwd=ROOT,
+    )
+    os.close(theirs)
+    try:
+        os.set_blocking(ours, False)
+        drawn = bytearray()
+
+        def draws(*words: bytes) -> None:
+            with contextlib.suppress(BlockingIOError):
+                drawn.extend(os.read(ours, 1 << 16))
+            last = bytes(drawn).rpartition(b"\x1b[2J")[2]
+            assert all(word in last for word in words), last
+
+        red, green = b"\x1b[31m", b"\x1b[32m"
+        wait_until(lambda: draws(b"NAMESPACE", red + b"DestinationConflict", green + b"Synced"))
+        stage.delete(taken, "config")
+        wait_until(lambda: draws(b"NAMESPACE", b"1/1", b"one-conflict   1/1"))
+        assert drawn.count(b"\x1b[2J") >= 2
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 0
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(ours)

@@ -1,4 +1,4 @@
-"""The progress line appears after a second, on standard error, and is cleared at the end."""
+"""The progress line appears after a second, and is cleared at the end."""
 
 import asyncio
 import contextlib

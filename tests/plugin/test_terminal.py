@@ -1,4 +1,4 @@
-"""Tables, ages and colours are those of kubectl, and no text can control the terminal."""
+"""Tables, ages and colours are those of kubectl; text cannot control the terminal."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -87,6 +87,9 @@ manifests: kubectl ## generate the CRD, the roles, two pages in docs/, and the c
 	$(BIN)/python hack/manifests.py
 	$(BIN)/python hack/chart.py
 
+pictures: venv ## draw docs/page-*.png; needs Chromium
+	$(BIN)/python -m tests.page.pictures
+
 docker-build: ## build the image IMG with CONTAINER_TOOL (docker, podman, buildah)
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_FLAGS) --tag $(IMG) .
 
@@ -132,4 +135,4 @@ docs: $(VENV)/docs/.ready ## build the documentation as a site in build/site, an
 clean: ## delete the environments and build results
 	rm -rf $(VENV) build dist *.egg-info packages/*/build packages/*/*.egg-info .demo
 
-.PHONY: help venv kubectl helm demo test soak bench lint prose format lint-manifests manifests docker-build docker-push install uninstall deploy undeploy build-installer lock docs clean
+.PHONY: help venv kubectl helm demo test soak bench lint prose format lint-manifests manifests pictures docker-build docker-push install uninstall deploy undeploy build-installer lock docs clean

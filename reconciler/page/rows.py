@@ -121,6 +121,7 @@ class Destinations:
     def __init__(self, record: SyncRecord, row: SyncRow) -> None:
         status = record.status or ConfigMapSyncStatus()
         self._row = row
+        self._key = row.key
         self._digest = status.source.digest if status.source else None
         self._failures: Mapping[str, DestinationFailure] = {
             failure.namespace: failure for failure in status.failures
@@ -137,7 +138,7 @@ class Destinations:
                 present.add(copy.namespace)
             state, reason, message = self._state_of(copy)
             yield CopyRow(
-                *(copy.namespace, copy.name, self._row.key, self._row.source),
+                *(copy.namespace, copy.name, self._key, self._row.source),
                 *(state, reason, message),
                 adopted=copy.adopted,
                 immutable=copy.immutable,
@@ -161,7 +162,7 @@ class Destinations:
             if state is State.SYNCED:
                 state = State.PROGRESSING
         return CopyRow(
-            namespace, row.copy_name, row.key, row.source, state, reason, message, present=False
+            namespace, row.copy_name, self._key, row.source, state, reason, message, present=False
         )
 
     def _state_of(self, copy: CopyRecord) -> tuple[State, str, str]:

@@ -40,7 +40,7 @@ function caption(answer, route) {
   const shown = answer.syncs.filter((each) => each.matched).length;
   return shown < answer.matches
     ? `${shown} of ${count(answer.matches, "sync")}, the worst states first. Filter to see others.`
-    : `${count(answer.matches, "sync")}, the worst states first.`;
+    : count(answer.matches, "sync") + (answer.matches > 1 ? ", the worst states first." : "");
 }
 
 // Return the sources that no drawn sync writes, each with its syncs.
@@ -89,25 +89,26 @@ function drawSource(drawing, source, top) {
 }
 
 function drawSync(drawing, node, left, top) {
-  const height = Math.max(NODE, HEAD + ROW * (node.destinations.length + (hidden(node) > 0)) + 6);
-  const cardLeft = left + COLUMN.sync + GAP;
-  let bottom = top + height;
-  let childTop = top;
-  const children = node.children.map((child) => {
-    const drawn = drawSync(drawing, child, cardLeft + COLUMN.destinations + GAP, childTop);
-    childTop = drawn.bottom + SPACE;
-    return [child, drawn.middle];
-  });
-  bottom = Math.max(bottom, childTop - SPACE);
+  const height = heightOf(node);
   const middle = top + height / 2;
+  const cardLeft = left + COLUMN.sync + GAP;
+  const next = cardLeft + COLUMN.destinations + GAP;
+  let childTop = top;
+  for (const child of node.children) {
+    const from = copyMiddle(node, child, top, height);
+    const drawn = drawSync(drawing, child, next, Math.max(childTop, from - heightOf(child) / 2));
+    edge(drawing, next - GAP, from, next, drawn.middle, child.sync.state);
+    childTop = drawn.bottom + SPACE;
+  }
   place(drawing, left, middle - NODE / 2, COLUMN.sync, NODE, syncNode(node, drawing.route));
   place(drawing, cardLeft, top, COLUMN.destinations, height, card(node));
   edge(drawing, left + COLUMN.sync, middle, cardLeft, middle, node.sync.state);
-  for (const [child, to] of children) {
-    edge(drawing, cardLeft + COLUMN.destinations, copyMiddle(node, child, top, height),
-      cardLeft + COLUMN.destinations + GAP, to, child.sync.state);
-  }
-  return { middle, bottom };
+  return { middle, bottom: Math.max(top + height, childTop - SPACE) };
+}
+
+function heightOf(node) {
+  const rows = node.destinations.length + (hidden(node) > 0);
+  return Math.max(NODE, HEAD + ROW * rows + 6);
 }
 
 // Return where the copy stands that is the source of a sync, or the middle of the card.

@@ -59,31 +59,35 @@ function about(state) {
 }
 
 function notice(state, name, title, text, extra) {
-  return h("div", { class: `notice ${state}` }, icon(name), h("div", {}, h("p", {}, h("b", {}, title), " ", text), extra));
+  return h("div", { class: state ? `notice ${state}` : "notice" }, icon(name), h("div", {}, h("p", {}, h("b", {}, title), " ", text), extra));
 }
 
 // Show the number of syncs by state. Each is a link that filters by it.
 export function summary(element, state, route) {
   const view = route.view === "graph" ? "graph" : "syncs";
+  const starting = state.replica.role === "starting"; // nothing is counted yet
+  const figure = (number) => h("span", { class: "figure" }, starting ? "–" : number.toLocaleString("en"));
   const link = (name, number, label) => h("a", {
     class: `tile ${name || "all"} ${number ? "" : "none"}`,
     href: address({ view, state: name, offset: "", reason: "", focus: "" }),
     "aria-current": (route.state === name && route.view === view) && "true",
     "data-key": `state ${name}`,
-  }, h("span", { class: "figure" }, number.toLocaleString("en")), label);
+  }, figure(number), label);
   replace(element,
     link("", state.syncs, h("span", { class: "label" }, "All syncs")),
     COUNTED.map((name) => link(name, state.states[name] ?? 0, badge(name, WORDS[name]))),
     h("a", {
-      class: "tile", href: address({ view: "copies", state: "", offset: "", reason: "", focus: "" }), "data-key": "copies",
+      class: `tile ${state.copies ? "" : "none"}`, href: address({ view: "copies", state: "", offset: "", reason: "", focus: "" }), "data-key": "copies",
       "aria-current": route.view === "copies" && "true",
-    }, h("span", { class: "figure" }, state.copies.toLocaleString("en")),
-    h("span", { class: "label" }, state.copies === 1 ? "Copy" : "Copies")));
+    }, figure(state.copies), h("span", { class: "label" }, state.copies === 1 ? "Copy" : "Copies")));
   document.title = state.states.failed ? `(${state.states.failed}) ConfigMapSync` : "ConfigMapSync";
 }
 
-// Return a sentence about an empty list.
+// Return what stands in place of an empty list.
 export function emptiness(route, state) {
+  if (state.replica.role === "starting") {
+    return [h("p", { class: "title" }, "Not complete yet."), h("p", { class: "quiet" }, "Syncs and copies appear when the lists are complete.")];
+  }
   const filtered = route.q || route.state || route.reason;
   const what = { syncs: "sync", graph: "sync", copies: "copy", events: "event" }[route.view];
   if (filtered) {

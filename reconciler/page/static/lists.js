@@ -95,7 +95,7 @@ function paged(page, one, content, many = `${one}s`) {
     content,
     h("nav", { class: "pages", "aria-label": "Pages" },
       h("span", { class: "quiet" }, size < page.total
-        ? `${page.offset + 1}–${last} of ${count(page.total, one, many)}` : count(page.total, one, many)),
+        ? `${(page.offset + 1).toLocaleString("en")} to ${last.toLocaleString("en")} of ${count(page.total, one, many)}` : count(page.total, one, many)),
       page.offset > 0 && h("a", { class: "button", "data-key": "previous", href: address({ offset: String(Math.max(0, page.offset - PAGE)) }) }, "Previous"),
       last < page.total && h("a", { class: "button", "data-key": "next", href: address({ offset: String(last) }) }, "Next")),
   ];

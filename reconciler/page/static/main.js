@@ -14,6 +14,8 @@ import { current, go, intercept } from "./route.js";
 const POLL_MILLISECONDS = 2_000;
 const LONGEST_POLL_MILLISECONDS = 15_000;
 const AGES_MILLISECONDS = 5_000;
+const LATE_MILLISECONDS = 300; // until "Loading…" replaces another view
+const LONG_MILLISECONDS = 3_000; // until it replaces the same view, of another page or filter
 const TYPING_MILLISECONDS = 200;
 const VIEWS = { syncs: "Syncs", graph: "Graph", copies: "Copies", events: "Events" };
 const SORTS = { "": "Worst state first", name: "By name", written: "By last write" };
@@ -22,6 +24,7 @@ const at = Object.fromEntries(["replica", "live", "notices", "summary", "views",
   .map((id) => [id, document.getElementById(id)]));
 let state = null; // the last answer of /api/state
 let drawn = ""; // the revision that the view shows
+let drawnView = "";
 let failures = 0; // polls in a row without an answer
 let lostSince = null;
 let turn = 0; // the newest route; answers to older ones are dropped
@@ -91,15 +94,24 @@ async function drawView() {
   const mine = (turn += 1);
   const route = current();
   const revision = state.revision;
+  if (state.replica.role === "starting") {
+    replace(at.content, h("div", { class: "empty" }, emptiness(route, state)));
+    return;
+  }
+  const late = setTimeout(() => replace(at.content, h("p", { class: "empty quiet" }, "Loading…")), route.view === drawnView ? LONG_MILLISECONDS : LATE_MILLISECONDS);
   try {
     const answer = await answerOf(route);
     if (mine !== turn) return;
+    clearTimeout(late);
+    drawnView = route.view;
     replace(at.content, contentOf(route, answer));
     if (route.sync) await show(at.details, route.sync);
     drawn = revision;
   } catch (error) {
     if (!(error instanceof AnswerError)) throw error;
     if (mine === turn) replace(at.content, h("p", { class: "empty" }, `${error.message}.`));
+  } finally {
+    clearTimeout(late);
   }
 }
 
@@ -148,12 +160,26 @@ function keys(event) {
   }
 }
 
-function start() {
+// Filter a moment after the last key. A link that is followed before that takes the text along.
+function filterWhileTyping() {
   let typing = 0;
   at.text.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => go({ q: at.text.value.trim(), offset: "", focus: "" }, { silent: true }), TYPING_MILLISECONDS);
+    typing = setTimeout(() => {
+      typing = 0;
+      go({ q: at.text.value.trim(), offset: "", focus: "" }, { silent: true });
+    }, TYPING_MILLISECONDS);
   });
+  intercept((parameters) => {
+    if (!typing) return;
+    clearTimeout(typing);
+    typing = 0;
+    parameters.set("q", at.text.value.trim());
+    parameters.delete("offset");
+  });
+}
+
+function start() {
   at.theme.value = document.documentElement.dataset.theme ?? "";
   at.theme.addEventListener("change", () => {
     if (at.theme.value) document.documentElement.dataset.theme = at.theme.value;
@@ -162,7 +188,7 @@ function start() {
   });
   addEventListener("route", follow);
   addEventListener("keydown", keys);
-  intercept();
+  filterWhileTyping();
   setInterval(refreshAges, AGES_MILLISECONDS);
   at.text.value = current().q;
   document.body.classList.toggle("with-details", Boolean(current().sync));

@@ -27,15 +27,17 @@ export function go(changes, { silent = false } = {}) {
   dispatchEvent(new Event("route"));
 }
 
-// Follow links to this page without loading it again.
-export function intercept() {
+// Follow links to this page without loading it again. `adjust` may change the address before that.
+export function intercept(adjust) {
   addEventListener("popstate", () => dispatchEvent(new Event("route")));
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");
     const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey;
     if (!link || !plain || link.origin !== location.origin || link.hash) return;
     event.preventDefault();
-    history.pushState(null, "", link.href);
+    const target = new URL(link.href);
+    adjust(target.searchParams);
+    history.pushState(null, "", target);
     dispatchEvent(new Event("route"));
   });
 }

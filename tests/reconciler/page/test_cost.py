@@ -32,6 +32,7 @@ async def test_readers_share_one_snapshot(bench: Bench) -> None:
 async def test_without_a_change_no_snapshot_is_taken(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("reconciler.page.snapshot.LONGEST_AGE_SECONDS", 0.0)
     monkeypatch.setattr("reconciler.page.snapshot.SHORTEST_AGE_SECONDS", 0.0)
     bench.put_sync("home", "shared")
 
@@ -44,6 +45,7 @@ async def test_without_a_change_no_snapshot_is_taken(
 async def test_rows_of_unchanged_syncs_are_reused(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("reconciler.page.snapshot.LONGEST_AGE_SECONDS", 0.0)
     monkeypatch.setattr("reconciler.page.snapshot.SHORTEST_AGE_SECONDS", 0.0)
     for number in range(50):
         bench.put_sync("home", f"sync-{number:02}")
@@ -59,6 +61,7 @@ async def test_rows_of_unchanged_syncs_are_reused(
 
 
 async def test_a_write_of_this_process_shows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.page.snapshot.LONGEST_AGE_SECONDS", 0.0)
     monkeypatch.setattr("reconciler.page.snapshot.SHORTEST_AGE_SECONDS", 0.0)
     bench.put_copy("web", "config", "home/shared")
     assert (await bench.json("/api/state"))["copies"] == 1

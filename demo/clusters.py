@@ -51,6 +51,7 @@ class ClusterInMemory:
     def __init__(self, processes: Processes, folder: Path) -> None:
         self._processes = processes
         self._folder = folder
+        self._page_port = free_port()
         self.kubeconfig: Path | None = folder / "kubeconfig"
 
     def start(self, terminal: Terminal) -> None:
@@ -80,11 +81,15 @@ class ClusterInMemory:
             *("--certificate-dir", certificates, "--listen", f"127.0.0.1:{webhook}"),
             *("--drain-seconds", "0.2"),
         )
-        self._serve(terminal, "reconciler")
+        self._serve(terminal, "reconciler", "--page-address", f"127.0.0.1:{self._page_port}")
 
     def hints(self) -> tuple[str, ...]:
-        """Return how to use kubectl with the processes."""
-        return (f"export KUBECONFIG={self.kubeconfig}", "kubectl get cmsync -A")
+        """Return how to use kubectl with the processes, and where their page is."""
+        return (
+            f"export KUBECONFIG={self.kubeconfig}",
+            "kubectl get cmsync -A",
+            f"# the page of the reconciler: http://localhost:{self._page_port}",
+        )
 
     def clean_up(self, terminal: Terminal) -> None:
         """Do nothing: the processes end, and the objects with them."""

@@ -1,7 +1,7 @@
 """Start Debian's Chromium without a window, and open the page in it.
 
-The browser tests and `pictures.py` use it. Playwright drives the browser that the system
-has and downloads none.
+The browser tests and `pictures.py` use it. Playwright drives the browser that the
+system has and downloads none.
 """
 
 import shutil

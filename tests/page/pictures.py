@@ -1,7 +1,7 @@
 """Draw the pictures of docs/page.md with `make pictures`.
 
-Run it by hand after a change of the page. A reconciler runs on devcluster with the scene
-of the browser tests, and Chromium takes the pictures.
+Run it by hand after a change of the page. A reconciler runs on devcluster with the
+scene of the browser tests, and Chromium takes the pictures.
 """
 
 import sys
@@ -31,8 +31,7 @@ class Picture(NamedTuple):
 PICTURES = (
     Picture("page-light.png", "/?sync=platform/log-settings", 1360, 860, "light"),
     Picture("page-dark.png", "/?sync=platform/log-settings", 1360, 860, "dark"),
-    Picture("page-graph-light.png", "/?view=graph", 1400, 940, "light"),
-    Picture("page-graph-dark.png", "/?view=graph", 1400, 940, "dark"),
+    Picture("page-graph-light.png", "/?view=graph", 1480, 940, "light"),
 )
 
 

@@ -282,6 +282,7 @@ def test_no_value_of_a_configmap_reaches_the_browser(site: Site, window: Windows
     assert not [body for body in bodies if scene.SECRET_VALUE in body]
 
 
+@pytest.mark.timeout(300)  # for a loaded machine
 def test_ten_thousand_copies_are_paged_and_found(serve: Serve, window: Windows) -> None:
     def fill(bench: Bench) -> None:
         for number in range(SYNCS):

@@ -1,4 +1,4 @@
-"""The JSON answers: what they contain, how they are filtered and paged, and what they refuse."""
+"""The JSON answers: their content, filters and pages, and what they refuse."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The graph is bounded, shows failed destinations first, and follows chains of copies."""
+"""The graph is bounded, shows failed destinations first, and follows chains."""
 
 from typing import Any
 

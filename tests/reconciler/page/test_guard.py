@@ -1,4 +1,4 @@
-"""The page answers GET for a loopback name, and every answer carries the strict headers."""
+"""The page answers GET for a loopback name, with strict headers on every answer."""
 
 import asyncio
 

@@ -5,11 +5,9 @@ cluster, and no answer contains a value of a ConfigMap.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from cluster.syncs import SyncRecord
-from configmapsync.content import SourceObject
 from configmapsync.copies import CopyRecord
 from configmapsync.explanations import (
     DOCTOR,
@@ -19,94 +17,14 @@ from configmapsync.explanations import (
     explain_sync,
     explain_word,
 )
-from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, is_up_to_date
 from configmapsync.resource import DestinationFailure
 from configmapsync.selection import Namespace
+from plugin.answers import Answer, Observation, Problem
 from plugin.rows import DELETING, OUTDATED, row_of
 
 MOST_NAMES = 20  # of namespaces or syncs in one line
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One reason why something is not right.
-
-    Attributes:
-        places: the namespaces that it concerns; empty for the whole object.
-        message: of the status; empty without one.
-        explanation: the cause, the cure and the commands.
-    """
-
-    places: tuple[str, ...]
-    message: str
-    explanation: Explanation
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is known about one object.
-
-    Attributes:
-        kind: `ConfigMapSync` or `ConfigMap`.
-        key: the object.
-        facts: labelled facts, in the order in which they are printed.
-        right: whether it is as it should be; None if nothing says how it should be.
-        problems: why it is not right.
-    """
-
-    kind: str
-    key: NamespacedName
-    facts: tuple[tuple[str, str], ...]
-    right: bool | None
-    problems: tuple[Problem, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        """Return the answer for `-o json` and `-o yaml`."""
-        problems = [
-            {
-                "reason": problem.explanation.reason,
-                "namespaces": list(problem.places),
-                "message": problem.message,
-                "cause": problem.explanation.cause,
-                "cure": problem.explanation.cure,
-                "commands": list(problem.explanation.commands),
-            }
-            for problem in self.problems
-        ]
-        return {
-            "kind": self.kind,
-            **self.key._asdict(),
-            "right": self.right,
-            "facts": dict(self.facts),
-            "problems": problems,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What was read about a ConfigMap.
-
-    Attributes:
-        key: the ConfigMap.
-        record: the ConfigMap; None if it does not exist.
-        namespace: its namespace; None if it does not exist.
-        syncs: every sync of the cluster; only the one that the marks name if `unread` says so.
-        source: the source of the sync that manages the ConfigMap; None if it does not exist.
-        unreadable: why the source could not be read; None if it could.
-        labels_known: whether the namespace could be read.
-        unread: what else could not be read for a missing right.
-    """
-
-    key: NamespacedName
-    record: CopyRecord | None
-    namespace: Namespace | None
-    syncs: Sequence[SyncRecord]
-    source: SourceObject | None = None
-    unreadable: str | None = None
-    labels_known: bool = True
-    unread: tuple[str, ...] = ()
 
 
 def explained_sync(record: SyncRecord) -> Answer:
@@ -119,7 +37,9 @@ def explained_sync(record: SyncRecord) -> Answer:
         ("state", state),
     )
     problems = tuple(_problems_of_sync(record, row.state, row.message))
-    return Answer("ConfigMapSync", record.key, facts, not problems, problems)
+    # A suspended sync is as its spec asks, and its copies may differ from the source.
+    right = None if row.state == Reason.SUSPENDED else not problems
+    return Answer("ConfigMapSync", record.key, facts, right, problems)
 
 
 def _problems_of_sync(record: SyncRecord, state: str, message: str) -> Iterator[Problem]:
@@ -220,6 +140,8 @@ def _managed(seen: Observation, record: CopyRecord, readers: tuple[tuple[str, st
         return Answer("ConfigMap", seen.key, tuple(facts), right=False, problems=(_orphan(record),))
     if owner.sync is not None:
         facts.insert(1, ("source", str(owner.sync.source)))
+    if others := [writer for writer in _writers(seen) if writer is not owner]:
+        facts.append(("wanted by", _listed("ConfigMapSync", others)))
     if seen.unreadable:
         facts.append(("content", f"not compared: {seen.unreadable}"))
         return Answer("ConfigMap", seen.key, tuple(facts), None)

@@ -15,12 +15,10 @@ from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from dryrun.records import read_copy, read_source
 from kube.errors import Forbidden
+from plugin.answers import Answer, Observation, Problem
 from plugin.cluster import connect, run
 from plugin.explaining import (
     MOST_NAMES,
-    Answer,
-    Observation,
-    Problem,
     explained_configmap,
     explained_sync,
 )

@@ -9,7 +9,8 @@ from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason, State
 from configmapsync.selection import Namespace
 from dryrun.records import read_copy
-from plugin.explaining import Answer, Observation, explained_configmap, explained_sync
+from plugin.answers import Answer, Observation
+from plugin.explaining import explained_configmap, explained_sync
 from tests.plugin.objects import configmap, copy_of, marks, source, sync_record
 
 WEB = NamespacedName("web", "limits")
@@ -32,7 +33,7 @@ def test_each_reason_of_a_sync_is_explained(reason: Reason) -> None:
         assert (answer.right, answer.problems) == (True, ())
         return
     [problem] = answer.problems
-    assert answer.right is False
+    assert answer.right is (None if reason is Reason.SUSPENDED else False)
     assert problem.explanation.reason == reason
     assert problem.explanation.cause
     assert problem.explanation.cure
@@ -144,6 +145,13 @@ def test_a_missing_source_names_the_syncs_that_wait_for_it() -> None:
 def test_there_is_no_answer_about_a_configmap_that_no_sync_knows() -> None:
     assert seen(sync_record(), key=NamespacedName("other", "thing")) is None
     assert seen(key=WEB) is None
+
+
+def test_a_copy_names_the_other_syncs_that_want_its_place() -> None:
+    owner, rival = sync_record(), sync_record("platform/rival")
+    answer = seen(owner, rival, record=copy_of(owner, "web"), source=source())
+    assert answer.right is True
+    assert dict(answer.facts)["wanted by"] == "ConfigMapSync platform/rival"
 
 
 def test_a_list_of_many_syncs_is_bounded() -> None:

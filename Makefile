@@ -47,11 +47,12 @@ demo: kubectl ## show the operator at work; KEEP=1 leaves it running, CLUSTER=ex
 	@$(BIN)/python -m demo $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(KEEP),--keep) $(if $(VERBOSE),--verbose)
 
 test: kubectl helm lint docs ## run the linters and all tests, as CI does
-	$(BIN)/pytest -n $(WORKERS) --dist load tests/randomized
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/randomized --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n $(WORKERS) --dist load tests/randomized tests/sweep tests/mutants
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/randomized --ignore=tests/sweep --ignore=tests/mutants --cov --cov-report=term:skip-covered
 
-soak: venv ## run random histories with new seeds; RUNS=20000 sets their number, SEED=7 the first
+soak: venv ## run random histories, then random pairs of the sweep without end; RUNS=20000, SECONDS=3600 and SEED=7 limit it
 	RUNS=$(or $(RUNS),10000) SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/randomized --durations=0
+	$(BIN)/python -m tests.sweep --random --seed $(or $(SEED),$(shell date +%s)) $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: kubectl ## compare the reconciler with a plain client, in ten minutes; ROUNDS=2 is shorter
 	$(BIN)/python -m benchmarks --output build/benchmarks $(if $(ROUNDS),--rounds $(ROUNDS))

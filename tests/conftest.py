@@ -25,6 +25,7 @@ CLUSTER_HELP = (
     "existing: the current context of the kubeconfig that KUBECONFIG names. Default: devcluster, "
     "and then real if its programs are found."
 )
+SWEEP_RUNS = "sweep runs"  # the property with the number of runs
 CHOSEN = pytest.StashKey[tuple[Kind, ...]]()
 
 
@@ -68,6 +69,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for kind in metafunc.config.stash[CHOSEN]
     ]
     metafunc.parametrize("cluster", kinds, indirect=True, scope="session")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many runs of the sweep (`tests/sweep`) all tests together executed."""
+    reports = (
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+    )
+    counts = [
+        count for report in reports for name, count in report.user_properties if name == SWEEP_RUNS
+    ]
+    if counts:
+        terminalreporter.write_line(f"{sum(counts)} runs of the sweep in {len(counts)} tests")
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,7 @@ class InMemoryCluster:
         """
         self._seconds = seconds
         self.store = Store()
+        self.agent = ""  # of the last request
         self._access = access = Access(
             self.store, {}, _signing_key(), WebhookEndpoints({}), self.now, AuditLog(None)
         )
@@ -111,6 +112,7 @@ class InMemoryCluster:
             agent,
             _ignore,
         )
+        self.agent = agent  # no await in the cluster waits for another task
         return (await self._resources.answer(call)).body
 
     def watch(self, path: str, params: Mapping[str, str], accept: str) -> Watch:

@@ -80,7 +80,7 @@ class FakeConnection:
         max_bytes: int = 20 << 20,
     ) -> bytes:
         """Send one request, as `Connection.request` does."""
-        request = Request(method, path, params or {}, timeout)
+        request = Request(method, path, params or {}, timeout, accept)
 
         async def carry_out(content: bytes | None = body) -> bytes:
             return await self._carry_out(request, content, content_type, accept)

@@ -55,12 +55,14 @@ class Request:
         path: with its leading slash.
         params: of the query.
         timeout: seconds for its answer.
+        accept: media types of the answer.
     """
 
     method: str
     path: str
     params: Mapping[str, str]
     timeout: float
+    accept: str = ""
 
     @property
     def writes(self) -> bool:
@@ -73,9 +75,16 @@ class Request:
         return self.writes and "dryRun" not in self.params
 
     @property
+    def sends_content(self) -> bool:
+        """Return whether it holds a whole ConfigMap; it may be a dry run."""
+        collection, _, name = self.path.partition("/configmaps")
+        of_configmap = "/namespaces/" in collection and name.count("/") == (self.method == "PUT")
+        return self.method in {"POST", "PUT"} and of_configmap
+
+    @property
     def stores_content(self) -> bool:
         """Return whether it creates or replaces a ConfigMap."""
-        return self.stores and self.method in {"POST", "PUT"} and "/configmaps" in self.path
+        return self.stores and self.sends_content
 
 
 @dataclass(slots=True)

@@ -94,10 +94,7 @@ class Simulation:
         try:
             self._check_end()
         finally:
-            self._run(self._end())
-            self._loop.close()
-            self._patches.close()
-            structlog.configure(**self._former_logs)
+            self._close()
 
     def pass_time(self, seconds: float) -> None:
         """Let the reconciler work for a time; a killed one is replaced at once."""
@@ -128,10 +125,26 @@ class Simulation:
         """Kill the reconciler that leads at its current await, and start the next one."""
         self._run(self._restart(self._leader()))
 
-    def cut_watches(self) -> None:
-        """Break every watch."""
+    def stop(self) -> None:
+        """Stop the reconciler that leads, as on SIGTERM, and start the next one."""
+        self._run(self._stop_leader())
+
+    def cut_watches(self, name: str | None = None) -> None:
+        """Break every watch, or those of one name."""
         for replica in self._replicas:
-            replica.connection.cut_watches()
+            replica.connection.cut_watches(name)
+
+    def expire_watches(self, name: str | None = None) -> None:
+        """End every watch, or those of one name, so that the reconciler lists again."""
+        for replica in self._replicas:
+            replica.connection.expire_watches(name)
+
+    def _close(self) -> None:
+        """Kill every replica and close the event loop."""
+        self._run(self._end())
+        self._loop.close()
+        self._patches.close()
+        structlog.configure(**self._former_logs)
 
     def _check_end(self) -> None:
         self.check()
@@ -163,6 +176,10 @@ class Simulation:
                 break
         return problems
 
+    def _pause(self) -> float:
+        """Return the seconds before an action of a user."""
+        return self.faults.rng.choice(PAUSES_SECONDS)
+
     def _fault_plan(self) -> FaultPlan:
         return FaultPlan(random.Random(0))  # noqa: S311 - delays of requests
 
@@ -182,6 +199,12 @@ class Simulation:
         """Kill a replica and start another one in its place."""
         await replica.kill()
         self._replicas[self._replicas.index(replica)] = await self._start()
+
+    async def _stop_leader(self) -> None:
+        """Stop the replica that leads, as on SIGTERM, and start another one in its place."""
+        leader = self._leader()
+        await leader.stop()
+        self._replicas[self._replicas.index(leader)] = await self._start()
 
     async def _end(self) -> None:
         for replica in self._replicas:
@@ -212,7 +235,7 @@ class Simulation:
         document: Document | None,
         content_type: str = "application/json",
     ) -> bool:
-        self.pass_time(self.faults.rng.choice(PAUSES_SECONDS))
+        self.pass_time(self._pause())
         body = encoded(document) if document is not None else b""
         try:
             self._run(self.cluster.call(method, path, body=body, content_type=content_type))

@@ -1,4 +1,4 @@
-"""Record how many runs each test of the sweep executes; `tests/conftest.py` prints the sum."""
+"""Execute runs for a test, and record their number; `tests/conftest.py` prints the sum."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,7 +1,7 @@
 """Plan a fault for the request with a given number, and record the requests of a run.
 
-`run.py` records the requests of a story without a fault, and then repeats the story once
-for each request and each fault that the request can meet.
+`run.py` records the requests of a story without a fault. `sweep.py` repeats the story
+once for each request and each fault that the request can meet.
 """
 
 import random

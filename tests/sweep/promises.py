@@ -1,7 +1,7 @@
-"""Check the promises of a story that its end does not show: no gap, no harm, one leader.
+"""Check what the end of a story does not show: no gap, no harm, one leader.
 
-A checker follows the store. It measures for how long each promised copy was missing, and
-remembers the objects that no run may change.
+A checker follows the store. It measures for how long each promised copy was missing,
+and remembers the objects that no run may change.
 """
 
 from collections.abc import Callable, Collection, Iterator

@@ -146,7 +146,7 @@ def _delete(run: "SweepRun") -> None:
 
 def _create_and_delete(run: "SweepRun") -> None:
     _two_copies(run)
-    run.pass_time(0.01)
+    run.pass_time(0.2)  # a create that meets a fault is still in flight
     run.remove(SYNCS, ONE)
 
 
@@ -183,10 +183,17 @@ def _recreate_namespace(run: "SweepRun") -> None:
     run.namespace("web", {"tier": "front"})
 
 
-def _recreate_namespace_often(run: "SweepRun") -> None:
-    for _ in range(7):
+def _recreate_namespace_twice(run: "SweepRun") -> None:
+    for _ in range(2):
         _recreate_namespace(run)
         run.pass_time(1.0)
+
+
+def _recreated_namespace(run: "SweepRun") -> None:
+    _two_copies(run)
+    run.pass_time(1.0)
+    for _ in range(2):
+        _recreate_namespace_twice(run)
 
 
 def _delete_namespace(run: "SweepRun") -> None:
@@ -289,7 +296,12 @@ STORIES = (
     Story("source-recreated-at-once", _recreate_source_at_once, _withdrawing),
     Story("source-deleted", _delete_source, _withdrawing),
     Story("namespace-recreated", _recreate_namespace, _two_copies, promised=(TEAM_A,)),
-    Story("namespace-recreated-often", _recreate_namespace_often, _two_copies, promised=(TEAM_A,)),
+    Story(
+        "namespace-recreated-often",
+        _recreate_namespace_twice,
+        _recreated_namespace,
+        promised=(TEAM_A,),
+    ),
     Story("namespace-deleted", _delete_namespace, _two_copies, promised=(TEAM_A,)),
     Story(
         "permission-revoked",

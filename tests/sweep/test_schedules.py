@@ -1,4 +1,4 @@
-"""Every story keeps every promise while watches are late, deaf, cut, expired or in the past."""
+"""Every story keeps every promise while watches are late, deaf, cut or expired."""
 
 from collections.abc import Callable, Iterable
 

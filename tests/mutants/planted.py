@@ -1,0 +1,159 @@
+"""Define planted bugs, each of which the sweep must find.
+
+A bug is a replacement of source text, which survives more changes around it than a
+patch. There is at least one bug for each class of fault. `test_mutants.py` plants them
+in a copy of the product.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A planted bug.
+
+    Attributes:
+        name: of the bug.
+        path: of the file, from the root of the repository.
+        old: the text to replace; it occurs once in the file.
+        new: what stands there instead.
+        sweep: arguments of `python -m tests.sweep` that find the bug.
+    """
+
+    name: str
+    path: str
+    old: str
+    new: str
+    sweep: tuple[str, ...]
+
+
+MUTANTS = (
+    Mutant(
+        "the finalizer is removed while a create is in flight",
+        "reconciler/reconcile.py",
+        "if self._applier.settled_in(record.key) != 0.0:",
+        "if self._applier.settled_in(record.key) == -1.0:",
+        ("--stories", "create-and-delete"),
+    ),
+    Mutant(
+        "an immutable copy is deleted before its successor is admitted",
+        "reconciler/writes/writer.py",
+        "            await self._create(key, configmap, dry_run=True)\n",
+        "            pass\n",
+        ("immutable", "denied=6.0"),
+    ),
+    Mutant(
+        "a namespace that was recreated a few times makes its copies contested",
+        "configmapsync/contention.py",
+        "if history is None or history.owner != owner:",
+        "if history is None:",
+        ("--stories", "namespace-recreated-often"),
+    ),
+    Mutant(
+        "the copy is created before the finalizer is added",
+        "reconciler/reconcile.py",
+        "if not planned.finalizer or record.deleting or FINALIZER in record.metadata.finalizers:",
+        "if not planned.finalizer or record.deleting or not planned.removals:",
+        ("--stories", "create"),
+    ),
+    Mutant(
+        "copies without a sync are not noticed after a restart",
+        "reconciler/triggers.py",
+        "            if copy is None:\n                continue\n            if copy.synced_by",
+        "            if copy is None or old is None:\n                continue\n"
+        "            if copy.synced_by",
+        ("--stories", "remove-by-force"),
+    ),
+    Mutant(
+        "a copy is deleted without a precondition on its version",
+        "kube/client.py",
+        '"resourceVersion": resource_version',
+        '"resourceVersion": None',
+        ("--stories", "delete"),
+    ),
+    Mutant(
+        "a request without an answer is not retried soon",
+        "kube/errors.py",
+        "    Unreachable: Retry.TRANSIENT,",
+        "    Unreachable: Retry.NEVER,",
+        ("--stories", "create"),
+    ),
+    Mutant(
+        "a request that is answered 429 is not retried soon",
+        "kube/errors.py",
+        "    TooManyRequests: Retry.TRANSIENT,",
+        "    TooManyRequests: Retry.NEVER,",
+        ("--stories", "create"),
+    ),
+    Mutant(
+        "a request that is answered 503 is not retried soon",
+        "kube/errors.py",
+        "    ServerError: Retry.TRANSIENT,",
+        "    ServerError: Retry.NEVER,",
+        ("--stories", "create"),
+    ),
+    Mutant(
+        "a denied write is not retried soon",
+        "kube/errors.py",
+        "    AdmissionDenied: Retry.BLOCKED,",
+        "    AdmissionDenied: Retry.NEVER,",
+        ("--stories", "create"),
+    ),
+    Mutant(
+        "a status that could not be written is forgotten",
+        "reconciler/reports/status.py",
+        "            self._queue.add_after(key, retry_in)\n            if error.retry",
+        "            if error.retry",
+        ("--stories", "edit"),
+    ),
+    Mutant(
+        "an expired watch is resumed at the same version",
+        "kube/reflector.py",
+        "isinstance(error, Gone | Malformed)",
+        "isinstance(error, Malformed)",
+        ("edit", "cut=('configmaps',)", "compacted=True"),
+    ),
+    Mutant(
+        "an object that a list no longer holds stays in the cache",
+        "kube/informer.py",
+        "for place in self._records.keys() - (self._seen or set()):",
+        "for place in self._stale - (self._seen or set()):",
+        ("drift", "deaf=('copies',)", "deaf_seconds=4.0"),
+    ),
+    Mutant(
+        "a slow write is not reported when it ends",
+        "reconciler/writes/applier.py",
+        "for sync in waiting | {batch.sync} if batch.closed else waiting:",
+        "for sync in waiting:",
+        ("--stories", "create"),
+    ),
+    Mutant(
+        "a write that admission changed counts as done",
+        "reconciler/writes/writer.py",
+        "        return await self._keep(sync, write, write.template, answer)",
+        "        await self._keep(sync, write, write.template, answer)\n        return True",
+        ("--stories", "edit"),
+    ),
+    Mutant(
+        "a candidate takes the Lease while another process holds it",
+        "kube/leader_election.py",
+        "                if self._free_in == 0:\n                    await self._claim()",
+        "                if self._free_in < 14:\n                    await self._claim()",
+        ("--stories", "takeover"),
+    ),
+    Mutant(
+        "rights of a service account are checked once only",
+        "reconciler/reconcile.py",
+        "return self._authorization.ask_again_after if depends else None",
+        "return None",
+        ("permission-revoked",),
+    ),
+    Mutant(
+        "a copy that replaces another one is written after that one was deleted",
+        "configmapsync/planning.py",
+        "removals = tuple(removal for removal in unwanted"
+        " if removal.key.namespace not in unfinished)",
+        "removals = tuple(unwanted)",
+        ("rename", "denied=6.0"),
+    ),
+)

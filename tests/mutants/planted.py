@@ -31,8 +31,8 @@ MUTANTS = (
     Mutant(
         "the finalizer is removed while a create is in flight",
         "reconciler/reconcile.py",
-        "if self._applier.settled_in(record.key) != 0.0:",
-        "if self._applier.settled_in(record.key) == -1.0:",
+        "record.deleting and not planned.finalizer and applied.settled",
+        "record.deleting and not planned.finalizer",
         ("--stories", "create-and-delete"),
     ),
     Mutant(
@@ -52,8 +52,8 @@ MUTANTS = (
     Mutant(
         "the copy is created before the finalizer is added",
         "reconciler/reconcile.py",
-        "if not planned.finalizer or record.deleting or FINALIZER in record.metadata.finalizers:",
-        "if not planned.finalizer or record.deleting or not planned.removals:",
+        "if planned.finalizer and not record.deleting",
+        "if planned.finalizer and not planned.writes and not record.deleting",
         ("--stories", "create"),
     ),
     Mutant(
@@ -123,8 +123,8 @@ MUTANTS = (
     Mutant(
         "a slow write is not reported when it ends",
         "reconciler/writes/applier.py",
-        "for sync in waiting | {batch.sync} if batch.closed else waiting:",
-        "for sync in waiting:",
+        "if batch.waiter is None and (batch.idle or batch.outdated):",
+        "if batch.waiter is None and batch.outdated:",
         ("--stories", "create"),
     ),
     Mutant(

@@ -128,10 +128,10 @@ MUTANTS = (
         ("--stories", "create"),
     ),
     Mutant(
-        "a write that admission changed counts as done",
-        "reconciler/writes/writer.py",
-        "        return await self._keep(sync, write, write.template, answer)",
-        "        await self._keep(sync, write, write.template, answer)\n        return True",
+        "the event of an own write is dropped although admission changed the content",
+        "kube/informer.py",
+        "return self._confirms(held, event.item)",
+        "return True",
         ("--stories", "edit"),
     ),
     Mutant(

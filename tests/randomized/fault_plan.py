@@ -1,7 +1,6 @@
-"""Define the faults between the reconciler and the API server, and plan which request meets one.
+"""Define the faults of requests, and plan which request meets one.
 
-`fake_connection.py` asks the plan at each request. The plan outlives the reconciler, and
-it must not know what a request is for.
+`fake_connection.py` asks the plan at each request. The plan outlives the reconciler.
 """
 
 import asyncio

@@ -50,7 +50,9 @@ def cluster_options(function: Function) -> Function:
         type=click.Path(dir_okay=False, path_type=Path),
         help="kubeconfig file; default: $KUBECONFIG, else ~/.kube/config",
     )
-    @click.option("--context", help="context of the kubeconfig; default: its current one")
+    @click.option(
+        "--context", metavar="NAME", help="context of the kubeconfig; default: its current one"
+    )
     @click.option(
         "--relaxed-tls",
         is_flag=True,
@@ -73,7 +75,9 @@ def cluster_options(function: Function) -> Function:
 def namespace_options(function: Function) -> Function:
     """Add -n and -A; the command gets them as `namespaces`."""
 
-    @click.option("-n", "--namespace", help="the namespace; default: that of the context")
+    @click.option(
+        "-n", "--namespace", metavar="NAME", help="the namespace; default: that of the context"
+    )
     @click.option("-A", "--all-namespaces", is_flag=True, help="all namespaces")
     @functools.wraps(function)
     def with_namespaces(

@@ -33,12 +33,14 @@ EXIT_FAILURE = 1
 @click.option(
     "--operator-namespace",
     default=OPERATOR_NAMESPACE,
+    metavar="NAME",
     show_default=True,
     help="the namespace of the operator",
 )
 @click.option(
     "--metrics-url",
     default="",
+    metavar="URL",
     help="metrics of the reconciler at a forwarded port, such as http://127.0.0.1:8081/metrics",
 )
 @output_option("text", "json", "yaml", default="text")

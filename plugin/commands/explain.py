@@ -31,14 +31,14 @@ LABEL_WIDTH = 10
 
 
 @click.command()
-@click.argument("name", type=Name())
+@click.argument("name", type=Name(), metavar="NAMESPACE/NAME")
 @output_option("text", "json", "yaml", default="text")
 @cluster_options
 def command(cluster: ClusterOptions, name: tuple[str, str], output: str) -> None:
     """Explain a sync or a ConfigMap: the cause of its state, the cure, and what to run.
 
-    NAME is NAMESPACE/NAME of a ConfigMapSync or of any ConfigMap. If both exist, both are
-    explained. The command compares a copy with its source, and prints no values.
+    The name is that of a ConfigMapSync or of any ConfigMap. If both exist, both are explained.
+    The command compares a copy with its source, and prints no values.
     """
     key = NamespacedName(*name)
     answers = run(_answers(cluster, key))

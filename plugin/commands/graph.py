@@ -15,7 +15,9 @@ FORMATS = {"mermaid": mermaid, "dot": dot, "svg": svg}
 
 
 @click.command()
-@click.option("-n", "--namespace", help="only the syncs of this namespace; default: all")
+@click.option(
+    "-n", "--namespace", metavar="NAME", help="only the syncs of this namespace; default: all"
+)
 @output_option(*FORMATS, default="mermaid")
 @cluster_options
 def command(cluster: ClusterOptions, namespace: str | None, output: str) -> None:

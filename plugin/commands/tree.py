@@ -23,7 +23,7 @@ COLUMN_GAP = "  "
 
 
 @click.command()
-@click.argument("name", type=Name())
+@click.argument("name", type=Name(), metavar="NAMESPACE/NAME")
 @click.option("--all", "everything", is_flag=True, help="show every copy, not the first 20")
 @output_option("text", "json", "yaml", default="text")
 @cluster_options
@@ -34,7 +34,7 @@ def command(
 
     The tree follows chains, in which a copy is the source of another sync.
 
-    NAME is NAMESPACE/NAME of a ConfigMap. The states are those that the reconciler reported.
+    The name is that of a ConfigMap. The states are those that the reconciler reported.
     """
     key = NamespacedName(*name)
     network = run(read_network(cluster))

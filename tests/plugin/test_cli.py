@@ -94,3 +94,10 @@ print("pydantic" in sys.modules)
     lines = run_module(script=script).stdout.split()
     assert "plain,status" in lines
     assert lines[-1] == "False"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_the_kind_of_each_value(name: str) -> None:
+    """`TEXT` says nothing about a value."""
+    printed = CliRunner().invoke(cli, [name, "--help"]).output
+    assert re.findall(r" (?:TEXT|INTEGER)\b", printed) == []

@@ -1,11 +1,10 @@
-"""Measure everything: `python -m benchmarks` compares the reconciler with a plain client.
+"""Compare the reconciler with a plain client, or run another benchmark.
 
-    python -m benchmarks [--cluster real|devcluster] [--rounds N] [--output FOLDER] [STORY ...]
+    python -m benchmarks [--cluster real] [--rounds N] [--output FOLDER] [STORY ...]
     python -m benchmarks memory | admission | scale [...]
 
 The first form runs all stories in one cluster and prints a table. It needs the
-kube-apiserver of KUBEBUILDER_ASSETS; without it, it runs on devcluster and says so. The
-other forms run one of the scripts beside this one.
+kube-apiserver of KUBEBUILDER_ASSETS; without it, it runs on devcluster and says so.
 """
 
 import argparse

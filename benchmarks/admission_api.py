@@ -2,8 +2,8 @@
 
     python -m benchmarks.admission_api PORT SYNCS NAMESPACES
 
-`admission.py` starts it, so that the load on the webhook does not depend on the speed of an
-API server.
+`admission.py` starts it, so that the load on the webhook does not depend on the speed
+of an API server.
 """
 
 import asyncio

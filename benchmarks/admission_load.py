@@ -1,4 +1,4 @@
-"""Make the objects of a large cluster at random, the same in every run, and reviews of more.
+"""Make the objects of a large cluster at random, the same in every run.
 
 `admission.py` and `admission_api.py` call it.
 """

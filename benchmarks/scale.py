@@ -1,6 +1,6 @@
-"""Measure how the reconciler grows: up to 10,000 syncs, 5,000 namespaces, 100,000 copies.
+"""Measure how the reconciler grows, up to 10,000 syncs and 100,000 copies.
 
-    python -m benchmarks scale [--syncs N,N,...] [--per-sync N] [--output FOLDER] [--steps]
+    python -m benchmarks scale [--syncs N,N,...] [--per-sync N] [--output FOLDER]
 
 For each size it fills a cluster and measures a start, a restart, one edit of a source
 and one new namespace, in CPU time of the reconciler, so that the speed of the API

@@ -2,8 +2,8 @@
 
     python -m benchmarks.steps --kubeconfig FILE [...]
 
-`scale.py` starts it in place of `python -m reconciler`. It uses asyncio's own event loop,
-because that of uvloop cannot be observed.
+`scale.py` starts it in place of `python -m reconciler`. It uses asyncio's own event
+loop, because that of uvloop cannot be observed.
 """
 
 import asyncio

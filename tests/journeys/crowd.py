@@ -66,6 +66,11 @@ def sync(home: str, name: str, **spec: Any) -> Sent:
     return Sent("POST", f"/apis/{API_VERSION}/namespaces/{home}/{PLURAL}", document)
 
 
+def label(namespace: str, **labels: str | None) -> Sent:
+    """Return a change of a namespace's labels; None removes one."""
+    return Sent("PATCH", f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}})
+
+
 def removal(namespace: str) -> Sent:
     """Return the deletion of a namespace."""
     return Sent("DELETE", f"/api/v1/namespaces/{namespace}")
@@ -178,9 +183,7 @@ class HostileTenant:
             case 0:
                 return edit(self.home, name, str(rng.random()))
             case 1:
-                label = rng.choice([self.home.removeprefix("hostile-"), None])
-                labels = {"metadata": {"labels": {"hostile": label}}}
-                return Sent("PATCH", f"/api/v1/namespaces/{place}", labels)
+                return label(place, hostile=rng.choice([self.home.removeprefix("hostile-"), None]))
             case 2:
                 return Sent("DELETE", configmap)
             case 3:

@@ -22,6 +22,7 @@ from tests.journeys.crowd import (
     Sent,
     count_copies,
     edit,
+    label,
     namespace,
     removal,
     send_all,
@@ -47,6 +48,7 @@ SYNCS = int(os.environ.get("SYNCS", "300"))
 NAMESPACES = int(os.environ.get("NAMESPACES", "120"))
 STORM = int(os.environ.get("STORM", "60"))
 EDITS = int(os.environ.get("EDITS", "200"))
+STORMY = [f"storm-{number}" for number in range(STORM)]
 SELECTING = 5  # syncs that select the namespaces of the storm
 BURST_SOURCES = 10
 ROUNDS = 20
@@ -67,6 +69,7 @@ class Load:
     stage: Stage
     port: int
     start: Callable[[], Process]
+    capsys: pytest.CaptureFixture[str]
     report: list[str] = field(default_factory=list)
 
     @property
@@ -83,11 +86,21 @@ class Load:
         """Add the duration of the block to the report."""
         began = time.monotonic()
         yield
-        self.report.append(f"{what}: {time.monotonic() - began:.1f} s")
+        self.note(f"{what}: {time.monotonic() - began:.1f} s")
+
+    def note(self, line: str) -> None:
+        """Add a line to the report, and print it at once: the log of CI shows it."""
+        self.report.append(line)
+        with self.capsys.disabled():
+            print(f"\n  {line}", end="")  # noqa: T201 - the measurements are for people
 
 
 @pytest.fixture
-def load(fresh_cluster: Cluster, start_process: Callable[..., Process]) -> Load:
+def load(
+    fresh_cluster: Cluster,
+    start_process: Callable[..., Process],
+    capsys: pytest.CaptureFixture[str],
+) -> Load:
     install_crd(fresh_cluster)
     port = free_port()
 
@@ -98,12 +111,10 @@ def load(fresh_cluster: Cluster, start_process: Callable[..., Process]) -> Load:
         process.wait_until_answering(f"http://{address}/readyz")
         return process
 
-    return Load(Stage(fresh_cluster, fresh_cluster.new_namespace), port, start)
+    return Load(Stage(fresh_cluster, fresh_cluster.new_namespace), port, start, capsys)
 
 
-def test_a_crowd_a_storm_a_burst_and_a_hostile_tenant(
-    load: Load, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_crowd_a_storm_a_burst_and_a_hostile_tenant(load: Load) -> None:
     settle_in(load)
     reconciler = load.start()
     with load.measured(f"{SYNCS} syncs in {NAMESPACES} namespaces, all copies made"):
@@ -112,6 +123,7 @@ def test_a_crowd_a_storm_a_burst_and_a_hostile_tenant(
     assert load.write_count() <= WRITES_FOR_EACH_SYNC * SYNCS + 100
     settled = _resident(reconciler)
 
+    send_all(load.cluster, (namespace(name) for name in STORMY))
     first = _storm(load, reconciler)
     _burst(load)
     _hostility(load, reconciler)
@@ -120,9 +132,7 @@ def test_a_crowd_a_storm_a_burst_and_a_hostile_tenant(
     wait_until(lambda: _resident(reconciler) <= settled + KEPT_BYTES, 60)
     sizes = {"settled": settled, "first storm": first, "second": second, "peak": peak(reconciler)}
     sizes["afterwards"] = _resident(reconciler)
-    load.report += [f"memory, {name}: {size // MEBIBYTE} MiB" for name, size in sizes.items()]
-    with capsys.disabled():
-        print("", *load.report, sep="\n  ")  # noqa: T201 - the log of CI shows it
+    load.note("memory: " + ", ".join(f"{k} {size // MEBIBYTE} MiB" for k, size in sizes.items()))
     assert second <= first + KEPT_BYTES, load.report
     assert peak(reconciler) < MEMORY_LIMIT, load.report
     assert "Traceback" not in reconciler.output()
@@ -154,15 +164,15 @@ def settle_in(load: Load) -> None:
 
 
 def _storm(load: Load, reconciler: Process) -> int:
-    """Create many namespaces at once and delete them; return the memory in between."""
-    names = [f"storm-{number}" for number in range(STORM)]
+    """Let many namespaces be selected at once, and end that; return the memory in between."""
     before = count_copies(load.cluster)
-    with load.measured(f"{STORM} new namespaces, {STORM * SELECTING} copies made"):
-        send_all(load.cluster, (namespace(name, storm="yes") for name in names))
+    with load.measured(f"{STORM} namespaces are selected, {STORM * SELECTING} copies made"):
+        send_all(load.cluster, (label(name, storm="yes") for name in STORMY))
         _wait_for_copies(load, before + STORM * SELECTING)
     size = _resident(reconciler)
-    send_all(load.cluster, map(removal, names))
-    wait_until(lambda: _gone(load.cluster, names), PATIENCE_SECONDS, every=0.5)
+    with load.measured(f"{STORM} namespaces are no longer selected, all copies removed"):
+        send_all(load.cluster, (label(name, storm=None) for name in STORMY))
+        _wait_for_copies(load, before)
     return size
 
 
@@ -210,11 +220,9 @@ def _hostility(load: Load, reconciler: Process) -> None:
         rate = tenant.sent / (time.monotonic() - began)
         ran_since, waited_since = scheduled(reconciler)
     stretch = 1 + (waited_since - waited) / max(ran_since - ran, 1)
-    load.report += [
-        f"a hostile tenant sends {rate:.0f} requests a second",
-        f"an edit of another tenant: {_summary(seconds)}",
-        f"waiting for a core slowed the reconciler down {stretch:.1f} times",
-    ]
+    load.note(f"a hostile tenant sends {rate:.0f} requests a second")
+    load.note(f"an edit of another tenant: {_summary(seconds)}")
+    load.note(f"waiting for a core slowed the reconciler down {stretch:.1f} times")
     assert statistics.median(seconds) < PROPAGATION_SECONDS * stretch, load.report
     leaving = [tenant.home, *tenant.there]
     send_all(load.cluster, map(removal, leaving))

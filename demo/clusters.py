@@ -5,6 +5,7 @@ each step of the set-up.
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Protocol
@@ -84,11 +85,15 @@ class ClusterInMemory:
         self._serve(terminal, "reconciler", "--page-address", f"127.0.0.1:{self._page_port}")
 
     def hints(self) -> tuple[str, ...]:
-        """Return how to use kubectl with the processes, and where their page is."""
+        """Return how to open the page, and how to use kubectl and the plugin."""
         return (
+            f"open http://127.0.0.1:{self._page_port}    # the page: every sync and copy, live",
             f"export KUBECONFIG={self.kubeconfig}",
+            f"export PATH={Path(sys.executable).parent}:$PATH",
             "kubectl get cmsync -A",
-            f"# the page of the reconciler: http://localhost:{self._page_port}",
+            "kubectl configmapsync status -A",
+            "kubectl configmapsync tree demo-central/shared-config",
+            "kubectl configmapsync explain demo-platform/limits-to-checkout",
         )
 
     def clean_up(self, terminal: Terminal) -> None:
@@ -156,7 +161,11 @@ class ExistingCluster:
 
     def hints(self) -> tuple[str, ...]:
         """Return how to look at what the story left."""
-        return ("kubectl get cmsync -n demo-platform",)
+        return (
+            f"export PATH={Path(sys.executable).parent}:$PATH",
+            "kubectl configmapsync status -n demo-platform",
+            "kubectl configmapsync tree demo-central/shared-config",
+        )
 
     def clean_up(self, terminal: Terminal) -> None:
         """Delete the syncs and the namespaces of the story, and wait until they are gone."""

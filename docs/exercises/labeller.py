@@ -1,7 +1,7 @@
 """Exercise 2: a small operator, which reacts to events. It loses some of them.
 
-Run it with `python -m docs.exercises.labeller`. The operator writes the number of keys
-of each ConfigMap into a label. Make it level-triggered: `labeller_solution.py` shows how.
+Run it with `python -m docs.exercises.labeller`. The operator labels each ConfigMap with
+the number of its keys. Make it level-triggered, as `labeller_solution.py` does.
 """
 
 import asyncio

@@ -21,7 +21,21 @@ COMMANDS = sorted({command.line for page in PAGES for command in commands(page)}
 # Programs of others that a page may use; what they accept is not checked.
 OTHERS = {
     *("kind", "docker", "helm", "git", "curl", "openssl", "kill", "export", "read", "etcdutl"),
-    *("pipx", "python3", "cd", "cat", "grep", "jq", "sort", "argocd", "source", "pytest"),
+    *(
+        "pipx",
+        "python3",
+        "cd",
+        "cat",
+        "grep",
+        "jq",
+        "sort",
+        "argocd",
+        "source",
+        "test",
+        "pytest",
+        "dot",
+        "pip",
+    ),
 }
 TARGETS = set(
     re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -63,11 +77,18 @@ def problem(words: list[str]) -> str | None:
     if not words or words[0] in OTHERS:
         return None
     program, *rest = words
+    if program == "kubectl-configmapsync":
+        program, rest = "kubectl", ["configmapsync", *rest]
     flags = {word.partition("=")[0] for word in rest if word.startswith("--") and word != "--"}
     if program == "make":
         unknown = {word for word in rest if "=" not in word} - TARGETS
         return f"make has no target {unknown}" if unknown else None
-    if program == "kubectl" and rest[0] != "configmapsync":
+    if program == "kubectl" and rest[0] == "configmapsync":
+        command = [word for word in rest[1:2] if not word.startswith("-")]
+        shown = help_of(sys.executable, "-m", "plugin", *command)
+        if "No such command" in shown:
+            return f"the plugin has no command {rest[1]}"
+    elif program == "kubectl":
         shown = help_of(str(kubectl_program()), *_subcommand(rest)) + kubectl_options()
     elif program == "python" and rest[0] == "-m":
         if not (_file(rest[1]) or _file(f"{rest[1]}.__main__")):

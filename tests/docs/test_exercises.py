@@ -1,4 +1,4 @@
-"""The exercises print what their page shows, and the mistake of exercise 3 leaves an orphan."""
+"""Run the exercises, and the mistake of exercise 3, which leaves an orphan."""
 
 import shutil
 import subprocess

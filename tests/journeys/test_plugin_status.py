@@ -17,7 +17,7 @@ from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.kubectl import kubectl_program
-from tests.support.plugin import ROOT, run_plugin
+from tests.support.plugin import ROOT, run_plugin, write_programs
 from tests.support.processes import Process
 from tests.support.users import write_kubeconfig
 
@@ -103,11 +103,10 @@ def test_watch_prints_a_sync_again_when_it_changes(
     wait_until(healed)
 
 
-def test_kubectl_finds_the_plugin_on_the_path(stage: Stage) -> None:
+def test_kubectl_finds_the_plugin_on_the_path(stage: Stage, tmp_path: Path) -> None:
     home, _, _ = two_syncs(stage)
-    folder = Path(sys.executable).parent
-    assert (folder / "kubectl-configmapsync").exists(), "run make venv"
-    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    write_programs(tmp_path)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [
             *(str(kubectl_program()), "configmapsync", "status", "-n", home),

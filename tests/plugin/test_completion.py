@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,14 @@ from click.testing import CliRunner
 from plugin.cli import COMMANDS, cli
 from plugin.kubectl_completion import main
 from tests.support.kubectl import kubectl_program
+from tests.support.plugin import write_programs
 
-PROGRAMS = Path(sys.executable).parent
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder with the console scripts of the plugin."""
+    write_programs(tmp_path)
+    return tmp_path
 
 
 def answered(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
@@ -45,15 +50,15 @@ def test_each_script_names_the_program_and_is_read_by_its_shell(shell: str, tmp_
         subprocess.run([program, "-n", script], check=True, timeout=60)
 
 
-def test_bash_completes_the_program(tmp_path: Path) -> None:
+def test_bash_completes_the_program(programs: Path, tmp_path: Path) -> None:
     if (bash := shutil.which("bash")) is None:
         pytest.skip("needs bash")
     script = tmp_path / "script"
     script.write_text(CliRunner().invoke(cli, ["completion", "bash"]).output)
     questions = f"""
 source {script}
-COMP_WORDS=({PROGRAMS}/kubectl-configmapsync doc); COMP_CWORD=1
-_kubectl_configmapsync_completion {PROGRAMS}/kubectl-configmapsync
+COMP_WORDS=({programs}/kubectl-configmapsync doc); COMP_CWORD=1
+_kubectl_configmapsync_completion {programs}/kubectl-configmapsync
 echo "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(
@@ -62,8 +67,8 @@ echo "${{COMPREPLY[@]}}"
     assert done.stdout.split() == ["doctor"], done.stderr
 
 
-def test_kubectl_completes_the_plugin_from_the_path() -> None:
-    environment = {**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+def test_kubectl_completes_the_plugin_from_the_path(programs: Path) -> None:
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         [str(kubectl_program()), "__complete", "configmapsync", "doc"],
         capture_output=True,

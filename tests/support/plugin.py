@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,6 +39,24 @@ def run_plugin(
     )
     assert done.returncode == exit_code, f"{done.stdout}{done.stderr}"
     return done
+
+
+def write_programs(folder: Path) -> None:
+    """Write the console scripts of the plugin, as an installer does, from pyproject.toml.
+
+    So the tests do not depend on when the environment was installed. `tests/install` checks the
+    scripts of the wheel.
+    """
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    for name, target in scripts.items():
+        if name.startswith("kubectl"):
+            module, _, function = target.partition(":")
+            script = folder / name
+            script.write_text(
+                f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+                f"from {module} import {function}\nsys.exit({function}())\n"
+            )
+            script.chmod(0o755)
 
 
 def normalized(text: str, names: Mapping[str, str]) -> str:

@@ -34,9 +34,14 @@ RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
 FROM ${BASE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
+# The repository, such as https://git.example.com/platform/configmapsync
+ARG SOURCE=
 LABEL org.opencontainers.image.title="ConfigMapSync" \
       org.opencontainers.image.description="A Kubernetes operator that copies ConfigMaps to other namespaces" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.url="${SOURCE}" \
+      org.opencontainers.image.documentation="${SOURCE}/tree/${REVISION}/docs" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/configmapsync /opt/configmapsync

@@ -7,6 +7,8 @@ WORKERS ?= auto
 # The image to build and deploy, and the kustomization to deploy.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMG ?= configmapsync:$(VERSION)
+# The repository for the labels of the image; an address for git over SSH becomes one for browsers.
+SOURCE ?= $(shell git remote get-url origin 2>/dev/null | sed -E 's#^(ssh://)?git@([^:/]+)[:/]#https://\2/#; s#\.git$$##')
 # docker, podman or buildah. BUILD_FLAGS are passed to it: --platform, --build-arg, --secret
 CONTAINER_TOOL ?= docker
 OVERLAY ?= config/default
@@ -92,7 +94,7 @@ pictures: venv ## draw docs/page-*.png; needs Chromium
 	$(BIN)/python -m tests.page.pictures
 
 docker-build: ## build the image IMG with CONTAINER_TOOL (docker, podman, buildah)
-	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) $(BUILD_FLAGS) --tag $(IMG) .
+	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE=$(SOURCE) $(BUILD_FLAGS) --tag $(IMG) .
 
 docker-push: ## push the image IMG
 	$(CONTAINER_TOOL) push $(IMG)

@@ -1,4 +1,4 @@
-"""docs/moving.md: its commands move the samples of three tools, and print what the page shows."""
+"""The commands of docs/moving.md move the samples of three tools as the page shows."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -31,6 +31,7 @@ BUILDER, RUNTIME, OURS = (
     "localhost/runtime:test",
     "localhost/configmapsync:test",
 )
+SOURCE = "https://git.example.com/platform/configmapsync"
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 PIP_SETTINGS = re.compile(
     r"^\S*\.(cert|index-url|extra-index-url|trusted-host|proxy)='(.*)'$", re.MULTILINE
@@ -71,7 +72,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
         f"--build-arg=BASE={RUNTIME}",
         f"--secret=id=pip.conf,src={_pip_settings(folder / 'pip.conf')}",
     )
-    chosen = (f"IMG={OURS}", f"CONTAINER_TOOL={buildah.program}", f"BUILD_FLAGS={' '.join(flags)}")
+    chosen = (
+        f"IMG={OURS}",
+        f"CONTAINER_TOOL={buildah.program}",
+        f"BUILD_FLAGS={' '.join(flags)}",
+        f"SOURCE={SOURCE}",
+    )
     _make("docker-build", *chosen)
     yield buildah.mount(OURS)
     buildah("rm", "--all")
@@ -120,6 +126,8 @@ def test_it_has_labels_that_identify_it(image: Image) -> None:
     assert labels["licenses"] == "Apache-2.0"
     assert labels["version"] == version("configmapsync")
     assert re.fullmatch("[0-9a-f]{40}", labels["revision"])
+    assert labels["source"] == labels["url"] == SOURCE
+    assert labels["documentation"] == f"{SOURCE}/tree/{labels['revision']}/docs"
 
 
 def test_it_runs_as_a_numeric_unprivileged_user(image: Image) -> None:

@@ -1,4 +1,4 @@
-"""`kubectl configmapsync import` moves a cluster from another tool, and no copy is missed."""
+"""Move a cluster from another tool with `kubectl configmapsync import`."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

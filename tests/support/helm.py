@@ -53,15 +53,23 @@ def helm(
 
 
 def render(
-    home: Path, values: Values | None = None, release: str = RELEASE, namespace: str = NAMESPACE
+    home: Path,
+    values: Values | None = None,
+    release: str = RELEASE,
+    namespace: str = NAMESPACE,
+    *,
+    tests: bool = False,
 ) -> list[Manifest]:
-    """Return every object of a release.
+    """Return every object of a release; those of `helm test` only with `tests`.
 
     Raises:
         AssertionError: helm refused the values; the message is helm's.
     """
+    skipped = () if tests else ("--skip-tests",)
     done = helm(
-        "template", release, CHART, "--namespace", namespace, home=home, values=values or {}
+        *("template", release, CHART, "--namespace", namespace, *skipped),
+        home=home,
+        values=values or {},
     )
     assert done.returncode == 0, done.stderr
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]

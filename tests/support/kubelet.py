@@ -64,7 +64,7 @@ class Kubelet:
     def refresh(self) -> None:
         """Update every mounted Secret, as a kubelet does within a minute or two."""
         for path, folder in self._mounted:
-            written = self._write_secret(path, folder)
+            written = self._write_files(path, folder)
             for file in folder.iterdir():
                 if file.name not in written:
                     file.unlink()
@@ -123,31 +123,35 @@ class Kubelet:
         return volume
 
     def _mounts(self, spec: Manifest, namespace: str, folder: Path) -> Iterator[tuple[str, str]]:
-        """Write each mounted Secret once it exists.
+        """Write each mounted Secret and ConfigMap once it exists.
 
         Yields:
             Its path in the container and its path on this machine.
         """
-        secret_of = {
-            volume["name"]: volume["secret"]["secretName"] for volume in spec.get("volumes", ())
+        mounted = {
+            volume["name"]: f"secrets/{volume['secret']['secretName']}"
+            if "secret" in volume
+            else f"configmaps/{volume['configMap']['name']}"
+            for volume in spec.get("volumes", ())
         }
         for mount in spec["containers"][0].get("volumeMounts", ()):
             here = folder / mount["name"]
             here.mkdir()
-            path = f"/api/v1/namespaces/{namespace}/secrets/{secret_of[mount['name']]}"
-            self._write_secret(path, here)
+            path = f"/api/v1/namespaces/{namespace}/{mounted[mount['name']]}"
+            self._write_files(path, here)
             self._mounted.append((path, here))
             yield mount["mountPath"], str(here)
 
-    def _write_secret(self, path: str, folder: Path) -> set[str]:
+    def _write_files(self, path: str, folder: Path) -> set[str]:
         def data() -> dict[str, str]:
-            secret = self.cluster.find(path)
-            assert secret is not None, f"{path} is not there, and so the pod does not start"
-            return dict(secret["data"])
+            mounted = self.cluster.find(path)
+            assert mounted is not None, f"{path} is not there, and so the pod does not start"
+            return dict(mounted["data"])
 
         entries = wait_until(data, MOUNT_SECONDS)
         for name, content in entries.items():
-            (folder / name).write_bytes(base64.b64decode(content))
+            text = base64.b64decode(content) if "/secrets/" in path else content.encode()
+            (folder / name).write_bytes(text)
         return set(entries)
 
     @staticmethod
@@ -172,4 +176,6 @@ def _pod_template(owner: Manifest) -> Manifest:
 def _mapped(argument: str, mapped: Mapping[str, str]) -> str:
     """Replace a whole value that names a path or port of the container by the local one."""
     flag, equals, value = argument.partition("=")
+    if not equals:
+        return mapped.get(argument, argument)
     return f"{flag}{equals}{mapped.get(value, value)}"

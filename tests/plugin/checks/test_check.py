@@ -53,8 +53,8 @@ def test_the_samples_of_the_project_are_good() -> None:
         (
             sync("destinationNamepsaces: [web]"),
             (
-                "4: error: ConfigMapSync home/s: spec.destinationNamepsaces: Forbidden: unknown field; "
-                'did you mean "destinationNamespaces"?'
+                "4: error: ConfigMapSync home/s: spec.destinationNamepsaces: Forbidden: "
+                'unknown field; did you mean "destinationNamespaces"?'
             ),
         ),
         (
@@ -110,8 +110,8 @@ def test_the_samples_of_the_project_are_good() -> None:
         (
             sync("destinationNamespace: web").replace("name:", "labels: {a: 1}, name:"),
             (
-                "3: error: ConfigMapSync home/s: metadata.labels[a]: Invalid value: 1: must be of type "
-                "string; put quotes"
+                "3: error: ConfigMapSync home/s: metadata.labels[a]: Invalid value: 1: "
+                "must be of type string; put quotes"
             ),
         ),
         (

@@ -1,4 +1,4 @@
-"""The definition for pre-commit: its entry, with the files of a commit, does what it promises."""
+"""Run the entry of the pre-commit hook with the files of a commit."""
 
 import os
 import re

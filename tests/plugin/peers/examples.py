@@ -1,4 +1,4 @@
-"""The examples in the documentation of three tools, with the copies that the tools make.
+"""The examples in the documentation of three tools, and the copies they make.
 
 `test_examples.py` checks the translation, and a journey applies it to a cluster. The
 annotations are those of the tools' pages; the names and contents are of this project.

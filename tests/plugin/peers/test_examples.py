@@ -1,4 +1,4 @@
-"""The documented examples of three tools become syncs that select the same namespaces."""
+"""The documented examples of three tools select the same namespaces as syncs."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Expressions over namespace names match as in Python's engine, and become equal globs."""
+"""Expressions match as in Python's engine, and become globs that match the same."""
 
 import re
 import time

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from plugin.cli import cli
 
+ROOT = Path(__file__).parents[3]
 SYNC = """\
 apiVersion: apps.nishaf.info/v1
 kind: ConfigMapSync
@@ -42,9 +43,11 @@ def test_a_good_file_has_no_findings_and_ends_with_zero() -> None:
     assert result.stderr == "0 errors and 0 warnings in 1 sync of 1 file\n"
 
 
-def test_the_samples_of_the_project_are_good() -> None:
-    samples = Path(__file__).parents[3] / "config" / "samples"
-    assert check("-f", str(samples)).exit_code == 0
+def test_the_samples_of_the_project_are_good_and_the_readme_shows_it() -> None:
+    result = check("-f", str(ROOT / "config" / "samples"))
+    assert (result.exit_code, result.stdout) == (0, "")
+    shown = f"$ kubectl configmapsync check -f config/samples\n{result.stderr}"
+    assert shown in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Each promise of docs/reliability.md names tests that exist, and no chaos journey is missing."""
+"""Each promise of docs/reliability.md names a test, and no chaos journey is missing."""
 
 import ast
 import re

@@ -19,7 +19,11 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {
     "README": README,
-    **{page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")},
+    **{
+        page.stem: page.read_text(encoding="utf-8")
+        for page in (ROOT / "docs").glob("*.md")
+        if page.stem != "index"  # it includes the README
+    },
 }
 
 
@@ -39,8 +43,8 @@ def test_every_file_that_is_named_exists(name: str) -> None:
     named = {
         path
         for path in re.findall(r"`((?:[a-z_-]+/)+[\w.-]+)`", page)
-        if not path.startswith("dist/")
-    }  # which is built
+        if not path.startswith(("dist/", "build/"))
+    }  # which are built
     linked = set(re.findall(r"\]\(([\w/.-]+)(?:#[\w-]+)?\)", page))
 
     assert named | linked

@@ -201,7 +201,7 @@ class ExpectedState:
         )
         if existing is None:
             return SYNCED
-        own = self.owns(sync, existing)
+        own = self.owns(sync, existing) or self._yields(existing)
         if is_copy(existing) and not own:
             return "DestinationContested"
         reclaimed = not is_copy(existing) and released_by(existing) == "/".join(sync.key)
@@ -218,6 +218,17 @@ class ExpectedState:
             and sync.spec.get("sourceDeletionPolicy", "Retain") == "Retain"
         )
         return "DestinationConflict" if fixed and (not_created or never_deleted) else SYNCED
+
+    def _yields(self, configmap: Document) -> bool:
+        """Return whether a copy belongs to a sync that may not keep it, as another one won it.
+
+        The winner takes it over; if it cannot, the conflict names the cure. A sync without valid
+        claims keeps its copies until it is gone.
+        """
+        return is_copy(configmap) and any(
+            sync.uid == sync_uid(configmap) and sync.valid and not sync.deleting
+            for sync in self.syncs
+        )
 
     def _claims(self) -> dict[Key, Sync]:
         """Return the sync that may write each destination.

@@ -23,6 +23,7 @@ from tests.randomized.cluster import CONFIGMAPS, NAMESPACES, SYNCS, InMemoryClus
 from tests.randomized.expected import Document, ExpectedState, Key
 from tests.randomized.fault_plan import FaultPlan
 from tests.randomized.replica import Replica, owned_task
+from tests.randomized.spinning import stop_spinning
 from tests.randomized.write_checks import WriteChecker
 
 NAMESPACE_LABELS = {
@@ -81,6 +82,7 @@ class Simulation:
         self._loop = looptime.new_event_loop(noop_cycles=0)
         self._loop.set_exception_handler(self._collect_loop_error)
         self._loop.set_task_factory(owned_task)
+        stop_spinning(self._loop)
         self.cluster = InMemoryCluster(self._loop.time)
         self.write_checker = WriteChecker(self.cluster)
         self.expected = ExpectedState(self.cluster)

@@ -90,3 +90,27 @@ def test_a_slow_deletion_of_another_syncs_copy_wakes_the_waiting_sync(state: Ran
         key=("home", "two"), spec={"configMapName": "config", "destinationNamespaces": ["web"]}
     )
     state.wait(seconds=1)
+
+
+def test_an_adopted_immutable_copy_that_must_yield_is_a_conflict(state: RandomRuns) -> None:
+    """The winner cannot take it over: the conflict names the cure, and the loser is contested."""
+    fixed = {"data": {"a": "1"}, "immutable": True}
+    wanted = {"configMapName": "config", "destinationNamespaces": ["team-a"]}
+    state.begin(rng=1, content=fixed, spec=wanted)
+    state.write_configmap(key=("team-b", "config"), content=fixed)
+    state.write_sync(
+        key=("home", "two"),
+        spec={**wanted, "destinationNamespaces": ["team-b"], "conflictPolicy": "Adopt"},
+    )
+    state.wait(seconds=5.0)
+    state.delete_configmap(key=("web", "other"))
+    state.write_configmap(key=("web", "other"), content={"data": {"a": "2"}, "immutable": True})
+    state.write_sync(
+        key=("home", "one"),
+        spec={
+            "configMapName": "other",
+            "sourceNamespace": "web",
+            "destinationConfigMapName": "config",
+            "destinationNamespaces": ["team-b"],
+        },
+    )

@@ -1,4 +1,4 @@
-"""Execute runs for a test, and record their number; `tests/conftest.py` prints the sum."""
+"""Execute runs for a test, and record their number for `tests/conftest.py`."""
 
 from collections.abc import Callable, Iterable
 

@@ -11,7 +11,6 @@ from cluster.syncs import SyncRecord
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason, State
 from plugin.network import SOURCE, Destination, Network
-from plugin.rows import row_of
 from plugin.terminal import printable
 
 MOST_SINGLE_COPIES = 8  # of one sync, in state Synced
@@ -55,12 +54,11 @@ class _Drawer:
         self._ids: dict[object, str] = {}
 
     def add_sync(self, record: SyncRecord) -> None:
-        row = row_of(record)
+        row = self._network.row(record)
         label = f"{record.key} {row.copies}"
         sync = self._box(("sync", record.key), "sync", label, row.state)
         if record.sync is not None:
-            source = self._configmap(record.sync.source, self._state_of(record.sync.source))
-            self.drawing.edges[source, sync] = None
+            self.drawing.edges[self._source(record.sync.source), sync] = None
         rest = 0
         for destination, shown in self._chosen(self._network.destinations(record)):
             if shown:
@@ -84,15 +82,15 @@ class _Drawer:
                 single -= 1
                 yield destination, single >= 0
 
+    def _source(self, key: NamespacedName) -> str:
+        known = self._ids.get(("configmap", key))
+        return known or self._configmap(key, self._state_of(key))
+
     def _state_of(self, key: NamespacedName) -> str:
-        owner = self._network.owner(key)
-        if owner is not None:
-            found = self._network.destinations(owner)
-            return next(each.state for each in found if each.key == key)
-        missing = any(
-            row_of(reader).state == Reason.SOURCE_NOT_FOUND for reader in self._network.readers(key)
-        )
-        return str(Reason.SOURCE_NOT_FOUND) if missing else SOURCE
+        state = self._network.copy_state(key)
+        if state is not None:
+            return state
+        return str(Reason.SOURCE_NOT_FOUND) if self._network.is_missing(key) else SOURCE
 
     def _configmap(self, key: NamespacedName, state: str) -> str:
         return self._box(("configmap", key), "configmap", str(key), state)

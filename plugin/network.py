@@ -14,7 +14,7 @@ from cluster.syncs import SyncRecord
 from configmapsync.names import DESTINATION, DIGEST, SYNC_UID_LABEL, SYNCED_BY, NamespacedName
 from configmapsync.reasons import Reason
 from kube.wire import check_stored, decode_partial, decoding
-from plugin.rows import row_of
+from plugin.rows import StatusRow, row_of
 
 ORPHANED = "Orphaned"
 SOURCE = "Source"
@@ -101,6 +101,8 @@ class Network:
         for copy in copies:
             self._add(copy)
         self._destinations: dict[NamespacedName, list[Destination]] = {}
+        self._states: dict[NamespacedName, str] = {}
+        self._rows: dict[NamespacedName, StatusRow] = {}
 
     def _add(self, copy: CopyMark) -> None:
         """Add a copy to its sync: by UID, or by name if no sync has the UID."""
@@ -118,6 +120,26 @@ class Network:
         """Return the sync that writes a copy; None if the ConfigMap is no copy."""
         return self._owners.get(key)
 
+    def copy_state(self, key: NamespacedName) -> str | None:
+        """Return the state of a copy; None if the ConfigMap is no copy."""
+        owner = self.owner(key)
+        if owner is None:
+            return None
+        self.destinations(owner)
+        return self._states[key]
+
+    def row(self, record: SyncRecord) -> StatusRow:
+        """Return the row of a sync; its status is parsed once."""
+        if record.key not in self._rows:
+            self._rows[record.key] = row_of(record)
+        return self._rows[record.key]
+
+    def is_missing(self, source: NamespacedName) -> bool:
+        """Return whether a sync reports that its source does not exist."""
+        return any(
+            self.row(reader).state == Reason.SOURCE_NOT_FOUND for reader in self.readers(source)
+        )
+
     def readers(self, key: NamespacedName) -> list[SyncRecord]:
         """Return the syncs whose source is a ConfigMap."""
         return self._readers.get(key, [])
@@ -132,12 +154,13 @@ class Network:
         status = record.status
         failed = {each.namespace: each.reason for each in status.failures} if status else {}
         digest = status.source.digest if status and status.source else ""
-        suspended = row_of(record).state == Reason.SUSPENDED
+        suspended = self.row(record).state == Reason.SUSPENDED
         pending = str(Reason.SUSPENDED if suspended else Reason.PROGRESSING)
         found = {}
         for copy in self._copies.get(record.key, ()):
             current = str(Reason.SYNCED) if digest and copy.digest == digest else pending
             found[copy.key] = failed.get(copy.namespace, current)
+        self._states |= found
         if record.sync is not None:
             for namespace, word in failed.items():
                 found.setdefault(NamespacedName(namespace, record.sync.destination_name), word)

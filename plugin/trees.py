@@ -13,7 +13,6 @@ from cluster.syncs import SyncRecord
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from plugin.network import ORPHANED, SOURCE, Destination, Network
-from plugin.rows import row_of
 
 MOST_DEPTH = 40  # ConfigMaps in a chain
 MOST_NODES = 5000
@@ -131,21 +130,19 @@ class TreeBuilder:
 
     def _sync(self, record: SyncRecord, children: list[Node]) -> Node:
         self._nodes += 1
-        row = row_of(record)
+        row = self._network.row(record)
         return Node("ConfigMapSync", record.key, row.state, row.copies, children)
 
     def _state_of(self, key: NamespacedName) -> str:
         """Return the state of a ConfigMap at or above the one that was asked for."""
-        owner = self._network.owner(key)
-        if owner is not None:
-            found = self._network.destinations(owner)
-            return next(each.state for each in found if each.key == key)
+        state = self._network.copy_state(key)
+        if state is not None:
+            return state
         if any(copy.key == key for copy in self._network.orphans):
             return ORPHANED
-        readers = self._network.readers(key)
-        if any(row_of(reader).state == Reason.SOURCE_NOT_FOUND for reader in readers):
+        if self._network.is_missing(key):
             return str(Reason.SOURCE_NOT_FOUND)
-        if readers:
+        if self._network.readers(key):
             return SOURCE
         return self._state_of_blocked(key)
 

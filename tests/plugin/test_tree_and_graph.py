@@ -12,6 +12,7 @@ from configmapsync.names import NamespacedName
 from plugin.drawing import MOST_NODES as MOST_BOXES
 from plugin.drawing import Drawing, dot, draw, mermaid
 from plugin.network import CopyMark, Network
+from plugin.rows import StatusRow, row_of
 from plugin.svg import svg
 from plugin.trees import MOST_NODES, Node, TreeBuilder
 from tests.plugin.objects import sync_record
@@ -226,3 +227,20 @@ def test_an_empty_cluster_has_an_empty_graph() -> None:
     empty = drawing(Network([], []))
     assert mermaid(empty).startswith("flowchart LR\n")
     ET.fromstring(svg(empty))  # noqa: S314 - the text was made here
+
+
+def test_each_status_is_read_once_however_many_syncs_share_a_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+
+    def counted(record: SyncRecord) -> StatusRow:
+        read.append(record.name)
+        return row_of(record)
+
+    monkeypatch.setattr("plugin.network.row_of", counted)
+    records = [sync_record(f"team/sync-{number}") for number in range(500)]
+    network = Network(records, [mark(record, f"ns-{record.name}/limits") for record in records])
+    drawing(network)
+    tree(network, "central/limits")
+    assert len(read) == len(set(read)) == 500

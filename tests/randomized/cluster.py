@@ -22,9 +22,10 @@ from devcluster.admission.endpoint import WebhookEndpoints
 from devcluster.controllers.actor import Actor
 from devcluster.controllers.namespaces import Namespaces
 from devcluster.errors import ApiStatus
+from devcluster.http.calls import Call
 from devcluster.http.negotiation import negotiate
 from devcluster.http.options import ListOptions
-from devcluster.http.resources import Call, Resources
+from devcluster.http.resources import Resources
 from devcluster.http.routes import find_route
 from devcluster.schema.catalog import Catalog
 from devcluster.storage.admin import put_object

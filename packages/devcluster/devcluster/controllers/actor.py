@@ -7,8 +7,9 @@ from devcluster.access.users import authenticated, service_account_groups, servi
 from devcluster.http.options import DeleteOptions, WriteOptions
 from devcluster.schema.catalog import Catalog
 from devcluster.schema.kinds import Kind
-from devcluster.storage.registry import Registry, Target
+from devcluster.storage.registry import Registry
 from devcluster.storage.store import Object, Revision, Store
+from devcluster.storage.target import Target
 
 HOME = "kube-system"
 

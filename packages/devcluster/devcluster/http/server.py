@@ -17,13 +17,14 @@ from devcluster.access.rbac import Attributes
 from devcluster.access.review_resources import REVIEW_RESOURCES
 from devcluster.access.users import User
 from devcluster.errors import ApiStatus, bad_request, internal_error
+from devcluster.http.calls import Answer, Call
 from devcluster.http.faults import Fault, Faults
 from devcluster.http.listening import Listener
 from devcluster.http.negotiation import negotiate
 from devcluster.http.options import ListOptions, is_true
 from devcluster.http.parsing import read_body
 from devcluster.http.request_attributes import request_attributes
-from devcluster.http.resources import Answer, Call, Resources
+from devcluster.http.resources import Resources
 from devcluster.http.routes import NoSuchPathError, Route, find_route, no_such_resource, not_allowed
 from devcluster.http.warning_headers import warning_headers
 from devcluster.output import discovery, openapi

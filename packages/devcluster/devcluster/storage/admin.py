@@ -11,8 +11,9 @@ from devcluster.access.users import User
 from devcluster.http.options import WriteOptions
 from devcluster.schema.catalog import Catalog
 from devcluster.storage import patches
-from devcluster.storage.registry import Registry, Target
+from devcluster.storage.registry import Registry
 from devcluster.storage.store import Store
+from devcluster.storage.target import Target
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 ITSELF = User("system:apiserver", "", ("system:masters", "system:authenticated"), {})

@@ -179,7 +179,7 @@ class SyncRecord:
             Malformed: the answer is not a stored object.
         """
         with decoding(WHAT):
-            _, version = decode_version(answer)
+            version = decode_version(answer).resource_version
         metadata = self.metadata.model_copy(update={"resource_version": version})
         _check_stored(metadata)
         return self.with_same_spec(metadata, msgspec.json.encode(status))

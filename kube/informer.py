@@ -139,14 +139,20 @@ class Informer(Generic[R]):
         self._recovery_handlers.append(handler)
 
     @contextmanager
-    def writing(self, namespace: str, name: str) -> Iterator[None]:
+    def writing(self, namespace: str, name: str, generation: int | None = None) -> Iterator[None]:
         """Hold the events of an object while the block writes it.
 
         The event of the write can arrive before its answer. At the end of the block, when the
         answer is recorded, an event that is not newer is dropped. After an error the event counts.
+
+        Args:
+            namespace: of the object.
+            name: of the object.
+            generation: of the object, which the write keeps. An event with another one is an edit
+                of the spec by another client, and does not wait for the write.
         """
         place = (namespace, name)
-        self._own_writes.begin(place)
+        self._own_writes.begin(place, generation)
         try:
             yield
         finally:
@@ -250,8 +256,9 @@ class Informer(Generic[R]):
 
     def changed(self, kind: str, item: msgspec.Raw) -> None:
         """Take an event of the watch."""
-        place, shown = decode_version(item)
-        event = WatchedEvent(kind, place, _number(shown), item)
+        shown = decode_version(item)
+        version = _number(shown.resource_version)
+        event = WatchedEvent(kind, shown.place, version, shown.generation, item)
         self._reached = max(self._reached, event.version)
         if not self._own_writes.hold(event):
             self._handle(event)
@@ -281,13 +288,15 @@ class Informer(Generic[R]):
         try:
             record = self._decode(item)
         except Exception:  # noqa: BLE001 - decoding is the owner's, and may fail in any way
-            place, _ = decode_version(item)
-            self._log.exception("cannot decode an object", namespace=place[0], name=place[1])
-            self._note_seen(place)
+            shown = decode_version(item)
+            self._log.exception(
+                "cannot decode an object", namespace=shown.namespace, name=shown.name
+            )
+            self._note_seen(shown.place)
             return
         if record is None:
-            place, version = decode_version(item)
-            self._take_out(place, _number(version))
+            shown = decode_version(item)
+            self._take_out(shown.place, _number(shown.resource_version))
             return
         self._note_seen((record.namespace, record.name))
         self._change(record)

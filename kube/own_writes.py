@@ -23,6 +23,7 @@ class WatchedEvent(NamedTuple):
     kind: str
     place: Place
     version: int
+    generation: int | None
     item: msgspec.Raw
 
     @property
@@ -40,19 +41,23 @@ class OwnWrites:
 
     def __init__(self) -> None:
         self._newest: dict[Place, WatchedEvent | None] = {}
+        self._generations: dict[Place, int | None] = {}
         self._bytes = 0
         self.removed: dict[Place, int] = {}
         self._removed_limit = REMOVED_LIMIT
 
-    def begin(self, place: Place) -> None:
-        """Hold the events of an object from now on."""
+    def begin(self, place: Place, generation: int | None) -> None:
+        """Hold the events of an object from now on, as long as it has that generation."""
         self._newest.setdefault(place, None)
+        self._generations[place] = generation
 
     def hold(self, event: WatchedEvent) -> bool:
         """Hold an event in place of the previous one; return False if it cannot be held."""
         if event.place not in self._newest:
             return False
         self._drop(event.place)
+        if event.generation != self._generations[event.place]:
+            return False
         if self._bytes + event.size > MOST_HELD_BYTES:
             return False
         self._newest[event.place] = event
@@ -68,6 +73,7 @@ class OwnWrites:
         event = self._newest.get(place)
         self._drop(place)
         self._newest.pop(place, None)
+        self._generations.pop(place, None)
         return event
 
     def drop_events(self) -> None:

@@ -212,7 +212,7 @@ class Reflector:
         )
         page = await self._probe(path, {"fieldSelector": f"metadata.name={seen.name}"})
         with decoding(f"GET {path}: the list"):
-            return [_number(decode_version(item)[1]) for item in page.items or []]
+            return [_number(decode_version(item).resource_version) for item in page.items or []]
 
     async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
         shown = self._shown
@@ -302,18 +302,18 @@ class Reflector:
             event = decode_event(line)
             if event.type == "ERROR":
                 raise from_status(event.object)
-            place, shown = decode_version(event.object)
+            shown = decode_version(event.object)
         except DECODE_ERRORS as error:
             raise Malformed(f"GET {self._path}: an event cannot be decoded") from error
-        version = _number(shown)
+        version = _number(shown.resource_version)
         if version < self._reached:
             raise VersionsWentBackError
         if event.type != "BOOKMARK":
             self._sink.changed(event.type, event.object)
         if event.type == "DELETED":
-            self._deleted = Seen(*place, version)
+            self._deleted = Seen(*shown.place, version)
         self._reached = version
-        return shown
+        return shown.resource_version
 
     def _begin_anew(self) -> None:
         """Forget every version and drop the cache."""

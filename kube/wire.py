@@ -60,14 +60,22 @@ class WatchEvent(msgspec.Struct):
     object: msgspec.Raw
 
 
-class _Version(msgspec.Struct, rename="camel"):
+class Version(msgspec.Struct, rename="camel"):
+    """Which version of which object it is; the generation changes with its spec."""
+
     name: str = ""
     namespace: str = ""
     resource_version: str = ""
+    generation: int | None = None
+
+    @property
+    def place(self) -> Place:
+        """Return the namespace and the name."""
+        return (self.namespace, self.name)
 
 
 class _Versioned(msgspec.Struct):
-    metadata: _Version
+    metadata: Version
 
 
 decode_list = msgspec.json.Decoder(ObjectList).decode
@@ -76,10 +84,9 @@ decode_partial = msgspec.json.Decoder(PartialObject).decode
 _decode_versioned = msgspec.json.Decoder(_Versioned).decode
 
 
-def decode_version(raw: bytes | msgspec.Raw) -> tuple[Place, str]:
-    """Return the place and the resourceVersion of an object, and skip the rest of it."""
-    metadata = _decode_versioned(raw).metadata
-    return (metadata.namespace, metadata.name), metadata.resource_version
+def decode_version(raw: bytes | msgspec.Raw) -> Version:
+    """Return the version of an object, and skip the rest of it."""
+    return _decode_versioned(raw).metadata
 
 
 @contextmanager

@@ -227,7 +227,7 @@ class Reporter:
             **_precondition(record),
             "finalizers": [*others, FINALIZER] if present else others,
         }
-        with self._syncs.writing(*record.key):
+        with self._syncs.writing(*record.key, record.metadata.generation):
             try:
                 answer = await self._client.patch(
                     CONFIGMAPSYNCS, *record.key, {"metadata": metadata}
@@ -246,7 +246,7 @@ class Reporter:
         """
         # With nulls, because a merge patch removes what is null.
         document = new.model_dump(mode="json", by_alias=True)
-        with self._syncs.writing(*record.key):
+        with self._syncs.writing(*record.key, record.metadata.generation):
             try:
                 answer = await self._client.patch(
                     CONFIGMAPSYNCS,

@@ -259,6 +259,21 @@ async def test_an_event_counts_when_the_write_fails(bench: Bench) -> None:
     assert bench.held() == bench.known == {"a": 10}
 
 
+async def test_an_edit_of_the_spec_does_not_wait_for_a_write_of_the_status(bench: Bench) -> None:
+    def version(number: int, generation: int) -> msgspec.Raw:
+        document = configmap("a", number)
+        document["metadata"]["generation"] = generation
+        return msgspec.Raw(json.dumps(document).encode())
+
+    with bench.cache.writing("team", "a", 1):
+        bench.cache.changed("MODIFIED", version(10, 1))  # our own write
+        assert bench.held() == {"a": 5}
+        bench.cache.changed("MODIFIED", version(11, 2))  # an edit by another client
+        assert bench.held() == bench.known == {"a": 11}
+        bench.wrote("a", 10)
+    assert bench.held() == bench.known == {"a": 11}
+
+
 async def test_a_list_during_a_write_drops_the_event_that_was_held(bench: Bench) -> None:
     with bench.cache.writing("team", "b"):
         bench.cache.changed("ADDED", raw("b", 10))

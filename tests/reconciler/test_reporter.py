@@ -81,7 +81,7 @@ class Bench:
         self.records[record.key] = record
 
     @contextlib.contextmanager
-    def writing(self, *_key: str) -> Iterator[None]:
+    def writing(self, *_key: str | int | None) -> Iterator[None]:
         yield
 
     # In place of the event recorders.

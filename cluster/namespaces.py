@@ -5,11 +5,10 @@ This module decides nothing and writes nothing.
 """
 
 import random
-from collections.abc import Mapping
-from types import MappingProxyType
 
 import msgspec
 
+from configmapsync.namespace_index import NamespaceIndex
 from configmapsync.selection import Namespace
 from kube.client import METADATA, NAMESPACES, ApiServer
 from kube.informer import Informer
@@ -70,15 +69,15 @@ def namespace_informer(connection: ApiServer, rng: random.Random) -> Informer[Na
     return Informer(connection, NAMESPACES_PATH, decode=read_namespace, accept=METADATA, rng=rng)
 
 
-def namespaces_by_name(informer: Informer[NamespaceRecord]) -> Mapping[str, Namespace]:
-    """Return a read-only view that always equals the informer's cache, without the records."""
-    by_name: dict[str, Namespace] = {}
+def namespaces_by_name(informer: Informer[NamespaceRecord]) -> NamespaceIndex:
+    """Return an index that always equals the informer's cache; only this function changes it."""
+    index = NamespaceIndex()
 
     def update(old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         if new is not None:
-            by_name[new.name] = new.view
+            index.put(new.view)
         elif old is not None:
-            del by_name[old.name]
+            index.remove(old.name)
 
     informer.on_change(update)
-    return MappingProxyType(by_name)
+    return index

@@ -160,6 +160,14 @@ class SyncRecord:
         """Return the compiled selection of namespaces; None if the spec is not valid."""
         return Selector.of(self.sync, self.protected) if self.sync else None
 
+    def has_same_spec(self, other: "SyncRecord") -> bool:
+        """Return whether both are versions of one object with equal specs."""
+        return (self.metadata.uid, self.deleting, self.spec_digest) == (
+            other.metadata.uid,
+            other.deleting,
+            other.spec_digest,
+        )
+
     def with_same_spec(self, metadata: ObjectMeta, raw_status: bytes) -> "SyncRecord":
         """Return the record of a later version with the same spec and compiled selection."""
         sync = self.sync.model_copy(update={"metadata": metadata}) if self.sync else None

@@ -59,8 +59,22 @@ class Report:
 
 
 def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
-    """Return the status of a report. The times of unchanged conditions stay."""
+    """Return the status of a report. The times of unchanged conditions stay.
+
+    A new version of the source alone does not change the status: an edit of its metadata that no
+    copy takes over costs no write.
+    """
     previous = report.previous or ConfigMapSyncStatus()
+    new = _status(report, previous, now)
+    if new.source is None or previous.source is None:
+        return new
+    is_same_content = new.source.digest == previous.source.digest
+    if is_same_content and new == previous.model_copy(update={"source": new.source}):
+        return previous
+    return new
+
+
+def _status(report: Report, previous: ConfigMapSyncStatus, now: datetime) -> ConfigMapSyncStatus:
     ready = _readiness(report)
     counted = _counted(report) if _has_counted(report) else _kept(previous, report.remaining)
     return ConfigMapSyncStatus(
@@ -72,6 +86,31 @@ def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
         failures=counted.failures,
         last_sync_time=now if report.wrote else previous.last_sync_time,
     )
+
+
+def known_digest(
+    status: ConfigMapSyncStatus | None, generation: int | None, resource_version: str
+) -> str | None:
+    """Return the digest of all copies if a status describes this spec and this source.
+
+    Only a status with the reason `Synced` is used: under other reasons the source may belong to an
+    earlier spec. The caller must compare the digest with that of each copy.
+
+    Args:
+        status: the stored status.
+        generation: of the sync.
+        resource_version: of the source.
+    """
+    if status is None or status.source is None or status.observed_generation != generation:
+        return None
+    is_synced = any(
+        condition.type == "Ready"
+        and condition.reason == Reason.SYNCED
+        and condition.observed_generation == generation
+        for condition in status.conditions
+    )
+    is_same = resource_version != "" and status.source.resource_version == resource_version
+    return status.source.digest or None if is_synced and is_same else None
 
 
 @dataclass(frozen=True, slots=True)

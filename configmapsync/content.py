@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from configmapsync.globs import Globs, is_glob
-from configmapsync.names import NamespacedName
+from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from configmapsync.resource import KeySelection
 
 # A ConfigMap of 1.5 MB can have 190,000 keys, and hashing them took 140 ms. A source with more
@@ -57,6 +57,8 @@ class SourceObject:
         labels: all labels.
         annotations: all annotations.
         too_many_keys: the number of keys if the source has more than `MOST_SOURCE_KEYS`; else 0.
+        known_digest: the digest of all copies if the content was not read, because the status
+            of the sync still describes this version; else None. `content` is empty then.
     """
 
     key: NamespacedName
@@ -66,6 +68,12 @@ class SourceObject:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     too_many_keys: int = 0
+    known_digest: str | None = None
+
+    @property
+    def labelled_as_copy(self) -> bool:
+        """Return whether the ConfigMap has the label of copies, and so belongs to their watch."""
+        return self.labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
 
 
 def digest(content: Content) -> str:

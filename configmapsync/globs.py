@@ -29,6 +29,11 @@ def is_glob(text: str) -> bool:
     return "*" in text or "?" in text
 
 
+def literal_prefix(pattern: str) -> str:
+    """Return the characters with which every matching name begins."""
+    return re.split(r"[*?]", pattern, maxsplit=1)[0]
+
+
 def is_general(text: str) -> bool:
     """Return whether a text is a glob that is neither `prefix*` nor `*suffix`."""
     return is_glob(text) and not (_is_prefix(text) or _is_suffix(text))

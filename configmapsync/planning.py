@@ -21,7 +21,7 @@ from configmapsync.resource import (
     DeletionPolicy,
     SourceDeletionPolicy,
 )
-from configmapsync.selection import Namespace, select
+from configmapsync.selection import Namespace, Selection, Selector, select
 
 
 def plan(observed: Observed | ObservedInvalid) -> Plan:
@@ -123,10 +123,12 @@ def _plan_with_too_many_keys(
 
 def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:
     """Plan each selected destination, and the removal of copies that are no longer wanted."""
-    selection = select(observed.sync, observed.namespaces, observed.protected)
+    selection = _selection(observed)
     template = copy_template(observed.sync, source)
     keys = [NamespacedName(namespace, template.name) for namespace in selection.selected]
     decisions = [_plan_destination(observed, key, template) for key in keys]
+    if source.known_digest is not None and not all(map(_is_synced, decisions)):
+        return Plan(finalizer=True, content_needed=True)
     writes = tuple(decision for decision in decisions if isinstance(decision, Write))
     settled = tuple(decision for decision in decisions if isinstance(decision, Outcome))
     refused = (Outcome(each.namespace, each.reason, each.message) for each in selection.refused)
@@ -143,6 +145,10 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
         finalizer=bool(writes or owned),
         digest=template.digest,
     )
+
+
+def _is_synced(decision: Write | Outcome) -> bool:
+    return isinstance(decision, Outcome) and decision.reason is Reason.SYNCED
 
 
 def _plan_destination(
@@ -250,9 +256,14 @@ def plan_orphans(
     )
 
 
+def _selection(observed: Observed) -> Selection:
+    selector = observed.selector or Selector.of(observed.sync, observed.protected)
+    return select(selector, observed.namespaces)
+
+
 def _removals_of_unselected(observed: Observed, owned: tuple[CopyRecord, ...]) -> tuple[Write, ...]:
     """Return the removals of copies in namespaces that are no longer selected."""
-    selection = select(observed.sync, observed.namespaces, observed.protected)
+    selection = _selection(observed)
     wanted = frozenset(copy.key for copy in owned if copy.namespace in selection.selected)
     return _removals(observed, owned, wanted=wanted, cause="the namespace is no longer selected")
 

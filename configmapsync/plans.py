@@ -15,7 +15,7 @@ from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.rendering import CopyTemplate
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace
+from configmapsync.selection import Namespace, Selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Observed:
         served: the namespaces that the reconciler may write to; None if it may write to all.
         source_unreadable: why the source cannot be read; None if it was read or does not exist.
         contested: the copies that another writer keeps changing.
+        selector: the compiled selection of the sync; None to compile it again.
     """
 
     sync: ConfigMapSync
@@ -81,6 +82,7 @@ class Observed:
     served: frozenset[str] | None = None
     source_unreadable: str | None = None
     contested: Mapping[NamespacedName, ContestedCopy] = field(default_factory=dict)
+    selector: Selector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ class Plan:
         contested: copies that must not be reported as synced yet, each with the message.
         remaining: with a verdict, the number of copies that stay; None without one.
         contested_for: the seconds until a contested copy needs another plan; None if none is.
+        content_needed: whether a copy has to be written and the content of the source was not
+            read. Such a plan is not carried out: read the source and plan again.
     """
 
     writes: tuple[Write, ...] = ()
@@ -179,6 +183,7 @@ class Plan:
     contested: Mapping[NamespacedName, str] = field(default_factory=dict)
     remaining: int | None = None
     contested_for: float | None = None
+    content_needed: bool = False
 
     @property
     def empty(self) -> bool:

@@ -71,9 +71,12 @@ class CopyTemplate:
 
 
 def copy_template(sync: ConfigMapSync, source: SourceObject) -> CopyTemplate:
-    """Return what each copy of `source` must look like for `sync`."""
+    """Return what each copy of `source` must look like for `sync`.
+
+    A source without its content gives a template that can be compared and not be written.
+    """
     content = choose_keys(source.content, sync.spec.keys)
-    content_digest = digest(content)
+    content_digest = source.known_digest or digest(content)
     labels = {
         **_allowed(source.labels, sync.spec.copy_metadata.labels),
         **sync.spec.metadata.labels,

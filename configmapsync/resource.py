@@ -287,7 +287,9 @@ class Condition(_Lenient):
 class SourceStatus(_Lenient):
     """The source of the copies."""
 
-    resource_version: str = Field(default="", description="The version that was read last.")
+    resource_version: str = Field(
+        default="", description="The version of the source that this status describes."
+    )
     digest: str = Field(default="", description="The digest of all copies.")
 
 

@@ -6,12 +6,13 @@ does not reach is only not selected.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from configmapsync.globs import Globs, is_glob
+from configmapsync.globs import Globs, is_glob, literal_prefix
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE
+from configmapsync.namespace_index import NamespaceIndex
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync, LabelSelector, SelectorOperator
 
@@ -173,21 +174,26 @@ class Selector:
         )
 
     def _reached(self, namespaces: Mapping[str, Namespace]) -> set[str]:
-        reached = self.globs.among(namespaces)
+        """Return the names that globs and labels select; an index narrows the search."""
+        index = namespaces if isinstance(namespaces, NamespaceIndex) else None
+        reached: set[str] = set()
+        if self.globs:
+            reached = self.globs.among(self._with_prefixes(index) if index else namespaces)
         if self.labels is not None:
-            reached |= {
-                name
-                for name, namespace in namespaces.items()
-                if self.labels.match(namespace.labels)
-            }
+            names = index.labelled(self.labels) if index else namespaces
+            reached |= {name for name in names if self.labels.match(namespaces[name].labels)}
         return reached - self.protected
 
+    def _with_prefixes(self, namespaces: NamespaceIndex) -> Iterable[str]:
+        """Return the names that begin like one of the globs."""
+        prefixes = {literal_prefix(pattern) for pattern in self.globs.patterns}
+        if "" in prefixes:
+            return namespaces
+        return {name for prefix in prefixes for name in namespaces.with_prefix(prefix)}
 
-def select(
-    sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: frozenset[str]
-) -> Selection:
+
+def select(selector: Selector, namespaces: Mapping[str, Namespace]) -> Selection:
     """Return the namespaces that get a copy, and the named ones that cannot."""
-    selector = Selector.of(sync, protected)
     able = (
         namespace.name
         for namespace in selector.among(namespaces)

@@ -115,11 +115,11 @@ class Simulator:
             protected: namespaces that are destinations only by exact name.
             rng: for the jitter of the informers.
         """
-        self.caches = Caches(cluster, protected, rng)
+        self.caches = Caches(cluster, protected, rng, SOURCE_BYTES)
         self._cluster = cluster
         self._observer = Observer(
             self.caches,
-            Sources(Client(cluster), self.caches.versions, SOURCE_BYTES),
+            Sources(Client(cluster), self.caches),
             authorization,
             Decider(self.caches.decisions, lambda _sync: None),
         )

@@ -38,6 +38,7 @@ class Informer(Generic[R]):
         rng: random.Random,
         params: Mapping[str, str] | None = None,
         accept: str = JSON,
+        watch_accept: str | None = None,
         indexes: Mapping[str, IndexFunction[R]] | None = None,
     ) -> None:
         """Prepare; nothing is read before `run`.
@@ -51,6 +52,7 @@ class Informer(Generic[R]):
             rng: for jitter.
             params: of the list and the watch, such as `labelSelector`.
             accept: in which form objects are asked for.
+            watch_accept: in which form the watch asks for objects, if not like the list.
             indexes: by name, what a record is to be found under.
         """
         self._decode = decode
@@ -68,7 +70,13 @@ class Informer(Generic[R]):
         self._own_writes = OwnWrites()
         self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(
-            connection, path, self, params=params or {}, accept=accept, rng=rng
+            connection,
+            path,
+            self,
+            params=params or {},
+            accept=accept,
+            watch_accept=watch_accept,
+            rng=rng,
         )
         self.synced = asyncio.Event()
         # The number of changes so far, also of those that call no handler.

@@ -80,12 +80,14 @@ class Reflector:
         params: Mapping[str, str],
         accept: str,
         rng: random.Random,
+        watch_accept: str | None = None,
     ) -> None:
         self._connection = connection
         self._path = path
         self._sink = sink
         self._params = dict(params)
         self._accept = accept
+        self._watch_accept = watch_accept or accept
         self._rng = rng
         self._version: str | None = None
         self._reached = 0  # the highest version that the API server has shown
@@ -160,7 +162,7 @@ class Reflector:
         stream = self._connection.stream(
             self._path,
             params=params,
-            accept=self._accept,
+            accept=self._watch_accept,
             idle_timeout=IDLE_SECONDS,
             total_timeout=seconds + GRACE_SECONDS,
         )

@@ -95,10 +95,10 @@ class App:
             queue_metrics, group_of=attrgetter("namespace")
         )
         queue_metrics.observe(self._queue)
-        self._caches = Caches(connection, settings.protected(), rng)
+        content_bytes = settings.source_cache_mebibytes * MEBIBYTE
+        self._caches = Caches(connection, settings.protected(), rng, content_bytes)
         self._decider = Decider(self._caches.decisions, self._queue.add)
-        cache_bytes = settings.source_cache_mebibytes * MEBIBYTE
-        self._sources = Sources(self._client, self._caches.versions, cache_bytes)
+        self._sources = Sources(self._client, self._caches)
         self._events = EventRecorder(
             self._client, component=MANAGED_BY_VALUE, instance=EVENT_SOURCE, clock=clock
         )
@@ -128,7 +128,7 @@ class App:
             queue=self._queue,
             contention=self._contention,
             copy_events=self._copy_events,
-            blockers=self._caches.blockers,
+            caches=self._caches,
             parallel=settings.parallel_writes,
         )
 
@@ -193,8 +193,8 @@ class App:
         """
         async with asyncio.TaskGroup() as background:
             tasks = [
-                background.create_task(informer.run(), name=name)
-                for name, informer in self._caches.all.items()
+                background.create_task(self._caches.run(name), name=name)
+                for name in self._caches.all
             ]
             tasks.append(background.create_task(self._events.run(), name="events"))
             tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
@@ -250,8 +250,7 @@ class App:
         return self._elector.leadership() if self._elector else nullcontext()
 
     def _reset(self) -> None:
-        """Drop what is keyed by a version and enqueue every sync: the cluster was restored."""
-        self._sources.clear()
+        """Enqueue every sync: the cluster was restored."""
         for sync in self._caches.syncs.values():
             self._queue.add(sync.key)
 

@@ -7,13 +7,14 @@ module, so a dry run shows what the reconciler would do. Nothing here may write.
 from collections.abc import Mapping
 
 from cluster.syncs import SyncRecord
-from configmapsync.content import SourceObject
+from configmapsync.conditions import known_digest
+from configmapsync.content import Content, SourceObject
 from configmapsync.names import NamespacedName
 from configmapsync.planning import plan_orphans
 from configmapsync.plans import ContestedCopy, Observed, ObservedInvalid, Plan
 from configmapsync.resource import ConfigMapSync
 from kube.errors import Forbidden
-from reconciler.known.caches import Caches
+from reconciler.known.caches import UNREAD, Caches
 from reconciler.known.claims import Decider
 from reconciler.known.service_accounts import Authorization
 from reconciler.known.sources import Sources
@@ -47,20 +48,27 @@ class Observer:
         self._served = served
 
     async def observe(
-        self, record: SyncRecord, contested: Mapping[NamespacedName, ContestedCopy]
+        self,
+        record: SyncRecord,
+        contested: Mapping[NamespacedName, ContestedCopy],
+        *,
+        trust_status: bool = False,
     ) -> Observed | ObservedInvalid:
         """Return everything that the plan of one sync depends on.
 
         Args:
             record: the sync.
             contested: its copies that something keeps rewriting; none in a dry run.
+            trust_status: whether a source that the status describes may be left unread. Its content
+                is missing then, and the plan says whether that is needed.
 
         Raises:
             ApiError: the API server did not answer about the source, or about the account's rights.
         """
         if record.sync is None:
             return self._observe_invalid(record)
-        denied, source, unreadable = await self._read(record.sync)
+        outline = self._outline(record, record.sync) if trust_status else None
+        denied, source, unreadable = await self._read(record.sync, outline)
         await self._decider.decided(record.key)
         return Observed(  # no await from here on: the caches show one moment
             sync=record.sync,
@@ -77,6 +85,7 @@ class Observer:
             served=self._served,
             source_unreadable=unreadable,
             contested=contested,
+            selector=record.selector,
         )
 
     def plan_orphans(self, sync: NamespacedName) -> Plan:
@@ -86,21 +95,48 @@ class Observer:
         return Plan(removals=plan_orphans(orphans, namespaces, "its sync is gone", self._served))
 
     async def _read(
-        self, sync: ConfigMapSync
+        self, sync: ConfigMapSync, outline: SourceObject | None
     ) -> tuple[str | None, SourceObject | None, str | None]:
         """Return what the account lacks, the source, and why the source is unreadable.
 
-        Each is read only if the plan depends on it.
+        Each is read only if the plan depends on it. An outline is used in place of the source.
         """
         if sync.deleting or sync.spec.suspend:
             return None, None, None
         try:
             denied = await self._authorization.denial(sync)
-            source = None if denied else await self._sources.read(sync.source)
+            source = None if denied else outline or await self._sources.read(sync.source)
         except Forbidden as error:
             what = f'source ConfigMap "{sync.source}" or the right to it may not be read'
             return None, None, f"{what}: {error}"
         return denied, source, None
+
+    def _outline(self, record: SyncRecord, sync: ConfigMapSync) -> SourceObject | None:
+        """Return the source without content if the status still describes it.
+
+        After a restart the copies of most syncs are up to date, and nothing of their sources has to
+        be read. The digest in the status does not depend on metadata of the source, nor name the
+        keys that it lacks: syncs that select either read their source.
+        """
+        spec, caches = sync.spec, self._caches
+        selective = spec.keys or spec.copy_metadata.labels or spec.copy_metadata.annotations
+        version = caches.version_of(sync.source)
+        if selective or version is None or caches.was_restored or version == UNREAD:
+            return None
+        if (kept := self._sources.kept(sync.source)) is not None:
+            return kept
+        digest = known_digest(record.status, record.metadata.generation, version)
+        if digest is None:
+            return None
+        return SourceObject(
+            key=sync.source,
+            uid="",
+            resource_version=version,
+            content=Content({}, {}),
+            labels={},
+            annotations={},
+            known_digest=digest,
+        )
 
     def _observe_invalid(self, record: SyncRecord) -> ObservedInvalid:
         return ObservedInvalid(

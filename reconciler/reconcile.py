@@ -60,8 +60,11 @@ class Reconciler:
             return await self._remove_orphans(key)
         self._orphans.forget(key)
         contested = await self._contention.observe(key)  # 2. observe
-        observed = await self._observer.observe(record, contested)
+        observed = await self._observer.observe(record, contested, trust_status=True)
         planned = plan(observed)  # 3. plan
+        if planned.content_needed:
+            observed = await self._observer.observe(record, contested)
+            planned = plan(observed)
         applied = await self._apply(record, planned)  # 4. apply
         if applied is None:
             return None  # the sync is gone: its finalizer was removed

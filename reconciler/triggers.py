@@ -56,7 +56,12 @@ class Triggers:
             self._decider.changed()
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
-        """Enqueue the syncs that a copy names, by name and by UID, and those it blocks."""
+        """Enqueue the syncs that a copy names, by name and by UID, and those it blocks.
+
+        A copy can be the source of further syncs.
+        """
+        if (changed := new or old) is not None:
+            self._source_changed(changed.key)
         for copy in (old, new):
             if copy is None:
                 continue
@@ -73,12 +78,15 @@ class Triggers:
         if version is None:
             return
         key = NamespacedName(version.namespace, version.name)
-        for sync in self._caches.syncs_of_source(key):
-            self._sync_stats.edited(sync.key)
-            self._enqueue(sync.key, "source", key)
+        self._source_changed(key)
         if new is None:
             for waiting in self._caches.blockers.gone(key):
                 self._enqueue_for(waiting, "blocker", key)
+
+    def _source_changed(self, key: NamespacedName) -> None:
+        for sync in self._caches.syncs_of_source(key):
+            self._sync_stats.edited(sync.key)
+            self._enqueue(sync.key, "source", key)
 
     def namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
         """Enqueue the syncs that see a difference between a namespace before and after."""
@@ -86,7 +94,7 @@ class Triggers:
         namespace = after or before
         if namespace is None:
             return
-        for sync in self._caches.syncs_that_may_serve(namespace.name):
+        for sync in self._caches.syncs_that_may_serve(*(each for each in (before, after) if each)):
             if _makes_a_difference(sync, before, after):
                 self._enqueue_namespace(sync, namespace)
         self._decider.changed()

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from configmapsync.graph.allocation import Allocation, Node
 from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
 from configmapsync.names import NamespacedName
+from configmapsync.namespace_index import NamespaceIndex, namespace_keys, selector_keys
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace
 
@@ -61,7 +62,9 @@ class Graph:
         # By destination name: syncs with globs or selectors.
         self.open_ended: defaultdict[str, Nodes] = defaultdict(dict)
         self.lookups = 0  # of syncs and namespaces so far: the cost of all answers
-        self._namespaces: dict[str, Namespace] = {}
+        self._namespaces = NamespaceIndex()
+        # By what selects a namespace: the syncs with globs or selectors.
+        self._selecting: defaultdict[str, set[NamespacedName]] = defaultdict(set)
         # By namespace: the syncs in `exact` that name it.
         self._naming: defaultdict[str, set[NamespacedName]] = defaultdict(set)
         # Computed on the first request, then kept up to date.
@@ -76,6 +79,8 @@ class Graph:
         self.readers.add(*_index_key(node.source), node)
         if node.selector.open_ended:
             self.open_ended[node.destination_name][node.key] = node
+            for selecting in selector_keys(node.selector):
+                self._selecting[selecting].add(node.key)
             return
         for namespace in node.selector.exact_names:
             self.exact.add(node.destination_name, namespace, node)
@@ -92,6 +97,10 @@ class Graph:
             del self.open_ended[node.destination_name][key]
             if not self.open_ended[node.destination_name]:
                 del self.open_ended[node.destination_name]
+            for selecting in selector_keys(node.selector):
+                self._selecting[selecting].discard(key)
+                if not self._selecting[selecting]:
+                    del self._selecting[selecting]
             return
         for namespace in node.selector.exact_names:
             self.exact.remove(node.destination_name, namespace, node)
@@ -102,7 +111,7 @@ class Graph:
     def put_namespace(self, namespace: Namespace, *, reuse: bool = True) -> list[NamespacedName]:
         """Add a namespace or update its labels; return the syncs whose selection may differ."""
         previous = self._namespaces.get(namespace.name)
-        self._namespaces[namespace.name] = namespace
+        self._namespaces.put(namespace)
         self.numbers.add(namespace.name, reuse=reuse)
         if (
             previous is not None
@@ -110,17 +119,16 @@ class Graph:
             and previous.labels == namespace.labels
         ):
             return []
-        return self._namespace_changed(
-            namespace.name,
-            came_or_went=previous is None
-            or _accepts_copies(previous) != _accepts_copies(namespace),
-        )
+        came = previous is None or _accepts_copies(previous) != _accepts_copies(namespace)
+        return self._namespace_changed(previous or namespace, namespace, came_or_went=came)
 
     def remove_namespace(self, name: str) -> list[NamespacedName]:
         """Remove a namespace; return the syncs whose selection may differ."""
-        if self._namespaces.pop(name, None) is None:
+        previous = self._namespaces.get(name)
+        if previous is None:
             return []
-        changed = self._namespace_changed(name, came_or_went=True)
+        self._namespaces.remove(name)
+        changed = self._namespace_changed(previous, previous, came_or_went=True)
         self.numbers.remove(name)
         return changed
 
@@ -264,25 +272,35 @@ class Graph:
                     waiting.append(claimant.source)
         return sorted(claims.values(), key=lambda claim: claim[0].age)
 
-    def _namespace_changed(self, name: str, *, came_or_went: bool) -> list[NamespacedName]:
+    def _namespace_changed(
+        self, before: Namespace, after: Namespace, *, came_or_went: bool
+    ) -> list[NamespacedName]:
         """Update the sets that must contain a namespace; return the syncs whose set changed."""
         changed: list[NamespacedName] = []
+        name = after.name
         single = self.numbers.single(name)
         if came_or_went:
             for key in self._naming.get(name, ()):
                 self._reach.pop(key, None)  # a few names, which are looked up again quickly
                 changed.append(key)
         exists = name in self._namespaces
-        for key, reach in self._reach.items():
-            node = self.nodes[key]
-            if not node.selector.open_ended or not (
-                came_or_went or node.selector.labels is not None
-            ):
+        for key in self._selecting_any(before, after):
+            node, reach = self.nodes[key], self._reach.get(key)
+            if reach is None or not (came_or_went or node.selector.labels is not None):
                 continue
             if (exists and self.reaches(node, name)) != bool(reach & single):
                 self._reach[key] = reach ^ single
                 changed.append(key)
         return changed
+
+    def _selecting_any(self, *namespaces: Namespace) -> set[NamespacedName]:
+        """Return the syncs with globs or selectors that may select one of these namespaces."""
+        return {
+            key
+            for namespace in namespaces
+            for selecting in namespace_keys(namespace)
+            for key in self._selecting.get(selecting, ())
+        }
 
 
 def _index_key(key: NamespacedName) -> tuple[str, str]:

@@ -3,7 +3,8 @@
 - `syncs`: every ConfigMapSync, parsed once for each change of its spec;
 - `copies`: every ConfigMap with the managed-by label, reduced to a record;
 - `namespaces`: metadata only;
-- `versions`: metadata of all ConfigMaps, of which only sources and blockers are kept.
+- `versions`: all other ConfigMaps, listed as metadata and watched in full. Only the
+  versions of sources and blockers are kept, and the newest content of sources.
 
 Memory follows what is managed, not what the cluster holds. `triggers.py` turns changes
 into work. Nothing here may write.
@@ -22,30 +23,49 @@ from configmapsync.contention import Owner
 from configmapsync.copies import CopyRecord
 from configmapsync.graph.decisions import Decisions
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
-from kube.client import METADATA, ApiServer
+from configmapsync.namespace_index import namespace_keys, selector_keys
+from configmapsync.selection import Namespace
+from kube.client import JSON, METADATA, ApiServer
 from kube.informer import Informer
 from kube.rbac import Rule
-from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_version
+from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_identity
+from reconciler.known.contents import Contents
 from reconciler.known.written_content import WrittenContent
 
 CONFIGMAPS_PATH = "/api/v1/configmaps"
 
 RULES = (*syncs.RULES, *namespaces.RULES, Rule("configmaps", ("list", "watch")))
 
+NOT_OURS = f"{MANAGED_BY_LABEL}!={MANAGED_BY_VALUE}"
+UNREAD = "0"  # older than every version
+CONTENT_BYTES = 16 << 20
+
 BY_SYNC_NAME = "sync name"
 BY_SYNC_UID = "sync uid"
 BY_SOURCE = "source"
-BY_NAMESPACE = "destination namespace"
-ANY_NAMESPACE = "*"
+BY_NAMESPACE = "what selects a namespace"
 
 
 class Caches:
     """The four informers, and the views of them that the planner needs."""
 
     def __init__(
-        self, connection: ApiServer, protected: frozenset[str], rng: random.Random
+        self,
+        connection: ApiServer,
+        protected: frozenset[str],
+        rng: random.Random,
+        content_bytes: int = CONTENT_BYTES,
     ) -> None:
+        """Create empty caches.
+
+        Args:
+            connection: to the API server.
+            protected: namespaces that are destinations only by exact name.
+            rng: for the jitter between retries.
+            content_bytes: the size of the kept content of sources.
+        """
         self.protected = protected
+        self.contents = Contents(content_bytes)
         self.blockers = Blockers()
         self.syncs: Informer[SyncRecord] = Informer(
             connection,
@@ -54,7 +74,7 @@ class Caches:
             confirms=lambda _record, _raw: True,
             indexes={
                 BY_SOURCE: _sources,
-                BY_NAMESPACE: _destination_namespaces,
+                BY_NAMESPACE: _selector_keys,
                 BY_SYNC_UID: lambda sync: (sync.metadata.uid,),
             },
             rng=rng,
@@ -62,7 +82,7 @@ class Caches:
         self.copies: Informer[CopyRecord] = Informer(
             connection,
             CONFIGMAPS_PATH,
-            decode=read_copy,
+            decode=self._read_copy,
             confirms=WrittenContent().confirms,
             params={"labelSelector": f"{MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"},
             indexes={BY_SYNC_NAME: _sync_names, BY_SYNC_UID: _sync_uids},
@@ -74,12 +94,27 @@ class Caches:
             connection,
             CONFIGMAPS_PATH,
             decode=self._read_wanted_version,
+            params={"labelSelector": NOT_OURS},
             accept=METADATA,
+            watch_accept=JSON,
             rng=rng,
         )
         self.decisions = Decisions(protected)
         self.syncs.on_change(self._keep_decisions)
         self.namespaces.on_change(self._keep_namespace)
+        self.versions.on_change(self._drop_content)
+        self.was_restored = False  # since then an equal version does not mean equal content
+        for informer in self.all.values():
+            informer.on_reset(self._note_restore)
+
+    async def run(self, name: str) -> None:
+        """Keep one cache up to date until cancelled.
+
+        ConfigMaps are listed after the syncs, so that the list shows the version of every source.
+        """
+        if self.all[name] is self.versions:
+            await self.syncs.synced.wait()
+        await self.all[name].run()
 
     @property
     def all(
@@ -145,24 +180,69 @@ class Caches:
         """Return the copy or the blocker at `key`; None if neither is cached."""
         return self.copy_at(key) or self.blockers.at(key)
 
+    def version_of(self, source: NamespacedName) -> str | None:
+        """Return the newest version of a source that a watch has shown; None if none has.
+
+        Returns:
+            `UNREAD` if the source is watched and was not seen yet.
+        """
+        held = self.copy_at(source) or self.versions.get(*source)
+        return held.resource_version if held else None
+
+    def expect_version(self, key: NamespacedName) -> None:
+        """Keep the version of `key` from now on.
+
+        Called before a read, so that a deletion during the read is not missed.
+        """
+        if self.versions.get(*key) is None:
+            self.versions.record(ConfigMapVersion(*key, UNREAD))
+
+    def forget_expected(self, key: NamespacedName) -> None:
+        """Record that a read found nothing that the watch of versions would show."""
+        held = self.versions.get(*key)
+        if held is not None and held.resource_version == UNREAD:
+            self.versions.forget(*key)
+
     def syncs_of_source(self, key: NamespacedName) -> tuple[SyncRecord, ...]:
         """Return the syncs whose source is `key`."""
         return self.syncs.by_index(BY_SOURCE, str(key))
 
-    def syncs_that_may_serve(self, namespace: str) -> tuple[SyncRecord, ...]:
-        """Return the syncs that name a namespace, and those that may select it by glob or label."""
-        return self.syncs.by_index(BY_NAMESPACE, namespace) + self.syncs.by_index(
-            BY_NAMESPACE, ANY_NAMESPACE
-        )
+    def syncs_that_may_serve(self, *namespaces: Namespace) -> tuple[SyncRecord, ...]:
+        """Return the syncs that name one of these namespaces, or may select it by glob or label."""
+        found = {
+            sync.key: sync
+            for namespace in namespaces
+            for key in namespace_keys(namespace)
+            for sync in self.syncs.by_index(BY_NAMESPACE, key)
+        }
+        return tuple(found.values())
 
     def is_living(self, uid: str) -> bool:
         """Return whether a sync with that UID exists."""
         return bool(self.syncs.by_index(BY_SYNC_UID, uid))
 
     def _read_wanted_version(self, raw: msgspec.Raw) -> ConfigMapVersion | None:
-        version = read_version(raw)
+        version, is_whole = read_identity(raw)
         key = NamespacedName(version.namespace, version.name)
-        return version if key in self.blockers or self.syncs_of_source(key) else None
+        if self.syncs_of_source(key):
+            if is_whole:
+                self.contents.arrived(key, version.resource_version, raw)
+            return version
+        return version if key in self.blockers else None
+
+    def _read_copy(self, raw: msgspec.Raw) -> CopyRecord:
+        record = read_copy(raw)
+        if self.syncs_of_source(record.key):
+            self.contents.arrived(record.key, record.resource_version, raw)
+        return record
+
+    def _note_restore(self) -> None:
+        self.was_restored = True
+        self.contents.clear()
+
+    def _drop_content(self, old: ConfigMapVersion | None, new: ConfigMapVersion | None) -> None:
+        if old is not None and new is None:
+            self.contents.drop(NamespacedName(old.namespace, old.name))
 
     def must_release(self, copy: CopyRecord) -> bool:
         """Return whether the sync that owns `copy` must give it up."""
@@ -170,6 +250,8 @@ class Caches:
         return any(self.decisions.must_release(owner.key, copy.key) for owner in owners)
 
     def _keep_decisions(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
+        if old is not None and new is not None and old.has_same_spec(new):
+            return
         if new is not None and new.sync is not None:
             self.decisions.put(new.sync)
         elif (gone := new or old) is not None:
@@ -258,14 +340,8 @@ def _sources(sync: SyncRecord) -> Iterable[str]:
     return (str(sync.sync.source),) if sync.sync else ()
 
 
-def _destination_namespaces(sync: SyncRecord) -> Iterable[str]:
-    """Yield the namespaces that a sync names, or `ANY_NAMESPACE` for a glob or label selector.
-
-    A sync with a glob or label selector is indexed once, so that a lookup finds it once.
-    """
-    if sync.selector is None:
-        return ()
-    return (ANY_NAMESPACE,) if sync.selector.open_ended else sync.selector.exact_names
+def _selector_keys(sync: SyncRecord) -> Iterable[str]:
+    return selector_keys(sync.selector) if sync.selector else ()
 
 
 def _sync_names(copy: CopyRecord) -> Iterable[str]:

@@ -75,8 +75,11 @@ class ConfigMapVersion(msgspec.Struct, frozen=True, gc=False):
     resource_version: str
 
 
-class _OnlyMetadata(msgspec.Struct):
+class _Identity(msgspec.Struct):
+    """A ConfigMap, or its metadata alone. The metadata of a list item has no kind or its own."""
+
     metadata: ObjectMeta
+    kind: str = ""
 
 
 class _OnlyCopyMetadata(msgspec.Struct):
@@ -98,7 +101,7 @@ class _WithManagedFields(msgspec.Struct):
 
 _configmap_decoder = msgspec.json.Decoder(_ConfigMap)
 _part_decoder = msgspec.json.Decoder(dict[str, str] | None)
-_metadata_decoder = msgspec.json.Decoder(_OnlyMetadata)
+_identity_decoder = msgspec.json.Decoder(_Identity)
 _copy_metadata_decoder = msgspec.json.Decoder(_OnlyCopyMetadata)
 _managed_fields_decoder = msgspec.json.Decoder(_WithManagedFields)
 WHAT = "the ConfigMap"
@@ -109,13 +112,6 @@ def _decode_configmap(raw: bytes | msgspec.Raw) -> _ConfigMap:
         configmap = _configmap_decoder.decode(raw)
     check_stored(configmap.metadata, WHAT)
     return configmap
-
-
-def _decode_metadata(raw: bytes | msgspec.Raw) -> ObjectMeta:
-    with decoding(WHAT):
-        metadata = _metadata_decoder.decode(raw).metadata
-    check_stored(metadata, WHAT)
-    return metadata
 
 
 def _decode_copy_metadata(raw: bytes | msgspec.Raw) -> _CopyMeta:
@@ -175,8 +171,17 @@ def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
 
 def read_version(raw: bytes | msgspec.Raw) -> ConfigMapVersion:
     """Return the name and the version of a ConfigMap."""
-    metadata = _decode_metadata(raw)
-    return ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
+    return read_identity(raw)[0]
+
+
+def read_identity(raw: bytes | msgspec.Raw) -> tuple[ConfigMapVersion, bool]:
+    """Return the name and the version of a ConfigMap, and whether `raw` has its content."""
+    with decoding(WHAT):
+        found = _identity_decoder.decode(raw)
+    metadata = found.metadata
+    check_stored(metadata, WHAT)
+    version = ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
+    return version, found.kind == "ConfigMap"
 
 
 def read_last_manager(raw: bytes, excluding: str) -> str | None:

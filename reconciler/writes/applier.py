@@ -17,7 +17,7 @@ from configmapsync.plans import Outcome, Verb, Write
 from configmapsync.reasons import Reason
 from kube.errors import ApiError, Conflict, Unreachable
 from kube.workqueue import WorkQueue
-from reconciler.known.caches import Blockers
+from reconciler.known.caches import Caches
 from reconciler.reports.copy_events import CopyEvents
 from reconciler.reports.metrics import DONE, FAILED, STALE, Metrics
 from reconciler.writes.batch import Applied, Batch
@@ -47,7 +47,7 @@ class Applier:
         queue: WorkQueue[NamespacedName],
         contention: Contention,
         copy_events: CopyEvents,
-        blockers: Blockers,
+        caches: Caches,
         parallel: int,
     ) -> None:
         """Create an applier.
@@ -59,7 +59,7 @@ class Applier:
             queue: of syncs; a write enqueues other syncs that it affects.
             contention: records the writes to each copy.
             copy_events: emits events on copies.
-            blockers: has the syncs that wait for a destination.
+            caches: have the syncs that a write affects.
             parallel: the most writes in flight.
         """
         self._writer = writer
@@ -68,7 +68,7 @@ class Applier:
         self._queue = queue
         self._contention = contention
         self._copy_events = copy_events
-        self._blockers = blockers
+        self._caches = caches
         self._parallel = parallel
         self._slots = WriteSlots(parallel)
         self._batches: dict[NamespacedName, Batch] = {}
@@ -254,7 +254,8 @@ class Applier:
         repaired = self._contention.wrote(sync, write)
         self._copy_events.wrote(sync, write, repaired=repaired)
         # A write of this process enqueues nothing by its event, but it can affect other syncs.
-        affected = {*self._blockers.waiting(write.key)}
+        affected = {*self._caches.blockers.waiting(write.key)}
+        affected |= {other.key for other in self._caches.syncs_of_source(write.key)}
         if write.record and (previous := write.record.synced_by):
             affected.add(previous)
         for other in affected - {sync}:

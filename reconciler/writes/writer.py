@@ -23,13 +23,11 @@ from kube.rbac import Rule
 from kube.wire import decode_object
 from reconciler.known.caches import Caches
 from reconciler.known.configmaps import (
-    ConfigMapVersion,
     read_copy,
     read_metadata,
     read_whole_copy,
     read_written,
 )
-from reconciler.known.sources import UNREAD
 from reconciler.writes.failures import describe
 
 WRITES = (Rule("configmaps", ("create", "update", "patch", "delete"), why="writes copies"),)
@@ -196,20 +194,17 @@ class Writer:
         """Read the live object into the cache: a newer copy, or a blocker."""
         key = write.key
         self._caches.blockers.expect(key, sync)
-        if self._caches.versions.get(*key) is None:
-            # Kept from before the read, so that a deletion during the read is not missed.
-            self._caches.versions.record(ConfigMapVersion(*key, UNREAD))
+        self._caches.expect_version(key)
         try:
             record = read_copy(await self._client.get(CONFIGMAPS, *key))
         except NotFound:
             self._forget(key, write.record)
             self._caches.blockers.cleared(key)
-            held = self._caches.versions.get(*key)
-            if held is not None and held.resource_version == UNREAD:
-                self._caches.versions.forget(*key)
+            self._caches.forget_expected(key)
             return
         if record.managed:
             self._caches.copies.learn(record)  # possibly of another sync
+            self._caches.forget_expected(key)
             self._caches.blockers.cleared(key)
         else:
             self._forget(key, record)

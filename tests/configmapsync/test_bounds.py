@@ -245,7 +245,9 @@ def test_a_selection_at_its_largest_is_made_cheaply() -> None:
     found: list[str] = []
 
     assert (
-        cpu_seconds(lambda: found.extend(select(one, NAMESPACES, frozenset()).selected))
+        cpu_seconds(
+            lambda: found.extend(select(Selector.of(one, frozenset()), NAMESPACES).selected)
+        )
         < 2 * MOST_SECONDS
     )
     assert len(found) == len(NAMESPACES)

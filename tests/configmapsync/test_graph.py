@@ -18,7 +18,7 @@ from configmapsync.parsing import parse
 from configmapsync.plans import Refusal
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace, select
+from configmapsync.selection import Namespace, Selector, select
 
 SPACES = ("a", "b", "c", "team-x")
 NAMES = ("cfg", "other")
@@ -267,7 +267,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[ConfigMapSync], ConfigMapSync, dict[st
 
 def edges(one: ConfigMapSync, namespaces: dict[str, Namespace]) -> set[Edge]:
     """Return all copies of a sync."""
-    selected = select(one, namespaces, PROTECTED).selected
+    selected = select(Selector.of(one, PROTECTED), namespaces).selected
     return {(one.source, NamespacedName(name, one.destination_name)) for name in selected}
 
 

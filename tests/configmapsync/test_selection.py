@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from configmapsync.globs import matches
 from configmapsync.reasons import Reason
-from configmapsync.selection import Namespace, Selection, select
+from configmapsync.selection import Namespace, Selection, Selector, select
 from tests.configmapsync.objects import sync
 
 PROTECTED = frozenset({"kube-system"})
@@ -17,7 +17,10 @@ PROTECTED = frozenset({"kube-system"})
 
 def selected(*namespaces: Namespace, **spec: Any) -> Selection:
     spec = {"destinationNamespace": None, **spec}
-    return select(sync(**spec), {namespace.name: namespace for namespace in namespaces}, PROTECTED)
+    return select(
+        Selector.of(sync(**spec), PROTECTED),
+        {namespace.name: namespace for namespace in namespaces},
+    )
 
 
 def names(*names: str) -> list[Namespace]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from configmapsync.defaulting import with_defaults
 from configmapsync.parsing import parse
 from configmapsync.reasons import Reason
-from configmapsync.selection import Namespace, select
+from configmapsync.selection import Namespace, Selector, select
 
 PROTECTED = frozenset({"kube-system"})
 EXISTING = ("home", "web", "team-a", "team-b", "kube-system")
@@ -94,7 +94,7 @@ def test_exactly_the_namespaces_that_the_rules_name_are_selected(
         for name, (labels, leaving) in world.items()
     }
 
-    selection = select(sync, namespaces, PROTECTED)
+    selection = select(Selector.of(sync, PROTECTED), namespaces)
 
     assert selection.selected == tuple(
         sorted(

@@ -167,6 +167,11 @@ class Scene:
         path = f"{_configmaps(namespace)}/{name}"
         await self._send("PATCH", path, change, "application/merge-patch+json")
 
+    async def edit_sync(self, name: str = "config", **change: Any) -> None:
+        """Merge a change into a sync."""
+        path = f"/apis/{API_VERSION}/namespaces/{HOME}/{PLURAL}/{name}"
+        await self._send("PATCH", path, change, "application/merge-patch+json")
+
     async def remove(self, namespace: str, name: str = "config") -> None:
         """Delete a ConfigMap."""
         await self.cluster.call("DELETE", f"{_configmaps(namespace)}/{name}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import pytest
 import structlog
 
+from reconciler.known.source_reads import MANY_READS
 from tests.costs.counted_connection import EVENTS_AFTER_ANSWERS, EVENTS_BEFORE_ANSWERS, Delays
 from tests.costs.scene import HOME, Scene, count_calls
 
@@ -108,11 +109,9 @@ async def test_an_edit_of_a_source_costs_a_put_for_each_copy(
         with scene.story() as costs:
             await scene.patch(HOME, data={"key": "2"})
             await scene.settle()
-    # Writes that take more than two seconds are reported once before the end. The bar: no read
-    # between the edit and its copies.
+    # Writes that take more than two seconds are reported once before the end.
     costs.check(
         {
-            "get configmaps": 1,
             "update configmaps": MANY_COPIES,
             STATUS: 2,
             REPEATED_EVENTS: 2,
@@ -137,8 +136,7 @@ async def test_an_edit_of_metadata_that_no_copy_takes_over_costs_no_write_of_a_c
         with scene.story() as costs:
             await scene.patch(HOME, metadata={"labels": {"team": "web"}})
             await scene.settle()
-    # The bars: no read and no status.
-    costs.check({"get configmaps": 1, STATUS: 1}, plans=1, copies_decoded=0)
+    costs.check({}, plans=1, copies_decoded=0)
 
 
 async def test_a_label_of_another_tool_on_a_copy_costs_nothing(
@@ -195,11 +193,13 @@ async def test_a_start_costs_a_create_and_a_status_for_each_sync(
     with scene.story() as costs:
         async with scene.reconciler():
             await scene.settle()
-    # The bar: a list of the sources in place of a read for each. Events are within the budget.
+    # The first sources are read one by one, until so many reads are in flight that one page of a
+    # list replaces the rest. Events are within the budget.
     costs.check(
         {
             **START,
-            "get configmaps": SYNCS,
+            "list configmaps": 3,
+            "get configmaps": MANY_READS,
             "create configmaps": SYNCS,
             STATUS: SYNCS,
             EVENTS: 20,
@@ -219,14 +219,13 @@ async def test_a_restart_in_step_writes_nothing(calls: Counter[str], delays: Del
     with scene.story() as costs:
         async with scene.reconciler():
             await scene.settle()
-    # The bar: no read of a source.
     costs.check(
-        {**START, "get configmaps": SYNCS},
+        START,
         plans=SYNCS,
         copies_decoded=SYNCS,
         specs_parsed=SYNCS,
         syncs_decoded=SYNCS,
-        sources_decoded=SYNCS,
+        sources_decoded=0,
     )
 
 

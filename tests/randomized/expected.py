@@ -19,6 +19,7 @@ Key = tuple[str, str]  # namespace, name
 PREFIX = "apps.nishaf.info/"
 MANAGED_BY, UID = "app.kubernetes.io/managed-by", PREFIX + "sync-uid"
 SYNCED_BY, DESTINATION, SOURCE = PREFIX + "synced-by", PREFIX + "destination", PREFIX + "source"
+DIGEST = PREFIX + "digest"
 POLICY, ADOPTED = PREFIX + "deletion-policy", PREFIX + "adopted"
 REPLACED, RELEASED_BY, APPLIED = (
     PREFIX + "replaced",
@@ -355,10 +356,13 @@ class ExpectedState:
         if status.get("observedGeneration") != sync.document["metadata"]["generation"]:
             yield f"{sync.key}: the status is of another generation"
         if sync_reason is None:
-            source = self._cluster.find(CONFIGMAPS, *sync.source)
-            actual_version = (status.get("source") or {}).get("resourceVersion")
-            if source is not None and actual_version != source["metadata"]["resourceVersion"]:
-                yield f"{sync.key}: the status has another version of the source"
+            # The version in the status stays if an edit of the source changed nothing that is
+            # copied, so that only the digest is certain.
+            digest = (status.get("source") or {}).get("digest")
+            for namespace, reason in outcomes.items():
+                copy = self._cluster.find(CONFIGMAPS, namespace, sync.name)
+                if reason == SYNCED and copy and digest != copy["metadata"]["annotations"][DIGEST]:
+                    yield f"{sync.key}: the status has another digest than the copy in {namespace}"
             synced = sum(reason == SYNCED for reason in outcomes.values())
             counts = {"desired": len(outcomes), "synced": synced, "failed": len(outcomes) - synced}
             if status.get("destinations") != counts:

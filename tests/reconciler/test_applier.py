@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from cluster.syncs import SyncRecord
 from configmapsync.content import Content
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
@@ -60,6 +61,16 @@ class CopyEventsStub:
         pass
 
 
+class CachesStub:
+    """Knows no blocker and no sync."""
+
+    def __init__(self) -> None:
+        self.blockers = Blockers()
+
+    def syncs_of_source(self, _key: NamespacedName) -> tuple[SyncRecord, ...]:
+        return ()
+
+
 class Bench:
     """An applier and its dependencies."""
 
@@ -79,7 +90,7 @@ class Bench:
             queue=self,  # type: ignore[arg-type]
             contention=self,  # type: ignore[arg-type]
             copy_events=CopyEventsStub(),  # type: ignore[arg-type]
-            blockers=Blockers(),
+            caches=CachesStub(),  # type: ignore[arg-type]
             parallel=parallel,
         )
 

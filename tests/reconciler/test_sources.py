@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from configmapsync.names import NamespacedName
+from cluster.syncs import SyncRecord, read_sync
+from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from kube.client import Client
-from kube.errors import NotFound
-from kube.informer import Informer
-from reconciler.known.configmaps import ConfigMapVersion, read_version
+from kube.errors import Malformed, NotFound
+from reconciler.known.caches import Caches
 from reconciler.known.sources import Sources
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -20,27 +20,34 @@ KEY = NamespacedName("home", "config")
 MEBIBYTE = 1 << 20
 
 
+def sync_of(source: NamespacedName) -> SyncRecord:
+    """Return a sync that copies `source`."""
+    metadata = {"namespace": source.namespace, "name": source.name, "resourceVersion": "1"}
+    spec = {"configMapName": source.name, "destinationNamespace": "there"}
+    document = {"metadata": metadata | {"uid": str(source)}, "spec": spec}
+    return read_sync(json.dumps(document).encode(), frozenset())
+
+
 class World:
     """One ConfigMap, its watch, and the syncs that read it."""
 
     def __init__(self, limit: int = MEBIBYTE) -> None:
         self.version = 0  # 0 if there is none
+        self.labels: dict[str, str] = {}
         self.reads = 0
         # The versions that the next reads return; all later reads return the last one.
         self.seconds = [0.01]
         self.changes: list[str | None] = []
-        self.versions: Informer[ConfigMapVersion] = Informer(
-            self,  # type: ignore[arg-type]
-            "/api/v1/configmaps",
-            decode=read_version,
-            rng=random.Random(1),  # noqa: S311 - jitter, not secrets
-        )
+        rng = random.Random(1)  # noqa: S311 - jitter, not secrets
+        self.caches = Caches(self, frozenset(), rng, limit)  # type: ignore[arg-type]
+        self.versions = self.caches.versions
+        self.caches.syncs.record(sync_of(KEY))
         self.versions.list_began("0")
         self.versions.list_complete("1")
         self.versions.on_change(
             lambda _, new: self.changes.append(new.resource_version if new else None)
         )
-        self.sources = Sources(Client(self), self.versions, limit)  # type: ignore[arg-type]
+        self.sources = Sources(Client(self), self.caches)  # type: ignore[arg-type]
 
     async def request(self, method: str, path: str, **_options: Any) -> bytes:
         assert (method, path) == ("GET", "/api/v1/namespaces/home/configmaps/config")
@@ -51,18 +58,19 @@ class World:
             raise NotFound("there is none")
         return json.dumps(served).encode()
 
-    @staticmethod
-    def document(version: int) -> dict[str, Any]:
+    def document(self, version: int) -> dict[str, Any]:
         metadata = {"namespace": "home", "name": "config", "resourceVersion": str(version)}
-        return {"metadata": metadata, "data": {"version": str(version)}}
+        labels = {"labels": self.labels} if self.labels else {}
+        return {"metadata": metadata | labels, "data": {"version": str(version)}}
 
     def change(self, version: int) -> None:
         """Edit or create the ConfigMap before the watch reports it."""
         self.version = version
 
-    def event(self, kind: str, version: int) -> None:
+    def event(self, change: str, version: int, kind: str = "PartialObjectMetadata") -> None:
         """Deliver the watch event."""
-        self.versions.changed(kind, msgspec.Raw(json.dumps(self.document(version)).encode()))
+        document = self.document(version) | {"kind": kind}
+        self.versions.changed(change, msgspec.Raw(json.dumps(document).encode()))
 
     async def read(self) -> str | None:
         """Return the version that a sync reads now."""
@@ -164,3 +172,66 @@ async def test_a_source_that_does_not_fit_the_cache_is_read_again(world: World) 
 
     assert [await small.read() for _ in range(3)] == ["10"] * 3
     assert small.reads == 3
+
+
+async def test_an_event_with_the_content_needs_no_read(world: World) -> None:
+    world.change(10)
+    await world.read()
+    world.change(11)
+    world.event("MODIFIED", 11, kind="ConfigMap")
+
+    assert await world.read() == "11"
+    assert world.reads == 1
+
+
+async def test_an_event_older_than_a_read_does_not_replace_it(world: World) -> None:
+    world.change(10)
+    await world.read()
+    world.change(12)
+    world.event("MODIFIED", 11)
+    assert await world.read() == "12"
+
+    world.event("MODIFIED", 11, kind="ConfigMap")
+    world.event("MODIFIED", 12, kind="ConfigMap")
+    assert await world.read() == "12"
+
+
+async def test_a_listed_version_without_content_makes_the_kept_content_stale(world: World) -> None:
+    world.change(10)
+    await world.read()
+    world.change(11)
+    world.versions.list_began("11")
+    world.versions.listed([msgspec.Raw(json.dumps(world.document(11)).encode())])
+    world.versions.list_complete("11")
+
+    assert await world.read() == "11"
+    assert world.reads == 2
+
+
+async def test_content_that_a_watch_cannot_deliver_whole_is_an_error_and_then_read(
+    world: World,
+) -> None:
+    world.change(10)
+    await world.read()
+    broken = world.document(11) | {"kind": "ConfigMap", "data": {"version": 7}}
+    world.versions.changed("MODIFIED", msgspec.Raw(json.dumps(broken).encode()))
+    world.change(11)
+    with pytest.raises(Malformed):
+        await world.read()
+
+    assert await world.read() == "11"
+
+
+async def test_a_source_with_the_label_of_copies_is_followed_by_the_watch_of_copies(
+    world: World,
+) -> None:
+    world.labels = {MANAGED_BY_LABEL: MANAGED_BY_VALUE}
+    world.change(10)
+
+    assert await world.read() == "10"
+    assert world.versions.get(*KEY) is None
+    world.change(11)
+    document = world.document(11) | {"kind": "ConfigMap"}
+    world.caches.copies.changed("MODIFIED", msgspec.Raw(json.dumps(document).encode()))
+    assert await world.read() == "11"
+    assert world.reads == 1

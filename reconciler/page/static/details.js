@@ -37,77 +37,231 @@ export function hide(panel) {
 }
 
 function render(panel, name, details, destinations, events) {
-  replace(panel,
+  replace(
+    panel,
     heading(name, details.sync),
     message(details),
-    details.errors.length > 0 && section("Errors of the spec", h("ul", { class: "errors" }, details.errors.map((each) => h("li", {}, each)))),
+    details.errors.length > 0 &&
+      section(
+        "Errors of the spec",
+        h(
+          "ul",
+          { class: "errors" },
+          details.errors.map((each) => h("li", {}, each)),
+        ),
+      ),
     details.explanations.map(explanation),
     section(`Destinations`, destinationList(panel, name, destinations), copies(details.sync)),
-    section("Spec", h("dl", { class: "facts" }, details.facts.flatMap((fact) => [h("dt", {}, fact.label), h("dd", { class: "name" }, fact.value)]))),
+    section(
+      "Spec",
+      h(
+        "dl",
+        { class: "facts" },
+        details.facts.flatMap((fact) => [
+          h("dt", {}, fact.label),
+          h("dd", { class: "name" }, fact.value),
+        ]),
+      ),
+    ),
     section("Conditions", conditions(details.conditions)),
-    section("Last events", eventList(events)));
+    section("Last events", eventList(events)),
+  );
 }
 
 function heading(name, sync) {
-  return h("header", {},
-    h("div", { class: "row" },
+  return h(
+    "header",
+    {},
+    h(
+      "div",
+      { class: "row" },
       sync ? badge(sync.state) : h("span", {}),
       h("span", { class: "grow" }),
-      sync && h("a", { class: "button", "data-key": "focus", href: address({ view: "graph", focus: name, offset: "" }) }, "Show in graph"),
-      h("button", { type: "button", class: "close", "data-key": "close", "aria-label": "Close the details", onclick: () => go({ sync: "" }) }, "✕")),
+      sync &&
+        h(
+          "a",
+          {
+            class: "button",
+            "data-key": "focus",
+            href: address({ view: "graph", focus: name, offset: "" }),
+          },
+          "Show in graph",
+        ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "close",
+          "data-key": "close",
+          "aria-label": "Close the details",
+          onclick: () => go({ sync: "" }),
+        },
+        "✕",
+      ),
+    ),
     h("h2", { tabindex: "-1", "data-key": "heading" }, name),
-    sync && h("p", { class: "quiet" }, "created ", age(sync.created), ", last write ", age(sync.written),
-      sync.deleting && ", being deleted"));
+    sync &&
+      h(
+        "p",
+        { class: "quiet" },
+        "created ",
+        age(sync.created),
+        ", last write ",
+        age(sync.written),
+        sync.deleting && ", being deleted",
+      ),
+  );
 }
 
 function message(details) {
   const { sync } = details;
   if (!sync.message) return null;
-  return h("div", { class: `callout ${sync.state}` }, icon(sync.state),
-    h("p", {}, h("b", {}, sync.reason), " ", sync.message));
+  return h(
+    "div",
+    { class: `callout ${sync.state}` },
+    icon(sync.state),
+    h("p", {}, h("b", {}, sync.reason), " ", sync.message),
+  );
 }
 
 function explanation(each) {
-  return h("section", { class: "explanation" },
+  return h(
+    "section",
+    { class: "explanation" },
     h("h3", {}, `What to do about ${each.reason || "this"}`),
-    h("p", {}, each.cause), each.cure && h("p", {}, each.cure), each.commands.map(command));
+    h("p", {}, each.cause),
+    each.cure && h("p", {}, each.cure),
+    each.commands.map(command),
+  );
 }
 
 function section(title, content, aside) {
-  return h("section", {}, h("div", { class: "row" }, h("h3", {}, title), h("span", { class: "grow" }), aside), content);
+  return h(
+    "section",
+    {},
+    h("div", { class: "row" }, h("h3", {}, title), h("span", { class: "grow" }), aside),
+    content,
+  );
 }
 
 function destinationList(panel, name, page) {
-  const again = (change) => { Object.assign(shown, change); show(panel, name).catch(() => {}); };
+  const again = (change) => {
+    Object.assign(shown, change);
+    show(panel, name).catch(() => {});
+  };
   const searchable = page.total > 10 || shown.filter;
   return [
-    searchable && h("input", {
-      type: "search", placeholder: "Filter namespaces", value: shown.filter, "aria-label": "Filter the destinations",
-      "data-key": "filter destinations", maxlength: "63", onchange: (event) => again({ filter: event.target.value, limit: FIRST }),
-    }),
-    h("ul", { class: "destinations" }, page.rows.map((row) => h("li", {},
-      icon(row.state), h("span", { class: "visually-hidden" }, `${WORDS[row.state]}: `),
-      h("span", {}, h("span", { class: "name" }, row.namespace), marks(row),
-        row.message && h("span", { class: "small quiet why" }, row.reason && h("b", {}, row.reason, " "), row.message))))),
-    page.total === 0 && h("p", { class: "quiet" }, shown.filter ? "No destination matches." : "No namespace is selected."),
-    page.rows.length < page.total && h("p", { class: "row" },
-      h("span", { class: "quiet" }, `${page.rows.length} of ${count(page.total, "destination")}`),
-      shown.limit < MOST ? h("button", { type: "button", class: "button", "data-key": "more", onclick: () => again({ limit: Math.min(MOST, shown.limit * 2) }) }, "Show more")
-        : h("a", { class: "button", "data-key": "all", href: address({ view: "copies", q: name, offset: "", state: "", reason: "" }) }, "Show as copies")),
+    searchable &&
+      h("input", {
+        type: "search",
+        placeholder: "Filter namespaces",
+        value: shown.filter,
+        "aria-label": "Filter the destinations",
+        "data-key": "filter destinations",
+        maxlength: "63",
+        onchange: (event) => again({ filter: event.target.value, limit: FIRST }),
+      }),
+    h(
+      "ul",
+      { class: "destinations" },
+      page.rows.map((row) =>
+        h(
+          "li",
+          {},
+          icon(row.state),
+          h("span", { class: "visually-hidden" }, `${WORDS[row.state]}: `),
+          h(
+            "span",
+            {},
+            h("span", { class: "name" }, row.namespace),
+            marks(row),
+            row.message &&
+              h(
+                "span",
+                { class: "small quiet why" },
+                row.reason && h("b", {}, row.reason, " "),
+                row.message,
+              ),
+          ),
+        ),
+      ),
+    ),
+    page.total === 0 &&
+      h(
+        "p",
+        { class: "quiet" },
+        shown.filter ? "No destination matches." : "No namespace is selected.",
+      ),
+    page.rows.length < page.total &&
+      h(
+        "p",
+        { class: "row" },
+        h("span", { class: "quiet" }, `${page.rows.length} of ${count(page.total, "destination")}`),
+        shown.limit < MOST
+          ? h(
+              "button",
+              {
+                type: "button",
+                class: "button",
+                "data-key": "more",
+                onclick: () => again({ limit: Math.min(MOST, shown.limit * 2) }),
+              },
+              "Show more",
+            )
+          : h(
+              "a",
+              {
+                class: "button",
+                "data-key": "all",
+                href: address({ view: "copies", q: name, offset: "", state: "", reason: "" }),
+              },
+              "Show as copies",
+            ),
+      ),
   ];
 }
 
 function conditions(list) {
   if (!list.length) return h("p", { class: "quiet" }, "The reconciler has not reported yet.");
-  return h("ul", { class: "conditions" }, list.map((each) => h("li", {},
-    h("span", { class: "name" }, each.type), h("b", {}, each.status), h("span", {}, each.reason),
-    h("span", { class: "quiet" }, "since ", age(each.since)))));
+  return h(
+    "ul",
+    { class: "conditions" },
+    list.map((each) =>
+      h(
+        "li",
+        {},
+        h("span", { class: "name" }, each.type),
+        h("b", {}, each.status),
+        h("span", {}, each.reason),
+        h("span", { class: "quiet" }, "since ", age(each.since)),
+      ),
+    ),
+  );
 }
 
 function eventList(page) {
   if (!page.total) return h("p", { class: "quiet" }, "None since this replica started.");
-  return h("ul", { class: "events" }, page.rows.map((row) => h("li", {},
-    icon(row.type === "Warning" ? "warning" : "note"),
-    h("span", {}, h("b", {}, row.reason), ` ${row.message} `,
-      h("span", { class: "quiet small" }, age(row.last), row.count > 1 && ` · ${row.count} times`)))));
+  return h(
+    "ul",
+    { class: "events" },
+    page.rows.map((row) =>
+      h(
+        "li",
+        {},
+        icon(row.type === "Warning" ? "warning" : "note"),
+        h(
+          "span",
+          {},
+          h("b", {}, row.reason),
+          ` ${row.message} `,
+          h(
+            "span",
+            { class: "quiet small" },
+            age(row.last),
+            row.count > 1 && ` · ${row.count} times`,
+          ),
+        ),
+      ),
+    ),
+  );
 }

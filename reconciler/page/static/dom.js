@@ -27,15 +27,20 @@ function filled(element, attributes, children) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else element.setAttribute(key, value === true ? "" : value);
   }
-  const wanted = children.flat().filter((each) => each !== null && each !== undefined && each !== false);
+  const wanted = children
+    .flat()
+    .filter((each) => each !== null && each !== undefined && each !== false);
   element.append(...wanted);
   return element;
 }
 
 // Return an icon of the sprite in index.html. Its meaning stands beside it as a word.
 export function icon(name) {
-  return s("svg", { class: `icon ${name}`, viewBox: "0 0 16 16", "aria-hidden": "true" },
-    s("use", { href: `#${name}` }));
+  return s(
+    "svg",
+    { class: `icon ${name}`, viewBox: "0 0 16 16", "aria-hidden": "true" },
+    s("use", { href: `#${name}` }),
+  );
 }
 
 // Return the icon and the word of a state.
@@ -52,7 +57,9 @@ export function fullName(namespace, name) {
 // Return "namespace/name" for a text of that form.
 export function splitName(text) {
   const slash = text.indexOf("/");
-  return slash < 0 ? h("span", { class: "name" }, text) : fullName(text.slice(0, slash), text.slice(slash + 1));
+  return slash < 0
+    ? h("span", { class: "name" }, text)
+    : fullName(text.slice(0, slash), text.slice(slash + 1));
 }
 
 // Return how long ago a time was. `refreshAges` keeps it up to date.
@@ -78,9 +85,14 @@ function ago(at) {
   return `${Math.floor(seconds / 86400)} d ago`;
 }
 
+// Return a number with separators, such as "1,024".
+export function grouped(number) {
+  return number.toLocaleString("en");
+}
+
 // Return a number with separators and a noun, such as "1,024 copies".
 export function count(number, one, many = `${one}s`) {
-  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+  return `${grouped(number)} ${number === 1 ? one : many}`;
 }
 
 // Return a text to copy, with a button for it.
@@ -89,7 +101,9 @@ export function command(text) {
   async function copy() {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    setTimeout(() => {
+      button.textContent = "Copy";
+    }, 2000);
   }
   return h("div", { class: "command" }, h("code", { tabindex: "0" }, text), button);
 }

@@ -3,7 +3,7 @@
 // A sync has one source, so the drawing is a forest: below a source come its syncs, and below a
 // sync those whose source is one of its copies. All heights are known before anything is drawn.
 
-import { badge, count, fullName, h, icon, s, splitName, WORDS } from "./dom.js";
+import { badge, count, fullName, grouped, h, icon, s, splitName, WORDS } from "./dom.js";
 import { address } from "./route.js";
 
 const COLUMN = { source: 230, sync: 250, destinations: 230 };
@@ -27,15 +27,26 @@ export function graph(answer, route) {
   }
   return [
     h("p", { class: "caption quiet" }, caption(answer, route)),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Graph of sources, syncs and destinations" },
-      canvas),
+    h(
+      "div",
+      {
+        class: "scroll",
+        tabindex: "0",
+        role: "region",
+        "aria-label": "Graph of sources, syncs and destinations",
+      },
+      canvas,
+    ),
   ];
 }
 
 function caption(answer, route) {
   if (route.focus) {
     const found = answer.cut ? "The chain is longer than the graph." : "";
-    return [`The chain of ${route.focus}. ${found} `, h("a", { href: address({ focus: "" }) }, "Show all syncs")];
+    return [
+      `The chain of ${route.focus}. ${found} `,
+      h("a", { href: address({ focus: "" }) }, "Show all syncs"),
+    ];
   }
   const shown = answer.syncs.filter((each) => each.matched).length;
   return shown < answer.matches
@@ -52,7 +63,8 @@ function forest(nodes) {
     if (upstream && !leadsTo(byKey, node.upstream, key(node))) upstream.children.push(node);
     else {
       const name = node.sync.source || `${key(node)} (invalid spec)`;
-      if (!sources.has(name)) sources.set(name, { name, exists: node.sourceExists, copy: node.upstream, syncs: [] });
+      if (!sources.has(name))
+        sources.set(name, { name, exists: node.sourceExists, copy: node.upstream, syncs: [] });
       sources.get(name).syncs.push(node);
     }
   }
@@ -61,7 +73,11 @@ function forest(nodes) {
 
 // Return whether the chain before `from` comes back to `to`: such a loop is drawn open.
 function leadsTo(byKey, from, to) {
-  for (let steps = 0, at = from; steps <= byKey.size && at; steps += 1, at = byKey.get(at)?.upstream) {
+  for (
+    let steps = 0, at = from;
+    steps <= byKey.size && at;
+    steps += 1, at = byKey.get(at)?.upstream
+  ) {
     if (at === to) return true;
   }
   return false;
@@ -81,10 +97,25 @@ function drawSource(drawing, source, top) {
   }
   const middle = (middles[0][0] + middles.at(-1)[0]) / 2;
   const problem = source.exists ? null : badge("failed", "not found");
-  place(drawing, 0, middle - NODE / 2, COLUMN.source, NODE, h("a", {
-    class: "node source", href: address({ q: source.name, focus: "" }), "data-key": `source ${source.name}`,
-  }, h("span", { class: "kind" }, "Source", problem), splitName(source.name)));
-  for (const [to, state] of middles) edge(drawing, COLUMN.source, middle, COLUMN.source + GAP, to, state);
+  place(
+    drawing,
+    0,
+    middle - NODE / 2,
+    COLUMN.source,
+    NODE,
+    h(
+      "a",
+      {
+        class: "node source",
+        href: address({ q: source.name, focus: "" }),
+        "data-key": `source ${source.name}`,
+      },
+      h("span", { class: "kind" }, "Source", problem),
+      splitName(source.name),
+    ),
+  );
+  for (const [to, state] of middles)
+    edge(drawing, COLUMN.source, middle, COLUMN.source + GAP, to, state);
   return bottom - SPACE;
 }
 
@@ -113,30 +144,65 @@ function heightOf(node) {
 
 // Return where the copy stands that is the source of a sync, or the middle of the card.
 function copyMiddle(node, child, top, height) {
-  const index = node.destinations.findIndex((each) => `${each.namespace}/${each.name}` === child.sync.source);
+  const index = node.destinations.findIndex(
+    (each) => `${each.namespace}/${each.name}` === child.sync.source,
+  );
   return index < 0 ? top + height / 2 : top + HEAD + ROW * (index + 0.5);
 }
 
 function syncNode(node, route) {
   const { sync } = node;
-  return h("a", {
-    class: `node sync ${sync.state} ${route.sync === key(node) ? "selected" : ""}`,
-    href: address({ sync: key(node) }), "data-key": key(node), "data-row": true,
-  }, h("span", { class: "kind" }, "Sync", badge(sync.state, sync.state === "failed" ? sync.reason : undefined)),
-  fullName(sync.namespace, sync.name));
+  return h(
+    "a",
+    {
+      class: `node sync ${sync.state} ${route.sync === key(node) ? "selected" : ""}`,
+      href: address({ sync: key(node) }),
+      "data-key": key(node),
+      "data-row": true,
+    },
+    h(
+      "span",
+      { class: "kind" },
+      "Sync",
+      badge(sync.state, sync.state === "failed" ? sync.reason : undefined),
+    ),
+    fullName(sync.namespace, sync.name),
+  );
 }
 
 // Return the card with the destinations of a sync: the number, the worst ones, and how many more.
 function card(node) {
   const more = hidden(node);
-  return h("section", { class: "node card", "aria-label": `Destinations of ${key(node)}` },
-    h("div", { class: "kind" }, node.total ? count(node.total, "destination") : "No copy yet",
-      node.sync.desired !== null && h("span", { class: "number" }, `${node.sync.synced}/${node.sync.desired}`)),
-    h("ul", {}, node.destinations.map((each) => h("li", { title: each.message },
-      icon(each.state), h("span", { class: "visually-hidden" }, WORDS[each.state]),
-      h("span", { class: "name" }, each.namespace)))),
-    more > 0 && h("a", { class: "more", href: address({ sync: key(node) }), "data-key": `more ${key(node)}` },
-      `and ${more.toLocaleString("en")} more`));
+  return h(
+    "section",
+    { class: "node card", "aria-label": `Destinations of ${key(node)}` },
+    h(
+      "div",
+      { class: "kind" },
+      node.total ? count(node.total, "destination") : "No copy yet",
+      node.sync.desired !== null &&
+        h("span", { class: "number" }, `${node.sync.synced}/${node.sync.desired}`),
+    ),
+    h(
+      "ul",
+      {},
+      node.destinations.map((each) =>
+        h(
+          "li",
+          { title: each.message },
+          icon(each.state),
+          h("span", { class: "visually-hidden" }, WORDS[each.state]),
+          h("span", { class: "name" }, each.namespace),
+        ),
+      ),
+    ),
+    more > 0 &&
+      h(
+        "a",
+        { class: "more", href: address({ sync: key(node) }), "data-key": `more ${key(node)}` },
+        `and ${grouped(more)} more`,
+      ),
+  );
 }
 
 function hidden(node) {
@@ -144,14 +210,22 @@ function hidden(node) {
 }
 
 function place(drawing, left, top, width, height, element) {
-  Object.assign(element.style, { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` });
+  Object.assign(element.style, {
+    left: `${left}px`,
+    top: `${top}px`,
+    width: `${width}px`,
+    height: `${height}px`,
+  });
   drawing.canvas.append(element);
   drawing.right = Math.max(drawing.right, left + width);
 }
 
 function edge(drawing, x1, y1, x2, y2, state) {
   const bend = (x2 - x1) / 2;
-  drawing.edges.append(s("path", {
-    class: `edge ${state}`, d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`,
-  }));
+  drawing.edges.append(
+    s("path", {
+      class: `edge ${state}`,
+      d: `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`,
+    }),
+  );
 }

@@ -20,8 +20,20 @@ const TYPING_MILLISECONDS = 200;
 const VIEWS = { syncs: "Syncs", graph: "Graph", copies: "Copies", events: "Events" };
 const SORTS = { "": "Worst state first", name: "By name", written: "By last write" };
 
-const at = Object.fromEntries(["replica", "live", "notices", "summary", "views", "text", "selects", "content", "details", "theme"]
-  .map((id) => [id, document.getElementById(id)]));
+const at = Object.fromEntries(
+  [
+    "replica",
+    "live",
+    "notices",
+    "summary",
+    "views",
+    "text",
+    "selects",
+    "content",
+    "details",
+    "theme",
+  ].map((id) => [id, document.getElementById(id)]),
+);
 let state = null; // the last answer of /api/state
 let drawn = ""; // the revision that the view shows
 let drawnView = "";
@@ -44,7 +56,10 @@ async function poll() {
       drawTop();
     }
   }
-  setTimeout(poll, Math.min(POLL_MILLISECONDS * 2 ** Math.max(0, failures - 1), LONGEST_POLL_MILLISECONDS));
+  setTimeout(
+    poll,
+    Math.min(POLL_MILLISECONDS * 2 ** Math.max(0, failures - 1), LONGEST_POLL_MILLISECONDS),
+  );
 }
 
 function drawTop() {
@@ -61,15 +76,32 @@ function drawTop() {
 }
 
 function drawTools(route) {
-  replace(at.views, Object.entries(VIEWS).map(([view, title]) => h("a", {
-    href: link(view), "aria-current": route.view === view && "page", "data-key": `view ${view}`,
-  }, title)));
+  replace(
+    at.views,
+    Object.entries(VIEWS).map(([view, title]) =>
+      h(
+        "a",
+        {
+          href: link(view),
+          "aria-current": route.view === view && "page",
+          "data-key": `view ${view}`,
+        },
+        title,
+      ),
+    ),
+  );
   if (document.activeElement !== at.text) at.text.value = route.q;
   const choices = [];
-  if (route.view === "copies") choices.push(select("State", "state", route, { "": "Every state", ...WORDS }));
+  if (route.view === "copies")
+    choices.push(select("State", "state", route, { "": "Every state", ...WORDS }));
   if (route.view === "syncs" || route.view === "graph") {
-    const reasons = Object.entries(state.reasons).map(([reason, number]) => [reason, `${reason} (${number})`]);
-    choices.push(select("Reason", "reason", route, { "": "Every reason", ...Object.fromEntries(reasons) }));
+    const reasons = Object.entries(state.reasons).map(([reason, number]) => [
+      reason,
+      `${reason} (${number})`,
+    ]);
+    choices.push(
+      select("Reason", "reason", route, { "": "Every reason", ...Object.fromEntries(reasons) }),
+    );
   }
   if (route.view === "syncs") choices.push(select("Order", "sort", route, SORTS));
   if (!at.selects.contains(document.activeElement)) replace(at.selects, choices);
@@ -78,15 +110,25 @@ function drawTools(route) {
 function link(view) {
   const route = new URLSearchParams();
   const { q, sync } = current();
-  for (const [key, value] of Object.entries({ view: view === "syncs" ? "" : view, q, sync })) if (value) route.set(key, value);
+  for (const [key, value] of Object.entries({ view: view === "syncs" ? "" : view, q, sync }))
+    if (value) route.set(key, value);
   return `/?${route}`;
 }
 
 function select(label, key, route, choices) {
   const options = { ...choices };
   if (!(route[key] in options)) options[route[key]] = route[key];
-  return h("select", { "aria-label": label, "data-key": `select ${key}`, onchange: (event) => go({ [key]: event.target.value, offset: "" }) },
-    Object.entries(options).map(([value, text]) => h("option", { value, selected: route[key] === value }, text)));
+  return h(
+    "select",
+    {
+      "aria-label": label,
+      "data-key": `select ${key}`,
+      onchange: (event) => go({ [key]: event.target.value, offset: "" }),
+    },
+    Object.entries(options).map(([value, text]) =>
+      h("option", { value, selected: route[key] === value }, text),
+    ),
+  );
 }
 
 // Read and draw the view and the details of the present route.
@@ -98,7 +140,10 @@ async function drawView() {
     replace(at.content, h("div", { class: "empty" }, emptiness(route, state)));
     return;
   }
-  const late = setTimeout(() => replace(at.content, h("p", { class: "empty quiet" }, "Loading…")), route.view === drawnView ? LONG_MILLISECONDS : LATE_MILLISECONDS);
+  const late = setTimeout(
+    () => replace(at.content, h("p", { class: "empty quiet" }, "Loading…")),
+    route.view === drawnView ? LONG_MILLISECONDS : LATE_MILLISECONDS,
+  );
   try {
     const answer = await answerOf(route);
     if (mine !== turn) return;
@@ -117,7 +162,8 @@ async function drawView() {
 
 function answerOf(route) {
   const { q, state: only, reason, sort, offset, focus } = route;
-  if (route.view === "graph") return get("/api/graph", focus ? { sync: focus } : { q, state: only, reason });
+  if (route.view === "graph")
+    return get("/api/graph", focus ? { sync: focus } : { q, state: only, reason });
   const parameters = { q, offset, limit: String(PAGE) };
   if (route.view === "copies") Object.assign(parameters, { state: only });
   if (route.view === "syncs") Object.assign(parameters, { state: only, reason, sort });
@@ -150,7 +196,10 @@ function keys(event) {
   else if (event.key === "/" && !typing) {
     event.preventDefault();
     at.text.focus();
-  } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !event.target.matches("select")) {
+  } else if (
+    (event.key === "ArrowDown" || event.key === "ArrowUp") &&
+    !event.target.matches("select")
+  ) {
     const rows = [...at.content.querySelectorAll("[data-row]")];
     const step = event.key === "ArrowDown" ? 1 : -1;
     const index = rows.indexOf(document.activeElement);

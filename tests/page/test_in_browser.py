@@ -163,6 +163,37 @@ def test_the_focus_stays_on_a_row_that_is_drawn_again(serve: Serve, window: Wind
     expect(page.get_by_role("link", name="home/first")).to_be_focused()
 
 
+def test_a_link_is_not_replaced_while_nothing_changes(reader: Page) -> None:
+    """A link that is replaced between press and release of the mouse gets no click."""
+    links = [
+        reader.locator(f"{place} a").first.element_handle()
+        for place in (".views", ".summary", "#content")
+    ]
+    for _ in range(2):
+        reader.wait_for_event("response", lambda answer: answer.url.endswith("/api/state"))
+
+    assert [link.evaluate("link => link.isConnected") for link in links] == [True] * 3
+
+
+def test_a_text_that_is_typed_survives_a_change(serve: Serve, window: Windows) -> None:
+    def fill(bench: Bench) -> None:
+        bench.put_sync("home", "large", status=ready(desired=20, synced=20))
+        for number in range(20):
+            bench.put_copy(f"team-{number:02}", "config", "home/large")
+
+    served = serve()
+    served.call(fill)
+    page = window().open(f"{served.url}/?sync=home/large")
+    typed = page.get_by_label("Filter the destinations")
+    typed.press_sequentially("team-1")
+
+    served.call(lambda bench: bench.put_copy("team-20", "config", "home/large"))
+
+    expect(page.locator(".destinations li")).to_have_count(21)
+    expect(typed).to_be_focused()
+    expect(typed).to_have_value("team-1")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "path",

@@ -108,9 +108,19 @@ export function command(text) {
   return h("div", { class: "command" }, h("code", { tabindex: "0" }, text), button);
 }
 
-// Replace the children of an element, and keep the focus on the element with the same `data-key`.
+// Replace the children of an element, unless they are equal: an element that is replaced between
+// press and release of the mouse gets no click. The focus stays on the element with the same
+// `data-key`, with the text that was typed there.
 export function replace(parent, ...children) {
-  const key = parent.contains(document.activeElement) && document.activeElement.dataset.key;
-  parent.replaceChildren(...children.flat().filter(Boolean));
-  if (key) parent.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  const wanted = children.flat().filter(Boolean);
+  const present = [...parent.childNodes];
+  const equal = (element, index) => element.isEqualNode(present[index]);
+  if (wanted.length === present.length && wanted.every(equal)) return;
+  const active = parent.contains(document.activeElement) ? document.activeElement : null;
+  const { key } = active?.dataset ?? {};
+  parent.replaceChildren(...wanted);
+  const again = key && parent.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  if (!again) return;
+  if (again.matches("input")) again.value = active.value;
+  again.focus({ preventScroll: true });
 }

@@ -186,10 +186,11 @@ def test_a_text_that_is_typed_survives_a_change(serve: Serve, window: Windows) -
     page = window().open(f"{served.url}/?sync=home/large")
     typed = page.get_by_label("Filter the destinations")
     typed.press_sequentially("team-1")
+    expect(page.locator(".destinations li")).to_have_count(10)
 
-    served.call(lambda bench: bench.put_copy("team-20", "config", "home/large"))
+    served.call(lambda bench: bench.put_copy("team-100", "config", "home/large"))
 
-    expect(page.locator(".destinations li")).to_have_count(21)
+    expect(page.locator(".destinations li")).to_have_count(11)
     expect(typed).to_be_focused()
     expect(typed).to_have_value("team-1")
 
@@ -342,6 +343,5 @@ def test_ten_thousand_copies_are_paged_and_found(serve: Serve, window: Windows) 
     details = page.get_by_role("complementary", name="Details")
     expect(details).to_contain_text("50 of 5,000 destinations")
     details.get_by_label("Filter the destinations").fill("team-0777")
-    details.get_by_label("Filter the destinations").press("Enter")
     expect(details.locator(".destinations li")).to_have_count(1)
     expect(details.locator(".destinations li")).to_have_text(re.compile("team-0777"))

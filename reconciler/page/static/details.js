@@ -8,7 +8,9 @@ import { address, go } from "./route.js";
 const FIRST = 50; // destinations shown at first; a button shows as many more
 const MOST = 200; // the most that one answer has
 const EVENTS = 10;
+const TYPING_MILLISECONDS = 200;
 
+let typing = 0;
 let shown = { key: "", limit: FIRST, filter: "" };
 
 // Show a sync in the panel, or what is wrong with the address. Rejects if there is no answer.
@@ -146,8 +148,13 @@ function section(title, content, aside) {
 
 function destinationList(panel, name, page) {
   const again = (change) => {
+    if (name !== shown.key) return; // closed in the meantime
     Object.assign(shown, change);
     show(panel, name).catch(() => {});
+  };
+  const later = (change) => {
+    clearTimeout(typing);
+    typing = setTimeout(again, TYPING_MILLISECONDS, change);
   };
   const searchable = page.total > 10 || shown.filter;
   return [
@@ -159,7 +166,7 @@ function destinationList(panel, name, page) {
         "aria-label": "Filter the destinations",
         "data-key": "filter destinations",
         maxlength: "63",
-        onchange: (event) => again({ filter: event.target.value, limit: FIRST }),
+        oninput: (event) => later({ filter: event.target.value, limit: FIRST }),
       }),
     h(
       "ul",

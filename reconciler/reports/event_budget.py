@@ -1,4 +1,4 @@
-"""Limit the events of each sync or namespace, because one sync can have a thousand copies."""
+"""Limit the events of each sync or namespace: a sync can have a thousand copies."""
 
 from collections import OrderedDict
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Decide when a destination that failed may be tried again.
 
 `applier.py` asks it before each write and reports each failure to it. A destination
-backs off on its own. Only an edit heals some failures, and those wait for other content.
+backs off on its own. A failure that only an edit heals waits for other content.
 """
 
 import asyncio

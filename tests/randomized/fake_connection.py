@@ -82,8 +82,8 @@ class FakeConnection:
         """Send one request, as `Connection.request` does."""
         request = Request(method, path, params or {}, timeout, accept)
 
-        async def carry_out(content: bytes | None = body) -> bytes:
-            return await self._carry_out(request, content, content_type, accept)
+        async def carry_out(changed: bytes | None = body) -> bytes:
+            return await self._carry_out(request, body, changed, content_type, accept)
 
         await self._pass()
         if self._fence is not None and request.writes:
@@ -219,20 +219,26 @@ class FakeConnection:
                 yield line
 
     async def _carry_out(
-        self, request: Request, body: bytes | None, content_type: str, accept: str
+        self,
+        request: Request,
+        sent: bytes | None,
+        changed: bytes | None,
+        content_type: str,
+        accept: str,
     ) -> bytes:
+        """Carry out a request; `changed` is what admission webhooks made of the body `sent`."""
         old = self._faults.answer_from_the_past(request)
         if old is not None:
             return old
         after_write = (
-            self._before_write(request.method, request.path, body) if request.stores else None
+            self._before_write(request.method, request.path, sent) if request.stores else None
         )
         try:
             answer = await self._cluster.call(
                 request.method,
                 request.path,
                 params=request.params,
-                body=body or b"",
+                body=changed or b"",
                 content_type=content_type,
                 accept=accept,
                 agent="reconciler",

@@ -12,6 +12,7 @@ from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.plugin import run_plugin
+from tests.support.processes import START_SECONDS
 
 pytestmark = pytest.mark.timeout(300)
 CRB = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/configmapsync-reconciler"
@@ -62,7 +63,7 @@ def held(installation: Installation) -> bool:
 
 
 def test_a_healthy_installation_has_no_findings(installation: Installation) -> None:
-    wait_until(lambda: held(installation))
+    wait_until(lambda: held(installation), START_SECONDS)
     port = installation.reconcilers[0].ports["health"]
     url = f"http://127.0.0.1:{port}/metrics"
     printed = run_plugin(installation.cluster, "doctor", "--metrics-url", url).stdout
@@ -97,11 +98,13 @@ def test_a_webhook_that_is_not_trusted_or_not_running_is_a_failure(
     change = {"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}
     cluster.patch(path, [change], "application/json-patch+json")
     try:
-        found = wait_until(lambda: _with(installation, "does not trust the certificate"))
+        found = wait_until(
+            lambda: _with(installation, "does not trust the certificate"), START_SECONDS
+        )
         assert ("failure", "certificates") in not_ok(found)
     finally:
         cluster.patch(path, [change | {"value": good}], "application/json-patch+json")
-    wait_until(lambda: not_ok(findings(installation, 0)) == [], within=30)
+    wait_until(lambda: not_ok(findings(installation, 0)) == [], START_SECONDS)
 
 
 def _with(installation: Installation, text: str) -> list[dict[str, Any]]:
@@ -116,7 +119,7 @@ def test_a_missing_role_binding_is_named_with_the_rights(installation: Installat
     binding = cluster.get(CRB)
     cluster.delete(CRB)
     try:
-        found = wait_until(lambda: _lacking(installation))
+        found = wait_until(lambda: _lacking(installation), START_SECONDS)
         assert "configmapsync-system/configmapsync-reconciler lacks" in found["message"]
         assert "list configmaps" in found["message"]
         assert found["remedy"] == "kubectl apply -k config/rbac, or helm upgrade"
@@ -124,7 +127,7 @@ def test_a_missing_role_binding_is_named_with_the_rights(installation: Installat
         for field in ("resourceVersion", "uid", "creationTimestamp"):
             binding["metadata"].pop(field, None)
         cluster.create(CRB.rpartition("/")[0], binding)
-    wait_until(lambda: not_ok(findings(installation, 0)) == [], within=30)
+    wait_until(lambda: not_ok(findings(installation, 0)) == [], START_SECONDS)
 
 
 def _lacking(installation: Installation) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from tests.journeys.stage import Stage
 from tests.journeys.user_shell import UserShell
 from tests.support.eventually import wait_until
 from tests.support.plugin import normalized, run_plugin
-from tests.support.processes import Process
+from tests.support.processes import START_SECONDS, Process
+
+pytestmark = pytest.mark.timeout(300)  # each call starts Python
 
 
 def explained(stage: Stage, namespace: str, name: str = "config") -> list[dict[str, Any]]:
@@ -158,6 +160,7 @@ def test_a_tenant_gets_an_answer_from_what_the_tenant_may_read(
         "not read": "the syncs of other namespaces; the labels of the namespace",
     }
     [own] = json.loads(
-        run_plugin(stage.cluster, "explain", f"{home}/shared", "-o", "json", user="bob").stdout
+        run_plugin(stage.cluster, "explain", f"{home}/shared", "-o", "json", user="bob").stdout,
+        START_SECONDS,
     )
     assert (own["kind"], own["right"]) == ("ConfigMapSync", True)

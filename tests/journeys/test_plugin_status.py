@@ -18,10 +18,11 @@ from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.kubectl import kubectl_program
 from tests.support.plugin import ROOT, run_plugin, write_programs
-from tests.support.processes import Process
+from tests.support.processes import START_SECONDS, Process
 from tests.support.users import write_kubeconfig
 
-pytestmark = pytest.mark.usefixtures("reconciler")
+# Each call starts Python.
+pytestmark = [pytest.mark.usefixtures("reconciler"), pytest.mark.timeout(300)]
 
 
 def lines(text: str) -> list[list[str]]:
@@ -91,7 +92,7 @@ def test_watch_prints_a_sync_again_when_it_changes(
     watching = start_process(
         "plugin", "status", "-n", home, "--watch", "--kubeconfig", stage.cluster.kubeconfig
     )
-    wait_until(lambda: "DestinationConflict" in watching.log.read_text())
+    wait_until(lambda: "DestinationConflict" in watching.log.read_text(), START_SECONDS)
     stage.delete(taken, "config")
 
     def healed() -> None:
@@ -100,7 +101,7 @@ def test_watch_prints_a_sync_again_when_it_changes(
         assert (states[0], states[-1]) == ("DestinationConflict", "Synced")
         assert [line[0] for line in printed].count("NAMESPACE") == 1
 
-    wait_until(healed)
+    wait_until(healed, START_SECONDS)
 
 
 def test_kubectl_finds_the_plugin_on_the_path(stage: Stage, tmp_path: Path) -> None:
@@ -163,9 +164,12 @@ def test_watch_on_a_terminal_draws_the_colored_table_again(stage: Stage) -> None
             assert all(word in last for word in words), last
 
         red, green = b"\x1b[31m", b"\x1b[32m"
-        wait_until(lambda: draws(b"NAMESPACE", red + b"DestinationConflict", green + b"Synced"))
+        wait_until(
+            lambda: draws(b"NAMESPACE", red + b"DestinationConflict", green + b"Synced"),
+            START_SECONDS,
+        )
         stage.delete(taken, "config")
-        wait_until(lambda: draws(b"NAMESPACE", b"1/1", b"one-conflict   1/1"))
+        wait_until(lambda: draws(b"NAMESPACE", b"1/1", b"one-conflict   1/1"), START_SECONDS)
         assert drawn.count(b"\x1b[2J") >= 2
         watching.send_signal(signal.SIGINT)
         assert watching.wait(30) == 0

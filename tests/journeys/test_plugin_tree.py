@@ -4,9 +4,13 @@ import json
 import textwrap
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from tests.journeys.stage import Stage
 from tests.support.plugin import normalized, run_plugin
 from tests.support.processes import Process
+
+pytestmark = pytest.mark.timeout(300)  # each call starts Python
 
 
 def chain(stage: Stage) -> tuple[str, str, str, str]:

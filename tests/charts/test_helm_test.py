@@ -53,6 +53,7 @@ def test_the_objects_exist_only_during_the_test_and_before_its_pod(tmp_path: Pat
     assert list(violations(job["spec"]["template"]["spec"])) == []
 
 
+@pytest.mark.timeout(600)  # it installs the operator
 def test_it_passes_on_an_installation_and_stores_nothing(
     installation: Installation, tmp_path: Path
 ) -> None:

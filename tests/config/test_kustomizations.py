@@ -26,6 +26,7 @@ from tests.support.manifests import (
 
 KUSTOMIZATIONS = sorted(path.parent for path in CONFIG.rglob("kustomization.yaml"))
 INSTALLATIONS = [DEFAULT, *(path for path in KUSTOMIZATIONS if path.parent.name == "overlays")]
+SAMPLES = CONFIG / "samples"
 CLUSTER_SCOPED = {
     "Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding",
     "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
@@ -54,8 +55,12 @@ def test_it_builds_without_a_warning(folder: Path) -> None:
 
 
 def test_no_file_is_forgotten() -> None:
-    """The nearest kustomization above each YAML file names the file."""
+    """The nearest kustomization above each YAML file names it, or a page names a sample."""
+    pages = " ".join(page.read_text() for page in (CONFIG.parent / "docs").rglob("*.md"))
     for file in CONFIG.rglob("*.yaml"):
+        if SAMPLES in file.parents and file.parent != SAMPLES:
+            assert str(file.relative_to(CONFIG.parent)) in pages, file
+            continue
         folder = next(parent for parent in file.parents if parent in KUSTOMIZATIONS)
         named_here = (folder / "kustomization.yaml").read_text()
         assert file.name == "kustomization.yaml" or f"{file.relative_to(folder)}\n" in named_here, (

@@ -23,6 +23,7 @@ def installation(cluster: Cluster, tmp_path: Path) -> Iterator[Installation]:
         yield made
 
 
+@pytest.mark.timeout(600)  # it installs the operator
 def test_the_commands_of_the_page_move_a_cluster_from_three_tools(
     installation: Installation, tmp_path: Path
 ) -> None:

@@ -118,6 +118,7 @@ class Reporter:
         self._sync_stats.note(record.key, report, new)
         if new == report.previous and record.key not in self._writing:
             self._pending.pop(record.key, None)
+            self._wrote.discard(record.key)
             return
         pending = self._pending.get(record.key)
         since = pending.since if pending else asyncio.get_running_loop().time()
@@ -184,6 +185,7 @@ class Reporter:
     async def _write(self, key: NamespacedName, pending: _Pending) -> None:
         record, new = self._syncs.get(*key), pending.status
         if record is None or (previous := pending.previous_of(record)) == new:
+            self._note_included(key)
             return
         try:
             await self._write_status(record, new)
@@ -201,9 +203,13 @@ class Reporter:
             self._log.exception("status failed unexpectedly", sync=str(key), retry_in=retry_in)
         else:
             self._backoff.forget(key)
-            if key not in self._pending:
-                self._wrote.discard(key)
+            self._note_included(key)
             self._events.emit(record, previous, new)
+
+    def _note_included(self, key: NamespacedName) -> None:
+        """Record that the stored status includes every write, unless a newer one is queued."""
+        if key not in self._pending:
+            self._wrote.discard(key)
 
     async def _settle(self, key: NamespacedName) -> None:
         """Drop a queued status, and wait for one that is being written."""

@@ -10,6 +10,7 @@ from devcluster.storage.store import Event, Store
 from tests.randomized.cluster import CONFIGMAPS, InMemoryCluster
 from tests.randomized.expected import Key
 
+Alternatives = tuple[Key, ...]
 OPERATOR = "reconciler"  # the agent of its requests
 
 
@@ -21,7 +22,7 @@ class Promises:
         cluster: InMemoryCluster,
         seconds: Callable[[], float],
         *,
-        promised: Collection[Key],
+        promised: Collection[Alternatives],
         bystanders: Collection[Key],
         leaders: Callable[[], int],
     ) -> None:
@@ -30,7 +31,7 @@ class Promises:
         Args:
             cluster: with all objects of the run.
             seconds: the event loop's clock.
-            promised: copies that may be missing only while a fault is repaired.
+            promised: copies of which at least one exists, except while a fault is repaired.
             bystanders: ConfigMaps that nothing in this run may change.
             leaders: how many replicas hold the Lease for certain.
         """
@@ -39,7 +40,7 @@ class Promises:
         self._promised = frozenset(promised)
         self._versions = {key: self._version(key) for key in bystanders}
         self._leaders = leaders
-        self._missing_since: dict[Key, tuple[str, float]] = {}
+        self._missing_since: dict[Alternatives, tuple[str, float]] = {}
         self.most_leaders = 0
         self.gaps: dict[str, float] = {}  # the longest one, by the client that deleted the copy
         store: Store = cluster.store
@@ -55,9 +56,9 @@ class Promises:
         for key, version in self._versions.items():
             if self._version(key) != version:
                 yield f"{key} belongs to others and was changed or deleted"
-        for key in self._promised:
-            if self._version(key) is None:
-                yield f"{key} is missing at the end"
+        for alternatives in self._promised:
+            if self._missing(alternatives):
+                yield f"{' and '.join(map(str, alternatives))} is missing at the end"
         if self.most_leaders > 1:
             yield f"{self.most_leaders} replicas led at the same time"
         for agent, gap in self.gaps.items():
@@ -68,13 +69,22 @@ class Promises:
     def _follow(self, event: Event) -> None:
         key = event.new.place
         self.most_leaders = max(self.most_leaders, self._leaders())
-        if event.key != CONFIGMAPS or key not in self._promised:
+        if event.key != CONFIGMAPS:
             return
-        if event.kind == "DELETED":
-            self._missing_since[key] = self._cluster.agent, self._seconds()
-        elif (deleted := self._missing_since.pop(key, None)) is not None:
+        for alternatives in self._promised:
+            if key in alternatives:
+                self._measure(alternatives)
+
+    def _measure(self, alternatives: Alternatives) -> None:
+        """Measure a gap after one of these copies was created or deleted."""
+        if self._missing(alternatives):
+            self._missing_since.setdefault(alternatives, (self._cluster.agent, self._seconds()))
+        elif (deleted := self._missing_since.pop(alternatives, None)) is not None:
             agent, since = deleted
             self.gaps[agent] = max(self.gaps.get(agent, 0.0), self._seconds() - since)
+
+    def _missing(self, alternatives: Alternatives) -> bool:
+        return all(self._version(key) is None for key in alternatives)
 
     def _version(self, key: Key) -> str | None:
         found = self._cluster.find(CONFIGMAPS, *key)

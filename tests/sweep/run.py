@@ -135,7 +135,7 @@ class SweepRun(Simulation):
         promises = Promises(
             self.cluster,
             self._loop.time,
-            promised=self.story.promised,
+            promised=[*((key,) for key in self.story.promised), *self.story.replaced],
             bystanders=bystanders,
             leaders=lambda: sum(replica.leads for replica in self._replicas),
         )

@@ -43,6 +43,7 @@ class Story:
         set_up: what is there before.
         problems: yields what is wrong at the end.
         promised: copies that exist before and after, and may not be missing in between.
+        replaced: copies of which one exists at any time: the old one, or the new one.
         settles_in: seconds that the story takes without a fault.
         patience: seconds that the story adds to the repair of a fault.
         recorded: seconds for which requests are counted, beyond the first five.
@@ -56,6 +57,7 @@ class Story:
     set_up: Callable[["SweepRun"], None] = _nothing
     problems: Callable[["SweepRun"], Iterator[str]] = _expected
     promised: tuple[Key, ...] = ()
+    replaced: tuple[tuple[Key, Key], ...] = ()
     settles_in: float = 0.0
     patience: float = 0.0
     recorded: float = 0.0
@@ -275,7 +277,12 @@ STORIES = (
     Story("fan-out", _fan_out),
     Story("drift", _drift, _two_copies, promised=BOTH),
     Story("restart", _restart, _two_copies, promised=BOTH),
-    Story("rename", _rename, _two_copies),
+    Story(
+        "rename",
+        _rename,
+        _two_copies,
+        replaced=((WEB, ("web", "renamed")), (TEAM_A, ("team-a", "renamed"))),
+    ),
     Story("selection", _select_others, _two_copies, promised=(TEAM_A,)),
     Story("relabel", _relabel, _selecting, promised=(WEB,)),
     Story(

@@ -149,7 +149,8 @@ def test_a_tenant_gets_an_answer_from_what_the_tenant_may_read(
     done = wait_until(
         lambda: (
             run_plugin(stage.cluster, "explain", f"{web}/config", "-o", "json", user="bob").stdout
-        )
+        ),
+        START_SECONDS,
     )
     [answer] = json.loads(done)
     assert answer["right"] is None
@@ -160,7 +161,6 @@ def test_a_tenant_gets_an_answer_from_what_the_tenant_may_read(
         "not read": "the syncs of other namespaces; the labels of the namespace",
     }
     [own] = json.loads(
-        run_plugin(stage.cluster, "explain", f"{home}/shared", "-o", "json", user="bob").stdout,
-        START_SECONDS,
+        run_plugin(stage.cluster, "explain", f"{home}/shared", "-o", "json", user="bob").stdout
     )
     assert (own["kind"], own["right"]) == ("ConfigMapSync", True)

@@ -50,6 +50,14 @@ def test_the_samples_of_the_project_are_good_and_the_readme_shows_it() -> None:
     assert shown in (ROOT / "README.md").read_text()
 
 
+def test_the_page_of_the_plugin_shows_what_check_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "plugin.md").read_text()
+    [shown] = re.findall(r"\$ kubectl configmapsync check (.*)\n((?:.+\n)+?)```", page)
+    result = check(*shown[0].split())
+    assert result.stdout + result.stderr == shown[1]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
@@ -34,6 +34,8 @@ SYNCS_PATH = CONFIGMAPSYNCS.path()
 RULES = (Rule(PLURAL, ("list", "watch"), group=GROUP),)
 
 WHAT = "the ConfigMapSync"
+# Parsed statuses that are kept: about two for each reconcile in progress.
+RECENT_STATUSES = 32
 
 
 class _Document(msgspec.Struct):
@@ -153,7 +155,7 @@ class SyncRecord:
     @property
     def status(self) -> ConfigMapSyncStatus | None:
         """Parse the status; None if there is none, or none that can be read."""
-        return read_status(msgspec.json.decode(self.raw_status))
+        return _parse_status(self.raw_status)
 
     @cached_property
     def selector(self) -> Selector | None:
@@ -220,6 +222,12 @@ def read_sync(
         return SyncRecord(metadata, raw_status, None, invalid.errors, protected, digest)
     errors = tuple(validate(sync))
     return SyncRecord(metadata, raw_status, None if errors else sync, errors, protected, digest)
+
+
+@lru_cache(maxsize=RECENT_STATUSES)
+def _parse_status(raw: bytes) -> ConfigMapSyncStatus | None:
+    """Parse a status; a reconcile asks for the same one several times."""
+    return read_status(msgspec.json.decode(raw))
 
 
 class SyncOutline(msgspec.Struct):

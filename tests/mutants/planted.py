@@ -137,9 +137,9 @@ MUTANTS = (
     Mutant(
         "a candidate takes the Lease while another process holds it",
         "kube/leader_election.py",
-        "                if self._free_in == 0:\n                    await self._claim()",
-        "                if self._free_in < 14:\n                    await self._claim()",
-        ("--stories", "takeover"),
+        "self._duration_of_holder() if others else 0",
+        "1 if others else 0",
+        ("takeover",),
     ),
     Mutant(
         "rights of a service account are checked once only",

@@ -1,9 +1,9 @@
 """Stop a run in which the event loop works for ever at one moment of virtual time.
 
-asyncio fires a timer early by up to a nanosecond, the resolution of its clock. Code that
-then waits for the tiny rest is called again at once. Virtual time moves on only when no
-task is ready, so that such code runs at the same moment for ever, as one random run of
-3,000 did. On a real clock it needs a microsecond. `simulation.py` installs the check.
+asyncio fires a timer early by up to a nanosecond, the resolution of its clock. Code
+that then waits for the rest is called again at once. Virtual time moves on only when no
+task is ready, so such code runs at the same moment for ever, as one random run of 3,000
+did. On a real clock it needs a microsecond. `simulation.py` installs the check.
 """
 
 import asyncio

@@ -148,15 +148,26 @@ class SweepRun(Simulation):
         self.pass_time(RECORDED_SECONDS + self.story.recorded)
         counted = list(self.plan.requests)
         schedule.end(self)
-        longest = self._repaired_in()
+        longest = self._wait_for_repair()
         # Without a fault the operator deletes no copy that it cannot create again at once.
         own_gap = longest if self.disturbance.strikes else UNDISTURBED_SECONDS
-        self.pass_time(max(0.0, longest + self.story.settles_in - RECORDED_SECONDS))
         self.empty_namespaces()
         self.plan.clear()
         self.pass_time(UNDISTURBED_SECONDS)
         self._check_result(promises, longest, own_gap)
         return counted
+
+    def _wait_for_repair(self) -> float:
+        """Wait as long as the repair of each fault may take; return the seconds.
+
+        A second fault may strike only after the first one was repaired.
+        """
+        longest = 0.0
+        waited = RECORDED_SECONDS - self.story.settles_in
+        while (longest := self._repaired_in()) > waited:
+            self.pass_time(longest - waited)
+            waited = longest
+        return longest
 
     def _check_result(self, promises: Promises, gap: float, own_gap: float) -> None:
         problems = [*self.story.problems(self), *promises.problems(gap, own_gap)]

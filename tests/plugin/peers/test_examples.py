@@ -49,7 +49,7 @@ def test_the_sync_of_an_example_selects_the_namespaces_of_its_copies(example: Ex
     assert tuple(sync.source) == example.source
     assert sync.destination_name == example.name
     expected = example.copies | (SYSTEM_NAMESPACES if example.system else frozenset())
-    assert set(select(sync, ALL, PROTECTED_NAMESPACES).selected) == expected
+    assert set(select(Selector.of(sync, PROTECTED_NAMESPACES), ALL).selected) == expected
     assert any(remark.lost for remark in remarks) == example.lost
     targets = destination_paths(sync, Selector.of(sync, PROTECTED_NAMESPACES))
     assert check(AdmissionInput(sync, targets, None), Snapshot(ALL, PROTECTED_NAMESPACES)) == []

@@ -187,7 +187,7 @@ def render(
 
 def _metadata(wanted: CopyTemplate, record: CopyRecord | None, *, adopted: bool) -> dict[str, Any]:
     """Return labels and annotations of a copy: those of others, and those of the template."""
-    if record is None:
+    if record is None or not (adopted or record.adopted or _has_others(wanted, record)):
         return {"labels": dict(wanted.labels), "annotations": dict(wanted.annotations)}
     labels, annotations = _metadata_of_others(record)
     if adopted or record.adopted:
@@ -199,6 +199,14 @@ def _metadata(wanted: CopyTemplate, record: CopyRecord | None, *, adopted: bool)
         "labels": labels | dict(wanted.labels),
         "annotations": annotations | dict(wanted.annotations),
     }
+
+
+def _has_others(wanted: CopyTemplate, record: CopyRecord) -> bool:
+    """Return whether a copy has labels or annotations that are neither marks nor wanted."""
+    return not (
+        all(key in wanted.labels or key in MARK_LABELS for key in record.labels)
+        and all(key in wanted.annotations or key in MARK_ANNOTATIONS for key in record.annotations)
+    )
 
 
 def _restore_replaced(

@@ -1,4 +1,4 @@
-"""Render objects and lists in the form that a call accepts: whole, metadata only, a table.
+"""Render objects and lists as a call accepts them: whole, metadata only or a table.
 
 `resources.py` calls it.
 """

@@ -1,4 +1,4 @@
-"""The types of fields that several built-in kinds share, or that are too large for a table.
+"""Define the types of fields that several built-in kinds share, or that are large.
 
 `kinds.py` puts them into the table of built-in kinds.
 """

@@ -1,4 +1,4 @@
-"""Decide which parts of an object a write changes: the status, the rest, the generation.
+"""Decide which parts of an object a write changes: status, spec and generation.
 
 `registry.py` calls it. Every function takes objects and returns a new one.
 """

@@ -56,8 +56,8 @@ soak: venv ## run random histories, then random pairs of the sweep without end; 
 	RUNS=$(or $(RUNS),10000) SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/randomized --durations=0
 	$(BIN)/python -m tests.sweep --random --seed $(or $(SEED),$(shell date +%s)) $(if $(RUNS),--runs $(RUNS)) $(if $(SECONDS),--seconds $(SECONDS))
 
-bench: kubectl ## compare the reconciler with a plain client, in ten minutes; ROUNDS=2 is shorter
-	$(BIN)/python -m benchmarks --output build/benchmarks $(if $(ROUNDS),--rounds $(ROUNDS))
+bench: kubectl ## compare the reconciler with a plain client; ROUNDS=2 is shorter, PAGES=1 updates docs/
+	$(BIN)/python -m benchmarks --output build/benchmarks $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PAGES),--write-pages)
 
 lint: kubectl ## check style, prose, types, import contracts and generated files
 	$(BIN)/ruff check .

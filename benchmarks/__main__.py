@@ -19,7 +19,8 @@ import uvloop
 
 from benchmarks.api import usual_kind
 from benchmarks.bench import Bench, Options
-from benchmarks.results import Row, machine, table
+from benchmarks.pages import PERFORMANCE, README, put_table
+from benchmarks.results import Row, machine, summary, table
 from benchmarks.stories import STORIES
 from tests.support.clusters import KINDS
 
@@ -30,8 +31,8 @@ ON_DEVCLUSTER = (
 )
 
 
-async def measure(options: Options, stories: list[str]) -> tuple[str, dict[str, object]]:
-    """Run the stories; return the results in Markdown and for JSON."""
+async def measure(options: Options, stories: list[str]) -> tuple[list[Row], dict[str, object]]:
+    """Run the stories; return the results, and what they depend on."""
     rows: list[Row] = []
     load_before = os.getloadavg()[0]
     async with Bench.running(options) as bench:
@@ -47,10 +48,7 @@ async def measure(options: Options, stories: list[str]) -> tuple[str, dict[str, 
         "load after": os.getloadavg()[0],
         **machine(),
     }
-    words = ", ".join(f"{name} {value}" for name, value in facts.items())
-    notes = [ON_DEVCLUSTER] if options.kind == "devcluster" else []
-    text = "\n\n".join([words, *notes, table(rows)]) + "\n"
-    return text, {"facts": facts, "rows": [row.as_document() for row in rows]}
+    return rows, facts
 
 
 def main(arguments: list[str]) -> int:
@@ -63,14 +61,21 @@ def main(arguments: list[str]) -> int:
         options.cluster, options.copies, options.rounds, options.quiet_seconds, options.python
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        text, document = runner.run(measure(chosen, options.stories or list(STORIES)))
+        rows, facts = runner.run(measure(chosen, options.stories or list(STORIES)))
+    words = ", ".join(f"{name} {value}" for name, value in facts.items())
+    notes = [ON_DEVCLUSTER] if chosen.kind == "devcluster" else []
+    text = "\n\n".join([words, *notes, table(rows)]) + "\n"
     print(text)
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "results.md").write_text(text)
+        document = {"facts": facts, "rows": [row.as_document() for row in rows]}
         (options.output / "results.json").write_bytes(
             msgspec.json.format(msgspec.json.encode(document), indent=1)
         )
+    if options.write_pages:
+        put_table(PERFORMANCE, "stories", f"{words}\n\n{table(rows)}")
+        put_table(README, "stories", summary(rows))
     return 0
 
 
@@ -86,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quiet-seconds", type=float, default=1.0, help="between two rounds")
     parser.add_argument("--python", default=sys.executable, help="the interpreter to measure with")
     parser.add_argument("--output", type=Path, help="write results.md and results.json there")
+    parser.add_argument(
+        "--write-pages", action="store_true", help="put the table into docs/ and the README"
+    )
     parser.add_argument(
         "stories", nargs="*", choices=[*STORIES, []], metavar="STORY", help=", ".join(STORIES)
     )

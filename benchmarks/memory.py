@@ -19,6 +19,7 @@ from typing import NamedTuple
 import uvloop
 
 from benchmarks.api import SOURCES, Api, cluster_with_api, configmap_path, usual_kind
+from benchmarks.pages import PERFORMANCE, put_table
 from benchmarks.programs import Reconciler
 from tests.support.cluster import Cluster
 from tests.support.clusters import KINDS
@@ -107,17 +108,22 @@ async def measure(options: argparse.Namespace) -> None:
                 for each, name in enumerate(names)
             }
         )
-        print("| unrelated | RSS | peak | idle | CPU at", options.rate, "updates a second |")
-        print("|---|---|---|---|---|")
+        lines = [
+            f"| unrelated | RSS | peak | CPU idle | CPU at {options.rate} updates a second |",
+            "|---|---|---|---|---|",
+        ]
         foreign = Foreign(api)
         for number in options.foreign:
             await foreign.fill_to(number)
             cost = await measured(cluster, api, foreign, options)
-            print(
+            lines.append(
                 f"| {number:,} | {cost.resident:.1f} MiB | {cost.peak:.1f} MiB "
-                f"| {cost.idle:.2%} | {cost.updating:.2%} |",
-                flush=True,
+                f"| {cost.idle:.2%} | {cost.updating:.2%} |"
             )
+            print(lines[-1], file=sys.stderr, flush=True)
+    print("\n".join(lines))
+    if options.write_pages:
+        put_table(PERFORMANCE, "memory", "\n".join(lines))
 
 
 def main(arguments: list[str]) -> int:
@@ -139,5 +145,6 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--write-pages", action="store_true", help="put the table into docs/")
     uvloop.run(measure(parser.parse_args(arguments)))
     return 0

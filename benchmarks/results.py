@@ -76,10 +76,16 @@ class Row:
             ratio,
             bar if self.reached else f"**{bar}**",
             f"{_requests(self.own)} ({_requests(self.plain)})",
-            f"{_cpu_per_copy(self):.2f} ms" if self.copies else f"{_cpu(self.own):.2f} s in all",
+            self._cpu(),
             f"{self.memory[0]:.0f}, {self.memory[1]:.0f} MiB",
         ]
         return f"| {' | '.join(cells)} |"
+
+    def _cpu(self) -> str:
+        if not self.copies:
+            return f"{_mean_cpu(self.own):.2f} s in all"
+        own, plain = (_mean_cpu(rounds) / self.copies * 1e3 for rounds in (self.own, self.plain))
+        return f"{own:.2f} ms ({plain:.2f} ms)"
 
     def as_document(self) -> dict[str, Any]:
         """Return the row for JSON, with every round."""
@@ -97,8 +103,18 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return all rows in Markdown. A bold bar is missed; requests of the baseline in brackets."""
+    """Return all rows in Markdown: a bold bar is missed, what the baseline uses is in brackets."""
     return "\n".join((*HEAD, *(row.as_line() for row in rows)))
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return the medians and ratios of all rows in Markdown."""
+    lines = ["| | plain client | ConfigMapSync | ratio |", "|---|---|---|---|"]
+    for row in rows:
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        plain = _seconds(median(row.plain)) if row.has_ratio else ""
+        lines.append(f"| {row.title} | {plain} | {_seconds(median(row.own))} | {ratio} |")
+    return "\n".join(lines)
 
 
 def machine() -> dict[str, Any]:
@@ -136,12 +152,8 @@ def _requests(rounds: Sequence[Round]) -> str:
     return ", ".join(f"{method} {mean:.0f}" for method, mean in means.items() if mean >= 0.5)
 
 
-def _cpu(rounds: Sequence[Round]) -> float:
+def _mean_cpu(rounds: Sequence[Round]) -> float:
     return sum(each.used.cpu_seconds for each in rounds) / len(rounds)
-
-
-def _cpu_per_copy(row: Row) -> float:
-    return _cpu(row.own) / row.copies * 1e3
 
 
 def _document(each: Round) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import msgspec
 import uvloop
 
 from benchmarks.api import SOURCES, Api, cluster_with_api
+from benchmarks.pages import PERFORMANCE, put_table
 from benchmarks.plot import chart
 from benchmarks.programs import Reconciler, Used
 from benchmarks.steps import MARK
@@ -205,9 +206,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--steps", action="store_true", help="print steps of a restart that take 50 ms of CPU"
     )
+    parser.add_argument("--write-pages", action="store_true", help="put the table into docs/")
     options = parser.parse_args(arguments)
     results = uvloop.run(measure(options))
     print(report(results))
+    if options.write_pages:
+        put_table(PERFORMANCE, "scale", report(results))
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         documents = [asdict(each) for each in results]

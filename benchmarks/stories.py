@@ -195,6 +195,7 @@ async def new_namespace(bench: Bench) -> list[Row]:
     async with bench.reconciler() as reconciler:
         await reconciler.ready()
         await bench.api.add_syncs({name: {"configMapName": name, **selector} for name in names})
+        await reconciler.reconciled(len(names))
         await bench.quiet()
         for number in range(bench.options.rounds):
 

@@ -110,9 +110,10 @@ def configmap_path(namespace: str, name: str = "") -> str:
     return f"/api/v1/namespaces/{namespace}/configmaps" + (f"/{name}" if name else "")
 
 
-def sync_path(namespace: str = "") -> str:
-    """Return the path of all syncs in a namespace, or of all."""
-    return f"/apis/{API_VERSION}/" + (f"namespaces/{namespace}/" if namespace else "") + PLURAL
+def sync_path(namespace: str = "", name: str = "") -> str:
+    """Return the path of a sync, of all in a namespace, or of all."""
+    scope = f"namespaces/{namespace}/" if namespace else ""
+    return f"/apis/{API_VERSION}/{scope}{PLURAL}" + (f"/{name}" if name else "")
 
 
 @contextlib.asynccontextmanager

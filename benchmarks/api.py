@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from aiohttp import ClientSession, TCPConnector
 
-from configmapsync.names import API_VERSION, KIND, PLURAL
+from configmapsync.names import API_VERSION, FINALIZER, KIND, PLURAL
 from tests.support.cluster import Cluster, Kind
 from tests.support.clusters import started
 from tests.support.control_plane import Programs
@@ -80,9 +80,10 @@ class Api:
         await self.send("PUT", configmap_path(SOURCES, name), body)
 
     async def add_syncs(self, specs: dict[str, dict[str, Any]]) -> None:
-        """Create syncs from specs by name."""
+        """Create syncs from specs by name, with the finalizer that the webhook adds."""
+        head = {"apiVersion": API_VERSION, "kind": KIND}
         bodies = (
-            {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}, "spec": spec}
+            {**head, "metadata": {"name": name, "finalizers": [FINALIZER]}, "spec": spec}
             for name, spec in specs.items()
         )
         await self.send_all(("POST", sync_path(SOURCES), body) for body in bodies)

@@ -1,7 +1,7 @@
 """Put measured tables into the pages that show them.
 
-The entry points call it if asked. A table stands between two comments with its name, and
-nothing else of a page is changed.
+The entry points call it if asked. A table stands between two comments with its name,
+and nothing else of a page is changed.
 """
 
 import re

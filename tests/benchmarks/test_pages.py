@@ -18,14 +18,14 @@ after
 """
 
 
-def cells(page: Path, first: int) -> dict[str, str]:
-    """Return the cell of column `first`, the ratio, by the title of its row."""
+def cells(page: Path, column: int) -> dict[str, str]:
+    """Return the cells of column `column`, the ratio, by the titles of their rows."""
     rows = [
         [cell.strip() for cell in line.strip("| ").split(" | ")]
         for line in table_of(page, "stories").splitlines()
         if line.startswith("|")
     ]
-    return {row[0]: row[first] for row in rows[2:] if len(row) > first}
+    return {row[0]: row[column] for row in rows[2:] if row[column:] and row[column]}
 
 
 def test_a_table_is_replaced_and_nothing_else(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from textwrap import fill
 
 import msgspec
 import uvloop
@@ -24,6 +25,7 @@ from benchmarks.results import Row, machine, summary, table
 from benchmarks.stories import STORIES
 from tests.support.clusters import KINDS
 
+PAGE_COLUMNS = 98
 OTHERS = ("memory", "admission", "scale")
 ON_DEVCLUSTER = (
     "These figures are of devcluster, an API server in Python on the same cores. They show that "
@@ -44,8 +46,8 @@ async def measure(options: Options, stories: list[str]) -> tuple[list[Row], dict
     facts = {
         "cluster": f"{options.kind} {version['gitVersion']}",
         "cores": os.cpu_count(),
-        "load before": load_before,
-        "load after": os.getloadavg()[0],
+        "load before": round(load_before, 1),
+        "load after": round(os.getloadavg()[0], 1),
         **machine(),
     }
     return rows, facts
@@ -62,7 +64,7 @@ def main(arguments: list[str]) -> int:
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         rows, facts = runner.run(measure(chosen, options.stories or list(STORIES)))
-    words = ", ".join(f"{name} {value}" for name, value in facts.items())
+    words = fill(", ".join(f"{name} {value}" for name, value in facts.items()), PAGE_COLUMNS)
     notes = [ON_DEVCLUSTER] if chosen.kind == "devcluster" else []
     text = "\n\n".join([words, *notes, table(rows)]) + "\n"
     print(text)

@@ -6,7 +6,7 @@ search: `Selector.matches` decides.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, TypeVar
 
 from configmapsync.globs import literal_prefix
@@ -39,6 +39,27 @@ class NamespaceIndex(Mapping[str, "Namespace"]):
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    # The methods of `Mapping` would call `__getitem__` once for each namespace.
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def keys(self) -> KeysView[str]:
+        """Return a view of the names."""
+        return self._by_name.keys()
+
+    def items(self) -> ItemsView[str, "Namespace"]:
+        """Return a view of the names with their namespaces."""
+        return self._by_name.items()
+
+    def values(self) -> ValuesView["Namespace"]:
+        """Return a view of the namespaces."""
+        return self._by_name.values()
+
+    def updated(self, namespaces: Mapping[str, "Namespace"]) -> dict[str, "Namespace"]:
+        """Return all namespaces by name, of which some are replaced or added."""
+        return {**self._by_name, **namespaces}
 
     def put(self, namespace: "Namespace") -> None:
         """Add or replace a namespace."""

@@ -120,7 +120,7 @@ class ClusterState:
             ApiError: a namespace could not be read, or a right could not be asked for.
         """
         confirmed = await self._confirmed(sync_input)
-        namespaces = {**self._by_name, **confirmed} if confirmed else self._by_name
+        namespaces = self._by_name.updated(confirmed) if confirmed else self._by_name
         sync = sync_input.sync
         contested = tuple(self._graph.contested(sync))
         cycle = self._graph.cycle_through(sync)

@@ -19,6 +19,7 @@ MOST_GENERAL_CHARACTERS = 512
 # Names are joined up to this length: an integer of so many bits (4 KiB) stays in the CPU cache.
 _BLOCK_CHARACTERS = 32 * 1024
 _END = "\0"  # ends each name in the joined text; no name contains it
+_NONE: frozenset[str] = frozenset()
 _BITS = tuple(
     bytes(ord("1") if code >> bit & 1 else ord("0") for code in range(256)) for bit in range(7)
 )
@@ -59,7 +60,8 @@ class Globs:
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(patterns)
         squeezed = {_squeezed(pattern) for pattern in self.patterns}
-        self._exact = frozenset(pattern for pattern in squeezed if not is_glob(pattern))
+        # The shared empty set, because most lists have no names and an own one takes 216 bytes.
+        self._exact = frozenset(text for text in squeezed if not is_glob(text)) or _NONE
         self._prefixes = tuple(pattern[:-1] for pattern in squeezed if _is_prefix(pattern))
         self._suffixes = tuple(pattern[1:] for pattern in squeezed if _is_suffix(pattern))
         self._general = tuple(pattern for pattern in squeezed if is_general(pattern))
@@ -115,6 +117,15 @@ class Globs:
             return not general[pattern]
 
         return tuple(pattern for pattern in self.patterns if is_unmatched(_squeezed(pattern)))
+
+
+NO_GLOBS = Globs(())
+
+
+def compiled(patterns: Iterable[str]) -> Globs:
+    """Return the globs of a list; all empty lists share one object, which saves memory."""
+    given = tuple(patterns)
+    return Globs(given) if given else NO_GLOBS
 
 
 def _squeezed(pattern: str) -> str:

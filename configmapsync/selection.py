@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from configmapsync.globs import Globs, is_glob, literal_prefix
+from configmapsync.globs import Globs, compiled, is_glob, literal_prefix
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE
 from configmapsync.namespace_index import NamespaceIndex
 from configmapsync.reasons import Reason
@@ -128,9 +128,9 @@ class Selector:
             exact_names=frozenset(
                 named | {name for name in spec.destination_namespaces if not is_glob(name)}
             ),
-            globs=Globs(pattern for pattern in spec.destination_namespaces if is_glob(pattern)),
+            globs=compiled(name for name in spec.destination_namespaces if is_glob(name)),
             labels=Labels.of(labels) if labels is not None else None,
-            excluded=Globs(spec.excluded_namespaces),
+            excluded=compiled(spec.excluded_namespaces),
             protected=protected,
             source_namespace=sync.source.namespace if onto_itself else None,
         )

@@ -6,7 +6,7 @@ that it matches now, and the user learns that later ones are not selected.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -30,13 +30,18 @@ class Remainder:
 
     Attributes:
         text: the part, as the user wrote it.
+        key: equal for parts that select the same namespaces.
         hint: what comes close; empty if nothing does.
         selects: whether the part selects a namespace.
     """
 
     text: str
+    key: Hashable
     selects: Callable[[Namespace], bool] = field(compare=False)
     hint: str = ""
+
+
+Matched = dict[Hashable, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +155,16 @@ def intersection(left: Selection, right: Selection) -> Selection:
     return selection
 
 
-def resolve(selection: Selection, namespaces: Mapping[str, Namespace] | None) -> Destinations:
+def resolve(
+    selection: Selection, namespaces: Mapping[str, Namespace] | None, matched: Matched
+) -> Destinations:
     """Return the fields of a spec for a selection.
 
     Args:
         selection: the wanted namespaces.
         namespaces: those that exist; None if they are not known.
+        matched: the namespaces of each remainder so far, because many sources have the same
+            expression.
     """
     globs = frozenset({EVERYTHING}) if selection.everything else selection.globs
     others = sorted(selector for selector in selection.selectors if selector)
@@ -168,7 +177,7 @@ def resolve(selection: Selection, namespaces: Mapping[str, Namespace] | None) ->
     )
     names, missing = set(selection.names), set[str]()
     for remainder in remainders if EVERYTHING not in globs else ():
-        found, loss = _matching_now(remainder, namespaces)
+        found, loss = _matching_now(remainder, namespaces, matched)
         names |= found
         losses.append(loss)
     if namespaces is not None:
@@ -214,6 +223,7 @@ def _of_regex(text: str, regex: Regex) -> Remainder:
     globs = ", ".join(f'"{glob}"' for glob in regex.closest_globs()[:MOST_LISTED])
     return Remainder(
         f'the expression "{text[:64]}"',
+        regex,
         lambda namespace: regex.matches(namespace.name),
         f"{globs} would select these and more",
     )
@@ -223,6 +233,7 @@ def _of_labels(requirements: Requirements) -> Remainder:
     labels = compiled(requirements)
     return Remainder(
         f"the second label selector ({describe(requirements)})",
+        requirements,
         lambda namespace: labels.match(namespace.labels),
     )
 
@@ -282,6 +293,7 @@ def _covers(glob: str, other: str) -> bool:
 def _both(left: Selection, right: Selection) -> Remainder:
     return Remainder(
         f"{_describe_part(left)} together with {_describe_part(right)}",
+        (left, right),
         lambda namespace: left.selects(namespace) and right.selects(namespace),
     )
 
@@ -295,13 +307,16 @@ def _describe_part(part: Selection) -> str:
 
 
 def _matching_now(
-    remainder: Remainder, namespaces: Mapping[str, Namespace] | None
-) -> tuple[set[str], str]:
+    remainder: Remainder, namespaces: Mapping[str, Namespace] | None, matched: Matched
+) -> tuple[frozenset[str], str]:
     """Return the namespaces that match now, and the remark about later ones."""
     hint = f"; {remainder.hint}" if remainder.hint else ""
     if namespaces is None:
-        return set(), f"{remainder.text} has no equal and is left out{hint}"
-    found = {name for name, namespace in namespaces.items() if remainder.selects(namespace)}
+        return frozenset(), f"{remainder.text} has no equal and is left out{hint}"
+    if remainder.key not in matched:
+        selected = (name for name, one in namespaces.items() if remainder.selects(one))
+        matched[remainder.key] = frozenset(selected)
+    found = matched[remainder.key]
     shown = ", ".join(sorted(found)[:MOST_LISTED]) or "no namespace"
     more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
     return found, (

@@ -25,7 +25,7 @@ from configmapsync.resource import ConflictPolicy
 from configmapsync.selection import Namespace
 from configmapsync.validation import validate
 from plugin.peers.inventory import AnnotatedObject, Inventory, Remark
-from plugin.peers.selections import MOST_LISTED, Destinations, Selection, resolve
+from plugin.peers.selections import MOST_LISTED, Destinations, Matched, Selection, resolve
 from plugin.peers.selectors import NAME_LABEL, selector_document
 from plugin.peers.wanted import WantedCopies
 
@@ -70,6 +70,7 @@ class _Maker:
         self._inventory = inventory
         self._conflict_policy = conflict_policy
         self._taken: set[NamespacedName] = set()
+        self._matched: Matched = {}
         self._by_name: dict[str, list[AnnotatedObject]] = defaultdict(list)
         for configmap in inventory.sorted_configmaps():
             self._by_name[configmap.key.name].append(configmap)
@@ -80,13 +81,13 @@ class _Maker:
         subjects = tuple(sorted({copies.subject for copies in group}))
         source, name = group[0].source, group[0].name
         selection = reduce(Selection.union, (copies.selection for copies in group))
-        destinations = resolve(selection, self._inventory.namespaces)
+        destinations = resolve(selection, self._inventory.namespaces, self._matched)
         self._remark(subjects[0], destinations.losses, lost=True)
         self._remark(subjects[0], destinations.notes)
         blocked = self._blocked(group, destinations)
         onto_itself = {source.namespace} if name == source.name else set[str]()
         names = destinations.names - blocked - onto_itself
-        excluded = blocked - destinations.names | (blocked & self._reached(destinations))
+        excluded = blocked - destinations.names | self._reached(blocked, destinations)
         if not (names or destinations.globs or destinations.selector is not None):
             self._remark(subjects[0], ["copies to no namespace"])
             return None
@@ -138,10 +139,12 @@ class _Maker:
             self._remark(group[0].subject, [text])
         return blocked
 
-    def _reached(self, destinations: Destinations) -> set[str]:
-        """Return the namespaces that the globs or the selector reach, by name."""
+    def _reached(self, blocked: set[str], destinations: Destinations) -> set[str]:
+        """Return the named namespaces that globs or the selector would select without the name."""
+        names = (blocked & destinations.names) - PROTECTED_NAMESPACES
+        if not names:
+            return set()
         open_ended = Destinations(frozenset(), destinations.globs, destinations.selector, (), ())
-        names = destinations.names - PROTECTED_NAMESPACES
         return {name for name in names if open_ended.selects(self._namespace(name))}
 
     def _namespace(self, name: str) -> Namespace:

@@ -13,6 +13,7 @@ from configmapsync.selection import Namespace, Selector, select
 from plugin.peers import documents
 from plugin.peers.importing import translate
 from plugin.peers.inventory import Inventory
+from plugin.peers.regexes import Regex
 from plugin.peers.rendering import as_yaml
 from tests.plugin.peers.examples import (
     EXAMPLES,
@@ -238,3 +239,21 @@ def test_control_characters_of_an_annotation_reach_no_terminal() -> None:
     text = as_yaml(*translate(inventory(hostile)))
     assert "\x1b" not in text
     assert "\nkind: Secret" not in text
+
+
+def test_many_sources_with_one_expression_are_matched_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cluster may have thousands of sources and namespaces."""
+    namespaces = {f"team-{number}": Namespace(f"team-{number}") for number in range(500)}
+    objects = [pushed("team-[0-9]*") for _ in range(50)]
+    for number, source in enumerate(objects):
+        source["metadata"]["name"] = f"config-{number}"  # type: ignore[index]
+    matched: list[str] = []
+    matches = Regex.matches
+    monkeypatch.setattr(
+        Regex, "matches", lambda regex, name: matched.append(name) or matches(regex, name)
+    )
+    syncs, _ = translate(inventory(*objects, namespaces=namespaces))
+    assert len(syncs) == 50
+    assert len(matched) == len(namespaces)

@@ -16,6 +16,8 @@ from configmapsync.namespace_index import NamespaceIndex
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync, LabelSelector, SelectorOperator
 
+NOTHING: frozenset[str] = frozenset()  # shared, because an own empty set takes 216 bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
@@ -83,7 +85,10 @@ class Labels:
             by_operator[SelectorOperator.DOES_NOT_EXIST],
         )
         return cls(
-            tuple(inside.items()), tuple(outside.items()), frozenset(present), frozenset(absent)
+            tuple(inside.items()),
+            tuple(outside.items()),
+            frozenset(present) or NOTHING,
+            frozenset(absent) or NOTHING,
         )
 
     def match(self, labels: Mapping[str, str]) -> bool:
@@ -127,7 +132,8 @@ class Selector:
         return cls(
             exact_names=frozenset(
                 named | {name for name in spec.destination_namespaces if not is_glob(name)}
-            ),
+            )
+            or NOTHING,
             globs=compiled(name for name in spec.destination_namespaces if is_glob(name)),
             labels=Labels.of(labels) if labels is not None else None,
             excluded=compiled(spec.excluded_namespaces),

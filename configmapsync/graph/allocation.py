@@ -11,7 +11,7 @@ finds roots in near-constant time, so the cost is linear in the number of syncs.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
@@ -32,8 +32,7 @@ class Node:
     key: NamespacedName
     source: NamespacedName
     destination_name: str
-    selection: object
-    selector: Selector = field(compare=False)
+    selector: Selector
     age: Age
 
     @classmethod
@@ -41,13 +40,7 @@ class Node:
         """Return the node of a sync that has its defaults."""
         age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, sync.key)
         selector = Selector.of(sync, protected)
-        selection = (
-            selector.exact_names,
-            selector.globs.patterns,
-            selector.labels,
-            selector.excluded.patterns,
-        )
-        return cls(sync.key, sync.source, sync.destination_name, selection, selector, age)
+        return cls(sync.key, sync.source, sync.destination_name, selector, age)
 
 
 @dataclass(frozen=True, slots=True)

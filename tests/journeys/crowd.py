@@ -1,4 +1,4 @@
-"""Many tenants at once: bulk requests, and a tenant that does harm as fast as it can."""
+"""Act as many tenants at once, one of which does harm as fast as it can."""
 
 import asyncio
 import random

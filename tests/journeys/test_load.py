@@ -1,8 +1,7 @@
 """Thousands of syncs, a namespace storm, a burst of edits, and a hostile tenant.
 
-The sizes are those of a test that runs often. The sizes of the promise need minutes:
-`SYNCS=5000 NAMESPACES=2000 STORM=1000 EDITS=1000 pytest -n 0 -s tests/journeys/test_load.py`.
-The test prints its measurements.
+The sizes are those of a test that runs often. The environment variables SYNCS, NAMESPACES,
+STORM and EDITS set other sizes; those of the promise (5000, 2000, 1000, 1000) need minutes.
 """
 
 import os

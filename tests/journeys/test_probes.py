@@ -1,4 +1,4 @@
-"""The probes of the reconciler: what takes a replica out of service, and what does not."""
+"""Check what takes a replica of the reconciler out of service, and what does not."""
 
 import signal
 from collections.abc import Callable

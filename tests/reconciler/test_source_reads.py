@@ -1,4 +1,4 @@
-"""Many reads of one namespace become a list, and a large namespace is not listed whole."""
+"""Check that many reads of one namespace become a list, at a bounded cost."""
 
 import asyncio
 import json

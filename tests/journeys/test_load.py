@@ -1,7 +1,7 @@
 """Thousands of syncs, a namespace storm, a burst of edits, and a hostile tenant.
 
-The sizes are those of a test that runs often. The environment variables SYNCS, NAMESPACES,
-STORM and EDITS set other sizes; those of the promise (5000, 2000, 1000, 1000) need minutes.
+The sizes are those of a frequent run. The variables SYNCS, NAMESPACES, STORM and EDITS
+set other sizes; those of the promise (5000, 2000, 1000, 1000) need minutes.
 """
 
 import os

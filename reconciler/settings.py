@@ -52,7 +52,7 @@ class ReconcilerSettings(ProcessSettings):
             "default: every namespace"
         ),
     )
-    workers: int = Field(default=16, ge=1, le=256, description="syncs reconciled at the same time")
+    workers: int = Field(default=32, ge=1, le=256, description="syncs reconciled at the same time")
     parallel_writes: int = Field(
         default=32, ge=1, le=512, description="writes in flight at the same time"
     )

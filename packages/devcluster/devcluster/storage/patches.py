@@ -133,6 +133,8 @@ def _merge_list(old: list[Any], new: list[Any], type_: ListOf) -> list[Any]:
     if any(isinstance(item, Mapping) and item.get(DIRECTIVE) == "replace" for item in new):
         return [item for item in new if not (isinstance(item, Mapping) and DIRECTIVE in item)]
     if type_.kind == "set":
+        if any(isinstance(item, list | Mapping) for item in new):
+            raise _rejected()
         return _ordered(list(dict.fromkeys([*old, *new])), old, new, type_)
     merged = list(old)
     for item in new:

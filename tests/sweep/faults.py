@@ -5,7 +5,7 @@ once for each request and each fault that the request can meet.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.randomized.fault_plan import LATE_SECONDS, FaultKind, FaultPlan, Request
@@ -98,6 +98,18 @@ def strikes_of(number: int, request: Request) -> Iterator[Strike]:
     for kind in FaultKind if request.writes else READ_FAULTS:
         if kind is not FaultKind.MUTATED or request.stores_content:
             yield Strike(number, kind)
+
+
+def may_leave_orphan(strikes: Sequence[Strike]) -> bool:
+    """Return whether a create can happen after a crash that forgot it.
+
+    The next process does not know of the create, and may remove the finalizer of a deleted sync
+    before it happens. The copy is then handled as an orphan.
+    """
+    kinds = {strike.kind for strike in strikes}
+    return FaultKind.LATE in kinds and bool(
+        kinds & {FaultKind.KILLED_BEFORE, FaultKind.KILLED_AFTER}
+    )
 
 
 def repaired_in(kind: FaultKind, request: Request) -> float:

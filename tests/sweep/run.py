@@ -15,10 +15,10 @@ from tests.randomized.cluster import Document
 from tests.randomized.expected import Key, is_copy
 from tests.randomized.fault_plan import FaultPlan, Request
 from tests.randomized.simulation import CONFIGMAPS, NAMESPACES, SYNCS, Simulation
-from tests.sweep.faults import NumberedFaults, Strike, repaired_in
+from tests.sweep.faults import NumberedFaults, Strike, may_leave_orphan, repaired_in
 from tests.sweep.promises import Promises
 from tests.sweep.schedules import CALM, Schedule
-from tests.sweep.stories import BY_NAME, Story
+from tests.sweep.stories import BY_NAME, ORPHAN_SECONDS, Story
 
 SETTLED_SECONDS = 10.0  # after the set-up
 RECORDED_SECONDS = 5.0  # after the last action, when requests are counted
@@ -193,7 +193,11 @@ class SweepRun(Simulation):
             if strike.number < len(self.plan.requests)
         ]
         return (
-            UNDISTURBED_SECONDS + sum(met) + self.disturbance.schedule.lasts + self.story.patience
+            UNDISTURBED_SECONDS
+            + sum(met)
+            + self.disturbance.schedule.lasts
+            + self.story.patience
+            + (ORPHAN_SECONDS if may_leave_orphan(self.disturbance.strikes) else 0.0)
         )
 
     def _remember_lists(self) -> None:

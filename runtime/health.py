@@ -10,13 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol, cast
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime.listening import BACKLOG, BoundedConnections, address_of, open_socket
+from runtime.listening import BoundedServer
 from runtime.settings import Address
 
 MOST_CONNECTIONS = 64
@@ -50,13 +50,10 @@ class HealthServer:
     """Serves the three paths until closed."""
 
     def __init__(self, address: Address, registry: CollectorRegistry) -> None:
-        self._address = address
         self._registry = registry
         self._alive: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
-        self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._server = BoundedServer(address, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
         self._rendered = b""
         self._fresh_until = 0.0
 
@@ -94,31 +91,15 @@ class HealthServer:
         Raises:
             OSError: it cannot listen there.
         """
-        listening = open_socket(self._address)
         application = web.Application()
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        server = cast("web.Server", self._runner.server)  # made by `setup`
-        connections = BoundedConnections(server, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            connections.accept, sock=listening, backlog=BACKLOG
-        )
-        self._sweeper = asyncio.create_task(connections.sweep(), name="health connections")
-        return address_of(listening)
+        return await self._server.start(application)
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._listener is not None:
-            self._listener.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.close()
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return _answer(self.alive())

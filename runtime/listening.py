@@ -109,5 +109,51 @@ class BoundedConnections:
             transport.abort()
 
 
+class BoundedServer:
+    """Serves an application at one address, with a bound on its connections."""
+
+    def __init__(self, address: Address, most: int, longest_seconds: float) -> None:
+        """Prepare; nothing listens before `start`.
+
+        Args:
+            address: where to listen.
+            most: connections at the same time.
+            longest_seconds: after which a connection is closed.
+        """
+        self._address = address
+        self._most = most
+        self._longest_seconds = longest_seconds
+        self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, application: web.Application) -> Address:
+        """Listen; return the address, with the port that the system selected for port 0.
+
+        Raises:
+            OSError: the address is in use, or there is no such interface.
+        """
+        listening = open_socket(self._address)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        server = cast("web.Server", self._runner.server)  # made by `setup`
+        connections = BoundedConnections(server, self._most, self._longest_seconds)
+        self._listener = await asyncio.get_running_loop().create_server(
+            connections.accept, sock=listening, backlog=BACKLOG
+        )
+        self._sweeper = asyncio.create_task(connections.sweep(), name="connections")
+        return address_of(listening)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+
 def _in_use(error: OSError) -> bool:
     return error.errno in {errno.EADDRINUSE, errno.EACCES}

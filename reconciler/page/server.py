@@ -5,7 +5,6 @@ are few and end after some minutes, as those of the health server.
 """
 
 import asyncio
-from typing import cast
 
 from aiohttp import web
 
@@ -18,7 +17,7 @@ from reconciler.page.handlers import Handlers
 from reconciler.page.recent_events import RecentEvents
 from reconciler.page.replica import Replica
 from reconciler.page.snapshot import Snapshots
-from runtime.listening import BACKLOG, BoundedConnections, address_of, open_socket
+from runtime.listening import BoundedServer
 from runtime.settings import Address
 
 MOST_CONNECTIONS = 32
@@ -43,14 +42,11 @@ class PageServer:
         now = asyncio.get_running_loop().time
         recent = RecentEvents()
         events.on_event(recent.note)
-        self._address = address
         self._bundle = Bundle()
         self._handlers = Handlers(
             caches, Snapshots(caches, now), Replica(caches, elector, now), recent
         )
-        self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._server = BoundedServer(address, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
 
     async def start(self) -> Address:
         """Listen; return the address, with the port that the system selected for port 0.
@@ -58,27 +54,12 @@ class PageServer:
         Raises:
             OSError: the address is in use.
         """
-        listening = open_socket(self._address)
         application = web.Application(middlewares=[guard], client_max_size=LARGEST_BODY)
         for path in self._bundle.paths:
             application.router.add_get(path, self._bundle.answer, allow_head=False)
         application.router.add_routes(self._handlers.routes())
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        server = cast("web.Server", self._runner.server)  # made by `setup`
-        connections = BoundedConnections(server, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
-        self._listener = await asyncio.get_running_loop().create_server(
-            connections.accept, sock=listening, backlog=BACKLOG
-        )
-        self._sweeper = asyncio.create_task(connections.sweep(), name="page connections")
-        return address_of(listening)
+        return await self._server.start(application)
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._listener is not None:
-            self._listener.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,12 @@ from tests.journeys.user_shell import UserShell
 from tests.journeys.webhook_process import WebhookProcess, running_webhook
 from tests.support.cluster import Cluster
 from tests.support.processes import Process, free_port
+from tests.support.users import PEOPLE
 
 ROOT = Path(__file__).parents[2]
+RBAC_GROUP = "rbac.authorization.k8s.io"
+RBAC = f"/apis/{RBAC_GROUP}/v1"
+Rule = dict[str, Any]
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/configmapsyncs.apps.nishaf.info"
 
 
@@ -37,6 +42,56 @@ def stage(cluster: Cluster, crd: None, new_namespace: Callable[..., str]) -> Ite
     made = Stage(cluster, new_namespace)
     yield made
     made.remove_syncs()
+
+
+@pytest.fixture(autouse=True)
+def _no_rights_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a user with rights in the whole cluster.
+
+    Later tests of the same run share the cluster and its users, and count on refusals.
+    """
+    if "cluster" not in request.fixturenames:
+        yield
+        return
+    cluster: Cluster = request.getfixturevalue("cluster")
+    yield
+    if cluster.kind != "existing":
+        assert bound_users(cluster) == {}
+
+
+def bound_users(cluster: Cluster) -> dict[str, str]:
+    """Return the ClusterRoleBindings of the test users, each with the name of its user."""
+    return {
+        binding["metadata"]["name"]: subject["name"]
+        for binding in cluster.get(f"{RBAC}/clusterrolebindings")["items"]
+        for subject in binding.get("subjects", ())
+        if subject["kind"] == "User" and subject["name"] in PEOPLE
+    }
+
+
+@pytest.fixture
+def allow_everywhere(cluster: Cluster) -> Iterator[Callable[[str, list[Rule]], None]]:
+    """Grant a user rights in the whole cluster; the end of the test takes them back.
+
+    `allow_everywhere("bob", [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}])`
+    """
+    paths: list[str] = []
+
+    def allow(user: str, rules: list[Rule]) -> None:
+        metadata = {"name": f"everywhere-{user}-{len(paths)}"}
+        role = {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": metadata["name"]}
+        subject = {"apiGroup": RBAC_GROUP, "kind": "User", "name": user}
+        bodies: dict[str, dict[str, object]] = {
+            "clusterroles": {"rules": rules},
+            "clusterrolebindings": {"roleRef": role, "subjects": [subject]},
+        }
+        for resource, body in bodies.items():
+            cluster.create(f"{RBAC}/{resource}", {"metadata": metadata, **body})
+            paths.append(f"{RBAC}/{resource}/{metadata['name']}")
+
+    yield allow
+    for path in paths:
+        cluster.delete(path)
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """A plan says exactly what the reconciler then does, and changes nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE
@@ -185,30 +184,8 @@ READING: Rules = [
 ]
 
 
-@pytest.fixture
-def reader(cluster: Cluster) -> Iterator[Callable[[Rules], str]]:
-    """Return bob's kubeconfig after granting bob these rights and no others."""
-    api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "plan-reader"}}
-
-    def allow(rules: Rules) -> str:
-        reference = {
-            "apiGroup": "rbac.authorization.k8s.io",
-            "kind": "ClusterRole",
-            "name": "plan-reader",
-        }
-        subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}]
-        cluster.create(f"{RBAC}/clusterroles", {**api, "kind": "ClusterRole", "rules": rules})
-        binding = {**api, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": subjects}
-        cluster.create(f"{RBAC}/clusterrolebindings", binding)
-        return "bob"
-
-    yield allow
-    cluster.delete(f"{RBAC}/clusterrolebindings/plan-reader")
-    cluster.delete(f"{RBAC}/clusterroles/plan-reader")
-
-
 def test_plan_needs_only_the_reconcilers_rights_in_its_pod(
-    stage: Stage, reader: Callable[[Rules], str]
+    stage: Stage, allow_everywhere: Callable[[str, Rules], None]
 ) -> None:
     roles = yaml.safe_load_all((ROOT / "config/rbac/reconciler.yaml").read_text())
     (rules,) = [
@@ -216,13 +193,13 @@ def test_plan_needs_only_the_reconcilers_rights_in_its_pod(
         for role in roles
         if (role["kind"], role["metadata"]["name"]) == ("ClusterRole", "reconciler")
     ]
-    user = reader(rules)
+    allow_everywhere("bob", rules)
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     sync = stage.sync(home, destinationNamespace=there)
 
     result = wait_until(
-        lambda: (result := planned(stage.cluster, user=user)).code == CHANGES and result
+        lambda: (result := planned(stage.cluster, user="bob")).code == CHANGES and result
     )
 
     assert f"+ create   {there}/config" in result.stdout
@@ -230,7 +207,7 @@ def test_plan_needs_only_the_reconcilers_rights_in_its_pod(
 
 
 def test_plan_needs_only_read_rights_and_names_what_it_could_not_check(
-    stage: Stage, reader: Callable[[Rules], str]
+    stage: Stage, allow_everywhere: Callable[[str, Rules], None]
 ) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
@@ -238,10 +215,10 @@ def test_plan_needs_only_read_rights_and_names_what_it_could_not_check(
     sync = stage.sync(home, destinationNamespace=there, serviceAccountName="robot")
     name = f"{home}/{sync.rpartition('/')[2]}"
     versions = stage.versions()
-    user = reader(READING)
+    allow_everywhere("bob", READING)
 
     result = wait_until(
-        lambda: (result := planned(stage.cluster, name, user=user)).code == CHANGES and result
+        lambda: (result := planned(stage.cluster, name, user="bob")).code == CHANGES and result
     )
 
     assert f"+ create   {there}/config" in result.stdout

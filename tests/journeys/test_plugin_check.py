@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from configmapsync.names import API_VERSION, KIND
+from tests.journeys.conftest import Rule
 from tests.journeys.stage import Stage
 from tests.journeys.user_shell import UserShell
 from tests.support.plans import CHANGES, plan
@@ -77,31 +79,16 @@ def test_check_knows_the_namespaces_the_syncs_and_the_configmaps_of_the_cluster(
     assert shell.stored(home, "checked") is None
 
 
-def test_check_applies_the_rights_of_the_user(shell: UserShell, tmp_path: Path) -> None:
+def test_check_applies_the_rights_of_the_user(
+    shell: UserShell, tmp_path: Path, allow_everywhere: Callable[[str, list[Rule]], None]
+) -> None:
     home, web = shell.namespace("home"), shell.namespace("web")
-    shell.cluster.create(
-        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-        {
-            "metadata": {"name": f"checks-{shell.tag}"},
-            "rules": [
-                {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]},
-                {"apiGroups": ["apps.nishaf.info"], "resources": ["*"], "verbs": ["*"]},
-            ],
-        },
-    )
-    shell.cluster.create(
-        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-        {
-            "metadata": {"name": f"checks-{shell.tag}"},
-            "roleRef": {
-                "apiGroup": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": f"checks-{shell.tag}",
-            },
-            "subjects": [
-                {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}
-            ],
-        },
+    allow_everywhere(
+        "alice",
+        [
+            {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]},
+            {"apiGroups": ["apps.nishaf.info"], "resources": ["*"], "verbs": ["*"]},
+        ],
     )
     path = file(tmp_path, document(home, destinationNamespace=web))
     printed = run_plugin(

@@ -7,7 +7,7 @@ because a folder may hold other YAML. What cannot be read is a finding.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from configmapsync.names import API_VERSION, GROUP, KIND, NamespacedName
+from configmapsync.names import GROUP, KIND, NamespacedName
 from dryrun.texts import texts
 from dryrun.yaml_nodes import Node, YamlError, load_all
 from plugin.checks.findings import Finding, Severity
@@ -99,8 +99,3 @@ def _objects(node: Node, origin: str) -> Iterator[Manifest]:
 def text_of(node: Node | None) -> str:
     """Return the text of a node; empty if it is no text."""
     return node.value if node is not None and isinstance(node.value, str) else ""
-
-
-def is_supported(manifest: Manifest) -> bool:
-    """Return whether kind and API version are those of a ConfigMapSync."""
-    return (manifest.api_version, manifest.kind) == (API_VERSION, KIND)

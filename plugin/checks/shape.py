@@ -50,8 +50,6 @@ METADATA_FIELDS = (
 LONGEST_NAME, LONGEST_NAMESPACE = 253, 63
 UNKNOWN_FIELD = "unknown field"
 
-Errors = Iterable[FieldError]
-
 
 def check(manifest: Manifest) -> tuple[ConfigMapSync | None, list[Finding]]:
     """Return the sync with its defaults, and findings; None if it has errors."""

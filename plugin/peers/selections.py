@@ -21,7 +21,6 @@ EVERYTHING = "*"
 MOST_LISTED = 8
 # Of one annotation; the work for one annotation grows with their number.
 MOST_PATTERNS = 512
-MOST_REMAINDERS = 16
 
 
 @dataclass(frozen=True, slots=True)

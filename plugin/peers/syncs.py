@@ -6,7 +6,7 @@ returned; it becomes a remark.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -195,8 +195,3 @@ def _errors(document: Mapping[str, Any]) -> list[str]:
         return [str(error) for error in validate(with_defaults(parse(document)))]
     except InvalidResourceError as invalid:
         return [str(error) for error in invalid.errors]
-
-
-def remarks_of(sync: ImportedSync, remarks: Iterable[Remark]) -> Iterator[Remark]:
-    """Yield the remarks about the objects that a sync replaces."""
-    return (remark for remark in remarks if remark.subject in sync.subjects)

@@ -202,6 +202,15 @@ class Scene:
         spent = self._counted() - before
         costs.requests, costs.calls = spent.requests, spent.calls
 
+    @asynccontextmanager
+    async def running_story(self) -> AsyncIterator[Costs]:
+        """Count what the block costs a reconciler that is idle before it and after it."""
+        async with self.reconciler():
+            await self.settle()
+            with self.story() as costs:
+                yield costs
+                await self.settle()
+
     def _counted(self) -> Costs:
         return Costs(self.connection.requests.copy(), self._calls.copy())
 

@@ -3,16 +3,14 @@
 A bound that is not reached yet stands beside the bar it has to come down to.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Mapping
 
 import pytest
-import structlog
 
 from reconciler.known.source_reads import MANY_READS
 from tests.costs.counted_connection import EVENTS_AFTER_ANSWERS, EVENTS_BEFORE_ANSWERS, Delays
-from tests.costs.scene import HOME, Scene, count_calls
+from tests.costs.scene import HOME, Scene
 
 pytestmark = pytest.mark.looptime(start=0, noop_cycles=0)
 COPIES, SYNCS = 200, 100
@@ -42,29 +40,31 @@ def delays(request: pytest.FixtureRequest) -> Delays:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    return count_calls(monkeypatch)
+async def scene(calls: Counter[str], delays: Delays) -> Scene:
+    """An empty cluster."""
+    return Scene(calls, delays)
 
 
-async def prepared(calls: Counter[str], delays: Delays, copies: int = COPIES) -> Scene:
-    """Return a cluster with a source and one sync that copies it into every namespace."""
-    scene = Scene(calls, delays)
+async def add_copies(scene: Scene, copies: int = COPIES) -> None:
+    """Add a source, and one sync that copies it into every namespace."""
     await scene.begin(f"n-{number:04}" for number in range(copies))
     await scene.add_source()
     await scene.add_sync(**ALL)
-    return scene
 
 
-async def test_a_new_sync_costs_a_create_for_each_copy(calls: Counter[str], delays: Delays) -> None:
-    scene = Scene(calls, delays)
+async def add_syncs(scene: Scene, spec: Mapping[str, object]) -> None:
+    """Add many syncs, each with its own source."""
+    await scene.begin(NAMESPACES)
+    for number in range(SYNCS):
+        await scene.add_source(f"own-{number}")
+        await scene.add_sync(f"own-{number}", **spec)
+
+
+async def test_a_new_sync_costs_a_create_for_each_copy(scene: Scene) -> None:
     await scene.begin(NAMESPACES)
     await scene.add_source()
-    async with scene.reconciler():
-        await scene.settle()
-        with scene.story() as costs:
-            await scene.add_sync(**ALL)
-            await scene.settle()
+    async with scene.running_story() as costs:
+        await scene.add_sync(**ALL)
     costs.check(
         {"get configmaps": 1, "create configmaps": COPIES, STATUS: 1, EVENTS: 1},
         plans=1,
@@ -77,17 +77,11 @@ async def test_a_new_sync_costs_a_create_for_each_copy(calls: Counter[str], dela
     assert scene.summaries() == {f"{COPIES}/{COPIES}"}
 
 
-async def test_a_new_sync_with_one_copy_costs_two_writes(
-    calls: Counter[str], delays: Delays
-) -> None:
-    scene = Scene(calls, delays)
+async def test_a_new_sync_with_one_copy_costs_two_writes(scene: Scene) -> None:
     await scene.begin(NAMESPACES)
     await scene.add_source()
-    async with scene.reconciler():
-        await scene.settle()
-        with scene.story() as costs:
-            await scene.add_sync(destinationNamespace=NAMESPACES[0])
-            await scene.settle()
+    async with scene.running_story() as costs:
+        await scene.add_sync(destinationNamespace=NAMESPACES[0])
     # The bar: no event, because the status says the same.
     costs.check(
         {"get configmaps": 1, "create configmaps": 1, STATUS: 1, EVENTS: 1},
@@ -100,15 +94,10 @@ async def test_a_new_sync_with_one_copy_costs_two_writes(
     )
 
 
-async def test_an_edit_of_a_source_costs_a_put_for_each_copy(
-    calls: Counter[str], delays: Delays
-) -> None:
-    scene = await prepared(calls, delays, MANY_COPIES)
-    async with scene.reconciler():
-        await scene.settle()
-        with scene.story() as costs:
-            await scene.patch(HOME, data={"key": "2"})
-            await scene.settle()
+async def test_an_edit_of_a_source_costs_a_put_for_each_copy(scene: Scene) -> None:
+    await add_copies(scene, MANY_COPIES)
+    async with scene.running_story() as costs:
+        await scene.patch(HOME, data={"key": "2"})
     # Writes that take more than two seconds are reported once before the end.
     costs.check(
         {
@@ -128,44 +117,31 @@ async def test_an_edit_of_a_source_costs_a_put_for_each_copy(
 
 
 async def test_an_edit_of_metadata_that_no_copy_takes_over_costs_no_write_of_a_copy(
-    calls: Counter[str], delays: Delays
+    scene: Scene,
 ) -> None:
-    scene = await prepared(calls, delays)
-    async with scene.reconciler():
-        await scene.settle()
-        with scene.story() as costs:
-            await scene.patch(HOME, metadata={"labels": {"team": "web"}})
-            await scene.settle()
+    await add_copies(scene)
+    async with scene.running_story() as costs:
+        await scene.patch(HOME, metadata={"labels": {"team": "web"}})
     costs.check({}, plans=1, copies_decoded=0)
 
 
-async def test_a_label_of_another_tool_on_a_copy_costs_nothing(
-    calls: Counter[str], delays: Delays
-) -> None:
-    scene = await prepared(calls, delays)
-    async with scene.reconciler():
-        await scene.settle()
-        with scene.story() as costs:
-            await scene.patch(NAMESPACES[0], metadata={"labels": {"seen-by": "backup"}})
-            await scene.settle()
+async def test_a_label_of_another_tool_on_a_copy_costs_nothing(scene: Scene) -> None:
+    await add_copies(scene)
+    async with scene.running_story() as costs:
+        await scene.patch(NAMESPACES[0], metadata={"labels": {"seen-by": "backup"}})
     costs.check({}, plans=1, copies_decoded=1)
 
 
 @pytest.mark.parametrize("damage", ["edited", "deleted"])
-async def test_damaged_copies_are_repaired_with_a_write_each(
-    calls: Counter[str], delays: Delays, damage: str
-) -> None:
-    scene = await prepared(calls, delays)
+async def test_damaged_copies_are_repaired_with_a_write_each(scene: Scene, damage: str) -> None:
+    await add_copies(scene)
     damaged = NAMESPACES[::2]
-    async with scene.reconciler():
-        await scene.settle()
-        with scene.story() as costs:
-            for namespace in damaged:
-                if damage == "edited":
-                    await scene.patch(namespace, data={"key": "damaged"})
-                else:
-                    await scene.remove(namespace)
-            await scene.settle()
+    async with scene.running_story() as costs:
+        for namespace in damaged:
+            if damage == "edited":
+                await scene.patch(namespace, data={"key": "damaged"})
+            else:
+                await scene.remove(namespace)
     repair = "update configmaps" if damage == "edited" else "create configmaps"
     # An event for each copy, up to the budget of one sync.
     costs.check(
@@ -176,20 +152,8 @@ async def test_damaged_copies_are_repaired_with_a_write_each(
     )
 
 
-async def with_syncs(calls: Counter[str], delays: Delays, spec: Mapping[str, object]) -> Scene:
-    """Return a cluster with many syncs, each with its own source."""
-    scene = Scene(calls, delays)
-    await scene.begin(NAMESPACES)
-    for number in range(SYNCS):
-        await scene.add_source(f"own-{number}")
-        await scene.add_sync(f"own-{number}", **spec)
-    return scene
-
-
-async def test_a_start_costs_a_create_and_a_status_for_each_sync(
-    calls: Counter[str], delays: Delays
-) -> None:
-    scene = await with_syncs(calls, delays, {"destinationNamespace": NAMESPACES[0]})
+async def test_a_start_costs_a_create_and_a_status_for_each_sync(scene: Scene) -> None:
+    await add_syncs(scene, {"destinationNamespace": NAMESPACES[0]})
     with scene.story() as costs:
         async with scene.reconciler():
             await scene.settle()
@@ -212,8 +176,8 @@ async def test_a_start_costs_a_create_and_a_status_for_each_sync(
     assert scene.summaries() == {"1/1"}
 
 
-async def test_a_restart_in_step_writes_nothing(calls: Counter[str], delays: Delays) -> None:
-    scene = await with_syncs(calls, delays, {"destinationNamespace": NAMESPACES[0]})
+async def test_a_restart_in_step_writes_nothing(scene: Scene) -> None:
+    await add_syncs(scene, {"destinationNamespace": NAMESPACES[0]})
     async with scene.reconciler():
         await scene.settle()
     with scene.story() as costs:
@@ -230,9 +194,9 @@ async def test_a_restart_in_step_writes_nothing(calls: Counter[str], delays: Del
 
 
 async def test_a_new_namespace_costs_a_create_and_a_status_for_each_sync_that_selects_it(
-    calls: Counter[str], delays: Delays
+    scene: Scene,
 ) -> None:
-    scene = await with_syncs(calls, delays, SELECTED)
+    await add_syncs(scene, SELECTED)
     async with scene.reconciler():
         await scene.settle()
         await scene.add_namespace("first", {"tier": "web"})
@@ -253,13 +217,8 @@ async def test_a_new_namespace_costs_a_create_and_a_status_for_each_sync_that_se
     )
 
 
-async def test_a_namespace_that_no_sync_selects_costs_nothing(
-    calls: Counter[str], delays: Delays
-) -> None:
-    scene = await with_syncs(calls, delays, SELECTED)
-    async with scene.reconciler():
-        await scene.settle()
-        with scene.story() as costs:
-            await scene.add_namespace("other", {"tier": "database"})
-            await scene.settle()
+async def test_a_namespace_that_no_sync_selects_costs_nothing(scene: Scene) -> None:
+    await add_syncs(scene, SELECTED)
+    async with scene.running_story() as costs:
+        await scene.add_namespace("other", {"tier": "database"})
     costs.check({}, plans=0, wakes=0, selections=0, labels_compared=0)

@@ -7,13 +7,13 @@ stayed unchanged for ten minutes. `reconciler/writes/contention.py` keeps the hi
 and `planning.py` defers the writes. Times are seconds on any clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from configmapsync.names import NamespacedName
-from configmapsync.plans import ContestedCopy, Outcome, Plan
+from configmapsync.plans import ContestedCopy, Outcome, Plan, soonest
 from configmapsync.reasons import Reason
 
 REPAIRS = 5  # in one window make a copy contested
@@ -116,8 +116,8 @@ def defer_contested(
 ) -> Plan:
     """Remove the writes from a plan that come too early for contested copies.
 
-    A contested copy keeps the reason `Contested` until it has stayed unchanged for a while.
-    Otherwise the status would change with each write.
+    A contested copy keeps the reason `Contested` until it has stayed unchanged for a while, also
+    after a write. Otherwise the status would change with each write.
 
     Args:
         planned: the plan without regard to contention.
@@ -126,48 +126,49 @@ def defer_contested(
     """
     if not copies:
         return planned
-    contested = {key: copy.message for key, copy in copies.items() if copy.deferred}
+    deferred = {key: copy for key, copy in copies.items() if copy.deferred}
     wanted = {write.key for write in planned.writes}
     wanted |= {NamespacedName(outcome.namespace, name) for outcome in planned.settled}
-    due = {write.key for write in (*planned.writes, *planned.removals)} - contested.keys()
-    waits = [
+    due = {write.key for write in (*planned.writes, *planned.removals)}
+    waits = (
         copy.wait_seconds or copy.interval_seconds
         for key, copy in copies.items()
         if copy.deferred or key in due
-    ]
+    )
     return replace(
         planned,
-        writes=tuple(write for write in planned.writes if write.key not in contested),
-        removals=tuple(removal for removal in planned.removals if removal.key not in contested),
+        writes=tuple(
+            replace(write, contested=copies[write.key].message) if write.key in copies else write
+            for write in planned.writes
+            if write.key not in deferred
+        ),
+        removals=tuple(removal for removal in planned.removals if removal.key not in deferred),
         settled=(
-            *mark_contested(planned.settled, name, contested),
+            *(_as_contested(outcome, name, deferred) for outcome in planned.settled),
             *(
-                Outcome(write.key.namespace, Reason.CONTESTED, contested[write.key])
+                _contested(write.key, deferred[write.key])
                 for write in planned.writes
-                if write.key in contested
+                if write.key in deferred
             ),
         ),
         leftovers=tuple(
-            Outcome(key.namespace, Reason.CONTESTED, message)
-            for key, message in contested.items()
-            if key not in wanted
+            _contested(key, copy) for key, copy in deferred.items() if key not in wanted
         ),
-        contested=contested | {key: copies[key].message for key in due if key in copies},
-        contested_for=min(waits, default=None),
+        requeue_after=soonest(planned.requeue_after, *waits),
     )
 
 
-def mark_contested(
-    outcomes: Iterable[Outcome], name: str, contested: Mapping[NamespacedName, str]
-) -> tuple[Outcome, ...]:
-    """Return the outcomes with `Contested` in place of `Synced` for contested copies."""
-    return tuple(
-        Outcome(outcome.namespace, Reason.CONTESTED, message)
-        if outcome.reason is Reason.SYNCED
-        and (message := contested.get(NamespacedName(outcome.namespace, name))) is not None
-        else outcome
-        for outcome in outcomes
-    )
+def _as_contested(
+    outcome: Outcome, name: str, deferred: Mapping[NamespacedName, ContestedCopy]
+) -> Outcome:
+    key = NamespacedName(outcome.namespace, name)
+    if outcome.reason is Reason.SYNCED and key in deferred:
+        return _contested(key, deferred[key])
+    return outcome
+
+
+def _contested(key: NamespacedName, copy: ContestedCopy) -> Outcome:
+    return Outcome(key.namespace, Reason.CONTESTED, copy.message)
 
 
 def contention_message(

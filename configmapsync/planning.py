@@ -7,12 +7,22 @@ plan of a cluster that is up to date is empty. `plans.py` defines both types.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from configmapsync.content import MOST_SOURCE_KEYS, SourceObject
 from configmapsync.contention import defer_contested
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
-from configmapsync.plans import Observed, ObservedInvalid, Outcome, Plan, Verb, Write
+from configmapsync.plans import (
+    Observation,
+    Observed,
+    ObservedInvalid,
+    ObservedMissing,
+    Outcome,
+    Plan,
+    Verb,
+    Write,
+)
 from configmapsync.reasons import Reason
 from configmapsync.rendering import CopyTemplate, copy_template, is_up_to_date
 from configmapsync.resource import (
@@ -24,13 +34,22 @@ from configmapsync.resource import (
 from configmapsync.selection import Namespace, Selection, Selector, select
 
 
-def plan(observed: Observed | ObservedInvalid) -> Plan:
+def plan(observed: Observation) -> Plan:
     """Return all writes of one sync. The order of the inputs does not matter."""
     if isinstance(observed, ObservedInvalid):
         return _plan_invalid(observed)
-    return defer_contested(
-        _plan_valid(observed), observed.sync.destination_name, observed.contested
-    )
+    if isinstance(observed, ObservedMissing):
+        return defer_contested(_plan_missing(observed), "", observed.contested)
+    planned = replace(_plan_valid(observed), requeue_after=observed.recheck_seconds)
+    return defer_contested(planned, observed.sync.destination_name, observed.contested)
+
+
+def _plan_missing(observed: ObservedMissing) -> Plan:
+    """Remove the copies of a sync that was removed by force, after the grace period."""
+    if observed.grace_seconds:
+        return Plan(requeue_after=observed.grace_seconds)
+    orphans, cause = observed.orphans, "its sync is gone"
+    return Plan(removals=plan_orphans(orphans, observed.namespaces, cause, observed.served))
 
 
 def _plan_invalid(observed: ObservedInvalid) -> Plan:
@@ -141,6 +160,9 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
         writes=writes,
         removals=removals,
         settled=(*refused, *settled),
+        taken=frozenset(
+            NamespacedName(each.namespace, template.name) for each in settled if each.reason.taken
+        ),
         staged=len(removals) < len(unwanted),
         finalizer=bool(writes or owned),
         digest=template.digest,

@@ -1,7 +1,8 @@
-"""Define the input and the output of the planner.
+"""Define what passes from one step of a reconcile to the next.
 
-`reconciler/observe.py` and `dryrun/` make an observation, `planning.py` makes a plan of
-it, and the applier carries the plan out. Nothing here decides anything.
+`reconciler/observe.py` makes an observation, `planning.py` makes a plan of it, and the
+applier carries the plan out and returns what became of it. Nothing here decides
+anything.
 """
 
 from collections.abc import Callable, Mapping
@@ -66,6 +67,8 @@ class Observed:
         source_unreadable: why the source cannot be read; None if it was read or does not exist.
         contested: the copies that another writer keeps changing.
         selector: the compiled selection of the sync; None to compile it again.
+        recheck_seconds: until the rights of the sync must be checked again; None if the plan
+            depends on no right.
     """
 
     sync: ConfigMapSync
@@ -83,6 +86,7 @@ class Observed:
     source_unreadable: str | None = None
     contested: Mapping[NamespacedName, ContestedCopy] = field(default_factory=dict)
     selector: Selector | None = None
+    recheck_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,29 @@ class ObservedInvalid:
     copies: tuple[CopyRecord, ...]
     namespaces: Mapping[str, Namespace]
     served: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedMissing:
+    """The state of the cluster as far as it matters to a sync that does not exist.
+
+    Attributes:
+        orphans: the copies that name the sync, and whose UID belongs to no existing sync.
+        namespaces: all namespaces of the cluster.
+        served: the namespaces that the reconciler may write to; None if it may write to all.
+        grace_seconds: until the next check whether the sync has been missing for long enough; 0 if
+            the orphans may be removed now.
+        contested: the copies that another writer keeps changing.
+    """
+
+    orphans: tuple[CopyRecord, ...]
+    namespaces: Mapping[str, Namespace]
+    served: frozenset[str] | None = None
+    grace_seconds: float = 0.0
+    contested: Mapping[NamespacedName, ContestedCopy] = field(default_factory=dict)
+
+
+Observation = Observed | ObservedInvalid | ObservedMissing
 
 
 class Verb(StrEnum):
@@ -128,6 +155,8 @@ class Write:
         record: the observed object, whose UID and resourceVersion are the precondition; None for
             a create.
         template: what the copy must look like; None for a delete or a release.
+        contested: the message to report in place of success, if another writer keeps changing the
+            copy; else empty.
     """
 
     verb: Verb
@@ -135,6 +164,7 @@ class Write:
     cause: str
     record: CopyRecord | None = None
     template: CopyTemplate | None = None
+    contested: str = ""
 
     def is_same_as(self, other: "Write") -> bool:
         """Return whether both writes leave the same copy, or none."""
@@ -160,14 +190,15 @@ class Plan:
         writes: the copies to create or change, independent of each other.
         removals: the copies to delete or release, after all writes were tried.
         settled: the outcome of each destination that needs no write, or must not get one.
+        taken: the destinations that another object has; its deletion makes another plan necessary.
         verdict: why the sync as a whole cannot continue; None if it can.
         staged: whether a later plan removes copies that must wait for their replacement.
         finalizer: whether the sync needs its finalizer, because it has or gets a copy.
         digest: the digest of all copies; None without a source.
         leftovers: the outcome of each copy that should be gone and is not removed yet.
-        contested: copies that must not be reported as synced yet, each with the message.
         remaining: with a verdict, the number of copies that stay; None without one.
-        contested_for: the seconds until a contested copy needs another plan; None if none is.
+        requeue_after: the seconds until the sync needs another plan; None if only an event can
+            change the plan.
         content_needed: whether a copy has to be written and the content of the source was not
             read. Such a plan is not carried out: read the source and plan again.
     """
@@ -175,17 +206,43 @@ class Plan:
     writes: tuple[Write, ...] = ()
     removals: tuple[Write, ...] = ()
     settled: tuple[Outcome, ...] = ()
+    taken: frozenset[NamespacedName] = frozenset()
     verdict: Outcome | None = None
     staged: bool = False
     finalizer: bool = False
     digest: str | None = None
     leftovers: tuple[Outcome, ...] = ()
-    contested: Mapping[NamespacedName, str] = field(default_factory=dict)
     remaining: int | None = None
-    contested_for: float | None = None
+    requeue_after: float | None = None
     content_needed: bool = False
 
     @property
     def empty(self) -> bool:
         """Return whether the plan has no write and no removal."""
         return not self.writes and not self.removals
+
+
+def soonest(*waits: float | None) -> float | None:
+    """Return the shortest wait; None if there is none."""
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a plan.
+
+    Attributes:
+        outcomes: one for each write: `Synced` if it is finished, `Progressing` if it is not, else
+            the failure.
+        leftovers: the outcome of each copy that could not be removed.
+        wrote: whether a copy was written since the previous plan.
+        settled: whether no write of the sync can create a copy any more.
+        requeue_after: the seconds until the sync needs another plan; None if only an event can
+            change the plan.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    leftovers: tuple[Outcome, ...] = ()
+    wrote: bool = False
+    settled: bool = True
+    requeue_after: float | None = None

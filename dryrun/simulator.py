@@ -177,17 +177,15 @@ class Simulator:
         return bool(steps)
 
     async def _plan(self, simulated: SimulatedSync) -> Plan:
-        if simulated.record is None:
-            return self._observer.plan_orphans(simulated.key)
-        planned = await self._observe_and_plan(simulated, simulated.record)
+        planned = await self._observe_and_plan(simulated)
         if await self._find_blockers(simulated.key, planned):
-            planned = await self._observe_and_plan(simulated, simulated.record)
+            planned = await self._observe_and_plan(simulated)
         return planned
 
-    async def _observe_and_plan(self, simulated: SimulatedSync, record: SyncRecord) -> Plan:
+    async def _observe_and_plan(self, simulated: SimulatedSync) -> Plan:
         for _ in self.caches.decisions.decide():
             pass  # the observer finds every claim decided
-        observed = await self._observer.observe(record, contested={})
+        observed = await self._observer.observe(simulated.key, simulated.record, contested={})
         if isinstance(observed, Observed):
             simulated.source, simulated.problem = observed.source, observed.source_unreadable
         return plan(observed)

@@ -42,7 +42,7 @@ from reconciler.settings import ReconcilerSettings
 from reconciler.triggers import Triggers
 from reconciler.writes.applier import Applier
 from reconciler.writes.contention import Contention
-from reconciler.writes.retries import Retries, SyncDestination
+from reconciler.writes.retries import Retries
 from reconciler.writes.writer import MANAGER, Writer
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
@@ -106,7 +106,8 @@ class App:
         self._contention = Contention(
             self._client, self._caches, self._metrics, self._now, settings.contested_interval
         )
-        self._applier = self._build_applier(settings, Backoff(rng))
+        self._retries = Retries(Backoff(rng))
+        self._applier = self._build_applier(settings)
         self._reporter = self._build_reporter(clock, Backoff(rng))
         reconciler = self._build_reconciler(settings)
         self._controller = Controller(
@@ -118,12 +119,10 @@ class App:
         observe_watches(registry, self._caches.all, self._now)
         self._connect()
 
-    def _build_applier(
-        self, settings: ReconcilerSettings, backoff: Backoff[SyncDestination]
-    ) -> Applier:
+    def _build_applier(self, settings: ReconcilerSettings) -> Applier:
         return Applier(
             Writer(self._client, self._caches),
-            Retries(backoff),
+            self._retries,
             self._metrics,
             queue=self._queue,
             contention=self._contention,
@@ -153,14 +152,13 @@ class App:
             self._sources,
             authorization,
             self._decider,
+            orphans=Orphans(self._client, self._caches, self._now, settings.orphan_grace),
             served=settings.served(),
         )
         return Reconciler(
             caches=self._caches,
             observer=observer,
-            authorization=authorization,
             contention=self._contention,
-            orphans=Orphans(self._client, self._caches, self._now, settings.orphan_grace),
             applier=self._applier,
             reporter=self._reporter,
         )
@@ -174,7 +172,7 @@ class App:
     def _connect(self) -> None:
         """Connect the caches to the queue and the probes to the parts."""
         Triggers(
-            self._caches, self._queue, self._applier, self._sync_stats, self._decider
+            self._caches, self._queue, self._retries, self._sync_stats, self._decider
         ).connect()
         for informer in self._caches.all.values():
             informer.on_reset(self._reset)
@@ -260,7 +258,7 @@ class App:
         The backoff of an outage of some minutes would otherwise delay it for minutes more.
         """
         failed = {*self._controller.failing(), *self._reporter.failing()}
-        for sync in failed | self._applier.release_transient():
+        for sync in failed | self._retries.release_transient():
             self._queue.add(sync)
 
     def _set_leading(self, *, leads: bool) -> None:

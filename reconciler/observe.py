@@ -5,19 +5,40 @@ module, so a dry run shows what the reconciler would do. Nothing here may write.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from cluster.syncs import SyncRecord
 from configmapsync.conditions import known_digest
 from configmapsync.content import Content, SourceObject
 from configmapsync.names import NamespacedName
-from configmapsync.planning import plan_orphans
-from configmapsync.plans import ContestedCopy, Observed, ObservedInvalid, Plan
+from configmapsync.plans import (
+    ContestedCopy,
+    Observation,
+    Observed,
+    ObservedInvalid,
+    ObservedMissing,
+)
 from configmapsync.resource import ConfigMapSync
 from kube.errors import Forbidden
 from reconciler.known.caches import UNREAD, Caches
 from reconciler.known.claims import Decider
+from reconciler.known.orphans import Orphans
 from reconciler.known.service_accounts import Authorization
 from reconciler.known.sources import Sources
+
+
+class _Rights(NamedTuple):
+    """What the sync may read and write.
+
+    Attributes:
+        denied: what its service account lacks; None if it lacks nothing.
+        unreadable: why the source cannot be read; None if it was read or does not exist.
+        recheck_seconds: until both must be checked again; None if the plan depends on no right.
+    """
+
+    denied: str | None = None
+    unreadable: str | None = None
+    recheck_seconds: float | None = None
 
 
 class Observer:
@@ -30,6 +51,7 @@ class Observer:
         authorization: Authorization,
         decider: Decider,
         *,
+        orphans: Orphans | None = None,
         served: frozenset[str] | None = None,
     ) -> None:
         """Create an observer.
@@ -39,37 +61,46 @@ class Observer:
             sources: the content of sources.
             authorization: checks the rights of named service accounts.
             decider: decides which claims of a sync are granted.
+            orphans: measures for how long a sync has been missing; None in a dry run.
             served: the only namespaces that may be written to; None if every namespace may.
         """
         self._caches = caches
         self._sources = sources
         self._authorization = authorization
         self._decider = decider
+        self._orphans = orphans
         self._served = served
 
     async def observe(
         self,
-        record: SyncRecord,
+        key: NamespacedName,
+        record: SyncRecord | None,
         contested: Mapping[NamespacedName, ContestedCopy],
         *,
         trust_status: bool = False,
-    ) -> Observed | ObservedInvalid:
+    ) -> Observation:
         """Return everything that the plan of one sync depends on.
 
         Args:
-            record: the sync.
+            key: the sync.
+            record: the sync as it is cached; None if it does not exist.
             contested: its copies that something keeps rewriting; none in a dry run.
             trust_status: whether a source that the status describes may be left unread. Its content
                 is missing then, and the plan says whether that is needed.
 
         Raises:
-            ApiError: the API server did not answer about the source, or about the account's rights.
+            ApiError: the API server did not answer about the sync, its source, or the rights of its
+                service account.
         """
+        if record is None:
+            return await self._observe_missing(key, contested)
+        if self._orphans:
+            self._orphans.forget(key)
         if record.sync is None:
             return self._observe_invalid(record)
         outline = self._outline(record, record.sync) if trust_status else None
-        denied, source, unreadable = await self._read(record.sync, outline)
-        await self._decider.decided(record.key)
+        source, rights = await self._read(record.sync, outline)
+        await self._decider.decided(key)
         return Observed(  # no await from here on: the caches show one moment
             sync=record.sync,
             source=source,
@@ -78,38 +109,49 @@ class Observer:
             namespaces=self._caches.namespaces_by_name,
             is_living=self._caches.is_living,
             blocker_at=self._caches.blockers.at,
-            denied=denied,
-            refused=self._caches.decisions.refusals(record.key),
+            denied=rights.denied,
+            refused=self._caches.decisions.refusals(key),
             must_release=self._caches.must_release,
             protected=self._caches.protected,
             served=self._served,
-            source_unreadable=unreadable,
+            source_unreadable=rights.unreadable,
             contested=contested,
             selector=record.selector,
+            recheck_seconds=rights.recheck_seconds,
         )
 
-    def plan_orphans(self, sync: NamespacedName) -> Plan:
-        """Plan what happens to the copies of a sync that does not exist."""
-        orphans = self._caches.orphans_of(sync)
-        namespaces = self._caches.namespaces_by_name
-        return Plan(removals=plan_orphans(orphans, namespaces, "its sync is gone", self._served))
+    async def _observe_missing(
+        self, sync: NamespacedName, contested: Mapping[NamespacedName, ContestedCopy]
+    ) -> ObservedMissing:
+        """Return the copies that remain because the finalizer was removed by force."""
+        grace_seconds = await self._orphans.wait(sync) if self._orphans else 0.0
+        return ObservedMissing(
+            orphans=self._caches.orphans_of(sync),
+            namespaces=self._caches.namespaces_by_name,
+            served=self._served,
+            grace_seconds=grace_seconds,
+            contested=contested,
+        )
 
     async def _read(
         self, sync: ConfigMapSync, outline: SourceObject | None
-    ) -> tuple[str | None, SourceObject | None, str | None]:
-        """Return what the account lacks, the source, and why the source is unreadable.
+    ) -> tuple[SourceObject | None, _Rights]:
+        """Return the source and the rights of the sync, if the plan depends on them.
 
-        Each is read only if the plan depends on it. An outline is used in place of the source.
+        An outline is used in place of the source. RBAC changes emit no events, so a sync that
+        depends on a right is requeued to check it again.
         """
         if sync.deleting or sync.spec.suspend:
-            return None, None, None
+            return None, _Rights()
+        recheck_seconds = self._authorization.ask_again_after
         try:
             denied = await self._authorization.denial(sync)
             source = None if denied else outline or await self._sources.read(sync.source)
         except Forbidden as error:
             what = f'source ConfigMap "{sync.source}" or the right to it may not be read'
-            return None, None, f"{what}: {error}"
-        return denied, source, None
+            return None, _Rights(None, f"{what}: {error}", recheck_seconds)
+        depends = sync.spec.service_account_name is not None
+        return source, _Rights(denied, None, recheck_seconds if depends else None)
 
     def _outline(self, record: SyncRecord, sync: ConfigMapSync) -> SourceObject | None:
         """Return the source without content if the status still describes it.

@@ -17,7 +17,7 @@ from reconciler.known.caches import BY_SYNC_UID, Caches
 from reconciler.known.claims import Decider
 from reconciler.known.configmaps import ConfigMapVersion
 from reconciler.reports.sync_stats import SyncStats
-from reconciler.writes.applier import Applier
+from reconciler.writes.retries import Retries
 
 
 class Triggers:
@@ -27,13 +27,13 @@ class Triggers:
         self,
         caches: Caches,
         queue: WorkQueue[NamespacedName],
-        applier: Applier,
+        retries: Retries,
         sync_stats: SyncStats,
         decider: Decider,
     ) -> None:
         self._caches = caches
         self._queue = queue
-        self._applier = applier
+        self._retries = retries
         self._sync_stats = sync_stats
         self._decider = decider
         self._log = structlog.get_logger("triggers")
@@ -52,7 +52,7 @@ class Triggers:
             return
         self._enqueue(record.key, "sync", record.key)
         if old is None or new is None or _intent(old) != _intent(new):
-            self._applier.release(record.key)  # after an edit every destination is tried at once
+            self._retries.release(record.key)  # after an edit every destination is tried at once
             self._decider.changed()
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
@@ -107,7 +107,7 @@ class Triggers:
 
     def _enqueue_for(self, sync: NamespacedName, trigger: str, destination: NamespacedName) -> None:
         """Enqueue a sync because of one destination, and end the backoff of that destination."""
-        self._applier.release(sync, destination)
+        self._retries.release(sync, destination)
         self._enqueue(sync, trigger, destination)
 
     def _enqueue(self, sync: NamespacedName, trigger: str, changed: NamespacedName) -> None:

@@ -1,6 +1,6 @@
 """Decide when the copies of a missing sync may be deleted or released.
 
-`reconcile.py` calls it. A restore from a backup may bring copies back before their
+`observe.py` calls it. A restore from a backup may bring copies back before their
 sync. So the sync must be missing for the grace period, with healthy watches, and
 missing in a live read at its end. What happens to the copies is decided in
 `planning.plan_orphans`; a restart begins a new period.
@@ -49,11 +49,14 @@ class Orphans:
         """Return the seconds until the next check; 0 if the copies may be handled now.
 
         Args:
-            sync: a sync that is not in the cache and has copies.
+            sync: a sync that is not in the cache.
 
         Raises:
             ApiError: the sync could not be read.
         """
+        if not self._caches.orphans_of(sync):
+            self.forget(sync)
+            return 0.0
         if sync not in self._since:
             self._log.info("copies without a sync", sync=str(sync), grace_seconds=self._grace)
         if not self._caches.healthy:
@@ -67,7 +70,7 @@ class Orphans:
         return 0.0
 
     def forget(self, sync: NamespacedName) -> None:
-        """Forget a sync that exists or has no copies."""
+        """Forget a sync that exists, or has no copies."""
         self._since.pop(sync, None)
 
     async def _exists(self, sync: NamespacedName) -> bool:

@@ -7,20 +7,20 @@ into reasons.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import structlog
 
 from configmapsync.names import NamespacedName
-from configmapsync.plans import Outcome, Verb, Write
+from configmapsync.plans import Applied, Outcome, Plan, Verb, Write, soonest
 from configmapsync.reasons import Reason
 from kube.errors import ApiError, Conflict, Unreachable
 from kube.workqueue import WorkQueue
 from reconciler.known.caches import Caches
 from reconciler.reports.copy_events import CopyEvents
 from reconciler.reports.metrics import DONE, FAILED, STALE, Metrics
-from reconciler.writes.batch import Applied, Batch
+from reconciler.writes.batch import Batch
 from reconciler.writes.contention import Contention
 from reconciler.writes.failures import is_stale, outcome_of
 from reconciler.writes.retries import Retries
@@ -80,51 +80,28 @@ class Applier:
         self._log = structlog.get_logger("applier")
         metrics.observe_retries("destination", lambda: len(retries))
 
-    async def apply(
-        self, sync: NamespacedName, writes: Collection[Write], removals: Collection[Write] = ()
-    ) -> Applied:
+    async def apply(self, sync: NamespacedName, planned: Plan) -> Applied:
         """Carry out a plan in place of the previous plan of the sync.
 
-        A copy that replaces another one is written before the other one is removed. When the sync
-        is enqueued again, writes that have not started are left to the next plan. Writes that take
-        longer than `WRITE_WAIT_SECONDS` go on, and the sync is enqueued when they end.
-
-        Args:
-            sync: the sync.
-            writes: in any order.
-            removals: begin when every write has an outcome.
+        A copy that replaces another one is written before the other one is removed: removals begin
+        when every write has an outcome. When the sync is enqueued again, writes that have not
+        started are left to the next plan. Writes that take longer than `WRITE_WAIT_SECONDS` go on,
+        and the sync is enqueued when they end.
         """
-        self._retries.retain(sync, {write.key for write in (*writes, *removals)})
+        self._retain(sync, planned)
         batch = self._batches.setdefault(sync, Batch(sync))
-        written = await self._carry_out(batch, writes)
-        under_way = any(outcome.reason is Reason.PROGRESSING for outcome in written)
-        removed = await self._carry_out(batch, removals) if removals and not under_way else ()
-        return self._result(batch, written, removed)
+        written = await self._carry_out(batch, planned.writes)
+        if not planned.removals or _is_any(written, Reason.PROGRESSING):
+            return self._result(batch, planned, written, ())
+        return self._result(batch, planned, written, await self._carry_out(batch, planned.removals))
 
-    def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:
-        """End the backoff of one destination, or of all destinations of a sync."""
-        self._retries.release(sync, destination)
-
-    def release_transient(self) -> set[NamespacedName]:
-        """End the backoff of writes for which the server or the network failed.
-
-        Returns:
-            The syncs of these writes.
-        """
-        return self._retries.release_transient()
-
-    def stop(self, sync: NamespacedName) -> None:
-        """Start no further write of a sync; those in flight end."""
-        if (batch := self._batches.get(sync)) is not None:
-            batch.begin_plan()
-
-    def forget(self, sync: NamespacedName) -> None:
-        """Forget a sync that does not exist."""
-        self._retries.release(sync)
-        if (batch := self._batches.get(sync)) is not None:
-            batch.begin_plan()
-            if batch.idle:
-                del self._batches[sync]
+    def _retain(self, sync: NamespacedName, planned: Plan) -> None:
+        """Keep the backoff of the planned writes, and the blockers that the plan waits for."""
+        keys = {write.key for write in (*planned.writes, *planned.removals)}
+        self._retries.retain(sync, keys)
+        self._caches.blockers.retain(sync, keys | planned.taken)
+        for destination in planned.taken:
+            self._caches.blockers.expect(destination, sync)
 
     async def drain(self) -> None:
         """Start no further write and wait for those in flight, before the process stops."""
@@ -187,21 +164,38 @@ class Applier:
                 self._queue.add(batch.sync)
 
     def _result(
-        self, batch: Batch, written: tuple[Outcome, ...], removed: tuple[Outcome, ...]
+        self,
+        batch: Batch,
+        planned: Plan,
+        written: tuple[Outcome, ...],
+        removed: tuple[Outcome, ...],
     ) -> Applied:
-        now = asyncio.get_running_loop().time()
-        unanswered_for = batch.unanswered_for(now)
-        waits = (
+        """Return what became of a plan, and when the sync needs the next one.
+
+        The next plan comes at once after a first half: the second half removes the copies that were
+        just replaced, or the finalizer after the last removal.
+        """
+        leftovers = tuple(outcome for outcome in removed if outcome.reason is not Reason.SYNCED)
+        all_removed = bool(removed) and not leftovers
+        replaced = planned.staged and _is_any(written, Reason.SYNCED, Reason.CONTESTED)
+        unanswered_for = batch.unanswered_for(asyncio.get_running_loop().time())
+        requeue_after = soonest(
+            planned.requeue_after,
             self._retries.next_in(batch.sync, batch.busy_keys),
             unanswered_for or None,
             None if batch.idle else PROGRESS_SECONDS,
         )
-        retry_in = min((wait for wait in waits if wait is not None), default=None)
         settled = batch.idle and not unanswered_for
         wrote, batch.wrote = batch.wrote, False
         if settled:
             self._batches.pop(batch.sync, None)
-        return Applied(written, removed, wrote, retry_in, settled)
+        return Applied(
+            outcomes=written,
+            leftovers=leftovers,
+            wrote=wrote,
+            settled=settled,
+            requeue_after=0.0 if all_removed or replaced else requeue_after,
+        )
 
     async def _work(self, batch: Batch) -> None:
         """Carry out writes until none waits; a slow write holds up only this runner."""
@@ -269,6 +263,8 @@ class Applier:
             return Outcome(write.key.namespace, Reason.PROGRESSING, message)
         if write.template is not None:
             batch.wrote = True
+        if write.contested:
+            return Outcome(write.key.namespace, Reason.CONTESTED, write.contested)
         return Outcome(write.key.namespace, Reason.SYNCED)
 
     def _failed(self, batch: Batch, write: Write, error: ApiError) -> Outcome:
@@ -292,6 +288,10 @@ class Applier:
             **_names(sync, write),
         )
         return outcome
+
+
+def _is_any(outcomes: Iterable[Outcome], *reasons: Reason) -> bool:
+    return any(outcome.reason in reasons for outcome in outcomes)
 
 
 def _names(sync: NamespacedName, write: Write) -> dict[str, str]:

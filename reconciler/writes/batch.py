@@ -1,7 +1,6 @@
 """Hold the writes of one sync between its reconciles, and what became of them.
 
 `applier.py` fills a batch with the writes of a plan and carries them out.
-`reconcile.py` reads the result.
 """
 
 import asyncio
@@ -10,42 +9,6 @@ from dataclasses import dataclass, field
 
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Outcome, Write
-from configmapsync.reasons import Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What became of the writes and removals of a plan.
-
-    Attributes:
-        written: one outcome for each write: `Synced` if it is finished, `Progressing` if it is
-            not, else the failure.
-        removed: one outcome for each removal.
-        wrote: whether a copy was written since the previous result.
-        retry_in: seconds until the sync needs another plan; None if only an event can change it.
-        settled: whether no write of the sync can create a copy any more.
-    """
-
-    written: tuple[Outcome, ...] = ()
-    removed: tuple[Outcome, ...] = ()
-    wrote: bool = False
-    retry_in: float | None = None
-    settled: bool = True
-
-    @property
-    def leftovers(self) -> tuple[Outcome, ...]:
-        """Return the copies that could not be removed."""
-        return tuple(outcome for outcome in self.removed if outcome.reason is not Reason.SYNCED)
-
-    @property
-    def any_written(self) -> bool:
-        """Return whether a write has succeeded."""
-        return any(outcome.reason is Reason.SYNCED for outcome in self.written)
-
-    @property
-    def all_removed(self) -> bool:
-        """Return whether there were removals, and all have succeeded."""
-        return bool(self.removed) and not self.leftovers
 
 
 @dataclass(slots=True)

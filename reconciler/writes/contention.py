@@ -105,10 +105,14 @@ class Contention:
         The message names the field manager that rewrites the copy. It is read from the API server,
         for as many copies as a status lists.
         """
-        contested = self._contested_copies.get(sync, {})
+        contested = self._contested_copies.get(sync)
+        if contested is None:
+            return {}
         now = self._now()
         for key in [key for key, copy in contested.items() if self._is_over(sync, key, copy, now)]:
             del contested[key]
+        if not contested:
+            del self._contested_copies[sync]
         deferred = sorted(key for key, copy in contested.items() if now < copy.until)
         for key in deferred[:MOST_FAILURES]:
             await self._find_manager(key, contested[key])
@@ -124,11 +128,9 @@ class Contention:
     def _is_over(
         self, sync: NamespacedName, key: NamespacedName, copy: _ContestedCopy, now: float
     ) -> bool:
-        return now - copy.until > WINDOW_SECONDS or copy.owner != self._caches.owner_of(sync, key)
-
-    def forget(self, sync: NamespacedName) -> None:
-        """Forget the contested copies of a sync that does not exist."""
-        self._contested_copies.pop(sync, None)
+        owner = self._caches.owner_of(sync, key)
+        are_both_gone = not owner.sync_uid and self._caches.copy_at(key) is None
+        return now - copy.until > WINDOW_SECONDS or copy.owner != owner or are_both_gone
 
     def _remember(self, sync: NamespacedName, write: Write, done: WriteRecord) -> History:
         previous = self._histories.pop((sync, write.key), None)

@@ -12,7 +12,6 @@ from configmapsync.contention import (
     WriteRecord,
     contention_message,
     defer_contested,
-    mark_contested,
     record_write,
 )
 from configmapsync.names import NamespacedName
@@ -154,16 +153,15 @@ def test_a_contested_copy_is_neither_written_nor_removed_nor_synced() -> None:
 
 
 def test_a_contested_copy_that_is_due_is_written_and_still_contested() -> None:
-    planned = Plan(writes=(Write(Verb.UPDATE, PLACE, ""),))
+    planned = Plan(writes=(Write(Verb.UPDATE, PLACE, ""), Write(Verb.UPDATE, ELSEWHERE, "")))
 
     made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", 0.0, 60.0)})
 
-    assert made.writes == planned.writes
-    written = (Outcome("there", Reason.SYNCED), Outcome("elsewhere", Reason.SYNCED))
-    assert mark_contested(written, "config", made.contested) == (
-        Outcome("there", Reason.CONTESTED, "at it"),
-        Outcome("elsewhere", Reason.SYNCED),
+    assert made.writes == (
+        Write(Verb.UPDATE, PLACE, "", contested="at it"),
+        Write(Verb.UPDATE, ELSEWHERE, ""),
     )
+    assert made.requeue_after == 60.0
 
 
 def test_a_contested_copy_that_stayed_up_to_date_is_synced() -> None:

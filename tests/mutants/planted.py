@@ -143,9 +143,9 @@ MUTANTS = (
     ),
     Mutant(
         "rights of a service account are checked once only",
-        "reconciler/reconcile.py",
-        "return self._authorization.ask_again_after if depends else None",
-        "return None",
+        "reconciler/observe.py",
+        "recheck_seconds if depends else None",
+        "None",
         ("permission-revoked",),
     ),
     Mutant(

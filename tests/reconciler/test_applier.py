@@ -12,7 +12,7 @@ from cluster.syncs import SyncRecord
 from configmapsync.content import Content
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
-from configmapsync.plans import Verb, Write
+from configmapsync.plans import Applied, Plan, Verb, Write
 from configmapsync.reasons import Reason
 from configmapsync.rendering import CopyTemplate
 from kube.backoff import Backoff
@@ -25,7 +25,6 @@ from reconciler.writes.applier import (
     WRITE_WAIT_SECONDS,
     Applier,
 )
-from reconciler.writes.batch import Applied
 from reconciler.writes.retries import Retries, SyncDestination
 from reconciler.writes.slots import LARGE_AT_ONCE, LARGE_BYTES
 
@@ -83,9 +82,10 @@ class Bench:
         self.races: list[str] = []
         self.backoff: Backoff[SyncDestination] = Backoff(random.Random(1))  # noqa: S311
         self.registry = CollectorRegistry()
+        self.retries = Retries(self.backoff)
         self.applier = Applier(
             self.writer,  # type: ignore[arg-type]
-            Retries(self.backoff),
+            self.retries,
             Metrics(self.registry),
             queue=self,  # type: ignore[arg-type]
             contention=self,  # type: ignore[arg-type]
@@ -112,8 +112,11 @@ class Bench:
         self.races.append(write.key.namespace)
 
     async def apply(self, *writes: Write, sync: NamespacedName = SYNC) -> dict[str, Reason]:
-        self.result = await self.applier.apply(sync, writes)
-        return {outcome.namespace: outcome.reason for outcome in self.result.written}
+        return await self.carry_out(Plan(writes=writes), sync)
+
+    async def carry_out(self, planned: Plan, sync: NamespacedName = SYNC) -> dict[str, Reason]:
+        self.result = await self.applier.apply(sync, planned)
+        return {outcome.namespace: outcome.reason for outcome in self.result.outcomes}
 
 
 def error(kind: type[ApiError], status: int, retry_after: float | None = None) -> ApiError:
@@ -179,7 +182,7 @@ async def test_a_failing_destination_is_retried_later_while_others_proceed() -> 
 
     delays = []
     for _ in range(16):
-        delay = bench.result.retry_in
+        delay = bench.result.requeue_after
         assert delay is not None
         delays.append(delay)
         await asyncio.sleep(delay)
@@ -195,11 +198,11 @@ async def test_after_an_outage_what_the_outage_failed_is_retried_at_once() -> No
     bench.writer.answers["refused"] = [error(Forbidden, 403)] * 12
     for _ in range(12):
         await bench.apply(write("away"), write("refused"))
-        await asyncio.sleep(bench.result.retry_in or 0)
+        await asyncio.sleep(bench.result.requeue_after or 0)
     await bench.apply(write("away"), write("refused"))  # both wait for minutes now
     before = list(bench.writer.begun)
 
-    assert bench.applier.release_transient() == {SYNC}
+    assert bench.retries.release_transient() == {SYNC}
     await bench.apply(write("away"), write("refused"))
 
     assert bench.writer.begun[len(before) :] == ["away"]
@@ -211,7 +214,7 @@ async def test_a_servers_retry_after_wins() -> None:
 
     await bench.apply(write("busy"))
 
-    delay = bench.result.retry_in
+    delay = bench.result.requeue_after
     assert delay is not None
     assert delay >= 7
 
@@ -284,10 +287,10 @@ async def test_a_released_destination_is_tried_at_once() -> None:
     bench.writer.answers["bad"] = [error(Forbidden, 403)]
     await bench.apply(write("bad"))
 
-    bench.applier.release(SYNC, NamespacedName("bad", "config"))
+    bench.retries.release(SYNC, NamespacedName("bad", "config"))
 
     assert await bench.apply(write("bad")) == {"bad": Reason.SYNCED}
-    assert bench.result.retry_in is None
+    assert bench.result.requeue_after is None
 
 
 async def test_many_syncs_share_the_slots_and_none_starves() -> None:
@@ -358,9 +361,9 @@ async def test_a_retry_that_falls_due_while_other_writes_run_is_due_at_once() ->
     await asyncio.sleep(0.9)
 
     assert (await bench.apply(write("a"), write("b")))["a"] is Reason.WRITE_FAILED
-    assert bench.result.retry_in == 0.0
+    assert bench.result.requeue_after == 0.0
     assert (await bench.apply(write("a")))["a"] is Reason.SYNCED
-    assert bench.result.retry_in is None
+    assert bench.result.requeue_after is None
 
 
 async def test_a_destination_that_is_no_longer_planned_is_evicted() -> None:
@@ -371,7 +374,7 @@ async def test_a_destination_that_is_no_longer_planned_is_evicted() -> None:
 
     await bench.apply(write("b"))
     assert bench.held() == 1
-    bench.applier.forget(SYNC)
+    await bench.apply()
 
     assert bench.held() == 0
     assert len(bench.backoff) == 0
@@ -399,8 +402,9 @@ async def test_a_forgotten_sync_is_not_settled_while_a_create_is_in_flight() -> 
     bench.writer.answers["a"] = [WRITE_WAIT_SECONDS]
     creating = asyncio.create_task(bench.apply(write("a")))
     await asyncio.sleep(0.1)
-    bench.applier.forget(SYNC)
+    deleted = asyncio.create_task(bench.apply())
     await creating
+    await deleted
     await bench.apply()
     assert bench.result.settled
 
@@ -412,12 +416,12 @@ async def test_a_create_without_an_answer_may_still_happen_for_a_minute() -> Non
     await bench.apply()
 
     assert not bench.result.settled
-    assert bench.result.retry_in == pytest.approx(UNANSWERED_SECONDS)
+    assert bench.result.requeue_after == pytest.approx(UNANSWERED_SECONDS)
     await asyncio.sleep(UNANSWERED_SECONDS + 1)
 
     await bench.apply()
     assert bench.result.settled
-    assert bench.result.retry_in is None
+    assert bench.result.requeue_after is None
 
 
 async def test_a_create_that_is_answered_after_all_settles_the_sync() -> None:
@@ -439,7 +443,7 @@ async def test_writes_that_take_long_go_on_after_one_report_and_enqueue_the_sync
 
     assert asyncio.get_running_loop().time() == pytest.approx(WRITE_WAIT_SECONDS)
     assert 0 < list(outcomes.values()).count(Reason.PROGRESSING) < len(spaces)
-    assert bench.result.retry_in == PROGRESS_SECONDS
+    assert bench.result.requeue_after == PROGRESS_SECONDS
     await asyncio.sleep(3)
     assert sorted(bench.writer.begun) == sorted(spaces)
     assert bench.enqueued == [SYNC]
@@ -505,13 +509,42 @@ async def test_a_removal_waits_for_the_writes_of_its_plan() -> None:
     bench.writer.answers["new"] = [WRITE_WAIT_SECONDS + 1]
     removal = Write(Verb.DELETE, write("old").key, "not selected", write("old", version="1").record)
 
-    first = await bench.applier.apply(SYNC, [write("new")], [removal])
-    assert (first.removed, bench.writer.begun) == ((), ["new"])
+    await bench.carry_out(Plan(writes=(write("new"),), removals=(removal,)))
+    assert bench.writer.begun == ["new"]
     await asyncio.sleep(2)
-    second = await bench.applier.apply(SYNC, [], [removal])
+    await bench.carry_out(Plan(removals=(removal,)))
 
-    assert second.all_removed
     assert bench.writer.begun == ["new", "old"]
+
+
+async def test_the_second_half_of_a_plan_follows_the_first_at_once() -> None:
+    """It removes what was replaced, or the finalizer after the last removal."""
+    bench = Bench()
+    bench.writer.answers["bad"] = [error(Forbidden, 403)]
+    record = write("old", version="1").record
+    removal = Write(Verb.DELETE, write("old").key, "not selected", record)
+    refused = Write(Verb.DELETE, write("bad").key, "not selected", record)
+
+    await bench.carry_out(Plan(writes=(write("new"),), staged=True, requeue_after=60.0))
+    assert bench.result.requeue_after == 0.0
+    await bench.carry_out(Plan(removals=(removal,), requeue_after=60.0))
+    assert bench.result.requeue_after == 0.0
+    await bench.carry_out(Plan(removals=(removal, refused), requeue_after=60.0))
+    assert 0 < (bench.result.requeue_after or 0) < 60
+    assert [outcome.namespace for outcome in bench.result.leftovers] == ["bad"]
+    await bench.carry_out(Plan(writes=(write("new"),), requeue_after=60.0))
+    assert bench.result.requeue_after == 60.0
+
+
+async def test_a_contested_copy_is_written_and_stays_contested() -> None:
+    bench = Bench()
+    planned = Plan(
+        writes=(replace(write("there"), contested="something rewrites it"),), staged=True
+    )
+
+    assert await bench.carry_out(planned) == {"there": Reason.CONTESTED}
+    assert (bench.writer.done, bench.result.wrote) == (["there"], True)
+    assert bench.result.requeue_after == 0.0
 
 
 async def test_a_defect_of_one_write_is_raised_when_the_others_have_ended() -> None:

@@ -188,11 +188,20 @@ async def test_a_copy_whose_own_mark_shows_the_damage_counts_from_the_first_repa
     )
 
 
-async def test_deleted_syncs_and_old_writes_are_evicted() -> None:
+async def test_a_contested_orphan_is_evicted_when_it_is_gone() -> None:
+    bench = Bench(owner=Owner("", False, "uid-of-namespace"))
+    bench.contest()
+    assert list(await bench.deferred()) == [KEY]
+
+    bench.gone = True
+
+    assert await bench.contention.observe(SYNC) == {}
+    assert bench.contention._contested_copies == {}
+
+
+async def test_old_writes_are_evicted() -> None:
     bench = Bench()
     bench.contest()
-    bench.contention.forget(SYNC)
-    assert await bench.deferred() == {}
 
     await asyncio.sleep(WINDOW_SECONDS + 1)
     bench.contention.wrote(

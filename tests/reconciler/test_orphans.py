@@ -28,6 +28,10 @@ class World:
     )
     healthy: bool = True
     asked: int = 0
+    copies: tuple[str, ...] = ("a copy",)
+
+    def orphans_of(self, _sync: NamespacedName) -> tuple[str, ...]:
+        return self.copies
 
     async def request(self, *_arguments: Any, **_options: Any) -> bytes:
         self.asked += 1
@@ -85,6 +89,18 @@ async def test_the_api_server_is_asked_before_an_orphan_is_handled() -> None:
     world.answer = ServerError(status=500, reason="InternalError", message="down")
     with pytest.raises(ServerError):
         await seconds_until_handled(waiting)
+
+
+async def test_the_time_starts_again_after_the_last_copy_was_gone() -> None:
+    world = World()
+    waiting = orphans(world)
+    await waiting.wait(SYNC)
+    await asyncio.sleep(GRACE_SECONDS - 1)
+    world.copies = ()
+    assert await waiting.wait(SYNC) == 0.0
+    world.copies = ("another copy",)
+
+    assert await seconds_until_handled(waiting) == pytest.approx(GRACE_SECONDS)
 
 
 async def test_the_time_starts_again_after_the_sync_existed() -> None:

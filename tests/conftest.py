@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.journeys.installation import Installation, installed
 from tests.support.cluster import Cluster, Kind
 from tests.support.clusters import KINDS, NoSuchClusterError, chosen, started
 from tests.support.logging_state import restored_logging
@@ -142,6 +143,20 @@ def fresh_cluster(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
     folder.mkdir()
     with started(cluster.kind, folder) as own:
         yield own
+
+
+@pytest.fixture(scope="module")
+def installation(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """The operator, installed as `make deploy` does, on a cluster of its own.
+
+    All tests of a module share it, and each restores what it changes.
+    """
+    if cluster.kind == "existing":
+        pytest.skip("an existing cluster is not for installations of tests")
+    with installed(cluster.kind, tmp_path_factory.mktemp("installation")) as made:
+        yield made
 
 
 @pytest.fixture

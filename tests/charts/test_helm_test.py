@@ -1,14 +1,12 @@
 """Run the pod of `helm test` on an installation, and on one without a webhook."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.config.test_pods import violations
-from tests.journeys.installation import Installation, installed
-from tests.support.cluster import Cluster
+from tests.journeys.installation import Installation
 from tests.support.helm import helm_program, render
 from tests.support.manifests import Manifest, named, of_kind
 
@@ -26,17 +24,6 @@ def of_test(home: Path) -> list[Manifest]:
     """Return the objects that only `helm test` creates."""
     rendered = render(home, tests=True)
     return [each for each in rendered if HOOK in each["metadata"].get("annotations", {})]
-
-
-@pytest.fixture
-def installation(cluster: Cluster, tmp_path: Path) -> Iterator[Installation]:
-    """The operator, installed under the names of a release."""
-    if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not for installations of tests")
-    folder = tmp_path / "installation"
-    folder.mkdir()
-    with installed(cluster.kind, folder) as made:
-        yield made
 
 
 def test_the_objects_exist_only_during_the_test_and_before_its_pod(tmp_path: Path) -> None:

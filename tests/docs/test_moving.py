@@ -1,26 +1,13 @@
 """The commands of docs/moving.md move the samples of three tools as the page shows."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, commands, run
-from tests.journeys.installation import Installation, installed
-from tests.support.cluster import Cluster
+from tests.journeys.installation import Installation
 
 PAGE = DOCS / "moving.md"
-
-
-@pytest.fixture
-def installation(cluster: Cluster, tmp_path: Path) -> Iterator[Installation]:
-    """The operator, installed as `make deploy` does, on a cluster of its own."""
-    if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not for installations of tests")
-    folder = tmp_path / "installation"
-    folder.mkdir()
-    with installed(cluster.kind, folder) as made:
-        yield made
 
 
 @pytest.mark.timeout(600)  # it installs the operator

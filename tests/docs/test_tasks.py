@@ -8,23 +8,12 @@ import pytest
 import yaml
 
 from tests.docs.pages import DOCS, ROOT, commands, run
-from tests.journeys.installation import Installation, installed
+from tests.journeys.installation import Installation
 from tests.support.cluster import NAMESPACES, Cluster
 from tests.support.eventually import wait_until
 
 TASKS = sorted((DOCS / "tasks").glob("*.md"))
 SAMPLES = ROOT / "config" / "samples" / "tasks"
-
-
-@pytest.fixture(scope="module")
-def installation(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """The operator, installed as `make deploy` does."""
-    if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not for installations of tests")
-    with installed(cluster.kind, tmp_path_factory.mktemp("tasks")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from configmapsync.names import API_VERSION, KIND, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL
 from tests.journeys.accounts import let_elect
@@ -21,6 +21,15 @@ def content_of(configmap: Mapping[str, Any]) -> Content:
     return {
         part: configmap[part] for part in ("data", "binaryData", "immutable") if configmap.get(part)
     }
+
+
+class OneCopy(NamedTuple):
+    """A source with one copy: their namespaces, the content, and the path of the sync."""
+
+    home: str
+    there: str
+    content: Content
+    sync: str
 
 
 @dataclass
@@ -85,6 +94,14 @@ class Stage:
         self.cluster.create(collection, document)
         self._syncs.append(f"{collection}/{name}")
         return self._syncs[-1]
+
+    def one_copy(self, **spec: Any) -> OneCopy:
+        """Create a source and a sync, each with new namespaces, and wait for the copy."""
+        home, there = self.namespace(), self.namespace()
+        content = self.source(home)
+        sync = self.sync(home, destinationNamespace=there, **spec)
+        self.copy_becomes(content, there)
+        return OneCopy(home, there, content, sync)
 
     def younger_sync(self, than: str, namespace: str, **spec: Any) -> str:
         """Create a sync with a later creation time; the API's times are whole seconds."""

@@ -36,10 +36,7 @@ def test_a_copy_follows_its_source_into_immutability_and_out_of_it(
 
 
 def test_a_copy_that_a_user_made_immutable_is_replaced(stage: Stage, reconciler: Process) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, content, sync = stage.one_copy()
 
     stage.edit(there, "config", data={"key": "frozen by hand"}, immutable=True)
 
@@ -276,10 +273,7 @@ def test_a_copy_that_would_be_too_large_is_reported_and_heals_when_it_shrinks(
 def test_a_copy_that_outgrows_the_limits_keeps_its_last_content(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there, copyMetadata={"annotations": ["notes"]})
-    stage.copy_becomes(content, there)
+    home, there, content, sync = stage.one_copy(copyMetadata={"annotations": ["notes"]})
 
     stage.edit(
         home, "config", data={"key": "newer"}, metadata={"annotations": {"notes": "x" * 262_000}}

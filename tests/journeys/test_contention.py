@@ -75,10 +75,7 @@ def test_contention_ends_when_the_other_writer_stops(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     start_reconciler(*REPAIR_EACH_SECOND)
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    home, there, _, sync = stage.one_copy()
 
     with resetting(stage, there, {"from": "git"}, "argocd-controller"):
         stage.ready_becomes(sync, "False", "Contested")
@@ -92,10 +89,7 @@ def test_the_status_is_stable_during_contention(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     start_reconciler(*REPAIR_EACH_SECOND)
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, _, sync = stage.one_copy()
 
     with resetting(stage, there, {"from": "git"}, "argocd-controller") as rival:
         since = stage.ready_becomes(sync, "False", "Contested")["lastTransitionTime"]
@@ -122,10 +116,7 @@ def test_a_pruned_copy_is_created_again_once_a_minute(stage: Stage, reconciler: 
 def test_a_program_that_writes_faster_than_any_repair_is_named_and_left_alone(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, _, sync = stage.one_copy()
 
     with rewriting(stage, there, "heartbeat"):
         message = f'field manager "heartbeat" keeps rewriting ConfigMap "{there}/config"'

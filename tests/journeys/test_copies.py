@@ -181,10 +181,7 @@ def test_deleting_the_sync_removes_the_copies_and_never_the_source(
 def test_orphaned_copies_stay_without_the_operators_marks(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there, deletionPolicy="Orphan")
-    stage.copy_becomes(content, there)
+    home, there, content, sync = stage.one_copy(deletionPolicy="Orphan")
 
     stage.cluster.delete(sync)
 
@@ -234,10 +231,7 @@ def test_a_namespace_gains_and_loses_its_copy_with_its_label(
 
 
 def test_a_disabled_namespace_keeps_no_copy(stage: Stage, reconciler: Process) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, content, sync = stage.one_copy()
 
     stage.cluster.patch(
         f"/api/v1/namespaces/{there}",
@@ -274,10 +268,7 @@ def test_a_renamed_destination_and_chosen_keys_take_effect_at_once(
 
 
 def test_suspending_leaves_copies_as_they_are(stage: Stage, reconciler: Process) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    home, there, content, sync = stage.one_copy()
 
     stage.edit_sync(sync, suspend=True)
     stage.ready_becomes(sync, "True", "Suspended")

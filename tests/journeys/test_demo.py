@@ -7,28 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.config.installation import make
-from tests.journeys.installation import Installation, installed
+from tests.journeys.installation import Installation
 from tests.support.cluster import NAMESPACES, Cluster
 from tests.support.eventually import wait_until
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def installation(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """The operator, installed as `make deploy` does."""
-    if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not for installations of tests")
-    with installed(cluster.kind, tmp_path_factory.mktemp("demo")) as made:
-        yield made
 
 
 def test_the_story_is_the_same_and_leaves_nothing_behind(installation: Installation) -> None:

@@ -8,7 +8,6 @@ import base64
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import urlopen
@@ -29,17 +28,6 @@ from tests.support.manifests import CONFIG, DEFAULT
 from tests.support.processes import LOCAL_ADDRESS
 from tests.support.service_account import mounting
 from tests.support.web import Web
-
-
-@pytest.fixture(scope="module")
-def installation(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """One installation for all tests of this module; each test restores what it changes."""
-    if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not for installations of tests")
-    with installed(cluster.kind, tmp_path_factory.mktemp("installation")) as made:
-        yield made
 
 
 @pytest.fixture
@@ -238,10 +226,7 @@ def reached_by(stage: Stage) -> set[Reached]:
 def test_the_copies_of_a_sync_removed_by_force_are_deleted_in_time(
     installation: Installation, stage: Stage
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, _, sync = stage.one_copy()
     leader = installation.leader().process
     leader.send(signal.SIGSTOP)
     stage.cluster.patch(sync, {"metadata": {"finalizers": None}})
@@ -350,10 +335,7 @@ def same(used: set[Used], granted: set[Used]) -> None:
 def test_the_standby_takes_over_and_every_pod_ends_in_time(
     installation: Installation, stage: Stage
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    home, there, *_ = stage.one_copy()
 
     assert installation.leader().end() == 0
     stage.copy_becomes(stage.edit(home, "config", data={"key": "after the first"}), there)

@@ -25,10 +25,7 @@ def annotations(stage: Stage, namespace: str, name: str = "config") -> dict[str,
 def test_a_renamed_copy_is_created_before_the_former_is_deleted(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, content, sync = stage.one_copy()
 
     for previous, name in (("config", "renamed"), ("renamed", "again"), ("again", "config")):
         stage.edit_sync(sync, destinationConfigMapName=name)
@@ -192,10 +189,7 @@ def test_a_sync_and_the_namespaces_of_its_copies_can_be_deleted_together(
 def test_a_namespace_stuck_in_deletion_does_not_block_the_deletion_of_a_sync(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, stuck = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=stuck)
-    stage.copy_becomes(content, stuck)
+    _, stuck, _, sync = stage.one_copy()
     held = stage.put_configmap(stuck, "held", data={})["metadata"]["name"]
     stage.edit(stuck, held, metadata={"finalizers": ["example.com/held"]})
     stage.cluster.delete(f"/api/v1/namespaces/{stuck}")
@@ -210,10 +204,7 @@ def test_a_namespace_stuck_in_deletion_does_not_block_the_deletion_of_a_sync(
 def test_a_copy_with_another_finalizer_does_not_block_the_deletion_of_a_sync(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, _, sync = stage.one_copy()
     stage.edit(there, "config", metadata={"finalizers": ["example.com/held"]})
 
     stage.cluster.delete(sync)

@@ -33,10 +33,7 @@ def test_the_sync_before_its_source_and_the_namespaces_last(
 
 
 def test_a_source_deleted_and_recreated(stage: Stage, reconciler: Process) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    home, there, content, sync = stage.one_copy()
 
     stage.delete(home, "config")
     stage.ready_becomes(sync, "False", "SourceNotFound")
@@ -50,10 +47,7 @@ def test_a_source_deleted_and_recreated(stage: Stage, reconciler: Process) -> No
 def test_copies_are_deleted_with_their_source_under_that_policy(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    stage.sync(home, destinationNamespace=there, sourceDeletionPolicy="Delete")
-    stage.copy_becomes(content, there)
+    home, there, *_ = stage.one_copy(sourceDeletionPolicy="Delete")
 
     stage.delete(home, "config")
 

@@ -85,10 +85,7 @@ def test_a_delete_decided_on_stale_data_never_hits_a_namesake(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
     process = start_reconciler()
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, _, sync = stage.one_copy()
     process.send(signal.SIGSTOP)  # its cache grows stale now
 
     stage.delete(there, "config")
@@ -338,10 +335,7 @@ def test_a_copy_can_be_marked_so_that_tools_leave_it_alone(
 def test_a_copy_that_is_applied_empty_from_a_repository_is_filled_again(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, content, sync = stage.one_copy()
 
     empty = {
         "apiVersion": "v1",

@@ -113,10 +113,7 @@ def test_the_reconciler_does_exactly_what_the_plan_says(
 
 
 def test_a_settled_cluster_has_no_plan(stage: Stage, reconciler: Process) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    home, _, _, sync = stage.one_copy()
     stage.ready_becomes(sync, "True", "Synced")
     name = f"{home}/{sync.rpartition('/')[2]}"
 

@@ -2,12 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.journeys.installation import ADMISSION, Installation, installed
+from tests.journeys.installation import ADMISSION, Installation
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
@@ -18,17 +17,6 @@ pytestmark = pytest.mark.timeout(300)
 CRB = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/configmapsync-reconciler"
 SECONDS = re.compile(r"\b\d+ s ago")
 DATE = re.compile(r"\b20\d\d-\d\d-\d\d\b")
-
-
-@pytest.fixture(scope="module")
-def installation(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """One installation for all tests of this module; each test restores what it changes."""
-    if cluster.kind == "existing":
-        pytest.skip("an existing cluster is not for installations of tests")
-    with installed(cluster.kind, tmp_path_factory.mktemp("installation")) as made:
-        yield made
 
 
 @pytest.fixture

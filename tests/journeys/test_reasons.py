@@ -32,10 +32,7 @@ def leads_to(reason: Reason) -> Callable[[Callable[[Stage], Iterator[str]]], Non
 
 def served(stage: Stage) -> tuple[str, str, str]:
     """Create a converged sync and return its namespace, its destination and its path."""
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    home, there, _, sync = stage.one_copy()
     stage.ready_becomes(sync, "True", "Synced")
     return home, there, sync
 

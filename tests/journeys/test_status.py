@@ -80,10 +80,7 @@ def test_an_event_in_the_namespace_names_the_configmap_in_the_way(
 
 
 def test_an_event_on_a_changed_copy_reports_the_repair(stage: Stage, reconciler: Process) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    stage.sync(home, destinationNamespace=there)
-    stage.copy_becomes(content, there)
+    _, there, content, *_ = stage.one_copy()
 
     stage.edit(there, "config", data={"by-hand": "1"})
 
@@ -101,10 +98,7 @@ def test_an_event_on_a_changed_copy_reports_the_repair(stage: Stage, reconciler:
 def test_an_event_on_a_released_configmap_reports_the_release(
     stage: Stage, reconciler: Process
 ) -> None:
-    home, there = stage.namespace(), stage.namespace()
-    content = stage.source(home)
-    sync = stage.sync(home, destinationNamespace=there, deletionPolicy="Orphan")
-    stage.copy_becomes(content, there)
+    _, there, _, sync = stage.one_copy(deletionPolicy="Orphan")
 
     stage.cluster.delete(sync)
 

@@ -55,7 +55,6 @@ def _options(arguments: argparse.Namespace) -> Options:
     return Options(
         host=host.strip("[]") or "127.0.0.1",
         port=int(port),
-        tls=not arguments.insecure_http,
         kubeconfig=arguments.kubeconfig,
         users=read_users(arguments.token_auth_file),
         data=arguments.data,
@@ -102,7 +101,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="gets a line for each request: who asked for what, and whether they may",
     )
-    add("--insecure-http", action="store_true", help="serve without TLS")
     add(
         "--service-address",
         type=_service,

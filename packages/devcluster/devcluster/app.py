@@ -40,7 +40,6 @@ class Options:
 
     Attributes:
         host, port: where; port 0 picks one.
-        tls: whether over TLS.
         kubeconfig: written when it serves; None for none.
         users: by token; one admin with a random token where it is empty.
         data: a snapshot that is read at the start and kept up to date; None for none.
@@ -51,7 +50,6 @@ class Options:
 
     host: str = "127.0.0.1"
     port: int = 0
-    tls: bool = True
     kubeconfig: Path | None = None
     users: Mapping[str, User] = field(default_factory=dict)
     data: Path | None = None
@@ -98,7 +96,7 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
             access = Access(store, users, identity.signing_key, endpoints, now, audit)
             catalog = Catalog(store)
             registry = Registry(store, access, now)
-            listener = Listener(options.host, options.port, pair if options.tls else None)
+            listener = Listener(options.host, options.port, pair)
             resources = Resources(store, catalog, registry, access, now)
             server = Server(store, catalog, resources, access, Faults(), listener)
             controllers = Controllers(store, catalog, registry, authority.decode())
@@ -109,9 +107,7 @@ async def serve(options: Options, now: Callable[[], datetime]) -> AsyncIterator[
                 listener.serving(server.application()),
                 _background(controllers.run()),
             ):
-                kubeconfig = make_kubeconfig(
-                    listener.url, authority if options.tls else None, _admin_token(users)
-                )
+                kubeconfig = make_kubeconfig(listener.url, authority, _admin_token(users))
                 if options.kubeconfig is not None:
                     snapshot.write_atomically(options.kubeconfig, yaml.safe_dump(kubeconfig))
                 yield Running(listener.url, kubeconfig, store, server.faults, listener.restart)
@@ -128,11 +124,10 @@ async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-def make_kubeconfig(url: str, authority: bytes | None, token: str) -> dict[str, Any]:
-    """A kubeconfig for one cluster and one user."""
-    cluster: dict[str, Any] = {"server": url}
-    if authority is not None:
-        cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
+def make_kubeconfig(url: str, authority: bytes, token: str) -> dict[str, Any]:
+    """Return a kubeconfig for one cluster and one user."""
+    data = base64.b64encode(authority).decode()
+    cluster = {"server": url, "certificate-authority-data": data}
     return {
         "apiVersion": "v1",
         "kind": "Config",

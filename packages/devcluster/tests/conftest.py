@@ -1,9 +1,10 @@
 import asyncio
-import datetime as dt
 
 import pytest
 
+from devcluster.app import Options, serve
 from harness.scripted import ScriptedWebhook, World, endpoints_of
+from harness.serving import connected, now
 
 
 def pytest_sessionstart() -> None:
@@ -16,7 +17,7 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture
 async def webhook(tmp_path):
-    webhook = ScriptedWebhook(tmp_path, dt.datetime.now(dt.UTC))  # noqa: TID251  TLS compares with the real clock
+    webhook = ScriptedWebhook(tmp_path, now())
     runner = await webhook.start()
     yield webhook
     await runner.cleanup()
@@ -26,3 +27,15 @@ async def webhook(tmp_path):
 async def world(webhook):
     async with endpoints_of(webhook) as endpoints:
         yield World(webhook, endpoints)
+
+
+@pytest.fixture
+async def running():
+    async with serve(Options(), now) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(running):
+    async with connected(running) as session:
+        yield session

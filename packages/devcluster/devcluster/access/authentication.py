@@ -1,21 +1,17 @@
-"""Authenticate by client certificate, static token or service account token.
+"""Authenticate by static token or service account token.
 
-The order is kube-apiserver's: the certificate, then the bearer token. An unknown
-token is an error (401); a request without credentials belongs to the anonymous user.
+An unknown token is an error (401); a request without credentials belongs to the
+anonymous user.
 Authorization is in `rbac.py`, impersonation in `impersonation.py`.
 """
 
 import csv
-import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from devcluster.access.tokens import ISSUER
-from devcluster.access.users import CREDENTIAL_ID, User, anonymous, authenticated
+from devcluster.access.users import User, anonymous, authenticated
 
 BEARER = "bearer "
 Audiences = tuple[str, ...]
@@ -41,16 +37,8 @@ class Authenticator:
         self._static_tokens = {token.encode(): user for token, user in static_tokens.items()}
         self._service_account_tokens = service_account_tokens
 
-    def authenticate(self, authorization: str | None, certificate: bytes | None) -> User | None:
-        """Return the user of a request; None if the credentials are bad (401).
-
-        Args:
-            authorization: the Authorization header, if there was one.
-            certificate: the client's certificate in DER; TLS has verified it against the server's
-                CA.
-        """
-        if certificate is not None:
-            return user_of_certificate(certificate)
+    def authenticate(self, authorization: str | None) -> User | None:
+        """Return the user of an Authorization header; None if the credentials are bad (401)."""
         token = bearer_token(authorization)
         if token is None:
             return anonymous()
@@ -78,17 +66,6 @@ def bearer_token(authorization: str | None) -> str | None:
     return authorization[len(BEARER) :].strip() or None
 
 
-def user_of_certificate(certificate: bytes) -> User | None:
-    """Read a client certificate: the common name is the user, the organizations are the groups."""
-    subject = x509.load_der_x509_certificate(certificate).subject
-    names = _texts(subject, NameOID.COMMON_NAME)
-    if not names or not names[0]:
-        return None
-    fingerprint = hashlib.sha256(certificate).hexdigest()
-    extra = {CREDENTIAL_ID: (f"X509SHA256={fingerprint}",)}
-    return authenticated(names[0], "", _texts(subject, NameOID.ORGANIZATION_NAME), extra)
-
-
 def parse_token_file(lines: Iterable[str]) -> dict[str, User]:
     """Read a token file with lines of `token,user,uid,"group1,group2"`; groups are optional.
 
@@ -113,8 +90,3 @@ def parse_token_file(lines: Iterable[str]) -> dict[str, User]:
         groups = tuple(fields[3].split(",")) if len(fields) > 3 and fields[3] else ()
         users[token] = authenticated(name, uid, groups, {})
     return users
-
-
-def _texts(subject: x509.Name, oid: x509.ObjectIdentifier) -> tuple[str, ...]:
-    values = (attribute.value for attribute in subject.get_attributes_for_oid(oid))
-    return tuple(value.decode() if isinstance(value, bytes) else value for value in values)

@@ -25,14 +25,11 @@ class Gate:
         self._audit = audit
         self.authorizer = authorizer
 
-    def admit(
-        self, headers: Iterable[tuple[str, str]], certificate: bytes | None, attributes: Attributes
-    ) -> User:
+    def admit(self, headers: Iterable[tuple[str, str]], attributes: Attributes) -> User:
         """Return the user a request is carried out for.
 
         Args:
             headers: of the request, repeated ones repeated.
-            certificate: the client's, in DER, verified by TLS; None without one.
             attributes: what the request wants to do.
 
         Raises:
@@ -43,7 +40,7 @@ class Gate:
         authorization = next(
             (value for name, value in listed if name.lower() == "authorization"), None
         )
-        user = self._authenticator.authenticate(authorization, certificate)
+        user = self._authenticator.authenticate(authorization)
         if user is None:
             raise unauthorized()
         wanted = requested_identity(listed)

@@ -26,9 +26,8 @@ NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class ServingPair:
-    """PEM texts: the authority's certificate, and the server's certificate and key."""
+    """The server's certificate and key as PEM."""
 
-    authority: bytes
     certificate: bytes
     key: bytes
 
@@ -100,9 +99,7 @@ class Authority:
             )
             .sign(self._key, hashes.SHA256())
         )
-        return ServingPair(
-            self.pem, certificate.public_bytes(serialization.Encoding.PEM), _private_pem(key)
-        )
+        return ServingPair(certificate.public_bytes(serialization.Encoding.PEM), _private_pem(key))
 
 
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

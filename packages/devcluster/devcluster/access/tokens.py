@@ -1,15 +1,15 @@
 """Sign and verify service account tokens: JSON Web Tokens with ES256.
 
 `authentication.py` calls `verify_for` for tokens that are not in the static list,
-`token_requests.py` calls `issue`. The service account and the bound object must still
-exist with the same UID, so that deleting either revokes the token.
+`token_requests.py` calls `issue`. The service account must still exist with the same UID,
+so that deleting it revokes the token.
 """
 
 import base64
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,7 +40,7 @@ UidLookup = Callable[[str, str, str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An object whose deletion revokes a token, or the service account itself."""
+    """The service account whose deletion revokes a token."""
 
     name: str
     uid: str
@@ -103,23 +103,6 @@ class SigningKey:
             return False
         return True
 
-    def as_json_web_key(self) -> dict[str, str]:
-        """Publish the public half, for those who verify tokens without asking the server."""
-        numbers = self._private.public_key().public_numbers()
-        x, y = (
-            _base64url(number.to_bytes(COORDINATE_BYTES, "big"))
-            for number in (numbers.x, numbers.y)
-        )
-        return {
-            "use": "sig",
-            "kty": "EC",
-            "kid": self.key_id,
-            "crv": "P-256",
-            "alg": "ES256",
-            "x": x,
-            "y": y,
-        }
-
 
 class ServiceAccountTokens:
     """Issues and verifies the tokens of service accounts."""
@@ -136,7 +119,6 @@ class ServiceAccountTokens:
         *,
         lifetime: timedelta,
         audiences: tuple[str, ...] = (ISSUER,),
-        bound_to: Mapping[str, Bound] | None = None,
     ) -> tuple[str, datetime]:
         """Make a token, and say when it expires.
 
@@ -145,12 +127,9 @@ class ServiceAccountTokens:
             service_account: its name and UID.
             lifetime: from now on; whole seconds.
             audiences: of the token; the API server accepts only its own (ISSUER).
-            bound_to: maps a kind in lower case ("secret", "pod", "node") to the object whose
-                deletion revokes the token.
         """
         issued = self._now().replace(microsecond=0)
         expires = issued + lifetime
-        owners = {**(bound_to or {}), "serviceaccount": service_account}
         claims = {
             "aud": list(audiences),
             "exp": int(expires.timestamp()),
@@ -159,10 +138,7 @@ class ServiceAccountTokens:
             "jti": str(uuid.uuid4()),
             KUBERNETES_CLAIM: {
                 "namespace": namespace,
-                **{
-                    kind: {"name": owner.name, "uid": owner.uid}
-                    for kind, owner in sorted(owners.items())
-                },
+                "serviceaccount": {"name": service_account.name, "uid": service_account.uid},
             },
             "nbf": int(issued.timestamp()),
             "sub": service_account_name(namespace, service_account.name),
@@ -185,10 +161,6 @@ class ServiceAccountTokens:
         user = self._living_user(claims)
         return (user, accepted) if user and accepted else None
 
-    def json_web_key_set(self) -> dict[str, object]:
-        """Answer GET /openid/v1/jwks."""
-        return {"keys": [self._key.as_json_web_key()]}
-
     def _valid_now(self, claims: dict[str, object]) -> bool:
         not_before, expires = claims.get("nbf"), claims.get("exp")
         if (
@@ -203,14 +175,9 @@ class ServiceAccountTokens:
         owners = claims.get(KUBERNETES_CLAIM)
         if not isinstance(owners, dict):
             return None
-        namespace = owners["namespace"]
-        for kind, owner in owners.items():
-            if kind == "namespace":
-                continue
-            home = "" if kind == "node" else namespace
-            if self._uid_of(f"{kind}s", home, owner["name"]) != owner["uid"]:
-                return None
-        account = owners["serviceaccount"]
+        namespace, account = owners["namespace"], owners["serviceaccount"]
+        if self._uid_of("serviceaccounts", namespace, account["name"]) != account["uid"]:
+            return None
         name = service_account_name(namespace, account["name"])
         extra = {CREDENTIAL_ID: (f"JTI={claims['jti']}",)}
         return authenticated(name, account["uid"], service_account_groups(namespace), extra)

@@ -1,4 +1,4 @@
-"""The controllers: namespaces, garbage collection, custom kinds, quotas.
+"""The controllers: namespaces, garbage collection, custom kinds.
 
 `loop.py` wakes a controller for what an event may have changed. The controller reads
 the store and writes through the registry (`actor.py`), so that its writes pass all

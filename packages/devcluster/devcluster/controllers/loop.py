@@ -12,7 +12,6 @@ from devcluster.controllers.contents import NamespaceContents
 from devcluster.controllers.definitions import Definitions
 from devcluster.controllers.namespaces import Namespaces
 from devcluster.controllers.owners import Owners
-from devcluster.controllers.quotas import Quotas
 from devcluster.errors import ApiStatus
 from devcluster.schema.catalog import Catalog
 from devcluster.storage.registry import Registry
@@ -48,7 +47,6 @@ class Controllers:
             Definitions(actor("customresourcedefinition-controller")),
             Owners(actor("generic-garbage-collector")),
             ClusterRoles(actor("clusterrole-aggregation-controller")),
-            Quotas(actor("resourcequota-controller")),
         )
         self._at_work: dict[tuple[Controller, Hashable], asyncio.Task[None]] = {}
         self._again: set[tuple[Controller, Hashable]] = set()

@@ -18,11 +18,11 @@ GRACE = 0.1  # seconds for requests in flight when the server ends
 class Listener:
     """One address, open or closed."""
 
-    def __init__(self, host: str, port: int, pair: ServingPair | None) -> None:
-        """Prepare to listen; port 0 picks one, no pair is plain HTTP."""
+    def __init__(self, host: str, port: int, pair: ServingPair) -> None:
+        """Prepare to listen; port 0 picks one."""
         self._host = host
         self._port = port
-        self._context = None if pair is None else _tls_context(pair)
+        self._context = _tls_context(pair)
         self._web: web.Server | None = None
         self._socket: asyncio.Server | None = None
         self._reopening: asyncio.Task[None] | None = None
@@ -31,7 +31,7 @@ class Listener:
     def url(self) -> str:
         """Where clients find it."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'http' if self._context is None else 'https'}://{host}:{self._port}"
+        return f"https://{host}:{self._port}"
 
     @asynccontextmanager
     async def serving(self, application: web.Application) -> AsyncIterator[None]:
@@ -93,8 +93,7 @@ class Listener:
 
 
 def _tls_context(pair: ServingPair) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=pair.authority.decode())
-    context.verify_mode = ssl.CERT_OPTIONAL
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     with tempfile.TemporaryDirectory() as folder:  # the ssl module reads keys from files only
         certificate, key = Path(folder) / "tls.crt", Path(folder) / "tls.key"
         certificate.write_bytes(pair.certificate)

@@ -98,7 +98,7 @@ class Server:
             await asyncio.sleep(fault.seconds)
         if fault is not None and fault.action == "fail":
             raise fault.error()
-        user = self._access.gate.admit(request.headers.items(), _certificate(request), attributes)
+        user = self._access.gate.admit(request.headers.items(), attributes)
         response = await self._dispatch(request, attributes, user, warn)
         return _hung_up(request) if fault is not None and fault.action == "drop" else response
 
@@ -228,8 +228,6 @@ class Server:
                 }
             case ["version"]:
                 return discovery.VERSION
-            case ["openid", "v1", "jwks"]:
-                return self._access.tokens.json_web_key_set()
             case ["api"]:
                 return (
                     discovery.aggregated(kinds, core=True) if whole else discovery.core_versions()
@@ -288,12 +286,6 @@ def _seconds(body: Mapping[str, Any]) -> float:
     if not isinstance(seconds, int | float):
         raise bad_request("seconds: not a number")
     return float(seconds)
-
-
-def _certificate(request: web.Request) -> bytes | None:
-    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-    certificate: bytes | None = tls.getpeercert(binary_form=True) if tls else None
-    return certificate
 
 
 def _hung_up(request: web.Request) -> web.Response:

@@ -1,7 +1,6 @@
 """Count objects against ResourceQuotas. Pure; amounts of CPU and memory are ignored.
 
-`registry.py` asks before it stores a new object; `controllers/quotas.py` reports the
-used amounts.
+`registry.py` asks before it stores a new object. A quota gets no status.
 """
 
 from collections.abc import Iterable, Mapping

@@ -23,7 +23,7 @@ def admit(attributes: Attributes, *headers: tuple[str, str]) -> User:
     gate = Gate(
         Authenticator(PEOPLE, NO_ACCOUNTS), Authorizer(StoredRbac.with_defaults()), AuditLog(None)
     )
-    return gate.admit(headers, None, attributes)
+    return gate.admit(headers, attributes)
 
 
 def refused(attributes: Attributes, *headers: tuple[str, str]) -> ApiStatus:

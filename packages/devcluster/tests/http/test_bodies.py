@@ -1,9 +1,7 @@
 """No body ends in a 500: every verb answers it with another Status."""
 
-import datetime as dt
 import json
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, example, given, settings
@@ -11,8 +9,8 @@ from hypothesis import strategies as st
 
 from devcluster.app import Options, serve
 from devcluster.http.yaml_reader import DEEPEST
+from harness.serving import connected, now
 
-NOW = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
 EXAMPLES = 150
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
@@ -156,14 +154,13 @@ bodies = st.binary(max_size=40) | (values | objects | operations).map(
 async def requests():
     """Sends a request and returns the status and the answer."""
     async with (
-        serve(Options(tls=False), lambda: NOW) as running,
-        aiohttp.ClientSession(running.url) as session,
+        serve(Options(), now) as running,
+        connected(running) as session,
     ):
-        headers = {"Authorization": f"Bearer {running.kubeconfig['users'][0]['user']['token']}"}
 
         async def send(method, path, body, media):
-            sent = {**headers, "Content-Type": media}
-            async with session.request(method, path, data=body, headers=sent) as answer:
+            headers = {"Content-Type": media}
+            async with session.request(method, path, data=body, headers=headers) as answer:
                 return answer.status, await answer.read()
 
         definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -1,14 +1,10 @@
 """Webhooks take time, and other writes happen meanwhile: none of them is lost."""
 
 import asyncio
-import datetime as dt
 
-import aiohttp
 import pytest
 from aiohttp import web
 
-from devcluster.access.authentication import parse_token_file
-from devcluster.app import Options, serve
 from harness.scripted import World, endpoints_of
 
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps"
@@ -26,59 +22,52 @@ async def slowly(request: web.Request) -> web.StreamResponse:
 
 
 @pytest.fixture
-async def client(webhook):
+async def guarded(webhook, client):
     """A server whose ConfigMaps are guarded by a slow webhook."""
-    users = parse_token_file(["admin,admin,,system:masters"])
-    options = Options(host="127.0.0.1", port=0, tls=False, users=users)
-    headers = {"Authorization": "Bearer admin"}
-    async with (
-        serve(options, lambda: dt.datetime.now(dt.UTC)) as running,  # noqa: TID251  a whole server
-        aiohttp.ClientSession(running.url, headers=headers, raise_for_status=False) as session,
-        endpoints_of(webhook) as endpoints,
-    ):
+    async with endpoints_of(webhook) as endpoints:
         world = World(webhook, endpoints)
         world.add("Validating", "v")
         webhook.answers["v"] = [slowly]
         guard = {"apiVersion": "admissionregistration.k8s.io/v1", **world.validating[0]}
-        created = await session.post(
+        created = await client.post(
             "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", json=guard
         )
         assert created.status == 201
         document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {}}
-        assert (await session.post(CONFIGMAPS, json=document)).status == 201
-        yield session
+        assert (await client.post(CONFIGMAPS, json=document)).status == 201
+        yield client
 
 
-async def test_patches_of_different_keys_all_arrive(client):
+async def test_patches_of_different_keys_all_arrive(guarded):
     async def patch(key: str) -> int:
-        answer = await client.patch(f"{CONFIGMAPS}/a", json={"data": {key: "x"}}, headers=MERGE)
+        answer = await guarded.patch(f"{CONFIGMAPS}/a", json={"data": {key: "x"}}, headers=MERGE)
         return answer.status
 
     assert set(await asyncio.gather(*(patch(f"k{index}") for index in range(4)))) == {200}
-    stored = await (await client.get(f"{CONFIGMAPS}/a")).json()
+    stored = await (await guarded.get(f"{CONFIGMAPS}/a")).json()
     assert set(stored["data"]) == {"k0", "k1", "k2", "k3"}
 
 
-async def test_of_two_replacements_of_one_version_one_wins(client):
-    seen = await (await client.get(f"{CONFIGMAPS}/a")).json()
+async def test_of_two_replacements_of_one_version_one_wins(guarded):
+    seen = await (await guarded.get(f"{CONFIGMAPS}/a")).json()
     written = [seen | {"data": {"by": name}} for name in ("one", "two")]
     answers = await asyncio.gather(
-        *(client.put(f"{CONFIGMAPS}/a", json=document) for document in written)
+        *(guarded.put(f"{CONFIGMAPS}/a", json=document) for document in written)
     )
     assert sorted(answer.status for answer in answers) == [200, 409]
 
 
-async def test_of_two_creations_of_one_name_one_wins(client):
+async def test_of_two_creations_of_one_name_one_wins(guarded):
     document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}}
-    answers = await asyncio.gather(*(client.post(CONFIGMAPS, json=document) for _ in range(2)))
+    answers = await asyncio.gather(*(guarded.post(CONFIGMAPS, json=document) for _ in range(2)))
     assert sorted(answer.status for answer in answers) == [201, 409]
 
 
-async def test_an_object_deleted_meanwhile_is_not_brought_back(client):
+async def test_an_object_deleted_meanwhile_is_not_brought_back(guarded):
     patching = asyncio.create_task(
-        client.patch(f"{CONFIGMAPS}/a", json={"data": {"k": "x"}}, headers=MERGE)
+        guarded.patch(f"{CONFIGMAPS}/a", json={"data": {"k": "x"}}, headers=MERGE)
     )
-    deleted = await client.delete(f"{CONFIGMAPS}/a")
+    deleted = await guarded.delete(f"{CONFIGMAPS}/a")
     assert deleted.status == 200
     await patching
-    assert (await client.get(f"{CONFIGMAPS}/a")).status == 404
+    assert (await guarded.get(f"{CONFIGMAPS}/a")).status == 404

@@ -1,7 +1,6 @@
 """Check watches of a whole server: no event is lost or repeated, and faults work."""
 
 import asyncio
-import datetime as dt
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,26 +9,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from devcluster.app import Options, Running, serve
+from devcluster.app import Running
 from devcluster.http.faults import Fault
 from tests.support.eventually import eventually
 
 PATH = "/api/v1/namespaces/default/configmaps"
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[Running]:
-    async with serve(Options(tls=False), lambda: dt.datetime.now(dt.UTC)) as server:  # noqa: TID251 - tokens expire by the real clock
-        yield server
-
-
-@pytest.fixture
-async def client(running: Running) -> AsyncIterator[aiohttp.ClientSession]:
-    token = running.kubeconfig["users"][0]["user"]["token"]
-    async with aiohttp.ClientSession(
-        running.url, headers={"Authorization": f"Bearer {token}"}
-    ) as session:
-        yield session
 
 
 async def create(client: aiohttp.ClientSession, name: str) -> int:

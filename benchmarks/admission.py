@@ -42,6 +42,10 @@ from webhook.review import parse
 WARM_UP_SECONDS = 3.0
 OWN_TIMES = 3_000
 
+# An API server has so many writes in progress at most (`--max-mutating-requests-inflight`), each
+# of which sends one review at a time.
+MAX_CONNECTIONS = 200
+
 
 async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
     """Check `count` reviews one after the other; return the seconds of CPU time of each."""
@@ -78,7 +82,9 @@ class Load:
     async def send(self, reviews: Sequence[bytes], rate: float) -> list[float]:
         """Send the reviews at `rate` per second; return the seconds of each from its due time."""
         loop = asyncio.get_running_loop()
-        async with ClientSession(connector=TCPConnector(ssl=self._trust, limit=0)) as session:
+        async with ClientSession(
+            connector=TCPConnector(ssl=self._trust, limit=MAX_CONNECTIONS)
+        ) as session:
             begin = loop.time() + 0.1
             moments = (begin + number / rate for number in range(len(reviews)))
             sent = [

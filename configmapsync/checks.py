@@ -19,7 +19,7 @@ from configmapsync.names import (
     NamespacedName,
 )
 from configmapsync.resource import ConfigMapSync, ConflictPolicy
-from configmapsync.selection import Namespace
+from configmapsync.selection import Namespace, Selector
 from configmapsync.validation import doubtful_metadata
 
 # Items of one kind in one answer. Users read no more, and the API server cuts warnings off.
@@ -35,7 +35,6 @@ class Snapshot:
 
     Attributes:
         namespaces: all namespaces by name; a live read has confirmed those that the spec names.
-        protected: namespaces that are destinations only by exact name.
         cycle: the ConfigMaps of a loop that the sync would close, or None.
         contested: destinations that another sync writes, with that sync.
         visible: the other syncs that the requesting user may get.
@@ -47,7 +46,6 @@ class Snapshot:
     """
 
     namespaces: Mapping[str, Namespace]
-    protected: frozenset[str]
     cycle: tuple[NamespacedName, ...] | None = None
     contested: tuple[Contest, ...] = ()
     visible: frozenset[NamespacedName] = frozenset()
@@ -64,12 +62,14 @@ class AdmissionInput:
 
     Attributes:
         sync: the new version, with defaults.
+        selector: the compiled selection of the new version.
         targets: the field path of each destination in the spec.
         previous: the old version, with defaults; None for a new sync, and for an old version
             that cannot be parsed.
     """
 
     sync: ConfigMapSync
+    selector: Selector
     targets: DestinationPaths
     previous: ConfigMapSync | None
 
@@ -249,7 +249,7 @@ def _idle_selection(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[
     """
     if not snapshot.complete:
         return
-    idle = unmatched_patterns(sync_input.sync, snapshot.namespaces, snapshot.protected)
+    idle = unmatched_patterns(sync_input.sync, snapshot.namespaces, sync_input.selector)
     for path, value in islice(idle, MOST_LISTED):
         yield f"{path}: {value} matches no namespace now"
 

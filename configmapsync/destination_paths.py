@@ -7,9 +7,10 @@ what is selected.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from configmapsync.globs import Globs, is_glob
+from configmapsync.globs import Globs, compiled, is_glob
+from configmapsync.namespace_index import growing_batches
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Labels, Namespace, Selector
+from configmapsync.selection import Namespace, Selector
 
 SELECTOR_PATH = "spec.destinationNamespaceSelector"
 
@@ -54,17 +55,38 @@ def destination_paths(sync: ConfigMapSync, selector: Selector) -> DestinationPat
 
 
 def unmatched_patterns(
-    sync: ConfigMapSync, namespaces: Mapping[str, Namespace], protected: frozenset[str]
+    sync: ConfigMapSync, namespaces: Mapping[str, Namespace], selector: Selector
 ) -> Iterator[tuple[str, str]]:
-    """Yield path and value of each glob or label selector that alone selects no namespace."""
-    reachable = Selector.of(sync, protected).reachable(namespaces)
-    entries = [(path, name) for path, name in _entries(sync) if is_glob(name)]
-    unmatched = set(Globs(name for _, name in entries).unmatched(reachable))
-    yield from ((path, f'"{name}"') for path, name in entries if name in unmatched)
-    if (selector := sync.spec.destination_namespace_selector) is not None:
-        labels = Labels.of(selector)
-        if not any(labels.match(namespace.labels) for namespace in reachable.values()):
-            yield SELECTOR_PATH, "the selector"
+    """Yield path and value of each glob or label selector that alone selects no namespace.
+
+    Args:
+        sync: with the globs and the label selector.
+        namespaces: all namespaces by name.
+        selector: the compiled selection of the sync.
+    """
+    if unmatched := set(_unmatched_globs(namespaces, selector).patterns):
+        yield from ((path, f'"{name}"') for path, name in _entries(sync) if name in unmatched)
+    if selector.labels is not None and not _matches_any_labels(namespaces, selector):
+        yield SELECTOR_PATH, "the selector"
+
+
+def _unmatched_globs(namespaces: Mapping[str, Namespace], selector: Selector) -> Globs:
+    """Return the globs that match no namespace that they are allowed to select."""
+    unmatched = selector.globs
+    for names in growing_batches(selector.near_globs(namespaces)):
+        unmatched = compiled(unmatched.unmatched(selector.reachable(names)))
+        if not unmatched:
+            break
+    return unmatched
+
+
+def _matches_any_labels(namespaces: Mapping[str, Namespace], selector: Selector) -> bool:
+    labels = selector.labels
+    return labels is not None and any(
+        labels.match(namespaces[name].labels)
+        for names in growing_batches(selector.near_labels(namespaces))
+        for name in selector.reachable(names)
+    )
 
 
 def _entries(sync: ConfigMapSync) -> Iterator[tuple[str, str]]:

@@ -102,9 +102,9 @@ class Globs:
 
     def unmatched(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the patterns that match no name, in the order of the list."""
-        present = sorted(set(names))
-        exact = frozenset(present)
-        backwards = sorted(name[::-1] for name in present) if self._suffixes else []
+        exact = frozenset(names)
+        present = sorted(exact) if self._prefixes or self._general else []
+        backwards = sorted(name[::-1] for name in exact) if self._suffixes else []
         general = _general_hits(self._general, present)
 
         def is_unmatched(pattern: str) -> bool:

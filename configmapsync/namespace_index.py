@@ -7,6 +7,7 @@ search: `Selector.matches` decides.
 
 from bisect import bisect_left, insort
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from configmapsync.globs import literal_prefix
@@ -18,6 +19,9 @@ Key = TypeVar("Key")
 # Values of one label by which a selector is found; with more it is found by the label key.
 MOST_VALUES = 16
 ANY = "^"  # the key of selectors that may select a namespace of any name and labels
+LAST = "\U0010ffff"  # sorts after every character of a name
+FIRST_BATCH = 32
+BATCH_GROWTH = 4
 
 
 class NamespaceIndex(Mapping[str, "Namespace"]):
@@ -87,10 +91,7 @@ class NamespaceIndex(Mapping[str, "Namespace"]):
         if not prefix:
             return self._by_name
         ordered = self._ordered
-        start = end = bisect_left(ordered, prefix)
-        while end < len(ordered) and ordered[end].startswith(prefix):
-            end += 1
-        return ordered[start:end]
+        return ordered[bisect_left(ordered, prefix) : bisect_left(ordered, prefix + LAST)]
 
     def labelled(self, labels: "Labels") -> Iterable[str]:
         """Return the names of namespaces that can match, from the requirement with the fewest."""
@@ -108,6 +109,17 @@ class NamespaceIndex(Mapping[str, "Namespace"]):
         for key, value in namespace.labels.items():
             _discard(self._by_label, (key, value), namespace.name)
             _discard(self._by_label_key, key, namespace.name)
+
+
+def growing_batches(names: Iterable[str]) -> Iterator[list[str]]:
+    """Yield names in batches of growing size.
+
+    A search that mostly ends early looks at few names; one that does not end has few batches.
+    """
+    size, remaining = FIRST_BATCH, iter(names)
+    while batch := list(islice(remaining, size)):
+        yield batch
+        size *= BATCH_GROWTH
 
 
 def selector_keys(selector: "Selector") -> frozenset[str]:

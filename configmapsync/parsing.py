@@ -19,6 +19,7 @@ from configmapsync.resource import (
 )
 from configmapsync.schema_errors import field_errors, size_errors
 
+_META_ALIASES = tuple(field.alias or name for name, field in ObjectMeta.model_fields.items())
 LARGEST_DOCUMENT = 8 * 1024 * 1024  # bytes; the API server takes at most 3 MiB
 
 
@@ -77,9 +78,8 @@ def read_metadata(document: Any) -> ObjectMeta:
         return ObjectMeta()
     if not isinstance(document, Mapping):
         raise ValueError("the metadata of a resource is an object")  # noqa: TRY004 - as for text that is no JSON
-    aliases = [field.alias or name for name, field in ObjectMeta.model_fields.items()]
     return ObjectMeta.model_validate(
-        {alias: document[alias] for alias in aliases if document.get(alias) is not None}
+        {alias: document[alias] for alias in _META_ALIASES if document.get(alias) is not None}
     )
 
 

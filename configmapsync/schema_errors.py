@@ -31,6 +31,7 @@ _TYPES = {
     "model_type": "object",
     "model_attributes_type": "object",
 }
+_CONTAINERS = (dict, list, Mapping)
 # Maps with keys of the user, which a path shows as labels[key].
 _OPEN_KEYS = frozenset({"labels", "annotations", "matchLabels"})
 
@@ -47,11 +48,11 @@ def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
     """
     errors: list[FieldError] = []
     values = 0
-    pending: list[tuple[str, str, Any, int]] = [(root, "", document, 1)]
+    pending: list[tuple[str, str, Any, int]] = []
+    if isinstance(document, _CONTAINERS):
+        pending.append((root, "", document, 1))
     while pending:
         path, field, value, depth = pending.pop()
-        if not isinstance(value, Mapping | list):
-            continue
         if len(value) > MOST_ITEMS:
             errors.append(
                 FieldError(
@@ -68,7 +69,9 @@ def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
             return (FieldError(root, ErrorKind.TOO_MANY, values, detail), *errors)
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         pending += [
-            (_joined(path, field, part), str(part), item, depth + 1) for part, item in items
+            (_joined(path, field, part), str(part), item, depth + 1)
+            for part, item in items
+            if isinstance(item, _CONTAINERS)
         ]
     return tuple(sorted(errors, key=lambda error: error.path))
 

@@ -154,10 +154,30 @@ class Selector:
         names -= self.excluded.among(names)
         return (namespaces[name] for name in names if name != self.source_namespace)
 
-    def reachable(self, namespaces: Mapping[str, Namespace]) -> dict[str, Namespace]:
-        """Return the namespaces that globs and label selector of the spec can select."""
-        excluded = self.excluded.among(namespaces) | self.protected | {self.source_namespace}
-        return {name: namespace for name, namespace in namespaces.items() if name not in excluded}
+    def reachable(self, names: Iterable[str]) -> list[str]:
+        """Return the names that globs and label selector of the spec are allowed to select."""
+        given = list(names)
+        excluded = self.excluded.among(given) | self.protected | {self.source_namespace}
+        return [name for name in given if name not in excluded]
+
+    def near_globs(self, namespaces: Mapping[str, Namespace]) -> Iterable[str]:
+        """Return at least the names that the globs match; an index narrows the search."""
+        if not self.globs:
+            return ()
+        if not isinstance(namespaces, NamespaceIndex):
+            return namespaces
+        prefixes = dict.fromkeys(map(literal_prefix, self.globs.patterns))
+        if "" in prefixes:
+            return namespaces
+        return dict.fromkeys(name for prefix in prefixes for name in namespaces.with_prefix(prefix))
+
+    def near_labels(self, namespaces: Mapping[str, Namespace]) -> Iterable[str]:
+        """Return at least the names that the labels match; an index narrows the search."""
+        if self.labels is None:
+            return ()
+        if not isinstance(namespaces, NamespaceIndex):
+            return namespaces
+        return namespaces.labelled(self.labels)
 
     def matches(self, namespace: Namespace) -> bool:
         """Return whether the spec selects a namespace, even if that cannot get a copy."""
@@ -180,22 +200,12 @@ class Selector:
         )
 
     def _reached(self, namespaces: Mapping[str, Namespace]) -> set[str]:
-        """Return the names that globs and labels select; an index narrows the search."""
-        index = namespaces if isinstance(namespaces, NamespaceIndex) else None
-        reached: set[str] = set()
-        if self.globs:
-            reached = self.globs.among(self._with_prefixes(index) if index else namespaces)
-        if self.labels is not None:
-            names = index.labelled(self.labels) if index else namespaces
-            reached |= {name for name in names if self.labels.match(namespaces[name].labels)}
+        """Return the names that globs and labels select."""
+        reached = self.globs.among(self.near_globs(namespaces))
+        if (labels := self.labels) is not None:
+            names = self.near_labels(namespaces)
+            reached |= {name for name in names if labels.match(namespaces[name].labels)}
         return reached - self.protected
-
-    def _with_prefixes(self, namespaces: NamespaceIndex) -> Iterable[str]:
-        """Return the names that begin like one of the globs."""
-        prefixes = {literal_prefix(pattern) for pattern in self.globs.patterns}
-        if "" in prefixes:
-            return namespaces
-        return {name for prefix in prefixes for name in namespaces.with_prefix(prefix)}
 
 
 def select(selector: Selector, namespaces: Mapping[str, Namespace]) -> Selection:

@@ -1,8 +1,8 @@
-"""Ask the API server what a subject may do, and whether a service account exists.
+"""Ask the API server what a subject may do.
 
-The webhook and the reconciler use `AccessReviews` and `ServiceAccounts`. A bounded
-number of requests is in flight at once, and each answer is cached for some seconds.
-This module must not decide what a missing right means.
+The webhook and the reconciler use `AccessReviews`. A bounded number of requests is in
+flight at once, and each answer is cached for some seconds. This module must not decide
+what a missing right means; `service_accounts.py` reads whether an account exists.
 """
 
 import asyncio
@@ -12,10 +12,9 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
-from kube.client import SERVICE_ACCOUNTS, SUBJECT_ACCESS_REVIEWS, Client, all_of
-from kube.errors import NotFound
+from kube.client import SUBJECT_ACCESS_REVIEWS, Client, all_of
 from kube.rbac import Rule
-from kube.wire import decode_partial, decoding
+from kube.wire import decoding
 
 RULES = (
     Rule(
@@ -104,6 +103,23 @@ class _Answer(NamedTuple):
     until: float
 
 
+class _Asked:
+    """The subject of one check.
+
+    Attributes:
+        subject: the user or service account.
+        slots: bounds the reviews in flight.
+        digest: of the subject, for the key of a cached answer; a subject may be large.
+    """
+
+    __slots__ = ("digest", "slots", "subject")
+
+    def __init__(self, subject: AnySubject, slots: asyncio.Semaphore) -> None:
+        self.subject = subject
+        self.slots = slots
+        self.digest = hashlib.sha256(msgspec.json.encode(_user(subject))).digest()
+
+
 class Answers(NamedTuple, Generic[RightT]):
     """The result of a check.
 
@@ -141,7 +157,7 @@ class AccessReviews(Generic[RightT]):
         self._now = now
         self._on_answer = on_answer
         self._cache_seconds = cache_seconds
-        self._cache: dict[bytes, _Answer] = {}
+        self._cache: dict[tuple[bytes, RightT], _Answer] = {}
 
     async def may(
         self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore | None = None
@@ -156,10 +172,12 @@ class AccessReviews(Generic[RightT]):
         Raises:
             ApiError: the API server did not answer.
         """
-        slots = slots or asyncio.Semaphore(MAX_IN_FLIGHT)
-        rights = list(dict.fromkeys(rights))
-        answers = await all_of(self._ask(subject, right, slots) for right in rights)
-        return {right for right, yes in zip(rights, answers, strict=True) if yes}
+        wanted = list(rights)
+        if not wanted:
+            return set()
+        asked = _Asked(subject, slots or asyncio.Semaphore(MAX_IN_FLIGHT))
+        answers = await self._answers(asked, wanted)
+        return {right for right, yes in answers.items() if yes}
 
     async def check(
         self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore | None = None
@@ -177,24 +195,48 @@ class AccessReviews(Generic[RightT]):
         Raises:
             ApiError: the API server did not answer.
         """
-        slots = slots or asyncio.Semaphore(MAX_IN_FLIGHT)
-        wanted = dict.fromkeys(rights)
-        broad = list(dict.fromkeys(right.broad for right in wanted))
-        answers = await all_of(
-            self._ask(subject, right, slots, use_cached_refusal=right not in wanted)
-            for right in broad
-        )
-        everywhere = dict(zip(broad, answers, strict=True))
+        asked = _Asked(subject, slots or asyncio.Semaphore(MAX_IN_FLIGHT))
+        broad = {right: right.broad for right in rights}
+        everywhere = await self._answers(asked, broad.values(), deciding=broad)
         rest = [
-            right for right in wanted if right not in everywhere and not everywhere[right.broad]
+            right
+            for right, wide in broad.items()
+            if right not in everywhere and not everywhere[wide]
         ]
-        asked = everywhere | await self._until_refused(subject, rest, slots)
-        held = [right for right in wanted if everywhere[right.broad] or asked.get(right)]
-        refused = [right for right in wanted if asked.get(right) is False]
-        return Answers(held, refused, len(held) + len(refused) == len(wanted))
+        answers = everywhere | await self._until_refused(asked, rest)
+        held = [right for right, wide in broad.items() if everywhere[wide] or answers.get(right)]
+        refused = [right for right in broad if answers.get(right) is False]
+        return Answers(held, refused, len(held) + len(refused) == len(broad))
+
+    async def _answers(
+        self,
+        asked: "_Asked",
+        rights: Iterable[RightT],
+        *,
+        deciding: Collection[RightT] | None = None,
+    ) -> dict[RightT, bool]:
+        """Return the answer for each right, and ask only for those that are not cached.
+
+        Args:
+            asked: the subject.
+            rights: in the order of the answers.
+            deciding: the rights whose refusal denies the request; all by default.
+        """
+        answers = dict.fromkeys(rights, False)
+        unknown: list[RightT] = []
+        for right in answers:
+            cached = self._cached(asked, right)
+            if cached is None or (not cached and (deciding is None or right in deciding)):
+                unknown.append(right)
+            else:
+                answers[right] = cached
+        if unknown:
+            new = await all_of(self._ask(asked, right) for right in unknown)
+            answers.update(zip(unknown, new, strict=True))
+        return answers
 
     async def _until_refused(
-        self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore
+        self, asked: "_Asked", rights: Collection[RightT]
     ) -> dict[RightT, bool]:
         """Check rights in order, several at once, until enough are refused or a review fails."""
         waiting = iter(rights)
@@ -205,7 +247,8 @@ class AccessReviews(Generic[RightT]):
             nonlocal refusals, failed
             for right in waiting:
                 try:
-                    answers[right] = yes = await self._ask(subject, right, slots)
+                    yes = self._cached(asked, right) or await self._ask(asked, right)
+                    answers[right] = yes
                 except BaseException:
                     failed = True
                     raise
@@ -213,83 +256,29 @@ class AccessReviews(Generic[RightT]):
                 if failed or refusals >= MAX_REFUSALS:
                     return
 
-        await all_of(ask_in_turn() for _ in range(MAX_IN_FLIGHT))
+        await all_of(ask_in_turn() for _ in range(min(len(rights), MAX_IN_FLIGHT)))
         return answers
 
-    async def _ask(
-        self,
-        subject: AnySubject,
-        right: RightT,
-        slots: asyncio.Semaphore,
-        *,
-        use_cached_refusal: bool = False,
-    ) -> bool:
-        """Return whether `subject` has `right`.
+    def _cached(self, asked: "_Asked", right: RightT) -> bool | None:
+        """Return the cached answer; None if there is none or it has expired."""
+        cached = self._cache.get((asked.digest, right))
+        return cached.allowed if cached and cached.until > self._now() else None
 
-        A cached refusal is used only if `use_cached_refusal` says that it denies no request.
-        """
-        body = msgspec.json.encode(_review(subject, right))
-        key = hashlib.sha256(body).digest()  # a subject may be large
-        cached = self._cache.get(key)
-        if cached and cached.until > self._now() and (cached.allowed or use_cached_refusal):
-            return cached.allowed
-        async with slots:
+    async def _ask(self, asked: "_Asked", right: RightT) -> bool:
+        """Ask the API server whether the subject has `right`, and cache the answer."""
+        async with asked.slots:
             answer = await self._client.create(
                 SUBJECT_ACCESS_REVIEWS,
                 "",
-                msgspec.Raw(body),
+                _review(asked.subject, right),
                 timeout_seconds=ANSWER_SECONDS,
             )
         yes = _is_allowed(answer)
         self._on_answer(yes)
         if len(self._cache) >= CACHE_LIMIT:
             self._cache.clear()
-        self._cache[key] = _Answer(yes, self._now() + self._cache_seconds)
+        self._cache[asked.digest, right] = _Answer(yes, self._now() + self._cache_seconds)
         return yes
-
-
-class ServiceAccounts:
-    """Reads whether service accounts exist, because a review does not say so."""
-
-    def __init__(self, client: Client, now: Callable[[], float], cache_seconds: float) -> None:
-        """Create it with an empty cache.
-
-        Args:
-            client: of the API server.
-            now: the event loop's clock.
-            cache_seconds: for which an account counts as existing; a missing one is not cached.
-        """
-        self._client = client
-        self._now = now
-        self._cache_seconds = cache_seconds
-        self._exists_until: dict[tuple[str, str], float] = {}
-
-    async def exists(self, namespace: str, name: str) -> bool:
-        """Return whether the account exists and is not being deleted; then its tokens are valid.
-
-        Raises:
-            ApiError: the API server did not answer.
-        """
-        if self._exists_until.get((namespace, name), 0.0) > self._now():
-            return True
-        try:
-            answer = await self._client.get(
-                SERVICE_ACCOUNTS,
-                namespace,
-                name,
-                metadata_only=True,
-                timeout_seconds=ANSWER_SECONDS,
-            )
-        except NotFound:
-            return False
-        with decoding("the ServiceAccount"):
-            metadata = decode_partial(answer).metadata
-        if metadata.deletion_timestamp is not None:
-            return False
-        if len(self._exists_until) >= CACHE_LIMIT:
-            self._exists_until.clear()
-        self._exists_until[namespace, name] = self._now() + self._cache_seconds
-        return True
 
 
 class _AccessStatus(msgspec.Struct, frozen=True):
@@ -312,11 +301,8 @@ def _review(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
     return {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": {
-            "user": subject.username,
-            "uid": subject.uid,
-            "groups": subject.groups,
-            "extra": dict(subject.extra),
+        "spec": _user(subject)
+        | {
             "resourceAttributes": {
                 "verb": right.verb,
                 "group": right.group,
@@ -327,4 +313,14 @@ def _review(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
                 "name": right.name,
             },
         },
+    }
+
+
+def _user(subject: AnySubject) -> dict[str, Any]:
+    """Return the fields of a SubjectAccessReview that name the subject."""
+    return {
+        "user": subject.username,
+        "uid": subject.uid,
+        "groups": subject.groups,
+        "extra": dict(subject.extra),
     }

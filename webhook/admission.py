@@ -158,7 +158,7 @@ class Admission:
         except ValueError as error:
             raise MalformedReviewError("the metadata of the object cannot be read") from error
         selector = Selector.of(sync, self._state.protected)
-        return AdmissionInput(sync, destination_paths(sync, selector), _previous(review))
+        return AdmissionInput(sync, selector, destination_paths(sync, selector), _previous(review))
 
     async def _denials(
         self, review: Review, requester: Requester, sync_input: AdmissionInput

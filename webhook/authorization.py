@@ -23,8 +23,9 @@ from configmapsync.permissions import (
     rights_to_act_as,
 )
 from configmapsync.resource import ConfigMapSync
-from kube.access import MAX_REFUSALS, AccessReviews, ServiceAccounts
+from kube.access import MAX_REFUSALS, AccessReviews
 from kube.client import Client
+from kube.service_accounts import ServiceAccounts
 from webhook.review import User
 from webhook.settings import AuthorizationMode
 

@@ -37,8 +37,10 @@ from configmapsync.names import (
     SYNC_UID_LABEL,
     NamespacedName,
 )
+from configmapsync.namespace_index import growing_batches
 from configmapsync.permissions import Right, right_to_see
-from configmapsync.selection import Namespace, Selector
+from configmapsync.resource import ConflictPolicy
+from configmapsync.selection import Namespace
 from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind, all_of
 from kube.connection import Connection
 from kube.errors import ApiError, NotFound
@@ -122,8 +124,8 @@ class ClusterState:
         confirmed = await self._confirmed(sync_input)
         namespaces = self._by_name.updated(confirmed) if confirmed else self._by_name
         sync = sync_input.sync
-        contested = tuple(self._graph.contested(sync))
-        cycle = self._graph.cycle_through(sync)
+        contested = tuple(self._graph.contested(sync, sync_input.selector))
+        cycle = self._graph.cycle_through(sync, sync_input.selector)
         listed = (
             contest
             for form in contests_by_form(sync_input, contested)
@@ -140,7 +142,6 @@ class ClusterState:
         )
         return Snapshot(
             namespaces=namespaces,
-            protected=self.protected,
             cycle=cycle,
             contested=contested,
             visible=frozenset(other for right, other in see.items() if right in rights),
@@ -158,9 +159,12 @@ class ClusterState:
         count as missing, too.
         """
         named = dict.fromkeys((sync_input.sync.source.namespace, *sync_input.targets.named))
-        unconfirmed = iter(
-            [name for name in named if name not in self._by_name or self._by_name[name].terminating]
-        )
+        unknown = [
+            name
+            for name in named
+            if (known := self._by_name.get(name)) is None or known.terminating
+        ]
+        unconfirmed = iter(unknown)
         found: dict[str, Namespace] = {}
         missing = 0
 
@@ -174,7 +178,7 @@ class ClusterState:
                 if missing >= ENOUGH_MISSING:
                     return
 
-        await all_of(confirm_next() for _ in range(PARALLEL_NAMESPACE_READS))
+        await all_of(confirm_next() for _ in range(min(len(unknown), PARALLEL_NAMESPACE_READS)))
         return found
 
     async def _read_namespace(self, name: str) -> Namespace | None:
@@ -217,7 +221,9 @@ class ClusterState:
         self, sync_input: AdmissionInput, namespaces: Mapping[str, Namespace]
     ) -> tuple[NamespacedName, ...]:
         """Return those of the first destinations where an unmanaged ConfigMap exists."""
-        destinations = _destinations(sync_input, namespaces, self.protected)
+        if sync_input.sync.spec.conflict_policy is not ConflictPolicy.FAIL:
+            return ()  # no warning: the sync takes over what exists
+        destinations = _destinations(sync_input, namespaces)
         first = list(islice(destinations, MAX_BLOCKER_READS))
         found = await all_of(self._is_unmanaged(key) for key in first)
         return tuple(key for key, unmanaged in zip(first, found, strict=True) if unmanaged)
@@ -254,12 +260,22 @@ class ClusterState:
 
 
 def _destinations(
-    sync_input: AdmissionInput, namespaces: Mapping[str, Namespace], protected: frozenset[str]
+    sync_input: AdmissionInput, namespaces: Mapping[str, Namespace]
 ) -> Iterator[NamespacedName]:
-    """Yield the destinations that would receive copies now, those that are named first."""
-    selector, named = Selector.of(sync_input.sync, protected), sync_input.targets.named
-    selected = {namespace.name: namespace for namespace in selector.among(namespaces)}
-    for name in chain((name for name in named if name in selected), selected.keys() - named.keys()):
-        namespace = selected[name]
-        if not (namespace.terminating or namespace.disabled):
-            yield NamespacedName(name, sync_input.sync.destination_name)
+    """Yield the destinations that would receive copies now, those that are named first.
+
+    Only as many namespaces are compared with the selection as the caller needs destinations.
+    """
+    selector, named = sync_input.selector, sync_input.targets.named
+    near = dict.fromkeys(chain(selector.near_globs(namespaces), selector.near_labels(namespaces)))
+    others = (name for name in near if name not in named)
+    for names in chain((list(named),), growing_batches(others)):
+        present = {name: namespaces[name] for name in names if name in namespaces}
+        selected = {
+            namespace.name
+            for namespace in selector.among(present)
+            if not (namespace.terminating or namespace.disabled)
+        }
+        for name in names:
+            if name in selected:
+                yield NamespacedName(name, sync_input.sync.destination_name)

@@ -36,10 +36,12 @@ class Node:
     age: Age
 
     @classmethod
-    def of(cls, sync: ConfigMapSync, protected: frozenset[str]) -> "Node":
-        """Return the node of a sync that has its defaults."""
+    def of(
+        cls, sync: ConfigMapSync, protected: frozenset[str], selector: Selector | None = None
+    ) -> "Node":
+        """Return the node of a sync that has its defaults; without `selector`, compile it."""
         age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, sync.key)
-        selector = Selector.of(sync, protected)
+        selector = selector or Selector.of(sync, protected)
         return cls(sync.key, sync.source, sync.destination_name, selector, age)
 
 

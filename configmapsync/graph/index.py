@@ -15,7 +15,7 @@ from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
 from configmapsync.names import NamespacedName
 from configmapsync.namespace_index import NamespaceIndex, namespace_keys, selector_keys
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace
+from configmapsync.selection import Namespace, Selector
 
 MAX_CONTESTED = 32  # the contested destinations that are reported for one sync
 MAX_LOOKUPS = 10_000  # of other syncs for one review of the webhook: some ten milliseconds
@@ -175,15 +175,19 @@ class Graph:
         """Return the number of namespaces."""
         return len(self._namespaces)
 
-    def cycle_through(self, sync: ConfigMapSync) -> Path | None:
+    def cycle_through(self, sync: ConfigMapSync, selector: Selector | None = None) -> Path | None:
         """Return the loop that `sync` would close, from its source back to it; None without a loop.
 
         The previous version of the sync is ignored. So are refusals: a loop that only a refusal
         breaks is still a loop. The search goes from copies to sources, because most ConfigMaps
         are a copy of at most one source. It returns None after MAX_LOOKUPS: the reconciler
         finds loops of any length and does not write them.
+
+        Args:
+            sync: under review.
+            selector: the compiled selection of the sync; None to compile it again.
         """
-        node = Node.of(sync, self.protected)
+        node = Node.of(sync, self.protected, selector)
         # By source: its copy, which is one step nearer to the source of `sync`.
         leads_to: dict[NamespacedName, NamespacedName] = {}
         waiting, limit = deque((node.source,)), self.lookups + MAX_LOOKUPS
@@ -203,18 +207,28 @@ class Graph:
         return None
 
     def contested(
-        self, sync: ConfigMapSync, most: int = MAX_CONTESTED
+        self,
+        sync: ConfigMapSync,
+        selector: Selector | None = None,
+        most: int = MAX_CONTESTED,
     ) -> list[tuple[NamespacedName, NamespacedName]]:
         """Return destinations of `sync` that another sync may write, each with that sync.
 
         Exactly named destinations come first. The previous version of the sync is ignored. The
         answer is exact up to MAX_LOOKUPS and MAX_CLAIMANTS, and an estimate beyond: only the
         reconciler decides exactly.
+
+        Args:
+            sync: under review.
+            selector: the compiled selection of the sync; None to compile it again.
+            most: how many destinations are returned.
         """
-        node = Node.of(sync, self.protected)
+        node = Node.of(sync, self.protected, selector)
         limit = self.lookups + MAX_LOOKUPS
         writers: dict[NamespacedName, NamespacedName] = {}
         wanted = list(self._wanted(node, limit))
+        if not wanted:
+            return []
         claims = self._claims_behind(wanted, node.key, limit)
         numbers = NamespaceNumbers({key.namespace for _, keys in claims for key in keys})
         sources: defaultdict[str, NamespaceSet] = defaultdict(int)

@@ -105,7 +105,7 @@ class References:
             yield Finding(manifest.file, line, column, Severity.ERROR, str(manifest), "", message)
         selector = Selector.of(sync, self._known.protected)
         targets = destination_paths(sync, selector)
-        sync_input = AdmissionInput(sync, targets, self._known.syncs.get(sync.key))
+        sync_input = AdmissionInput(sync, selector, targets, self._known.syncs.get(sync.key))
         snapshot = self._snapshot(sync, targets, selector)
         errors = admit(sync_input, snapshot)
         yield from (shape.finding(manifest, error) for error in errors)
@@ -121,7 +121,6 @@ class References:
         known = self._known
         return Snapshot(
             namespaces=known.namespaces,
-            protected=known.protected,
             cycle=(cycle := self._graph.cycle_through(sync)),
             contested=tuple(self._graph.contested(sync)),
             visible=frozenset(self._syncs),

@@ -19,8 +19,9 @@ from configmapsync.permissions import (
 )
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
-from kube.access import MAX_IN_FLIGHT, AccessReviews, ServiceAccounts
+from kube.access import MAX_IN_FLIGHT, AccessReviews
 from kube.client import Client
+from kube.service_accounts import ServiceAccounts
 
 
 class Authorization:

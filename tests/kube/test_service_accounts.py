@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kube.access import ServiceAccounts
 from kube.client import Client
 from kube.errors import Forbidden, Malformed, NotFound
+from kube.service_accounts import ServiceAccounts
 
 pytestmark = pytest.mark.looptime(start=0)
 REMEMBERED_FOR = 10.0

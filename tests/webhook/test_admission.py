@@ -42,7 +42,7 @@ class FakeState:
         rights = {right_to_see(other): other for _, other in self.facts.get("contested", ())}
         seen = frozenset(rights[right] for right in await authorizer.may(requester, rights))
         known = {name: Namespace(name) for name in ("team-a", "team-b")} | self.known
-        return Snapshot(known, self.protected, visible=seen, **self.facts)
+        return Snapshot(known, visible=seen, **self.facts)
 
 
 def review(name: str = "create.json", **spec: object) -> Review:

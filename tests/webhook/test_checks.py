@@ -34,11 +34,12 @@ def sync(namespace: str = "a", **spec: object) -> ConfigMapSync:
 
 
 def sync_input(new: ConfigMapSync, previous: ConfigMapSync | None = None) -> AdmissionInput:
-    return AdmissionInput(new, destination_paths(new, Selector.of(new, PROTECTED)), previous)
+    selector = Selector.of(new, PROTECTED)
+    return AdmissionInput(new, selector, destination_paths(new, selector), previous)
 
 
 def view(known: dict[str, Namespace], **facts: Any) -> Snapshot:
-    return Snapshot(known, PROTECTED, **facts)
+    return Snapshot(known, **facts)
 
 
 def messages(errors: Iterable[object]) -> list[str]:

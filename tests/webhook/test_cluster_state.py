@@ -49,7 +49,8 @@ class ApiServer:
 def sync_input(*namespaces: str, **fields: Any) -> AdmissionInput:
     spec = {"configMapName": "cfg", "destinationNamespaces": list(namespaces), **fields}
     sync = with_defaults(parse({"metadata": {"namespace": "team", "name": "s"}, "spec": spec}))
-    return AdmissionInput(sync, destination_paths(sync, Selector.of(sync, frozenset())), None)
+    selector = Selector.of(sync, frozenset())
+    return AdmissionInput(sync, selector, destination_paths(sync, selector), None)
 
 
 async def snapshot(

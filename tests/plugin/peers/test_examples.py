@@ -52,8 +52,9 @@ def test_the_sync_of_an_example_selects_the_namespaces_of_its_copies(example: Ex
     expected = example.copies | (SYSTEM_NAMESPACES if example.system else frozenset())
     assert set(select(Selector.of(sync, PROTECTED_NAMESPACES), ALL).selected) == expected
     assert any(remark.lost for remark in remarks) == example.lost
-    targets = destination_paths(sync, Selector.of(sync, PROTECTED_NAMESPACES))
-    assert check(AdmissionInput(sync, targets, None), Snapshot(ALL, PROTECTED_NAMESPACES)) == []
+    selector = Selector.of(sync, PROTECTED_NAMESPACES)
+    targets = destination_paths(sync, selector)
+    assert check(AdmissionInput(sync, selector, targets, None), Snapshot(ALL)) == []
 
 
 def test_all_examples_together_become_the_same_text_in_any_order() -> None:

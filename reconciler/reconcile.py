@@ -7,10 +7,9 @@ as it is now and makes it match the sync. It must not write if the cluster match
 import asyncio
 
 from cluster.syncs import SyncRecord
-from configmapsync.conditions import Report
 from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.planning import plan
-from configmapsync.plans import Applied, Observation, Observed, Plan
+from configmapsync.plans import Applied, Observed, Plan
 from reconciler.known.caches import Caches
 from reconciler.observe import Observer
 from reconciler.reports.status import Reporter
@@ -60,7 +59,8 @@ class Reconciler:
             return None  # the sync is gone: its finalizer was removed
         await asyncio.sleep(0)  # planning and reporting take up to 30 ms each, for the largest spec
         if not _is_finished(record, planned, applied):
-            self._reporter.report(record, _report(record, observed, planned, applied))  # 5. report
+            source = observed.source if isinstance(observed, Observed) else None
+            self._reporter.report(record, source, planned, applied)  # 5. report
         return applied.requeue_after
 
     async def _remove_orphans(self, key: NamespacedName, planned: Plan) -> float | None:
@@ -100,19 +100,3 @@ def _has_finalizer(record: SyncRecord) -> bool:
 def _is_finished(record: SyncRecord, planned: Plan, applied: Applied) -> bool:
     """Return whether nothing keeps a deleted sync: it is gone before a status could be read."""
     return record.deleting and not planned.leftovers and not applied.leftovers
-
-
-def _report(record: SyncRecord, observed: Observation, planned: Plan, applied: Applied) -> Report:
-    """Return what the status is computed from."""
-    return Report(
-        generation=record.metadata.generation,
-        previous=None,
-        source=observed.source if isinstance(observed, Observed) else None,
-        digest=planned.digest,
-        outcomes=(*planned.settled, *applied.outcomes),
-        leftovers=(*planned.leftovers, *applied.leftovers),
-        verdict=planned.verdict,
-        wrote=applied.wrote,
-        keys=record.sync.spec.keys if record.sync else (),
-        remaining=planned.remaining,
-    )

@@ -8,14 +8,16 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
 from cluster.syncs import CONFIGMAPSYNCS, SyncRecord, read_sync
 from configmapsync.conditions import Report, status
+from configmapsync.content import SourceObject
 from configmapsync.names import FINALIZER, GROUP, PLURAL, NamespacedName
+from configmapsync.plans import Applied, Plan
 from configmapsync.resource import ConfigMapSyncStatus
 from kube.backoff import Backoff
 from kube.client import Client
@@ -103,17 +105,35 @@ class Reporter:
         self._status_queued = asyncio.Event()
         self._log = structlog.get_logger("reporter")
 
-    def report(self, record: SyncRecord, report: Report) -> None:
-        """Queue the status that follows from `report`, and count it.
+    def report(
+        self, record: SyncRecord, source: SourceObject | None, planned: Plan, applied: Applied
+    ) -> None:
+        """Queue the status that follows from a reconcile, and count it.
 
         An older status may have been written while the sync was reconciled. So the status is
         compared with the cached one, not with the one at the beginning of the reconcile.
+
+        Args:
+            record: the sync as it was reconciled.
+            source: its source; None if it does not exist or was not read.
+            planned: the plan.
+            applied: what became of the plan.
         """
         newest = self._syncs.get(*record.key) or record
-        if report.wrote:
+        if applied.wrote:
             self._wrote.add(record.key)
-        wrote = record.key in self._wrote
-        report = replace(report, previous=newest.status, wrote=wrote)
+        report = Report(
+            generation=record.metadata.generation,
+            previous=newest.status,
+            source=source,
+            digest=planned.digest,
+            outcomes=(*planned.settled, *applied.outcomes),
+            leftovers=(*planned.leftovers, *applied.leftovers),
+            verdict=planned.verdict,
+            wrote=record.key in self._wrote,
+            keys=record.sync.spec.keys if record.sync else (),
+            remaining=planned.remaining,
+        )
         new = status(report, self._clock())
         self._sync_stats.note(record.key, report, new)
         if new == report.previous and record.key not in self._writing:

@@ -15,9 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from cluster.syncs import SyncRecord, read_sync
-from configmapsync.conditions import Report
 from configmapsync.names import FINALIZER, NamespacedName
-from configmapsync.plans import Outcome
+from configmapsync.plans import Applied, Outcome, Plan
 from configmapsync.reasons import Reason
 from kube.backoff import Backoff
 from kube.client import Client
@@ -120,9 +119,11 @@ class Bench:
         return record
 
     def report(self, name: str, reason: Reason = Reason.SYNCED) -> None:
-        record = self.records["home", name]
-        report = Report(generation=1, previous=record.status, outcomes=(Outcome("there", reason),))
-        self.reporter.report(record, report)
+        self.report_on(self.records["home", name], reason)
+
+    def report_on(self, record: SyncRecord, reason: Reason, *, wrote: bool = False) -> None:
+        applied = Applied(outcomes=(Outcome("there", reason),), wrote=wrote)
+        self.reporter.report(record, None, Plan(), applied)
 
 
 @contextlib.asynccontextmanager
@@ -181,11 +182,8 @@ async def test_a_status_counts_the_copies_written_since_the_last_status() -> Non
     async with running() as bench:
         record = bench.add("a")
         bench.failures = [ServerError("away", status=500)]
-        outcomes = (Outcome("there", Reason.SYNCED),)
         for wrote in (True, False):
-            bench.reporter.report(
-                record, Report(generation=1, previous=None, outcomes=outcomes, wrote=wrote)
-            )
+            bench.report_on(record, Reason.SYNCED, wrote=wrote)
             await asyncio.sleep(REPORT_WAIT_SECONDS + 1)
         assert bench.objects["a"]["status"]["lastSyncTime"] is not None
     assert bench.written == ["a: Synced"]
@@ -213,8 +211,7 @@ async def test_a_status_that_was_right_when_the_reconcile_began_is_compared_with
         began = bench.records[before.key]
         bench.report("a", Reason.WRITE_FAILED)
         await asyncio.sleep(1)
-        outcomes = (Outcome("there", Reason.SYNCED),)
-        bench.reporter.report(began, Report(generation=1, previous=began.status, outcomes=outcomes))
+        bench.report_on(began, Reason.SYNCED)
         await asyncio.sleep(1)
     assert bench.written == ["a: Synced", "a: WriteFailed", "a: Synced"]
 
@@ -228,11 +225,7 @@ async def test_events_report_the_first_success_failures_and_recovery() -> None:
             (Reason.WRITE_FAILED, False),
             (Reason.SYNCED, True),
         ]:
-            outcomes = (Outcome("there", reason),)
-            bench.reporter.report(
-                bench.records["home", "a"],
-                Report(generation=1, previous=None, outcomes=outcomes, wrote=wrote),
-            )
+            bench.report_on(bench.records["home", "a"], reason, wrote=wrote)
             await asyncio.sleep(1)
     assert bench.events == ["a: Normal Synced", "a: Warning WriteFailed", "a: Normal Synced"]
 

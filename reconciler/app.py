@@ -32,11 +32,9 @@ from reconciler.known.sources import Sources
 from reconciler.observe import Observer
 from reconciler.page.server import PageServer
 from reconciler.reconcile import Reconciler
-from reconciler.reports.copy_events import CopyEvents
-from reconciler.reports.event_budget import EventBudget
+from reconciler.reports.events import Events
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
 from reconciler.reports.status import Reporter
-from reconciler.reports.sync_events import SyncEvents
 from reconciler.reports.sync_stats import SyncStats
 from reconciler.settings import ReconcilerSettings
 from reconciler.triggers import Triggers
@@ -99,10 +97,10 @@ class App:
         self._caches = Caches(connection, settings.protected(), rng, content_bytes)
         self._decider = Decider(self._caches.decisions, self._queue.add)
         self._sources = Sources(self._client, self._caches)
-        self._events = EventRecorder(
+        self._recorder = EventRecorder(
             self._client, component=MANAGED_BY_VALUE, instance=EVENT_SOURCE, clock=clock
         )
-        self._copy_events = CopyEvents(self._events, self._caches, EventBudget(self._now))
+        self._events = Events(self._recorder, self._caches, self._now)
         self._contention = Contention(
             self._client, self._caches, self._metrics, self._now, settings.contested_interval
         )
@@ -126,7 +124,7 @@ class App:
             self._metrics,
             queue=self._queue,
             contention=self._contention,
-            copy_events=self._copy_events,
+            events=self._events,
             caches=self._caches,
             parallel=settings.parallel_writes,
         )
@@ -137,7 +135,7 @@ class App:
             self._caches.syncs,
             self._queue,
             backoff=backoff,
-            events=SyncEvents(self._events, self._copy_events, EventBudget(self._now)),
+            events=self._events,
             metrics=self._metrics,
             sync_stats=self._sync_stats,
             clock=clock,
@@ -167,7 +165,7 @@ class App:
         if not settings.page_address:
             return None
         address = Address.parse(settings.page_address)
-        return PageServer(address, self._caches, self._elector, self._events)
+        return PageServer(address, self._caches, self._elector, self._recorder)
 
     def _connect(self) -> None:
         """Connect the caches to the queue and the probes to the parts."""
@@ -194,7 +192,7 @@ class App:
                 background.create_task(self._caches.run(name), name=name)
                 for name in self._caches.all
             ]
-            tasks.append(background.create_task(self._events.run(), name="events"))
+            tasks.append(background.create_task(self._recorder.run(), name="events"))
             tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
             tasks.append(background.create_task(self._decide(), name="decider"))
             tasks.append(background.create_task(self._collect_garbage(), name="garbage"))
@@ -236,7 +234,7 @@ class App:
                 reporting.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVENTS_DRAIN_SECONDS):
-                    await self._events.drain()
+                    await self._recorder.drain()
 
     async def _finish(self, work: asyncio.Task[None]) -> None:
         """Wait for writes in flight."""

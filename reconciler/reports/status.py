@@ -25,8 +25,8 @@ from kube.errors import ApiError, NotFound, Retry
 from kube.informer import Informer
 from kube.rbac import Rule
 from kube.workqueue import WorkQueue
+from reconciler.reports.events import Events
 from reconciler.reports.metrics import Metrics
-from reconciler.reports.sync_events import SyncEvents
 from reconciler.reports.sync_stats import SyncStats
 
 RULES = (
@@ -74,7 +74,7 @@ class Reporter:
         queue: WorkQueue[NamespacedName],
         *,
         backoff: Backoff[NamespacedName],
-        events: SyncEvents,
+        events: Events,
         metrics: Metrics,
         sync_stats: SyncStats,
         clock: Callable[[], datetime],
@@ -86,7 +86,7 @@ class Reporter:
             syncs: their cache.
             queue: of syncs; a sync whose status cannot be written is enqueued again.
             backoff: of statuses that could not be written.
-            events: emits events on syncs.
+            events: emits events on syncs and on copies that fail.
             metrics: counts status writes.
             sync_stats: counts syncs, copies and failures.
             clock: the time of day.
@@ -224,7 +224,7 @@ class Reporter:
         else:
             self._backoff.forget(key)
             self._note_included(key)
-            self._events.emit(record, previous, new)
+            self._events.status_changed(record, previous, new)
 
     def _note_included(self, key: NamespacedName) -> None:
         """Record that the stored status includes every write, unless a newer one is queued."""

@@ -18,7 +18,7 @@ from configmapsync.reasons import Reason
 from kube.errors import ApiError, Conflict, Unreachable
 from kube.workqueue import WorkQueue
 from reconciler.known.caches import Caches
-from reconciler.reports.copy_events import CopyEvents
+from reconciler.reports.events import Events
 from reconciler.reports.metrics import DONE, FAILED, STALE, Metrics
 from reconciler.writes.batch import Batch
 from reconciler.writes.contention import Contention
@@ -46,7 +46,7 @@ class Applier:
         *,
         queue: WorkQueue[NamespacedName],
         contention: Contention,
-        copy_events: CopyEvents,
+        events: Events,
         caches: Caches,
         parallel: int,
     ) -> None:
@@ -58,7 +58,7 @@ class Applier:
             metrics: counts writes.
             queue: of syncs; a write enqueues other syncs that it affects.
             contention: records the writes to each copy.
-            copy_events: emits events on copies.
+            events: emits events on copies.
             caches: have the syncs that a write affects.
             parallel: the most writes in flight.
         """
@@ -67,7 +67,7 @@ class Applier:
         self._metrics = metrics
         self._queue = queue
         self._contention = contention
-        self._copy_events = copy_events
+        self._events = events
         self._caches = caches
         self._parallel = parallel
         self._slots = WriteSlots(parallel)
@@ -246,7 +246,7 @@ class Applier:
         self._retries.release(sync, write.key)
         batch.unanswered.pop(write.key, None)
         repaired = self._contention.wrote(sync, write)
-        self._copy_events.wrote(sync, write, repaired=repaired)
+        self._events.wrote(sync, write, repaired=repaired)
         # A write of this process enqueues nothing by its event, but it can affect other syncs.
         affected = {*self._caches.blockers.waiting(write.key)}
         affected |= {other.key for other in self._caches.syncs_of_source(write.key)}

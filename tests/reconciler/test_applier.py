@@ -53,7 +53,7 @@ class ScriptedWriter:
         return True
 
 
-class CopyEventsStub:
+class EventsStub:
     """Emits no events."""
 
     def wrote(self, _sync: NamespacedName, _write: Write, *, repaired: bool) -> None:
@@ -89,7 +89,7 @@ class Bench:
             Metrics(self.registry),
             queue=self,  # type: ignore[arg-type]
             contention=self,  # type: ignore[arg-type]
-            copy_events=CopyEventsStub(),  # type: ignore[arg-type]
+            events=EventsStub(),  # type: ignore[arg-type]
             caches=CachesStub(),  # type: ignore[arg-type]
             parallel=parallel,
         )

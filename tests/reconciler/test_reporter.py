@@ -23,10 +23,9 @@ from kube.client import Client
 from kube.errors import ApiError, Conflict, ServerError
 from kube.events import ObjectReference
 from kube.workqueue import WorkQueue
-from reconciler.reports.event_budget import MOST_EVENTS, EventBudget
+from reconciler.reports.events import MOST_EVENTS, Events
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
 from reconciler.reports.status import REPORT_WAIT_SECONDS, REPORT_WORKERS, Reporter
-from reconciler.reports.sync_events import SyncEvents
 from reconciler.reports.sync_stats import SyncStats
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -60,13 +59,12 @@ class Bench:
         self.most_in_flight = 0
         self.failures: list[ApiError] = []
         self.queue: WorkQueue[NamespacedName] = WorkQueue(WorkQueueMetrics(registry))
-        budget = EventBudget(asyncio.get_running_loop().time)
         self.reporter = Reporter(
             Client(self),  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
             self.queue,
             backoff=Backoff(random.Random(1)),  # noqa: S311
-            events=SyncEvents(self, self, budget),  # type: ignore[arg-type]
+            events=Events(self, self, asyncio.get_running_loop().time),  # type: ignore[arg-type]
             metrics=metrics,
             sync_stats=SyncStats(registry, asyncio.get_running_loop().time),
             clock=lambda: NOW,
@@ -83,12 +81,15 @@ class Bench:
     def writing(self, *_key: str | int | None) -> Iterator[None]:
         yield
 
-    # In place of the event recorders.
-    def emit(self, regarding: ObjectReference, kind: str, reason: str, _message: str) -> None:
-        self.events.append(f"{regarding.name}: {kind} {reason}")
+    # In place of the event recorder, and of the cache of ConfigMaps.
+    def emit(
+        self, regarding: ObjectReference, kind: str, reason: str, _message: str, _action: str = ""
+    ) -> None:
+        if regarding.kind == "ConfigMapSync":
+            self.events.append(f"{regarding.name}: {kind} {reason}")
 
-    def failing(self, *_arguments: Any) -> None:
-        pass
+    def configmap_at(self, _key: NamespacedName) -> None:
+        return None
 
     def forget(self, *_arguments: Any) -> None:
         pass

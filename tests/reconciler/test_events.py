@@ -1,15 +1,16 @@
 """Events on a copy report news to the owners of its namespace, in bounded numbers."""
 
+import json
 from dataclasses import dataclass, field
 
+from cluster.syncs import SyncRecord, read_sync
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Verb, Write
 from configmapsync.rendering import copy_template
-from configmapsync.resource import DestinationFailure
+from configmapsync.resource import ConfigMapSyncStatus, DestinationFailure
 from kube.events import ObjectReference
-from reconciler.reports.copy_events import CopyEvents
-from reconciler.reports.event_budget import MOST_EVENTS, PERIOD_SECONDS, EventBudget
+from reconciler.reports.events import MOST_EVENTS, PERIOD_SECONDS, Events
 from tests.configmapsync.objects import record, source, sync
 
 SYNC = NamespacedName("home", "sync")
@@ -31,15 +32,23 @@ class Bench:
     def configmap_at(self, key: NamespacedName) -> CopyRecord:
         return record(namespace=key.namespace, name=key.name, uid=f"uid-in-{key.namespace}")
 
-    def events(self) -> CopyEvents:
-        return CopyEvents(self, self, EventBudget(lambda: self.now))  # type: ignore[arg-type]
+    def events(self) -> Events:
+        return Events(self, self, lambda: self.now)  # type: ignore[arg-type]
 
 
-def failures(*namespaces: str, reason: str = "DestinationConflict") -> list[DestinationFailure]:
-    return [
-        DestinationFailure(namespace=namespace, reason=reason, message="why")
-        for namespace in namespaces
-    ]
+def stored() -> SyncRecord:
+    metadata = {"namespace": "home", "name": "sync", "uid": "uid-1", "resourceVersion": "1"}
+    spec = {"configMapName": "config", "destinationNamespace": "there"}
+    return read_sync(json.dumps({"metadata": metadata, "spec": spec}).encode(), frozenset())
+
+
+def failures(*namespaces: str, reason: str = "DestinationConflict") -> ConfigMapSyncStatus:
+    return ConfigMapSyncStatus(
+        failures=tuple(
+            DestinationFailure(namespace=namespace, reason=reason, message="why")
+            for namespace in namespaces
+        )
+    )
 
 
 def update(namespace: str = "there", verb: Verb = Verb.UPDATE) -> Write:
@@ -50,7 +59,7 @@ def update(namespace: str = "there", verb: Verb = Verb.UPDATE) -> Write:
 def test_a_failing_destination_emits_an_event_on_the_configmap_in_its_namespace() -> None:
     bench = Bench()
 
-    bench.events().failing(SYNC, "config", failures("known"), failures("known", "there"))
+    bench.events().status_changed(stored(), failures("known"), failures("known", "there"))
 
     reference = ObjectReference("v1", "ConfigMap", "there", "config", "uid-in-there")
     assert bench.emitted == [(reference, "Warning", "DestinationConflict", "Sync")]
@@ -66,7 +75,7 @@ def test_failures_of_the_namespace_or_the_sync_emit_no_event_on_a_configmap() ->
         "InvalidSpec",
         "LoopDetected",
     ):
-        bench.events().failing(SYNC, "config", [], failures("there", reason=reason))
+        bench.events().status_changed(stored(), None, failures("there", reason=reason))
 
     assert bench.emitted == []
 

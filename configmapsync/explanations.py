@@ -2,7 +2,7 @@
 
 The kubectl plugin and the reconciler's page print these texts, and both must say the
 same. A text names the objects of one sync or of one destination and contains no value
-of a ConfigMap.
+of a ConfigMap. The short messages of conditions and events are in `reason_messages.py`.
 """
 
 import shlex

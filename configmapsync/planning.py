@@ -9,6 +9,7 @@ plan of a cluster that is up to date is empty. `plans.py` defines both types.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from configmapsync import reason_messages
 from configmapsync.content import MOST_SOURCE_KEYS, SourceObject
 from configmapsync.contention import defer_contested
 from configmapsync.copies import CopyRecord
@@ -70,8 +71,7 @@ def _plan_valid(observed: Observed) -> Plan:
     if sync.deleting:
         return _plan_deletion(observed, owned)
     if sync.spec.suspend:
-        verdict = Outcome("", Reason.SUSPENDED, "spec.suspend is true: copies stay as they are")
-        return _refuse(verdict, owned)
+        return _refuse(Outcome("", Reason.SUSPENDED, reason_messages.suspended()), owned)
     if observed.denied is not None:
         removals = _removals(observed, owned, cause="the service account lost its rights")
         return _refuse(Outcome("", Reason.NOT_AUTHORIZED, observed.denied), owned, removals)
@@ -119,25 +119,21 @@ def _plan_deletion(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
 def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
     """Keep or delete the copies, as spec.sourceDeletionPolicy says."""
     sync = observed.sync
-    verdict = Outcome("", Reason.SOURCE_NOT_FOUND, f'source ConfigMap "{sync.source}" not found')
+    message = reason_messages.source_not_found(sync.source)
     if sync.spec.source_deletion_policy is SourceDeletionPolicy.DELETE:
         removals = _removals(observed, owned, cause="the source is gone", may_orphan=False)
     else:
         removals = _removals_of_unselected(observed, owned)
-    return _refuse(verdict, owned, removals)
+    return _refuse(Outcome("", Reason.SOURCE_NOT_FOUND, message), owned, removals)
 
 
 def _plan_with_too_many_keys(
     observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject
 ) -> Plan:
     """Write no copy, and keep the copies of an earlier, smaller source."""
-    message = (
-        f'source ConfigMap "{source.key}" has {source.too_many_keys} keys, and at most '
-        f"{MOST_SOURCE_KEYS} are copied: split it, or put the values into fewer keys"
-    )
-    verdict = Outcome("", Reason.TOO_LARGE, message)
+    message = reason_messages.too_many_keys(source.key, source.too_many_keys, MOST_SOURCE_KEYS)
     removals = _removals_of_unselected(observed, owned)
-    return _refuse(verdict, owned, removals)
+    return _refuse(Outcome("", Reason.TOO_LARGE, message), owned, removals)
 
 
 def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:
@@ -184,8 +180,7 @@ def _plan_destination(
     if existing is None:
         return _plan_missing_copy(observed, key, template)
     if existing.deleting:
-        message = f'ConfigMap "{key}" is being deleted; it is created again afterwards'
-        return Outcome(key.namespace, Reason.PROGRESSING, message)
+        return Outcome(key.namespace, Reason.PROGRESSING, reason_messages.being_deleted(key))
     if existing.cloned or not existing.managed:
         return _plan_unmanaged(sync, key, template, existing)
     # At a destination the UID is sufficient: a removed annotation is drift and is restored.
@@ -195,8 +190,7 @@ def _plan_destination(
     if observed.must_release(existing):
         cause = f"it is taken over from ConfigMapSync {existing.synced_by}"
         return _plan_own_copy(sync, key, template, existing, cause)
-    owner = existing.synced_by or "another sync"
-    message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
+    message = reason_messages.owned_by(key, existing.synced_by)
     return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
 
 
@@ -222,24 +216,12 @@ def _plan_own_copy(
         return Outcome(key.namespace, Reason.SYNCED)
     content_differs = copy.digest != template.digest
     if copy.immutable and content_differs:
-        if (obstacle := _why_not_recreated(sync, copy)) is not None:
-            message = (
-                f'ConfigMap "{key}" is immutable and {obstacle}: '
-                "delete it, and it is created with the new content"
-            )
+        if copy.adopted or not sync.may_delete_copies:
+            message = reason_messages.not_recreated(key, adopted=copy.adopted)
             return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
         return Write(Verb.RECREATE, key, "an immutable copy has other content", copy, template)
     difference = "the content differs" if content_differs else "labels or annotations differ"
     return Write(Verb.UPDATE, key, cause or difference, copy, template)
-
-
-def _why_not_recreated(sync: ConfigMapSync, copy: CopyRecord) -> str | None:
-    """Return why an immutable copy must not be deleted and created; None if it may be."""
-    if copy.adopted:
-        return "was adopted"
-    if not sync.may_delete_copies:
-        return "the policies of its ConfigMapSync (Orphan, Retain) never delete a copy"
-    return None
 
 
 def _plan_unmanaged(
@@ -249,17 +231,12 @@ def _plan_unmanaged(
     if existing.released_by == sync.key:
         cause = "a copy that was released is taken back"
         return _plan_own_copy(sync, key, template, existing, cause)
-    state = "is not managed by ConfigMapSync"
-    if existing.cloned:
-        state = f'is a clone of the copy "{existing.destination}"'
+    clone_of = existing.destination if existing.cloned else None
     if sync.spec.conflict_policy is not ConflictPolicy.ADOPT:
-        message = (
-            f'ConfigMap "{key}" exists and {state}; delete it, '
-            "choose another destinationConfigMapName, or set conflictPolicy: Adopt"
-        )
+        message = reason_messages.unmanaged(key, clone_of=clone_of)
         return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
     if existing.immutable and existing.digest != template.digest:
-        message = f'ConfigMap "{key}" {state} and is immutable: it cannot be adopted; delete it'
+        message = reason_messages.not_adoptable(key, clone_of=clone_of)
         return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
     return Write(Verb.ADOPT, key, "an unmanaged ConfigMap is adopted", existing, template)
 

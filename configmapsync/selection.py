@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from configmapsync import reason_messages
 from configmapsync.globs import Globs, compiled, is_glob, literal_prefix
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE
 from configmapsync.namespace_index import NamespaceIndex
@@ -230,16 +231,12 @@ def select(selector: Selector, namespaces: Mapping[str, Namespace]) -> Selection
 def _refusal(selector: Selector, name: str, namespace: Namespace | None) -> Refused | None:
     """Return why a named namespace cannot get a copy; None if it can."""
     if name == selector.source_namespace:
-        return Refused(
-            name, Reason.INVALID_SPEC, f'the copy in namespace "{name}" would be the source itself'
-        )
+        return Refused(name, Reason.INVALID_SPEC, reason_messages.source_is_copy(name))
     if namespace is None:
-        return Refused(name, Reason.NAMESPACE_NOT_FOUND, f'namespace "{name}" not found')
+        return Refused(name, Reason.NAMESPACE_NOT_FOUND, reason_messages.namespace_not_found(name))
     if namespace.terminating:
-        return Refused(
-            name, Reason.NAMESPACE_TERMINATING, f'namespace "{name}" is being terminated'
-        )
+        message = reason_messages.namespace_terminating(name)
+        return Refused(name, Reason.NAMESPACE_TERMINATING, message)
     if namespace.disabled:
-        message = f'namespace "{name}" is labelled {SYNC_DISABLED_LABEL}: {SYNC_DISABLED_VALUE}'
-        return Refused(name, Reason.NAMESPACE_DISABLED, message)
+        return Refused(name, Reason.NAMESPACE_DISABLED, reason_messages.namespace_disabled(name))
     return None

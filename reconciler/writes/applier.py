@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 
+from configmapsync import reason_messages
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Applied, Outcome, Plan, Verb, Write, soonest
 from configmapsync.reasons import Reason
@@ -126,7 +127,9 @@ class Applier:
             batch.outcomes[write.key] = outcome
             return
         batch.outcomes[write.key] = Outcome(
-            write.key.namespace, Reason.PROGRESSING, f"to {write.verb}: {write.cause}"
+            write.key.namespace,
+            Reason.PROGRESSING,
+            reason_messages.to_be_written(write.verb, write.cause),
         )
         if write.key in batch.in_flight:
             batch.joined[write.key] = write
@@ -212,8 +215,7 @@ class Applier:
             self._waiting_syncs.setdefault(write.key, set()).add(batch.sync)
             return
         self._in_flight[write.key] = batch.sync
-        batch.in_flight[write.key] = write
-        batch.begun.add(write.key)
+        batch.begin(write)
         outcome = None
         try:
             as_planned = await self._writer.write(batch.sync, write)
@@ -226,16 +228,11 @@ class Applier:
             self._end(batch, write, outcome)
 
     def _end(self, batch: Batch, write: Write, outcome: Outcome | None) -> None:
-        """Record the outcome if it belongs to the newest plan, and wake up who waits for it."""
-        del self._in_flight[write.key], batch.in_flight[write.key]
-        batch.begun.discard(write.key)
+        """Record the outcome, and wake up the syncs that wait for the end of the write."""
+        del self._in_flight[write.key]
+        batch.end(write, outcome)
         for sync in self._waiting_syncs.pop(write.key, ()):
             self._queue.add(sync)
-        planned = batch.joined.pop(write.key, write)
-        if write.key in batch.outcomes and (planned is write or planned.is_same_as(write)):
-            batch.outcomes[write.key] = outcome or batch.outcomes[write.key]
-        else:
-            batch.outdated = True
         if batch.waiter is None and (batch.idle or batch.outdated):
             self._queue.add(batch.sync)
         elif batch.done:
@@ -259,7 +256,7 @@ class Applier:
         if not as_planned:
             # No event follows. `configmapsync/contention.py` limits the retries.
             batch.outdated = True
-            message = f"{write.verb} {write.key}: admission changed what was written"
+            message = reason_messages.changed_by_admission(write.key, write.verb)
             return Outcome(write.key.namespace, Reason.PROGRESSING, message)
         if write.template is not None:
             batch.wrote = True

@@ -71,6 +71,21 @@ class Batch:
         self.outcomes = {}
         self.largest, self.outdated, self.defect = 0, False, None
 
+    def begin(self, write: Write) -> None:
+        """Record that a write is in flight."""
+        self.in_flight[write.key] = write
+        self.begun.add(write.key)
+
+    def end(self, write: Write, outcome: Outcome | None) -> None:
+        """Record that a write has ended, and its outcome if it belongs to the newest plan."""
+        del self.in_flight[write.key]
+        self.begun.discard(write.key)
+        planned = self.joined.pop(write.key, write)
+        if write.key in self.outcomes and (planned is write or planned.is_same_as(write)):
+            self.outcomes[write.key] = outcome or self.outcomes[write.key]
+        else:
+            self.outdated = True
+
     def wake(self, *, again: bool = False) -> None:
         """End the wait of the reconcile, if one waits."""
         if self.waiter is not None and not self.waiter.done():

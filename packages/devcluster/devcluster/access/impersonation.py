@@ -1,9 +1,8 @@
 """Read and check the Impersonate-* headers (kubectl's --as and --as-group).
 
-The older permission is the verb `impersonate` on the user, each group, the uid and
-each extra value. The newer one ("constrained") is `impersonate:MODE` on the identity
-and `impersonate-on:MODE:VERB` on the requested action. A refusal has the words of the
-newer one, unless the user may impersonate the name in the older way.
+The permission is the verb `impersonate` on the user, each group, the uid and each extra
+value. kube-apiserver also knows a newer one, `impersonate-on:MODE:VERB` on the requested
+action: here it only words the refusal of a name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +13,6 @@ from devcluster.access.rbac import Attributes, Authorizer
 from devcluster.access.users import (
     ANONYMOUS,
     AUTHENTICATED_GROUP,
-    MASTERS_GROUP,
     UNAUTHENTICATED_GROUP,
     User,
     service_account_groups,
@@ -29,7 +27,6 @@ GROUP_HEADER = "impersonate-group"
 UID_HEADER = "impersonate-uid"
 EXTRA_PREFIX = "impersonate-extra-"
 AUTHENTICATION_GROUP = "authentication.k8s.io"
-NODE_PREFIX = "system:node:"
 
 
 def requested_identity(headers: Iterable[tuple[str, str]]) -> User | None:
@@ -73,60 +70,15 @@ def impersonate(authorizer: Authorizer, user: User, wanted: User, attributes: At
     Raises:
         ApiStatus: 403, `user` may not be `wanted`.
     """
-    older = list(_older_questions(wanted))
-    refused = _first_refused(authorizer, user, older)
-    if refused is None:
-        return _completed(wanted)
-    name_is_granted = refused != older[0]
-    further_parts_of_account = service_account_of(wanted.name) is not None and wanted != User(
-        wanted.name
-    )
-    if name_is_granted or further_parts_of_account:
-        raise forbidden_request(user, refused)
-    _check_constrained(authorizer, user, wanted, attributes)
+    for index, question in enumerate(_questions(wanted)):
+        if not authorizer.authorize(user, question).allowed:
+            mode = "user-info" if service_account_of(wanted.name) is None else "serviceaccount"
+            on_request = replace(attributes, verb=f"impersonate-on:{mode}:{attributes.verb}")
+            raise forbidden_request(user, question if index else on_request)
     return _completed(wanted)
 
 
-def _check_constrained(
-    authorizer: Authorizer, user: User, wanted: User, attributes: Attributes
-) -> None:
-    mode = _mode(wanted.name)
-    on_request = replace(attributes, verb=f"impersonate-on:{mode}:{attributes.verb}")
-    newer = [
-        on_request,
-        *(replace(question, verb=f"impersonate:{mode}") for question in _newer_questions(wanted)),
-    ]
-    refused = _first_refused(authorizer, user, newer)
-    if refused is not None:
-        raise forbidden_request(user, refused)
-    _refuse_what_no_rule_can_allow(user, wanted, f"impersonate:{mode}")
-
-
-def _first_refused(
-    authorizer: Authorizer, user: User, questions: list[Attributes]
-) -> Attributes | None:
-    return next(
-        (question for question in questions if not authorizer.authorize(user, question).allowed),
-        None,
-    )
-
-
-def _refuse_what_no_rule_can_allow(user: User, wanted: User, verb: str) -> None:
-    """Refuse system:masters and unqualified extra keys in the newer way."""
-    if MASTERS_GROUP in wanted.groups:
-        question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "groups", name=MASTERS_GROUP)
-        raise forbidden_request(
-            user, question, f"impersonating the {MASTERS_GROUP} group is not allowed"
-        )
-    for key in wanted.extra:
-        if "/" not in key.strip("/"):
-            question = Attributes(verb, AUTHENTICATION_GROUP, "v1", "userextras")
-            rule = f'Invalid value: "{key}": must be a domain-prefixed path (such as "acme.io/foo")'
-            why = f"impersonating an invalid key in extra is not allowed: extra.key: {rule}"
-            raise forbidden_request(user, question, why)
-
-
-def _older_questions(wanted: User) -> Iterator[Attributes]:
+def _questions(wanted: User) -> Iterator[Attributes]:
     account = service_account_of(wanted.name)
     if account is not None:
         yield Attributes(
@@ -136,27 +88,6 @@ def _older_questions(wanted: User) -> Iterator[Attributes]:
         yield Attributes("impersonate", "", "v1", "users", name=wanted.name)
     for group in wanted.groups:
         yield Attributes("impersonate", "", "v1", "groups", name=group)
-    yield from _details(wanted)
-
-
-def _newer_questions(wanted: User) -> Iterator[Attributes]:
-    account = service_account_of(wanted.name)
-    if account is not None:
-        yield Attributes(
-            "", AUTHENTICATION_GROUP, "v1", "serviceaccounts", namespace=account[0], name=account[1]
-        )
-    elif wanted.name.startswith(NODE_PREFIX):
-        yield Attributes(
-            "", AUTHENTICATION_GROUP, "v1", "nodes", name=wanted.name.removeprefix(NODE_PREFIX)
-        )
-    else:
-        yield Attributes("", AUTHENTICATION_GROUP, "v1", "users", name=wanted.name)
-    for group in wanted.groups:
-        yield Attributes("", AUTHENTICATION_GROUP, "v1", "groups", name=group)
-    yield from (replace(question, verb="") for question in _details(wanted))
-
-
-def _details(wanted: User) -> Iterator[Attributes]:
     for key, values in wanted.extra.items():
         for value in values:
             yield Attributes(
@@ -164,12 +95,6 @@ def _details(wanted: User) -> Iterator[Attributes]:
             )
     if wanted.uid:
         yield Attributes("impersonate", AUTHENTICATION_GROUP, "v1", "uids", name=wanted.uid)
-
-
-def _mode(name: str) -> str:
-    if service_account_of(name) is not None:
-        return "serviceaccount"
-    return "arbitrary-node" if name.startswith(NODE_PREFIX) else "user-info"
 
 
 def _completed(wanted: User) -> User:

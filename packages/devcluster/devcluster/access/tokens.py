@@ -1,8 +1,7 @@
 """Sign and verify service account tokens: JSON Web Tokens with ES256.
 
-`authentication.py` calls `verify_for` for tokens that are not in the static list,
-`token_requests.py` calls `issue`. The service account must still exist with the same UID,
-so that deleting it revokes the token.
+`authentication.py` calls `verify_for` for tokens that are not in the static list, and
+`token_requests.py` calls `issue`. Deleting a service account revokes its tokens.
 """
 
 import base64

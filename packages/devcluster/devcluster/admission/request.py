@@ -16,7 +16,6 @@ class Operation(StrEnum):
     CREATE = "CREATE"
     UPDATE = "UPDATE"
     DELETE = "DELETE"
-    CONNECT = "CONNECT"
 
 
 OPTIONS_KINDS = {

@@ -14,7 +14,6 @@ from devcluster.admission.request import (
     OPTIONS_KINDS,
     AdmissionRequest,
     Document,
-    Operation,
     Resource,
 )
 
@@ -176,9 +175,7 @@ def _resource(resource: Resource) -> dict[str, str]:
     return {"group": resource.group, "version": resource.version, "resource": resource.plural}
 
 
-def _options(request: AdmissionRequest) -> dict[str, Any] | None:
-    if request.operation is Operation.CONNECT:
-        return None
+def _options(request: AdmissionRequest) -> dict[str, Any]:
     return {
         "kind": OPTIONS_KINDS[request.operation],
         "apiVersion": "meta.k8s.io/v1",

@@ -2,25 +2,19 @@
 
 `parsing.py` calls `read_yaml`. It follows Go where PyYAML differs: `y` is true, `1e3`
 is a number, `1:30` and dates are text, unknown tags are ignored, and keys become
-text. Nesting and aliases are bounded.
+text. Nesting is bounded, and aliases are refused.
 """
 
 import base64
 import binascii
 import math
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
 # Levels of nesting. kube-apiserver accepts 10,000; real objects have less than a tenth of 250.
 DEEPEST = 250
-MOST_VALUES = 400_000  # with what aliases stand for
-FEW_ALIASES = 100
-FEW_VALUES = 1000
-ALIASES_AT_MOST = (
-    0.99  # of all values: the bound of Go's decoder for documents up to 400,000 values
-)
 TAG = "tag:yaml.org,2002:"
 BOOLEANS = {
     **dict.fromkeys(
@@ -62,13 +56,6 @@ def read_yaml(body: bytes) -> YamlDocument:
         raise ValueError(f"yaml: {error}") from error
 
 
-class _Anchored(NamedTuple):
-    """A value with a name, and the number of values in it."""
-
-    value: Any
-    size: int
-
-
 class _Reader:
     """Makes values of parser events.
 
@@ -78,8 +65,7 @@ class _Reader:
     def __init__(self, loader: Any) -> None:
         self.repeated: list[str] = []
         self._loader = loader
-        self._anchors: dict[str, _Anchored | None] = {}  # None while the value is being read
-        self._size = self._aliased = self._depth = 0
+        self._open_anchors: list[str | None] = []  # of the collections around the next event
 
     def document(self) -> Any:
         self._loader.get_event()  # the stream begins
@@ -90,40 +76,23 @@ class _Reader:
 
     def _value(self, event: Any) -> Any:
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event.anchor or "")
-        before = self._size
-        self._size += 1
-        if event.anchor:
-            self._anchors[event.anchor] = None
-        value = _scalar(event) if isinstance(event, yaml.ScalarEvent) else self._collection(event)
-        if event.anchor:
-            self._anchors[event.anchor] = _Anchored(value, self._size - before)
+            self._refuse_alias(event.anchor or "")
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event)
+        self._open_anchors.append(event.anchor)
+        value = self._collection(event)
+        self._open_anchors.pop()
         return value
 
-    def _alias(self, anchor: str) -> Any:
-        if anchor not in self._anchors:
-            raise ValueError(f"yaml: unknown anchor '{anchor}' referenced")
-        if (known := self._anchors[anchor]) is None:
+    def _refuse_alias(self, anchor: str) -> NoReturn:
+        if anchor in self._open_anchors:
             raise ValueError(f"yaml: anchor '{anchor}' value contains itself")
-        self._size += known.size
-        self._aliased += known.size
-        if (
-            self._aliased > FEW_ALIASES
-            and self._size > FEW_VALUES
-            and self._aliased > self._size * ALIASES_AT_MOST
-        ):
-            raise ValueError("yaml: document contains excessive aliasing")
-        if self._size > MOST_VALUES:
-            raise ValueError("yaml: document contains excessive aliasing")
-        return known.value
+        raise ValueError(f"yaml: the alias '{anchor}' is not supported")
 
     def _collection(self, event: Any) -> Any:
-        self._depth += 1
-        if self._depth > DEEPEST:
+        if len(self._open_anchors) > DEEPEST:
             raise ValueError("yaml: exceeded max depth of 10000")
-        made = self._mapping() if isinstance(event, yaml.MappingStartEvent) else self._sequence()
-        self._depth -= 1
-        return made
+        return self._mapping() if isinstance(event, yaml.MappingStartEvent) else self._sequence()
 
     def _sequence(self) -> list[Any]:
         items = []
@@ -141,7 +110,9 @@ class _Reader:
             key = self._value(event)
             value = self._value(self._loader.get_event())
             if is_merge:
-                merged = {**_parts_of_merge(value), **merged}
+                if not isinstance(value, dict):
+                    raise ValueError("yaml: map merge requires a map as the value")
+                merged = {**value, **merged}
                 continue
             name = _key(key, value)
             if name in own or name in merged:
@@ -150,16 +121,6 @@ class _Reader:
                 )
             own[name] = value
         return {**merged, **own}
-
-
-def _parts_of_merge(value: Any) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for part in value if isinstance(value, list) else [value]:
-        if isinstance(part, dict):
-            merged = {**part, **merged}
-        else:
-            raise ValueError("yaml: map merge requires map or sequence of maps as the value")  # noqa: TRY004 - of what was sent
-    return merged
 
 
 def _key(key: Any, value: Any) -> str:

@@ -119,8 +119,6 @@ def _built_in_schema(kind: Kind) -> Document:
 
 @functools.lru_cache(maxsize=256)  # types are constants
 def _scalar_schema(type_: Scalar) -> Mapping[str, str]:
-    if type_.format == "int-or-string":
-        return {"type": "string", "format": type_.format}
     return {"type": type_.json} | ({"format": type_.format} if type_.format else {})
 
 

@@ -2,7 +2,7 @@
 
 A rule is parsed when its definition is created. kube-apiserver also checks types and
 limits the cost; this does not. CEL has its standard functions, not the Kubernetes
-libraries, and `optionalOldSelf` is not supported.
+libraries; `optionalOldSelf` and `messageExpression` are not supported.
 """
 
 import functools
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import celpy
-from celpy import celtypes
 from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
@@ -19,7 +18,7 @@ from devcluster.errors import FieldCause
 from devcluster.schema.cel_values import cel_value
 from devcluster.schema.validation import old_items
 from devcluster.schema.values import ABSENT, child, same, type_name
-from devcluster.schema.wording import REASONS, invalid, not_supported, required, shown
+from devcluster.schema.wording import REASONS, forbidden, invalid, not_supported, required, shown
 
 Schema = Mapping[str, Any]
 VALIDATIONS = "x-kubernetes-validations"
@@ -82,10 +81,10 @@ def rule_problems(schema: Schema, field: str) -> Iterator[FieldCause]:
         where = f"{field}.{VALIDATIONS}[{index}]"
         if not str(rule.get("rule") or "").strip():
             yield required(f"{where}.rule", "rule is not specified")
-        for part in ("rule", "messageExpression"):
-            problem = _syntax_problem(rule[part]) if rule.get(part) else None
-            if problem is not None:
-                yield invalid(f"{where}.{part}", {"Rule": rule.get("rule")}, problem)
+        elif (problem := _syntax_problem(rule["rule"])) is not None:
+            yield invalid(f"{where}.rule", {"Rule": rule["rule"]}, problem)
+        if rule.get("messageExpression"):
+            yield forbidden(f"{where}.messageExpression", "messageExpression is not supported")
         if rule.get("reason") and rule["reason"] not in RULE_REASONS:
             yield not_supported(f"{where}.reason", rule["reason"], RULE_REASONS)
         if rule.get("fieldPath") and not _leads_somewhere(rule["fieldPath"], schema):
@@ -126,10 +125,11 @@ def _broken(
         why = f"{_reason(error)} evaluating rule: {rule.get('message') or rule['rule']}"
         yield invalid(field or "<nil>", type_name(value), why)
         return
-    yield _cause(rule, value, field, _message(rule, variables))
+    yield _cause(rule, value, field)
 
 
-def _cause(rule: Mapping[str, Any], value: Any, field: str, message: str) -> FieldCause:
+def _cause(rule: Mapping[str, Any], value: Any, field: str) -> FieldCause:
+    message = str(rule.get("message") or f"failed rule: {rule['rule']}").strip()
     reason = rule.get("reason") or "FieldValueInvalid"
     where = (field + _below(rule.get("fieldPath") or "")).removeprefix(".") or "<nil>"
     if reason in REASONS:
@@ -138,21 +138,6 @@ def _cause(rule: Mapping[str, Any], value: Any, field: str, message: str) -> Fie
     if reason == "FieldValueDuplicate":
         return FieldCause(reason, where, f"Duplicate value: {told.removesuffix(': ')}")
     return FieldCause(reason, where, f"Invalid value: {told}{message}")
-
-
-def _message(rule: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
-    fixed = str(rule.get("message") or f"failed rule: {rule['rule']}").strip()
-    if not rule.get("messageExpression"):
-        return fixed
-    try:
-        computed = _program(rule["messageExpression"]).evaluate(dict(variables))
-    except CELEvalError:
-        return fixed
-    return (
-        str(computed)
-        if isinstance(computed, celtypes.StringType) and str(computed).strip()
-        else fixed
-    )
 
 
 def _below(field_path: str) -> str:

@@ -96,7 +96,6 @@ def test_parts_without_a_name_are_a_bad_request(header, value, printed):
     [
         ("bob", "user-info"),
         ("system:serviceaccount:ns:robot", "serviceaccount"),
-        ("system:node:x", "arbitrary-node"),
     ],
 )
 def test_without_any_right_the_refusal_is_about_the_request(name, mode):
@@ -139,48 +138,3 @@ def test_a_service_account_can_be_impersonated_with_a_right_in_its_namespace():
     stored.bind("ns", "imp", "Role/imp", person("alice"))
     assert become(("Impersonate-User", "system:serviceaccount:ns:robot"), user=ALICE, stored=stored)
     assert refusal(("Impersonate-User", "system:serviceaccount:other:robot"), stored=stored)
-
-
-def test_the_newer_right_counts_for_what_it_was_given_for_and_nothing_else():
-    stored = granted(
-        rule("impersonate:user-info", "users", groups="authentication.k8s.io"),
-        rule("impersonate-on:user-info:list", "configmaps"),
-    )
-    assert become(("Impersonate-User", "bob"), user=ALICE, stored=stored).name == "bob"
-    delete = Attributes("delete", "", "v1", "configmaps", namespace="ns", name="a")
-    assert "impersonate-on:user-info:delete" in refusal(
-        ("Impersonate-User", "bob"), stored=stored, wants=delete
-    )
-
-
-def test_the_newer_right_never_leads_to_the_masters_nor_to_extra_keys_of_nobody():
-    everything = ("users", "groups", "userextras/scope", "userextras/a.io/b")
-    stored = granted(
-        rule("impersonate:user-info", " ".join(everything), groups="authentication.k8s.io"),
-        rule("impersonate-on:user-info:list", "configmaps"),
-    )
-    bob = ("Impersonate-User", "bob")
-    masters = ("Impersonate-Group", "system:masters")
-    assert refusal(bob, masters, stored=stored).endswith(
-        ": impersonating the system:masters group is not allowed"
-    )
-    assert "must be a domain-prefixed path" in refusal(
-        bob, ("Impersonate-Extra-Scope", "x"), stored=stored
-    )
-    assert become(bob, ("Impersonate-Extra-A.io%2Fb", "x"), user=ALICE, stored=stored).extra == {
-        "a.io/b": ("x",)
-    }
-
-
-def test_a_service_account_with_other_groups_takes_the_older_right():
-    stored = granted(
-        rule("impersonate:serviceaccount", "serviceaccounts", groups="authentication.k8s.io"),
-        rule("impersonate-on:serviceaccount:list", "configmaps"),
-    )
-    robot = ("Impersonate-User", "system:serviceaccount:ns:robot")
-    assert become(robot, user=ALICE, stored=stored).name.endswith(":robot")
-    expected = (
-        'serviceaccounts "robot" is forbidden: User "alice" cannot impersonate resource '
-        '"serviceaccounts"'
-    )
-    assert refusal(robot, ("Impersonate-Group", "q"), stored=stored).startswith(expected)

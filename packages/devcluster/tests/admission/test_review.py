@@ -3,7 +3,7 @@ import pytest
 from devcluster.access.users import User
 from devcluster.admission.request import AdmissionRequest, Operation, Resource
 from devcluster.admission.review import write_review
-from harness.scripted import ADMIN, configmap, write
+from harness.scripted import configmap, write
 from tests.webhook import recorded
 
 SYNCS = Resource("apps.nishaf.info", "v1", "ConfigMapSync", "configmapsyncs", namespaced=True)
@@ -41,8 +41,3 @@ def test_names_that_are_not_known_are_left_out():
     asked = write_review(request, request.resource, "u", "v1")["request"]
     assert not {"name", "namespace", "subResource", "requestSubResource"} & set(asked)
     assert asked["oldObject"] is None
-
-
-def test_a_connection_has_no_options():
-    request = write(Operation.CONNECT, user=ADMIN)
-    assert write_review(request, request.resource, "u", "v1")["request"]["options"] is None

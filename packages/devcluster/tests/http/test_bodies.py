@@ -199,6 +199,7 @@ DEEP = [b'{"a":' * depth + b"1" + b"}" * depth for depth in (DEEPEST + 10, 30_00
 @example(request=("POST", CONFIGMAPS), body=DEEP[0], media=MEDIA[0])
 @example(request=("POST", WIDGETS), body=DEEP[1], media=MEDIA[1])
 @example(request=("POST", CONFIGMAPS), body=b"a: &x [*x]", media=MEDIA[1])
+@example(request=("POST", CONFIGMAPS), body=b"a: &x 1\nb: *x", media=MEDIA[1])
 @example(request=("POST", CONFIGMAPS), body=b'{"a": ' + b"9" * 5000 + b"}", media=MEDIA[0])
 async def test_no_body_ends_in_a_500(requests, request, body, media):
     send, there = requests

@@ -40,9 +40,10 @@ class Node:
         cls, sync: ConfigMapSync, protected: frozenset[str], selector: Selector | None = None
     ) -> "Node":
         """Return the node of a sync that has its defaults; without `selector`, compile it."""
-        age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, sync.key)
+        key = sync.key
+        age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, key)
         selector = selector or Selector.of(sync, protected)
-        return cls(sync.key, sync.source, sync.destination_name, selector, age)
+        return cls(key, sync.source, sync.destination_name, selector, age)
 
 
 @dataclass(frozen=True, slots=True)

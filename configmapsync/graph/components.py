@@ -61,14 +61,14 @@ class ComponentSearch:
         name = node.destination_name
         if len(self._graph.open_ended.get(name, {})) > node.selector.open_ended:
             return True
-        spaces = self._graph.exact.named(name)
+        exact = self._graph.exact
         if node.selector.open_ended:
-            return bool(spaces)
-        return any(len(spaces.get(namespace, ())) > 1 for namespace in node.selector.exact_names)
+            return bool(exact.namespaces(name))
+        return any(len(exact.at(name, namespace)) > 1 for namespace in node.selector.exact_names)
 
     def _has_readers(self, node: Node) -> bool:
         """Return whether the names allow that a copy of `node` is a source."""
-        spaces = self._graph.readers.named(node.destination_name)
+        spaces = self._graph.readers.namespaces(node.destination_name)
         if node.selector.open_ended:
             return bool(spaces)
         return any(namespace in spaces for namespace in node.selector.exact_names)
@@ -79,8 +79,8 @@ class ComponentSearch:
         if not new:
             return
         self._explored[name] |= new
-        for namespace in self._members_in(self._graph.exact.named(name), new):
-            for node in list(self._graph.exact.named(name).get(namespace, {}).values()):
+        for namespace in self._members_in(self._graph.exact.namespaces(name), new):
+            for node in list(self._graph.exact.at(name, namespace)):
                 yield 1
                 if node.key not in self.members and (yield from self._reach_of(node)) & new:
                     self._add(node)
@@ -93,8 +93,8 @@ class ComponentSearch:
 
     def _add_readers(self, name: str, namespaces: NamespaceSet) -> Steps:
         """Add each sync that reads one of these ConfigMaps and whose copies may be sources."""
-        for namespace in self._members_in(self._graph.readers.named(name), namespaces):
-            for reader in list(self._graph.readers.named(name).get(namespace, {}).values()):
+        for namespace in self._members_in(self._graph.readers.namespaces(name), namespaces):
+            for reader in list(self._graph.readers.at(name, namespace)):
                 yield 1
                 if self._has_readers(reader):
                     self._add(reader)
@@ -102,7 +102,7 @@ class ComponentSearch:
     def _is_copied_to(self, key: NamespacedName) -> Generator[int, None, bool]:
         """Return whether any sync claims a ConfigMap."""
         single = self._graph.numbers.single(key.namespace)
-        for node in list(self._graph.exact.at(key).values()):
+        for node in list(self._graph.exact.at(key.name, key.namespace)):
             if (yield from self._reach_of(node)) & single:
                 return True
         if key.name not in self._open_ended_reach:

@@ -9,9 +9,11 @@ chooses the length of a chain.
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from configmapsync.graph.allocation import Allocation, Node
 from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
+from configmapsync.graph.node_index import NodeIndex
 from configmapsync.names import NamespacedName
 from configmapsync.namespace_index import NamespaceIndex, namespace_keys, selector_keys
 from configmapsync.resource import ConfigMapSync
@@ -25,31 +27,6 @@ Path = tuple[NamespacedName, ...]
 Nodes = dict[NamespacedName, Node]
 
 
-class _Index:
-    """Nodes by the name, then by the namespace of a ConfigMap."""
-
-    def __init__(self) -> None:
-        self._nodes: dict[str, dict[str, Nodes]] = {}
-
-    def add(self, name: str, namespace: str, node: Node) -> None:
-        self._nodes.setdefault(name, {}).setdefault(namespace, {})[node.key] = node
-
-    def remove(self, name: str, namespace: str, node: Node) -> None:
-        spaces = self._nodes[name]
-        del spaces[namespace][node.key]
-        if not spaces[namespace]:
-            del spaces[namespace]
-        if not spaces:
-            del self._nodes[name]
-
-    def named(self, name: str) -> dict[str, Nodes]:
-        """Return the nodes of all ConfigMaps with this name, by namespace."""
-        return self._nodes.get(name, {})
-
-    def at(self, key: NamespacedName) -> Nodes:
-        return self.named(key.name).get(key.namespace, {})
-
-
 class Graph:
     """All syncs that are not being deleted, and all namespaces."""
 
@@ -57,8 +34,8 @@ class Graph:
         self.protected = protected
         self.nodes: Nodes = {}
         self.numbers = NamespaceNumbers()
-        self.readers = _Index()  # by source
-        self.exact = _Index()  # by destination: syncs that name all their namespaces
+        self.readers = NodeIndex()  # by source
+        self.exact = NodeIndex()  # by destination: syncs that name all their namespaces
         # By destination name: syncs with globs or selectors.
         self.open_ended: defaultdict[str, Nodes] = defaultdict(dict)
         self.lookups = 0  # of syncs and namespaces so far: the cost of all answers
@@ -72,10 +49,11 @@ class Graph:
 
     def put(self, sync: ConfigMapSync) -> None:
         """Add or replace a sync. Remove one that is being deleted: it writes no more copies."""
-        self.remove(sync.key)
+        node = Node.of(sync, self.protected)
+        self.remove(node.key)
         if sync.deleting:
             return
-        node = self.nodes[sync.key] = Node.of(sync, self.protected)
+        self.nodes[node.key] = node
         self.readers.add(*_index_key(node.source), node)
         if node.selector.open_ended:
             self.open_ended[node.destination_name][node.key] = node
@@ -144,12 +122,12 @@ class Graph:
 
     def claimants(self, key: NamespacedName, limit: int) -> Iterator[Node]:
         """Yield the claimants of a ConfigMap, in no order, until `lookups` exceeds the limit."""
-        for nodes in (self.exact.at(key), self.open_ended.get(key.name, {})):
-            for node in nodes.values():
-                if self.lookups > limit:
-                    return
-                if self.reaches(node, key.namespace):
-                    yield node
+        open_ended = self.open_ended.get(key.name, {}).values()
+        for node in chain(self.exact.at(key.name, key.namespace), open_ended):
+            if self.lookups > limit:
+                return
+            if self.reaches(node, key.namespace):
+                yield node
 
     def knows_reach(self, node: Node) -> bool:
         """Return whether `reach` has its answer already."""
@@ -245,14 +223,14 @@ class Graph:
         """Yield the destinations of a sync under review that another sync may claim, by name."""
         name, exact = node.destination_name, node.selector.exact_names
         rivals = self.open_ended.get(name, {}).keys() - {node.key}
-        if not rivals and not self.exact.named(name):
+        if not rivals and not self.exact.namespaces(name):
             return
         others: Iterable[str] = ()
         if node.selector.open_ended:
             # Without open-ended rivals, only namespaces that rivals name can be contested.
             others = {
                 *(self._namespaces if rivals else ()),
-                *self.exact.named(name),
+                *self.exact.namespaces(name),
                 *self._exact_names(rivals),
             } - exact
         for namespace in (*sorted(exact), *sorted(others)):

@@ -1,8 +1,8 @@
 """Read and check the Impersonate-* headers (kubectl's --as and --as-group).
 
-The permission is the verb `impersonate` on the user, each group, the uid and each extra
-value. kube-apiserver also knows `impersonate-on:MODE:VERB` on the requested action; here
-that verb only words the refusal of a name.
+The permission is the verb `impersonate` on the user, each group, the uid and each
+extra value. kube-apiserver also knows `impersonate-on:MODE:VERB` on the requested
+action; here that verb only words the refusal of a name.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

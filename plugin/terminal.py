@@ -1,13 +1,15 @@
-"""Lay out text for a terminal: tables, colours, and ages as `kubectl` prints them.
+"""Lay out text for a terminal: tables, colours, JSON, YAML, and ages as `kubectl` prints.
 
 The commands print through it. Text of a cluster may hold control characters, which must
 not reach the terminal: `printable` escapes them.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import click
+import yaml
 
 from configmapsync.reasons import Reason, State
 
@@ -22,6 +24,18 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text.replace("\n", " ").replace("\t", " ")
     )
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, such as `1 sync` and `2 syncs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def rendered(value: object, output: str) -> str:
+    """Return a value as `json` or `yaml`, with a line break at the end."""
+    if output == "json":
+        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
 
 
 def shortened(text: str, limit: int) -> str:

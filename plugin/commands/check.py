@@ -4,7 +4,6 @@
 finding, in the form that editors and annotations of CI systems read.
 """
 
-import json
 import sys
 from collections.abc import Iterable
 
@@ -18,8 +17,8 @@ from plugin.checks.manifests import Manifest, read
 from plugin.checks.references import Known, References, add_files
 from plugin.cluster import ClusterProblem, connect, run
 from plugin.options import ClusterOptions, cluster_options, output_option
-from plugin.peers.rendering import counted, printable
 from plugin.progress import Progress
+from plugin.terminal import counted, printable, rendered
 
 EXIT_FINE, EXIT_FINDINGS, EXIT_FAILURE = 0, 1, 2
 
@@ -125,7 +124,7 @@ def _print(findings: Iterable[Finding], output: str) -> None:
             {name: getattr(finding, name) for name in Finding.__dataclass_fields__}
             for finding in findings
         ]
-        click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
+        click.echo(rendered(documents, output), nl=False)
         return
     for finding in findings:
         click.echo(printable(str(finding)))

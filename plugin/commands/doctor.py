@@ -3,12 +3,10 @@
 The checks are in `plugin/doctor/`. This module runs them and prints.
 """
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import click
-import yaml
 
 from configmapsync.explanations import OPERATOR_NAMESPACE
 from plugin.cluster import connect, run
@@ -17,7 +15,7 @@ from plugin.doctor.findings import Finding, Level, Patient
 from plugin.options import ClusterOptions, cluster_options, output_option
 from plugin.progress import Progress
 from plugin.reading import Reader
-from plugin.terminal import printable
+from plugin.terminal import printable, rendered
 
 SIGNS = {
     Level.OK: ("✓", "green"),
@@ -60,14 +58,10 @@ def command(
     dry run. Exit code: 1 if a check fails, else 0.
     """
     findings = run(_findings(cluster, operator_namespace, metrics_url))
-    documents = [finding.document() for finding in findings]
-    match output:
-        case "json":
-            click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
-        case "yaml":
-            click.echo(yaml.safe_dump(documents, sort_keys=False, allow_unicode=True), nl=False)
-        case _:
-            click.echo("\n".join(line for finding in findings for line in _lines(finding)))
+    if output == "text":
+        click.echo("\n".join(line for finding in findings for line in _lines(finding)))
+    else:
+        click.echo(rendered([finding.document() for finding in findings], output), nl=False)
     if any(finding.level is Level.FAILURE for finding in findings):
         ctx.exit(EXIT_FAILURE)
 

@@ -3,12 +3,10 @@
 `plugin/explaining.py` finds the answers. This module reads the cluster and prints.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import click
-import yaml
 
 from cluster.syncs import SyncRecord
 from configmapsync.copies import CopyRecord
@@ -25,7 +23,7 @@ from plugin.explaining import (
 from plugin.options import ClusterOptions, Name, cluster_options, output_option
 from plugin.progress import Progress
 from plugin.reading import Reader
-from plugin.terminal import painted, printable
+from plugin.terminal import painted, printable, rendered
 
 LABEL_WIDTH = 10
 
@@ -46,14 +44,10 @@ def command(cluster: ClusterOptions, name: tuple[str, str], output: str) -> None
         raise click.ClickException(
             f"there is no ConfigMapSync and no ConfigMap {key}, and no ConfigMapSync writes one"
         )
-    documents = [answer.document() for answer in answers]
-    match output:
-        case "json":
-            click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
-        case "yaml":
-            click.echo(yaml.safe_dump(documents, sort_keys=False, allow_unicode=True), nl=False)
-        case _:
-            click.echo("\n\n".join("\n".join(_lines(answer)) for answer in answers))
+    if output == "text":
+        click.echo("\n\n".join("\n".join(_lines(answer)) for answer in answers))
+    else:
+        click.echo(rendered([answer.document() for answer in answers], output), nl=False)
 
 
 async def _answers(cluster: ClusterOptions, key: NamespacedName) -> list[Answer]:

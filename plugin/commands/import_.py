@@ -16,8 +16,9 @@ from plugin.options import ClusterOptions, cluster_options
 from plugin.peers import cluster_reading, documents
 from plugin.peers.importing import translate
 from plugin.peers.inventory import Inventory, Remark
-from plugin.peers.rendering import as_yaml, counted, printable
+from plugin.peers.rendering import as_yaml
 from plugin.progress import Progress
+from plugin.terminal import counted, printable
 
 EXIT_COMPLETE, EXIT_INCOMPLETE, EXIT_FAILURE = 0, 1, 2
 

@@ -3,13 +3,10 @@
 `plugin/rows.py` computes the rows. This module reads the cluster and prints.
 """
 
-import json
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import click
-import yaml
 
 from plugin.cluster import chosen_namespace, connect, run
 from plugin.options import (
@@ -22,7 +19,7 @@ from plugin.options import (
 from plugin.progress import Progress
 from plugin.reading import Reader
 from plugin.rows import HEADERS, WIDE_HEADERS, StatusRow, cells, row_of
-from plugin.terminal import table
+from plugin.terminal import rendered, table
 from plugin.watching import watch_rows
 
 TABLES = frozenset({"table", "wide"})
@@ -48,7 +45,12 @@ def command(
     if not rows and output in TABLES:
         click.echo(f"There is no ConfigMapSync{f' in {namespace}' if namespace else ''}.", err=True)
         return
-    click.echo(_rendered(rows, output), nl=False)
+    if output in TABLES:
+        now, wide = datetime.now(UTC), output == "wide"  # noqa: TID251 - the entry point
+        lines = [cells(row, now, wide=wide) for row in rows]
+        click.echo("\n".join(table(WIDE_HEADERS if wide else HEADERS, lines)))
+    else:
+        click.echo(rendered([row.document() for row in rows], output), nl=False)
 
 
 async def _rows(cluster: ClusterOptions, namespace: str) -> list[StatusRow]:
@@ -62,16 +64,3 @@ async def _watch(cluster: ClusterOptions, namespace: str, *, wide: bool) -> None
         await reader.syncs(namespace)  # an error ends the command; the watch would retry forever
         await progress.stop()
         await watch_rows(reader.sync_informer(namespace), wide=wide)
-
-
-def _rendered(rows: Iterable[StatusRow], output: str) -> str:
-    documents = [row.document() for row in rows] if output not in TABLES else []
-    match output:
-        case "json":
-            return json.dumps(documents, indent=2, ensure_ascii=False) + "\n"
-        case "yaml":
-            return str(yaml.safe_dump(documents, sort_keys=False, allow_unicode=True))
-        case _:
-            now, wide = datetime.now(UTC), output == "wide"  # noqa: TID251 - the entry point
-            lines = [cells(row, now, wide=wide) for row in rows]
-            return "\n".join(table(WIDE_HEADERS if wide else HEADERS, lines)) + "\n"

@@ -3,11 +3,9 @@
 `plugin/trees.py` builds the tree. This module reads the cluster and prints.
 """
 
-import json
 from collections.abc import Iterator
 
 import click
-import yaml
 
 from configmapsync.names import NamespacedName
 from plugin.cluster import connect, run
@@ -15,7 +13,7 @@ from plugin.network import SOURCE, Network
 from plugin.options import ClusterOptions, Name, cluster_options, output_option
 from plugin.progress import Progress
 from plugin.reading import Reader
-from plugin.terminal import painted, printable
+from plugin.terminal import painted, printable, rendered
 from plugin.trees import DEFAULT_COPIES, MOST_NODES, Node, TreeBuilder
 
 BRANCH, LAST, BAR, SPACE = "├── ", "└── ", "│   ", "    "
@@ -44,14 +42,10 @@ def command(
             f"ConfigMap {key} is no source and no copy of any ConfigMapSync\n"
             f"Run kubectl configmapsync explain {key}"
         )
-    match output:
-        case "json":
-            click.echo(json.dumps(tree.document(), indent=2, ensure_ascii=False))
-        case "yaml":
-            text = yaml.safe_dump(tree.document(), sort_keys=False, allow_unicode=True)
-            click.echo(text, nl=False)
-        case _:
-            click.echo("\n".join(_aligned(list(_lines(tree, "", "")))))
+    if output == "text":
+        click.echo("\n".join(_aligned(list(_lines(tree, "", "")))))
+    else:
+        click.echo(rendered(tree.document(), output), nl=False)
 
 
 async def read_network(cluster: ClusterOptions) -> Network:

@@ -16,7 +16,8 @@ from configmapsync.names import GROUP, KIND, PLURAL, VERSION
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Kind
 from kube.errors import NotFound
 from kube.wire import decode_list, decode_object, decoding
-from plugin.doctor.findings import Finding, Level, Patient, plural
+from plugin.doctor.findings import Finding, Level, Patient
+from plugin.terminal import counted
 
 CRDS = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 CRD_NAME = f"{PLURAL}.{GROUP}"
@@ -98,7 +99,7 @@ def _findings(patient: Patient, word: str, webhook: dict[str, Any]) -> Iterator[
         yield Finding(Level.WARNING, "certificates", message, renew)
     else:
         message = (
-            f"caBundle of the {word} webhook holds {plural(len(good), 'certificate')}, "
+            f"caBundle of the {word} webhook holds {counted(len(good), 'certificate')}, "
             f"valid until {max(good):%F}"
         )
         yield Finding(Level.OK, "certificates", message)

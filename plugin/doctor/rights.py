@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from configmapsync.names import GROUP, PLURAL
 from configmapsync.permissions import Right, of_service_account
 from kube.access import AccessReviews
-from plugin.doctor.findings import PREFIX, Finding, Level, Patient, listed, plural
+from plugin.doctor.findings import PREFIX, Finding, Level, Patient, listed
+from plugin.terminal import counted
 
 REMEDY = "kubectl apply -k config/rbac, or helm upgrade"
 READ = ("list", "watch")
@@ -94,7 +95,7 @@ def _finding(account: str, wanted: list[Right], missing: list[Right]) -> Finding
         message = f"{account} has no right: the account or its roles are missing"
         return Finding(Level.FAILURE, "rights", message, REMEDY)
     words = [f"{right.verb} {right.resource}" for right in missing]
-    message = f"{account} lacks {plural(len(missing), 'right')}: {listed(words)}"
+    message = f"{account} lacks {counted(len(missing), 'right')}: {listed(words)}"
     if all(_is_write_of_copies(right) for right in missing):
         message += " in all namespaces (an installation for some namespaces has them there only)"
         return Finding(Level.WARNING, "rights", message, REMEDY)

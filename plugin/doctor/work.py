@@ -6,9 +6,10 @@
 from collections import Counter
 
 from configmapsync.reasons import Reason, State
-from plugin.doctor.findings import Finding, Level, Patient, listed, plural
+from plugin.doctor.findings import Finding, Level, Patient, listed
 from plugin.network import Network
 from plugin.rows import NOT_REPORTED, OUTDATED, StatusRow, row_of
+from plugin.terminal import counted
 
 
 async def check_work(patient: Patient) -> list[Finding]:
@@ -28,10 +29,10 @@ def _reports(rows: list[StatusRow], patient: Patient) -> list[Finding]:
         f"{row.namespace}/{row.name}" for row in rows if row.state in {NOT_REPORTED, OUTDATED}
     ]
     if not silent:
-        message = f"the reconciler has reported on {plural(len(rows), 'sync')}"
+        message = f"the reconciler has reported on {counted(len(rows), 'sync')}"
         return [Finding(Level.OK, "syncs", message)]
     message = (
-        f"{plural(len(silent), 'sync')} without a report on the present spec: {listed(silent)}"
+        f"{counted(len(silent), 'sync')} without a report on the present spec: {listed(silent)}"
     )
     remedy = f"kubectl logs -n {patient.namespace} -l app.kubernetes.io/component=reconciler"
     return [Finding(Level.WARNING, "syncs", message, remedy)]
@@ -42,9 +43,11 @@ def _blocked(rows: list[StatusRow]) -> list[Finding]:
     if not blocked:
         return [Finding(Level.OK, "destinations", "no destination is blocked")]
     reasons = Counter(row.state for row in blocked)
-    counted = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    by_reason = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     names = [f"{row.namespace}/{row.name}" for row in blocked]
-    message = f"{plural(len(blocked), 'sync')} cannot write all copies ({counted}): {listed(names)}"
+    message = (
+        f"{counted(len(blocked), 'sync')} cannot write all copies ({by_reason}): {listed(names)}"
+    )
     remedy = f"kubectl configmapsync explain {names[0]}"
     return [Finding(Level.WARNING, "destinations", message, remedy)]
 
@@ -57,7 +60,7 @@ def _is_failed(row: StatusRow) -> bool:
 def _orphans(orphans: list[str]) -> list[Finding]:
     if not orphans:
         return [Finding(Level.OK, "orphans", "every copy has its sync")]
-    message = f"{plural(len(orphans), 'copy').replace('copys', 'copies')} without a sync: "
+    message = f"{counted(len(orphans), 'copy').replace('copys', 'copies')} without a sync: "
     remedy = (
         f"create the sync again, or wait ten minutes; kubectl configmapsync explain {orphans[0]}"
     )

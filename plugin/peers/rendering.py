@@ -12,6 +12,7 @@ import yaml
 
 from plugin.peers.inventory import Remark
 from plugin.peers.syncs import ImportedSync
+from plugin.terminal import printable
 
 COLUMNS = 100
 HEADER = (
@@ -40,16 +41,6 @@ def as_yaml(syncs: Iterable[ImportedSync], remarks: Iterable[Remark]) -> str:
         for remark in others:
             lines += _comment(str(remark), bullet="- ")
     return "\n".join(lines) + "\n"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun, such as `1 sync` and `2 syncs`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """Return a text of one line without control characters."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _shortened(subjects: tuple[str, ...], most: int = 8) -> str:

@@ -1,4 +1,4 @@
-"""Lay out text for a terminal: tables, colours, JSON, YAML, and ages as `kubectl` prints.
+"""Render for a terminal: tables, colours, JSON, YAML, and ages as `kubectl get` does.
 
 The commands print through it. Text of a cluster may hold control characters, which must
 not reach the terminal: `printable` escapes them.

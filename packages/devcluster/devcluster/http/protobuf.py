@@ -15,7 +15,6 @@ from devcluster.errors import ApiStatus, bad_request
 
 MAGIC = b"k8s\x00"
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types
-NANOSECONDS_IN_MICROSECOND = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +23,8 @@ class Field:
 
     Attributes:
         name: in JSON.
-        type: `string`, `bool`, `int`, `count` (0 means absent), `bytes`, `time`, `micro-time`, or
-            the name of a message.
+        type: `string`, `bool`, `int`, `count` (0 means absent), `bytes`, `time`, or the name of a
+            message.
         many: `list` or `map` (with texts as keys).
     """
 
@@ -109,16 +108,6 @@ MESSAGES: dict[str, Message] = {
     "LocalObjectReference": _texts("name"),
     "ResourceQuota": _object(spec="ResourceQuotaSpec"),
     "ResourceQuotaSpec": {1: Field("hard", "Quantity", "map"), 2: Field("scopes", many="list")},
-    "Lease": _object(spec="LeaseSpec"),
-    "LeaseSpec": {
-        1: Field("holderIdentity"),
-        2: Field("leaseDurationSeconds", "int"),
-        3: Field("acquireTime", "micro-time"),
-        4: Field("renewTime", "micro-time"),
-        5: Field("leaseTransitions", "int"),
-        6: Field("strategy"),
-        7: Field("preferredHolder"),
-    },
     "Role": {**_object(), 2: Field("rules", "PolicyRule", "list")},
     "ClusterRole": {
         **_object(),
@@ -139,44 +128,23 @@ MESSAGES: dict[str, Message] = {
     },
     "Subject": _texts("kind apiGroup name namespace"),
     "RoleRef": _texts("apiGroup kind name"),
-    "PriorityClass": {
-        **_object(),
-        2: Field("value", "int"),
-        3: Field("globalDefault", "bool"),
-        4: Field("description"),
-        5: Field("preemptionPolicy"),
-    },
     "SelfSubjectAccessReview": _object(spec="SelfSubjectAccessReviewSpec"),
     "SelfSubjectAccessReviewSpec": {
         1: Field("resourceAttributes", "ResourceAttributes"),
         2: Field("nonResourceAttributes", "NonResourceAttributes"),
-    },
-    "SubjectAccessReview": _object(spec="SubjectAccessReviewSpec"),
-    "LocalSubjectAccessReview": _object(spec="SubjectAccessReviewSpec"),
-    "SubjectAccessReviewSpec": {
-        1: Field("resourceAttributes", "ResourceAttributes"),
-        2: Field("nonResourceAttributes", "NonResourceAttributes"),
-        3: Field("user"),
-        4: Field("groups", many="list"),
-        5: Field("extra", "ExtraValue", "map"),
-        6: Field("uid"),
     },
     "ResourceAttributes": _texts("namespace verb group version resource subresource name"),
     "NonResourceAttributes": _texts("path verb"),
     "SelfSubjectRulesReview": _object(spec="SelfSubjectRulesReviewSpec"),
     "SelfSubjectRulesReviewSpec": _texts("namespace"),
     "SelfSubjectReview": _object(),
-    "TokenReview": _object(spec="TokenReviewSpec"),
-    "TokenReviewSpec": _texts("token audiences*"),
     "TokenRequest": _object(spec="TokenRequestSpec"),
     "TokenRequestSpec": {
         1: Field("audiences", many="list"),
-        3: Field("boundObjectRef", "BoundObjectReference"),
         4: Field("expirationSeconds", "int"),
     },
-    "BoundObjectReference": _texts("kind apiVersion name uid"),
 }
-TIME: Message = {1: Field("seconds", "int"), 2: Field("nanos", "int")}
+TIME: Message = {1: Field("seconds", "int")}
 LONE_FIELD: Message = {1: Field("value", many="list")}  # messages that stand for their only field
 UNKNOWN: Message = {1: Field("typeMeta", "TypeMeta"), 2: Field("raw", "raw")}
 TYPE_META: Message = _texts("apiVersion kind")
@@ -214,9 +182,7 @@ def _message(data: bytes, message: Message) -> dict[str, Any]:
             continue
         if field.many == "map":
             entry = _message(_bytes(raw), {1: Field("key"), 2: Field("value", field.type)})
-            found.setdefault(field.name, {})[entry.get("key", "")] = entry.get(
-                "value", _nothing(field.type)
-            )
+            found.setdefault(field.name, {})[entry.get("key", "")] = entry.get("value", "")
         elif field.many == "list":
             found.setdefault(field.name, []).append(_value(raw, field.type))
         else:
@@ -240,27 +206,20 @@ def _value(raw: int | bytes, type_: str) -> Any:
             return base64.b64encode(_bytes(raw)).decode()
         case "raw":
             return raw
-        case "time" | "micro-time":
-            return _time(_message(_bytes(raw), TIME), exact=type_ == "micro-time")
+        case "time":
+            return _time(_message(_bytes(raw), TIME))
         case "Quantity":
             return "".join(_message(_bytes(raw), LONE_FIELD).get("value", ()))
-        case "ExtraValue":
-            return _message(_bytes(raw), LONE_FIELD).get("value", [])
         case "TypeMeta":
             return _message(_bytes(raw), TYPE_META)
     return _message(_bytes(raw), MESSAGES[type_])
 
 
-def _nothing(type_: str) -> Any:
-    return [] if type_ == "ExtraValue" else ""
-
-
-def _time(parts: Mapping[str, int], *, exact: bool) -> str | None:
+def _time(parts: Mapping[str, int]) -> str | None:
     if not parts:
         return None
     moment = dt.datetime.fromtimestamp(parts.get("seconds", 0), dt.UTC)
-    moment = moment.replace(microsecond=parts.get("nanos", 0) // NANOSECONDS_IN_MICROSECOND)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if exact else "%Y-%m-%dT%H:%M:%SZ")
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:

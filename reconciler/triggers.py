@@ -95,15 +95,10 @@ class Triggers:
         if namespace is None:
             return
         for sync in self._caches.syncs_that_may_serve(*(each for each in (before, after) if each)):
-            if _makes_a_difference(sync, before, after):
-                self._enqueue_namespace(sync, namespace)
+            if sync.sync and _as_seen_by(sync, before) != _as_seen_by(sync, after):
+                destination = NamespacedName(namespace.name, sync.sync.destination_name)
+                self._enqueue_for(sync.key, "namespace", destination)
         self._decider.changed()
-
-    def _enqueue_namespace(self, sync: SyncRecord, namespace: Namespace) -> None:
-        if sync.sync is not None:
-            self._enqueue_for(
-                sync.key, "namespace", NamespacedName(namespace.name, sync.sync.destination_name)
-            )
 
     def _enqueue_for(self, sync: NamespacedName, trigger: str, destination: NamespacedName) -> None:
         """Enqueue a sync because of one destination, and end the backoff of that destination."""
@@ -124,12 +119,6 @@ class Triggers:
 def _intent(sync: SyncRecord) -> tuple[int | None, bool]:
     """Return what changes with the spec or a deletion, and not with status or labels."""
     return sync.metadata.generation, sync.deleting
-
-
-def _makes_a_difference(
-    sync: SyncRecord, before: Namespace | None, after: Namespace | None
-) -> bool:
-    return _as_seen_by(sync, before) != _as_seen_by(sync, after)
 
 
 def _as_seen_by(

@@ -26,6 +26,25 @@ RESULTS = ("success", "requeue", "requeue_after", "error")
 DONE, STALE, FAILED = WRITE_RESULTS = ("done", "stale", "failed")
 
 
+class _OneLabel:
+    """Makes metrics that have one label with one value, as those of controller-runtime have."""
+
+    def __init__(self, registry: CollectorRegistry, label: str) -> None:
+        self._registry = registry
+        self._labels = (label,)
+
+    def counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, self._labels, registry=self._registry).labels(CONTROLLER)
+
+    def gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, self._labels, registry=self._registry).labels(CONTROLLER)
+
+    def histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(
+            name, text, self._labels, buckets=BUCKETS_SECONDS, registry=self._registry
+        ).labels(CONTROLLER)
+
+
 class Metrics:
     """The metrics of one reconciler process.
 
@@ -56,37 +75,24 @@ class Metrics:
             ["controller", "result"],
             registry=registry,
         )
-        self._errors = Counter(
-            "controller_runtime_reconcile_errors",
-            "Reconciles that failed.",
-            ["controller"],
-            registry=registry,
-        ).labels(CONTROLLER)
-        self._panics = Counter(
+        make = _OneLabel(registry, "controller")
+        self._errors = make.counter(
+            "controller_runtime_reconcile_errors", "Reconciles that failed."
+        )
+        self._panics = make.counter(
             "controller_runtime_reconcile_panics",
             "Reconciles that failed with an unexpected exception; the log has its traceback.",
-            ["controller"],
-            registry=registry,
-        ).labels(CONTROLLER)
-        self._reconcile_seconds = Histogram(
-            "controller_runtime_reconcile_time_seconds",
-            "Duration of a reconcile.",
-            ["controller"],
-            buckets=BUCKETS_SECONDS,
-            registry=registry,
-        ).labels(CONTROLLER)
-        self._workers = Gauge(
+        )
+        self._reconcile_seconds = make.histogram(
+            "controller_runtime_reconcile_time_seconds", "Duration of a reconcile."
+        )
+        self._workers = make.gauge(
             "controller_runtime_max_concurrent_reconciles",
             "Most syncs that are reconciled at the same time.",
-            ["controller"],
-            registry=registry,
-        ).labels(CONTROLLER)
-        self._active = Gauge(
-            "controller_runtime_active_workers",
-            "Syncs that are being reconciled.",
-            ["controller"],
-            registry=registry,
-        ).labels(CONTROLLER)
+        )
+        self._active = make.gauge(
+            "controller_runtime_active_workers", "Syncs that are being reconciled."
+        )
         for result in RESULTS:
             self._reconciles.labels(CONTROLLER, result)
 
@@ -161,41 +167,24 @@ class WorkQueueMetrics:
     """The metrics of the work queue, named as in client-go."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._depth = Gauge(
-            "workqueue_depth", "Syncs that wait.", ["name"], registry=registry
-        ).labels(CONTROLLER)
-        self._adds = Counter("workqueue_adds", "Syncs added.", ["name"], registry=registry).labels(
-            CONTROLLER
+        make = _OneLabel(registry, "name")
+        self._depth = make.gauge("workqueue_depth", "Syncs that wait.")
+        self._adds = make.counter("workqueue_adds", "Syncs added.")
+        self._retries = make.counter("workqueue_retries", "Syncs added with a delay.")
+        self._waited = make.histogram(
+            "workqueue_queue_duration_seconds", "Time that a sync waited."
         )
-        self._retries = Counter(
-            "workqueue_retries", "Syncs added with a delay.", ["name"], registry=registry
-        ).labels(CONTROLLER)
-        self._waited = Histogram(
-            "workqueue_queue_duration_seconds",
-            "Time that a sync waited.",
-            ["name"],
-            buckets=BUCKETS_SECONDS,
-            registry=registry,
-        ).labels(CONTROLLER)
-        self._worked = Histogram(
-            "workqueue_work_duration_seconds",
-            "Time that a worker spent on a sync.",
-            ["name"],
-            buckets=BUCKETS_SECONDS,
-            registry=registry,
-        ).labels(CONTROLLER)
-        self._unfinished = Gauge(
+        self._worked = make.histogram(
+            "workqueue_work_duration_seconds", "Time that a worker spent on a sync."
+        )
+        self._unfinished = make.gauge(
             "workqueue_unfinished_work_seconds",
             "Time that all workers have spent on their current syncs, in total.",
-            ["name"],
-            registry=registry,
-        ).labels(CONTROLLER)
-        self._longest = Gauge(
+        )
+        self._longest = make.gauge(
             "workqueue_longest_running_processor_seconds",
             "Longest time that a worker has spent on its current sync.",
-            ["name"],
-            registry=registry,
-        ).labels(CONTROLLER)
+        )
 
     def observe(self, queue: WorkQueue[NamespacedName]) -> None:
         """Read at every scrape how long the workers of `queue` have been busy."""

@@ -80,26 +80,21 @@ class Writer:
 
     async def _write(self, write: Write) -> bytes | None:
         """Send the request; return the answer if it describes a copy."""
-        match write:
-            case Write(verb=Verb.CREATE, key=key, template=CopyTemplate() as template):
+        key = write.key
+        match write.verb, write.record, write.template:
+            case Verb.CREATE, None, CopyTemplate() as template:
                 return await self._create(key, render(template, key.namespace, None))
-            case Write(
-                verb=Verb.UPDATE | Verb.ADOPT,
-                key=key,
-                record=CopyRecord() as record,
-                template=CopyTemplate() as template,
+            case (
+                Verb.UPDATE | Verb.ADOPT as verb,
+                CopyRecord() as record,
+                CopyTemplate() as template,
             ):
-                return await self._update(key, record, template, adopt=write.verb is Verb.ADOPT)
-            case Write(
-                verb=Verb.RECREATE,
-                key=key,
-                record=CopyRecord() as record,
-                template=CopyTemplate() as template,
-            ):
+                return await self._update(key, record, template, adopt=verb is Verb.ADOPT)
+            case Verb.RECREATE, CopyRecord() as record, CopyTemplate() as template:
                 return await self._recreate(key, record, template)
-            case Write(verb=Verb.DELETE, key=key, record=CopyRecord() as record):
+            case Verb.DELETE, CopyRecord() as record, None:
                 await self._delete(key, record)
-            case Write(verb=Verb.RELEASE, key=key, record=CopyRecord() as record):
+            case Verb.RELEASE, CopyRecord() as record, None:
                 await self._release(key, record)
             case _:
                 raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")

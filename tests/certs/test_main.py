@@ -25,34 +25,9 @@ def test_two_processes_at_once_end_with_one_certificate(tmp_path: Path):
 def test_a_directory_is_for_development_names_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert (
-        main(
-            [
-                "ensure",
-                "--dir",
-                str(tmp_path),
-                "--extra-names",
-                "webhook.example",
-                "--namespace",
-                "ns",
-            ]
-        )
-        == 0
-    )
-    assert (
-        main(
-            [
-                "inspect",
-                "--dir",
-                str(tmp_path),
-                "--extra-names",
-                "webhook.example",
-                "--namespace",
-                "ns",
-            ]
-        )
-        == 0
-    )
+    options = ["--dir", str(tmp_path), "--extra-names", "webhook.example", "--namespace", "ns"]
+    assert main(["ensure", *options]) == 0
+    assert main(["inspect", *options]) == 0
     text = capsys.readouterr().out
     for name in (
         "configmapsync-webhook.ns.svc",

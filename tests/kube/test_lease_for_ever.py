@@ -3,8 +3,7 @@
 import asyncio
 import contextvars
 import random
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from hypothesis import strategies as some
 from kube.errors import Forbidden, NotFound, ServerError, TooManyRequests
 from kube.leader_election import LeaseLostError
 from tests.kube.lease_board import EPOCH, Board, Candidate, Trouble, now
+from tests.randomized.freezing import freezable
 
 TROUBLED_FOR = 240.0  # seconds of each story
 CALM = 60.0  # seconds after which one has to lead
@@ -102,33 +102,18 @@ class Process:
         return candidate
 
 
-@types.coroutine
-def stoppable(coroutine: Coroutine[Any, Any, Any], owner: Process) -> Generator[Any, Any, Any]:
-    """Run a task of the process; it does not advance while the process is stopped."""
-    found: BaseException | None = None
-    while True:
-        try:
-            awaited = coroutine.send(None) if found is None else coroutine.throw(found)
-        except StopIteration as end:
-            return end.value
-        found = None
-        try:
-            yield awaited
-        except BaseException as error:  # noqa: BLE001 - it goes on inside
-            found = error
-        while owner.stopped_until > now():
-            try:
-                yield from asyncio.sleep(owner.stopped_until - now() + A_TICK).__await__()
-            except asyncio.CancelledError as error:
-                found = error
-
-
 def begin_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> "asyncio.Task[Any]":
     context = more.get("context") or contextvars.copy_context()
     owner = context.get(process)
 
     async def run() -> Any:
-        return await stoppable(coroutine, owner) if owner is not None else await coroutine
+        if owner is None:
+            return await coroutine
+        return await freezable(
+            coroutine,
+            lambda: owner.stopped_until <= now(),
+            lambda: asyncio.sleep(owner.stopped_until - now() + A_TICK),
+        )
 
     task = asyncio.Task(run(), loop=loop, **more)
     task.add_done_callback(lambda _: coroutine.close())  # cancelled at once, it was never begun

@@ -2,18 +2,25 @@
 
 import asyncio
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 
 @types.coroutine
 def freezable(
-    coroutine: Coroutine[Any, Any, Any], awake: asyncio.Event
+    coroutine: Coroutine[Any, Any, Any],
+    is_awake: Callable[[], bool],
+    wait: Callable[[], Coroutine[Any, Any, Any]],
 ) -> Generator[Any, Any, Any]:
-    """Run a coroutine that continues only while `awake` is set.
+    """Run a coroutine that continues only while `is_awake` returns true.
 
     What it waited for may happen meanwhile, and time passes: it continues with the result, or
     with the timeout, when it wakes.
+
+    Args:
+        coroutine: to run.
+        is_awake: whether the coroutine may continue.
+        wait: waits until the coroutine may be awake.
     """
     found: BaseException | None = None
     while True:
@@ -26,8 +33,8 @@ def freezable(
             yield awaited
         except BaseException as error:  # noqa: BLE001 - it is raised inside of the coroutine
             found = error
-        while not awake.is_set():
+        while not is_awake():
             try:
-                yield from awake.wait().__await__()
+                yield from wait().__await__()
             except asyncio.CancelledError as error:
                 found = error

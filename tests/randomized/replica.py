@@ -172,7 +172,7 @@ def owned_task(
 
 
 async def _run(coroutine: Coroutine[Any, Any, Any], awake: asyncio.Event) -> Any:
-    return await freezable(coroutine, awake)
+    return await freezable(coroutine, awake.is_set, awake.wait)
 
 
 def current_replica() -> Replica | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from reconciler.known.source_reads import MANY_READS
+from reconciler.known.sources import MANY_READS
 from tests.costs.counted_connection import EVENTS_AFTER_ANSWERS, EVENTS_BEFORE_ANSWERS, Delays
 from tests.costs.scene import HOME, Scene
 

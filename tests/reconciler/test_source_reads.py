@@ -11,7 +11,7 @@ from configmapsync.names import NamespacedName
 from kube.client import Client
 from kube.errors import ApiError, NotFound, Unreachable
 from kube.paging import FIRST_PAGE_FULL
-from reconciler.known.source_reads import MANY_READS, PAUSE_SECONDS, Raw, SourceReads
+from reconciler.known.sources import MANY_READS, PAUSE_SECONDS, Raw, SourceReads
 
 pytestmark = pytest.mark.looptime(start=0)
 

@@ -23,6 +23,7 @@ from configmapsync.rendering import CopyTemplate, release_patch, render
 from dryrun.simulated_cluster import Document, SimulatedCluster
 from kube.client import Client, all_of
 from kube.errors import Forbidden
+from kube.watch_events import event_of
 from reconciler.known.caches import Caches
 from reconciler.known.claims import Decider
 from reconciler.known.configmaps import read_copy, read_whole_copy
@@ -231,16 +232,16 @@ class Simulator:
         labels = stored["metadata"].get("labels") or {}
         marked = document is not None and labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
         self.caches.blockers.gone(key)
-        self.caches.copies.changed("MODIFIED" if marked else "DELETED", raw)
-        self.caches.versions.changed("MODIFIED" if document else "DELETED", raw)
+        self.caches.copies.changed(event_of("MODIFIED" if marked else "DELETED", raw))
+        self.caches.versions.changed(event_of("MODIFIED" if document else "DELETED", raw))
 
     def put_sync(self, document: Document) -> None:
         """Put a sync into the caches."""
-        self.caches.syncs.changed("MODIFIED", _encode(self._as_stored(document)))
+        self.caches.syncs.changed(event_of("MODIFIED", _encode(self._as_stored(document))))
 
     def put_namespace(self, document: Document) -> None:
         """Put a namespace into the caches."""
-        self.caches.namespaces.changed("MODIFIED", _encode(self._as_stored(document)))
+        self.caches.namespaces.changed(event_of("MODIFIED", _encode(self._as_stored(document))))
 
     def _as_stored(self, document: Document) -> Document:
         """Add a new resourceVersion, and a UID if there is none."""

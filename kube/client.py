@@ -6,7 +6,7 @@ answer goes to the caller as bytes, and an error as `kube.errors` defines it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -52,6 +52,7 @@ class ApiServer(Protocol):
         accept: str = JSON,
         idle_timeout: float,
         total_timeout: float,
+        may_rest: Callable[[], bool] = lambda: False,
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a watch and yield its lines."""
 

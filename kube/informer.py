@@ -18,8 +18,9 @@ import structlog
 from kube.client import JSON, ApiServer
 from kube.errors import ApiError
 from kube.indexer import Indexer, IndexFunction, R
-from kube.own_writes import OwnWrites, WatchedEvent
+from kube.own_writes import OwnWrites
 from kube.reflector import Reflector, Seen
+from kube.watch_events import WatchedEvent
 from kube.wire import Place, decode_version
 
 Handler = Callable[[R | None, R | None], None]
@@ -35,6 +36,7 @@ class Informer(Generic[R]):
         *,
         decode: Callable[[msgspec.Raw], R | None],
         confirms: Callable[[R, msgspec.Raw], bool] | None = None,
+        keeps: Callable[[Place], bool] | None = None,
         rng: random.Random,
         params: Mapping[str, str] | None = None,
         accept: str = JSON,
@@ -49,6 +51,8 @@ class Informer(Generic[R]):
             decode: makes a record of an object; None for one that is not kept.
             confirms: returns whether an object is as its record says, which has the same version
                 and was made of the answer to a write. None to decode the object and compare.
+            keeps: returns whether the decoder may keep an object of that place, so that others are
+                not decoded; None to ask the decoder.
             rng: for jitter.
             params: of the list and the watch, such as `labelSelector`.
             accept: in which form objects are asked for.
@@ -57,6 +61,7 @@ class Informer(Generic[R]):
         """
         self._decode = decode
         self._confirms = confirms
+        self._keeps = keeps
         self._indexer = Indexer(indexes or {})
         self._records: Mapping[Place, R] = self._indexer.records
         self._handlers: list[Handler[R]] = []
@@ -262,21 +267,23 @@ class Informer(Generic[R]):
         for handler in self._recovery_handlers:
             self._call(handler)
 
-    def changed(self, kind: str, item: msgspec.Raw) -> None:
-        """Take an event of the watch."""
-        shown = decode_version(item)
-        version = _number(shown.resource_version)
-        event = WatchedEvent(kind, shown.place, version, shown.generation, item)
+    def changed(self, event: WatchedEvent) -> bool:
+        """Take an event of the watch; return whether a record changed."""
+        before = self.revision
         self._reached = max(self._reached, event.version)
         if not self._own_writes.hold(event):
             self._handle(event)
         self._own_writes.bound_removed(self._reached)
+        return self.revision != before
 
     def _handle(self, event: WatchedEvent) -> None:
         if event.kind == "DELETED":
             self._take_out(event.place, event.version)
         elif not self._is_echo(event):
-            self._take(event.item)
+            if self._keeps is None or self._keeps(event.place):
+                self._take(event.item)
+            else:
+                self._take_out(event.place, event.version)
 
     def _is_echo(self, event: WatchedEvent) -> bool:
         """Return whether the record is as new as the event, by the answer to an own request."""

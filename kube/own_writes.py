@@ -5,31 +5,13 @@ answer, and without the answer it looks like a change by another client: it is h
 can also arrive after a deletion that was answered: it must not bring the object back.
 """
 
-from typing import NamedTuple
-
-import msgspec
-
+from kube.watch_events import WatchedEvent
 from kube.wire import Place
 
 # Of all held events. A tenant can change many objects of a mebibyte while they are written.
 MOST_HELD_BYTES = 8 << 20
 # Removed objects; beyond that number, those that the watch has passed are dropped.
 REMOVED_LIMIT = 1000
-
-
-class WatchedEvent(NamedTuple):
-    """An event whose object is not decoded beyond its version."""
-
-    kind: str
-    place: Place
-    version: int
-    generation: int | None
-    item: msgspec.Raw
-
-    @property
-    def size(self) -> int:
-        """Return the bytes of the object."""
-        return len(memoryview(self.item))
 
 
 class OwnWrites:
@@ -58,10 +40,10 @@ class OwnWrites:
         self._drop(event.place)
         if event.generation != self._generations[event.place]:
             return False
-        if self._bytes + event.size > MOST_HELD_BYTES:
+        if self._bytes + len(event.line) > MOST_HELD_BYTES:
             return False
         self._newest[event.place] = event
-        self._bytes += event.size
+        self._bytes += len(event.line)
         return True
 
     def has_event(self, place: Place) -> bool:
@@ -100,4 +82,4 @@ class OwnWrites:
     def _drop(self, place: Place) -> None:
         if (event := self._newest.get(place)) is not None:
             self._newest[place] = None
-            self._bytes -= event.size
+            self._bytes -= len(event.line)

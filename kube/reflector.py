@@ -15,9 +15,10 @@ import msgspec
 import structlog
 
 from kube.client import METADATA, METADATA_LIST, ApiServer
-from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Retry, Silent, from_status
+from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Retry, Silent
 from kube.paging import Pace, Pages
-from kube.wire import DECODE_ERRORS, ObjectList, decode_event, decode_list, decode_version, decoding
+from kube.watch_events import WatchedEvent, read_event, version_number
+from kube.wire import DECODE_ERRORS, ObjectList, decode_list, decode_version, decoding
 
 # Between two tries. An API server that is back is noticed within five seconds.
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.2, 4.0
@@ -64,8 +65,12 @@ class Sink(Protocol):
     def recovered(self) -> None:
         """Take note that the API server answers again after at least one failed attempt."""
 
-    def changed(self, kind: str, item: msgspec.Raw) -> None:
-        """Take an event: `ADDED`, `MODIFIED` or `DELETED`, and the object."""
+    def changed(self, event: WatchedEvent) -> bool:
+        """Take an event of the kind `ADDED`, `MODIFIED` or `DELETED`.
+
+        Returns:
+            Whether it changed anything. The next event is awaited with less haste if not.
+        """
 
 
 class Reflector:
@@ -94,6 +99,7 @@ class Reflector:
         self._deleted: Seen | None = None  # the object that was deleted last
         self._pages = Pages(full_objects=accept != METADATA)
         self._pace = Pace()
+        self._may_rest = False  # the last event changed nothing
         self._log = structlog.get_logger("reflector").bind(path=path)
         self.problem: ApiError | None = None
         self.last_heard = asyncio.get_running_loop().time()
@@ -165,12 +171,13 @@ class Reflector:
             accept=self._watch_accept,
             idle_timeout=IDLE_SECONDS,
             total_timeout=seconds + GRACE_SECONDS,
+            may_rest=lambda: self._may_rest,
         )
         async with stream as lines:
             self.watches += 1
             self._heard()
             async for line in lines:
-                self._version = self._take(line)
+                self._take(line)
                 self._heard()
                 # A burst of events may be buffered, and reading it would never wait.
                 await self._pace.did(len(line))
@@ -214,7 +221,9 @@ class Reflector:
         )
         page = await self._probe(path, {"fieldSelector": f"metadata.name={seen.name}"})
         with decoding(f"GET {path}: the list"):
-            return [_number(decode_version(item).resource_version) for item in page.items or []]
+            return [
+                version_number(decode_version(item).resource_version) for item in page.items or []
+            ]
 
     async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
         shown = self._shown
@@ -222,7 +231,7 @@ class Reflector:
             "GET", path, params=params, accept=METADATA_LIST, timeout=PROBE_SECONDS
         )
         page = self._decode_page(body)
-        if _number(page.metadata.resource_version) < shown:
+        if version_number(page.metadata.resource_version) < shown:
             raise VersionsWentBackError
         return page
 
@@ -247,7 +256,7 @@ class Reflector:
             version = version or shown
             if not token:
                 self._sink.list_complete(version)
-                self._reached = max(self._reached, _number(version))
+                self._reached = max(self._reached, version_number(version))
                 self.lists += 1
                 return version
 
@@ -260,7 +269,7 @@ class Reflector:
         page = self._decode_page(await self._request_page(token))
         version = page.metadata.resource_version
         if first:
-            if _number(version) < shown:
+            if version_number(version) < shown:
                 self._begin_anew()
             self._sink.list_began(version)
         for item in page.items or []:
@@ -298,24 +307,16 @@ class Reflector:
         except DECODE_ERRORS as error:
             raise Malformed(f"GET {self._path}: the list cannot be decoded") from error
 
-    def _take(self, line: bytes) -> str:
-        """Give one event to the sink; return its version."""
-        try:
-            event = decode_event(line)
-            if event.type == "ERROR":
-                raise from_status(event.object)
-            shown = decode_version(event.object)
-        except DECODE_ERRORS as error:
-            raise Malformed(f"GET {self._path}: an event cannot be decoded") from error
-        version = _number(shown.resource_version)
-        if version < self._reached:
+    def _take(self, line: bytes) -> None:
+        """Give one event to the sink."""
+        event = read_event(line)
+        if event.version < self._reached:
             raise VersionsWentBackError
-        if event.type != "BOOKMARK":
-            self._sink.changed(event.type, event.object)
-        if event.type == "DELETED":
-            self._deleted = Seen(*shown.place, version)
-        self._reached = version
-        return shown.resource_version
+        self._may_rest = event.kind == "BOOKMARK" or not self._sink.changed(event)
+        if event.kind == "DELETED":
+            self._deleted = Seen(*event.place, event.version)
+        self._reached = event.version
+        self._version = str(event.version)
 
     def _begin_anew(self) -> None:
         """Forget every version and drop the cache."""
@@ -338,14 +339,3 @@ class Reflector:
         ):
             self._log.warning("cannot list or watch", error=str(error))
         self.problem = error
-
-
-def _number(version: str) -> int:
-    """Return a version as an integer, as which versions of one cluster can be compared.
-
-    Raises:
-        Malformed: it is not a number.
-    """
-    if not version.isdecimal():
-        raise Malformed("a resourceVersion is not a number")
-    return int(version)

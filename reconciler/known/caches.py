@@ -94,6 +94,7 @@ class Caches:
             connection,
             CONFIGMAPS_PATH,
             decode=self._read_wanted_version,
+            keeps=self._is_wanted,
             params={"labelSelector": NOT_OURS},
             accept=METADATA,
             watch_accept=JSON,
@@ -224,11 +225,15 @@ class Caches:
     def _read_wanted_version(self, raw: msgspec.Raw) -> ConfigMapVersion | None:
         version, is_whole = read_identity(raw)
         key = NamespacedName(version.namespace, version.name)
-        if self.syncs_of_source(key):
-            if is_whole:
-                self.contents.arrived(key, version.resource_version, raw)
-            return version
-        return version if key in self.blockers else None
+        if not self._is_wanted(key):
+            return None
+        if is_whole and self.syncs_of_source(key):
+            self.contents.arrived(key, version.resource_version, raw)
+        return version
+
+    def _is_wanted(self, place: tuple[str, str]) -> bool:
+        key = NamespacedName(*place)
+        return key in self.blockers or bool(self.syncs_of_source(key))
 
     def _read_copy(self, raw: msgspec.Raw) -> CopyRecord:
         record = read_copy(raw)

@@ -90,6 +90,7 @@ class CountedConnection:
         accept: str = JSON,
         idle_timeout: float,  # noqa: ARG002 - no story is that long
         total_timeout: float,  # noqa: ARG002
+        may_rest: object = None,  # noqa: ARG002 - lines always come at once
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a watch, as `Connection.stream` does; it stays open until the reader leaves."""
         self.requests[f"watch {path.rpartition('/')[2]}"] += 1

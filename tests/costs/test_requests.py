@@ -132,6 +132,22 @@ async def test_a_label_of_another_tool_on_a_copy_costs_nothing(scene: Scene) -> 
     costs.check({}, plans=1, copies_decoded=1)
 
 
+async def test_an_unrelated_configmap_costs_one_scan_of_its_event(
+    calls: Counter[str], delays: Delays
+) -> None:
+    scene = await prepared(calls, delays)
+    async with scene.reconciler():
+        await scene.settle()
+        with scene.story() as costs:
+            for number in range(COPIES):
+                await scene.add_source(name=f"unrelated-{number}")
+            await scene.settle()
+    costs.check(
+        {}, events_read=COPIES, objects_of_events_found=0, versions_decoded=0, wakes=0, plans=0
+    )
+    assert costs.calls["events read"] == COPIES
+
+
 @pytest.mark.parametrize("damage", ["edited", "deleted"])
 async def test_damaged_copies_are_repaired_with_a_write_each(scene: Scene, damage: str) -> None:
     await add_copies(scene)

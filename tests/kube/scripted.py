@@ -221,6 +221,7 @@ class ScriptedConnection:
         accept: str,
         idle_timeout: float,
         total_timeout: float,
+        may_rest: object = None,  # noqa: ARG002 - lines always come at once
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         assert path == "/things"
         assert idle_timeout <= 90

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kube.informer import Informer
 from kube.own_writes import REMOVED_LIMIT
+from kube.watch_events import event_of
 from kube.wire import ObjectMeta
 from tests.kube.scripted import ScriptedConnection, Step, a_list, configmap, event, rng
 from tests.support.eventually import eventually
@@ -154,10 +155,10 @@ async def test_a_list_that_was_broken_off_deletes_nothing(bench: Bench) -> None:
 
 
 async def test_what_is_older_than_what_is_held_is_dropped(bench: Bench) -> None:
-    bench.informer.changed("ADDED", raw("a", 100, "new"))
+    bench.informer.changed(event_of("ADDED", raw("a", 100, "new")))
     bench.take_told()
-    bench.informer.changed("MODIFIED", raw("a", 99, "old"))
-    bench.informer.changed("DELETED", raw("a", 98))
+    bench.informer.changed(event_of("MODIFIED", raw("a", 99, "old")))
+    bench.informer.changed(event_of("DELETED", raw("a", 98)))
     bench.informer.record(thing("a", 97, "older"))
     bench.informer.list_began("0")
     bench.informer.listed([raw("a", 96, "oldest")])
@@ -167,18 +168,20 @@ async def test_what_is_older_than_what_is_held_is_dropped(bench: Bench) -> None:
 
 
 async def test_versions_are_numbers_and_not_words(bench: Bench) -> None:
-    bench.informer.changed("ADDED", raw("a", 9))
-    bench.informer.changed("MODIFIED", raw("a", 10, "new"))
+    bench.informer.changed(event_of("ADDED", raw("a", 9)))
+    bench.informer.changed(event_of("MODIFIED", raw("a", 10, "new")))
     assert bench.content() == {("a", "10", "new")}
 
 
 async def test_a_writes_answer_is_there_at_once_and_its_echo_is_no_news(bench: Bench) -> None:
-    bench.informer.changed("ADDED", raw("a", 5, "old"))
+    bench.informer.changed(event_of("ADDED", raw("a", 5, "old")))
     bench.take_told()
     bench.informer.record(thing("a", 7, "new"))
     assert bench.content() == {("a", "7", "new")}
-    bench.informer.changed("MODIFIED", raw("a", 6, "between"))  # still on its way when we wrote
-    bench.informer.changed("MODIFIED", raw("a", 7, "new"))
+    bench.informer.changed(
+        event_of("MODIFIED", raw("a", 6, "between"))
+    )  # still on its way when we wrote
+    bench.informer.changed(event_of("MODIFIED", raw("a", 7, "new")))
     assert bench.told == []
     assert bench.content() == {("a", "7", "new")}
 
@@ -186,7 +189,7 @@ async def test_a_writes_answer_is_there_at_once_and_its_echo_is_no_news(bench: B
 async def test_a_writes_answer_that_was_not_what_was_stored_is_put_right(bench: Bench) -> None:
     """A webhook may have changed the content that was sent; the version is the same."""
     bench.informer.record(thing("a", 7, "sent"))
-    bench.informer.changed("MODIFIED", raw("a", 7, "stored"))
+    bench.informer.changed(event_of("MODIFIED", raw("a", 7, "stored")))
     assert bench.told == [(thing("a", 7, "sent"), thing("a", 7, "stored"))]
     assert bench.content() == {("a", "7", "stored")}
 
@@ -210,13 +213,13 @@ async def test_what_was_written_before_a_list_and_deleted_goes_with_it(bench: Be
 
 
 async def test_what_was_deleted_by_us_is_gone_without_a_word(bench: Bench) -> None:
-    bench.informer.changed("ADDED", raw("a", 5, "red"))
+    bench.informer.changed(event_of("ADDED", raw("a", 5, "red")))
     bench.take_told()
     bench.informer.forget("team", "a")
     bench.informer.forget("team", "never there")
     assert bench.informer.get("team", "a") is None
     assert bench.informer.by_index("color", "red") == ()
-    bench.informer.changed("DELETED", raw("a", 6, "red"))
+    bench.informer.changed(event_of("DELETED", raw("a", 6, "red")))
     assert bench.told == []
 
 
@@ -226,8 +229,8 @@ async def test_a_place_that_is_watched_before_it_is_known_misses_neither_news_no
     bench.informer.record(thing("known", 5))
     for name in ("changed", "deleted", "known"):
         bench.informer.record(thing(name, 0))
-    bench.informer.changed("MODIFIED", raw("changed", 7))
-    bench.informer.changed("DELETED", raw("deleted", 8))
+    bench.informer.changed(event_of("MODIFIED", raw("changed", 7)))
+    bench.informer.changed(event_of("DELETED", raw("deleted", 8)))
     assert bench.told == [(thing("changed", 0), thing("changed", 7)), (thing("deleted", 0), None)]
     assert bench.content() == {("changed", "7", ""), ("known", "5", "")}
 
@@ -238,7 +241,7 @@ async def test_a_place_that_a_list_has_passed_already_stays_watched(bench: Bench
     bench.informer.record(thing("a", 0))  # now it is wanted
     bench.informer.list_complete("10")
     assert bench.informer.get("team", "a") == thing("a", 0)
-    bench.informer.changed("DELETED", raw("a", 11))
+    bench.informer.changed(event_of("DELETED", raw("a", 11)))
     assert bench.told == [(thing("a", 0), None)]
 
 
@@ -248,10 +251,10 @@ async def test_what_is_not_to_be_kept_is_not(bench: Bench) -> None:
     bench.informer.list_complete("5")
     assert bench.content() == {("b", "2", "red")}
     bench.take_told()
-    bench.informer.changed("MODIFIED", raw("b", 6, "none"))
-    bench.informer.changed("DELETED", raw("b", 7, "none"))
+    bench.informer.changed(event_of("MODIFIED", raw("b", 6, "none")))
+    bench.informer.changed(event_of("DELETED", raw("b", 7, "none")))
     assert bench.told == [(thing("b", 2, "red"), None)]
-    bench.informer.changed("MODIFIED", raw("b", 8, "blue"))
+    bench.informer.changed(event_of("MODIFIED", raw("b", 8, "blue")))
     assert bench.content() == {("b", "8", "blue")}
 
 
@@ -259,16 +262,16 @@ async def test_an_object_that_cannot_be_read_stays_as_it_was_and_stops_nobody(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Taken for a deletion, it would have its copies deleted."""
-    bench.informer.changed("ADDED", raw("a", 1, "red"))
+    bench.informer.changed(event_of("ADDED", raw("a", 1, "red")))
     bench.take_told()
-    bench.informer.changed("MODIFIED", raw("a", 2, "broken"))
+    bench.informer.changed(event_of("MODIFIED", raw("a", 2, "broken")))
     bench.informer.list_began("0")
     bench.informer.listed([raw("a", 2, "broken"), raw("b", 3)])
     bench.informer.list_complete("5")
     assert bench.content() == {("a", "1", "red"), ("b", "3", "")}
     assert bench.told == [(None, thing("b", 3))]
     assert "cannot decode an object" in "".join(capsys.readouterr())
-    bench.informer.changed("DELETED", raw("a", 6, "broken"))
+    bench.informer.changed(event_of("DELETED", raw("a", 6, "broken")))
     assert bench.content() == {("b", "3", "")}
 
 
@@ -292,18 +295,18 @@ async def test_a_handler_that_fails_keeps_nothing_from_the_others(
 async def test_a_handler_sees_the_cache_as_it_is_after_the_change(bench: Bench) -> None:
     seen: list[Thing | None] = []
     bench.informer.on_change(lambda *_: seen.append(bench.informer.get("team", "a")))
-    bench.informer.changed("ADDED", raw("a", 1))
-    bench.informer.changed("DELETED", raw("a", 2))
+    bench.informer.changed(event_of("ADDED", raw("a", 1)))
+    bench.informer.changed(event_of("DELETED", raw("a", 2)))
     assert seen == [thing("a", 1), None]
 
 
 async def test_records_are_found_by_their_index_as_they_are_now(bench: Bench) -> None:
-    bench.informer.changed("ADDED", raw("a", 1, "red"))
-    bench.informer.changed("ADDED", raw("b", 2, "red"))
-    bench.informer.changed("ADDED", raw("c", 3))
+    bench.informer.changed(event_of("ADDED", raw("a", 1, "red")))
+    bench.informer.changed(event_of("ADDED", raw("b", 2, "red")))
+    bench.informer.changed(event_of("ADDED", raw("c", 3)))
     assert bench.informer.by_index("color", "red") == (thing("a", 1, "red"), thing("b", 2, "red"))
-    bench.informer.changed("MODIFIED", raw("a", 4, "blue"))
-    bench.informer.changed("DELETED", raw("b", 5, "red"))
+    bench.informer.changed(event_of("MODIFIED", raw("a", 4, "blue")))
+    bench.informer.changed(event_of("DELETED", raw("b", 5, "red")))
     assert bench.informer.by_index("color", "red") == ()
     assert bench.informer.by_index("color", "blue") == (thing("a", 4, "blue"),)
     assert (
@@ -333,7 +336,7 @@ class World:
 
     def deliver(self, times: int) -> None:
         for kind, item in self.on_its_way * times:
-            self.informer.changed(kind, item)
+            self.informer.changed(event_of(kind, item))
         self.on_its_way.clear()
 
     def relist(self, version: int, broken_off: int) -> None:
@@ -418,7 +421,7 @@ async def test_after_versions_went_back_the_list_is_the_truth(bench: Bench) -> N
         "written",
     }
     assert resets == [3]
-    bench.informer.changed("MODIFIED", raw("kept", 31, "green"))
+    bench.informer.changed(event_of("MODIFIED", raw("kept", 31, "green")))
     assert ("kept", "31", "green") in bench.content()
     restored(bench, "32", raw("kept", 31, "green"))
     assert resets == [3]
@@ -450,7 +453,7 @@ async def test_forgotten_places_do_not_pile_up(bench: Bench) -> None:
     for number in range(3000):
         bench.informer.record(thing(f"thing-{number}", 10 + number))
         bench.informer.forget("team", f"thing-{number}")
-        bench.informer.changed("MODIFIED", raw("other", 10 + number))
+        bench.informer.changed(event_of("MODIFIED", raw("other", 10 + number)))
     assert (
         len(bench.informer._own_writes.removed) <= REMOVED_LIMIT + 1
     )  # what is measured is what no outcome shows

@@ -15,7 +15,7 @@ from kube.client import JSON, MERGE_PATCH, METADATA
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.informer import Informer
-from kube.wire import decode_partial
+from kube.watch_events import WatchedEvent
 from tests.kube.scripted import rng
 from tests.kube.test_informer_races import Version, read_version
 from tests.support.cluster import Cluster
@@ -36,9 +36,9 @@ class Watched(Informer[Version]):
         )
         self.events: list[tuple[str, int]] = []
 
-    def changed(self, kind: str, item: msgspec.Raw) -> None:
-        self.events.append((kind, int(decode_partial(item).metadata.resource_version)))
-        super().changed(kind, item)
+    def changed(self, event: WatchedEvent) -> bool:
+        self.events.append((event.kind, event.version))
+        return super().changed(event)
 
 
 class Owner:

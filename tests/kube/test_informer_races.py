@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kube.informer import Informer
 from kube.own_writes import MOST_HELD_BYTES
+from kube.watch_events import event_of
 from kube.wire import decode_partial
 from tests.kube.scripted import configmap, rng
 
@@ -95,8 +96,8 @@ async def bench() -> Bench:
 
 
 async def test_an_answer_that_comes_after_the_deletion_leaves_no_ghost(bench: Bench) -> None:
-    bench.cache.changed("MODIFIED", raw("a", 10))  # our own write
-    bench.cache.changed("DELETED", raw("a", 11))  # by another client
+    bench.cache.changed(event_of("MODIFIED", raw("a", 10)))  # our own write
+    bench.cache.changed(event_of("DELETED", raw("a", 11)))  # by another client
     bench.wrote("a", 10)  # only now the writer has its turn
     assert bench.held() == {}
 
@@ -115,8 +116,8 @@ async def test_an_answer_that_comes_before_the_watch_is_held_at_once(bench: Benc
 
 
 async def test_a_namesake_made_after_our_deletion_is_not_forgotten_with_it(bench: Bench) -> None:
-    bench.cache.changed("DELETED", raw("a", 11))
-    bench.cache.changed("ADDED", raw("a", 12))
+    bench.cache.changed(event_of("DELETED", raw("a", 11)))
+    bench.cache.changed(event_of("ADDED", raw("a", 12)))
     bench.removed("a", 5)
     assert bench.held() == {"a": 12}
 
@@ -126,16 +127,16 @@ async def test_what_one_reads_and_others_have_to_know_is_told_once(bench: Bench)
     bench.cache.learn(of("a", 7))
     assert bench.known == {"a": 7}
     bench.known["a"] = 0
-    bench.cache.changed("MODIFIED", raw("a", 7))
+    bench.cache.changed(event_of("MODIFIED", raw("a", 7)))
     assert bench.known == {"a": 0}
-    bench.cache.changed("MODIFIED", raw("a", 8))
+    bench.cache.changed(event_of("MODIFIED", raw("a", 8)))
     assert bench.known == bench.held() == {"a": 8}
 
 
 async def test_what_is_read_too_late_is_told_to_nobody(bench: Bench) -> None:
     bench.list(5, {"a": 5, "b": 5})
-    bench.cache.changed("MODIFIED", raw("a", 8))
-    bench.cache.changed("DELETED", raw("b", 9))
+    bench.cache.changed(event_of("MODIFIED", raw("a", 8)))
+    bench.cache.changed(event_of("DELETED", raw("b", 9)))
     bench.cache.learn(of("a", 7))
     bench.cache.learn(of("b", 6))
     assert bench.known == bench.held() == {"a": 8}
@@ -144,11 +145,11 @@ async def test_what_is_read_too_late_is_told_to_nobody(bench: Bench) -> None:
 async def test_what_was_forgotten_is_not_brought_back_by_its_own_echo(bench: Bench) -> None:
     bench.wrote("a", 10)
     bench.removed("a", 10)
-    bench.cache.changed("MODIFIED", raw("a", 10))
+    bench.cache.changed(event_of("MODIFIED", raw("a", 10)))
     assert bench.held() == {}
-    bench.cache.changed("DELETED", raw("a", 11))
+    bench.cache.changed(event_of("DELETED", raw("a", 11)))
     assert not bench.cache._own_writes.removed  # no echo of it can come any more
-    bench.cache.changed("ADDED", raw("a", 12))
+    bench.cache.changed(event_of("ADDED", raw("a", 12)))
     assert bench.held() == {"a": 12}
 
 
@@ -166,7 +167,7 @@ async def test_what_was_made_and_removed_once_more_is_not_brought_back_by_the_wh
     bench.wrote("a", 7)
     bench.removed("a", 7)
     for kind, version in (("DELETED", 6), ("ADDED", 7), ("DELETED", 8)):
-        bench.cache.changed(kind, raw("a", version))
+        bench.cache.changed(event_of(kind, raw("a", version)))
         assert bench.held() == {}
 
 
@@ -177,7 +178,7 @@ async def test_what_was_made_and_removed_while_a_list_was_read_is_not_brought_ba
     bench.wrote("b", 10)
     bench.removed("b", 10)
     bench.cache.list_complete("8")
-    bench.cache.changed("ADDED", raw("b", 10))
+    bench.cache.changed(event_of("ADDED", raw("b", 10)))
     assert "b" not in bench.held()
 
 
@@ -191,13 +192,13 @@ async def test_a_list_made_after_a_deletion_ends_the_waiting_for_its_echo(bench:
 async def test_forgetting_without_a_version_means_the_one_that_is_held(bench: Bench) -> None:
     bench.wrote("a", 10)
     bench.cache.forget("team", "a")
-    bench.cache.changed("MODIFIED", raw("a", 10))
+    bench.cache.changed(event_of("MODIFIED", raw("a", 10)))
     assert bench.held() == {}
 
 
 async def test_a_deletion_that_a_finalizer_holds_up_shows_the_object_again(bench: Bench) -> None:
     bench.removed("a", 5)
-    bench.cache.changed("MODIFIED", raw("a", 6))  # with its deletion timestamp
+    bench.cache.changed(event_of("MODIFIED", raw("a", 6)))  # with its deletion timestamp
     assert bench.held() == bench.known == {"a": 6}
 
 
@@ -206,7 +207,7 @@ async def test_a_place_that_was_forgotten_can_be_watched_again(bench: Bench) -> 
     bench.removed("a", 10)
     bench.cache.record(of("a", 0))
     assert bench.held() == {"a": 0}
-    bench.cache.changed("DELETED", raw("a", 11))
+    bench.cache.changed(event_of("DELETED", raw("a", 11)))
     assert bench.held() == {}
 
 
@@ -219,13 +220,13 @@ async def test_the_event_of_an_own_write_is_dropped_unread_before_and_after_the_
     kind = {"create": "ADDED", "update": "MODIFIED", "delete": "DELETED"}[what]
     with bench.cache.writing("team", name):
         if first == "event":
-            bench.cache.changed(kind, raw(name, 10))
+            bench.cache.changed(event_of(kind, raw(name, 10)))
         if what == "delete":
             bench.removed("a", 5)
         else:
             bench.wrote(name, 10)
     if first == "answer":
-        bench.cache.changed(kind, raw(name, 10))
+        bench.cache.changed(event_of(kind, raw(name, 10)))
     assert (bench.decoded, bench.changes) == before
     assert bench.held() == {"create": {"a": 5, "b": 10}, "update": {"a": 10}, "delete": {}}[what]
 
@@ -234,8 +235,8 @@ async def test_an_event_that_is_newer_than_the_answer_counts_when_the_write_ends
     bench: Bench,
 ) -> None:
     with bench.cache.writing("team", "a"):
-        bench.cache.changed("MODIFIED", raw("a", 10))
-        bench.cache.changed("MODIFIED", raw("a", 11))  # by another client
+        bench.cache.changed(event_of("MODIFIED", raw("a", 10)))
+        bench.cache.changed(event_of("MODIFIED", raw("a", 11)))  # by another client
         bench.wrote("a", 10)
         assert bench.held() == {"a": 10}
     assert bench.held() == bench.known == {"a": 11}
@@ -245,15 +246,15 @@ async def test_a_deletion_that_is_newer_than_the_answer_counts_when_the_write_en
     bench: Bench,
 ) -> None:
     with bench.cache.writing("team", "b"):
-        bench.cache.changed("ADDED", raw("b", 10))
-        bench.cache.changed("DELETED", raw("b", 11))  # by another client
+        bench.cache.changed(event_of("ADDED", raw("b", 10)))
+        bench.cache.changed(event_of("DELETED", raw("b", 11)))  # by another client
         bench.wrote("b", 10)
     assert bench.held() == bench.known == {"a": 5}
 
 
 async def test_an_event_counts_when_the_write_fails(bench: Bench) -> None:
     with suppress(TimeoutError), bench.cache.writing("team", "a"):
-        bench.cache.changed("MODIFIED", raw("a", 10))
+        bench.cache.changed(event_of("MODIFIED", raw("a", 10)))
         assert bench.held() == {"a": 5}
         raise TimeoutError
     assert bench.held() == bench.known == {"a": 10}
@@ -266,9 +267,9 @@ async def test_an_edit_of_the_spec_does_not_wait_for_a_write_of_the_status(bench
         return msgspec.Raw(json.dumps(document).encode())
 
     with bench.cache.writing("team", "a", 1):
-        bench.cache.changed("MODIFIED", version(10, 1))  # our own write
+        bench.cache.changed(event_of("MODIFIED", version(10, 1)))  # our own write
         assert bench.held() == {"a": 5}
-        bench.cache.changed("MODIFIED", version(11, 2))  # an edit by another client
+        bench.cache.changed(event_of("MODIFIED", version(11, 2)))  # an edit by another client
         assert bench.held() == bench.known == {"a": 11}
         bench.wrote("a", 10)
     assert bench.held() == bench.known == {"a": 11}
@@ -276,7 +277,7 @@ async def test_an_edit_of_the_spec_does_not_wait_for_a_write_of_the_status(bench
 
 async def test_a_list_during_a_write_drops_the_event_that_was_held(bench: Bench) -> None:
     with bench.cache.writing("team", "b"):
-        bench.cache.changed("ADDED", raw("b", 10))
+        bench.cache.changed(event_of("ADDED", raw("b", 10)))
         bench.list(12, {"a": 5})  # another client has deleted it since
         bench.wrote("b", 10)
     assert bench.held() == bench.known == {"a": 5}
@@ -285,8 +286,8 @@ async def test_a_list_during_a_write_drops_the_event_that_was_held(bench: Bench)
 async def test_large_events_are_not_held_beyond_a_number_of_bytes(bench: Bench) -> None:
     large = msgspec.Raw(json.dumps(configmap("a", 10, text="x" * MOST_HELD_BYTES)).encode())
     with bench.cache.writing("team", "a"):
-        bench.cache.changed("MODIFIED", raw("a", 9))
-        bench.cache.changed("MODIFIED", large)
+        bench.cache.changed(event_of("MODIFIED", raw("a", 9)))
+        bench.cache.changed(event_of("MODIFIED", large))
         assert bench.held() == bench.known == {"a": 10}
     assert bench.held() == {"a": 10}
 
@@ -342,7 +343,7 @@ class World(Bench):
     def deliver(self) -> None:
         if self.events and self.listed_version is None:
             kind, name, version = self.events.pop(0)
-            self.cache.changed(kind, raw(name, version))
+            self.cache.changed(event_of(kind, raw(name, version)))
 
     def answer(self, which: int) -> None:
         if self.answers:

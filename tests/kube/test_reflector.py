@@ -27,6 +27,7 @@ from kube.reflector import (
     Reflector,
     Seen,
 )
+from kube.watch_events import WatchedEvent
 from tests.kube.scripted import (
     ScriptedConnection,
     Step,
@@ -67,11 +68,12 @@ class Sink:
     def list_complete(self, version: str) -> None:
         self.heard.append(f"complete {version}")
 
-    def changed(self, kind: str, item: msgspec.Raw) -> None:
+    def changed(self, event: WatchedEvent) -> bool:
         if self.mistake is not None:
             mistake, self.mistake = self.mistake, None
             raise mistake
-        self.heard.append(f"{kind} {self._name(item)}")
+        self.heard.append(f"{event.kind} {self._name(event.item)}")
+        return True
 
     @staticmethod
     def _name(item: msgspec.Raw) -> str:

@@ -144,6 +144,7 @@ class FakeConnection:
         accept: str = JSON,
         idle_timeout: float,
         total_timeout: float,
+        may_rest: object = None,  # noqa: ARG002 - lines always come at once
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a watch, as `Connection.stream` does."""
         await self._pass()

@@ -12,6 +12,7 @@ from cluster.syncs import SyncRecord, read_sync
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from kube.client import Client
 from kube.errors import Malformed, NotFound
+from kube.watch_events import event_of
 from reconciler.known.caches import Caches
 from reconciler.known.sources import Sources
 
@@ -70,7 +71,7 @@ class World:
     def event(self, change: str, version: int, kind: str = "PartialObjectMetadata") -> None:
         """Deliver the watch event."""
         document = self.document(version) | {"kind": kind}
-        self.versions.changed(change, msgspec.Raw(json.dumps(document).encode()))
+        self.versions.changed(event_of(change, msgspec.Raw(json.dumps(document).encode())))
 
     async def read(self) -> str | None:
         """Return the version that a sync reads now."""
@@ -214,7 +215,7 @@ async def test_content_that_a_watch_cannot_deliver_whole_is_an_error_and_then_re
     world.change(10)
     await world.read()
     broken = world.document(11) | {"kind": "ConfigMap", "data": {"version": 7}}
-    world.versions.changed("MODIFIED", msgspec.Raw(json.dumps(broken).encode()))
+    world.versions.changed(event_of("MODIFIED", msgspec.Raw(json.dumps(broken).encode())))
     world.change(11)
     with pytest.raises(Malformed):
         await world.read()
@@ -232,6 +233,6 @@ async def test_a_source_with_the_label_of_copies_is_followed_by_the_watch_of_cop
     assert world.versions.get(*KEY) is None
     world.change(11)
     document = world.document(11) | {"kind": "ConfigMap"}
-    world.caches.copies.changed("MODIFIED", msgspec.Raw(json.dumps(document).encode()))
+    world.caches.copies.changed(event_of("MODIFIED", msgspec.Raw(json.dumps(document).encode())))
     assert await world.read() == "11"
     assert world.reads == 1

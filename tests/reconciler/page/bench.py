@@ -22,6 +22,7 @@ from configmapsync.names import (
 from kube.client import ApiServer, Client
 from kube.events import EventRecorder
 from kube.leader_election import Elector
+from kube.watch_events import event_of
 from reconciler.known.caches import Caches
 from reconciler.page.server import PageServer
 from runtime.settings import Address
@@ -88,17 +89,21 @@ class Bench:
 
     def put_sync(self, namespace: str, name: str, **parts: Any) -> None:
         """Let the watch bring a sync; `status` and `spec` replace the defaults."""
-        self.caches.syncs.changed("ADDED", raw(self.sync_object(namespace, name, **parts)))
+        self.caches.syncs.changed(
+            event_of("ADDED", raw(self.sync_object(namespace, name, **parts)))
+        )
 
     def put_copy(self, namespace: str, name: str, sync: str, **parts: Any) -> None:
         """Let the watch bring a copy of a sync."""
-        self.caches.copies.changed("ADDED", raw(self.copy_object(namespace, name, sync, **parts)))
+        self.caches.copies.changed(
+            event_of("ADDED", raw(self.copy_object(namespace, name, sync, **parts)))
+        )
 
     def put_namespace(self, name: str) -> None:
         """Let the watch bring a namespace."""
         self.versions += 1
         metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": str(self.versions)}
-        self.caches.namespaces.changed("ADDED", raw({"metadata": metadata}))
+        self.caches.namespaces.changed(event_of("ADDED", raw({"metadata": metadata})))
 
     def sync_object(self, namespace: str, name: str, **parts: Any) -> dict[str, Any]:
         """Return a sync with one destination per default."""

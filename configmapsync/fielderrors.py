@@ -85,9 +85,9 @@ def quote(value: Any) -> str:
     return cut(json.dumps(_shortened(value, _QUOTED_DEPTH), ensure_ascii=False, default=str))
 
 
-def cut(text: str, most: int = MOST_QUOTED) -> str:
-    """Return a text of at most `most` characters; an ellipsis replaces the rest."""
-    shortened = text if len(text) <= most else text[: most - 1] + _CUT
+def cut(text: str) -> str:
+    """Return a text of at most MOST_QUOTED characters; an ellipsis replaces the rest."""
+    shortened = text if len(text) <= MOST_QUOTED else text[: MOST_QUOTED - 1] + _CUT
     return shortened.encode("utf-8", "replace").decode()  # a lone surrogate cannot be sent
 
 

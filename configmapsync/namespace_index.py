@@ -27,13 +27,11 @@ BATCH_GROWTH = 4
 class NamespaceIndex(Mapping[str, "Namespace"]):
     """All namespaces by name, and their names by label and in order."""
 
-    def __init__(self, namespaces: Iterable["Namespace"] = ()) -> None:
+    def __init__(self) -> None:
         self._by_name: dict[str, Namespace] = {}
         self._ordered: list[str] = []
         self._by_label: dict[tuple[str, str], dict[str, None]] = {}
         self._by_label_key: dict[str, dict[str, None]] = {}
-        for namespace in namespaces:
-            self.put(namespace)
 
     def __getitem__(self, name: str) -> "Namespace":
         return self._by_name[name]

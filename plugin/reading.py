@@ -35,23 +35,11 @@ R = TypeVar("R", bound=Record)
 class Reader:
     """Reads objects of one cluster, and reports to a progress line."""
 
-    def __init__(
-        self,
-        connection: ApiServer,
-        progress: Progress,
-        protected: frozenset[str] = PROTECTED_NAMESPACES,
-    ) -> None:
-        """Read nothing yet.
-
-        Args:
-            connection: the API server.
-            progress: shows the present step.
-            protected: namespaces that are destinations only by exact name.
-        """
+    def __init__(self, connection: ApiServer, progress: Progress) -> None:
+        """Read nothing yet; `progress` shows the present step."""
         self.client = Client(connection)
         self.progress = progress
         self._connection = connection
-        self._protected = protected
 
     async def syncs(self, namespace: str = "") -> list[SyncRecord]:
         """Return the syncs of one namespace, or of all, sorted by namespace and name.
@@ -71,7 +59,7 @@ class Reader:
     def sync_informer(self, namespace: str = "") -> Informer[SyncRecord]:
         """Return an informer of the syncs of one namespace, or of all, which has not started."""
         path = CONFIGMAPSYNCS.path(namespace)
-        return self._informer(path, lambda raw: read_sync(raw, self._protected))
+        return self._informer(path, lambda raw: read_sync(raw, PROTECTED_NAMESPACES))
 
     async def sync(self, key: NamespacedName) -> SyncRecord | None:
         """Return one sync; None if it does not exist.
@@ -87,7 +75,7 @@ class Reader:
             if key.name not in error.message:
                 raise MissingApiError from error
             return None
-        return read_sync(raw, self._protected)
+        return read_sync(raw, PROTECTED_NAMESPACES)
 
     async def namespaces(self) -> dict[str, Namespace]:
         """Return all namespaces by name.

@@ -185,10 +185,7 @@ class Graph:
         return None
 
     def contested(
-        self,
-        sync: ConfigMapSync,
-        selector: Selector | None = None,
-        most: int = MAX_CONTESTED,
+        self, sync: ConfigMapSync, selector: Selector | None = None
     ) -> list[tuple[NamespacedName, NamespacedName]]:
         """Return destinations of `sync` that another sync may write, each with that sync.
 
@@ -199,7 +196,6 @@ class Graph:
         Args:
             sync: under review.
             selector: the compiled selection of the sync; None to compile it again.
-            most: how many destinations are returned.
         """
         node = Node.of(sync, self.protected, selector)
         limit = self.lookups + MAX_LOOKUPS
@@ -217,7 +213,7 @@ class Graph:
             decision = allocation.grant(claimant, numbers.of(key.namespace for key in keys))
             for namespace in numbers.names(decision.granted):
                 writers[NamespacedName(namespace, claimant.destination_name)] = claimant.key
-        return [(key, writers[key]) for key in wanted if key in writers][:most]
+        return [(key, writers[key]) for key in wanted if key in writers][:MAX_CONTESTED]
 
     def _wanted(self, node: Node, limit: int) -> Iterator[NamespacedName]:
         """Yield the destinations of a sync under review that another sync may claim, by name."""

@@ -66,10 +66,11 @@ def check(manifest: Manifest) -> tuple[ConfigMapSync | None, list[Finding]]:
     return (None if findings else sync), findings
 
 
-def finding(manifest: Manifest, error: FieldError, severity: Severity = Severity.ERROR) -> Finding:
+def finding(manifest: Manifest, error: FieldError) -> Finding:
     """Return a field error as a finding with its line."""
     line, column = position(manifest.node, error.path)
-    return Finding(manifest.file, line, column, severity, str(manifest), error.path, error.message)
+    name = str(manifest)
+    return Finding(manifest.file, line, column, Severity.ERROR, name, error.path, error.message)
 
 
 def _document(manifest: Manifest) -> dict[str, Any]:

@@ -5,8 +5,9 @@
 The first part measures the webhook's own CPU time: reviews one after the other in this
 process, with an API server that answers at once. The second part measures a real
 webhook process on a core of its own. This process sends reviews over TLS at a fixed
-rate, and a third process serves the API requests of the webhook. Each review creates
-another sync, and the webhook admits it.
+rate, as one API server does: over connections that it keeps. A third process serves
+the API requests of the webhook. Each review creates another sync, and the webhook
+admits it.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from aiohttp import ClientSession, TCPConnector
+from aiohttp import ClientError, ClientSession, TCPConnector
 
 from benchmarks.admission_api import Instant
 from benchmarks.admission_load import a_review, seeded
@@ -72,20 +73,20 @@ async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
 
 
 class Load:
-    """Sends reviews at a fixed rate and counts the refusals."""
+    """Sends reviews at a fixed rate, and counts those that were refused or got no answer."""
 
     def __init__(self, url: str, authority: Path) -> None:
         self._url = url
         self._trust = ssl.create_default_context(cafile=str(authority))
         self.refused = 0
+        self.unanswered = 0
 
     async def send(self, reviews: Sequence[bytes], rate: float) -> list[float]:
         """Send the reviews at `rate` per second; return the seconds of each from its due time."""
-        loop = asyncio.get_running_loop()
         async with ClientSession(
             connector=TCPConnector(ssl=self._trust, limit=MAX_CONNECTIONS)
         ) as session:
-            begin = loop.time() + 0.1
+            begin = time.monotonic() + 0.1  # the clock of uvloop counts whole milliseconds
             moments = (begin + number / rate for number in range(len(reviews)))
             sent = [
                 self._send(session, review, moment)
@@ -94,18 +95,20 @@ class Load:
             return list(await asyncio.gather(*sent))
 
     async def _send(self, session: ClientSession, review: bytes, moment: float) -> float:
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(moment - loop.time())
+        await asyncio.sleep(moment - time.monotonic())
         headers = {"Content-Type": "application/json"}
-        async with session.post(self._url, data=review, headers=headers) as answer:
-            response = (await answer.json())["response"]
-        self.refused += not response["allowed"]
-        return loop.time() - moment
+        try:
+            async with session.post(self._url, data=review, headers=headers) as answer:
+                response = (await answer.json())["response"]
+            self.refused += not response["allowed"]
+        except ClientError:
+            self.unanswered += 1
+        return time.monotonic() - moment
 
 
 @contextmanager
-def webhook(folder: Path, api_port: int) -> Iterator[tuple[Process, int]]:
-    """Run a webhook process on the first core; yield it with its port when it is ready."""
+def webhook(folder: Path, api_port: int, core: int) -> Iterator[tuple[Process, int]]:
+    """Run a webhook process on one core; yield it with its port when it is ready."""
     port, health = free_port(), free_port()
     kubeconfig = write_kubeconfig(
         folder / "kubeconfig", f"http://{LOCAL_ADDRESS}:{api_port}", None, {"token": "x"}
@@ -117,7 +120,7 @@ def webhook(folder: Path, api_port: int) -> Iterator[tuple[Process, int]]:
         *("--log-level", "warning"),
         log=folder / "webhook.log",
     )
-    os.sched_setaffinity(process.id, {min(os.sched_getaffinity(0))})
+    os.sched_setaffinity(process.id, {core})
     try:
         process.wait_until_answering(f"http://{LOCAL_ADDRESS}:{health}/readyz")
         yield process, port
@@ -157,6 +160,8 @@ def main(arguments: list[str]) -> int:
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
     """Start the API server and the webhook, send the reviews and print the results."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, others or {first})  # the API server inherits it
     if certs(["ensure", "--dir", str(folder / "tls"), "--log-level", "error"]) != 0:
         sys.exit("no certificate could be made")
     port = free_port()
@@ -167,7 +172,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     )
     try:
         api.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/api/v1/namespaces?limit=1")
-        with webhook(folder, port) as (process, webhook_port):
+        with webhook(folder, port, first) as (process, webhook_port):
             load = Load(
                 f"https://{LOCAL_ADDRESS}:{webhook_port}{VALIDATE_PATH}", folder / "tls" / "ca.crt"
             )
@@ -178,14 +183,15 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
             )
             reviews = [a_review(rng, number, options.namespaces) for number in numbers]
             warm = int(WARM_UP_SECONDS * options.rate)
-            asyncio.run(load.send(reviews[:warm], options.rate))
-            load.refused, before = 0, cpu_seconds(process.id)
-            times = asyncio.run(load.send(reviews[warm:], options.rate))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(load.send(reviews[:warm], options.rate))
+                load.refused, load.unanswered, before = 0, 0, cpu_seconds(process.id)
+                times = runner.run(load.send(reviews[warm:], options.rate))
             cpu = cpu_seconds(process.id) - before
             print(f"with TLS           {percentiles(times)}")
             print(
                 f"                   {len(times)} reviews at {options.rate:.0f} per second, "
-                f"{load.refused} refused"
+                f"{load.refused} refused, {load.unanswered} without an answer"
             )
             print(f"CPU per review     {cpu / len(times) * 1e3:.2f} ms, TLS and HTTP included")
             print(f"memory             {resident_mebibytes(process.id):.0f} MiB")

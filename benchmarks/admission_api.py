@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import uvloop
 from aiohttp import web
 
 from benchmarks.admission_load import a_namespace, a_sync, seeded
@@ -21,6 +22,8 @@ from kube.errors import NotFound
 from tests.support.processes import LOCAL_ADDRESS
 
 PAGE_VERSION = "1000000"
+YES = b'{"status": {"allowed": true}}'
+NOT_FOUND = b'{"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"}'
 
 
 def serve_api(port: int, syncs: int, namespaces: int) -> None:
@@ -31,7 +34,7 @@ def serve_api(port: int, syncs: int, namespaces: int) -> None:
         SYNCS_PATH: [a_sync(rng, number, namespaces) for number in range(syncs)],
     }
 
-    async def collection(request: web.Request) -> web.StreamResponse:
+    async def collection(request: web.BaseRequest) -> web.StreamResponse:
         if "watch" in request.query:
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(request)
@@ -44,21 +47,22 @@ def serve_api(port: int, syncs: int, namespaces: int) -> None:
         )
         return web.json_response({"metadata": metadata, "items": items[start:end]})
 
-    async def access(_request: web.Request) -> web.Response:
-        return web.json_response({"status": {"allowed": True}}, status=201)
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "POST":
+            await request.read()
+            return web.Response(body=YES, status=201, content_type="application/json")
+        if request.path in lists:
+            return await collection(request)
+        return web.Response(body=NOT_FOUND, status=404, content_type="application/json")
 
-    async def nothing(_request: web.Request) -> web.Response:
-        return web.json_response(
-            {"kind": "Status", "code": 404, "reason": "NotFound", "message": "not found"},
-            status=404,
-        )
+    async def serve() -> None:
+        runner = web.ServerRunner(web.Server(answer, access_log=None))
+        await runner.setup()
+        await web.TCPSite(runner, LOCAL_ADDRESS, port).start()
+        await asyncio.Event().wait()
 
-    application = web.Application()
-    for path in lists:
-        application.router.add_get(path, collection)
-    application.router.add_post("/apis/authorization.k8s.io/v1/subjectaccessreviews", access)
-    application.router.add_get("/{anything:.*}", nothing)
-    web.run_app(application, host=LOCAL_ADDRESS, port=port, access_log=None, print=None)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(serve())
 
 
 class Instant:
@@ -79,7 +83,7 @@ class Instant:
                 {"metadata": {"resourceVersion": PAGE_VERSION}, "items": items}
             ).encode()
         if method == "POST":
-            return b'{"status": {"allowed": true}}'
+            return YES
         raise NotFound("not found", status=404)
 
     @asynccontextmanager

@@ -285,7 +285,10 @@ async def all_of(requests: Iterable[Awaitable[Result]]) -> list[Result]:
 
     If some fail, the first failure is raised after the last request has ended.
     """
-    answers = await asyncio.gather(*requests, return_exceptions=True)
+    awaited = list(requests)
+    if len(awaited) == 1:
+        return [await awaited[0]]  # without a task
+    answers = await asyncio.gather(*awaited, return_exceptions=True)
     results: list[Result] = []
     for answer in answers:
         if isinstance(answer, BaseException):

@@ -72,11 +72,18 @@ class RequestMetrics:
             buckets=REQUEST_SECONDS,
             registry=registry,
         )
+        # Finding the series of a few labels costs more than counting.
+        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
 
     def answered(self, method: str, host: str, code: str, seconds: float) -> None:
         """Count one request."""
-        self._requests.labels(code, method, host).inc()
-        self._seconds.labels(method, host).observe(seconds)
+        series = self._series.get((code, method, host))
+        if series is None:
+            series = self._requests.labels(code, method, host), self._seconds.labels(method, host)
+            self._series[code, method, host] = series
+        requests, durations = series
+        requests.inc()
+        durations.observe(seconds)
 
 
 class Snapshot(Collector):

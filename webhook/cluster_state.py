@@ -134,10 +134,9 @@ class ClusterState:
         see = {right_to_see(other): other for _, other in listed}
         read = {Right("get", *step): step for step in steps_to_ask(cycle)}
         reads_keys = authorizer.enforces and bool(sync.spec.keys)
-        rights, source_missing, source_keys, blockers = await asyncio.gather(
+        rights, (source_missing, source_keys), blockers = await asyncio.gather(
             authorizer.may(requester, (*see, *read)),
-            self._source_is_missing(sync.source),
-            self._source_keys(sync.source, wanted=reads_keys),
+            self._source(sync.source, with_keys=reads_keys),
             self._blockers(sync_input, namespaces),
         )
         return Snapshot(
@@ -188,34 +187,22 @@ class ClusterState:
             return None
         return read_namespace(answer).view
 
-    async def _source_is_missing(self, source: NamespacedName) -> bool:
+    async def _source(
+        self, source: NamespacedName, *, with_keys: bool
+    ) -> tuple[bool, frozenset[str] | None]:
+        """Return whether the source is missing, and its keys; None if they were not read."""
         try:
-            await self._read(CONFIGMAPS, *source, WARNING_READ_SECONDS)
-        except NotFound:
-            return True
-        except ApiError:
-            return False  # unknown: no warning
-        return False
-
-    async def _source_keys(self, source: NamespacedName, *, wanted: bool) -> frozenset[str] | None:
-        """Return the keys of the source; None if they are not wanted, or cannot be read."""
-        if not wanted:
-            return None
-        try:
+            if not with_keys:
+                await self._read(CONFIGMAPS, *source, WARNING_READ_SECONDS)
+                return False, None
             answer = await self._client.get(
                 CONFIGMAPS, *source, timeout_seconds=WARNING_READ_SECONDS
             )
-            if answer.count(b'":"') > MOST_HASHED_KEYS:
-                return None  # such a source is not copied, and decoding it takes too long
-            with decoding("the source"):
-                content = _keys_decoder.decode(answer)
+            return False, _keys_of(answer)
+        except NotFound:
+            return True, None
         except ApiError:
-            return None
-        data, binary_data = content.data or {}, content.binary_data or {}
-        if len(data) + len(binary_data) > MOST_SOURCE_KEYS:
-            # The source is too large to be copied, and matching so many keys takes too long.
-            return None
-        return frozenset((*data, *binary_data))
+            return False, None  # unknown: no warning
 
     async def _blockers(
         self, sync_input: AdmissionInput, namespaces: Mapping[str, Namespace]
@@ -257,6 +244,24 @@ class ClusterState:
             self._graph.put(new.sync)
             # The graph holds what it needs; 10,000 whole syncs would take 60 MiB more.
             new.sync = None
+
+
+def _keys_of(answer: bytes) -> frozenset[str] | None:
+    """Return the keys of a ConfigMap; None if it is too large to be copied.
+
+    Decoding and matching the keys of such a source would take too long.
+
+    Raises:
+        Malformed: the answer is not a ConfigMap.
+    """
+    if answer.count(b'":"') > MOST_HASHED_KEYS:
+        return None
+    with decoding("the source"):
+        content = _keys_decoder.decode(answer)
+    data, binary_data = content.data or {}, content.binary_data or {}
+    if len(data) + len(binary_data) > MOST_SOURCE_KEYS:
+        return None
+    return frozenset((*data, *binary_data))
 
 
 def _destinations(

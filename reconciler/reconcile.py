@@ -46,14 +46,15 @@ class Reconciler:
             ApiError: the API server refused a read or the finalizer. Nothing is lost; retry.
         """
         record = self._caches.syncs.get(*key)  # 1. fetch
-        contested = await self._contention.observe(key)  # 2. observe
+        contested = await self._contention.contested_copies(key)  # 2. observe
         observed = await self._observer.observe(key, record, contested, trust_status=True)
         planned = plan(observed)  # 3. plan
         if planned.content_needed:
             observed = await self._observer.observe(key, record, contested)
             planned = plan(observed)
-        if record is None:
-            return await self._remove_orphans(key, planned)  # a sync that is gone has no status
+        if record is None:  # it has orphans at most, and neither finalizer nor status
+            self._reporter.forget(key)
+            return (await self._applier.apply(key, planned)).requeue_after
         applied = await self._apply(record, planned)  # 4. apply
         if applied is None:
             return None  # the sync is gone: its finalizer was removed
@@ -62,14 +63,6 @@ class Reconciler:
             source = observed.source if isinstance(observed, Observed) else None
             self._reporter.report(record, source, planned, applied)  # 5. report
         return applied.requeue_after
-
-    async def _remove_orphans(self, key: NamespacedName, planned: Plan) -> float | None:
-        """Stop the writes of a sync that is gone, and remove the copies that name it.
-
-        Its finalizer has removed them, unless the finalizer was removed by force.
-        """
-        self._reporter.forget(key)
-        return (await self._applier.apply(key, planned)).requeue_after
 
     async def _apply(self, record: SyncRecord, planned: Plan) -> Applied | None:
         """Carry a plan out: the finalizer, then writes, then removals, then the finalizer again.

@@ -99,7 +99,7 @@ class Contention:
         if write.template is not None:
             self._remember(sync, write, replace(self._done(write), stored=FOREIGN_VERSION))
 
-    async def observe(self, sync: NamespacedName) -> dict[NamespacedName, ContestedCopy]:
+    async def contested_copies(self, sync: NamespacedName) -> dict[NamespacedName, ContestedCopy]:
         """Return the contested copies of a sync, and forget those that are no longer contested.
 
         The message names the field manager that rewrites the copy. It is read from the API server,

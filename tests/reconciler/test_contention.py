@@ -51,7 +51,7 @@ class Bench:
 
     async def deferred(self) -> dict[NamespacedName, str]:
         """Return the copies whose writes are deferred, each with its message."""
-        observed = await self.contention.observe(SYNC)
+        observed = await self.contention.contested_copies(SYNC)
         return {key: copy.message for key, copy in observed.items() if copy.deferred}
 
     def live(self) -> CopyRecord:
@@ -97,12 +97,12 @@ async def test_contention_lasts_for_a_minute_after_each_write_and_ends_after_a_q
     bench.write()
 
     assert list(await bench.deferred()) == [KEY]
-    assert (await bench.contention.observe(SYNC))[KEY].wait_seconds == INTERVAL_SECONDS
+    assert (await bench.contention.contested_copies(SYNC))[KEY].wait_seconds == INTERVAL_SECONDS
     await asyncio.sleep(INTERVAL_SECONDS - 1)
     assert list(await bench.deferred()) == [KEY]
     await asyncio.sleep(1)
     assert await bench.deferred() == {}
-    assert (await bench.contention.observe(SYNC))[KEY].wait_seconds == 0
+    assert (await bench.contention.contested_copies(SYNC))[KEY].wait_seconds == 0
     bench.other_writes()
     bench.write()
     assert list(await bench.deferred()) == [KEY]
@@ -195,7 +195,7 @@ async def test_a_contested_orphan_is_evicted_when_it_is_gone() -> None:
 
     bench.gone = True
 
-    assert await bench.contention.observe(SYNC) == {}
+    assert await bench.contention.contested_copies(SYNC) == {}
     assert bench.contention._contested_copies == {}
 
 
@@ -229,7 +229,7 @@ async def test_a_recreated_sync_or_namespace_and_a_deletion_start_with_a_clean_h
 
     bench.owner = owner
 
-    assert await bench.contention.observe(SYNC) == {}
+    assert await bench.contention.contested_copies(SYNC) == {}
     bench.other_writes()
     bench.write()
     assert await bench.deferred() == {}, "one more write is the first of a new history"

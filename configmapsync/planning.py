@@ -142,14 +142,14 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
     template = copy_template(observed.sync, source)
     keys = [NamespacedName(namespace, template.name) for namespace in selection.selected]
     decisions = [_plan_destination(observed, key, template) for key in keys]
-    if source.known_digest is not None and not all(map(_is_synced, decisions)):
-        return Plan(finalizer=True, content_needed=True)
     writes = tuple(decision for decision in decisions if isinstance(decision, Write))
     settled = tuple(decision for decision in decisions if isinstance(decision, Outcome))
-    refused = (Outcome(each.namespace, each.reason, each.message) for each in selection.refused)
-    # A copy under a previous name stays until the copy that replaces it is up to date.
     unfinished = {write.key.namespace for write in writes}
     unfinished |= {each.namespace for each in settled if each.reason is not Reason.SYNCED}
+    if source.known_digest is not None and unfinished:
+        return Plan(finalizer=True, content_needed=True)
+    refused = (Outcome(each.namespace, each.reason, each.message) for each in selection.refused)
+    # A copy under a previous name stays until the copy that replaces it is up to date.
     unwanted = _removals(observed, owned, wanted=frozenset(keys), cause="no longer selected")
     removals = tuple(removal for removal in unwanted if removal.key.namespace not in unfinished)
     return Plan(
@@ -163,10 +163,6 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
         finalizer=bool(writes or owned),
         digest=template.digest,
     )
-
-
-def _is_synced(decision: Write | Outcome) -> bool:
-    return isinstance(decision, Outcome) and decision.reason is Reason.SYNCED
 
 
 def _plan_destination(

@@ -92,9 +92,9 @@ class Applier:
         self._retain(sync, planned)
         batch = self._batches.setdefault(sync, Batch(sync))
         written = await self._carry_out(batch, planned.writes)
-        if not planned.removals or _is_any(written, Reason.PROGRESSING):
-            return self._result(batch, planned, written, ())
-        return self._result(batch, planned, written, await self._carry_out(batch, planned.removals))
+        keep = not planned.removals or _is_any(written, Reason.PROGRESSING)
+        removed = () if keep else await self._carry_out(batch, planned.removals)
+        return self._result(batch, planned, written, removed)
 
     def _retain(self, sync: NamespacedName, planned: Plan) -> None:
         """Keep the backoff of the planned writes, and the blockers that the plan waits for."""
@@ -258,19 +258,17 @@ class Applier:
             batch.outdated = True
             message = reason_messages.changed_by_admission(write.key, write.verb)
             return Outcome(write.key.namespace, Reason.PROGRESSING, message)
-        if write.template is not None:
-            batch.wrote = True
-        if write.contested:
-            return Outcome(write.key.namespace, Reason.CONTESTED, write.contested)
-        return Outcome(write.key.namespace, Reason.SYNCED)
+        batch.wrote = batch.wrote or write.template is not None
+        reason = Reason.CONTESTED if write.contested else Reason.SYNCED
+        return Outcome(write.key.namespace, reason, write.contested)
 
     def _failed(self, batch: Batch, write: Write, error: ApiError) -> Outcome:
         sync = batch.sync
         outcome, stale = outcome_of(write, error), is_stale(write, error)
         delay = self._retries.failed(sync, write, outcome, error)
         if isinstance(error, Unreachable) and write.verb in {Verb.CREATE, Verb.RECREATE}:
-            until = asyncio.get_running_loop().time() + UNANSWERED_SECONDS
-            batch.unanswered[write.key] = until
+            now = asyncio.get_running_loop().time()
+            batch.unanswered[write.key] = now + UNANSWERED_SECONDS
         self._metrics.wrote(write.verb, STALE if stale else FAILED)
         if isinstance(error, Conflict):
             self._contention.lost_race(sync, write)

@@ -46,7 +46,25 @@ class _Document(msgspec.Struct):
     status: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Identity(msgspec.Struct, rename="camel"):
+    """The metadata that an outline keeps."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    deletion_timestamp: str | None = None
+
+
+class _Identified(msgspec.Struct):
+    """One object; of most events only the identity and the text of the spec matter."""
+
+    metadata: _Identity
+    spec: msgspec.Raw = msgspec.Raw(b"null")
+
+
 _decoder = msgspec.json.Decoder(_Document)
+_identity_decoder = msgspec.json.Decoder(_Identified)
 
 
 @dataclass(frozen=True)
@@ -274,22 +292,27 @@ def read_outline(
     Raises:
         Malformed: as of `decode_sync`.
     """
-    stored = decode_sync(raw)
-    metadata = stored.metadata
+    with decoding(WHAT):
+        shown = _identity_decoder.decode(raw)
+    metadata = shown.metadata
     outline = SyncOutline(
-        *stored.key,
+        metadata.namespace,
+        metadata.name,
         resource_version=metadata.resource_version,
         uid=metadata.uid,
         deleting=metadata.deletion_timestamp is not None,
-        spec_digest=stored.spec_digest,
+        spec_digest=hashlib.sha256(shown.spec).digest(),
     )
-    previous = known(stored.key)
+    previous = known(NamespacedName(outline.namespace, outline.name))
     if previous is None or not outline.is_same(previous):
+        stored = decode_sync(raw)
         with suppress(InvalidResourceError):
             outline.sync = stored.parse()
+    else:
+        _check_stored(metadata)
     return outline
 
 
-def _check_stored(metadata: ObjectMeta) -> None:
+def _check_stored(metadata: ObjectMeta | _Identity) -> None:
     if not metadata.name or not (metadata.resource_version or "0").isdecimal():
         raise Malformed(f"{WHAT} has no name, or a version that is no number")

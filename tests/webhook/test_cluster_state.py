@@ -17,6 +17,7 @@ from configmapsync.parsing import parse
 from configmapsync.selection import Selector
 from kube.client import METADATA
 from kube.errors import ApiError, Malformed, NotFound
+from kube.watch_events import event_of
 from webhook.authorization import Authorizer, Requester
 from webhook.cluster_state import ENOUGH_MISSING, PARALLEL_NAMESPACE_READS, ClusterState
 from webhook.review import User
@@ -107,7 +108,11 @@ async def test_the_keys_of_the_source_are_read_only_if_the_right_to_get_it_was_v
 
 def changes(state: ClusterState) -> Callable[[str, dict[str, Any]], None]:
     informer = state.informers["configmapsyncs"]
-    return lambda kind, document: informer.changed(kind, msgspec.Raw(json.dumps(document).encode()))
+
+    def change(kind: str, document: dict[str, Any]) -> None:
+        informer.changed(event_of(kind, msgspec.Raw(json.dumps(document).encode())))
+
+    return change
 
 
 def stored(version: int, **parts: Any) -> dict[str, Any]:

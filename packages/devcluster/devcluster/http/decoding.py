@@ -185,8 +185,6 @@ def _struct(
 
 
 def _scalar(value: Any, wanted: Scalar, path: str, owner: str) -> Any:
-    if wanted.format == "int-or-string" and isinstance(value, str):
-        return value
     python = {"string": str, "integer": int, "boolean": bool, "number": (int, float)}[wanted.json]
     if not isinstance(value, python) or (isinstance(value, bool) and wanted.json != "boolean"):  # type: ignore[arg-type]
         raise WrongTypeError(_mismatch(value, GO_TYPES[wanted.json], path, owner))

@@ -47,7 +47,7 @@ from devcluster.storage.preconditions import (
     without_version,
 )
 from devcluster.storage.registry import OvertakenError, Registry
-from devcluster.storage.store import Object, Revision, Store
+from devcluster.storage.store import Object, Store
 from devcluster.storage.target import Target
 from devcluster.storage.watching import Watch
 
@@ -391,6 +391,3 @@ async def _retried(write: Callable[[], Awaitable[Answer]]) -> Answer:
         except OvertakenError:
             continue
     return await write()
-
-
-__all__ = ["Answer", "Call", "Resources", "Revision"]

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from devcluster.errors import bad_request
 from devcluster.output.access_columns import ROLE, SUBJECTS, WEBHOOKS
 from devcluster.schema.kinds import Column, Kind
 
-Include = Literal["Metadata", "Object", "None"]
 Document = Mapping[str, Any]
 
 
@@ -18,9 +17,9 @@ def name_column() -> Column:
     return Column("Name", lambda obj: obj["metadata"]["name"], format="name")
 
 
-def age_column(now: datetime, name: str = "Age") -> Column:
+def age_column(now: datetime) -> Column:
     """How old an object is."""
-    return Column(name, lambda obj: age(obj["metadata"].get("creationTimestamp"), now))
+    return Column("Age", lambda obj: age(obj["metadata"].get("creationTimestamp"), now))
 
 
 def columns_of(kind: Kind, now: datetime) -> tuple[Column, ...]:

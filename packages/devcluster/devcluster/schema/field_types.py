@@ -14,10 +14,10 @@ SCALARS: dict[str, Scalar] = {
 }
 
 
-def object_type_of(schema: Schema, kind: str = "") -> Struct:
+def object_type_of(schema: Schema) -> Struct:
     """The type of a whole object."""
     declared = {name: _type(below) for name, below in (schema.get("properties") or {}).items()}
-    return Struct(kind, {**declared, "apiVersion": STRING, "kind": STRING, "metadata": OBJECT_META})
+    return Struct("", {**declared, "apiVersion": STRING, "kind": STRING, "metadata": OBJECT_META})
 
 
 def _type(schema: Schema) -> Type:

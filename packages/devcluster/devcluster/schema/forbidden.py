@@ -5,14 +5,8 @@ from devcluster.access.users import User
 from devcluster.errors import ApiStatus, forbidden
 
 
-def forbidden_request(user: User, attributes: Attributes, reason: str = "") -> ApiStatus:
-    """Return the 403 for a request. It does not reveal whether the object exists.
-
-    Args:
-        user: the requesting user.
-        attributes: for what.
-        reason: why, where it is more than a missing rule.
-    """
+def forbidden_request(user: User, attributes: Attributes) -> ApiStatus:
+    """Return the 403 for a request. It does not reveal whether the object exists."""
     if attributes.path:
         message = f'forbidden: User "{user.name}" cannot {attributes.verb} path "{attributes.path}"'
         return ApiStatus(403, "Forbidden", message, {})
@@ -24,5 +18,5 @@ def forbidden_request(user: User, attributes: Attributes, reason: str = "") -> A
     what = (
         f'{attributes.verb} resource "{attributes.resource_path}" in API group "{attributes.group}"'
     )
-    why = f'User "{user.name}" cannot {what} {where}' + (f": {reason}" if reason else "")
+    why = f'User "{user.name}" cannot {what} {where}'
     return forbidden(attributes.group, attributes.resource, attributes.name, why)

@@ -27,7 +27,6 @@ from devcluster.schema.types import (
     OBJECT_REFERENCE,
     STRING,
     STRING_LIST,
-    STRING_SET,
     STRINGS,
     ListOf,
     MapOf,
@@ -341,14 +340,3 @@ BUILT_IN: tuple[Kind, ...] = (
     _workload("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "netpol"),
     _workload("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", "pdb"),
 )
-
-__all__ = [
-    "ALL_VERBS",
-    "BUILT_IN",
-    "STATUS_VERBS",
-    "STRING_SET",
-    "Column",
-    "Document",
-    "Kind",
-    "Subresource",
-]

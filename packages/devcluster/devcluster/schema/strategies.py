@@ -18,10 +18,6 @@ from devcluster.schema.secret_rules import secret_causes, with_string_data
 from devcluster.storage import quotas
 
 CONFIGMAP_LIMIT = 1048576
-CLUSTER_EVENT_NAMESPACES = (
-    "default",
-    "kube-system",
-)  # where events about cluster-scoped objects are kept
 Document = Mapping[str, Any]
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
@@ -42,13 +38,11 @@ class Strategy:
         complete: fills in on every write.
         causes: what is wrong with an object, given the one it replaces.
         begin: fills in on creation only.
-        status_takes_metadata: whether a write of the status may change labels and annotations.
     """
 
     complete: Callable[[Document], dict[str, Any]] = _as_is
     causes: Callable[[Document, Document | None], Iterator[FieldCause]] = _no_causes
     begin: Callable[[Document], dict[str, Any]] = _as_is
-    status_takes_metadata: bool = True
 
 
 def strategy_of(key: tuple[str, str]) -> Strategy:

@@ -15,7 +15,7 @@ from devcluster.errors import ApiStatus
 from devcluster.http.options import ListOptions
 from devcluster.schema.kinds import Kind
 from devcluster.storage.listing import both, expired, too_large
-from devcluster.storage.selectors import Predicate, field_predicate, label_predicate
+from devcluster.storage.selectors import field_predicate, label_predicate
 from devcluster.storage.store import Event, Object, Revision, Store, TooOldError
 
 BOOKMARK_EVERY = 60.0  # seconds, as the real server
@@ -190,6 +190,3 @@ class Watch:
 
 def _error(status: ApiStatus) -> bytes:
     return ERROR + b',"object":%s}\n' % msgspec.json.encode(status.as_document())
-
-
-__all__ = ["Predicate", "View", "Watch"]

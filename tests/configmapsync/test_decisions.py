@@ -24,7 +24,15 @@ from configmapsync.names import (
 )
 from configmapsync.names import NamespacedName as Name
 from configmapsync.planning import plan, plan_orphans
-from configmapsync.plans import Observed, Outcome, Plan, Refusal, Verb
+from configmapsync.plans import (
+    ContestedCopy,
+    Observed,
+    ObservedMissing,
+    Outcome,
+    Plan,
+    Refusal,
+    Verb,
+)
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, release_patch, render
 from configmapsync.resource import ConfigMapSync
@@ -287,6 +295,42 @@ def test_the_mark_of_an_orphan_decides_whether_it_is_deleted(mark: str | None, v
     copy = record({}, {DESTINATION: "there/config"} | ({DELETION_POLICY: mark} if mark else {}))
 
     assert [write.verb for write in plan_orphans([copy], NAMESPACES, "its sync is gone")] == [verb]
+
+
+def test_orphans_stay_during_the_grace_period_and_go_after_it() -> None:
+    missing = ObservedMissing((copy_of(sync()),), NAMESPACES, grace_seconds=60.0)
+
+    waiting, due = plan(missing), plan(replace(missing, grace_seconds=0.0))
+
+    assert (verbs(waiting), waiting.requeue_after) == ([], 60.0)
+    assert (verbs(due), due.requeue_after) == ([(Verb.DELETE, PLACE)], None)
+    unserved = replace(missing, grace_seconds=0.0, served=frozenset({"elsewhere"}))
+    assert plan(unserved).empty
+
+
+def test_a_contested_orphan_is_removed_later() -> None:
+    contested = {PLACE: ContestedCopy("something rewrites it", 30.0, 60.0)}
+
+    made = plan(ObservedMissing((copy_of(sync()),), NAMESPACES, contested=contested))
+
+    assert (verbs(made), made.requeue_after) == ([], 30.0)
+
+
+@pytest.mark.parametrize("denied", [None, "no right"])
+def test_a_plan_that_depends_on_a_right_is_made_again_when_the_right_is_checked(
+    denied: str | None,
+) -> None:
+    asked = sync(serviceAccountName="writer")
+
+    assert plan(observed(asked, denied=denied, recheck_seconds=30.0)).requeue_after == 30.0
+    assert plan(observed(asked, denied=denied)).requeue_after is None
+
+
+def test_a_plan_awaits_the_deletion_of_what_is_in_the_way() -> None:
+    assert plan(observed(sync(), theirs())).taken == {PLACE}
+    assert plan(observed(sync(), replace(copy_of(sync()), deleting=True))).taken == {PLACE}
+    assert plan(observed(sync(), copy_of(sync()))).taken == frozenset()
+    assert plan(observed(sync())).taken == frozenset()
 
 
 def released_copy(asked: ConfigMapSync, **more: Any) -> CopyRecord:

@@ -11,11 +11,13 @@ import asyncio
 from kube.client import ANSWER_BYTES
 
 PAGE_BYTES = 4 << 20  # of one page, which is in memory twice while it is read
-AIM_BYTES = 2 << 20  # of the next page, by the average size of the objects in the last one
-MAX_OBJECTS = 500
-# Most full objects are copies of 16 KiB. A first page of 500 would often be too large.
+AIM_BYTES = 3 << 20  # of the next page, by the average size of the objects in the last one
+# The API server reads whole objects for a page, also where it answers with their metadata, and
+# cannot know that the page will be too large. Metadata of an object takes about a kilobyte.
+MAX_OBJECTS, MAX_METADATA = 1_000, 2_500
+# Most full objects are copies of 16 KiB. A first page of 1,000 would often be too large.
 FIRST_PAGE_FULL = 100
-GROWTH = 4
+GROWTH, SHRINKING = 16, 4  # of the limit, by page
 
 # JSON that is handled without a pause; decoding, hashing and caching it takes a few milliseconds.
 STEP_BYTES = 64 << 10
@@ -27,7 +29,8 @@ class Pages:
     """Chooses how many objects the next page may have."""
 
     def __init__(self, *, full_objects: bool) -> None:
-        self.limit = FIRST_PAGE_FULL if full_objects else MAX_OBJECTS
+        self._most = MAX_OBJECTS if full_objects else MAX_METADATA
+        self.limit = FIRST_PAGE_FULL if full_objects else MAX_METADATA
 
     @property
     def max_bytes(self) -> int:
@@ -35,15 +38,15 @@ class Pages:
         return PAGE_BYTES if self.limit > 1 else ANSWER_BYTES
 
     def fitted(self, size: int) -> None:
-        """Choose the next limit after a page of `size` bytes; it grows slowly."""
+        """Choose the next limit after a page of `size` bytes; it grows at most 16-fold."""
         wanted = self.limit * AIM_BYTES // max(1, size)
-        self.limit = max(1, min(MAX_OBJECTS, self.limit * GROWTH, wanted))
+        self.limit = max(1, min(self._most, self.limit * GROWTH, wanted))
 
     def too_large(self) -> bool:
         """Lower the limit after a page that was too large; return whether it can be lowered."""
         if self.limit == 1:
             return False
-        self.limit = max(1, self.limit // GROWTH)
+        self.limit = max(1, self.limit // SHRINKING)
         return True
 
 

@@ -132,16 +132,11 @@ async def test_a_label_of_another_tool_on_a_copy_costs_nothing(scene: Scene) -> 
     costs.check({}, plans=1, copies_decoded=1)
 
 
-async def test_an_unrelated_configmap_costs_one_scan_of_its_event(
-    calls: Counter[str], delays: Delays
-) -> None:
-    scene = await prepared(calls, delays)
-    async with scene.reconciler():
-        await scene.settle()
-        with scene.story() as costs:
-            for number in range(COPIES):
-                await scene.add_source(name=f"unrelated-{number}")
-            await scene.settle()
+async def test_an_unrelated_configmap_costs_one_scan_of_its_event(scene: Scene) -> None:
+    await add_copies(scene)
+    async with scene.running_story() as costs:
+        for number in range(COPIES):
+            await scene.add_source(name=f"unrelated-{number}")
     costs.check(
         {}, events_read=COPIES, objects_of_events_found=0, versions_decoded=0, wakes=0, plans=0
     )

@@ -1,4 +1,4 @@
-"""An event is read from its fields alone, whatever its values contain and in whichever order."""
+"""An event is read from its fields alone, whatever its values contain, in any order."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""A watch that rests between readings brings every line, in order, on both event loops."""
+"""A watch that rests between readings brings every line, on both event loops."""
 
 import asyncio
 import datetime as dt

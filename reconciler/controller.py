@@ -82,26 +82,26 @@ class Controller:
                 self._queue.done(key)
 
     async def _reconcile(self, key: NamespacedName) -> ResultLabel:
-        """Reconcile once; if that fails, requeue with backoff."""
+        """Reconcile once, and enqueue the sync again if it needs another reconcile later."""
+        result, requeue_after = await self._attempt(key)
+        if requeue_after is not None:
+            self._queue.add_after(key, requeue_after)
+        return result
+
+    async def _attempt(self, key: NamespacedName) -> tuple[ResultLabel, float | None]:
+        """Return the result of a reconcile, and the seconds until the next one."""
         try:
             requeue_after = await self._reconciler.reconcile(key)
         except ApiError as error:
-            retry_in = self._retry(key, error.retry_after)
+            retry_in = self._backoff.next(key, error.retry_after)
             if error.retry is Retry.SOON:
-                return "requeue"  # another client changed the sync; its event is on the way
+                return "requeue", retry_in  # another client changed the sync; its event will come
             self._log.warning("reconcile failed", error=str(error), retry_in=retry_in)
-            return "error"
+            return "error", retry_in
         except Exception:  # noqa: BLE001 - a defect that one object meets must not stop the others
+            retry_in = self._backoff.next(key)
             self._metrics.panicked()
-            self._log.exception("reconcile failed unexpectedly", retry_in=self._retry(key))
-            return "error"
+            self._log.exception("reconcile failed unexpectedly", retry_in=retry_in)
+            return "error", retry_in
         self._backoff.forget(key)
-        if requeue_after is None:
-            return "success"
-        self._queue.add_after(key, requeue_after)
-        return "requeue_after"
-
-    def _retry(self, key: NamespacedName, retry_after: float | None = None) -> float:
-        delay = self._backoff.next(key, retry_after)
-        self._queue.add_after(key, delay)
-        return delay
+        return "success" if requeue_after is None else "requeue_after", requeue_after

@@ -12,7 +12,7 @@ into work. Nothing here may write.
 
 import asyncio
 import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -28,6 +28,7 @@ from configmapsync.selection import Namespace
 from kube.client import JSON, METADATA, ApiServer
 from kube.informer import Informer
 from kube.rbac import Rule
+from reconciler.known.blockers import Blockers
 from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_identity
 from reconciler.known.contents import Contents
 from reconciler.known.written_content import WrittenContent
@@ -267,78 +268,6 @@ class Caches:
             self.decisions.put_namespace(new.view)
         elif old is not None:
             self.decisions.remove_namespace(old.name)
-
-
-class Blockers:
-    """Unmanaged ConfigMaps in the way of copies, and the syncs that wait for their deletion."""
-
-    def __init__(self) -> None:
-        self._found: dict[NamespacedName, CopyRecord | None] = {}
-        self._waiting: dict[NamespacedName, set[NamespacedName]] = {}  # syncs, by destination
-        self._destinations: dict[NamespacedName, set[NamespacedName]] = {}  # by sync
-
-    def __contains__(self, key: NamespacedName) -> bool:
-        return key in self._found
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def expect(self, key: NamespacedName, sync: NamespacedName) -> None:
-        """Keep the version of `key` from now on, so that its deletion enqueues `sync`.
-
-        Called before the blocker is read, so that a deletion during the read is not missed.
-        """
-        self._found.setdefault(key, None)
-        self._waiting.setdefault(key, set()).add(sync)
-        self._destinations.setdefault(sync, set()).add(key)
-
-    def found(self, record: CopyRecord) -> None:
-        """Record a blocker that was read."""
-        if record.key in self._found:
-            self._found[record.key] = record
-
-    def at(self, key: NamespacedName) -> CopyRecord | None:
-        """Return the blocker at `key`; None if none is known."""
-        return self._found.get(key)
-
-    def cleared(self, key: NamespacedName) -> None:
-        """Record that no blocker is at `key`; syncs that wait for `key` keep waiting."""
-        if key in self._waiting:
-            self._found[key] = None
-        else:
-            self._found.pop(key, None)
-
-    def gone(self, key: NamespacedName) -> frozenset[NamespacedName]:
-        """Forget a deleted blocker; return the syncs that waited for its deletion."""
-        syncs = frozenset(self._waiting.get(key, ()))
-        for sync in syncs:
-            self.stop_waiting(key, sync)
-        self._found.pop(key, None)
-        return syncs
-
-    def retain(self, sync: NamespacedName, wanted: Collection[NamespacedName]) -> None:
-        """Let a sync wait for no other destinations than `wanted`."""
-        for key in [key for key in self._destinations.get(sync, ()) if key not in wanted]:
-            self.stop_waiting(key, sync)
-
-    def waiting(self, key: NamespacedName) -> frozenset[NamespacedName]:
-        """Return the syncs that wait for the deletion of a blocker at `key`."""
-        return frozenset(self._waiting.get(key, ()))
-
-    def stop_waiting(self, key: NamespacedName, sync: NamespacedName) -> None:
-        """Record that a sync has its copy at `key`, or needs none there.
-
-        A blocker that no sync waits for is forgotten.
-        """
-        if key not in self._destinations.get(sync, ()):
-            return
-        self._destinations[sync].discard(key)
-        if not self._destinations[sync]:
-            del self._destinations[sync]
-        self._waiting[key].discard(sync)
-        if not self._waiting[key]:
-            del self._waiting[key]
-            self._found.pop(key, None)
 
 
 def _sources(sync: SyncRecord) -> Iterable[str]:

@@ -17,7 +17,7 @@ from configmapsync.reasons import Reason
 from configmapsync.rendering import CopyTemplate
 from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests, Unreachable
-from reconciler.known.caches import Blockers
+from reconciler.known.blockers import Blockers
 from reconciler.reports.metrics import Metrics
 from reconciler.writes.applier import (
     PROGRESS_SECONDS,

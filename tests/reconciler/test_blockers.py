@@ -2,7 +2,7 @@
 
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
-from reconciler.known.caches import Blockers
+from reconciler.known.blockers import Blockers
 
 PLACE = NamespacedName("web", "config")
 ONE, TWO = NamespacedName("home", "one"), NamespacedName("home", "two")

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from devcluster.admission.conditions import syntax_problem
 from devcluster.admission.review import SUPPORTED_VERSIONS
 from devcluster.admission.rules_validation import rule_problems
 from devcluster.admission.webhook import DEFAULT_SERVICE_PORT, DEFAULT_TIMEOUT_SECONDS
 from devcluster.errors import FieldCause
+from devcluster.schema.cel_programs import syntax_problem
 from devcluster.schema.field_problems import (
     SUBDOMAIN_RULE,
     duplicate,

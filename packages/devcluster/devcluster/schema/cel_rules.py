@@ -5,16 +5,14 @@ limits the cost; this does not. CEL has its standard functions, not the Kubernet
 libraries; `optionalOldSelf` and `messageExpression` are not supported.
 """
 
-import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import celpy
-from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
 from devcluster.errors import FieldCause
+from devcluster.schema.cel_programs import failure, program, syntax_problem
 from devcluster.schema.cel_values import cel_value
 from devcluster.schema.validation import old_items
 from devcluster.schema.values import ABSENT, child, same, type_name
@@ -81,7 +79,7 @@ def rule_problems(schema: Schema, field: str) -> Iterator[FieldCause]:
         where = f"{field}.{VALIDATIONS}[{index}]"
         if not str(rule.get("rule") or "").strip():
             yield required(f"{where}.rule", "rule is not specified")
-        elif (problem := _syntax_problem(rule["rule"])) is not None:
+        elif (problem := syntax_problem(rule["rule"])) is not None:
             yield invalid(f"{where}.rule", {"Rule": rule["rule"]}, problem)
         if rule.get("messageExpression"):
             yield forbidden(f"{where}.messageExpression", "messageExpression is not supported")
@@ -102,14 +100,6 @@ def _leads_somewhere(field_path: str, schema: Schema) -> bool:
     return True
 
 
-def _syntax_problem(expression: str) -> str | None:
-    try:
-        _program(expression)
-    except CELParseError as error:
-        return f"compilation failed: ERROR: <input>:{error.line}:{error.column}: Syntax error"
-    return None
-
-
 def _broken(
     rule: Mapping[str, Any], value: Any, schema: Schema, field: str, old: Any
 ) -> Iterator[FieldCause]:
@@ -119,10 +109,10 @@ def _broken(
             return
         variables["oldSelf"] = cel_value(old, schema)
     try:
-        if _program(rule["rule"]).evaluate(variables):
+        if program(rule["rule"]).evaluate(variables):
             return
     except CELEvalError as error:
-        why = f"{_reason(error)} evaluating rule: {rule.get('message') or rule['rule']}"
+        why = f"{failure(error)} evaluating rule: {rule.get('message') or rule['rule']}"
         yield invalid(field or "<nil>", type_name(value), why)
         return
     yield _cause(rule, value, field)
@@ -146,18 +136,3 @@ def _below(field_path: str) -> str:
 
 def _looks_back(rule: Mapping[str, Any]) -> bool:
     return TRANSITION.search(rule["rule"]) is not None
-
-
-def _reason(error: CELEvalError) -> str:
-    """The library's own first words; where a key is missing, those of the real server."""
-    text = str(error.args[0]) if error.args else str(error)
-    missing = "no such member in mapping: "
-    if text.startswith(missing):
-        return "no such key: " + text.removeprefix(missing).strip("'")
-    return text.partition(" (in activation")[0]
-
-
-@functools.lru_cache(maxsize=1024)  # far more rules than the definitions of a test hold
-def _program(expression: str) -> celpy.Runner:
-    environment = celpy.Environment()
-    return environment.program(environment.compile(expression))

@@ -1,7 +1,5 @@
 """Copies appear, follow, are repaired and are deleted, by the real process."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.journeys.stage import Stage, content_of, encoded
@@ -290,9 +288,6 @@ def test_immutable_copies_are_replaced(stage: Stage, reconciler: Process) -> Non
     stage.source(home, data={"a": "2"}, immutable=True)
 
     stage.copy_becomes({"data": {"a": "2"}, "immutable": True}, there)
-
-
-Starter = Callable[..., Process]
 
 
 def test_an_unmanaged_configmap_is_adopted_only_on_request_and_released_at_the_end(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ONE = ("home", "one")
 SOURCE = ("home", "config")
-WEB, TEAM_A, TEAM_B = ("web", "config"), ("team-a", "config"), ("team-b", "config")
+WEB, TEAM_A = ("web", "config"), ("team-a", "config")
 FIRST, SECOND = {"a": "1", "b": "2"}, {"a": "3", "c": "4"}
 RBAC = "rbac.authorization.k8s.io"
 LEASE_SECONDS = 20.0  # the lease duration, and the retries of the other candidate

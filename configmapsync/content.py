@@ -44,6 +44,12 @@ class Content:
         """Return the number of keys of both parts."""
         return len(self.data) + len(self.binary_data)
 
+    @property
+    def size(self) -> int:
+        """Return the characters of all keys and values."""
+        parts = (self.data, self.binary_data)
+        return sum(len(key) + len(value) for part in parts for key, value in part.items())
+
 
 @dataclass(frozen=True, slots=True)
 class SourceObject:

@@ -61,8 +61,7 @@ class CopyTemplate:
     @cached_property
     def size(self) -> int:
         """Return the characters of keys and values of the content."""
-        parts = (self.content.data, self.content.binary_data)
-        return sum(len(key) + len(value) for part in parts for key, value in part.items())
+        return self.content.size
 
     @cached_property
     def applied(self) -> str:

@@ -80,7 +80,7 @@ class Contents:
         version = int(source.resource_version or 0)
         kept = self._kept.get(source.key)
         if kept is None or kept.version <= version:
-            self._put(source.key, _Kept(version, source, _size(source)))
+            self._put(source.key, _Kept(version, source, source.content.size))
 
     def drop(self, key: NamespacedName) -> None:
         """Drop one source."""
@@ -99,13 +99,3 @@ class Contents:
         self._bytes += kept.size
         while self._bytes > self._limit:
             self.drop(next(iter(self._kept)))
-
-
-def _size(source: SourceObject) -> int:
-    """Return the approximate size of the content in bytes."""
-    content = source.content
-    return sum(
-        len(key) + len(value)
-        for part in (content.data, content.binary_data)
-        for key, value in part.items()
-    )

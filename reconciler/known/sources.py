@@ -176,17 +176,15 @@ class SourceReads:
 
     async def _from_list(self, key: NamespacedName) -> Raw | None:
         """Wait for the list to pass `key`; None if the list ends before or does not hold it."""
-        future = asyncio.get_running_loop().create_future()
         waiting = self._lists.get(key.namespace)
         if waiting is None:
             waiting = self._lists[key.namespace] = {}
             task = asyncio.create_task(self._list(key.namespace, waiting))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        earlier = waiting.get(key)
-        if earlier is not None:
-            return await asyncio.shield(earlier)
-        waiting[key] = future
+        future = waiting.get(key)
+        if future is None:
+            future = waiting[key] = asyncio.get_running_loop().create_future()
         return await asyncio.shield(future)
 
     async def _list(self, namespace: str, waiting: Waiting) -> None:

@@ -18,6 +18,7 @@ import structlog
 from kube.client import JSON, ApiServer
 from kube.errors import ApiError
 from kube.indexer import Indexer, IndexFunction, R
+from kube.newest import Newest
 from kube.own_writes import OwnWrites
 from kube.reflector import Reflector, Seen
 from kube.watch_events import WatchedEvent
@@ -66,6 +67,7 @@ class Informer(Generic[R]):
         self._records: Mapping[Place, R] = self._indexer.records
         self._handlers: list[Handler[R]] = []
         self._seen: set[Place] | None = None  # by the list that is on its way; None where none is
+        self._unseen: set[Place] = set()  # cached places that the list on its way has not shown
         self._listing = 0  # the version that the list on its way shows; 0 where none is
         self._was_reset = False  # versions went back, and no list has come whole since
         self._stale: set[Place] = set()  # records of before that
@@ -73,6 +75,7 @@ class Informer(Generic[R]):
         self._recovery_handlers: list[Callable[[], None]] = []
         self._reached = 0  # the version up to which the list and the watch are complete
         self._own_writes = OwnWrites()
+        self._newest = Newest(self._version_at, lambda: self._records)
         self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(
             connection,
@@ -225,18 +228,21 @@ class Informer(Generic[R]):
         self._own_writes.removed.clear()
         self._own_writes.drop_events()
         self._stale = set(self._records)
+        self._newest.clear()
 
     def newest(self) -> Seen | None:
         """Return the record with the highest version; None if there is none."""
-        current = (record for place, record in self._records.items() if place not in self._stale)
-        newest = max(current, key=lambda record: _number(record.resource_version), default=None)
-        if newest is None or not _number(newest.resource_version):
-            return None
-        return Seen(newest.namespace, newest.name, _number(newest.resource_version))
+        place = self._newest.find()
+        return None if place is None else Seen(*place, self._version_at(place))
+
+    def _version_at(self, place: Place) -> int:
+        """Return the version of a record; 0 if there is none or it is of before a restore."""
+        held = self._records.get(place)
+        return 0 if held is None or place in self._stale else _number(held.resource_version)
 
     def list_began(self, version: str) -> None:
         """Begin a list of that version."""
-        self._seen = set()
+        self._seen, self._unseen = set(), set(self._records)
         self._listing = _number(version)
         self._own_writes.drop_events()
 
@@ -247,12 +253,10 @@ class Informer(Generic[R]):
 
     def list_complete(self, version: str) -> None:
         """End a list: drop what it did not hold, unless it was recorded after the list was made."""
-        for place in self._records.keys() - (self._seen or set()):
-            if place in self._stale or _number(self._records[place].resource_version) <= _number(
-                version
-            ):
+        for place in self._unseen:
+            if self._version_at(place) <= _number(version):
                 self._delete(place)
-        self._seen, self._listing = None, 0
+        self._seen, self._unseen, self._listing = None, set(), 0
         self._reached = max(self._reached, _number(version))
         self._own_writes.passed(self._reached)
         self._stale.clear()
@@ -319,6 +323,7 @@ class Informer(Generic[R]):
     def _note_seen(self, place: Place) -> None:
         if self._seen is not None:
             self._seen.add(place)
+            self._unseen.discard(place)
 
     def _take_out(self, place: Place, version: int) -> None:
         """Delete the record of an object unless it is newer."""
@@ -350,9 +355,13 @@ class Informer(Generic[R]):
         return place in self._stale or _number(held.resource_version) <= max(version, self._listing)
 
     def _put(self, new: R) -> None:
-        self._stale.discard((new.namespace, new.name))
+        place = (new.namespace, new.name)
+        self._stale.discard(place)
         self.revision += 1
         self._indexer.put(new)
+        self._newest.note(place, _number(new.resource_version))
+        if self._seen is not None and place not in self._seen:
+            self._unseen.add(place)
 
     def _remove(self, place: Place) -> R | None:
         self._stale.discard(place)

@@ -1,8 +1,7 @@
 """Know the newest object of a cache without visiting every object.
 
-`informer.py` notes each object that it caches. A watch that is resumed asks for the
-newest one, and a cache may hold 100,000 objects. The answer is always exact; all objects
-are visited only if the ones that were noted last are gone.
+`informer.py` notes each object that it caches, and a watch that is resumed asks for the
+newest one. All objects are visited only if the ones that were noted last are gone.
 """
 
 from collections import deque

@@ -14,13 +14,12 @@ import msgspec
 
 from devcluster.admission.conditions import judge
 from devcluster.admission.endpoint import CallFailedError, WebhookEndpoints
-from devcluster.admission.matching import matched_version
-from devcluster.admission.request import AdmissionRequest, Document, Resource
+from devcluster.admission.matching import is_called
+from devcluster.admission.request import AdmissionRequest, Document
 from devcluster.admission.review import (
     SUPPORTED_VERSIONS,
     InvalidReviewError,
     Verdict,
-    in_version,
     read_verdict,
     write_review,
 )
@@ -86,22 +85,20 @@ class AdmissionChain:
         if request.object is None:
             what = f'admission webhook "{webhook.name}" attempted to modify the object'
             raise internal_error(f"{what}, which is not supported for this operation")
-        seen_as = matched_version(webhook, request) or request.resource
-        return in_version(_patched(in_version(request.object, seen_as), verdict), request.resource)
+        return _patched(request.object, verdict)
 
     async def _ask(
         self, webhook: Webhook, request: AdmissionRequest, warn: Warn, *, mutating: bool
     ) -> Verdict | None:
         """Return a webhook's consent, or None if it does not have to be asked or may be ignored."""
-        seen_as = matched_version(webhook, request)
-        if seen_as is None:
+        if not is_called(webhook, request):
             return None
         version = next(
             version for version in webhook.review_versions if version in SUPPORTED_VERSIONS
         )
         uid = str(uuid.uuid4())
-        review = write_review(request, seen_as, uid, version)
-        if not _conditions_hold(webhook, seen_as, review["request"]):
+        review = write_review(request, uid, version)
+        if not _conditions_hold(webhook, request, review["request"]):
             return None
         try:
             body = await self._endpoints.post(
@@ -133,7 +130,7 @@ def denial(webhook_name: str, status: Mapping[str, Any]) -> ApiStatus:
 
 
 def _conditions_hold(
-    webhook: Webhook, seen_as: Resource, review_request: Mapping[str, Any]
+    webhook: Webhook, request: AdmissionRequest, review_request: Mapping[str, Any]
 ) -> bool:
     if not webhook.conditions:
         return True
@@ -141,7 +138,7 @@ def _conditions_hold(
     if judgement.errors and not webhook.fails_open:
         listed = ", ".join(judgement.errors)
         why = listed if len(judgement.errors) == 1 else f"[{listed}]"
-        raise forbidden(seen_as.group, seen_as.plural, review_request.get("name", ""), why)
+        raise forbidden(request.resource.group, request.resource.plural, request.name, why)
     return judgement.matches
 
 

@@ -1,4 +1,4 @@
-"""Select the webhooks for a write by rules, scope, selectors and match policy. Pure.
+"""Select the webhooks for a write by rules, scope and selectors. Pure.
 
 `conditions.py` runs afterwards, because CEL is slower and may fail.
 """
@@ -16,30 +16,18 @@ NEVER_INTERCEPTED_GROUP = (
 )
 
 
-def matched_version(webhook: Webhook, request: AdmissionRequest) -> Resource | None:
-    """Return the version in which a webhook sees the object; None if it is not called.
-
-    Returns:
-        The resource in the version of the rule that matched; None if the webhook is not called.
-    """
-    if request.resource.group == NEVER_INTERCEPTED_GROUP:
-        return None
-    if not _namespace_selected(webhook, request) or not _object_selected(webhook, request):
-        return None
-    if any(_rule_matches(rule, request, request.resource) for rule in webhook.rules):
-        return request.resource
-    if not webhook.equivalent_versions:
-        return None
-    equivalents = (
-        request.resource.in_version(version) for version in request.resource.other_versions
-    )
-    return next(
-        (one for one in equivalents if any(_rule_matches(r, request, one) for r in webhook.rules)),
-        None,
+def is_called(webhook: Webhook, request: AdmissionRequest) -> bool:
+    """Return whether the rules and selectors of a webhook select a write."""
+    return (
+        request.resource.group != NEVER_INTERCEPTED_GROUP
+        and _namespace_selected(webhook, request)
+        and _object_selected(webhook, request)
+        and any(_rule_matches(rule, request) for rule in webhook.rules)
     )
 
 
-def _rule_matches(rule: Mapping[str, Any], request: AdmissionRequest, resource: Resource) -> bool:
+def _rule_matches(rule: Mapping[str, Any], request: AdmissionRequest) -> bool:
+    resource = request.resource
     return (
         _contains(rule.get("operations"), request.operation)
         and _contains(rule.get("apiGroups"), resource.group)

@@ -27,23 +27,18 @@ OPTIONS_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind and its resource in one version, and the other served versions."""
+    """A kind and its resource in one version."""
 
     group: str
     version: str
     kind: str
     plural: str
     namespaced: bool
-    other_versions: tuple[str, ...] = ()
 
     @property
     def api_version(self) -> str:
         """As objects spell it: apps/v1, or v1 alone for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
-
-    def in_version(self, version: str) -> "Resource":
-        """Look at the same resource in another version."""
-        return replace(self, version=version)
 
 
 @dataclass(frozen=True, slots=True)

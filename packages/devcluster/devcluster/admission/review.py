@@ -13,7 +13,6 @@ from typing import Any
 from devcluster.admission.request import (
     OPTIONS_KINDS,
     AdmissionRequest,
-    Document,
     Resource,
 )
 
@@ -35,32 +34,29 @@ class Verdict:
     patch: Sequence[Mapping[str, Any]]
 
 
-def write_review(
-    request: AdmissionRequest, seen_as: Resource, uid: str, version: str
-) -> dict[str, Any]:
+def write_review(request: AdmissionRequest, uid: str, version: str) -> dict[str, Any]:
     """Compose the body of a call.
 
     Args:
         request: the write.
-        seen_as: the resource in the version that the webhook's rule names.
         uid: of this call; the answer must carry it.
         version: of AdmissionReview.
     """
-    asked_as = request.resource
+    kind, resource = _kind(request.resource), _resource(request.resource)
     content: dict[str, Any] = {
         "uid": uid,
-        "kind": _kind(seen_as),
-        "resource": _resource(seen_as),
+        "kind": kind,
+        "resource": resource,
         "subResource": request.subresource,
-        "requestKind": _kind(asked_as),
-        "requestResource": _resource(asked_as),
+        "requestKind": kind,
+        "requestResource": resource,
         "requestSubResource": request.subresource,
         "name": request.name,
         "namespace": request.namespace,
         "operation": request.operation.value,
         "userInfo": request.user.as_user_info(),
-        "object": in_version(request.object, seen_as),
-        "oldObject": in_version(request.old_object, seen_as),
+        "object": request.object,
+        "oldObject": request.old_object,
         "dryRun": request.dry_run,
         "options": _options(request),
     }
@@ -72,13 +68,6 @@ def write_review(
         "apiVersion": f"{REVIEW_GROUP}/{version}",
         "request": content,
     }
-
-
-def in_version(document: Document | None, resource: Resource) -> Document | None:
-    """Convert between versions as a CRD without conversion does: only the apiVersion changes."""
-    if document is None or document.get("apiVersion", resource.api_version) == resource.api_version:
-        return document
-    return {**document, "apiVersion": resource.api_version}
 
 
 def read_verdict(body: bytes, uid: str, version: str, *, mutating: bool) -> Verdict:

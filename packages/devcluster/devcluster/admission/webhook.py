@@ -28,7 +28,6 @@ class Webhook:
     client: ClientConfig
     rules: tuple[Mapping[str, Any], ...]
     fails_open: bool
-    equivalent_versions: bool
     reinvocable: bool
     timeout_seconds: int
     namespace_selector: Mapping[str, Any]
@@ -53,7 +52,6 @@ def parse_webhook(configuration: str, document: Mapping[str, Any]) -> Webhook:
         client=parse_client_config(document["clientConfig"]),
         rules=tuple(document.get("rules") or ()),
         fails_open=document.get("failurePolicy") == "Ignore",
-        equivalent_versions=document.get("matchPolicy") != "Exact",
         reinvocable=document.get("reinvocationPolicy") == "IfNeeded",
         timeout_seconds=document.get("timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS,
         namespace_selector=document.get("namespaceSelector") or {},

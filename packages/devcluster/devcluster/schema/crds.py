@@ -31,20 +31,17 @@ class Custom:
         schema: prunes, defaults and validates.
         openapi: the schema as it was written.
         columns: `additionalPrinterColumns`.
-        served: all versions that are.
     """
 
     schema: StructuralSchema
     openapi: Mapping[str, Any]
     columns: tuple[Document, ...]
-    served: tuple[str, ...]
 
 
 def kinds_of(definition: Document) -> Iterator[Kind]:
     """The kinds, one for each served version, that an established CRD adds."""
     spec = definition["spec"]
     names = spec["names"]
-    served = tuple(version["name"] for version in spec["versions"] if version.get("served"))
     for version in spec["versions"]:
         if not version.get("served"):
             continue
@@ -63,7 +60,7 @@ def kinds_of(definition: Document) -> Iterator[Kind]:
             categories=tuple(names.get("categories") or ()),
             verbs=VERBS,
             subresources=subresources,
-            custom=Custom(StructuralSchema(openapi), openapi, columns, served),
+            custom=Custom(StructuralSchema(openapi), openapi, columns),
             unconditional_update=False,
             counts_generations=True,
             singular=names.get("singular", ""),

@@ -338,7 +338,6 @@ class Registry:
                 kind.kind,
                 kind.plural,
                 kind.namespaced,
-                self._other_versions(kind),
             ),
             name=target.name,
             namespace=namespace,
@@ -350,10 +349,6 @@ class Registry:
             options=options.sent,
             dry_run=options.dry_run,
         )
-
-    def _other_versions(self, kind: Kind) -> tuple[str, ...]:
-        served = kind.custom.served if kind.custom is not None else ()
-        return tuple(version for version in served if version != kind.version)
 
     def _completed(self, kind: Kind, new: Object) -> Object:
         if kind.custom is not None:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from devcluster.admission.request import Operation
 from devcluster.errors import ApiStatus
-from harness.scripted import CONFIGMAPS, configmap, never, write
+from harness.scripted import configmap, never, write
 
 
 async def refusal(awaitable) -> ApiStatus:
@@ -346,31 +346,6 @@ async def test_one_false_condition_settles_it_whatever_the_others_say(world):
     world.add("Validating", "v", {"matchConditions": conditions})
     await world.validate(write())
     assert world.webhook.called == []
-
-
-async def test_the_webhook_gets_the_version_of_its_rule_and_the_requested_version_is_stored(
-    world,
-):
-    rules = [
-        {
-            "apiGroups": [""],
-            "apiVersions": ["v2"],
-            "resources": ["configmaps"],
-            "operations": ["CREATE"],
-        }
-    ]
-    resource = CONFIGMAPS.__class__(
-        "", "v1", "ConfigMap", "configmaps", namespaced=True, other_versions=("v2",)
-    )
-    world.add("Mutating", "exact", {"rules": rules, "matchPolicy": "Exact"})
-    world.add("Mutating", "equivalent", {"rules": rules})
-    patch = [{"op": "add", "path": "/data", "value": {"k": "v"}}]
-    world.webhook.answers["equivalent"] = [{"allowed": True, "patch": patch}]
-    assert await world.mutate(write(resource=resource)) == configmap(data={"k": "v"})
-    assert world.webhook.called == ["equivalent"]
-    (review,) = world.webhook.reviews
-    assert review["object"]["apiVersion"] == review["kind"]["version"] == "v2"
-    assert review["requestKind"]["version"] == "v1"
 
 
 async def test_a_webhook_of_an_older_protocol_is_spoken_to_in_it(world):

@@ -1,7 +1,7 @@
 import pytest
 
 from devcluster.admission.configurations import with_defaults
-from devcluster.admission.matching import matched_version
+from devcluster.admission.matching import is_called
 from devcluster.admission.request import Operation, Resource
 from devcluster.admission.webhook import parse_webhook
 from harness.scripted import NAMESPACES, configmap, write
@@ -30,7 +30,7 @@ def matches(request, rule=None, **webhook) -> bool:
             "webhooks": [document | webhook],
         }
     )
-    return matched_version(parse_webhook("c", configuration["webhooks"][0]), request) is not None
+    return is_called(parse_webhook("c", configuration["webhooks"][0]), request)
 
 
 @pytest.mark.parametrize(

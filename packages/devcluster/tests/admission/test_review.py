@@ -31,13 +31,13 @@ def test_a_review_is_written_exactly_as_a_real_server_wrote_it(name):
         },
         dry_run=asked["dryRun"],
     )
-    written = write_review(request, SYNCS, asked["uid"], "v1")
+    written = write_review(request, asked["uid"], "v1")
     assert written == review
     assert list(written["request"]) == list(asked)
 
 
 def test_names_that_are_not_known_are_left_out():
     request = write(name="", namespace="", object=configmap())
-    asked = write_review(request, request.resource, "u", "v1")["request"]
+    asked = write_review(request, "u", "v1")["request"]
     assert not {"name", "namespace", "subResource", "requestSubResource"} & set(asked)
     assert asked["oldObject"] is None

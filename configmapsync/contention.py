@@ -9,24 +9,16 @@ and `planning.py` defers the writes. Times are seconds on any clock.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import NamedTuple
 
+from configmapsync import reason_messages
 from configmapsync.names import NamespacedName
-from configmapsync.plans import ContestedCopy, Outcome, Plan, soonest
+from configmapsync.plans import ContestedCopy, Interference, Outcome, Plan, Write, soonest
 from configmapsync.reasons import Reason
 
 REPAIRS = 5  # in one window make a copy contested
 WINDOW_SECONDS = 600.0
 NO_CONTENT = 0  # the content hash of a delete or a release
-
-
-class Interference(StrEnum):
-    """What undoes the writes of the reconciler, as far as the copy shows it."""
-
-    WRITER = "writer"  # another client writes the copy
-    REMOVER = "remover"  # another client deletes the copy, or creates it again after its removal
-    ADMISSION = "admission"  # a mutating webhook changes the copy before it is stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +130,11 @@ def defer_contested(
     return replace(
         planned,
         writes=tuple(
-            replace(write, contested=copies[write.key].message) if write.key in copies else write
-            for write in planned.writes
-            if write.key not in deferred
+            _as_contested(write, copies) for write in planned.writes if write.key not in deferred
         ),
         removals=tuple(removal for removal in planned.removals if removal.key not in deferred),
         settled=(
-            *(_as_contested(outcome, name, deferred) for outcome in planned.settled),
+            *(_as_deferred(outcome, name, deferred) for outcome in planned.settled),
             *(
                 _contested(write.key, deferred[write.key])
                 for write in planned.writes
@@ -158,7 +148,13 @@ def defer_contested(
     )
 
 
-def _as_contested(
+def _as_contested(write: Write, copies: Mapping[NamespacedName, ContestedCopy]) -> Write:
+    if write.key in copies:
+        return replace(write, contested=contention_message(write.key, copies[write.key]))
+    return write
+
+
+def _as_deferred(
     outcome: Outcome, name: str, deferred: Mapping[NamespacedName, ContestedCopy]
 ) -> Outcome:
     key = NamespacedName(outcome.namespace, name)
@@ -168,26 +164,16 @@ def _as_contested(
 
 
 def _contested(key: NamespacedName, copy: ContestedCopy) -> Outcome:
-    return Outcome(key.namespace, Reason.CONTESTED, copy.message)
+    return Outcome(key.namespace, Reason.CONTESTED, contention_message(key, copy))
 
 
-def contention_message(
-    key: NamespacedName, interference: Interference, manager: str | None, seconds: float
-) -> str:
-    """Return the condition message; it stays the same as long as the contention lasts.
-
-    Args:
-        key: the copy.
-        interference: what undoes the writes of the reconciler.
-        manager: the field manager of the last other write, if it is known.
-        seconds: the shortest time between two writes of the reconciler.
-    """
-    match interference:
+def contention_message(key: NamespacedName, copy: ContestedCopy) -> str:
+    """Return the condition message; it stays the same as long as the contention lasts."""
+    match copy.interference:
         case Interference.REMOVER:
-            what = f'something keeps deleting ConfigMap "{key}", or bringing it back'
+            what = reason_messages.keeps_deleting(key)
         case Interference.ADMISSION:
-            what = f'an admission webhook changes what is written to ConfigMap "{key}"'
+            what = reason_messages.admission_changes(key)
         case _:
-            writer = f'field manager "{manager}"' if manager else "something"
-            what = f'{writer} keeps rewriting ConfigMap "{key}"'
-    return f"{what}; until that stops, it is written at most every {seconds:g} s"
+            what = reason_messages.keeps_rewriting(key, copy.manager)
+    return reason_messages.contested(what, copy.interval_seconds)

@@ -27,17 +27,27 @@ class Refusal:
     message: str
 
 
+class Interference(StrEnum):
+    """What undoes the writes of the reconciler, as far as the copy shows it."""
+
+    WRITER = "writer"  # another client writes the copy
+    REMOVER = "remover"  # another client deletes the copy, or creates it again after its removal
+    ADMISSION = "admission"  # a mutating webhook changes the copy before it is stored
+
+
 @dataclass(frozen=True, slots=True)
 class ContestedCopy:
     """A copy that another writer keeps changing.
 
     Attributes:
-        message: what happens to the copy.
+        interference: what undoes the writes of the reconciler.
+        manager: the field manager that rewrites the copy; None if it is unknown.
         wait_seconds: until the copy may be written again; 0 if it may be written now.
         interval_seconds: between two writes of the copy.
     """
 
-    message: str
+    interference: Interference
+    manager: str | None
     wait_seconds: float
     interval_seconds: float
 

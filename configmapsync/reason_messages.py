@@ -8,7 +8,6 @@ page are in `explanations.py`.
 # Some texts consist of what they describe, and are worded beside it:
 # - NotAuthorized: `permissions.py`, for each missing right
 # - LoopDetected: `graph/allocation.py`, with the loop spelled out
-# - Contested: `contention.py`, for each kind of interference
 # - WriteFailed and TooLarge of a write: `reconciler/writes/failures.py`, for each kind of error
 # - the summary of a whole sync: `conditions.py`
 
@@ -70,6 +69,32 @@ def owned_by(key: NamespacedName, owner: NamespacedName | None) -> str:
 def written_by_older(key: NamespacedName, writer: NamespacedName | None) -> str:
     """Return the message of DestinationContested for a destination that an older sync claims."""
     return f'ConfigMap "{key}" is written by the older ConfigMapSync "{writer}"'
+
+
+def contested(what: str, seconds: float) -> str:
+    """Return the message of Contested.
+
+    Args:
+        what: one of the next three texts.
+        seconds: the shortest time between two writes of the reconciler.
+    """
+    return f"{what}; until that stops, it is written at most every {seconds:g} s"
+
+
+def keeps_rewriting(key: NamespacedName, manager: str | None) -> str:
+    """Return what happens to a copy that another client writes; None if it is not known which."""
+    writer = f'field manager "{manager}"' if manager else "something"
+    return f'{writer} keeps rewriting ConfigMap "{key}"'
+
+
+def keeps_deleting(key: NamespacedName) -> str:
+    """Return what happens to a copy that another client deletes, or creates again."""
+    return f'something keeps deleting ConfigMap "{key}", or bringing it back'
+
+
+def admission_changes(key: NamespacedName) -> str:
+    """Return what happens to a copy that a mutating webhook changes before it is stored."""
+    return f'an admission webhook changes what is written to ConfigMap "{key}"'
 
 
 def too_many_keys(source: NamespacedName, keys: int, most: int) -> str:

@@ -1,7 +1,7 @@
 """Keep the unmanaged ConfigMaps in the way of copies, and the syncs that wait for them.
 
-The writer records a blocker when a write finds one, and the applier the destinations that
-a plan waits for. `triggers.py` asks which syncs wait for a ConfigMap that is gone.
+The writer records a blocker when a write finds one, and the applier the destinations
+that a plan waits for. `triggers.py` asks which syncs wait for a ConfigMap that is gone.
 """
 
 from collections.abc import Collection

@@ -14,14 +14,12 @@ from configmapsync.contention import (
     NO_CONTENT,
     WINDOW_SECONDS,
     History,
-    Interference,
     Owner,
     WriteRecord,
-    contention_message,
     record_write,
 )
 from configmapsync.names import DIGEST, NamespacedName
-from configmapsync.plans import ContestedCopy, Write
+from configmapsync.plans import ContestedCopy, Interference, Write
 from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError
 from kube.rbac import Rule
@@ -102,8 +100,8 @@ class Contention:
     async def contested_copies(self, sync: NamespacedName) -> dict[NamespacedName, ContestedCopy]:
         """Return the contested copies of a sync, and forget those that are no longer contested.
 
-        The message names the field manager that rewrites the copy. It is read from the API server,
-        for as many copies as a status lists.
+        The field manager that rewrites a copy is read from the API server, for as many copies as a
+        status lists.
         """
         contested = self._contested_copies.get(sync)
         if contested is None:
@@ -118,7 +116,8 @@ class Contention:
             await self._find_manager(key, contested[key])
         return {
             key: ContestedCopy(
-                contention_message(key, copy.interference, copy.manager, self._interval),
+                copy.interference,
+                copy.manager,
                 wait_seconds=max(copy.until - now, 0.0),
                 interval_seconds=self._interval,
             )
@@ -176,7 +175,7 @@ class Contention:
         try:
             answer = await self._client.get(CONFIGMAPS, *key)
         except ApiError:
-            return  # the message works without the name
+            return  # the name is not necessary
         contested.manager = read_last_manager(answer, MANAGER) or contested.manager
 
     def _forget_old(self) -> None:

@@ -8,14 +8,13 @@ from configmapsync.contention import (
     REPAIRS,
     WINDOW_SECONDS,
     History,
-    Interference,
     WriteRecord,
     contention_message,
     defer_contested,
     record_write,
 )
 from configmapsync.names import NamespacedName
-from configmapsync.plans import ContestedCopy, Outcome, Plan, Verb, Write
+from configmapsync.plans import ContestedCopy, Interference, Outcome, Plan, Verb, Write
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template
 from tests.configmapsync.objects import source, sync
@@ -23,6 +22,8 @@ from tests.configmapsync.objects import source, sync
 SAME, OTHER = 1, 2
 PLACE = NamespacedName("there", "config")
 ELSEWHERE = NamespacedName("elsewhere", "config")
+DEFERRED = ContestedCopy(Interference.REMOVER, None, 30.0, 60.0)
+DUE = ContestedCopy(Interference.REMOVER, None, 0.0, 60.0)
 
 
 def told(
@@ -116,16 +117,14 @@ def test_a_plan_without_contested_copies_is_unchanged() -> None:
     planned = Plan(writes=(Write(Verb.CREATE, PLACE, "there is no copy"),))
 
     assert defer_contested(planned, "config", {}) is planned
-    assert (
-        defer_contested(planned, "config", {ELSEWHERE: ContestedCopy("why", 0.0, 60.0)}) == planned
-    )
+    assert defer_contested(planned, "config", {ELSEWHERE: DUE}) == planned
 
 
 def test_a_contested_copy_is_neither_written_nor_removed_nor_synced() -> None:
-    right = NamespacedName("right", "config")
+    right, former = NamespacedName("right", "config"), NamespacedName("there", "former")
     planned = Plan(
         writes=(Write(Verb.CREATE, PLACE, ""), Write(Verb.CREATE, ELSEWHERE, "")),
-        removals=(Write(Verb.DELETE, NamespacedName("there", "former"), ""),),
+        removals=(Write(Verb.DELETE, former, ""),),
         settled=(
             Outcome("right", Reason.SYNCED),
             Outcome("taken", Reason.DESTINATION_CONFLICT, "theirs"),
@@ -133,10 +132,10 @@ def test_a_contested_copy_is_neither_written_nor_removed_nor_synced() -> None:
         finalizer=True,
     )
     contested = {
-        PLACE: ContestedCopy("at it", 30.0, 60.0),
-        right: ContestedCopy("at it", 30.0, 60.0),
-        NamespacedName("there", "former"): ContestedCopy("at that", 30.0, 60.0),
-        NamespacedName("taken", "config"): ContestedCopy("at it", 30.0, 60.0),
+        PLACE: DEFERRED,
+        right: DEFERRED,
+        former: DEFERRED,
+        NamespacedName("taken", "config"): DEFERRED,
     }
 
     made = defer_contested(planned, "config", contested)
@@ -144,21 +143,23 @@ def test_a_contested_copy_is_neither_written_nor_removed_nor_synced() -> None:
     assert [write.key for write in made.writes] == [ELSEWHERE]
     assert made.removals == ()
     assert set(made.settled) == {
-        Outcome("there", Reason.CONTESTED, "at it"),
-        Outcome("right", Reason.CONTESTED, "at it"),
+        Outcome("there", Reason.CONTESTED, contention_message(PLACE, DEFERRED)),
+        Outcome("right", Reason.CONTESTED, contention_message(right, DEFERRED)),
         Outcome("taken", Reason.DESTINATION_CONFLICT, "theirs"),
     }
-    assert made.leftovers == (Outcome("there", Reason.CONTESTED, "at that"),)
+    assert made.leftovers == (
+        Outcome("there", Reason.CONTESTED, contention_message(former, DEFERRED)),
+    )
     assert made.finalizer
 
 
 def test_a_contested_copy_that_is_due_is_written_and_still_contested() -> None:
     planned = Plan(writes=(Write(Verb.UPDATE, PLACE, ""), Write(Verb.UPDATE, ELSEWHERE, "")))
 
-    made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", 0.0, 60.0)})
+    made = defer_contested(planned, "config", {PLACE: DUE})
 
     assert made.writes == (
-        Write(Verb.UPDATE, PLACE, "", contested="at it"),
+        Write(Verb.UPDATE, PLACE, "", contested=contention_message(PLACE, DUE)),
         Write(Verb.UPDATE, ELSEWHERE, ""),
     )
     assert made.requeue_after == 60.0
@@ -167,7 +168,7 @@ def test_a_contested_copy_that_is_due_is_written_and_still_contested() -> None:
 def test_a_contested_copy_that_stayed_up_to_date_is_synced() -> None:
     planned = Plan(settled=(Outcome("there", Reason.SYNCED),))
 
-    made = defer_contested(planned, "config", {PLACE: ContestedCopy("at it", 0.0, 60.0)})
+    made = defer_contested(planned, "config", {PLACE: DUE})
 
     assert made == planned
 
@@ -196,6 +197,6 @@ def test_a_contested_copy_that_stayed_up_to_date_is_synced() -> None:
 def test_the_message_names_the_interference(
     interference: Interference, manager: str | None, expected: str
 ) -> None:
-    said = contention_message(PLACE, interference, manager, 60.0)
+    said = contention_message(PLACE, ContestedCopy(interference, manager, 30.0, 60.0))
 
     assert said == f"{expected}; until that stops, it is written at most every 60 s"

@@ -26,6 +26,7 @@ from configmapsync.names import NamespacedName as Name
 from configmapsync.planning import plan, plan_orphans
 from configmapsync.plans import (
     ContestedCopy,
+    Interference,
     Observed,
     ObservedMissing,
     Outcome,
@@ -309,7 +310,7 @@ def test_orphans_stay_during_the_grace_period_and_go_after_it() -> None:
 
 
 def test_a_contested_orphan_is_removed_later() -> None:
-    contested = {PLACE: ContestedCopy("something rewrites it", 30.0, 60.0)}
+    contested = {PLACE: ContestedCopy(Interference.WRITER, None, 30.0, 60.0)}
 
     made = plan(ObservedMissing((copy_of(sync()),), NAMESPACES, contested=contested))
 

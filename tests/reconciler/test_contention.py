@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from configmapsync.conditions import MOST_FAILURES
-from configmapsync.contention import REPAIRS, WINDOW_SECONDS, Owner
+from configmapsync.contention import REPAIRS, WINDOW_SECONDS, Owner, contention_message
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Verb, Write
@@ -52,7 +52,9 @@ class Bench:
     async def deferred(self) -> dict[NamespacedName, str]:
         """Return the copies whose writes are deferred, each with its message."""
         observed = await self.contention.contested_copies(SYNC)
-        return {key: copy.message for key, copy in observed.items() if copy.deferred}
+        return {
+            key: contention_message(key, copy) for key, copy in observed.items() if copy.deferred
+        }
 
     def live(self) -> CopyRecord:
         return record(resource_version=str(self.version))

@@ -48,9 +48,14 @@ helm: venv
 demo: kubectl ## show the operator at work; KEEP=1 leaves it running, CLUSTER=existing, VERBOSE=1
 	@$(BIN)/python -m demo $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(KEEP),--keep) $(if $(VERBOSE),--verbose)
 
+RANDOM_TESTS := tests/randomized tests/sweep tests/mutants
+# Coverage of the rules is measured in the tests that are made for them: it slows the others down.
+RULES_TESTS := tests/configmapsync tests/webhook
+
 test: kubectl helm lint docs ## run the linters and all tests, as CI does
-	$(BIN)/pytest -n $(WORKERS) --dist load tests/randomized tests/sweep tests/mutants
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/randomized --ignore=tests/sweep --ignore=tests/mutants --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n $(WORKERS) --dist load $(RANDOM_TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(RULES_TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(addprefix --ignore=,$(RANDOM_TESTS) $(RULES_TESTS))
 
 soak: venv ## run random histories, then random pairs of the sweep without end; RUNS=20000, SECONDS=3600 and SEED=7 limit it
 	RUNS=$(or $(RUNS),10000) SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -n $(WORKERS) -v tests/randomized --durations=0

@@ -1,8 +1,6 @@
 """Check that the cost and the size of each answer are bounded for any spec."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from configmapsync.rendering import copy_template
 from configmapsync.selection import Namespace, Selector, select
 from configmapsync.validation import validate
 from tests.configmapsync.objects import document, source, sync
+from tests.support.cpu import cpu_seconds
 
 LONGEST_ERROR = 1000  # characters: a path, a quoted value and a message
 LARGEST_ANSWER = 64 * 1024
@@ -24,12 +23,6 @@ LARGEST_ANSWER = 64 * 1024
 # Seconds of thread CPU time. Each case was measured at under 50 ms. The limit leaves room for a
 # slow machine; earlier code took 0.4 s to 82 s.
 MOST_SECONDS = 0.25
-
-
-def cpu_seconds(step: Callable[[], object]) -> float:
-    began = time.thread_time()
-    step()
-    return time.thread_time() - began
 
 
 def refusal(spec: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """Measure the latency and memory of the webhook in a cluster with 10,000 syncs.
 
     python -m benchmarks admission [--syncs N] [--namespaces N] [--rate N] [--seconds N]
+        [--connections N]
 
 The first part measures the webhook's own CPU time: reviews one after the other in this
 process, with an API server that answers at once. The second part measures a real
@@ -75,8 +76,9 @@ async def own_times(syncs: int, namespaces: int, count: int) -> list[float]:
 class Load:
     """Sends reviews at a fixed rate, and counts those that were refused or got no answer."""
 
-    def __init__(self, url: str, authority: Path) -> None:
+    def __init__(self, url: str, authority: Path, connections: int) -> None:
         self._url = url
+        self._connections = connections
         self._trust = ssl.create_default_context(cafile=str(authority))
         self.refused = 0
         self.unanswered = 0
@@ -84,7 +86,7 @@ class Load:
     async def send(self, reviews: Sequence[bytes], rate: float) -> list[float]:
         """Send the reviews at `rate` per second; return the seconds of each from its due time."""
         async with ClientSession(
-            connector=TCPConnector(ssl=self._trust, limit=MAX_CONNECTIONS)
+            connector=TCPConnector(ssl=self._trust, limit=self._connections)
         ) as session:
             begin = time.monotonic() + 0.1  # the clock of uvloop counts whole milliseconds
             moments = (begin + number / rate for number in range(len(reviews)))
@@ -148,6 +150,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--namespaces", type=int, default=2_000)
     parser.add_argument("--rate", type=float, default=300.0, help="reviews per second")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--connections", type=int, default=MAX_CONNECTIONS)
     options = parser.parse_args(arguments)
     print(f"cluster            {options.syncs} syncs, {options.namespaces} namespaces")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -174,7 +177,9 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
         api.wait_until_answering(f"http://{LOCAL_ADDRESS}:{port}/api/v1/namespaces?limit=1")
         with webhook(folder, port, first) as (process, webhook_port):
             load = Load(
-                f"https://{LOCAL_ADDRESS}:{webhook_port}{VALIDATE_PATH}", folder / "tls" / "ca.crt"
+                f"https://{LOCAL_ADDRESS}:{webhook_port}{VALIDATE_PATH}",
+                folder / "tls" / "ca.crt",
+                options.connections,
             )
             rng = seeded(1)
             numbers = range(

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 
 import structlog
 
-from dryrun import command
 from kube.connection import ConfigurationError, Connection, ConnectionSettings
 from kube.leader_election import LeaseLostError
 from reconciler.app import App
@@ -31,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the reconciler until SIGTERM, or print a plan, and return the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["plan"]:
+        # The reconciler never needs it, and it is half a mebibyte.
+        from dryrun import command  # noqa: PLC0415
+
         return command.main(given[1:])
     settings = load(ReconcilerSettings, PROGRAM, given)
     verbosity = logs.configure(settings.log_format, settings.log_level)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from datetime import datetime
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -30,7 +31,6 @@ from reconciler.known.orphans import Orphans
 from reconciler.known.service_accounts import Authorization
 from reconciler.known.sources import Sources
 from reconciler.observe import Observer
-from reconciler.page.server import PageServer
 from reconciler.reconcile import Reconciler
 from reconciler.reports.events import Events
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
@@ -46,6 +46,9 @@ from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
 from runtime.metrics import LoopLag, observe_watches
 from runtime.settings import Address
+
+if TYPE_CHECKING:
+    from reconciler.page.server import PageServer
 
 # A stop waits this long for writes in flight, and of this the last part for events.
 DRAIN_SECONDS = 10.0
@@ -161,9 +164,12 @@ class App:
             reporter=self._reporter,
         )
 
-    def _build_page(self, settings: ReconcilerSettings) -> PageServer | None:
+    def _build_page(self, settings: ReconcilerSettings) -> "PageServer | None":
         if not settings.page_address:
             return None
+        # Without the flag no process needs the page.
+        from reconciler.page.server import PageServer  # noqa: PLC0415
+
         address = Address.parse(settings.page_address)
         return PageServer(address, self._caches, self._elector, self._recorder)
 

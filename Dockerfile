@@ -46,8 +46,7 @@ LABEL org.opencontainers.image.title="ConfigMapSync" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/configmapsync /opt/configmapsync
 # The processes write no file, not even in /tmp, and import installed packages only.
-# glibc raises the threshold once a page of a list is freed, and later pages stay in the heap: 1.7 MiB.
-ENV PATH=/opt/configmapsync/bin:${PATH} HOME=/ MALLOC_MMAP_THRESHOLD_=131072 \
+ENV PATH=/opt/configmapsync/bin:${PATH} HOME=/ \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1 PYTHONSAFEPATH=1
 # `runAsNonRoot` needs a numeric user.
 USER 65532:65532

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kube.informer import Informer
 from kube.own_writes import REMOVED_LIMIT
 from kube.watch_events import event_of
-from kube.wire import ObjectMeta
+from kube.wire import ObjectMeta, decode_version
 from tests.kube.scripted import ScriptedConnection, Step, a_list, configmap, event, rng
 from tests.support.eventually import eventually
 
@@ -457,3 +457,38 @@ async def test_forgotten_places_do_not_pile_up(bench: Bench) -> None:
     assert (
         len(bench.informer._own_writes.removed) <= REMOVED_LIMIT + 1
     )  # what is measured is what no outcome shows
+
+
+class Weighed:
+    """A record that counts how often its version is read."""
+
+    reads = 0
+
+    def __init__(self, raw: msgspec.Raw) -> None:
+        shown = decode_version(raw)
+        self.namespace, self.name, self._version = *shown.place, shown.resource_version
+
+    @property
+    def resource_version(self) -> str:
+        Weighed.reads += 1
+        return self._version
+
+
+async def test_the_end_of_a_list_and_a_renewed_watch_visit_no_record_that_did_not_change() -> None:
+    informer: Informer[Weighed] = Informer(
+        ScriptedConnection([], []),  # type: ignore[arg-type]
+        "/things",
+        decode=Weighed,
+        rng=rng(),
+    )
+    items = [raw(f"thing-{number}", number) for number in range(1, 1001)]
+    for _ in range(2):
+        informer.list_began("2000")
+        informer.listed(items)
+        Weighed.reads = 0
+        informer.list_complete("2000")
+        newest = informer.newest()
+        assert newest is not None
+        assert newest.version == 1000
+        assert len(informer) == 1000
+        assert Weighed.reads < 10

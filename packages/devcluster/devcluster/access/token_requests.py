@@ -1,24 +1,27 @@
 """Answer TokenRequests: POST serviceaccounts/NAME/token.
 
-The client chooses lifetime and audiences within limits. `tokens.py` signs.
+The client chooses lifetime, audiences and bound object within limits. `tokens.py`
+signs.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from devcluster.access.tokens import ISSUER, Bound, ServiceAccountTokens
-from devcluster.errors import ApiStatus, bad_request, invalid
+from devcluster.access.tokens import ISSUER, Bound, ServiceAccountTokens, UidLookup
+from devcluster.errors import ApiStatus, bad_request, invalid, not_found
 from devcluster.schema.field_problems import invalid_value
 
 GROUP = "authentication.k8s.io"
 DEFAULT_SECONDS = 3600
 MINIMUM_SECONDS = 600
 MAXIMUM_SECONDS = 2**32
+BINDABLE = {("v1", "Pod"): "pods", ("v1", "Secret"): "secrets"}
 
 
 def request_token(
     tokens: ServiceAccountTokens,
+    uid_of: UidLookup,
     service_account: Mapping[str, Any],
     document: Mapping[str, Any],
     timestamp: Callable[[], str],
@@ -27,12 +30,14 @@ def request_token(
 
     Args:
         tokens: signs.
+        uid_of: finds the object a token is to be bound to.
         service_account: the stored ServiceAccount.
         document: the TokenRequest as sent.
         timestamp: now, as the API writes times.
 
     Raises:
-        ApiStatus: 422, the lifetime is out of bounds; 400, the token is to be bound to an object.
+        ApiStatus: 422, 400 or 404 if the lifetime is out of bounds, or if the token cannot be
+            bound to the object, or if the object does not exist.
     """
     spec, given = document.get("spec") or {}, document.get("metadata") or {}
     _check_identity(given, service_account["metadata"])
@@ -42,14 +47,14 @@ def request_token(
     _check_lifetime(seconds)
     metadata = service_account["metadata"]
     namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
-    if spec.get("boundObjectRef"):
-        raise bad_request("spec.boundObjectRef: tokens are bound to service accounts only")
+    reference = spec.get("boundObjectRef")
     audiences = tuple(spec.get("audiences") or (ISSUER,))
     token, expires = tokens.issue(
         namespace,
         Bound(name, uid),
         lifetime=timedelta(seconds=seconds),
         audiences=audiences,
+        bound_to=_bound_to(reference, namespace, uid_of) if reference else None,
     )
     return {
         "kind": "TokenRequest",
@@ -64,7 +69,7 @@ def request_token(
         "spec": {
             "audiences": list(audiences),
             "expirationSeconds": seconds,
-            "boundObjectRef": None,
+            "boundObjectRef": reference,
         },
         "status": {"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")},
     }
@@ -99,3 +104,14 @@ def _check_lifetime(seconds: int) -> None:
         raise invalid(
             GROUP, "TokenRequest", "", [invalid_value("spec.expirationSeconds", seconds, problem)]
         )
+
+
+def _bound_to(reference: Mapping[str, str], namespace: str, uid_of: UidLookup) -> dict[str, Bound]:
+    api_version, kind, name = (reference.get(key, "") for key in ("apiVersion", "kind", "name"))
+    resource = BINDABLE.get((api_version, kind))
+    if resource is None:
+        raise bad_request(f"cannot bind token to object of type /{api_version}, Kind={kind}")
+    uid = uid_of(resource, namespace, name)
+    if uid is None:
+        raise not_found("", resource, name)
+    return {kind.lower(): Bound(name, uid)}

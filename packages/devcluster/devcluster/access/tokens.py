@@ -1,14 +1,15 @@
 """Sign and verify service account tokens: JSON Web Tokens with ES256.
 
-`authentication.py` calls `verify_for` for tokens that are not in the static list, and
-`token_requests.py` calls `issue`. Deleting a service account revokes its tokens.
+`authentication.py` calls `verify_for` for tokens that are not in the static list,
+`token_requests.py` calls `issue`. The service account and the bound object must still
+exist with the same UID, so that deleting either revokes the token.
 """
 
 import base64
 import hashlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -39,7 +40,7 @@ UidLookup = Callable[[str, str, str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The service account whose deletion revokes a token."""
+    """An object whose deletion revokes a token, or the service account itself."""
 
     name: str
     uid: str
@@ -118,6 +119,7 @@ class ServiceAccountTokens:
         *,
         lifetime: timedelta,
         audiences: tuple[str, ...] = (ISSUER,),
+        bound_to: Mapping[str, Bound] | None = None,
     ) -> tuple[str, datetime]:
         """Make a token, and say when it expires.
 
@@ -126,9 +128,12 @@ class ServiceAccountTokens:
             service_account: its name and UID.
             lifetime: from now on; whole seconds.
             audiences: of the token; the API server accepts only its own (ISSUER).
+            bound_to: maps a kind in lower case ("secret" or "pod") to the object whose
+                deletion revokes the token.
         """
         issued = self._now().replace(microsecond=0)
         expires = issued + lifetime
+        owners = {**(bound_to or {}), "serviceaccount": service_account}
         claims = {
             "aud": list(audiences),
             "exp": int(expires.timestamp()),
@@ -137,7 +142,10 @@ class ServiceAccountTokens:
             "jti": str(uuid.uuid4()),
             KUBERNETES_CLAIM: {
                 "namespace": namespace,
-                "serviceaccount": {"name": service_account.name, "uid": service_account.uid},
+                **{
+                    kind: {"name": owner.name, "uid": owner.uid}
+                    for kind, owner in sorted(owners.items())
+                },
             },
             "nbf": int(issued.timestamp()),
             "sub": service_account_name(namespace, service_account.name),
@@ -174,9 +182,13 @@ class ServiceAccountTokens:
         owners = claims.get(KUBERNETES_CLAIM)
         if not isinstance(owners, dict):
             return None
-        namespace, account = owners["namespace"], owners["serviceaccount"]
-        if self._uid_of("serviceaccounts", namespace, account["name"]) != account["uid"]:
-            return None
+        namespace = owners["namespace"]
+        for kind, owner in owners.items():
+            if kind == "namespace":
+                continue
+            if self._uid_of(f"{kind}s", namespace, owner["name"]) != owner["uid"]:
+                return None
+        account = owners["serviceaccount"]
         name = service_account_name(namespace, account["name"])
         extra = {CREDENTIAL_ID: (f"JTI={claims['jti']}",)}
         return authenticated(name, account["uid"], service_account_groups(namespace), extra)

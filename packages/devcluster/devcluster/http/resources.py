@@ -376,6 +376,7 @@ class Resources:
         )
         answer = request_token(
             self._access.tokens,
+            self._access.uid_of,
             account,
             self._read_answered(request),
             lambda: self._registry.timestamp,

@@ -10,12 +10,15 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ROBOT = {"metadata": {"name": "robot", "namespace": "ns", "uid": "uid-1"}}
 UIDS = {
     ("serviceaccounts", "ns", "robot"): "uid-1",
+    ("secrets", "ns", "s"): "uid-s",
 }
 TOKENS = ServiceAccountTokens(SigningKey.generate(), lambda *key: UIDS.get(key), lambda: NOW)
 
 
 def ask(**spec):
-    return request_token(TOKENS, ROBOT, {"spec": spec}, lambda: "2026-01-01T00:00:00Z")
+    return request_token(
+        TOKENS, lambda *key: UIDS.get(key), ROBOT, {"spec": spec}, lambda: "2026-01-01T00:00:00Z"
+    )
 
 
 def test_what_is_not_asked_for_is_an_hour_for_the_api_server():
@@ -64,7 +67,19 @@ def test_a_lifetime_has_bounds(seconds, why):
     )
 
 
-def test_a_token_for_a_bound_object_is_refused():
-    with pytest.raises(ApiStatus, match="bound to service accounts only") as caught:
-        ask(boundObjectRef={"apiVersion": "v1", "kind": "Secret", "name": "s"})
-    assert caught.value.code == 400
+def test_a_token_can_be_bound_to_something_that_exists():
+    answer = ask(boundObjectRef={"apiVersion": "v1", "kind": "Secret", "name": "s"})
+    assert TOKENS.verify_for(answer["status"]["token"], (ISSUER,)) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "message"),
+    [
+        ("Secret", 404, 'secrets "nope" not found'),
+        ("ConfigMap", 400, "cannot bind token to object of type /v1, Kind=ConfigMap"),
+    ],
+)
+def test_a_token_cannot_be_bound_to_what_is_missing_or_of_another_kind(kind, code, message):
+    with pytest.raises(ApiStatus) as caught:
+        ask(boundObjectRef={"apiVersion": "v1", "kind": kind, "name": "nope"})
+    assert (caught.value.code, caught.value.message) == (code, message)

@@ -23,6 +23,7 @@ class World:
         self.now = START
         self.uids = {
             ("serviceaccounts", "team-a", "robot"): "uid-1",
+            ("secrets", "team-a", "s"): "uid-s",
         }
         self.key = SigningKey.generate()
         self.tokens = self.restarted(self.key)
@@ -62,7 +63,7 @@ def test_a_fresh_token_is_its_service_account_with_the_groups_of_all_of_them(wor
 
 
 def test_a_token_says_what_a_real_one_says(world):
-    claims = claims_of(world.token())
+    claims = claims_of(world.token(bound_to={"secret": Bound("s", "uid-s")}))
     assert claims.pop("jti")
     assert claims == {
         "aud": [ISSUER],
@@ -73,6 +74,7 @@ def test_a_token_says_what_a_real_one_says(world):
         "exp": int((START + HOUR).timestamp()),
         "kubernetes.io": {
             "namespace": "team-a",
+            "secret": {"name": "s", "uid": "uid-s"},
             "serviceaccount": {"name": "robot", "uid": "uid-1"},
         },
     }
@@ -92,6 +94,13 @@ def test_a_token_dies_with_its_service_account_and_does_not_come_back_with_its_s
     world.uids["serviceaccounts", "team-a", "robot"] = "uid-2"
     assert world.verify(token) is None
     del world.uids["serviceaccounts", "team-a", "robot"]
+    assert world.verify(token) is None
+
+
+def test_a_token_dies_with_the_object_it_is_bound_to(world):
+    token = world.token(bound_to={"secret": Bound("s", "uid-s")})
+    assert world.verify(token) is not None
+    del world.uids["secrets", "team-a", "s"]
     assert world.verify(token) is None
 
 

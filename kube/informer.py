@@ -253,7 +253,7 @@ class Informer(Generic[R]):
 
     def list_complete(self, version: str) -> None:
         """End a list: drop what it did not hold, unless it was recorded after the list was made."""
-        for place in self._unseen:
+        for place in tuple(self._unseen):  # a handler may record an object
             if self._version_at(place) <= _number(version):
                 self._delete(place)
         self._seen, self._unseen, self._listing = None, set(), 0

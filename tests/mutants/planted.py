@@ -116,8 +116,8 @@ MUTANTS = (
     Mutant(
         "an object that a list no longer holds stays in the cache",
         "kube/informer.py",
-        "for place in self._unseen:",
-        "for place in self._unseen & self._stale:",
+        "tuple(self._unseen)",
+        "tuple(self._unseen & self._stale)",
         ("drift", "deaf=('copies',)", "deaf_seconds=4.0"),
     ),
     Mutant(

@@ -85,7 +85,7 @@ def test_every_line_arrives_in_order(tmp_path: Path, new_loop: LoopFactory, tls:
 def test_a_watch_that_ends_while_reading_rests_ends(
     tmp_path: Path, new_loop: LoopFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_lines, "REST_SECONDS", 0.2)
+    monkeypatch.setattr(watch_lines, "FIRST_REST_SECONDS", 0.2)
 
     async def watch(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

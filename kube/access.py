@@ -210,7 +210,7 @@ class AccessReviews(Generic[RightT]):
 
     async def _answers(
         self,
-        asked: "_Asked",
+        asked: _Asked,
         rights: Iterable[RightT],
         *,
         deciding: Collection[RightT] | None = None,
@@ -236,7 +236,7 @@ class AccessReviews(Generic[RightT]):
         return answers
 
     async def _until_refused(
-        self, asked: "_Asked", rights: Collection[RightT]
+        self, asked: _Asked, rights: Collection[RightT]
     ) -> dict[RightT, bool]:
         """Check rights in order, several at once, until enough are refused or a review fails."""
         waiting = iter(rights)
@@ -259,12 +259,12 @@ class AccessReviews(Generic[RightT]):
         await all_of(ask_in_turn() for _ in range(min(len(rights), MAX_IN_FLIGHT)))
         return answers
 
-    def _cached(self, asked: "_Asked", right: RightT) -> bool | None:
+    def _cached(self, asked: _Asked, right: RightT) -> bool | None:
         """Return the cached answer; None if there is none or it has expired."""
         cached = self._cache.get((asked.digest, right))
         return cached.allowed if cached and cached.until > self._now() else None
 
-    async def _ask(self, asked: "_Asked", right: RightT) -> bool:
+    async def _ask(self, asked: _Asked, right: RightT) -> bool:
         """Ask the API server whether the subject has `right`, and cache the answer."""
         async with asked.slots:
             answer = await self._client.create(

@@ -16,6 +16,9 @@ from kube.errors import Malformed, Unreachable
 # The rests between readings that change nothing; each is twice as long as the previous one. The
 # last one is the longest delay of a line. At 100 events a second it halves the CPU of a watch.
 FIRST_REST_SECONDS, MAX_REST_SECONDS = 0.01, 0.05
+# So much within one rest is a backlog. Rests would limit reading to some 8 MB a second, and a watch
+# that cannot follow is delayed more and more, until the API server ends it.
+BACKLOG_BYTES = 128 << 10
 
 
 async def read_lines(
@@ -34,8 +37,9 @@ async def read_lines(
         aiohttp.ClientError: the response broke off, or no byte came within its `sock_read`.
     """
     begun = bytearray()  # the line that is not complete
-    rest = FIRST_REST_SECONDS
+    rest, arrived = FIRST_REST_SECONDS, 0
     while chunk := await response.content.readany():
+        arrived += len(chunk)
         begin = 0
         while end := chunk.find(b"\n", begin) + 1:
             line = bytes(begun) + chunk[begin:end]
@@ -45,11 +49,14 @@ async def read_lines(
             begin = end
         begun += chunk[begin:]
         _check_length(len(begun), what)
-        if begun or not may_rest():
-            rest = FIRST_REST_SECONDS
+        if begun:
             continue
-        await _pause(response, rest)
-        rest = min(MAX_REST_SECONDS, 2 * rest)
+        if may_rest() and arrived < BACKLOG_BYTES:
+            await _pause(response, rest)
+            rest = min(MAX_REST_SECONDS, 2 * rest)
+        else:
+            rest = FIRST_REST_SECONDS
+        arrived = 0
     if begun:
         raise Unreachable(f"{what}: the answer ended in the middle of a line")
 

@@ -6,11 +6,11 @@ import random
 import ssl
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
-from aiohttp import web
+from aiohttp import ClientResponse, web
 
 from kube import watch_lines
 from tests.kube.scripted import ApiServer, api_server
@@ -127,3 +127,27 @@ async def test_lines_that_changed_something_are_never_followed_by_a_rest(
             connection.stream("/things", params={}, may_rest=lambda: False, **LIMITS) as lines,
         ):
             assert [line async for line in lines] == [b"a\n", b"b\n", b"c\n"]
+
+
+@pytest.mark.parametrize(("lines_in_a_chunk", "rests"), [(1, 6), (8, 0)])
+async def test_a_backlog_is_read_without_rests(
+    monkeypatch: pytest.MonkeyPatch, lines_in_a_chunk: int, rests: int
+) -> None:
+    """Rests would limit how fast a watch can follow."""
+    line = b"x" * (16 << 10) + b"\n"
+    chunks = [line * lines_in_a_chunk] * 6 + [b""]
+    waited: list[float] = []
+
+    async def pause(_response: object, seconds: float) -> None:
+        waited.append(seconds)
+
+    class Response:
+        class content:  # noqa: N801 - as aiohttp names it
+            @staticmethod
+            async def readany() -> bytes:
+                return chunks.pop(0)
+
+    monkeypatch.setattr(watch_lines, "_pause", pause)
+    arriving = watch_lines.read_lines(cast("ClientResponse", Response()), "GET /", lambda: True)
+    assert [each async for each in arriving] == [line] * (6 * lines_in_a_chunk)
+    assert len(waited) == rests

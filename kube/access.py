@@ -235,9 +235,7 @@ class AccessReviews(Generic[RightT]):
             answers.update(zip(unknown, new, strict=True))
         return answers
 
-    async def _until_refused(
-        self, asked: _Asked, rights: Collection[RightT]
-    ) -> dict[RightT, bool]:
+    async def _until_refused(self, asked: _Asked, rights: Collection[RightT]) -> dict[RightT, bool]:
         """Check rights in order, several at once, until enough are refused or a review fails."""
         waiting = iter(rights)
         answers: dict[RightT, bool] = {}

@@ -309,7 +309,7 @@ class Reflector:
 
     def _take(self, line: bytes) -> None:
         """Give one event to the sink."""
-        event = read_event(line)
+        event = read_event(line, f"GET {self._path}")
         if event.version < self._reached:
             raise VersionsWentBackError
         self._may_rest = event.kind == "BOOKMARK" or not self._sink.changed(event)

@@ -40,10 +40,14 @@ class WatchedEvent(NamedTuple):
         return decode_event(self.line).object
 
 
-def read_event(line: bytes) -> WatchedEvent:
+def read_event(line: bytes, what: str) -> WatchedEvent:
     """Return the event in one line of a watch.
 
     The whole line is checked to be JSON. Nothing depends on the order of its fields.
+
+    Args:
+        line: with or without its line feed.
+        what: names the watch in errors.
 
     Raises:
         Malformed: it is not an event, or its object has no numeric version.
@@ -54,7 +58,7 @@ def read_event(line: bytes) -> WatchedEvent:
         if head.type == "ERROR":
             raise from_status(decode_event(line).object)
     except DECODE_ERRORS as error:
-        raise Malformed("an event cannot be decoded") from error
+        raise Malformed(f"{what}: an event cannot be decoded") from error
     shown = head.object.metadata
     version = version_number(shown.resource_version)
     return WatchedEvent(head.type, shown.place, version, shown.generation, line)

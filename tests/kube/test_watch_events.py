@@ -56,7 +56,7 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
 def test_values_and_order_decide_nothing(document: dict[str, Any], ascii_only: bool) -> None:
     line = json.dumps(document, ensure_ascii=ascii_only).encode() + b"\n"
 
-    event = read_event(line)
+    event = read_event(line, "GET /things")
 
     metadata = document["object"]["metadata"]
     assert event.kind == document["type"]
@@ -82,14 +82,14 @@ def test_values_and_order_decide_nothing(document: dict[str, Any], ascii_only: b
 )
 def test_a_line_that_is_no_event_is_malformed(line: bytes) -> None:
     with pytest.raises(Malformed):
-        read_event(line)
+        read_event(line, "GET /things")
 
 
 @pytest.mark.parametrize("metadata", [{}, {"metadata": {}}], ids=["none", "empty"])
 def test_an_error_event_raises_its_error(metadata: dict[str, Any]) -> None:
     status = {"kind": "Status", "code": 410, "reason": "Expired", **metadata}
     with pytest.raises(ApiError) as caught:
-        read_event(json.dumps({"type": "ERROR", "object": status}).encode())
+        read_event(json.dumps({"type": "ERROR", "object": status}).encode(), "GET /things")
     assert isinstance(caught.value, Gone)
 
 

@@ -95,8 +95,6 @@ class Observer:
         """
         if record is None:
             return await self._observe_missing(key, contested)
-        if self._orphans:
-            self._orphans.forget(key)
         if record.sync is None:
             return self._observe_invalid(record)
         outline = self._outline(record, record.sync) if trust_status else None

@@ -19,7 +19,6 @@ import msgspec
 from cluster import namespaces, syncs
 from cluster.namespaces import NamespaceRecord, namespace_informer, namespaces_by_name
 from cluster.syncs import SYNCS_PATH, SyncRecord, read_sync
-from configmapsync.contention import Owner
 from configmapsync.copies import CopyRecord
 from configmapsync.graph.decisions import Decisions
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
@@ -168,15 +167,6 @@ class Caches:
     def copy_at(self, key: NamespacedName) -> CopyRecord | None:
         """Return the copy of any sync at `key`; None if no copy is cached."""
         return self.copies.get(key.namespace, key.name)
-
-    def owner_of(self, sync: NamespacedName, key: NamespacedName) -> Owner:
-        """Return the identities of a sync and of the namespace of its copy at `key`."""
-        record, namespace = self.syncs.get(*sync), self.namespaces_by_name.get(key.namespace)
-        return Owner(
-            sync_uid=record.metadata.uid if record else "",
-            deleting=record is not None and record.deleting,
-            namespace_uid=namespace.uid if namespace else "",
-        )
 
     def configmap_at(self, key: NamespacedName) -> CopyRecord | None:
         """Return the copy or the blocker at `key`; None if neither is cached."""

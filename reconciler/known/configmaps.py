@@ -86,24 +86,10 @@ class _OnlyCopyMetadata(msgspec.Struct):
     metadata: _CopyMeta
 
 
-class _ManagedFields(msgspec.Struct):
-    manager: str = ""
-    time: str = ""
-
-
-class _ManagedFieldsMetadata(msgspec.Struct, rename="camel"):
-    managed_fields: list[_ManagedFields] | None = None
-
-
-class _WithManagedFields(msgspec.Struct):
-    metadata: _ManagedFieldsMetadata
-
-
 _configmap_decoder = msgspec.json.Decoder(_ConfigMap)
 _part_decoder = msgspec.json.Decoder(dict[str, str] | None)
 _identity_decoder = msgspec.json.Decoder(_Identity)
 _copy_metadata_decoder = msgspec.json.Decoder(_OnlyCopyMetadata)
-_managed_fields_decoder = msgspec.json.Decoder(_WithManagedFields)
 WHAT = "the ConfigMap"
 
 
@@ -182,19 +168,6 @@ def read_identity(raw: bytes | msgspec.Raw) -> tuple[ConfigMapVersion, bool]:
     check_stored(metadata, WHAT)
     version = ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
     return version, found.kind == "ConfigMap"
-
-
-def read_last_manager(raw: bytes, excluding: str) -> str | None:
-    """Return the field manager that wrote an object last; None if unknown.
-
-    Args:
-        raw: the object in JSON.
-        excluding: the field manager to skip.
-    """
-    with decoding(WHAT):
-        entries = _managed_fields_decoder.decode(raw).metadata.managed_fields or []
-    others = [entry for entry in entries if entry.manager and entry.manager != excluding]
-    return max(others, key=lambda entry: entry.time).manager if others else None
 
 
 def _copy_record(metadata: _CopyMeta, content_digest: str, *, immutable: bool) -> CopyRecord:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from cluster.syncs import CONFIGMAPSYNCS
+from cluster.syncs import CONFIGMAPSYNCS, SyncRecord
 from configmapsync.names import GROUP, PLURAL, NamespacedName
 from kube.client import Client
 from kube.errors import NotFound
@@ -44,6 +44,7 @@ class Orphans:
         self._grace = grace
         self._since: dict[NamespacedName, float] = {}
         self._log = structlog.get_logger("orphans")
+        caches.syncs.on_change(self._forget_existing)
 
     async def wait(self, sync: NamespacedName) -> float:
         """Return the seconds until the next check; 0 if the copies may be handled now.
@@ -55,7 +56,7 @@ class Orphans:
             ApiError: the sync could not be read.
         """
         if not self._caches.orphans_of(sync):
-            self.forget(sync)
+            self._since.pop(sync, None)
             return 0.0
         if sync not in self._since:
             self._log.info("copies without a sync", sync=str(sync), grace_seconds=self._grace)
@@ -69,9 +70,9 @@ class Orphans:
             return self._grace / CHECKS
         return 0.0
 
-    def forget(self, sync: NamespacedName) -> None:
-        """Forget a sync that exists, or has no copies."""
-        self._since.pop(sync, None)
+    def _forget_existing(self, _old: SyncRecord | None, new: SyncRecord | None) -> None:
+        if new is not None:
+            self._since.pop(new.key, None)
 
     async def _exists(self, sync: NamespacedName) -> bool:
         try:

@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from configmapsync.conditions import MOST_FAILURES
 from configmapsync.contention import (
     NO_CONTENT,
@@ -23,8 +25,8 @@ from configmapsync.plans import ContestedCopy, Interference, Write
 from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError
 from kube.rbac import Rule
+from kube.wire import decoding
 from reconciler.known.caches import Caches
-from reconciler.known.configmaps import read_last_manager
 from reconciler.reports.metrics import Metrics
 from reconciler.writes.writer import MANAGER
 
@@ -32,6 +34,22 @@ RULES = (Rule("configmaps", ("get",), why="names the field manager that keeps re
 
 # Stands for the version of another client's write.
 FOREIGN_VERSION = ""
+
+
+class _ManagedFields(msgspec.Struct):
+    manager: str = ""
+    time: str = ""
+
+
+class _ManagedFieldsMetadata(msgspec.Struct, rename="camel"):
+    managed_fields: list[_ManagedFields] | None = None
+
+
+class _WithManagedFields(msgspec.Struct):
+    metadata: _ManagedFieldsMetadata
+
+
+_managed_fields_decoder = msgspec.json.Decoder(_WithManagedFields)
 
 
 @dataclass(slots=True)
@@ -98,19 +116,17 @@ class Contention:
             self._remember(sync, write, replace(self._done(write), stored=FOREIGN_VERSION))
 
     async def contested_copies(self, sync: NamespacedName) -> dict[NamespacedName, ContestedCopy]:
-        """Return the contested copies of a sync, and forget those that are no longer contested.
+        """Return the contested copies of a sync.
 
         The field manager that rewrites a copy is read from the API server, for as many copies as a
         status lists.
         """
-        contested = self._contested_copies.get(sync)
-        if contested is None:
-            return {}
         now = self._now()
-        for key in [key for key, copy in contested.items() if self._is_over(sync, key, copy, now)]:
-            del contested[key]
-        if not contested:
-            del self._contested_copies[sync]
+        contested = {
+            key: copy
+            for key, copy in self._contested_copies.get(sync, {}).items()
+            if not self._is_over(sync, key, copy, now)
+        }
         deferred = sorted(key for key, copy in contested.items() if now < copy.until)
         for key in deferred[:MOST_FAILURES]:
             await self._find_manager(key, contested[key])
@@ -127,14 +143,23 @@ class Contention:
     def _is_over(
         self, sync: NamespacedName, key: NamespacedName, copy: _ContestedCopy, now: float
     ) -> bool:
-        owner = self._caches.owner_of(sync, key)
+        owner = self._owner_of(sync, key)
         are_both_gone = not owner.sync_uid and self._caches.copy_at(key) is None
         return now - copy.until > WINDOW_SECONDS or copy.owner != owner or are_both_gone
+
+    def _owner_of(self, sync: NamespacedName, key: NamespacedName) -> Owner:
+        record = self._caches.syncs.get(*sync)
+        namespace = self._caches.namespaces_by_name.get(key.namespace)
+        return Owner(
+            sync_uid=record.metadata.uid if record else "",
+            deleting=record is not None and record.deleting,
+            namespace_uid=namespace.uid if namespace else "",
+        )
 
     def _remember(self, sync: NamespacedName, write: Write, done: WriteRecord) -> History:
         previous = self._histories.pop((sync, write.key), None)
         history = self._histories[sync, write.key] = record_write(
-            previous, done, owner=self._caches.owner_of(sync, write.key), drifted=_drifted(write)
+            previous, done, owner=self._owner_of(sync, write.key), drifted=_drifted(write)
         )
         self._forget_old()
         if history.contested:
@@ -152,12 +177,14 @@ class Contention:
     def _contest(self, sync: NamespacedName, key: NamespacedName, history: History) -> None:
         contested = self._contested_copies.setdefault(sync, {})
         previous = contested.get(key)
+        if previous is not None and self._is_over(sync, key, previous, self._now()):
+            previous = None
         if previous is None:
             self._metrics.contested()
         contested[key] = _ContestedCopy(
             until=history.last.at + self._interval,
             interference=history.interference,
-            manager=previous.manager if previous and previous.owner == history.owner else None,
+            manager=previous.manager if previous else None,
             left=history.last.stored,
             owner=history.owner,
         )
@@ -180,9 +207,13 @@ class Contention:
 
     def _forget_old(self) -> None:
         """Forget copies without a recent write, which bounds the memory."""
-        oldest = self._now() - WINDOW_SECONDS
+        oldest = self._now() - WINDOW_SECONDS - self._interval
         while next(iter(self._histories.values())).last.at < oldest:
-            self._histories.popitem(last=False)
+            (sync, key), _ = self._histories.popitem(last=False)
+            contested = self._contested_copies.get(sync, {})
+            contested.pop(key, None)
+            if not contested:
+                self._contested_copies.pop(sync, None)
 
 
 def _drifted(write: Write) -> bool:
@@ -190,3 +221,16 @@ def _drifted(write: Write) -> bool:
     if write.template is None or write.record is None:
         return False
     return write.record.annotations.get(DIGEST) == write.template.digest != write.record.digest
+
+
+def read_last_manager(raw: bytes, excluding: str) -> str | None:
+    """Return the field manager that wrote an object last; None if unknown.
+
+    Args:
+        raw: the object in JSON.
+        excluding: the field manager to skip.
+    """
+    with decoding("the ConfigMap"):
+        entries = _managed_fields_decoder.decode(raw).metadata.managed_fields or []
+    others = [entry for entry in entries if entry.manager and entry.manager != excluding]
+    return max(others, key=lambda entry: entry.time).manager if others else None

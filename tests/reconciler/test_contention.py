@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,17 @@ OWNER = Owner("uid-1", False, "uid-of-namespace")
 
 
 @dataclass
+class _Owners:
+    owner: Owner
+
+    def get(self, *_key: str) -> Any:
+        if not self.owner.sync_uid:
+            return None
+        metadata = SimpleNamespace(uid=self.owner.sync_uid)
+        return SimpleNamespace(metadata=metadata, deleting=self.owner.deleting)
+
+
+@dataclass
 class Bench:
     """A copy, its other writer, and the contention records."""
 
@@ -43,8 +55,13 @@ class Bench:
         now = asyncio.get_running_loop().time
         self.contention = Contention(Client(self), self, self, now, INTERVAL_SECONDS)  # type: ignore[arg-type]
 
-    def owner_of(self, _sync: NamespacedName, _key: NamespacedName) -> Owner:
-        return self.owner
+    @property
+    def syncs(self) -> "_Owners":
+        return _Owners(self.owner)
+
+    @property
+    def namespaces_by_name(self) -> dict[str, Any]:
+        return {KEY.namespace: SimpleNamespace(uid=self.owner.namespace_uid)}
 
     def copy_at(self, _key: NamespacedName) -> CopyRecord | None:
         return None if self.gone else self.live()
@@ -190,7 +207,7 @@ async def test_a_copy_whose_own_mark_shows_the_damage_counts_from_the_first_repa
     )
 
 
-async def test_a_contested_orphan_is_evicted_when_it_is_gone() -> None:
+async def test_an_orphan_that_is_gone_is_not_contested() -> None:
     bench = Bench(owner=Owner("", False, "uid-of-namespace"))
     bench.contest()
     assert list(await bench.deferred()) == [KEY]
@@ -198,20 +215,20 @@ async def test_a_contested_orphan_is_evicted_when_it_is_gone() -> None:
     bench.gone = True
 
     assert await bench.contention.contested_copies(SYNC) == {}
-    assert bench.contention._contested_copies == {}
 
 
 async def test_old_writes_are_evicted() -> None:
     bench = Bench()
     bench.contest()
 
-    await asyncio.sleep(WINDOW_SECONDS + 1)
+    await asyncio.sleep(WINDOW_SECONDS + INTERVAL_SECONDS + 1)
     bench.contention.wrote(
         SYNC,
         Write(Verb.CREATE, NamespacedName("other", "config"), "there is no copy", None, WANTED),
     )
 
     assert len(bench.contention._histories) == 1
+    assert bench.contention._contested_copies == {}
 
 
 @pytest.mark.parametrize(
@@ -235,3 +252,5 @@ async def test_a_recreated_sync_or_namespace_and_a_deletion_start_with_a_clean_h
     bench.other_writes()
     bench.write()
     assert await bench.deferred() == {}, "one more write is the first of a new history"
+    bench.contest()
+    assert bench.begun == 2

@@ -13,11 +13,11 @@ from kube.errors import Malformed
 from kube.wire import decode_object
 from reconciler.known.configmaps import (
     read_copy,
-    read_last_manager,
     read_source,
     read_version,
     read_written,
 )
+from reconciler.writes.contention import read_last_manager
 
 READERS: list[Callable[[bytes], object]] = [
     read_copy,

@@ -13,6 +13,7 @@ from configmapsync.names import NamespacedName
 from kube.client import Client
 from kube.errors import ApiError, NotFound, ServerError
 from reconciler.known.orphans import Orphans
+from tests.plugin.objects import sync_record
 
 pytestmark = pytest.mark.looptime(start=0)
 SYNC = NamespacedName("home", "sync")
@@ -29,6 +30,14 @@ class World:
     healthy: bool = True
     asked: int = 0
     copies: tuple[str, ...] = ("a copy",)
+    handlers: list[Any] = field(default_factory=list)
+
+    @property
+    def syncs(self) -> "World":
+        return self
+
+    def on_change(self, handler: Any) -> None:
+        self.handlers.append(handler)
 
     def orphans_of(self, _sync: NamespacedName) -> tuple[str, ...]:
         return self.copies
@@ -104,9 +113,12 @@ async def test_the_time_starts_again_after_the_last_copy_was_gone() -> None:
 
 
 async def test_the_time_starts_again_after_the_sync_existed() -> None:
-    waiting = orphans(World())
+    world = World()
+    waiting = orphans(world)
     await waiting.wait(SYNC)
     await asyncio.sleep(GRACE_SECONDS - 1)
-    waiting.forget(SYNC)
+    (changed,) = world.handlers
+    changed(None, sync_record(str(SYNC)))
+    changed(sync_record(str(SYNC)), None)
 
     assert await seconds_until_handled(waiting) == pytest.approx(GRACE_SECONDS)

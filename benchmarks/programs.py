@@ -8,7 +8,7 @@ import contextlib
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from subprocess import PIPE
 from typing import Any, Protocol
@@ -101,9 +101,20 @@ class Reconciler:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(
-        cls, cluster: Cluster, python: str = sys.executable, module: str = "reconciler"
+        cls,
+        cluster: Cluster,
+        python: str = sys.executable,
+        module: str = "reconciler",
+        environment: Mapping[str, str] | None = None,
     ) -> AsyncIterator["Reconciler"]:
-        """Start `module` with the interpreter `python`, and stop it at the end."""
+        """Start `module` with the interpreter `python`, and stop it at the end.
+
+        Args:
+            cluster: whose API server it uses, as the admin.
+            python: the interpreter.
+            module: what it runs.
+            environment: variables added to those of this process.
+        """
         port = free_port()
         process = Process(
             [
@@ -111,6 +122,7 @@ class Reconciler:
                 *("--health-address", f"{LOCAL_ADDRESS}:{port}", "--log-level", "warning"),
             ],
             cluster.folder / "reconciler.log",
+            environment=environment,
         )
         try:
             yield cls(process, port)

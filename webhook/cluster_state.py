@@ -31,6 +31,7 @@ from configmapsync.checks import (
 from configmapsync.content import MOST_HASHED_KEYS, MOST_SOURCE_KEYS
 from configmapsync.fielderrors import MOST_ERRORS
 from configmapsync.graph.index import Graph
+from configmapsync.graph.review import ReviewSearch
 from configmapsync.names import (
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
@@ -40,7 +41,7 @@ from configmapsync.names import (
 from configmapsync.namespace_index import growing_batches
 from configmapsync.permissions import Right, right_to_see
 from configmapsync.resource import ConflictPolicy
-from configmapsync.selection import Namespace
+from configmapsync.selection import Namespace, Selector
 from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind, all_of
 from kube.connection import Connection
 from kube.errors import ApiError, NotFound
@@ -91,7 +92,7 @@ class ClusterState:
     ) -> None:
         self.protected = protected
         self._client = Client(connection)
-        self._graph = Graph(protected)
+        self._graph = Graph()
         self._namespaces = namespace_informer(connection, rng)
         self._by_name = namespaces_by_name(self._namespaces)
         self._namespaces.on_change(self._namespace_changed)
@@ -124,8 +125,8 @@ class ClusterState:
         confirmed = await self._confirmed(sync_input)
         namespaces = self._by_name.updated(confirmed) if confirmed else self._by_name
         sync = sync_input.sync
-        contested = tuple(self._graph.contested(sync, sync_input.selector))
-        cycle = self._graph.cycle_through(sync, sync_input.selector)
+        search = ReviewSearch(self._graph, sync, sync_input.selector)
+        contested, cycle = tuple(search.contested()), search.cycle()
         listed = (
             contest
             for form in contests_by_form(sync_input, contested)
@@ -241,7 +242,7 @@ class ClusterState:
         if old is not None:
             self._graph.remove(NamespacedName(old.namespace, old.name))
         if new is not None and new.sync is not None:
-            self._graph.put(new.sync)
+            self._graph.put(new.sync, Selector.of(new.sync, self.protected))
             # The graph holds what it needs; 10,000 whole syncs would take 60 MiB more.
             new.sync = None
 

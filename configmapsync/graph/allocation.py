@@ -36,13 +36,10 @@ class Node:
     age: Age
 
     @classmethod
-    def of(
-        cls, sync: ConfigMapSync, protected: frozenset[str], selector: Selector | None = None
-    ) -> "Node":
-        """Return the node of a sync that has its defaults; without `selector`, compile it."""
+    def of(cls, sync: ConfigMapSync, selector: Selector) -> "Node":
+        """Return the node of a sync that has its defaults, with its compiled selection."""
         key = sync.key
         age = (sync.metadata.creation_timestamp or NOT_CREATED_YET, key)
-        selector = selector or Selector.of(sync, protected)
         return cls(key, sync.source, sync.destination_name, selector, age)
 
 

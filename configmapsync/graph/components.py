@@ -116,7 +116,7 @@ class ComponentSearch:
     def _reach_of(self, node: Node) -> Generator[int, None, NamespaceSet]:
         if not self._graph.knows_reach(node):
             self._graph.reach(node)
-            yield 1 + self._graph.namespace_count // NAMESPACES_PER_STEP
+            yield 1 + len(self._graph.namespaces) // NAMESPACES_PER_STEP
         return self._graph.reach(node)
 
     def _members_in(self, spaces: Collection[str], namespaces: NamespaceSet) -> list[str]:

@@ -21,7 +21,7 @@ from configmapsync.names import NamespacedName
 from configmapsync.plans import Refusal
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace
+from configmapsync.selection import Namespace, Selector
 
 STEPS_AT_ONCE = 500  # a few milliseconds
 
@@ -72,8 +72,8 @@ class _Component:
 class Decisions:
     """The decisions about all living syncs."""
 
-    def __init__(self, protected: frozenset[str]) -> None:
-        self.graph = Graph(protected)
+    def __init__(self) -> None:
+        self.graph = Graph()
         self.steps = 0  # taken so far: the cost of all decisions
         # A sync without an entry depends on no other sync.
         self._components: dict[NamespacedName, _Component] = {}
@@ -83,17 +83,13 @@ class Decisions:
         self._touched: Keys = set()
         self._progress = Progress()
 
-    def put(self, sync: ConfigMapSync) -> None:
+    def put(self, sync: ConfigMapSync, selector: Selector) -> None:
         """Add or replace a sync. Remove one that is being deleted: it writes no more copies."""
         previous = self.graph.nodes.get(sync.key)
-        if (
-            previous is not None
-            and not sync.deleting
-            and previous == Node.of(sync, self.graph.protected)
-        ):
+        if not sync.deleting and previous == Node.of(sync, selector):
             return  # only its status or labels changed
         self._mark([sync.key])
-        self.graph.put(sync)
+        self.graph.put(sync, selector)
 
     def remove(self, key: NamespacedName) -> None:
         """Remove a sync."""

@@ -8,11 +8,13 @@ namespaces and sources outside of the files are assumed to exist.
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from configmapsync.checks import AdmissionInput, Snapshot, warnings
 from configmapsync.checks import check as admit
 from configmapsync.destination_paths import DestinationPaths, destination_paths
 from configmapsync.graph.index import Graph
+from configmapsync.graph.review import ReviewSearch
 from configmapsync.names import (
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
@@ -28,6 +30,7 @@ from plugin.checks.manifests import Manifest, text_of
 from plugin.peers.selectors import NAME_LABEL
 
 MOST_BLOCKERS = 8
+MOST_WRITERS = 9  # syncs that are compared with a source
 
 
 @dataclass(slots=True)
@@ -91,11 +94,11 @@ class References:
         self._defined = frozenset(defined)
         self._files: dict[NamespacedName, Manifest] = {}
         self._syncs = dict(known.syncs)
-        self._graph = Graph(known.protected)
+        self._graph = Graph()
         for namespace in known.namespaces.values():
             self._graph.put_namespace(namespace)
         for sync in known.syncs.values():
-            self._graph.put(sync)
+            self._graph.put(sync, Selector.of(sync, known.protected))
 
     def check(self, manifest: Manifest, sync: ConfigMapSync) -> Iterator[Finding]:
         """Yield the findings of one sync, and go on as if it had been applied."""
@@ -112,17 +115,18 @@ class References:
         for text in (*warnings(sync_input, snapshot), *self._undefined(sync, targets)):
             yield _warning(manifest, text)
         if not errors:
-            self._graph.put(sync)
+            self._graph.put(sync, selector)
             self._syncs[sync.key] = sync
 
     def _snapshot(
         self, sync: ConfigMapSync, targets: DestinationPaths, selector: Selector
     ) -> Snapshot:
         known = self._known
+        search = ReviewSearch(self._graph, sync, selector)
         return Snapshot(
             namespaces=known.namespaces,
-            cycle=(cycle := self._graph.cycle_through(sync)),
-            contested=tuple(self._graph.contested(sync)),
+            cycle=(cycle := search.cycle()),
+            contested=tuple(search.contested()),
             visible=frozenset(self._syncs),
             readable=frozenset(cycle or ()),
             source_missing=self._source_is_missing(sync),
@@ -138,8 +142,9 @@ class References:
         namespace.
         """
         source, known = sync.source, self._known
+        writers = islice(self._graph.possible_claimants(source), MOST_WRITERS)
         if source in known.configmaps or any(
-            self._graph.claimants(source, self._graph.lookups + 8)
+            self._graph.reaches(writer, source.namespace) for writer in writers
         ):
             return False
         if known.complete:

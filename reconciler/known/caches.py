@@ -100,7 +100,7 @@ class Caches:
             watch_accept=JSON,
             rng=rng,
         )
-        self.decisions = Decisions(protected)
+        self.decisions = Decisions()
         self.syncs.on_change(self._keep_decisions)
         self.namespaces.on_change(self._keep_namespace)
         self.versions.on_change(self._drop_content)
@@ -248,8 +248,8 @@ class Caches:
     def _keep_decisions(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
         if old is not None and new is not None and old.has_same_spec(new):
             return
-        if new is not None and new.sync is not None:
-            self.decisions.put(new.sync)
+        if new is not None and new.sync is not None and new.selector is not None:
+            self.decisions.put(new.sync, new.selector)
         elif (gone := new or old) is not None:
             self.decisions.remove(gone.key)
 

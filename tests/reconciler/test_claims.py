@@ -8,7 +8,8 @@ import pytest
 
 from configmapsync.graph.decisions import Decisions
 from configmapsync.names import NamespacedName
-from configmapsync.selection import Namespace
+from configmapsync.resource import ConfigMapSync
+from configmapsync.selection import Namespace, Selector
 from reconciler.known.claims import Decider
 from tests.configmapsync.test_graph import sync
 
@@ -24,10 +25,14 @@ async def running(decisions: Decisions, enqueued: list[NamespacedName]) -> Async
 
 
 def decisions_of(namespaces: int) -> Decisions:
-    decisions = Decisions(frozenset())
+    decisions = Decisions()
     for number in range(namespaces):
         decisions.put_namespace(Namespace(f"n{number}"))
     return decisions
+
+
+def put(decisions: Decisions, one: ConfigMapSync) -> None:
+    decisions.put(one, Selector.of(one, frozenset()))
 
 
 async def settled(decisions: Decisions, *keys: NamespacedName) -> None:
@@ -44,11 +49,11 @@ async def test_only_the_syncs_whose_refusals_changed_are_enqueued() -> None:
         sync("older", "a/cfg", "n1", minutes=0),
         sync("younger", "b/cfg", "n1", minutes=1),
     )
-    decisions.put(younger)
-    decisions.put(sync("stranger", "c/cfg", "n2", minutes=2))
+    put(decisions, younger)
+    put(decisions, sync("stranger", "c/cfg", "n2", minutes=2))
     async with running(decisions, enqueued) as decider:
         await decider.decided(younger.key)
-        decisions.put(older)
+        put(decisions, older)
         decider.changed()
         await settled(decisions, younger.key, older.key)
         await asyncio.sleep(0)
@@ -67,8 +72,8 @@ async def test_a_waiting_sync_gets_the_new_refusals_and_is_not_enqueued() -> Non
         sync("older", "a/cfg", "n1", minutes=0),
         sync("younger", "b/cfg", "n1", minutes=1),
     )
-    decisions.put(older)
-    decisions.put(younger)
+    put(decisions, older)
+    put(decisions, younger)
     async with running(decisions, enqueued) as decider:
         await decider.decided(younger.key)
         assert list(decisions.refusals(younger.key)) == [NamespacedName("n1", "cfg")]
@@ -82,7 +87,7 @@ async def test_other_work_runs_while_a_large_component_is_decided() -> None:
         for step in range(1_000)
     ]
     for one in ring:
-        decisions.put(one)
+        put(decisions, one)
     async with running(decisions, []) as decider:
         waiting = asyncio.create_task(decider.decided(ring[0].key))
         while not waiting.done():
@@ -96,7 +101,7 @@ async def test_an_error_while_deciding_fails_the_waiting_syncs_and_stops_no_task
 ) -> None:
     decisions = decisions_of(2)
     one = sync("one", "a/cfg", "n1")
-    decisions.put(one)
+    put(decisions, one)
     async with running(decisions, []) as decider:
         with monkeypatch.context() as patch:
             patch.setattr(decisions.graph, "readers", None)

@@ -32,7 +32,7 @@ from configmapsync.resource import (
     DeletionPolicy,
     SourceDeletionPolicy,
 )
-from configmapsync.selection import Namespace, Selection, Selector, select
+from configmapsync.selection import Namespace, select
 
 
 def plan(observed: Observation) -> Plan:
@@ -138,7 +138,7 @@ def _plan_with_too_many_keys(
 
 def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:
     """Plan each selected destination, and the removal of copies that are no longer wanted."""
-    selection = _selection(observed)
+    selection = select(observed.selector, observed.namespaces)
     template = copy_template(observed.sync, source)
     keys = [NamespacedName(namespace, template.name) for namespace in selection.selected]
     decisions = [_plan_destination(observed, key, template) for key in keys]
@@ -251,15 +251,10 @@ def plan_orphans(
     )
 
 
-def _selection(observed: Observed) -> Selection:
-    selector = observed.selector or Selector.of(observed.sync, observed.protected)
-    return select(selector, observed.namespaces)
-
-
 def _removals_of_unselected(observed: Observed, owned: tuple[CopyRecord, ...]) -> tuple[Write, ...]:
     """Return the removals of copies in namespaces that are no longer selected."""
-    selection = _selection(observed)
-    wanted = frozenset(copy.key for copy in owned if copy.namespace in selection.selected)
+    selected = frozenset(select(observed.selector, observed.namespaces).selected)
+    wanted = frozenset(copy.key for copy in owned if copy.namespace in selected)
     return _removals(observed, owned, wanted=wanted, cause="the namespace is no longer selected")
 
 

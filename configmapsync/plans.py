@@ -63,6 +63,7 @@ class Observed:
 
     Attributes:
         sync: the resource with its defaults.
+        selector: the compiled selection of the sync.
         source: the source; None if it does not exist.
         copies: all ConfigMaps whose marks name this sync or its UID.
         copy_at: returns the ConfigMap with marks of any sync; None if there is none.
@@ -72,16 +73,15 @@ class Observed:
         denied: the rights that the named service account lacks; None if it lacks none.
         refused: the destinations that this sync must not write because of other syncs.
         must_release: returns whether the sync of a copy no longer may keep it.
-        protected: namespaces that only an exact name selects.
         served: the namespaces that the reconciler may write to; None if it may write to all.
         source_unreadable: why the source cannot be read; None if it was read or does not exist.
         contested: the copies that another writer keeps changing.
-        selector: the compiled selection of the sync; None to compile it again.
         recheck_seconds: until the rights of the sync must be checked again; None if the plan
             depends on no right.
     """
 
     sync: ConfigMapSync
+    selector: Selector
     source: SourceObject | None
     copies: tuple[CopyRecord, ...]
     copy_at: Callable[[NamespacedName], CopyRecord | None]
@@ -91,11 +91,9 @@ class Observed:
     denied: str | None = None
     refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
     must_release: Callable[[CopyRecord], bool] = lambda _copy: False
-    protected: frozenset[str] = frozenset()
     served: frozenset[str] | None = None
     source_unreadable: str | None = None
     contested: Mapping[NamespacedName, ContestedCopy] = field(default_factory=dict)
-    selector: Selector | None = None
     recheck_seconds: float | None = None
 
 

@@ -95,13 +95,14 @@ class Observer:
         """
         if record is None:
             return await self._observe_missing(key, contested)
-        if record.sync is None:
+        if record.sync is None or record.selector is None:
             return self._observe_invalid(record)
         outline = self._outline(record, record.sync) if trust_status else None
         source, rights = await self._read(record.sync, outline)
         await self._decider.decided(key)
         return Observed(  # no await from here on: the caches show one moment
             sync=record.sync,
+            selector=record.selector,
             source=source,
             copies=self._caches.copies_naming(record),
             copy_at=self._caches.copy_at,
@@ -111,11 +112,9 @@ class Observer:
             denied=rights.denied,
             refused=self._caches.decisions.refusals(key),
             must_release=self._caches.must_release,
-            protected=self._caches.protected,
             served=self._served,
             source_unreadable=rights.unreadable,
             contested=contested,
-            selector=record.selector,
             recheck_seconds=rights.recheck_seconds,
         )
 

@@ -64,7 +64,6 @@ class Caches:
             rng: for the jitter between retries.
             content_bytes: the size of the kept content of sources.
         """
-        self.protected = protected
         self.contents = Contents(content_bytes)
         self.blockers = Blockers()
         self.syncs: Informer[SyncRecord] = Informer(

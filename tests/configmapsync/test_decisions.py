@@ -37,7 +37,7 @@ from configmapsync.plans import (
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, release_patch, render
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace
+from configmapsync.selection import Namespace, Selector
 from tests.configmapsync.objects import record, source, sync
 from tests.configmapsync.worlds import patched
 
@@ -59,6 +59,7 @@ def observed(
     foreign = {copy.key: copy for copy in live if not copy.managed}
     return Observed(
         sync=asked,
+        selector=Selector.of(asked, frozenset()),
         source=origin,
         copies=tuple(marked.values()),
         copy_at=marked.get,

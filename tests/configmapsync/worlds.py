@@ -24,7 +24,7 @@ from configmapsync.parsing import parse
 from configmapsync.plans import Observed, Plan, Verb, Write
 from configmapsync.rendering import release_patch, render
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace
+from configmapsync.selection import Namespace, Selector
 
 NAMESPACES = ("a", "b", "team-a", "team-b", "kube-system", "home")
 NAMES = ("config", "other")
@@ -49,6 +49,7 @@ class World:
         marked = {key: record for key, record in self.configmaps.items() if record.managed}
         return Observed(
             sync=self.sync,
+            selector=Selector.of(self.sync, PROTECTED),
             source=self.source,
             copies=tuple(
                 record
@@ -59,7 +60,6 @@ class World:
             namespaces=self.namespaces,
             is_living=self.living.__contains__,
             blocker_at=lambda key: None if key in marked else self.configmaps.get(key),
-            protected=PROTECTED,
         )
 
     def carry_out(self, plan: Plan) -> "World":

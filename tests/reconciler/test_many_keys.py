@@ -23,7 +23,7 @@ from configmapsync.plans import Observed
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template
 from configmapsync.resource import MOST_KEYS
-from configmapsync.selection import Namespace
+from configmapsync.selection import Namespace, Selector
 from reconciler.known.configmaps import read_copy, read_source
 from tests.configmapsync.objects import record, source, sync
 from tests.configmapsync.test_conditions import NOW
@@ -49,6 +49,7 @@ def observed(raw: bytes) -> Observed:
     )
     return Observed(
         sync=wanted,
+        selector=Selector.of(wanted, frozenset()),
         source=read_source(raw),
         copies=(copy,),
         copy_at=lambda key: copy if key == copy.key else None,

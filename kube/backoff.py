@@ -34,7 +34,7 @@ class Backoff(Generic[Key]):
         """Return the keys that failed at their last try."""
         return tuple(self._failures)
 
-    def next(self, key: Key, retry_after: float | None = None) -> float:
+    def failed(self, key: Key, retry_after: float | None = None) -> float:
         """Count a failure of `key`; return the seconds to wait, at least `retry_after`."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1

@@ -249,7 +249,7 @@ class Connection:
         except (Unauthorized, aiohttp.ClientError) as error:
             if not _refuses_identity(error):
                 raise
-            other = await self._credentials.after_refusal(identity)
+            other = await self._credentials.replace_refused(identity)
             if other == identity:
                 raise
             return await self._send(session, outgoing, limits, other)

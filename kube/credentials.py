@@ -81,8 +81,8 @@ class Credentials:
                     await self._reload(refused=False)
         return self._identity
 
-    async def after_refusal(self, refused: Identity) -> Identity:
-        """Return what to show instead of a refused identity; the same one if there is no other.
+    async def replace_refused(self, refused: Identity) -> Identity:
+        """Load and return another identity than a refused one; the same one if there is no other.
 
         Requests that are refused at the same time share one load, because a plugin can take long.
         """

@@ -80,32 +80,32 @@ class Correlator:
 
     def note(self, occurrence: Occurrence, now: datetime) -> Series | None:
         """Count an occurrence; return its series, or None if its object has too many events."""
-        merged = self._combined(occurrence, now)
-        allowance = self._allowances.of(occurrence.regarding, lambda: _Allowance(now))
+        merged = self._combine(occurrence, now)
+        allowance = self._allowances.get_or_make(occurrence.regarding, lambda: _Allowance(now))
         if not allowance.take(now):
             return None
         # Combined occurrences share one series, whatever the newest message is.
         identity = merged if merged is occurrence else occurrence.similar
-        series = self._series.of(
-            identity, lambda: Series(self._name(merged, now), merged, 0, now, now)
+        series = self._series.get_or_make(
+            identity, lambda: Series(self._make_name(merged, now), merged, 0, now, now)
         )
         series.count += 1
         series.last = now
         series.latest = merged
         return series
 
-    def _combined(self, occurrence: Occurrence, now: datetime) -> Occurrence:
-        """Return the occurrence, marked as combined if there are many similar ones."""
-        similar = self._similar.of(occurrence.similar, lambda: _Similar(now))
-        if not similar.is_one_of_many(occurrence.message, now):
+    def _combine(self, occurrence: Occurrence, now: datetime) -> Occurrence:
+        """Note the occurrence; return it, marked as combined if there are many similar ones."""
+        similar = self._similar.get_or_make(occurrence.similar, lambda: _Similar(now))
+        if not similar.add(occurrence.message, now):
             return occurrence
         message = COMBINED + occurrence.message
         return Occurrence(
             occurrence.regarding, occurrence.type, occurrence.reason, message, occurrence.action
         )
 
-    def _name(self, occurrence: Occurrence, now: datetime) -> str:
-        """Return a unique name: the object's, and the time in microseconds or a higher number."""
+    def _make_name(self, occurrence: Occurrence, now: datetime) -> str:
+        """Make a unique name: the object's, and the time in microseconds or a higher number."""
         self._last_suffix = max(self._last_suffix + 1, int(now.timestamp() * 1_000_000))
         return f"{occurrence.regarding.name[:NAME_LIMIT].rstrip('-.')}.{self._last_suffix:x}"
 
@@ -117,7 +117,8 @@ class _Similar:
     last: datetime
     messages: set[int] = field(default_factory=set)
 
-    def is_one_of_many(self, message: str, now: datetime) -> bool:
+    def add(self, message: str, now: datetime) -> bool:
+        """Add a message unless there are many others; return whether there are."""
         if now - self.last > SIMILAR_WITHIN:
             self.messages.clear()
         self.last = now
@@ -152,7 +153,7 @@ class _Cache(Generic[Value]):
     def __init__(self) -> None:
         self._items: OrderedDict[Occurrence | ObjectReference, Value] = OrderedDict()
 
-    def of(self, key: Occurrence | ObjectReference, make: Callable[[], Value]) -> Value:
+    def get_or_make(self, key: Occurrence | ObjectReference, make: Callable[[], Value]) -> Value:
         if key not in self._items:
             self._items[key] = make()
         self._items.move_to_end(key)

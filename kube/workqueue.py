@@ -173,7 +173,7 @@ class WorkQueue(Generic[Key]):
         """The next name, marked as worked on until `done`; None once the queue is shut down."""
         while not self._closed:
             if len(self):
-                key, since = self._next().take()
+                key, since = self._choose().take()
                 now = asyncio.get_running_loop().time()
                 self._working[key] = now
                 self._metrics.got(len(self), now - since)
@@ -184,7 +184,7 @@ class WorkQueue(Generic[Key]):
             await self._wakeup.wait()
         return None
 
-    def _next(self) -> _Waiting[Key]:
+    def _choose(self) -> _Waiting[Key]:
         """Choose between the priorities, one of which has names."""
         high, low = self._ready[Priority.HIGH], self._ready[Priority.LOW]
         if not low or (high and self._before_low > 0):

@@ -93,13 +93,13 @@ class Controller:
         try:
             requeue_after = await self._reconciler.reconcile(key)
         except ApiError as error:
-            retry_in = self._backoff.next(key, error.retry_after)
+            retry_in = self._backoff.failed(key, error.retry_after)
             if error.retry is Retry.SOON:
                 return "requeue", retry_in  # another client changed the sync; its event will come
             self._log.warning("reconcile failed", error=str(error), retry_in=retry_in)
             return "error", retry_in
         except Exception:  # noqa: BLE001 - a defect that one object meets must not stop the others
-            retry_in = self._backoff.next(key)
+            retry_in = self._backoff.failed(key)
             self._metrics.panicked()
             self._log.exception("reconcile failed unexpectedly", retry_in=retry_in)
             return "error", retry_in

@@ -105,11 +105,8 @@ class ServedPaths:
         return found
 
     def _served(self) -> list[str]:
-        if self._former:
-            self._former = [
-                (prefix, until) for prefix, until in self._former if until > self._now()
-            ]
-        served = (self._prefix, self._previous, *(prefix for prefix, _ in self._former))
+        former = (prefix for prefix, until in self._former if until > self._now())
+        served = (self._prefix, self._previous, *former)
         return [prefix for prefix in served if prefix is not None]
 
     def _report(self, problem: str) -> None:

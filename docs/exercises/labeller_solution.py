@@ -58,7 +58,7 @@ class Labeller:
                 await self._reconcile(name)
             except ApiError as error:
                 print(f"  the label of {name} was not written: {error}", flush=True)
-                self._queue.add_after(name, self._backoff.next(name))
+                self._queue.add_after(name, self._backoff.failed(name))
             else:
                 self._backoff.forget(name)
             finally:

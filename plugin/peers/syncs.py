@@ -102,7 +102,7 @@ class _Maker:
         if name != source.name:
             spec["destinationConfigMapName"] = name
         spec |= _policies(group) | {"conflictPolicy": self._conflict_policy.value}
-        key = self._free_name(source, name)
+        key = self._reserve_name(source, name)
         document = {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -151,8 +151,8 @@ class _Maker:
         known = (self._inventory.namespaces or {}).get(name)
         return known or Namespace(name, {NAME_LABEL: name})
 
-    def _free_name(self, source: NamespacedName, name: str) -> NamespacedName:
-        """Return a name in the namespace of the source that no other sync has."""
+    def _reserve_name(self, source: NamespacedName, name: str) -> NamespacedName:
+        """Reserve a name in the namespace of the source that no other sync has."""
         wanted = source.name if name == source.name else f"{source.name}-to-{name}"
         for number in range(1, len(self._taken) + len(self._inventory.syncs) + 2):
             suffix = f"-{number}" if number > 1 else ""

@@ -171,13 +171,13 @@ class SourceReads:
         now = asyncio.get_running_loop().time()
         if self._not_before.get(namespace, now) > now:
             return False
-        self._not_before.pop(namespace, None)
         return self._single[namespace] >= MANY_READS
 
     async def _from_list(self, key: NamespacedName) -> Raw | None:
         """Wait for the list to pass `key`; None if the list ends before or does not hold it."""
         waiting = self._lists.get(key.namespace)
         if waiting is None:
+            self._not_before.pop(key.namespace, None)
             waiting = self._lists[key.namespace] = {}
             task = asyncio.create_task(self._list(key.namespace, waiting))
             self._tasks.add(task)

@@ -210,7 +210,7 @@ class Reporter:
         try:
             await self._write_status(record, new)
         except ApiError as error:
-            retry_in = self._backoff.next(key, error.retry_after)
+            retry_in = self._backoff.failed(key, error.retry_after)
             self._queue.add_after(key, retry_in)
             if error.retry is not Retry.SOON:
                 self._log.warning(
@@ -218,7 +218,7 @@ class Reporter:
                 )
         except Exception:  # noqa: BLE001 - a defect that one object meets must not stop the others
             self._metrics.panicked()
-            retry_in = self._backoff.next(key)
+            retry_in = self._backoff.failed(key)
             self._queue.add_after(key, retry_in)
             self._log.exception("status failed unexpectedly", sync=str(key), retry_in=retry_in)
         else:

@@ -94,7 +94,7 @@ class Applier:
         written = await self._carry_out(batch, planned.writes)
         keep = not planned.removals or _is_any(written, Reason.PROGRESSING)
         removed = () if keep else await self._carry_out(batch, planned.removals)
-        return self._result(batch, planned, written, removed)
+        return self._finish(batch, planned, written, removed)
 
     def _retain(self, sync: NamespacedName, planned: Plan) -> None:
         """Keep the backoff of the planned writes, and the blockers that the plan waits for."""
@@ -166,14 +166,14 @@ class Applier:
             if batch.outdated:
                 self._queue.add(batch.sync)
 
-    def _result(
+    def _finish(
         self,
         batch: Batch,
         planned: Plan,
         written: tuple[Outcome, ...],
         removed: tuple[Outcome, ...],
     ) -> Applied:
-        """Return what became of a plan, and when the sync needs the next one.
+        """End a plan; return what became of it, and when the sync needs the next one.
 
         The next plan comes at once after a first half: the second half removes the copies that were
         just replaced, or the finalizer after the last removal.

@@ -93,5 +93,4 @@ class Batch:
 
     def unanswered_for(self, now: float) -> float:
         """Return the seconds until no unanswered create can happen any more."""
-        self.unanswered = {key: until for key, until in self.unanswered.items() if until > now}
-        return max((until - now for until in self.unanswered.values()), default=0.0)
+        return max((until - now for until in self.unanswered.values() if until > now), default=0.0)

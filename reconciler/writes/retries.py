@@ -71,7 +71,7 @@ class Retries:
         """Record a failure; return the seconds until the destination may be tried again."""
         final = error.retry is Retry.NEVER
         longest = final and not is_stale(write, error)
-        delay = self._backoff.next(
+        delay = self._backoff.failed(
             (sync, write.key), MAX_BACKOFF_SECONDS if longest else error.retry_after
         )
         until = asyncio.get_running_loop().time() + delay

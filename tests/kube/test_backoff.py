@@ -9,7 +9,7 @@ from tests.kube.scripted import rng
 
 def test_each_failure_doubles_the_wait_up_to_the_longest() -> None:
     backoff = Backoff[str](rng())
-    waits = [backoff.next("a") for _ in range(20)]
+    waits = [backoff.failed("a") for _ in range(20)]
     for failures, wait in enumerate(waits):
         expected = min(MAX_SECONDS, FIRST_SECONDS * 2**failures)
         assert expected * (1 - JITTER) <= wait <= expected * (1 + JITTER)
@@ -21,19 +21,19 @@ def test_each_failure_doubles_the_wait_up_to_the_longest() -> None:
 def test_keys_wait_for_themselves_and_a_success_starts_over() -> None:
     backoff = Backoff[str](rng())
     for _ in range(10):
-        backoff.next("a")
-    assert backoff.next("b") < 2 * FIRST_SECONDS
+        backoff.failed("a")
+    assert backoff.failed("b") < 2 * FIRST_SECONDS
     backoff.forget("a")
-    assert backoff.next("a") < 2 * FIRST_SECONDS
+    assert backoff.failed("a") < 2 * FIRST_SECONDS
     backoff.forget("never failed")
 
 
 def test_the_server_may_ask_for_more_but_not_for_less() -> None:
     backoff = Backoff[str](rng())
-    assert backoff.next("a", 7.0) == 7.0
+    assert backoff.failed("a", 7.0) == 7.0
     for _ in range(10):
-        backoff.next("a")
-    assert backoff.next("a", 7.0) > 90.0
+        backoff.failed("a")
+    assert backoff.failed("a", 7.0) > 90.0
 
 
 @settings(deadline=None, max_examples=50)
@@ -41,4 +41,4 @@ def test_the_server_may_ask_for_more_but_not_for_less() -> None:
 def test_a_wait_is_always_positive_and_bounded(failures: int, retry_after: float | None) -> None:
     backoff = Backoff[int](rng())
     backoff._failures[1] = failures
-    assert 0 < backoff.next(1, retry_after) <= max(MAX_SECONDS * (1 + JITTER), retry_after or 0)
+    assert 0 < backoff.failed(1, retry_after) <= max(MAX_SECONDS * (1 + JITTER), retry_after or 0)

@@ -35,9 +35,9 @@ async def header(loaded: Credentials) -> str | None:
     return (await loaded.current()).authorization
 
 
-async def after_refusal(loaded: Credentials) -> str | None:
+async def replace_refused(loaded: Credentials) -> str | None:
     refused = (await loaded.current())._replace(authorization="first")
-    return (await loaded.after_refusal(refused)).authorization
+    return (await loaded.replace_refused(refused)).authorization
 
 
 async def test_they_are_loaded_again_after_a_minute_and_not_before() -> None:
@@ -64,7 +64,7 @@ async def test_the_old_ones_serve_while_no_others_can_be_loaded(
     source.next = trouble
     await asyncio.sleep(RELOAD_SECONDS)
     assert await header(loaded) == "first"
-    assert await after_refusal(loaded) == "first"
+    assert await replace_refused(loaded) == "first"
     source.next = "second"
     await asyncio.sleep(RELOAD_SECONDS)
     assert await header(loaded) == "second"
@@ -75,7 +75,7 @@ async def test_requests_that_are_refused_together_share_one_load() -> None:
     loaded = await credentials(source)
     source.next = "second"
     source.seconds = 1.0
-    assert await asyncio.gather(*(after_refusal(loaded) for _ in range(10))) == ["second"] * 10
+    assert await asyncio.gather(*(replace_refused(loaded) for _ in range(10))) == ["second"] * 10
     assert source.loads == [True]
     assert await header(loaded) == "second"
 
@@ -89,10 +89,10 @@ async def test_they_share_it_also_if_it_brings_nothing_new(
     loaded = await credentials(source)
     source.next = trouble
     source.seconds = 1.0
-    assert await asyncio.gather(*(after_refusal(loaded) for _ in range(20))) == ["first"] * 20
+    assert await asyncio.gather(*(replace_refused(loaded) for _ in range(20))) == ["first"] * 20
     assert source.loads == [True]
     source.next = "second"
-    assert await after_refusal(loaded) == "second"
+    assert await replace_refused(loaded) == "second"
 
 
 async def test_old_credentials_are_loaded_once_for_all_requests() -> None:
@@ -120,7 +120,7 @@ async def test_a_failure_is_logged_without_its_text(capsys: pytest.CaptureFixtur
     source = Source()
     loaded = await credentials(source)
     source.next = ValueError("plugin printed hunter2")
-    assert await after_refusal(loaded) == "first"
+    assert await replace_refused(loaded) == "first"
     logged = capsys.readouterr()
     assert "cannot reload the credentials" in logged.out + logged.err
     assert "hunter2" not in logged.out + logged.err

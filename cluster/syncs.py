@@ -11,17 +11,22 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property
 
 import msgspec
 
 from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError
 from configmapsync.names import GROUP, PLURAL, VERSION, NamespacedName
-from configmapsync.parsing import InvalidResourceError, parse, read_metadata, read_status
-from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus, ObjectMeta
+from configmapsync.parsing import (
+    InvalidResourceError,
+    decode_metadata,
+    decode_status,
+    parse_spec,
+)
+from configmapsync.resource import ConfigMapSync, ObjectMeta
 from configmapsync.selection import Selector
+from configmapsync.status import ConfigMapSyncStatus
 from configmapsync.validation import validate
 from kube.client import Kind
 from kube.errors import Malformed
@@ -34,14 +39,12 @@ SYNCS_PATH = CONFIGMAPSYNCS.path()
 RULES = (Rule(PLURAL, ("list", "watch"), group=GROUP),)
 
 WHAT = "the ConfigMapSync"
-# Parsed statuses that are kept: about two for each reconcile in progress.
-RECENT_STATUSES = 32
 
 
 class _Document(msgspec.Struct):
     """One object, its parts not yet decoded."""
 
-    metadata: dict[str, Any]
+    metadata: msgspec.Raw
     spec: msgspec.Raw = msgspec.Raw(b"null")
     status: msgspec.Raw = msgspec.Raw(b"null")
 
@@ -67,20 +70,20 @@ _decoder = msgspec.json.Decoder(_Document)
 _identity_decoder = msgspec.json.Decoder(_Identified)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredSync:
     """A ConfigMapSync as the API server sent it, its spec not yet parsed.
 
     Attributes:
         metadata: the fields of the metadata that the operator reads.
-        document: metadata and spec as JSON values.
+        raw_spec: the spec in JSON.
         raw_status: the status in JSON.
         spec_digest: of the spec in JSON; an object with the same UID and digest needs no
             parsing.
     """
 
     metadata: ObjectMeta
-    document: dict[str, Any]
+    raw_spec: msgspec.Raw
     raw_status: bytes
     spec_digest: bytes
 
@@ -94,8 +97,12 @@ class StoredSync:
 
         Raises:
             InvalidResourceError: the spec does not have the right shape.
+            Malformed: the spec is not JSON.
         """
-        return with_defaults(parse(self.document))
+        with decoding(WHAT):
+            document = msgspec.json.decode(self.raw_spec)
+        spec = parse_spec(document, self.metadata)
+        return with_defaults(ConfigMapSync(self.metadata, spec))
 
 
 def decode_sync(raw: bytes | msgspec.Raw) -> StoredSync:
@@ -110,15 +117,14 @@ def decode_sync(raw: bytes | msgspec.Raw) -> StoredSync:
     """
     with decoding(WHAT):
         document = _decoder.decode(raw)
-        spec = msgspec.json.decode(document.spec)
     try:
-        metadata = read_metadata(document.metadata)
+        metadata = decode_metadata(document.metadata)
     except ValueError as error:
         raise Malformed(f"the metadata of {WHAT} cannot be read") from error
     _check_stored(metadata)
     return StoredSync(
         metadata=metadata,
-        document={"metadata": document.metadata, "spec": spec},
+        raw_spec=document.spec,
         raw_status=bytes(document.status),
         spec_digest=hashlib.sha256(document.spec).digest(),
     )
@@ -130,8 +136,7 @@ class SyncRecord:
 
     Attributes:
         metadata: the fields of the metadata that the operator reads.
-        raw_status: the status in JSON. Parsed, it would be half of the record's memory, and
-            only a reconcile needs it.
+        raw_status: the status in JSON. Only a reconcile and its report need it parsed.
         sync: with every default filled in; None if the spec is not valid.
         errors: what is wrong with the spec.
         protected: namespaces that are destinations only by exact name.
@@ -173,7 +178,7 @@ class SyncRecord:
     @property
     def status(self) -> ConfigMapSyncStatus | None:
         """Parse the status; None if there is none, or none that can be read."""
-        return _parse_status(self.raw_status)
+        return decode_status(self.raw_status)
 
     @cached_property
     def selector(self) -> Selector | None:
@@ -190,25 +195,25 @@ class SyncRecord:
 
     def with_same_spec(self, metadata: ObjectMeta, raw_status: bytes) -> "SyncRecord":
         """Return the record of a later version with the same spec and compiled selection."""
-        sync = self.sync.model_copy(update={"metadata": metadata}) if self.sync else None
+        sync = msgspec.structs.replace(self.sync, metadata=metadata) if self.sync else None
         record = replace(self, metadata=metadata, raw_status=raw_status, sync=sync)
         if "selector" in vars(self):
             vars(record)["selector"] = self.selector
         return record
 
-    def with_status(self, answer: bytes, status: object) -> "SyncRecord":
+    def with_status(self, answer: bytes, status: ConfigMapSyncStatus) -> "SyncRecord":
         """Return the record after a status was written that had this version as precondition.
 
         Args:
             answer: the object or its metadata after the write; only the version is read.
-            status: what was written, as JSON values.
+            status: the status that was written.
 
         Raises:
             Malformed: the answer is not a stored object.
         """
         with decoding(WHAT):
             version = decode_version(answer).resource_version
-        metadata = self.metadata.model_copy(update={"resource_version": version})
+        metadata = msgspec.structs.replace(self.metadata, resource_version=version)
         _check_stored(metadata)
         return self.with_same_spec(metadata, msgspec.json.encode(status))
 
@@ -240,12 +245,6 @@ def read_sync(
         return SyncRecord(metadata, raw_status, None, invalid.errors, protected, digest)
     errors = tuple(validate(sync))
     return SyncRecord(metadata, raw_status, None if errors else sync, errors, protected, digest)
-
-
-@lru_cache(maxsize=RECENT_STATUSES)
-def _parse_status(raw: bytes) -> ConfigMapSyncStatus | None:
-    """Parse a status; a reconcile asks for the same one several times."""
-    return read_status(msgspec.json.decode(raw))
 
 
 class SyncOutline(msgspec.Struct):

@@ -18,8 +18,9 @@ from configmapsync.names import (
     SYNC_DISABLED_VALUE,
     NamespacedName,
 )
-from configmapsync.resource import ConfigMapSync, ConflictPolicy
+from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
+from configmapsync.spec import ConflictPolicy
 from configmapsync.validation import doubtful_metadata
 
 # Items of one kind in one answer. Users read no more, and the API server cuts warnings off.

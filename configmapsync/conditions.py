@@ -11,18 +11,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from configmapsync.content import SourceObject, unmatched_keys
 from configmapsync.plans import Outcome
 from configmapsync.reasons import Heals, Reason, State
-from configmapsync.resource import (
+from configmapsync.spec import KeySelection
+from configmapsync.status import (
     MOST_LISTED_FAILURES,
     Condition,
     ConfigMapSyncStatus,
     DestinationCounts,
     DestinationFailure,
-    KeySelection,
     SourceStatus,
 )
+from configmapsync.timestamps import whole_seconds
 
 MOST_FAILURES = MOST_LISTED_FAILURES
 MOST_UNMATCHED_KEYS = 3  # in a message
@@ -65,11 +68,11 @@ def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
     copy takes over costs no write.
     """
     previous = report.previous or ConfigMapSyncStatus()
-    new = _status(report, previous, now)
+    new = _status(report, previous, whole_seconds(now))
     if new.source is None or previous.source is None:
         return new
     is_same_content = new.source.digest == previous.source.digest
-    if is_same_content and new == previous.model_copy(update={"source": new.source}):
+    if is_same_content and new == replace(previous, source=new.source):
         return previous
     return new
 
@@ -138,7 +141,7 @@ def _counted(report: Report) -> _Counted:
     failures = tuple(
         DestinationFailure(
             namespace=outcome.namespace,
-            reason=outcome.reason,
+            reason=outcome.reason.value,
             message=outcome.message[:MESSAGE_LIMIT],
         )
         for outcome in failed[:MOST_FAILURES]
@@ -158,7 +161,7 @@ def _kept(previous: ConfigMapSyncStatus, remaining: int | None) -> _Counted:
     if len(previous.failures) != listed:
         return _Counted(None, ())
     if counts is not None and remaining is not None and remaining < counts.synced:
-        counts = counts.model_copy(update={"synced": remaining})
+        counts = replace(counts, synced=remaining)
     return _Counted(counts, previous.failures)
 
 
@@ -252,7 +255,7 @@ def _condition(
     return Condition(
         type=kind,
         status=text,
-        reason=ready.reason,
+        reason=ready.reason.value,
         message=ready.message[:MESSAGE_LIMIT],
         observed_generation=generation,
         last_transition_time=previous.last_transition_time

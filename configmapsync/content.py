@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from configmapsync.globs import Globs, is_glob
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
-from configmapsync.resource import KeySelection
+from configmapsync.spec import KeySelection
 
 # A ConfigMap of 1.5 MB can have 190,000 keys, and hashing them took 140 ms. A source with more
 # keys than this is not copied. Renames can give a copy more keys than its source has, but never

@@ -25,7 +25,7 @@ from configmapsync.names import (
     SYNCED_BY,
     NamespacedName,
 )
-from configmapsync.resource import DeletionPolicy
+from configmapsync.spec import DeletionPolicy
 
 # More characters of metadata are not cached: other tools can put 256 KiB of annotations on a copy.
 KEPT_METADATA = 4096

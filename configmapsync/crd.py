@@ -1,11 +1,13 @@
-"""Make the CustomResourceDefinition from the models of `resource.py`.
+"""Make the CustomResourceDefinition from `spec.py` and `status.py`.
 
 `hack/manifests.py` writes it to `config/crd`. The API server validates and defaults
 with it when the webhook is down. What a structural schema cannot express is removed
-from the schema of pydantic, and rules over several fields are added as CEL.
+from the schemas of pydantic and msgspec. Rules over several fields are added as CEL.
 """
 
 from typing import Any
+
+import msgspec
 
 from configmapsync.names import (
     GROUP,
@@ -16,7 +18,9 @@ from configmapsync.names import (
     SINGULAR,
     VERSION,
 )
-from configmapsync.resource import ConfigMapSync, ConfigMapSyncSpec, ConfigMapSyncStatus
+from configmapsync.resource import ConfigMapSync
+from configmapsync.spec import ConfigMapSyncSpec
+from configmapsync.status import ConfigMapSyncStatus
 
 Schema = dict[str, Any]
 
@@ -140,7 +144,7 @@ def _object_schema() -> Schema:
 
 
 def _spec_schema() -> Schema:
-    schema = _structural(ConfigMapSyncSpec)
+    schema = _structural(ConfigMapSyncSpec.model_json_schema(by_alias=True))
     properties = schema["properties"]
     for field in ("destinationNamespaces", "excludedNamespaces", "keys"):
         properties[field]["x-kubernetes-list-type"] = "atomic"
@@ -158,7 +162,7 @@ def _spec_schema() -> Schema:
 
 
 def _status_schema() -> Schema:
-    schema = _structural(ConfigMapSyncStatus)
+    schema = _structural(_sorted(msgspec.json.schema(ConfigMapSyncStatus)))
     conditions = schema["properties"]["conditions"]
     conditions["x-kubernetes-list-type"] = "map"
     conditions["x-kubernetes-list-map-keys"] = ["type"]
@@ -170,9 +174,22 @@ def _status_schema() -> Schema:
     return schema
 
 
-def _structural(model: type[ConfigMapSyncSpec] | type[ConfigMapSyncStatus]) -> Schema:
-    """Return the schema of a model as a structural schema."""
-    schema = model.model_json_schema(by_alias=True)
+def _sorted(schema: Any) -> Any:
+    """Sort the keywords of a schema as pydantic does; the properties keep their order."""
+    if isinstance(schema, list):
+        return [_sorted(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: {name: _sorted(inner) for name, inner in value.items()}
+        if key == "properties"
+        else _sorted(value)
+        for key, value in sorted(schema.items())
+    }
+
+
+def _structural(schema: Schema) -> Schema:
+    """Return a JSON schema as a structural schema."""
     definitions = schema.pop("$defs", {})
     structural: Schema = _simplified(schema, definitions)
     return structural
@@ -192,6 +209,8 @@ def _simplified(schema: Any, definitions: dict[str, Schema]) -> Any:
     if kept.get("additionalProperties") is False:
         # The API server prunes unknown fields, or rejects them if the client asks for that.
         del kept["additionalProperties"]
+    if kept.get("required") == []:
+        del kept["required"]
     if kept.get("type") == "integer":
         kept["format"] = "int64"
     if "properties" in kept:
@@ -226,5 +245,5 @@ def _without_reference(schema: Schema, definitions: dict[str, Schema]) -> Schema
 def _is_idle_default(key: str, value: Any) -> bool:
     """Return whether a default is empty: the API server would write it into each object."""
     return key == "default" and (
-        value is None or value in ([], {}, "", 0, False) or isinstance(value, dict)
+        value is None or value in ([], (), {}, "", 0, False) or isinstance(value, dict)
     )

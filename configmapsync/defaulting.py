@@ -8,7 +8,10 @@ because errors point into them and tools compare them with what was applied.
 
 from typing import Any
 
-from configmapsync.resource import ConfigMapSync, ConfigMapSyncSpec
+from msgspec.structs import replace
+
+from configmapsync.resource import ConfigMapSync
+from configmapsync.spec import ConfigMapSyncSpec
 
 _DERIVED = frozenset({"sourceNamespace", "destinationConfigMapName"})
 _POLICIES = {
@@ -24,7 +27,7 @@ def with_defaults(sync: ConfigMapSync) -> ConfigMapSync:
         "source_namespace": sync.source.namespace,
         "destination_config_map_name": sync.destination_name,
     }
-    return sync.model_copy(update={"spec": sync.spec.model_copy(update=derived)})
+    return replace(sync, spec=sync.spec.model_copy(update=derived))
 
 
 def default_document(spec: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,13 @@ counts as dropped.
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from configmapsync.destination_paths import SELECTOR_PATH
 from configmapsync.globs import is_glob
-from configmapsync.resource import ConfigMapSync, LabelSelector
+from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
+from configmapsync.spec import LabelSelector
 
 NAMES_PATH = "spec.destinationNamespaces"
 SHORT_PATH = "spec.destinationNamespace"
@@ -126,4 +129,4 @@ def _with_labels(
     sync: ConfigMapSync, labels: LabelSelector | None, protected: frozenset[str]
 ) -> Selector:
     spec = sync.spec.model_copy(update={"destination_namespace_selector": labels})
-    return Selector.of(sync.model_copy(update={"spec": spec}), protected)
+    return Selector.of(replace(sync, spec=spec), protected)

@@ -1,6 +1,6 @@
 """Define the patterns of names and keys, and the words for values that do not match.
 
-`resource.py` puts the patterns on its fields, and so into the CRD. The words are those
+`spec.py` puts the patterns on its fields, and so into the CRD. The words are those
 of the API server, except for globs.
 """
 

@@ -5,22 +5,30 @@ for any document, because a tenant writes it.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
+import msgspec
 from pydantic import ValidationError
 
 from configmapsync.fielderrors import FieldError, limited
-from configmapsync.resource import (
-    ConfigMapSync,
-    ConfigMapSyncSpec,
-    ConfigMapSyncStatus,
-    ObjectMeta,
-)
+from configmapsync.resource import ConfigMapSync, ObjectMeta
 from configmapsync.schema_errors import field_errors, size_errors
+from configmapsync.spec import ConfigMapSyncSpec
+from configmapsync.status import ConfigMapSyncStatus
 
-_META_ALIASES = tuple(field.alias or name for name, field in ObjectMeta.model_fields.items())
 LARGEST_DOCUMENT = 8 * 1024 * 1024  # bytes; the API server takes at most 3 MiB
+
+_NO_STATUS = ConfigMapSyncStatus()
+_META_FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(ObjectMeta))
+_decode_metadata = msgspec.json.Decoder(ObjectMeta).decode
+_decode_status: Callable[[bytes], ConfigMapSyncStatus | None] = msgspec.json.Decoder(
+    ConfigMapSyncStatus | None
+).decode
+# Not JSON or not of the expected shape, not UTF-8, or nested too deeply.
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+_Part = TypeVar("_Part", bound=msgspec.Struct)
 
 
 class InvalidResourceError(Exception):
@@ -46,30 +54,58 @@ def parse(document: Mapping[str, Any] | bytes) -> ConfigMapSync:
     if not isinstance(raw, Mapping):
         raise ValueError(f"a resource is an object, not a {type(raw).__name__}")  # noqa: TRY004 - as for text that is no JSON
     metadata = read_metadata(raw.get("metadata"))
-    present = raw.get("spec")
-    if errors := size_errors("spec", present):
+    spec = parse_spec(raw.get("spec"), metadata)
+    return ConfigMapSync(metadata, spec, read_status(raw.get("status")))
+
+
+def parse_spec(document: Any, metadata: ObjectMeta) -> ConfigMapSyncSpec:
+    """Parse a spec. The cost is bounded for any document.
+
+    Args:
+        document: the spec as JSON values; None if there is none.
+        metadata: of the sync, for the error.
+
+    Raises:
+        InvalidResourceError: the spec does not match the schema.
+    """
+    if errors := size_errors("spec", document):
         raise InvalidResourceError(limited(errors), metadata)
     try:
-        spec = ConfigMapSyncSpec.model_validate(
-            {} if present is None else _without_nulls(present), by_alias=True, by_name=False
+        return ConfigMapSyncSpec.model_validate(
+            {} if document is None else _without_nulls(document), by_alias=True, by_name=False
         )
     except ValidationError as error:
         raise InvalidResourceError(
             limited(field_errors("spec", error.errors(include_url=False))), metadata
         ) from None
-    return ConfigMapSync(metadata=metadata, spec=spec, status=read_status(raw.get("status")))
 
 
 def read_status(document: Any) -> ConfigMapSyncStatus | None:
-    """Return a status; None if it is unreadable, and then the next reconcile replaces it."""
+    """Return a status; None if it is empty or unreadable. The next reconcile replaces it then.
+
+    Args:
+        document: the status as JSON values.
+    """
     try:
-        return ConfigMapSyncStatus.model_validate(document) if document else None
-    except ValidationError:
+        return _converted(document, ConfigMapSyncStatus) if document else None
+    except ValueError:
         return None
+
+
+def decode_status(raw: bytes) -> ConfigMapSyncStatus | None:
+    """Return a status as `read_status` does, from JSON."""
+    try:
+        status = _decode_status(raw)
+    except _UNREADABLE:
+        return None
+    return None if status == _NO_STATUS else status
 
 
 def read_metadata(document: Any) -> ObjectMeta:
     """Return the metadata; fields that the operator does not use are not decoded.
+
+    Args:
+        document: the metadata as JSON values; None if there is none.
 
     Raises:
         ValueError: the document is not the metadata of an object.
@@ -78,9 +114,35 @@ def read_metadata(document: Any) -> ObjectMeta:
         return ObjectMeta()
     if not isinstance(document, Mapping):
         raise ValueError("the metadata of a resource is an object")  # noqa: TRY004 - as for text that is no JSON
-    return ObjectMeta.model_validate(
-        {alias: document[alias] for alias in _META_ALIASES if document.get(alias) is not None}
-    )
+    present = {name: document[name] for name in _META_FIELDS if document.get(name) is not None}
+    return _converted(present, ObjectMeta)
+
+
+def decode_metadata(raw: bytes | msgspec.Raw) -> ObjectMeta:
+    """Return the metadata as `read_metadata` does, from JSON.
+
+    Raises:
+        ValueError: the text is not the metadata of an object.
+    """
+    try:
+        return _decode_metadata(raw)
+    except _UNREADABLE:
+        # Explicit nulls, which mean unset fields, are rare in a stored object.
+        return read_metadata(_decoded(bytes(raw)))
+
+
+def _converted(document: Any, kind: type[_Part]) -> _Part:
+    """Return JSON values as a struct.
+
+    Raises:
+        ValueError: a value has another type, or a text that JSON cannot hold.
+    """
+    try:
+        part = msgspec.convert(document, kind)
+        msgspec.json.encode(part)  # fails for half a surrogate pair, which YAML can hold
+    except (*_UNREADABLE, OverflowError) as error:
+        raise ValueError(str(error)) from error
+    return part
 
 
 def _decoded(text: bytes) -> Any:

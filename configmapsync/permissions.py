@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from configmapsync.destination_paths import DestinationPaths
 from configmapsync.dropped_destinations import dropped_destinations
 from configmapsync.names import GROUP, PLURAL, NamespacedName
-from configmapsync.resource import ConfigMapSync, DeletionPolicy
+from configmapsync.resource import ConfigMapSync
+from configmapsync.spec import DeletionPolicy
 
 EVERYWHERE = ""
 ANY_NAME = ""

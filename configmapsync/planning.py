@@ -26,13 +26,9 @@ from configmapsync.plans import (
 )
 from configmapsync.reasons import Reason
 from configmapsync.rendering import CopyTemplate, copy_template, is_up_to_date
-from configmapsync.resource import (
-    ConfigMapSync,
-    ConflictPolicy,
-    DeletionPolicy,
-    SourceDeletionPolicy,
-)
+from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, select
+from configmapsync.spec import ConflictPolicy, DeletionPolicy, SourceDeletionPolicy
 
 
 def plan(observed: Observation) -> Plan:

@@ -15,7 +15,8 @@ from configmapsync.globs import Globs, compiled, is_glob, literal_prefix
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE
 from configmapsync.namespace_index import NamespaceIndex
 from configmapsync.reasons import Reason
-from configmapsync.resource import ConfigMapSync, LabelSelector, SelectorOperator
+from configmapsync.resource import ConfigMapSync
+from configmapsync.spec import LabelSelector, SelectorOperator
 
 NOTHING: frozenset[str] = frozenset()  # shared, because an own empty set takes 216 bytes
 

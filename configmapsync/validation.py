@@ -23,8 +23,8 @@ from configmapsync.fielderrors import (
 )
 from configmapsync.globs import Globs, is_glob
 from configmapsync.names import RESERVED_CONFIGMAPS, is_own_key, is_reserved_key
-from configmapsync.resource import (
-    ConfigMapSync,
+from configmapsync.resource import ConfigMapSync
+from configmapsync.spec import (
     ConfigMapSyncSpec,
     LabelSelector,
     LabelSelectorRequirement,

@@ -19,8 +19,8 @@ from configmapsync.explanations import (
 )
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, is_up_to_date
-from configmapsync.resource import DestinationFailure
 from configmapsync.selection import Namespace
+from configmapsync.status import DestinationFailure
 from plugin.answers import Answer, Observation, Problem
 from plugin.rows import DELETING, OUTDATED, row_of
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import asdict
+
 from cluster.syncs import SyncRecord
 from configmapsync.reasons import Reason, State
-from configmapsync.resource import ConfigMapSyncStatus
+from configmapsync.status import ConfigMapSyncStatus
 from plugin.terminal import age, painted, printable, shortened
 
 HEADERS = ("NAMESPACE", "NAME", "COPIES", "STATE", "AGE", "LAST FAILURE")
@@ -103,7 +105,7 @@ def row_of(record: SyncRecord) -> StatusRow:
         desired=counts.desired if counts else None,
         synced=counts.synced if counts else 0,
         failed=counts.failed if counts else 0,
-        failures=tuple(each.model_dump() for each in status.failures),
+        failures=tuple(asdict(each) for each in status.failures),
         created=record.metadata.creation_timestamp,
         last_write=status.last_sync_time,
     )

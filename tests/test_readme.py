@@ -11,7 +11,7 @@ import yaml
 from configmapsync.defaulting import with_defaults
 from configmapsync.parsing import parse
 from configmapsync.reasons import Reason
-from configmapsync.resource import ConfigMapSyncSpec
+from configmapsync.spec import ConfigMapSyncSpec
 from configmapsync.validation import validate
 from tests.support.plans import CHANGES, plan
 

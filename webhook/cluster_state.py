@@ -40,8 +40,8 @@ from configmapsync.names import (
 )
 from configmapsync.namespace_index import growing_batches
 from configmapsync.permissions import Right, right_to_see
-from configmapsync.resource import ConflictPolicy
 from configmapsync.selection import Namespace, Selector
+from configmapsync.spec import ConflictPolicy
 from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind, all_of
 from kube.connection import Connection
 from kube.errors import ApiError, NotFound

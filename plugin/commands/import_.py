@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from configmapsync.resource import ConflictPolicy
+from configmapsync.spec import ConflictPolicy
 from dryrun.texts import UnreadableFileError, texts
 from dryrun.yaml_nodes import YamlError, load_all
 from plugin.cluster import ClusterProblem, connect, run

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator
 
-from configmapsync.resource import ConflictPolicy
+from configmapsync.spec import ConflictPolicy
 from plugin.peers import config_syncer, reflector, replicator
 from plugin.peers.inventory import Inventory, Remark
 from plugin.peers.syncs import ImportedSync, make

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from configmapsync.resource import LabelSelector
 from configmapsync.selection import Labels
+from configmapsync.spec import LabelSelector
 
 LONGEST_SELECTOR = 4096
 NAME_LABEL = "kubernetes.io/metadata.name"  # the API server puts it on every namespace

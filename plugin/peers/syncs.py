@@ -21,8 +21,8 @@ from configmapsync.names import (
     NamespacedName,
 )
 from configmapsync.parsing import InvalidResourceError, parse
-from configmapsync.resource import ConflictPolicy
 from configmapsync.selection import Namespace
+from configmapsync.spec import ConflictPolicy
 from configmapsync.validation import validate
 from plugin.peers.inventory import AnnotatedObject, Inventory, Remark
 from plugin.peers.selections import MOST_LISTED, Destinations, Matched, Selection, resolve

@@ -14,7 +14,9 @@ import msgspec
 from cluster.syncs import SyncRecord
 from configmapsync.conditions import MESSAGE_LIMIT
 from configmapsync.explanations import Explanation, Subject, explain_word
-from configmapsync.resource import ConfigMapSync, ConfigMapSyncStatus, LabelSelector
+from configmapsync.resource import ConfigMapSync
+from configmapsync.spec import LabelSelector
+from configmapsync.status import ConfigMapSyncStatus
 from reconciler.known.caches import BY_SYNC_UID, Caches
 from reconciler.page.pacing import paced
 from reconciler.page.rows import CopyRow, Destinations, SyncRow

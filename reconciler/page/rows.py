@@ -12,7 +12,7 @@ import msgspec
 from cluster.syncs import SyncRecord
 from configmapsync.conditions import MESSAGE_LIMIT
 from configmapsync.copies import CopyRecord
-from configmapsync.resource import ConfigMapSyncStatus, DestinationFailure
+from configmapsync.status import ConfigMapSyncStatus, DestinationFailure
 from reconciler.page.states import State, state_of
 
 NOT_RECONCILED = "the reconciler has not reported on this generation"

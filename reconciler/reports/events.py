@@ -15,7 +15,7 @@ from configmapsync.copies import CopyRecord
 from configmapsync.names import API_VERSION, KIND, NamespacedName
 from configmapsync.plans import Verb, Write
 from configmapsync.reasons import Reason, Scope, State
-from configmapsync.resource import Condition, ConfigMapSyncStatus
+from configmapsync.status import Condition, ConfigMapSyncStatus
 from kube.events import EventRecorder, ObjectReference
 from reconciler.known.caches import Caches
 

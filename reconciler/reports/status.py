@@ -18,7 +18,7 @@ from configmapsync.conditions import Report, status
 from configmapsync.content import SourceObject
 from configmapsync.names import FINALIZER, GROUP, PLURAL, NamespacedName
 from configmapsync.plans import Applied, Plan
-from configmapsync.resource import ConfigMapSyncStatus
+from configmapsync.status import ConfigMapSyncStatus
 from kube.backoff import Backoff
 from kube.client import Client
 from kube.errors import ApiError, NotFound, Retry
@@ -46,18 +46,10 @@ class _Pending:
     Attributes:
         status: the newest one.
         since: when the first one was queued, in seconds on the event loop's clock.
-        previous: the stored status that it was compared with.
-        raw_previous: the same in JSON.
     """
 
     status: ConfigMapSyncStatus
     since: float
-    previous: ConfigMapSyncStatus | None
-    raw_previous: bytes
-
-    def previous_of(self, record: SyncRecord) -> ConfigMapSyncStatus | None:
-        """Return the stored status, parsed only if another client has changed it."""
-        return self.previous if record.raw_status == self.raw_previous else record.status
 
 
 class Reporter:
@@ -142,7 +134,7 @@ class Reporter:
             return
         pending = self._pending.get(record.key)
         since = pending.since if pending else asyncio.get_running_loop().time()
-        self._pending[record.key] = _Pending(new, since, report.previous, newest.raw_status)
+        self._pending[record.key] = _Pending(new, since)
         self._status_queued.set()
 
     def forget(self, sync: NamespacedName) -> None:
@@ -204,7 +196,7 @@ class Reporter:
 
     async def _write(self, key: NamespacedName, pending: _Pending) -> None:
         record, new = self._syncs.get(*key), pending.status
-        if record is None or (previous := pending.previous_of(record)) == new:
+        if record is None or (previous := record.status) == new:
             self._note_included(key)
             return
         try:
@@ -270,21 +262,20 @@ class Reporter:
         The precondition fails if anything else has changed, so that of the answer only the version
         is news.
         """
-        # With nulls, because a merge patch removes what is null.
-        document = new.model_dump(mode="json", by_alias=True)
         with self._syncs.writing(*record.key, record.metadata.generation):
             try:
                 answer = await self._client.patch(
                     CONFIGMAPSYNCS,
                     *record.key,
-                    {"metadata": _precondition(record), "status": document},
+                    # The unset fields of the struct become nulls, which a merge patch removes.
+                    {"metadata": _precondition(record), "status": new},
                     subresource="status",
                     metadata_only=True,
                 )
             except NotFound:
                 return  # the sync was deleted
             self._metrics.wrote_status()
-            self._syncs.record(record.with_status(answer, document))
+            self._syncs.record(record.with_status(answer, new))
 
 
 def _precondition(record: SyncRecord) -> dict[str, str]:

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from configmapsync.conditions import Report
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Heals, Reason, State
-from configmapsync.resource import ConfigMapSyncStatus
+from configmapsync.status import ConfigMapSyncStatus
 from reconciler.reports.metrics import BUCKETS_SECONDS
 from runtime.metrics import Read, Snapshot
 

@@ -16,7 +16,7 @@ from configmapsync.conditions import Report, status
 from configmapsync.names import GROUP, KIND
 from configmapsync.plans import Outcome
 from configmapsync.reasons import Heals, Reason
-from tests.configmapsync.objects import source
+from tests.configmapsync.objects import source, stored_status
 from tests.support.cluster import Cluster
 from tests.support.manifests import CONFIG, build, named
 
@@ -63,7 +63,7 @@ def written(*outcomes: Outcome, verdict: Outcome | None = None) -> dict[str, Any
         outcomes=outcomes,
         verdict=verdict,
     )
-    return status(report, NOW).model_dump(mode="json", by_alias=True, exclude_none=True)
+    return stored_status(status(report, NOW))
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from msgspec import to_builtins
+from msgspec.structs import replace
+
 from configmapsync.content import Content, SourceObject, digest
 from configmapsync.copies import CopyRecord
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
 from configmapsync.parsing import parse
 from configmapsync.resource import ConfigMapSync
+from configmapsync.status import ConfigMapSyncStatus
 
 
 def document(**spec: Any) -> dict[str, Any]:
@@ -19,6 +23,23 @@ def document(**spec: Any) -> dict[str, Any]:
 def sync(**spec: Any) -> ConfigMapSync:
     """Return a valid sync with its defaults."""
     return with_defaults(parse(document(**({"destinationNamespace": "there"} | spec))))
+
+
+def with_metadata(of: ConfigMapSync, **changes: Any) -> ConfigMapSync:
+    """Return a sync with other metadata."""
+    return replace(of, metadata=replace(of.metadata, **changes))
+
+
+def stored_status(made: ConfigMapSyncStatus) -> dict[str, Any]:
+    """Return a status as the API server stores it after a merge patch: without nulls."""
+    stored: dict[str, Any] = _without_nulls(to_builtins(made))
+    return stored
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def source(data: dict[str, str] | None = None, **more: Any) -> SourceObject:

@@ -6,6 +6,7 @@ restored. An unwanted ConfigMap with missing marks is released and not deleted.
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,7 +17,7 @@ from configmapsync.planning import plan, plan_orphans
 from configmapsync.plans import Verb
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
-from tests.configmapsync.objects import source, sync
+from tests.configmapsync.objects import source, sync, with_metadata
 from tests.configmapsync.test_decisions import NAMESPACES, copy_of, observed, reasons, verbs
 
 ELSEWHERE = Name("elsewhere", "config")
@@ -35,8 +36,7 @@ def without_place(copy: CopyRecord) -> CopyRecord:
 
 
 def deleted(asked: ConfigMapSync) -> ConfigMapSync:
-    metadata = asked.metadata.model_copy(update={"deletion_timestamp": "2026-01-01T00:00:00Z"})
-    return asked.model_copy(update={"metadata": metadata})
+    return with_metadata(asked, deletion_timestamp=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_a_clone_in_a_namespace_that_is_not_selected_is_left_alone() -> None:

@@ -12,8 +12,8 @@ from configmapsync.crd import custom_resource_definition
 from configmapsync.parsing import read_status
 from configmapsync.plans import Outcome
 from configmapsync.reasons import Heals, Reason
-from configmapsync.resource import ConfigMapSyncStatus, DestinationCounts
-from tests.configmapsync.objects import source, sync
+from configmapsync.status import ConfigMapSyncStatus, DestinationCounts
+from tests.configmapsync.objects import source, stored_status, sync
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -82,6 +82,19 @@ def test_the_most_frequent_reason_is_that_of_ready_and_the_list_is_bounded_and_s
     )
     assert made.destinations is not None
     assert made.destinations.failed == 51
+
+
+def test_the_reasons_of_a_status_are_plain_text_as_in_a_status_that_was_read() -> None:
+    made = status(report(Outcome("bad", Reason.WRITE_FAILED, "no")), NOW)
+    read = read_status(stored_status(made))
+
+    assert read is not None
+    for one in (made, read):
+        reasons = [part.reason for part in (*one.conditions, *one.failures)]
+        assert {(type(reason), reason) for reason in reasons} == {(str, "WriteFailed")}
+    assert {hash(failure) for failure in made.failures} == {
+        hash(failure) for failure in read.failures
+    }
 
 
 def test_work_under_way_is_progress_not_failure() -> None:

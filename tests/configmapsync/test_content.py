@@ -25,7 +25,7 @@ from configmapsync.rendering import (
     release_patch,
     render,
 )
-from configmapsync.resource import DeletionPolicy, KeySelection
+from configmapsync.spec import DeletionPolicy, KeySelection
 from tests.configmapsync.objects import record, source, sync
 from tests.configmapsync.worlds import patched
 

@@ -38,7 +38,7 @@ from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, release_patch, render
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
-from tests.configmapsync.objects import record, source, sync
+from tests.configmapsync.objects import record, source, sync, with_metadata
 from tests.configmapsync.worlds import patched
 
 PLACE = Name("there", "config")
@@ -253,13 +253,7 @@ def test_without_a_source_copies_in_unselected_namespaces_are_removed() -> None:
 
 
 def test_a_deleted_sync_removes_its_copies_and_then_needs_no_finalizer() -> None:
-    gone = sync().model_copy(
-        update={
-            "metadata": sync().metadata.model_copy(
-                update={"deletion_timestamp": "2026-01-01T00:00:00Z"}
-            )
-        }
-    )
+    gone = with_metadata(sync(), deletion_timestamp=NOW)
 
     assert verbs(plan(observed(gone, copy_of(sync()), origin=None))) == [(Verb.DELETE, PLACE)]
     assert plan(observed(gone, copy_of(sync()))).finalizer
@@ -343,9 +337,7 @@ def released_copy(asked: ConfigMapSync, **more: Any) -> CopyRecord:
 def test_a_released_copy_is_taken_back_with_old_content_and_under_a_new_uid() -> None:
     asked = sync(deletionPolicy="Orphan")
     left = released_copy(asked, digest="sha256:old")
-    again = asked.model_copy(
-        update={"metadata": asked.metadata.model_copy(update={"uid": "uid-2"})}
-    )
+    again = with_metadata(asked, uid="uid-2")
 
     [write] = plan(observed(again, left)).writes
 
@@ -401,9 +393,6 @@ def test_only_a_copy_with_its_uid_in_a_served_namespace_delays_a_deletion(
     asked = sync()
     copy = copy_of(asked)
     forged = replace(copy, labels={**copy.labels, SYNC_UID_LABEL: uid})
-    metadata = asked.metadata.model_copy(
-        update={"deletion_timestamp": asked.metadata.creation_timestamp or NOW}
-    )
-    deleted = asked.model_copy(update={"metadata": metadata})
+    deleted = with_metadata(asked, deletion_timestamp=NOW)
 
     assert plan(observed(deleted, forged, served=served)).finalizer is held

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise, product
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -409,7 +410,7 @@ def test_exactly_the_syncs_whose_refusals_change_are_named(
     names_exactly_those_that(lambda: known.add(candidate))
     for name in SPACES:
         names_exactly_those_that(partial(known.put_namespace, Namespace(name, {"l": "x"})))
-    edited = candidate.model_copy(update={"spec": syncs[-1].spec} if syncs else {})
+    edited = msgspec.structs.replace(candidate, spec=syncs[-1].spec) if syncs else candidate
     names_exactly_those_that(lambda: known.add(edited))
     names_exactly_those_that(lambda: known.add(candidate))
     names_exactly_those_that(lambda: known.remove(candidate.key))

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,10 +21,18 @@ from configmapsync.fielderrors import (
     required,
     to_status,
 )
-from configmapsync.parsing import InvalidResourceError, parse
-from configmapsync.resource import ConfigMapSyncStatus
+from configmapsync.parsing import (
+    InvalidResourceError,
+    decode_metadata,
+    decode_status,
+    parse,
+    read_metadata,
+    read_status,
+)
+from configmapsync.resource import ObjectMeta
+from configmapsync.status import ConfigMapSyncStatus
 from configmapsync.validation import validate
-from tests.configmapsync.objects import document, sync
+from tests.configmapsync.objects import document, stored_status, sync
 
 
 def complaints(**spec: Any) -> list[str]:
@@ -265,8 +274,98 @@ def test_the_error_of_an_invalid_spec_has_the_metadata() -> None:
 def test_times_have_whole_seconds_so_that_they_are_equal_when_read_back() -> None:
     status = ConfigMapSyncStatus(last_sync_time=datetime(2026, 1, 1, 12, 0, 0, 999, tzinfo=UTC))
 
-    assert ConfigMapSyncStatus.model_validate_json(status.model_dump_json(by_alias=True)) == status
-    assert status.model_dump(mode="json", by_alias=True)["lastSyncTime"] == "2026-01-01T12:00:00Z"
+    assert (
+        decode_status(msgspec.json.encode(status)) == read_status(stored_status(status)) == status
+    )
+    assert stored_status(status) == {
+        "conditions": [],
+        "failures": [],
+        "lastSyncTime": "2026-01-01T12:00:00Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("2026-01-01T12:00:00Z", "2026-01-01T12:00:00Z"),
+        ("2026-01-01T12:00:00.999Z", "2026-01-01T12:00:00Z"),
+        ("2026-01-01T01:30:00.5-10:30", "2026-01-01T12:00:00Z"),
+        ("2026-01-01T12:00:00", None),  # of no zone
+        ("0001-01-01T00:00:00+14:00", None),  # before the first day of the calendar
+        ("9999-12-31T23:59:59-14:00", None),
+        ("yesterday", None),
+    ],
+)
+def test_a_time_is_read_in_utc_with_whole_seconds_or_not_at_all(
+    text: str, stored: str | None
+) -> None:
+    status = {"lastSyncTime": text}
+    metadata = {"name": "a", "creationTimestamp": text, "deletionTimestamp": text}
+
+    for read in (read_status(status), decode_status(msgspec.json.encode(status))):
+        assert (read and stored_status(read).get("lastSyncTime")) == stored
+    for read_as in (read_metadata, lambda document: decode_metadata(msgspec.json.encode(document))):
+        if stored is None:
+            with pytest.raises(ValueError, match=r"."):
+                read_as(metadata)
+        else:
+            times = msgspec.to_builtins(read_as(metadata))
+            assert (times["creationTimestamp"], times["deletionTimestamp"]) == (stored, stored)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"{ }",
+        b"[]",
+        b"7",
+        b'{"conditions": [{"type": "Ready"}]}',
+        b'{"conditions": "none"}',
+        b'{"summary": "\xff"}',
+        b'{"summary": "\\ud800"}',
+        b'{"other": ' + b"[" * 100_000,
+        b'{"destinations": {"desired": "many"}}',
+        b'{"lastSyncTime": 1767225600}',
+    ],
+)
+def test_an_empty_or_unreadable_status_is_no_status(raw: bytes) -> None:
+    assert decode_status(raw) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"text"',
+        b'{"name": 5}',
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800"}',
+        b'{"finalizers": "none"}',
+        b'{"generation": "x"}',
+        b'{"labels": ' + b"[" * 100_000,
+    ],
+)
+def test_unreadable_metadata_is_an_error(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        decode_metadata(raw)
+
+
+def test_a_null_in_the_metadata_means_unset() -> None:
+    text = b'{"name": "a", "namespace": null, "finalizers": null, "creationTimestamp": null}'
+
+    assert decode_metadata(text) == read_metadata(json.loads(text)) == ObjectMeta(name="a")
+
+
+def test_half_a_character_is_no_text() -> None:
+    half = "\ud800"
+
+    assert read_status({"summary": half}) is None
+    with pytest.raises(ValueError, match="surrogates"):
+        read_metadata({"name": half})
 
 
 words = st.sampled_from(("a", "b", "team-*", "web"))

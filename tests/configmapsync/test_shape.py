@@ -7,7 +7,7 @@ import pytest
 from configmapsync.fielderrors import ErrorKind
 from configmapsync.names import ADOPTED
 from configmapsync.parsing import InvalidResourceError, parse
-from configmapsync.resource import ConfigMapSyncSpec
+from configmapsync.spec import ConfigMapSyncSpec
 from configmapsync.validation import validate
 
 

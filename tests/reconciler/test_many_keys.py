@@ -22,8 +22,8 @@ from configmapsync.planning import plan
 from configmapsync.plans import Observed
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template
-from configmapsync.resource import MOST_KEYS
 from configmapsync.selection import Namespace, Selector
+from configmapsync.spec import MOST_KEYS
 from reconciler.known.configmaps import read_copy, read_source
 from tests.configmapsync.objects import record, source, sync
 from tests.configmapsync.test_conditions import NOW

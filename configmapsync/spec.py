@@ -165,6 +165,11 @@ class CopyMetadataAllowList(_Model):
     )
 
 
+# One for all specs that leave the field unset, because most do.
+_NO_METADATA = CopyMetadata()
+_NO_COPIED_METADATA = CopyMetadataAllowList()
+
+
 class ConfigMapSyncSpec(_Model):
     """Which ConfigMap to copy, to which namespaces, and with which policies."""
 
@@ -197,10 +202,10 @@ class ConfigMapSyncSpec(_Model):
         tuple[KeySelection, ...], Field(max_length=MOST_KEYS), AfterValidator(_checked_keys)
     ] = Field(default=(), description="The keys to copy. Default: every key.")
     metadata: CopyMetadata = Field(
-        default_factory=CopyMetadata, description="Labels and annotations of each copy."
+        default_factory=lambda: _NO_METADATA, description="Labels and annotations of each copy."
     )
     copy_metadata: CopyMetadataAllowList = Field(
-        default_factory=CopyMetadataAllowList,
+        default_factory=lambda: _NO_COPIED_METADATA,
         description="Labels and annotations to copy from the source. Default: none.",
     )
     conflict_policy: ConflictPolicy = Field(

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import random
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from cluster.syncs import SyncRecord, read_sync
+from configmapsync.conditions import Report, status
 from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.plans import Applied, Outcome, Plan
 from configmapsync.reasons import Reason
@@ -30,6 +32,8 @@ from reconciler.reports.sync_stats import SyncStats
 
 pytestmark = pytest.mark.looptime(start=0)
 REQUEST_SECONDS = 0.01
+MANY = 200
+MOST_BYTES = 2500  # of one waiting status, and of the numbers that metrics keep of its sync
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -156,6 +160,45 @@ async def test_a_status_waits_a_bounded_time_for_the_copies_of_other_syncs() -> 
         assert bench.written == []
         await asyncio.sleep(REQUEST_SECONDS + 0.002)
         assert bench.written == ["a: Synced"]
+
+
+async def test_a_merge_patch_removes_what_is_unset() -> None:
+    async with running() as bench:
+        bench.add("a")
+        bench.report("a", Reason.SYNCED)
+    written = bench.objects["a"]["status"]
+    assert {field for field, value in written.items() if value is None} == {
+        "source",
+        "lastSyncTime",
+    }
+    assert written["failures"] == []
+    assert written["conditions"][0] == {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Synced",
+        "message": "1 copy is up to date",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+
+
+async def test_a_waiting_status_takes_little_memory() -> None:
+    bench = Bench()
+    names = [f"sync-{number}" for number in range(MANY)]
+    for name in names:
+        record = bench.add(name)
+        stored = status(Report(1, None, outcomes=(Outcome("there", Reason.WRITE_FAILED),)), NOW)
+        bench.records[record.key] = record.with_status(
+            json.dumps(bench.objects[name]).encode(), stored
+        )
+    tracemalloc.start()
+    try:
+        for name in names:
+            bench.report(name)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used / MANY < MOST_BYTES
 
 
 async def test_the_newest_of_several_statuses_of_a_sync_is_written() -> None:

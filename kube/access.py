@@ -7,14 +7,14 @@ what a missing right means; `service_accounts.py` reads whether an account exist
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+from collections.abc import Callable, Collection, Iterable
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from kube.access_review import AnyRight, AnySubject, is_allowed, review_of, user_fields
 from kube.client import SUBJECT_ACCESS_REVIEWS, Client, all_of
 from kube.rbac import Rule
-from kube.wire import decoding
 
 RULES = (
     Rule(
@@ -41,58 +41,6 @@ MAX_IN_FLIGHT = 8
 MAX_REFUSALS = 8
 
 
-class AnySubject(Protocol):
-    """A user or service account; hashable."""
-
-    @property
-    def username(self) -> str:
-        """Return the name, such as `alice` or `system:serviceaccount:<namespace>:<name>`."""
-
-    @property
-    def uid(self) -> str:
-        """Return the UID; empty without one."""
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Return all groups, including `system:authenticated`."""
-
-    @property
-    def extra(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Return the extra fields of the authenticator, by key."""
-
-
-class AnyRight(Protocol):
-    """One verb on one object, in one namespace or in all; hashable."""
-
-    @property
-    def verb(self) -> str:
-        """Return the verb, such as `get`."""
-
-    @property
-    def namespace(self) -> str:
-        """Return the namespace; empty for every namespace."""
-
-    @property
-    def name(self) -> str:
-        """Return the name of the object; empty for every name."""
-
-    @property
-    def group(self) -> str:
-        """Return the API group; empty for the core group."""
-
-    @property
-    def resource(self) -> str:
-        """Return the plural of the resource."""
-
-    @property
-    def subresource(self) -> str:
-        """Return the subresource, such as `token`; empty for the object itself."""
-
-    @property
-    def broad(self) -> Self:
-        """Return the same verb on every object of the cluster, which includes this right."""
-
-
 RightT = TypeVar("RightT", bound=AnyRight)
 
 
@@ -117,7 +65,7 @@ class _Asked:
     def __init__(self, subject: AnySubject, slots: asyncio.Semaphore) -> None:
         self.subject = subject
         self.slots = slots
-        self.digest = hashlib.sha256(msgspec.json.encode(_user(subject))).digest()
+        self.digest = hashlib.sha256(msgspec.json.encode(user_fields(subject))).digest()
 
 
 class Answers(NamedTuple, Generic[RightT]):
@@ -268,57 +216,12 @@ class AccessReviews(Generic[RightT]):
             answer = await self._client.create(
                 SUBJECT_ACCESS_REVIEWS,
                 "",
-                _review(asked.subject, right),
+                review_of(asked.subject, right),
                 timeout_seconds=ANSWER_SECONDS,
             )
-        yes = _is_allowed(answer)
+        yes = is_allowed(answer)
         self._on_answer(yes)
         if len(self._cache) >= CACHE_LIMIT:
             self._cache.clear()
         self._cache[asked.digest, right] = _Answer(yes, self._now() + self._cache_seconds)
         return yes
-
-
-class _AccessStatus(msgspec.Struct, frozen=True):
-    allowed: bool = False
-
-
-class _AccessReview(msgspec.Struct, frozen=True):
-    status: _AccessStatus = _AccessStatus()
-
-
-_decoder = msgspec.json.Decoder(_AccessReview)
-
-
-def _is_allowed(answer: bytes) -> bool:
-    with decoding("the SubjectAccessReview"):
-        return _decoder.decode(answer).status.allowed
-
-
-def _review(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
-    return {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": _user(subject)
-        | {
-            "resourceAttributes": {
-                "verb": right.verb,
-                "group": right.group,
-                "version": "v1",
-                "resource": right.resource,
-                "subresource": right.subresource,
-                "namespace": right.namespace,
-                "name": right.name,
-            },
-        },
-    }
-
-
-def _user(subject: AnySubject) -> dict[str, Any]:
-    """Return the fields of a SubjectAccessReview that name the subject."""
-    return {
-        "user": subject.username,
-        "uid": subject.uid,
-        "groups": subject.groups,
-        "extra": dict(subject.extra),
-    }

@@ -1,0 +1,115 @@
+"""Write a SubjectAccessReview, and read its answer.
+
+`access.py` sends the reviews. A subject and a right can be any objects with the
+attributes that a review needs.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
+
+import msgspec
+
+from kube.wire import decoding
+
+
+class AnySubject(Protocol):
+    """A user or service account; hashable."""
+
+    @property
+    def username(self) -> str:
+        """Return the name, such as `alice` or `system:serviceaccount:<namespace>:<name>`."""
+
+    @property
+    def uid(self) -> str:
+        """Return the UID; empty without one."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return all groups, including `system:authenticated`."""
+
+    @property
+    def extra(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the extra fields of the authenticator, by key."""
+
+
+class AnyRight(Protocol):
+    """One verb on one object, in one namespace or in all; hashable."""
+
+    @property
+    def verb(self) -> str:
+        """Return the verb, such as `get`."""
+
+    @property
+    def namespace(self) -> str:
+        """Return the namespace; empty for every namespace."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the object; empty for every name."""
+
+    @property
+    def group(self) -> str:
+        """Return the API group; empty for the core group."""
+
+    @property
+    def resource(self) -> str:
+        """Return the plural of the resource."""
+
+    @property
+    def subresource(self) -> str:
+        """Return the subresource, such as `token`; empty for the object itself."""
+
+    @property
+    def broad(self) -> Self:
+        """Return the same verb on every object of the cluster, which includes this right."""
+
+
+class _AccessStatus(msgspec.Struct, frozen=True):
+    allowed: bool = False
+
+
+class _AccessReview(msgspec.Struct, frozen=True):
+    status: _AccessStatus = _AccessStatus()
+
+
+_decoder = msgspec.json.Decoder(_AccessReview)
+
+
+def is_allowed(answer: bytes) -> bool:
+    """Return what the API server answered to a review.
+
+    Raises:
+        Malformed: the answer is not a SubjectAccessReview.
+    """
+    with decoding("the SubjectAccessReview"):
+        return _decoder.decode(answer).status.allowed
+
+
+def review_of(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
+    """Return the review that asks whether a subject has a right."""
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": user_fields(subject)
+        | {
+            "resourceAttributes": {
+                "verb": right.verb,
+                "group": right.group,
+                "version": "v1",
+                "resource": right.resource,
+                "subresource": right.subresource,
+                "namespace": right.namespace,
+                "name": right.name,
+            },
+        },
+    }
+
+
+def user_fields(subject: AnySubject) -> dict[str, Any]:
+    """Return the fields of a review that name the subject."""
+    return {
+        "user": subject.username,
+        "uid": subject.uid,
+        "groups": subject.groups,
+        "extra": dict(subject.extra),
+    }

@@ -17,10 +17,10 @@ import structlog
 
 from kube.client import JSON, ApiServer
 from kube.errors import ApiError
-from kube.indexer import Indexer, IndexFunction, R
-from kube.newest import Newest
+from kube.indexer import IndexFunction, R
 from kube.own_writes import OwnWrites
 from kube.reflector import Reflector, Seen
+from kube.store import Store, number
 from kube.watch_events import WatchedEvent
 from kube.wire import Place, decode_version
 
@@ -63,19 +63,12 @@ class Informer(Generic[R]):
         self._decode = decode
         self._confirms = confirms
         self._keeps = keeps
-        self._indexer = Indexer(indexes or {})
-        self._records: Mapping[Place, R] = self._indexer.records
-        self._handlers: list[Handler[R]] = []
-        self._seen: set[Place] | None = None  # by the list that is on its way; None where none is
-        self._unseen: set[Place] = set()  # cached places that the list on its way has not shown
-        self._listing = 0  # the version that the list on its way shows; 0 where none is
+        self._store = Store(indexes or {})
+        self._own_writes = OwnWrites()
         self._was_reset = False  # versions went back, and no list has come whole since
-        self._stale: set[Place] = set()  # records of before that
+        self._handlers: list[Handler[R]] = []
         self._reset_handlers: list[Callable[[], None]] = []
         self._recovery_handlers: list[Callable[[], None]] = []
-        self._reached = 0  # the version up to which the list and the watch are complete
-        self._own_writes = OwnWrites()
-        self._newest = Newest(self._version_at, lambda: self._records)
         self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(
             connection,
@@ -87,8 +80,11 @@ class Informer(Generic[R]):
             rng=rng,
         )
         self.synced = asyncio.Event()
-        # The number of changes so far, also of those that call no handler.
-        self.revision = 0
+
+    @property
+    def revision(self) -> int:
+        """Return the number of changes so far, also of those that call no handler."""
+        return self._store.revision
 
     @property
     def problem(self) -> ApiError | None:
@@ -129,18 +125,18 @@ class Informer(Generic[R]):
 
     def get(self, namespace: str, name: str) -> R | None:
         """The record of one object."""
-        return self._records.get((namespace, name))
+        return self._store.records.get((namespace, name))
 
     def by_index(self, index: str, value: str) -> tuple[R, ...]:
         """All records that `index` finds under `value`."""
-        return self._indexer.by_index(index, value)
+        return self._store.by_index(index, value)
 
     def values(self) -> Iterator[R]:
         """Every record."""
-        return iter(self._records.values())
+        return iter(self._store.records.values())
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._store.records)
 
     def on_change(self, handler: Handler[R]) -> None:
         """Call `handler(old, new)` for every later change; it must be quick."""
@@ -182,23 +178,22 @@ class Informer(Generic[R]):
         cached version. After another write, changes of other clients in between would be missed.
         A record of version 0 only marks a key as watched: every version is newer.
         """
-        place, version = (new.namespace, new.name), _number(new.resource_version)
-        passed = 0 < version <= self._reached and not self._own_writes.has_event(place)
-        if place not in self._records and passed:
+        place, version = (new.namespace, new.name), number(new.resource_version)
+        passed = 0 < version <= self._store.reached and not self._own_writes.has_event(place)
+        if place not in self._store.records and passed:
             return  # the watch has brought it already, and its deletion after that
-        if self._is_news(new):
-            self._put(new)
+        if self._store.is_news(new):
+            self._store.put(new)
             if version == 0:
-                self._note_seen(place)  # a list in progress may have passed the key already
+                self._store.note_listed(place)  # a list in progress may have passed the key already
 
     def learn(self, new: R) -> None:
         """Cache what was read and call the handlers, as if the watch had brought it.
 
         The watch calls no handler for it any more.
         """
-        if (new.namespace, new.name) in self._records or _number(
-            new.resource_version
-        ) > self._reached:
+        place, version = (new.namespace, new.name), number(new.resource_version)
+        if place in self._store.records or version > self._store.reached:
             self._change(new)
 
     def forget(self, namespace: str, name: str, version: str | None = None) -> None:
@@ -211,39 +206,29 @@ class Informer(Generic[R]):
                 stays; by default the cached one.
         """
         place = (namespace, name)
-        held = self._records.get(place)
+        held = self._store.records.get(place)
         if held is None:
             return
-        gone = _number(held.resource_version if version is None else version)
-        if _number(held.resource_version) > gone:
+        gone = number(held.resource_version if version is None else version)
+        if number(held.resource_version) > gone:
             return
-        self._remove(place)
-        if gone > self._reached:
-            self._own_writes.removed[place] = gone
+        self._store.remove(place)
+        self._store.note_removed(place, gone)
 
     def reset(self) -> None:
         """Mark every record as stale, because versions went back."""
         self._was_reset = True
-        self._reached = 0
-        self._own_writes.removed.clear()
         self._own_writes.drop_events()
-        self._stale = set(self._records)
-        self._newest.clear()
+        self._store.mark_stale()
 
     def newest(self) -> Seen | None:
         """Return the record with the highest version; None if there is none."""
-        place = self._newest.find()
-        return None if place is None else Seen(*place, self._version_at(place))
-
-    def _version_at(self, place: Place) -> int:
-        """Return the version of a record; 0 if there is none or it is of before a restore."""
-        held = self._records.get(place)
-        return 0 if held is None or place in self._stale else _number(held.resource_version)
+        place = self._store.newest()
+        return None if place is None else Seen(*place, self._store.version_at(place))
 
     def list_began(self, version: str) -> None:
         """Begin a list of that version."""
-        self._seen, self._unseen = set(), set(self._records)
-        self._listing = _number(version)
+        self._store.begin_list(number(version))
         self._own_writes.drop_events()
 
     def listed(self, items: list[msgspec.Raw]) -> None:
@@ -253,13 +238,9 @@ class Informer(Generic[R]):
 
     def list_complete(self, version: str) -> None:
         """End a list: drop what it did not hold, unless it was recorded after the list was made."""
-        for place in tuple(self._unseen):  # a handler may record an object
-            if self._version_at(place) <= _number(version):
-                self._delete(place)
-        self._seen, self._unseen, self._listing = None, set(), 0
-        self._reached = max(self._reached, _number(version))
-        self._own_writes.passed(self._reached)
-        self._stale.clear()
+        for place in self._store.not_listed(number(version)):
+            self._delete(place)
+        self._store.end_list(number(version))
         if self._was_reset:
             self._was_reset = False
             for handler in self._reset_handlers:
@@ -274,10 +255,10 @@ class Informer(Generic[R]):
     def changed(self, event: WatchedEvent) -> bool:
         """Take an event of the watch; return whether a record changed."""
         before = self.revision
-        self._reached = max(self._reached, event.version)
+        self._store.advance(event.version)
         if not self._own_writes.hold(event):
             self._handle(event)
-        self._own_writes.bound_removed(self._reached)
+        self._store.bound_removed()
         return self.revision != before
 
     def _handle(self, event: WatchedEvent) -> None:
@@ -291,10 +272,10 @@ class Informer(Generic[R]):
 
     def _is_echo(self, event: WatchedEvent) -> bool:
         """Return whether the record is as new as the event, by the answer to an own request."""
-        held = self._records.get(event.place)
+        held = self._store.records.get(event.place)
         if held is None:
-            return event.version <= self._own_writes.removed.get(event.place, 0)
-        known = _number(held.resource_version)
+            return event.version <= self._store.removed.get(event.place, 0)
+        known = number(held.resource_version)
         if event.version != known or self._confirms is None:
             return event.version < known
         return self._confirms(held, event.item)
@@ -311,62 +292,31 @@ class Informer(Generic[R]):
             self._log.exception(
                 "cannot decode an object", namespace=shown.namespace, name=shown.name
             )
-            self._note_seen(shown.place)
+            self._store.note_listed(shown.place)
             return
         if record is None:
             shown = decode_version(item)
-            self._take_out(shown.place, _number(shown.resource_version))
+            self._take_out(shown.place, number(shown.resource_version))
             return
-        self._note_seen((record.namespace, record.name))
+        self._store.note_listed((record.namespace, record.name))
         self._change(record)
-
-    def _note_seen(self, place: Place) -> None:
-        if self._seen is not None:
-            self._seen.add(place)
-            self._unseen.discard(place)
 
     def _take_out(self, place: Place, version: int) -> None:
         """Delete the record of an object unless it is newer."""
-        self._own_writes.seen_gone(place, version)
-        held = self._records.get(place)
-        if held is not None and (place in self._stale or _number(held.resource_version) <= version):
+        self._store.note_gone(place, version)
+        if place in self._store.records and self._store.version_at(place) <= version:
             self._delete(place)
 
     def _change(self, new: R) -> None:
-        old = self._records.get((new.namespace, new.name))
-        if not self._is_news(new) or old == new:
-            return
-        self._put(new)
-        self._notify(old, new)
+        old = self._store.records.get((new.namespace, new.name))
+        if self._store.is_news(new) and old != new:
+            self._store.put(new)
+            self._notify(old, new)
 
     def _delete(self, place: Place) -> None:
-        old = self._remove(place)
+        old = self._store.remove(place)
         if old is not None:
             self._notify(old, None)
-
-    def _is_news(self, new: R) -> bool:
-        place, version = (new.namespace, new.name), _number(new.resource_version)
-        held = self._records.get(place)
-        if held is None:
-            forgotten = self._own_writes.removed.get(place, 0)
-            return version == 0 or version > forgotten or forgotten <= self._listing
-        # A list shows the newest version of each object. If the record is newer, the storage was
-        # restored.
-        return place in self._stale or _number(held.resource_version) <= max(version, self._listing)
-
-    def _put(self, new: R) -> None:
-        place = (new.namespace, new.name)
-        self._stale.discard(place)
-        self.revision += 1
-        self._indexer.put(new)
-        self._newest.note(place, _number(new.resource_version))
-        if self._seen is not None and place not in self._seen:
-            self._unseen.add(place)
-
-    def _remove(self, place: Place) -> R | None:
-        self._stale.discard(place)
-        self.revision += 1
-        return self._indexer.remove(place)
 
     def _notify(self, old: R | None, new: R | None) -> None:
         for handler in self._handlers:
@@ -379,8 +329,3 @@ class Informer(Generic[R]):
             self._log.exception(
                 "a handler failed", handler=getattr(handler, "__qualname__", repr(handler))
             )
-
-
-def _number(version: str) -> int:
-    """Return a version as an integer; versions of one cluster can be compared so."""
-    return int(version or 0)

@@ -1,8 +1,7 @@
-"""Know which watch events the writes of this process have caused, or may have caused.
+"""Hold the watch events that the writes of this process may have caused.
 
 `informer.py` asks it about each event. The event of an own write can arrive before the
-answer, and without the answer it looks like a change by another client: it is held. It
-can also arrive after a deletion that was answered: it must not bring the object back.
+answer, and without the answer it looks like a change by another client: it is held.
 """
 
 from kube.watch_events import WatchedEvent
@@ -10,23 +9,15 @@ from kube.wire import Place
 
 # Of all held events. A tenant can change many objects of a mebibyte while they are written.
 MOST_HELD_BYTES = 8 << 20
-# Removed objects; beyond that number, those that the watch has passed are dropped.
-REMOVED_LIMIT = 1000
 
 
 class OwnWrites:
-    """The objects that are being written, each with its newest event, and those removed.
-
-    Attributes:
-        removed: the last version of each removed object of which an event may still come.
-    """
+    """The objects that are being written, each with its newest event."""
 
     def __init__(self) -> None:
         self._newest: dict[Place, WatchedEvent | None] = {}
         self._generations: dict[Place, int | None] = {}
         self._bytes = 0
-        self.removed: dict[Place, int] = {}
-        self._removed_limit = REMOVED_LIMIT
 
     def begin(self, place: Place, generation: int | None) -> None:
         """Hold the events of an object from now on, as long as it has that generation."""
@@ -62,22 +53,6 @@ class OwnWrites:
         """Drop every held event, because a list that begins now shows the same or more."""
         for place in self._newest:
             self._drop(place)
-
-    def seen_gone(self, place: Place, version: int) -> None:
-        """Note that the watch has shown the removal of an object."""
-        if self.removed.get(place, 0) <= version:
-            self.removed.pop(place, None)
-
-    def passed(self, reached: int) -> None:
-        """Drop removed objects that the watch has passed: no older event can come any more."""
-        self.removed = {place: gone for place, gone in self.removed.items() if gone > reached}
-
-    def bound_removed(self, reached: int) -> None:
-        """Do the same if there are many."""
-        if len(self.removed) > self._removed_limit:
-            self.passed(reached)
-            # Twice the rest, so that each sweep is paid for by as many removals.
-            self._removed_limit = max(REMOVED_LIMIT, 2 * len(self.removed))
 
     def _drop(self, place: Place) -> None:
         if (event := self._newest.get(place)) is not None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kube.informer import Informer
-from kube.own_writes import REMOVED_LIMIT
+from kube.store import REMOVED_LIMIT
 from kube.watch_events import event_of
 from kube.wire import ObjectMeta, decode_version
 from tests.kube.scripted import ScriptedConnection, Step, a_list, configmap, event, rng
@@ -310,7 +310,7 @@ async def test_records_are_found_by_their_index_as_they_are_now(bench: Bench) ->
     assert bench.informer.by_index("color", "red") == ()
     assert bench.informer.by_index("color", "blue") == (thing("a", 4, "blue"),)
     assert (
-        "red" not in bench.informer._indexer._indexed["color"]
+        "red" not in bench.informer._store._indexer._indexed["color"]
     )  # values that nothing has any more cost no memory
     with pytest.raises(KeyError):
         bench.informer.by_index("size", "big")
@@ -455,7 +455,7 @@ async def test_forgotten_places_do_not_pile_up(bench: Bench) -> None:
         bench.informer.forget("team", f"thing-{number}")
         bench.informer.changed(event_of("MODIFIED", raw("other", 10 + number)))
     assert (
-        len(bench.informer._own_writes.removed) <= REMOVED_LIMIT + 1
+        len(bench.informer._store.removed) <= REMOVED_LIMIT + 1
     )  # what is measured is what no outcome shows
 
 

@@ -148,7 +148,7 @@ async def test_what_was_forgotten_is_not_brought_back_by_its_own_echo(bench: Ben
     bench.cache.changed(event_of("MODIFIED", raw("a", 10)))
     assert bench.held() == {}
     bench.cache.changed(event_of("DELETED", raw("a", 11)))
-    assert not bench.cache._own_writes.removed  # no echo of it can come any more
+    assert not bench.cache._store.removed  # no echo of it can come any more
     bench.cache.changed(event_of("ADDED", raw("a", 12)))
     assert bench.held() == {"a": 12}
 
@@ -186,7 +186,7 @@ async def test_a_list_made_after_a_deletion_ends_the_waiting_for_its_echo(bench:
     bench.wrote("a", 10)
     bench.removed("a", 10)
     bench.list(12, {})
-    assert not bench.cache._own_writes.removed
+    assert not bench.cache._store.removed
 
 
 async def test_forgetting_without_a_version_means_the_one_that_is_held(bench: Bench) -> None:
@@ -412,4 +412,4 @@ async def test_in_whatever_order_things_come_the_cache_ends_right_and_nobody_mis
         world.check()
     assert world.held() == world.stored
     assert world.known == world.stored
-    assert not world.cache._own_writes.removed  # what can come no more is not remembered for ever
+    assert not world.cache._store.removed  # what can come no more is not remembered for ever

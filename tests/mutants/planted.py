@@ -115,9 +115,9 @@ MUTANTS = (
     ),
     Mutant(
         "an object that a list no longer holds stays in the cache",
-        "kube/informer.py",
-        "tuple(self._unseen)",
-        "tuple(self._unseen & self._stale)",
+        "kube/store.py",
+        "if place not in listed)",
+        "if place not in listed and place in self._stale)",
         ("drift", "deaf=('copies',)", "deaf_seconds=4.0"),
     ),
     Mutant(

@@ -67,6 +67,13 @@ class ApiError(Exception):
         """Return when the request is worth another try."""
         return _RETRY[type(self)]
 
+    def repeats(self, previous: "ApiError | None") -> bool:
+        """Return whether a previous error said the same, so that a log need not."""
+        return previous is not None and (type(self), self.message) == (
+            type(previous),
+            previous.message,
+        )
+
 
 class BadRequest(ApiError):
     """400: the server does not understand the request."""

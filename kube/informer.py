@@ -16,12 +16,13 @@ import msgspec
 import structlog
 
 from kube.client import JSON, ApiServer
-from kube.errors import ApiError
+from kube.history import Seen
 from kube.indexer import IndexFunction, R
 from kube.own_writes import OwnWrites
-from kube.reflector import Reflector, Seen
+from kube.reflector import Reflector
 from kube.store import Store, number
 from kube.watch_events import WatchedEvent
+from kube.watch_state import WatchState
 from kube.wire import Place, decode_version
 
 Handler = Callable[[R | None, R | None], None]
@@ -87,29 +88,9 @@ class Informer(Generic[R]):
         return self._store.revision
 
     @property
-    def problem(self) -> ApiError | None:
-        """Why the watch does not work now; None while it does."""
-        return self._reflector.problem
-
-    @property
-    def last_heard(self) -> float:
-        """When the API server was last heard, on the event loop's clock."""
-        return self._reflector.last_heard
-
-    @property
-    def last_active(self) -> float:
-        """Return when the watch last heard something, or last failed and tried again."""
-        return self._reflector.last_active
-
-    @property
-    def lists(self) -> int:
-        """Return how often the collection was listed."""
-        return self._reflector.lists
-
-    @property
-    def watches(self) -> int:
-        """Return how often a watch was opened; a healthy one is renewed in five to ten minutes."""
-        return self._reflector.watches
+    def state(self) -> WatchState:
+        """Return the state of the list and watch."""
+        return self._reflector.state
 
     async def run(self) -> None:
         """Keep up until cancelled."""

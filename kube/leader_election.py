@@ -298,9 +298,6 @@ class Elector:
 
     def _note(self, error: ApiError) -> None:
         """Log an error once, and again when it changes."""
-        if self.problem is None or (type(self.problem), self.problem.message) != (
-            type(error),
-            error.message,
-        ):
+        if not error.repeats(self.problem):
             self._log.warning("cannot read or write the leader lease", error=str(error))
         self.problem = error

@@ -117,7 +117,8 @@ class App:
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self.page = self._build_page(settings)
-        observe_watches(registry, self._caches.all, self._now)
+        states = {name: informer.state for name, informer in self._caches.all.items()}
+        observe_watches(registry, states, self._now)
         self._connect()
 
     def _build_applier(self, settings: ReconcilerSettings) -> Applier:

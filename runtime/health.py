@@ -32,10 +32,8 @@ STUCK_WATCH_SECONDS = 300.0
 Check = Callable[[], str | None]
 
 
-class Watch(Protocol):
-    """The state of a watch, such as an `Informer`."""
-
-    synced: asyncio.Event
+class State(Protocol):
+    """What a watch did so far."""
 
     @property
     def problem(self) -> Exception | None:
@@ -44,6 +42,16 @@ class Watch(Protocol):
     @property
     def last_active(self) -> float:
         """When it last heard something, or failed and tried again, on the event loop's clock."""
+
+
+class Watch(Protocol):
+    """A watched collection, such as an `Informer`."""
+
+    synced: asyncio.Event
+
+    @property
+    def state(self) -> State:
+        """The state of its list and watch."""
 
 
 class HealthServer:
@@ -123,11 +131,12 @@ class HealthServer:
 def _unlisted(watch: Watch) -> str | None:
     if watch.synced.is_set():
         return None
-    return f"cannot be listed: {watch.problem}" if watch.problem else "not listed yet"
+    problem = watch.state.problem
+    return f"cannot be listed: {problem}" if problem else "not listed yet"
 
 
 def _stuck(watch: Watch, now: Callable[[], float]) -> str | None:
-    idle = now() - watch.last_active
+    idle = now() - watch.state.last_active
     if idle <= STUCK_WATCH_SECONDS:
         return None
     return f"the watch is stuck: no byte and no new attempt for {idle:.0f} s"

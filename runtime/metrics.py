@@ -114,7 +114,7 @@ class Snapshot(Collector):
 
 
 class Watch(Protocol):
-    """The state of a watch, such as an `Informer`."""
+    """The state of a watch."""
 
     @property
     def last_heard(self) -> float:

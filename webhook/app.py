@@ -69,7 +69,8 @@ class Webhook:
             self._metrics,
             client_names=frozenset(settings.client_name),
         )
-        observe_watches(registry, self._state.informers, self._loop.time)
+        states = {name: informer.state for name, informer in self._state.informers.items()}
+        observe_watches(registry, states, self._loop.time)
         self._add_checks()
 
     async def run(self, stop: asyncio.Event) -> int:

@@ -49,7 +49,7 @@ async def main() -> None:
         made.running.store.compact()
         await mend_watches(made)
 
-        print(f"the collection was listed {informer.lists} times", flush=True)
+        print(f"the collection was listed {informer.state.lists} times", flush=True)
         watching.cancel()
 
 

@@ -145,7 +145,8 @@ class Caches:
     def healthy(self) -> bool:
         """Return whether every cache has synced and no watch reports a problem."""
         return all(
-            informer.synced.is_set() and informer.problem is None for informer in self.all.values()
+            informer.synced.is_set() and informer.state.problem is None
+            for informer in self.all.values()
         )
 
     def copies_naming(self, sync: SyncRecord) -> tuple[CopyRecord, ...]:

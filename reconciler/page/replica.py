@@ -99,8 +99,10 @@ class Replica:
                 name=name,
                 objects=len(informer),
                 synced=informer.synced.is_set(),
-                silent_seconds=int(now - informer.last_heard) if informer.lists else None,
-                problem=str(informer.problem) if informer.problem else None,
+                silent_seconds=int(now - informer.state.last_heard)
+                if informer.state.lists
+                else None,
+                problem=str(informer.state.problem) if informer.state.problem else None,
             )
             for name, informer in self._caches.all.items()
         )

@@ -68,7 +68,7 @@ async def test_an_empty_503_is_asked_again_with_pauses(
     assert len(trouble.watches) == 4
     pauses = [after - before for before, after in itertools.pairwise(trouble.watches)]
     assert min(pauses) >= 0.09
-    assert informer.problem is None
+    assert informer.state.problem is None
 
 
 async def test_a_429_in_plain_text_is_no_event_and_its_patience_is_kept(

@@ -19,13 +19,13 @@ from kube.errors import (
     TooManyRequests,
     Unreachable,
 )
+from kube.history import Seen
 from kube.reflector import (
     FIRST_DELAY_SECONDS,
     HEALTHY_SECONDS,
     MAX_DELAY_SECONDS,
     WATCH_SECONDS,
     Reflector,
-    Seen,
 )
 from kube.watch_events import WatchedEvent
 from tests.kube.scripted import (
@@ -200,7 +200,7 @@ async def test_a_version_that_is_too_old_means_a_new_list_at_once(gone: Step) ->
     assert bench.sink.heard == ["list 5", "complete 5", "list 50", "b", "complete 50"]
     assert bench.versions() == ["5", "50"]
     assert bench.times("list")[1] <= FIRST_DELAY_SECONDS
-    assert bench.reflector.problem is None
+    assert bench.reflector.state.problem is None
 
 
 async def test_a_page_that_has_expired_means_a_list_from_its_beginning() -> None:
@@ -233,7 +233,7 @@ async def test_a_server_that_is_away_is_asked_again_ever_more_rarely_but_for_eve
     assert pauses[0] <= FIRST_DELAY_SECONDS
     assert max(pauses) <= MAX_DELAY_SECONDS
     assert min(pauses[10:]) >= MAX_DELAY_SECONDS / 2
-    assert bench.reflector.problem is trouble
+    assert bench.reflector.state.problem is trouble
 
 
 async def test_a_server_that_ends_each_watch_at_once_is_not_asked_without_a_pause() -> None:
@@ -257,7 +257,7 @@ async def test_a_silent_peer_is_left_and_the_watch_resumed(
     silent: list[Any] = [event("ADDED", configmap("a", 6)), 80, Silent("nothing came for too long")]
     bench = Bench([EMPTY], [silent, QUIET])
     await bench.run_for(200)
-    assert bench.reflector.problem is None
+    assert bench.reflector.state.problem is None
     logged = "".join(capsys.readouterr())
     assert "warning" not in logged
     assert "watch idle timeout, reconnecting" in logged
@@ -291,9 +291,9 @@ async def test_a_list_that_cannot_be_read_is_a_problem_and_asked_for_again() -> 
     bench = Bench([{"kind": "Status"}, {"kind": "Status"}, EMPTY], [QUIET])
     task = asyncio.create_task(bench.reflector.run())
     await asyncio.sleep(0.01)
-    assert isinstance(bench.reflector.problem, Malformed)
+    assert isinstance(bench.reflector.state.problem, Malformed)
     await asyncio.sleep(10)
-    assert bench.reflector.problem is None
+    assert bench.reflector.state.problem is None
     assert bench.sink.heard[-1] == "complete 5"
     task.cancel()
 
@@ -330,7 +330,7 @@ async def test_what_is_wrong_is_said_once_and_again_when_it_is_something_else(
     assert logged.count("list and watch recovered") == 1
     assert bench.sink.heard == ["recovered", "list 5", "complete 5"]
     assert "Traceback" not in logged
-    assert bench.reflector.problem is None
+    assert bench.reflector.state.problem is None
 
 
 @pytest.mark.parametrize("healthy", [True, False])
@@ -348,9 +348,9 @@ async def test_it_tells_when_it_last_heard_something() -> None:
     bench = Bench([EMPTY], [[100, bookmark(9), FOREVER]])
     task = asyncio.create_task(bench.reflector.run())
     await asyncio.sleep(50)
-    assert bench.reflector.last_heard < 1
+    assert bench.reflector.state.last_heard < 1
     await asyncio.sleep(100)
-    assert bench.reflector.last_heard == 100
+    assert bench.reflector.state.last_heard == 100
     task.cancel()
 
 
@@ -358,9 +358,9 @@ async def test_it_is_active_while_the_api_server_is_away_and_not_while_it_is_stu
     away = Bench([Unreachable("no route")], [])
     stuck = Bench([EMPTY], [QUIET])
     await asyncio.gather(away.run_for(3600), stuck.run_for(3600))
-    assert away.reflector.last_heard == 0
-    assert away.reflector.last_active > 3590
-    assert stuck.reflector.last_active < 1
+    assert away.reflector.state.last_heard == 0
+    assert away.reflector.state.last_active > 3590
+    assert stuck.reflector.state.last_active < 1
 
 
 async def test_two_watches_are_not_renewed_together() -> None:

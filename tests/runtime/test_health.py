@@ -50,24 +50,31 @@ async def address(counting: Counting) -> AsyncIterator[Address]:
 
 
 @dataclass
-class Watch:
+class State:
     """The state of a watch."""
 
-    synced: asyncio.Event = field(default_factory=asyncio.Event)
     problem: Exception | None = None
     last_active: float = 0.0
+
+
+@dataclass
+class Watch:
+    """A watched collection."""
+
+    state: State
+    synced: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def test_a_listed_watch_is_ready_for_good_and_alive_while_it_tries(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    now, watch = 1000.0, Watch(last_active=1000.0)
+    now, watch = 1000.0, Watch(State(last_active=1000.0))
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
     server = HealthServer(Address("127.0.0.1", 0), CollectorRegistry())
     server.add_watches({"syncs": watch})
 
     assert (server.alive(), server.ready()) == ([], ["syncs: not listed yet"])
-    watch.problem = OSError("no route")
+    watch.state.problem = OSError("no route")
     assert server.ready() == ["syncs: cannot be listed: no route"]
     watch.synced.set()
     assert (server.alive(), server.ready()) == ([], [])
@@ -76,7 +83,7 @@ async def test_a_listed_watch_is_ready_for_good_and_alive_while_it_tries(
     now += 1
     assert server.alive() == ["syncs: the watch is stuck: no byte and no new attempt for 301 s"]
     assert server.ready() == []
-    watch.last_active = now  # it failed again
+    watch.state.last_active = now  # it failed again
     assert server.alive() == []
 
 

@@ -1,7 +1,8 @@
 """Notice that the storage of the API server was restored from a backup.
 
-Versions of a collection only rise. `reflector.py` reports each version that it sees, and
-asks for a check before it resumes a watch. After a restore it drops the cache and lists.
+Versions of a collection only rise. `reflector.py` reports each version that it sees,
+and asks for a check before it resumes a watch. After a restore it drops the cache and
+lists.
 """
 
 from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@ the new record.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Generic
 
@@ -188,13 +188,11 @@ class Informer(Generic[R]):
         """
         place = (namespace, name)
         held = self._store.records.get(place)
-        if held is None:
-            return
-        gone = number(held.resource_version if version is None else version)
-        if number(held.resource_version) > gone:
-            return
-        self._store.remove(place)
-        self._store.note_removed(place, gone)
+        if held is not None:
+            gone = number(held.resource_version if version is None else version)
+            if number(held.resource_version) <= gone:
+                self._store.remove(place)
+                self._store.note_removed(place, gone)
 
     def reset(self) -> None:
         """Mark every record as stale, because versions went back."""
@@ -204,18 +202,16 @@ class Informer(Generic[R]):
 
     def newest(self) -> Seen | None:
         """Return the record with the highest version; None if there is none."""
-        place = self._store.newest()
-        return None if place is None else Seen(*place, self._store.version_at(place))
+        return self._store.newest()
 
     def list_began(self, version: str) -> None:
         """Begin a list of that version."""
         self._store.begin_list(number(version))
         self._own_writes.drop_events()
 
-    def listed(self, items: list[msgspec.Raw]) -> None:
-        """Take objects of the list."""
-        for item in items:
-            self._take(item)
+    def listed(self, item: msgspec.Raw) -> None:
+        """Take an object of the list."""
+        self._take(item)
 
     def list_complete(self, version: str) -> None:
         """End a list: drop what it did not hold, unless it was recorded after the list was made."""
@@ -224,14 +220,12 @@ class Informer(Generic[R]):
         self._store.end_list(number(version))
         if self._was_reset:
             self._was_reset = False
-            for handler in self._reset_handlers:
-                self._call(handler)
+            self._call(self._reset_handlers)
         self.synced.set()
 
     def recovered(self) -> None:
         """Call the handlers of `on_recovery`."""
-        for handler in self._recovery_handlers:
-            self._call(handler)
+        self._call(self._recovery_handlers)
 
     def changed(self, event: WatchedEvent) -> bool:
         """Take an event of the watch; return whether a record changed."""
@@ -269,11 +263,9 @@ class Informer(Generic[R]):
         try:
             record = self._decode(item)
         except Exception:  # noqa: BLE001 - decoding is the owner's, and may fail in any way
-            shown = decode_version(item)
-            self._log.exception(
-                "cannot decode an object", namespace=shown.namespace, name=shown.name
-            )
-            self._store.note_listed(shown.place)
+            namespace, name = decode_version(item).place
+            self._log.exception("cannot decode an object", namespace=namespace, name=name)
+            self._store.note_listed((namespace, name))
             return
         if record is None:
             shown = decode_version(item)
@@ -292,21 +284,17 @@ class Informer(Generic[R]):
         old = self._store.records.get((new.namespace, new.name))
         if self._store.is_news(new) and old != new:
             self._store.put(new)
-            self._notify(old, new)
+            self._call(self._handlers, old, new)
 
     def _delete(self, place: Place) -> None:
         old = self._store.remove(place)
         if old is not None:
-            self._notify(old, None)
+            self._call(self._handlers, old, None)
 
-    def _notify(self, old: R | None, new: R | None) -> None:
-        for handler in self._handlers:
-            self._call(handler, old, new)
-
-    def _call(self, handler: Callable[..., None], *values: R | None) -> None:
-        try:
-            handler(*values)
-        except Exception:  # noqa: BLE001 - an error in one handler must not stop the others
-            self._log.exception(
-                "a handler failed", handler=getattr(handler, "__qualname__", repr(handler))
-            )
+    def _call(self, handlers: Iterable[Callable[..., None]], *values: R | None) -> None:
+        for handler in handlers:
+            try:
+                handler(*values)
+            except Exception:  # noqa: BLE001 - an error in one handler must not stop the others
+                name = getattr(handler, "__qualname__", repr(handler))
+                self._log.exception("a handler failed", handler=name)

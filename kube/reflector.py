@@ -42,8 +42,8 @@ class Sink(Protocol):
     def list_began(self, version: str) -> None:
         """Start a new list that shows `version`; drop an earlier one that was not completed."""
 
-    def listed(self, items: list[msgspec.Raw]) -> None:
-        """Take some objects of the list."""
+    def listed(self, item: msgspec.Raw) -> None:
+        """Take an object of the list."""
 
     def list_complete(self, version: str) -> None:
         """End the list: an object that was on no page is gone."""
@@ -188,7 +188,7 @@ class Reflector:
                 self._begin_anew()
             self._sink.list_began(version)
         for item in page.items or []:
-            self._sink.listed([item])
+            self._sink.listed(item)
             await self._pace.did(len(memoryview(item)))
         return version, page.metadata.continue_
 

@@ -1,13 +1,14 @@
 """Keep the records of one collection, each with the version in which it was seen.
 
-`informer.py` asks whether an object is news before it puts a record. A record never goes
-back to an older version. After a restore of the storage all records are stale, and any
-version replaces them.
+`informer.py` asks whether an object is news before it puts a record. A record never
+goes back to an older version. After a restore of the storage all records are stale,
+and any version replaces them.
 """
 
 from collections.abc import Mapping
 from typing import Generic
 
+from kube.history import Seen
 from kube.indexer import Indexer, IndexFunction, R
 from kube.newest import Newest
 from kube.wire import Place
@@ -50,9 +51,10 @@ class Store(Generic[R]):
         held = self.records.get(place)
         return 0 if held is None or place in self._stale else number(held.resource_version)
 
-    def newest(self) -> Place | None:
-        """Return the place of the record with the highest version; None if there is none."""
-        return self._newest.find()
+    def newest(self) -> Seen | None:
+        """Return the place and version of the newest record; None if there is none."""
+        place = self._newest.find()
+        return None if place is None else Seen(*place, self.version_at(place))
 
     def is_news(self, new: R) -> bool:
         """Return whether a record is to replace the one in its place, or its absence."""

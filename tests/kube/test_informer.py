@@ -58,6 +58,12 @@ def by_color(record: Thing) -> Iterable[str]:
     return (record.color,) if record.color else ()
 
 
+def show(informer: Informer[Thing], *items: msgspec.Raw) -> None:
+    """Take objects of a list."""
+    for item in items:
+        informer.listed(item)
+
+
 class Bench:
     """An informer over a script, and the calls of its handler."""
 
@@ -129,11 +135,11 @@ async def test_it_is_not_in_sync_before_the_last_page() -> None:
 
 async def test_a_new_list_tells_only_what_is_different(bench: Bench) -> None:
     bench.informer.list_began("0")
-    bench.informer.listed([raw("same", 1), raw("changed", 2), raw("gone", 3)])
+    show(bench.informer, raw("same", 1), raw("changed", 2), raw("gone", 3))
     bench.informer.list_complete("5")
     bench.take_told()
     bench.informer.list_began("0")
-    bench.informer.listed([raw("same", 1), raw("changed", 8), raw("new", 9)])
+    show(bench.informer, raw("same", 1), raw("changed", 8), raw("new", 9))
     bench.informer.list_complete("10")
     assert bench.told == [
         (thing("changed", 2), thing("changed", 8)),
@@ -144,12 +150,12 @@ async def test_a_new_list_tells_only_what_is_different(bench: Bench) -> None:
 
 async def test_a_list_that_was_broken_off_deletes_nothing(bench: Bench) -> None:
     bench.informer.list_began("0")
-    bench.informer.listed([raw("a", 1), raw("b", 2)])
+    show(bench.informer, raw("a", 1), raw("b", 2))
     bench.informer.list_complete("5")
     bench.informer.list_began("0")
-    bench.informer.listed([raw("a", 1)])
+    show(bench.informer, raw("a", 1))
     bench.informer.list_began("0")  # the next page had expired
-    bench.informer.listed([raw("b", 2)])
+    show(bench.informer, raw("b", 2))
     bench.informer.list_complete("9")
     assert bench.content() == {("b", "2", "")}
 
@@ -161,7 +167,7 @@ async def test_what_is_older_than_what_is_held_is_dropped(bench: Bench) -> None:
     bench.informer.changed(event_of("DELETED", raw("a", 98)))
     bench.informer.record(thing("a", 97, "older"))
     bench.informer.list_began("0")
-    bench.informer.listed([raw("a", 96, "oldest")])
+    show(bench.informer, raw("a", 96, "oldest"))
     bench.informer.list_complete("99")
     assert bench.content() == {("a", "100", "new")}
     assert bench.told == []
@@ -237,7 +243,7 @@ async def test_a_place_that_is_watched_before_it_is_known_misses_neither_news_no
 
 async def test_a_place_that_a_list_has_passed_already_stays_watched(bench: Bench) -> None:
     bench.informer.list_began("0")
-    bench.informer.listed([raw("a", 3, "none")])
+    show(bench.informer, raw("a", 3, "none"))
     bench.informer.record(thing("a", 0))  # now it is wanted
     bench.informer.list_complete("10")
     assert bench.informer.get("team", "a") == thing("a", 0)
@@ -247,7 +253,7 @@ async def test_a_place_that_a_list_has_passed_already_stays_watched(bench: Bench
 
 async def test_what_is_not_to_be_kept_is_not(bench: Bench) -> None:
     bench.informer.list_began("0")
-    bench.informer.listed([raw("a", 1, "none"), raw("b", 2, "red")])
+    show(bench.informer, raw("a", 1, "none"), raw("b", 2, "red"))
     bench.informer.list_complete("5")
     assert bench.content() == {("b", "2", "red")}
     bench.take_told()
@@ -266,7 +272,7 @@ async def test_an_object_that_cannot_be_read_stays_as_it_was_and_stops_nobody(
     bench.take_told()
     bench.informer.changed(event_of("MODIFIED", raw("a", 2, "broken")))
     bench.informer.list_began("0")
-    bench.informer.listed([raw("a", 2, "broken"), raw("b", 3)])
+    show(bench.informer, raw("a", 2, "broken"), raw("b", 3))
     bench.informer.list_complete("5")
     assert bench.content() == {("a", "1", "red"), ("b", "3", "")}
     assert bench.told == [(None, thing("b", 3))]
@@ -285,7 +291,7 @@ async def test_a_handler_that_fails_keeps_nothing_from_the_others(
     bench.informer.on_change(fail)
     bench.informer.on_change(lambda _, new: later.append(new))
     bench.informer.list_began("0")
-    bench.informer.listed([raw("a", 1), raw("b", 2)])
+    show(bench.informer, raw("a", 1), raw("b", 2))
     bench.informer.list_complete("5")
     assert later == [thing("a", 1), thing("b", 2)]
     assert bench.informer.synced.is_set()
@@ -342,7 +348,7 @@ class World:
     def relist(self, version: int, broken_off: int) -> None:
         for _ in range(broken_off + 1):
             self.informer.list_began("0")
-            self.informer.listed([raw(name, *held) for name, held in self.objects.items()])
+            show(self.informer, *[raw(name, *held) for name, held in self.objects.items()])
         self.informer.list_complete(str(version))
         self.on_its_way.clear()
 
@@ -393,7 +399,7 @@ async def test_whatever_comes_late_or_twice_or_by_a_list_the_cache_ends_as_the_s
 def restored(bench: Bench, version: str, *items: msgspec.Raw) -> None:
     """A list comes, as after a restore of the storage."""
     bench.informer.list_began(version)
-    bench.informer.listed(list(items))
+    show(bench.informer, *items)
     bench.informer.list_complete(version)
 
 
@@ -433,7 +439,7 @@ async def test_what_is_written_while_the_list_after_a_reset_comes_stays(bench: B
     bench.informer.list_began("30")
     bench.informer.record(thing("a", 31, "red"))
     bench.informer.record(thing("b", 32, "red"))
-    bench.informer.listed([raw("a", 20)])
+    show(bench.informer, raw("a", 20))
     bench.informer.list_complete("30")
     assert bench.content() == {("a", "31", "red"), ("b", "32", "red")}
 
@@ -484,7 +490,7 @@ async def test_the_end_of_a_list_and_a_renewed_watch_visit_no_record_that_did_no
     items = [raw(f"thing-{number}", number) for number in range(1, 1001)]
     for _ in range(2):
         informer.list_began("2000")
-        informer.listed(items)
+        show(informer, *items)
         Weighed.reads = 0
         informer.list_complete("2000")
         newest = informer.newest()

@@ -71,7 +71,7 @@ class Bench:
     def list(self, version: int, held: dict[str, int]) -> None:
         self.cache.list_began("0")
         for name, each in held.items():
-            self.cache.listed([raw(name, each)])
+            self.cache.listed(raw(name, each))
         self.cache.list_complete(str(version))
 
     def wrote(self, name: str, version: int) -> None:
@@ -368,7 +368,7 @@ class World(Bench):
 
     def list_page(self) -> None:
         if self.on_its_way:
-            self.cache.listed([raw(*self.on_its_way.pop(0))])
+            self.cache.listed(raw(*self.on_its_way.pop(0)))
 
     def list_ends(self) -> None:
         if self.listed_version is not None:

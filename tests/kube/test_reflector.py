@@ -62,8 +62,8 @@ class Sink:
     def list_began(self, version: str) -> None:
         self.heard.append(f"list {version}")
 
-    def listed(self, items: list[msgspec.Raw]) -> None:
-        self.heard += [self._name(item) for item in items]
+    def listed(self, item: msgspec.Raw) -> None:
+        self.heard.append(self._name(item))
 
     def list_complete(self, version: str) -> None:
         self.heard.append(f"complete {version}")

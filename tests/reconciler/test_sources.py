@@ -202,7 +202,7 @@ async def test_a_listed_version_without_content_makes_the_kept_content_stale(wor
     await world.read()
     world.change(11)
     world.versions.list_began("11")
-    world.versions.listed([msgspec.Raw(json.dumps(world.document(11)).encode())])
+    world.versions.listed(msgspec.Raw(json.dumps(world.document(11)).encode()))
     world.versions.list_complete("11")
 
     assert await world.read() == "11"

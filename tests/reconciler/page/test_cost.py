@@ -76,9 +76,8 @@ async def test_a_write_of_this_process_shows(bench: Bench, monkeypatch: pytest.M
 @pytest.mark.timeout(300)  # for a loaded machine
 async def test_ten_thousand_copies_are_answered_in_short_steps(bench: Bench) -> None:
     for start in range(0, SYNCS, 100):
-        bench.caches.syncs.listed(
-            [raw(bench.sync_object("home", f"sync-{n}")) for n in range(start, start + 100)]
-        )
+        for number in range(start, start + 100):
+            bench.caches.syncs.listed(raw(bench.sync_object("home", f"sync-{number}")))
         await asyncio.sleep(0)
     bench.put_sync("home", "large", spec={"destinationNamespaces": ["team-*"]})
     for number in range(COPIES // 2):

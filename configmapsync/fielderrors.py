@@ -142,9 +142,9 @@ def invalid(path: str, value: Any, detail: str) -> FieldError:
     return FieldError(path, ErrorKind.INVALID, value, detail)
 
 
-def not_found(path: str, value: Any, detail: str = "") -> FieldError:
+def not_found(path: str, value: Any) -> FieldError:
     """Return the error of a value that names a missing object."""
-    return FieldError(path, ErrorKind.NOT_FOUND, value, detail)
+    return FieldError(path, ErrorKind.NOT_FOUND, value)
 
 
 def duplicate(path: str, value: Any) -> FieldError:

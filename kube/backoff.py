@@ -18,12 +18,8 @@ Key = TypeVar("Key", bound=Hashable)
 class Backoff(Generic[Key]):
     """Counts consecutive failures of each key."""
 
-    def __init__(
-        self, rng: random.Random, first: float = FIRST_SECONDS, longest: float = MAX_SECONDS
-    ) -> None:
+    def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._first = first
-        self._longest = longest
         self._failures: dict[Key, int] = {}
 
     def __len__(self) -> int:
@@ -38,7 +34,7 @@ class Backoff(Generic[Key]):
         """Count a failure of `key`; return the seconds to wait, at least `retry_after`."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(self._longest, self._first * 2.0 ** min(failures, 32))
+        delay = min(MAX_SECONDS, FIRST_SECONDS * 2.0 ** min(failures, 32))
         jittered = delay * self._rng.uniform(1 - JITTER, 1 + JITTER)
         return max(jittered, retry_after or 0.0)
 

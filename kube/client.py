@@ -139,8 +139,6 @@ class Client:
         namespace: str = "",
         *,
         params: Mapping[str, str] | None = None,
-        metadata_only: bool = False,
-        timeout_seconds: float = REQUEST_SECONDS,
         max_bytes: int = ANSWER_BYTES,
     ) -> bytes:
         """Return the objects of one namespace, or of all namespaces if it is empty.
@@ -149,16 +147,12 @@ class Client:
             kind: of the objects.
             namespace: where the objects are.
             params: of the list, such as `labelSelector`, `fieldSelector`, `limit` and `continue`.
-            metadata_only: whether to leave out everything but the metadata.
-            timeout_seconds: for the whole answer.
             max_bytes: of the answer; a larger one raises `AnswerTooLarge`.
         """
         return await self._connection.request(
             "GET",
             kind.path(namespace),
             params=params,
-            accept=METADATA_LIST if metadata_only else JSON,
-            timeout=timeout_seconds,
             max_bytes=max_bytes,
         )
 
@@ -168,7 +162,6 @@ class Client:
         namespace: str = "",
         *,
         params: Mapping[str, str],
-        metadata_only: bool = False,
         idle_seconds: float,
         total_seconds: float,
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
@@ -178,7 +171,6 @@ class Client:
             kind: of the objects.
             namespace: where the objects are; empty for all namespaces.
             params: of the watch, such as `labelSelector` and `resourceVersion`.
-            metadata_only: whether to leave out everything but the metadata.
             idle_seconds: without a byte, after which the peer counts as dead.
             total_seconds: after which the client ends the watch.
 
@@ -188,7 +180,6 @@ class Client:
         return self._connection.stream(
             kind.path(namespace),
             params={**params, "watch": "true"},
-            accept=METADATA if metadata_only else JSON,
             idle_timeout=idle_seconds,
             total_timeout=total_seconds,
         )

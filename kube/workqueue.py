@@ -149,8 +149,8 @@ class WorkQueue(Generic[Key]):
             return
         self._enqueue(key, priority)
 
-    def add_after(self, key: Key, seconds: float, priority: Priority = Priority.LOW) -> None:
-        """Have `key` worked on in `seconds`, unless it is due earlier anyway."""
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Have `key` worked on in `seconds` with low priority, unless it is due earlier anyway."""
         if (
             self._closed
             or key in self._dirty
@@ -159,7 +159,7 @@ class WorkQueue(Generic[Key]):
             return
         self._metrics.retried()
         if seconds <= 0:
-            self.add(key, priority)
+            self.add(key, Priority.LOW)
             return
         loop = asyncio.get_running_loop()
         seconds = max(seconds, RESOLUTION_SECONDS)
@@ -167,7 +167,7 @@ class WorkQueue(Generic[Key]):
         if timer is not None and timer.when() <= loop.time() + seconds:
             return
         self._cancel_timer(key)
-        self._timers[key] = loop.call_later(seconds, self.add, key, priority)
+        self._timers[key] = loop.call_later(seconds, self.add, key, Priority.LOW)
 
     async def get(self) -> Key | None:
         """The next name, marked as worked on until `done`; None once the queue is shut down."""

@@ -136,9 +136,7 @@ class Applier:
         elif write.key in self._in_flight:
             self._waiting_syncs.setdefault(write.key, set()).add(batch.sync)
         else:
-            batch.waiting.append(write)
-            if write.template is not None:
-                batch.largest = max(batch.largest, write.template.size)
+            batch.add(write)
 
     def _start_runners(self, batch: Batch) -> None:
         """Start a task for each waiting write; those with a write in flight may hang."""

@@ -71,6 +71,12 @@ class Batch:
         self.outcomes = {}
         self.largest, self.outdated, self.defect = 0, False, None
 
+    def add(self, write: Write) -> None:
+        """Add a write that waits for a task."""
+        self.waiting.append(write)
+        if write.template is not None:
+            self.largest = max(self.largest, write.template.size)
+
     def begin(self, write: Write) -> None:
         """Record that a write is in flight."""
         self.in_flight[write.key] = write

@@ -23,7 +23,8 @@ from certs.secret_store import SecretStore
 from certs.settings import Settings
 from certs.trust import Configuration, Trust
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Client
-from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from kube.configuration import ConfigurationError
+from kube.connection import Connection, ConnectionSettings
 from kube.errors import ApiError
 from runtime import logs
 from runtime import settings as runtime_settings

@@ -21,7 +21,8 @@ from dryrun.simulated_cluster import EmptyCluster, SimulatedCluster
 from dryrun.simulator import SimulatedSync, Simulator
 from dryrun.texts import UnreadableFileError
 from kube.client import ApiServer, Client
-from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from kube.configuration import ConfigurationError
+from kube.connection import Connection, ConnectionSettings
 from kube.errors import ApiError, Forbidden
 from reconciler.known.service_accounts import Authorization
 from runtime import logs

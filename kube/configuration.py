@@ -9,7 +9,6 @@ the API server.
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -179,12 +178,10 @@ class Kubeconfig:
         else:
             if refused:
                 # Otherwise the library keeps what the API server has just refused.
-                with suppress(AttributeError):
-                    del self._loader.exec_plugin_expiry
+                vars(self._loader).pop("exec_plugin_expiry", None)
             elif self._has_plugin and not hasattr(self._loader, "exec_plugin_expiry"):
-                return (
-                    None  # credentials without an expiry are good until the API server refuses them
-                )
+                # Credentials without an expiry are good until the API server refuses them.
+                return None
             await self._loader.load_and_set(configuration)
         target = Target.of(configuration)
         if self._has_plugin and target.certificate and target.authorization is None:
@@ -199,16 +196,14 @@ class Kubeconfig:
         Raises:
             ConfigurationError: the files cannot be read.
         """
-        documents = [_read(path) for path in _existing(self._files)]
+        documents = _documents(self._files)
         chosen, _ = _context(self._files, documents, self._context)
         entry = _entry(self._files, documents, "context", chosen)
         return str(entry.get("namespace") or "")
 
     async def _load_first(self, configuration: Any) -> None:
         files = self._files
-        context, self._has_plugin = _context(
-            files, [_read(path) for path in _existing(files)], self._context
-        )
+        context, self._has_plugin = _context(files, _documents(files), self._context)
         try:
             async with asyncio.timeout(LOAD_SECONDS):
                 self._loader = await credential_layer().config.load_kube_config(
@@ -232,12 +227,12 @@ def _not_after(certificate: str) -> Any:
     return x509.load_pem_x509_certificate(Path(certificate).read_bytes()).not_valid_after_utc
 
 
-def _existing(files: str) -> list[Path]:
+def _documents(files: str) -> list[Document]:
     paths = [Path(path).expanduser() for path in files.split(os.pathsep) if path]
-    existing = [path for path in paths if path.exists()]
-    if not existing:
+    documents = [_read(path) for path in paths if path.exists()]
+    if not documents:
         raise ConfigurationError(f"kubeconfig {files}: there is no such file")
-    return existing
+    return documents
 
 
 def _read(path: Path) -> Document:

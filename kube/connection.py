@@ -7,7 +7,6 @@ kubeconfig decides.
 """
 
 import asyncio
-import io
 import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -16,37 +15,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 
 from kube import configuration
 from kube.client import ANSWER_BYTES, JSON, REQUEST_SECONDS
-from kube.configuration import ConfigurationError
 from kube.credentials import Credentials, Identity
 from kube.errors import (
     ERROR_BODY_BYTES,
     AnswerTooLarge,
-    ApiError,
-    Malformed,
     Silent,
     Unauthorized,
-    Unreachable,
     from_response,
 )
+from kube.http_messages import TRANSPORT_ERRORS, Outgoing, as_api_error, read_up_to
 from kube.http_sessions import Fence, open_session
 from kube.slow_answers import SlowAnswers
-from kube.watch_lines import read_lines
-
-__all__ = ["ConfigurationError", "Connection", "ConnectionSettings", "Fence", "RequestMetrics"]
+from kube.watch_lines import hang_up, read_lines
 
 CONNECT_SECONDS = 5.0
 REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
-LARGE_BODY_BYTES = 1 << 19
 TLS_ALERT = re.compile(r"\[SSL: \w*ALERT")
-# What aiohttp and the system raise; `TimeoutError` is an `OSError`.
-TRANSPORT_ERRORS = (HttpProcessingError, aiohttp.ClientError, OSError)
 NO_ANSWER = "<error>"  # the word of client-go's metrics in place of a status code
 
 
@@ -176,7 +166,7 @@ class Connection:
             Unreachable: no answer came in time; the request may have been carried out.
             ApiError: the status is not 2xx.
         """
-        outgoing = _Outgoing(
+        outgoing = Outgoing(
             method, path, params, body, accept, content_type if body is not None else None
         )
         try:
@@ -184,12 +174,12 @@ class Connection:
                 asyncio.timeout(timeout),
                 await self._answer(self._requests, outgoing, REQUEST_LIMITS) as response,
             ):
-                body = await _read_up_to(response, max_bytes)
+                body = await read_up_to(response, max_bytes)
         except TRANSPORT_ERRORS as error:
-            raise _as_api_error(error, outgoing) from error
+            raise as_api_error(error, outgoing.name) from error
         if body is None:
             raise AnswerTooLarge(
-                f"{method} {path}: the answer has more than {max_bytes} bytes",
+                f"{outgoing.name}: the answer has more than {max_bytes} bytes",
                 status=response.status,
             )
         return body
@@ -221,7 +211,7 @@ class Connection:
             Silent: the watch was open, and no byte came for `idle_timeout`.
             ApiError: the watch could not be opened, or broke off.
         """
-        outgoing = _Outgoing("GET", path, params, None, accept, None)
+        outgoing = Outgoing("GET", path, params, None, accept, None)
         limits = aiohttp.ClientTimeout(
             total=total_timeout,
             sock_connect=CONNECT_SECONDS,
@@ -230,17 +220,17 @@ class Connection:
         try:
             response = await self._answer(self._watches, outgoing, limits)
         except TRANSPORT_ERRORS as error:
-            raise _as_api_error(error, outgoing) from error
+            raise as_api_error(error, outgoing.name) from error
         # Only reading is translated: an error in the caller's block is not an error of the API
         # server.
         async with response, aclosing(_lines(response, outgoing, may_rest)) as lines:
             try:
                 yield lines
             finally:
-                _hang_up(response)
+                hang_up(response)
 
     async def _answer(
-        self, session: aiohttp.ClientSession, outgoing: "_Outgoing", limits: aiohttp.ClientTimeout
+        self, session: aiohttp.ClientSession, outgoing: Outgoing, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         """Return an answer with status 2xx, its body still unread; raise any other."""
         identity = await self._credentials.current()
@@ -257,7 +247,7 @@ class Connection:
     async def _send(
         self,
         session: aiohttp.ClientSession,
-        outgoing: "_Outgoing",
+        outgoing: Outgoing,
         limits: aiohttp.ClientTimeout,
         identity: Identity,
     ) -> aiohttp.ClientResponse:
@@ -284,67 +274,20 @@ class Connection:
         if 200 <= response.status < 300:
             return response
         async with response:
-            body = await _read_up_to(response, ERROR_BODY_BYTES)
+            body = await read_up_to(response, ERROR_BODY_BYTES)
         raise from_response(response.status, body or b"", response.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
-    """A request before it is sent."""
-
-    method: str
-    path: str
-    params: Mapping[str, str] | None
-    body: bytes | None
-    accept: str
-    content_type: str | None
-
-    @property
-    def query(self) -> str:
-        """Return the query string, which aiohttp encodes at more cost."""
-        return f"?{urlencode(self.params)}" if self.params else ""
-
-    def headers(self, authorization: str | None) -> dict[str, str]:
-        """Return the headers that differ between requests."""
-        headers = {
-            "Accept": self.accept,
-            "Content-Type": self.content_type,
-            "Authorization": authorization,
-        }
-        return {name: value for name, value in headers.items() if value}
-
-    def data(self) -> bytes | io.BytesIO | None:
-        """Return the body; aiohttp sends a large one in parts, which yields to other tasks."""
-        return (
-            io.BytesIO(self.body) if self.body and len(self.body) > LARGE_BODY_BYTES else self.body
-        )
-
-
-async def _read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """Return the body of an answer; close the connection and return None if it has more bytes."""
-    if (response.content_length or 0) > limit:
-        response.close()
-        return None
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            response.close()
-            return None
-    return bytes(body)
-
-
 async def _lines(
-    response: aiohttp.ClientResponse, outgoing: _Outgoing, may_rest: Callable[[], bool]
+    response: aiohttp.ClientResponse, outgoing: Outgoing, may_rest: Callable[[], bool]
 ) -> AsyncGenerator[bytes, None]:
-    what = f"{outgoing.method} {outgoing.path}"
     try:
-        async for line in read_lines(response, what, may_rest):
+        async for line in read_lines(response, outgoing.name, may_rest):
             yield line
     except aiohttp.SocketTimeoutError as error:
-        raise Silent(f"{what}: no byte within the idle timeout") from error
+        raise Silent(f"{outgoing.name}: no byte within the idle timeout") from error
     except TRANSPORT_ERRORS as error:
-        raise _as_api_error(error, outgoing) from error
+        raise as_api_error(error, outgoing.name) from error
 
 
 def _refuses_identity(error: Exception) -> bool:
@@ -353,25 +296,3 @@ def _refuses_identity(error: Exception) -> bool:
     A server that requires a client certificate ends the TLS connection with an alert.
     """
     return isinstance(error, Unauthorized) or TLS_ALERT.search(str(error)) is not None
-
-
-def _hang_up(response: aiohttp.ClientResponse) -> None:
-    """Abort the connection of a watch: a TLS shutdown would wait for a peer that may be gone."""
-    connection = response.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
-
-
-def _as_api_error(error: Exception, outgoing: _Outgoing) -> ApiError:
-    """Return an error of aiohttp or the system as an `ApiError`."""
-    what = f"{outgoing.method} {outgoing.path}"
-    match error:
-        case TimeoutError():
-            return Unreachable(f"{what}: no answer in time")
-        case HttpProcessingError() | aiohttp.ClientResponseError():
-            return Malformed(f"{what}: the answer is not HTTP ({type(error).__name__})")
-        case aiohttp.ClientPayloadError():
-            return Unreachable(f"{what}: the answer broke off")
-        case _:
-            text = " ".join(str(error).split()) or type(error).__name__
-            return Unreachable(f"{what}: {text}")

@@ -83,3 +83,10 @@ async def _pause(response: aiohttp.ClientResponse, seconds: float) -> None:
         if not transport.is_closing():
             limit_buffer()
             transport.resume_reading()
+
+
+def hang_up(response: aiohttp.ClientResponse) -> None:
+    """Abort the connection of a watch: a TLS shutdown would wait for a peer that may be gone."""
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from kube.configuration import ConfigurationError
+from kube.connection import Connection, ConnectionSettings
 from kube.leader_election import LeaseLostError
 from reconciler.app import App
 from reconciler.leadership import candidacy

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from kube.configuration import ConfigurationError
+from kube.connection import Connection, ConnectionSettings
 from runtime import logs
 from runtime import settings as runtime_settings
 from runtime.lifecycle import run

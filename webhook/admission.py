@@ -23,17 +23,10 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import ApiError
+from webhook.answers import allowed, denied, failure
 from webhook.authorization import Authorizer, Requester, shortened
 from webhook.cluster_state import ClusterState
-from webhook.review import (
-    Document,
-    MalformedReviewError,
-    Review,
-    UnreadableSpecError,
-    allowed,
-    denied,
-    failure,
-)
+from webhook.review import Document, MalformedReviewError, Review, UnreadableSpecError
 from webhook.review_slots import ReviewSlots, TooManyReviewsError
 
 CHECKED_OPERATIONS = frozenset({"CREATE", "UPDATE"})

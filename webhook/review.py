@@ -1,14 +1,12 @@
-"""Decode AdmissionReviews of `admission.k8s.io/v1`, and encode the answers.
+"""Decode AdmissionReviews of `admission.k8s.io/v1`.
 
-`server.py` parses bodies here, `admission.py` builds answers here; `checks.py` decides.
+`server.py` parses bodies here; `answers.py` encodes the answers.
 The sender is not trusted: anything but an AdmissionReview raises
 `MalformedReviewError`. Only the fields that the webhook reads are decoded, and a spec
 only on demand and up to a size that can be stored. Nothing here does I/O.
 """
 
-import base64
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -283,44 +281,3 @@ def _object(raw: msgspec.Raw) -> SentObject | None:
     if len(spec) > LARGEST_SPEC:
         return SentObject(metadata, NO_SPEC, hashlib.blake2b(spec).digest())
     return SentObject(metadata, found.spec.copy())
-
-
-def allowed(uid: str, warnings: Sequence[str] = (), patch: Sequence[Document] = ()) -> bytes:
-    """Return the answer that allows a request.
-
-    Args:
-        uid: of the request.
-        warnings: for the user.
-        patch: JSON patch operations that the API server applies.
-    """
-    response: Document = {"uid": uid, "allowed": True}
-    if patch:
-        response |= {
-            "patchType": "JSONPatch",
-            "patch": base64.b64encode(msgspec.json.encode(patch)).decode(),
-        }
-    return _answer(response, warnings)
-
-
-def denied(uid: str, status: Document, warnings: Sequence[str] = ()) -> bytes:
-    """Return the answer that denies a request with a Status, which the user reads."""
-    return _answer({"uid": uid, "allowed": False, "status": status}, warnings)
-
-
-def failure(code: int, reason: str, message: str) -> Document:
-    """Return a Status for a failure that the object did not cause."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Status",
-        "metadata": {},
-        "status": "Failure",
-        "code": code,
-        "reason": reason,
-        "message": message,
-    }
-
-
-def _answer(response: Document, warnings: Sequence[str]) -> bytes:
-    if warnings:
-        response["warnings"] = list(warnings)
-    return msgspec.json.encode({"apiVersion": API_VERSION, "kind": KIND, "response": response})

@@ -13,8 +13,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from kube.connection import Connection, ConnectionSettings, Fence
+from kube.connection import Connection, ConnectionSettings
 from kube.errors import ApiError
+from kube.http_sessions import Fence
 from tests.support.users import write_kubeconfig
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

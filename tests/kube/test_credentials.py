@@ -12,7 +12,8 @@ import yaml
 from aiohttp import web
 
 from kube import credentials
-from kube.connection import ConfigurationError, Connection, ConnectionSettings
+from kube.configuration import ConfigurationError
+from kube.connection import Connection, ConnectionSettings
 from kube.errors import Unauthorized
 from tests.kube.scripted import ApiServer, answering, api_server, status
 from tests.kube.test_tls import NOW, _listener

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from kube.connection import ConfigurationError
+from kube.configuration import ConfigurationError
 from kube.errors import Unreachable
 from tests.kube.scripted import ApiServer, answering, api_server
 from tests.support.pki import Authority, KeyPair

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from tests.support.cpu import cpu_seconds
 from tests.webhook import recorded
 from webhook.admission import exempt, mutation
+from webhook.answers import allowed, denied, failure
 from webhook.review import (
     LARGEST_SPEC,
     MalformedReviewError,
     UnreadableSpecError,
-    allowed,
-    denied,
-    failure,
     parse,
 )
 

@@ -168,11 +168,9 @@ class Elector:
                 # A release between two watches is noticed soon as well.
                 pause = min(self._pause() / 2, self._free_in)
             except ApiError as error:
-                if error.retry is Retry.SOON:  # another candidate was faster
-                    pause = self._pause() / 2
-                else:
-                    self._note(error)
-                    pause = max(self._pause(), min(error.retry_after or 0.0, self._timing.duration))
+                pause = self._pause() / 2  # another candidate was faster
+                if error.retry is not Retry.SOON:
+                    pause = self._failed(error, self._timing.duration)
             await asyncio.sleep(pause)
 
     async def _renew_until_lost(self) -> NoReturn:
@@ -197,10 +195,8 @@ class Elector:
         except TimeoutError:
             return 0.0
         except ApiError as error:
-            self._note(error)
-            # A Retry-After is respected up to half of the time that is left, or the Lease would
-            # be lost.
-            return max(self._pause(), min(error.retry_after or 0.0, self._left / 2))
+            # A longer pause could lose the Lease.
+            return self._failed(error, self._left / 2)
         return self._pause()
 
     async def _release(self) -> None:
@@ -230,9 +226,8 @@ class Elector:
     async def _claim(self) -> None:
         """Write this process into the record as its holder, on top of the version that was seen."""
         asked = self._now()
-        await self._write(
-            self._spec.claimed_by(self._identity, self._timing.duration, self._clock())
-        )
+        spec = self._spec.claimed_by(self._identity, self._timing.duration, self._clock())
+        await self._write(spec)
         self._held_until = asked + self._timing.renew_deadline
         self.problem = None
 
@@ -296,8 +291,9 @@ class Elector:
     def _pause(self) -> float:
         return self._timing.retry_period * (1 + JITTER * self._rng.random())
 
-    def _note(self, error: ApiError) -> None:
-        """Log an error once, and again when it changes."""
+    def _failed(self, error: ApiError, longest: float) -> float:
+        """Log an error unless it repeats; return the pause: its Retry-After, up to `longest`."""
         if not error.repeats(self.problem):
             self._log.warning("cannot read or write the leader lease", error=str(error))
         self.problem = error
+        return max(self._pause(), min(error.retry_after or 0.0, longest))

@@ -24,8 +24,9 @@ from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.selection import Namespace
 from configmapsync.spec import ConflictPolicy
 from configmapsync.validation import validate
+from plugin.peers.destinations import Destinations, Matched, resolve
 from plugin.peers.inventory import AnnotatedObject, Inventory, Remark
-from plugin.peers.selections import MOST_LISTED, Destinations, Matched, Selection, resolve
+from plugin.peers.selections import MOST_LISTED, Selection
 from plugin.peers.selectors import NAME_LABEL, selector_document
 from plugin.peers.wanted import WantedCopies
 

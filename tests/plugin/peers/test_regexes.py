@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configmapsync.globs import Globs
-from plugin.peers.regexes import LONGEST_REGEX, UnsupportedRegexError, parse
+from plugin.peers.regex_parser import LONGEST_REGEX, UnsupportedRegexError, parse
 from tests.support.cpu import cpu_seconds
 
 NAMES = st.text("ab1-", min_size=0, max_size=6)

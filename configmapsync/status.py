@@ -49,7 +49,11 @@ class SourceStatus(_Part, frozen=True, kw_only=True):
     """The source of the copies."""
 
     resource_version: Annotated[
-        str, Meta(description="The version of the source that this status describes.")
+        str,
+        Meta(
+            description="The version of the source whose content the copies have. "
+            "A later version with the same content does not change it."
+        ),
     ] = ""
     digest: Annotated[str, Meta(description="The digest of all copies.")] = ""
 

@@ -5,8 +5,10 @@ import tracemalloc
 from typing import Any
 
 import msgspec
+import pytest
 
 from cluster.syncs import SyncOutline, SyncRecord, read_outline, read_sync
+from kube.errors import Malformed
 
 MOST_BYTES = 4000  # of one record, most of it the spec
 MOST_OUTLINE_BYTES = 1_000
@@ -72,6 +74,26 @@ def test_a_cached_sync_takes_little_memory() -> None:
 
     assert len(records) == MANY
     assert used / MANY < MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b'{"spec": {}}',
+        b'{"metadata": null}',
+        b'{"metadata": {"name": 5}}',
+        b'{"metadata": {"name": "a", "resourceVersion": "x"}}',
+        b'{"metadata": {"name": "a", "creationTimestamp": "0001-01-01T00:00:00+14:00"}}',
+        b'{"metadata": {"name": "a"}, "spec": {"configMapName": "\\ud800"}}',
+        b'{"metadata": {"name": "a"}, "spec": {"keys": ' + b"[" * 100_000,
+    ],
+)
+def test_what_is_no_stored_object_is_malformed(raw: bytes) -> None:
+    with pytest.raises(Malformed):
+        read(raw)
+    with pytest.raises(Malformed):
+        read_outline(msgspec.Raw(raw), lambda _key: None)
 
 
 def test_a_spec_is_validated_once_and_not_with_every_event() -> None:

@@ -62,17 +62,14 @@ class History:
         """Note that a list of that version was completed."""
         self._reached = max(self._reached, version)
 
-    def compare(self, event: WatchedEvent) -> None:
-        """Compare an event with the ones before.
+    def watched(self, event: WatchedEvent) -> None:
+        """Note an event of the watch.
 
         Raises:
-            VersionsWentBackError: its version is lower.
+            VersionsWentBackError: its version is lower than an earlier one.
         """
         if event.version < self._reached:
             raise VersionsWentBackError
-
-    def took(self, event: WatchedEvent) -> None:
-        """Note an event that the cache took."""
         if event.kind == "DELETED":
             self._deleted = Seen(*event.place, event.version)
         self._reached = event.version

@@ -219,9 +219,8 @@ class Reflector:
     def _take(self, line: bytes) -> None:
         """Give one event to the sink."""
         event = read_event(line, f"GET {self._path}")
-        self._history.compare(event)
+        self._history.watched(event)
         self._may_rest = event.kind == "BOOKMARK" or not self._sink.changed(event)
-        self._history.took(event)
         self._version = str(event.version)
 
     def _begin_anew(self) -> None:

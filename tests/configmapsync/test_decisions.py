@@ -40,6 +40,7 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
 from tests.configmapsync.objects import record, source, sync, with_metadata
 from tests.configmapsync.worlds import patched
+from tests.support.cpu import cpu_seconds
 
 PLACE = Name("there", "config")
 SOURCE = source({"k": "v"})
@@ -396,3 +397,26 @@ def test_only_a_copy_with_its_uid_in_a_served_namespace_delays_a_deletion(
     deleted = with_metadata(asked, deletion_timestamp=NOW)
 
     assert plan(observed(deleted, forged, served=served)).finalizer is held
+
+
+def test_the_plan_of_a_missing_source_costs_in_proportion_to_the_copies() -> None:
+    asked = sync(destinationNamespaces=["*"])
+    names = [f"namespace-{number:05}" for number in range(10_000)]
+    made = copy_of(asked)
+    copies = [
+        replace(
+            made,
+            namespace=name,
+            annotations={**made.annotations, DESTINATION: f"{name}/config"},
+        )
+        for name in names
+    ]
+    seen = observed(
+        asked, *copies, origin=None, namespaces={name: Namespace(name) for name in names}
+    )
+    planned: list[Plan] = []
+
+    # Thread CPU time, measured at 0.05 s; with a search through all names for each copy, over 1 s.
+    assert cpu_seconds(lambda: planned.append(plan(seen))) < 0.4
+    assert planned[0].empty
+    assert planned[0].remaining == len(names)

@@ -26,7 +26,7 @@ def manifests() -> dict[Path, str]:
     crd = yaml.safe_dump(
         custom_resource_definition(), sort_keys=False, width=120, allow_unicode=True
     )
-    source = HEADER.format("configmapsync/resource.py and configmapsync/crd.py")
+    source = HEADER.format("configmapsync/spec.py, status.py and crd.py")
     written = {Path(f"config/crd/bases/{GROUP}_{PLURAL}.yaml"): source + crd}
     for process, roles in ROLES.items():
         source = HEADER.format("hack/roles.py and the rules beside the requests")

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
+from configmapsync.selection import Selector
 from dryrun.files import apply_files, read
 from dryrun.output import FORMATS, as_text
 from dryrun.settings import PlanSettings
@@ -47,12 +48,12 @@ class OptionalAuthorization(Authorization):
 
     may_review = True
 
-    async def denial(self, sync: ConfigMapSync) -> str | None:
+    async def denial(self, sync: ConfigMapSync, selector: Selector) -> str | None:
         """Return which rights the named service account lacks; None if no review is allowed."""
         if not self.may_review:
             return None
         try:
-            return await super().denial(sync)
+            return await super().denial(sync, selector)
         except Forbidden:
             self.may_review = False
             return None
@@ -104,10 +105,7 @@ async def _simulate(settings: PlanSettings) -> list[SimulatedSync]:
     async with _base_cluster(settings) as base:
         cluster = SimulatedCluster(base)
         authorization = OptionalAuthorization(
-            Client(cluster),
-            asyncio.get_running_loop().time,
-            settings.protected(),
-            AUTHORIZATION_SECONDS,
+            Client(cluster), asyncio.get_running_loop().time, AUTHORIZATION_SECONDS
         )
         rng = random.Random()  # noqa: S311 - jitter for watches, which a plan never starts
         simulator = Simulator(cluster, authorization, settings.protected(), rng)

@@ -146,9 +146,7 @@ class App:
         )
 
     def _build_reconciler(self, settings: ReconcilerSettings) -> Reconciler:
-        authorization = Authorization(
-            self._client, self._now, settings.protected(), settings.authorization_interval
-        )
+        authorization = Authorization(self._client, self._now, settings.authorization_interval)
         observer = Observer(
             self._caches,
             self._sources,

@@ -20,6 +20,7 @@ from configmapsync.plans import (
     ObservedMissing,
 )
 from configmapsync.resource import ConfigMapSync
+from configmapsync.selection import Selector
 from kube.errors import Forbidden
 from reconciler.known.caches import UNREAD, Caches
 from reconciler.known.claims import Decider
@@ -98,7 +99,7 @@ class Observer:
         if record.sync is None or record.selector is None:
             return self._observe_invalid(record)
         outline = self._outline(record, record.sync) if trust_status else None
-        source, rights = await self._read(record.sync, outline)
+        source, rights = await self._read(record.sync, record.selector, outline)
         await self._decider.decided(key)
         return Observed(  # no await from here on: the caches show one moment
             sync=record.sync,
@@ -132,7 +133,7 @@ class Observer:
         )
 
     async def _read(
-        self, sync: ConfigMapSync, outline: SourceObject | None
+        self, sync: ConfigMapSync, selector: Selector, outline: SourceObject | None
     ) -> tuple[SourceObject | None, _Rights]:
         """Return the source and the rights of the sync, if the plan depends on them.
 
@@ -143,7 +144,7 @@ class Observer:
             return None, _Rights()
         recheck_seconds = self._authorization.ask_again_after
         try:
-            denied = await self._authorization.denial(sync)
+            denied = await self._authorization.denial(sync, selector)
             source = None if denied else outline or await self._sources.read(sync.source)
         except Forbidden as error:
             unreadable = reason_messages.source_unreadable(sync.source, error)

@@ -38,7 +38,6 @@ class Authorization:
         self,
         client: Client,
         now: Callable[[], float],
-        protected: frozenset[str],
         interval: float,
     ) -> None:
         # An answer is used up to this age, and the next check comes this much later: together the
@@ -51,12 +50,15 @@ class Authorization:
         # delay no other namespace.
         self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._accounts = ServiceAccounts(client, now, self.ask_again_after)
-        self._protected = protected
 
-    async def denial(self, sync: ConfigMapSync) -> str | None:
+    async def denial(self, sync: ConfigMapSync, selector: Selector) -> str | None:
         """Return which rights the named service account lacks, in the words of the webhook.
 
         The check stops after the first refusals.
+
+        Args:
+            sync: the sync.
+            selector: its compiled selection.
 
         Returns:
             A message; None if no right is missing, or the sync names no service account.
@@ -70,7 +72,7 @@ class Authorization:
         if not await self._accounts.exists(*account):
             return missing_account_denial(account).message
         subject = of_service_account(*account)
-        needs = rights_needed(sync, destination_paths(sync, Selector.of(sync, self._protected)))
+        needs = rights_needed(sync, destination_paths(sync, selector))
         slots = self._slots.setdefault(account.namespace, asyncio.Semaphore(MAX_IN_FLIGHT))
         answers = await self._reviews.check(
             subject, (right for need in needs for right in need.rights), slots

@@ -12,6 +12,7 @@ import pytest
 from configmapsync.defaulting import with_defaults
 from configmapsync.parsing import parse
 from configmapsync.resource import ConfigMapSync
+from configmapsync.selection import Selector
 from kube.access import MAX_IN_FLIGHT
 from kube.client import Client
 from kube.errors import NotFound
@@ -63,15 +64,17 @@ async def server() -> ApiServer:
 
 @pytest.fixture
 async def authorization(server: ApiServer) -> Authorization:
-    return Authorization(
-        Client(server), asyncio.get_running_loop().time, frozenset(), INTERVAL_SECONDS
-    )  # type: ignore[arg-type]
+    return Authorization(Client(server), asyncio.get_running_loop().time, INTERVAL_SECONDS)  # type: ignore[arg-type]
+
+
+async def denial(authorization: Authorization, one: ConfigMapSync) -> str | None:
+    return await authorization.denial(one, Selector.of(one, frozenset()))
 
 
 async def test_a_sync_without_an_account_is_not_asked_for(
     server: ApiServer, authorization: Authorization
 ) -> None:
-    assert await authorization.denial(sync(3, account=None)) is None
+    assert await denial(authorization, sync(3, account=None)) is None
     assert server.asked == 0
 
 
@@ -81,7 +84,7 @@ async def test_an_account_that_is_gone_has_no_rights(
     server.allowed.add("")
     server.exists = False
     assert (
-        await authorization.denial(sync(3))
+        await denial(authorization, sync(3))
         == 'service account "team/robot" does not exist, and so has no rights'
     )
 
@@ -90,18 +93,18 @@ async def test_a_deleted_account_is_noticed_within_the_interval(
     server: ApiServer, authorization: Authorization
 ) -> None:
     server.allowed.add("")
-    assert await authorization.denial(sync(3)) is None
+    assert await denial(authorization, sync(3)) is None
     server.exists = False
     await asyncio.sleep(INTERVAL_SECONDS / 2)
-    assert await authorization.denial(sync(3)) is not None
+    assert await denial(authorization, sync(3)) is not None
 
 
 async def test_an_account_without_rights_costs_few_questions(
     server: ApiServer, authorization: Authorization
 ) -> None:
-    denial = await authorization.denial(sync(512))
-    assert denial is not None
-    assert len(denial) < 4096
+    message = await denial(authorization, sync(512))
+    assert message is not None
+    assert len(message) < 4096
     assert server.asked <= 20
 
 
@@ -109,7 +112,7 @@ async def test_an_account_with_rights_everywhere_costs_few_questions(
     server: ApiServer, authorization: Authorization
 ) -> None:
     server.allowed.add("")
-    assert await authorization.denial(sync(512)) is None
+    assert await denial(authorization, sync(512)) is None
     assert server.asked == 4
 
 
@@ -118,5 +121,6 @@ async def test_the_syncs_of_one_namespace_share_the_questions_under_way(
 ) -> None:
     server.allowed = {f"n-{number:03}" for number in range(100)} | {"team"}
     syncs = [sync(100, f"s-{number}") for number in range(5)]
-    assert await asyncio.gather(*map(authorization.denial, syncs)) == [None] * 5
+    found = await asyncio.gather(*(denial(authorization, one) for one in syncs))
+    assert found == [None] * 5
     assert set(server.most.values()) == {MAX_IN_FLIGHT}

@@ -25,8 +25,6 @@ from benchmarks.programs import Reconciler
 from tests.support.cluster import Cluster
 from tests.support.clusters import KINDS
 
-# As in the Dockerfile: without the CA file of the system, which no connection uses.
-IMAGE_ENVIRONMENT = {"SSL_CERT_FILE": ""}
 PAYLOAD = "x" * 20 * 1024
 NAMESPACES = 50
 COPIES_LIMIT_SECONDS = 180.0
@@ -78,9 +76,7 @@ async def measured(
     cluster: Cluster, api: Api, foreign: Foreign, options: argparse.Namespace
 ) -> Cost:
     """Start a reconciler and measure it after all copies are up to date."""
-    async with Reconciler.running(
-        cluster, options.python, environment=IMAGE_ENVIRONMENT
-    ) as reconciler:
+    async with Reconciler.running(cluster, options.python) as reconciler:
         await reconciler.ready()
         await api.all_ready(COPIES_LIMIT_SECONDS)
         await asyncio.sleep(SETTLE_SECONDS)

@@ -8,7 +8,7 @@ import contextlib
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from subprocess import PIPE
 from typing import Any, Protocol
@@ -22,6 +22,8 @@ from tests.support.cluster import Cluster
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.users import ADMIN
 
+# As in the Dockerfile: without the CA file of the system, which no connection uses.
+IMAGE_ENVIRONMENT = {"SSL_CERT_FILE": ""}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -101,20 +103,9 @@ class Reconciler:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(
-        cls,
-        cluster: Cluster,
-        python: str = sys.executable,
-        module: str = "reconciler",
-        environment: Mapping[str, str] | None = None,
+        cls, cluster: Cluster, python: str = sys.executable, module: str = "reconciler"
     ) -> AsyncIterator["Reconciler"]:
-        """Start `module` with the interpreter `python`, and stop it at the end.
-
-        Args:
-            cluster: whose API server it uses, as the admin.
-            python: the interpreter.
-            module: what it runs.
-            environment: variables added to those of this process.
-        """
+        """Start `module` with the interpreter `python`, and stop it at the end."""
         port = free_port()
         process = Process(
             [
@@ -122,7 +113,7 @@ class Reconciler:
                 *("--health-address", f"{LOCAL_ADDRESS}:{port}", "--log-level", "warning"),
             ],
             cluster.folder / "reconciler.log",
-            environment=environment,
+            environment=IMAGE_ENVIRONMENT,
         )
         try:
             yield cls(process, port)

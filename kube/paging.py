@@ -11,7 +11,7 @@ import asyncio
 from kube.client import ANSWER_BYTES
 
 PAGE_BYTES = 4 << 20  # of one page, which is in memory twice while it is read
-AIM_BYTES = 3 << 20  # of the next page, by the average size of the objects in the last one
+AIM_BYTES = 7 << 19  # of the next page, by the average size of objects in the last one; 3.5 MiB
 # The API server reads whole objects for a page, also where it answers with their metadata, and
 # cannot know that the page will be too large. Metadata of an object takes about a kilobyte.
 MAX_OBJECTS, MAX_METADATA = 1_000, 2_500

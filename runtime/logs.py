@@ -84,7 +84,7 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
     return Verbosity(logging.getLevelNamesMapping()[level.upper()])
 

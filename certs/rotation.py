@@ -3,8 +3,8 @@
 `ensure.py` and `inspection.py` call this module; each decision carries its reason.
 Trust must come before use, so the CA and the serving certificate are renewed in two
 steps: first the new CA is stored and published while the old pair is served; then it
-signs a new pair. The next run finishes a run that stopped in between. This module does
-no I/O, and the time is an argument.
+signs a new pair. A revocation is such a renewal that also drops the old CA and changes
+the path. The next run finishes a run that stopped in between. No I/O and no clock here.
 """
 
 from dataclasses import dataclass, replace
@@ -199,7 +199,7 @@ def with_new_token(material: Material, token: bytes, now: datetime) -> Material:
 
 
 def trust_is_new(material: Material) -> bool:
-    """Return whether another CA than the current one signed the pair that is served."""
+    """Return whether the current CA has not signed the stored pair yet."""
     try:
         certificate = KeyPair.parse(material.certificate, material.key).certificate
     except UnreadablePairError:

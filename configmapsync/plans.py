@@ -64,7 +64,8 @@ class Observed:
     Attributes:
         sync: the resource with its defaults.
         selector: the compiled selection of the sync.
-        source: the source; None if it does not exist.
+        source: the source; None if it does not exist, or was not read because the sync is deleted,
+            suspended, or lacks a right.
         copies: all ConfigMaps whose marks name this sync or its UID.
         copy_at: returns the ConfigMap with marks of any sync; None if there is none.
         namespaces: all namespaces of the cluster.

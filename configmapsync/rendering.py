@@ -1,8 +1,8 @@
 """Render copies: what a copy must look like, and the object or patch that makes it so.
 
-`planning.py` compares live copies with a template. The writer of the reconciler and
-`dryrun/` send what `render` and `release_patch` return. Labels and annotations of other
-clients must stay.
+`planning.py` compares live copies with a template. The writer of the reconciler sends,
+and `dryrun/` shows, what `render` and `release_patch` return. Labels and annotations of
+other clients must stay.
 """
 
 import json
@@ -53,7 +53,7 @@ class CopyTemplate:
 
     @property
     def content_hash(self) -> int:
-        """Return a hash of content and metadata; valid within one process only."""
+        """Return a hash of content, labels and annotations; valid within one process only."""
         return hash(
             (self.digest, frozenset(self.labels.items()), frozenset(self.annotations.items()))
         )

@@ -30,7 +30,7 @@ RULES = (
     ),
 )
 
-# The API server waits at most 10 s for a webhook, and a denial must be sent before that.
+# The API server waits 5 s for the webhook (`config/webhook/`), and a denial must come before that.
 ANSWER_SECONDS = 3.0
 CACHE_LIMIT = 10_000  # answers
 

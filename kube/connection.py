@@ -205,7 +205,7 @@ class Connection:
                 `ConnectionSettings.watch_idle_seconds`.
             total_timeout: seconds after which the client ends the watch.
             may_rest: returns whether the lines that were yielded changed nothing. If so, lines may
-                come 20 ms later, at less cost.
+                come up to 50 ms later, at less cost.
 
         Raises:
             Silent: the watch was open, and no byte came for `idle_timeout`.

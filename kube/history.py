@@ -1,8 +1,8 @@
 """Notice that the storage of the API server was restored from a backup.
 
 Versions of a collection only rise. `reflector.py` reports each version that it sees,
-and asks for a check before it resumes a watch. After a restore it drops the cache and
-lists.
+and asks for a check before it resumes a watch. After a restore the cache is stale
+until a list is complete.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ class History:
 
     @property
     def shown(self) -> int:
-        """Return the highest version that the API server has shown, in a watch or after a write.
+        """Return the highest version that the API server has shown in a list, a watch or a write.
 
         A list is a consistent read, so a later list shows no lower version.
         """

@@ -20,12 +20,21 @@ class OwnWrites:
         self._bytes = 0
 
     def begin(self, place: Place, generation: int | None) -> None:
-        """Hold the events of an object from now on, as long as it has that generation."""
+        """Hold the events of an object from now on, as long as it has that generation.
+
+        Args:
+            place: of the object.
+            generation: None for a kind without generations, such as ConfigMap.
+        """
         self._newest.setdefault(place, None)
         self._generations[place] = generation
 
     def hold(self, event: WatchedEvent) -> bool:
-        """Hold an event in place of the previous one; return False if it cannot be held."""
+        """Hold an event in place of the previous one; return whether it is held.
+
+        It is not held if the object is not being written, has another generation than at the
+        begin of the write, or if too many bytes are held. The caller then handles it at once.
+        """
         if event.place not in self._newest:
             return False
         self._drop(event.place)
@@ -42,7 +51,7 @@ class OwnWrites:
         return self._newest.get(place) is not None
 
     def end(self, place: Place) -> WatchedEvent | None:
-        """Stop to hold the events of an object; return the newest one."""
+        """Stop to hold the events of an object; return the newest one, which the caller handles."""
         event = self._newest.get(place)
         self._drop(place)
         self._newest.pop(place, None)

@@ -28,7 +28,9 @@ HEALTHY_SECONDS = 60.0  # a watch that lived longer is resumed after the first d
 # The range of the timeout that the API server is asked for; random, so that not all watches end
 # at once.
 WATCH_SECONDS = (290, 590)
-IDLE_SECONDS = 80.0  # bookmarks come about every minute, so a longer silence means a dead peer
+# Bookmarks come about every minute, so a longer silence means a dead peer. The flag
+# `watch_idle_timeout` of `runtime/settings.py` can only shorten it.
+IDLE_SECONDS = 80.0
 GRACE_SECONDS = 30.0  # by which the API server may be late to end a watch
 LIST_SECONDS = 60.0  # for one page; the API server may read 500 objects of a mebibyte for it
 
@@ -224,7 +226,7 @@ class Reflector:
         self._version = str(event.version)
 
     def _begin_anew(self) -> None:
-        """Forget every version and drop the cache."""
+        """Forget every version and mark the cache as stale: the next list replaces it."""
         self._log.warning(
             "resource versions went back, dropping the cache", reached=self._history.shown
         )

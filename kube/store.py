@@ -1,8 +1,8 @@
 """Keep the records of one collection, each with the version in which it was seen.
 
-`informer.py` asks whether an object is news before it puts a record. A record never
-goes back to an older version. After a restore of the storage all records are stale,
-and any version replaces them.
+`informer.py` asks whether an object is news before it puts a record, so no record goes
+back to an older version. Two exceptions: a list that shows a lower version, and stale
+records after a restore of the storage, which any version replaces.
 """
 
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class Store(Generic[R]):
         return None if place is None else Seen(*place, self.version_at(place))
 
     def is_news(self, new: R) -> bool:
-        """Return whether a record is to replace the one in its place, or its absence."""
+        """Return whether a record may replace the one in its place; the same version may, too."""
         place, version = (new.namespace, new.name), number(new.resource_version)
         if place not in self.records:
             forgotten = self.removed.get(place, 0)
@@ -67,7 +67,7 @@ class Store(Generic[R]):
         return self.version_at(place) <= max(version, self._listing)
 
     def put(self, new: R) -> None:
-        """Keep a record in place of the previous one."""
+        """Keep a record in place of the previous one, whatever its version."""
         place = (new.namespace, new.name)
         self._stale.discard(place)
         self.revision += 1

@@ -93,6 +93,7 @@ class Observer:
         Raises:
             ApiError: the API server did not answer about the sync, its source, or the rights of its
                 service account.
+            RuntimeError: a defect stopped the decision on its claims.
         """
         if record is None:
             return await self._observe_missing(key, contested)
@@ -153,11 +154,11 @@ class Observer:
         return source, _Rights(denied, None, recheck_seconds if depends else None)
 
     def _outline(self, record: SyncRecord, sync: ConfigMapSync) -> SourceObject | None:
-        """Return the source without content if the status still describes it.
+        """Return the source if no read is needed: as it was kept, or without its content.
 
-        After a restart the copies of most syncs are up to date, and nothing of their sources has to
-        be read. The digest in the status does not depend on metadata of the source, nor name the
-        keys that it lacks: syncs that select either read their source.
+        After a restart the copies of most syncs are up to date, and the digest in the status is
+        enough to see that. The status has neither the keys nor the metadata of the source, so a
+        sync that selects some of them reads its source.
         """
         spec, caches = sync.spec, self._caches
         selective = spec.keys or spec.copy_metadata.labels or spec.copy_metadata.annotations

@@ -44,6 +44,7 @@ class Reconciler:
 
         Raises:
             ApiError: the API server refused a read or the finalizer. Nothing is lost; retry.
+            RuntimeError: a defect stopped the decision on its claims; retry.
         """
         record = self._caches.syncs.get(*key)  # 1. fetch
         contested = await self._contention.contested_copies(key)  # 2. observe

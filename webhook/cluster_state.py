@@ -1,8 +1,8 @@
 """Keep the namespaces, and the graph of all syncs, and take snapshots for the checks.
 
-`admission.py` asks for one snapshot for each review. ConfigMaps are not cached: they
-are read live and only for warnings. A namespace that the cache does not hold is read
-live before it counts as missing, so a namespace created in the same `kubectl apply`
+`admission.py` asks for a snapshot for a review. ConfigMaps are not cached: they
+are read live and only for warnings. A named namespace that the cache does not hold
+is read live before it counts as missing, so a namespace of the same `kubectl apply`
 counts.
 """
 

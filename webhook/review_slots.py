@@ -1,4 +1,4 @@
-"""Bound how many reviews are validated at once, in total and for each user.
+"""Bound the reviews in progress and their bytes, in total and for each user.
 
 `admission.py` takes a slot for each review that it validates. A user whose slow reviews
 fill all slots of that user leaves the slots of other users free.
@@ -16,7 +16,7 @@ SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 
 class TooManyReviewsError(Exception):
-    """No slot became free in time; the message is for the user."""
+    """Too many reviews or bytes wait, or no slot became free in time; a message for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ class ReviewSlots:
             The bound on the access reviews that are sent for this user at once.
 
         Raises:
-            TooManyReviewsError: too many reviews wait already, or no slot became free in time.
+            TooManyReviewsError: too many reviews or bytes wait already, or no slot became free in
+                time.
         """
         name = share_of(username)
         user = self._users.setdefault(name, _User())

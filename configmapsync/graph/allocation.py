@@ -6,7 +6,7 @@ granted claims form a forest: from a ConfigMap the path to its source, to the so
 of that source and so on ends at one root. A new claim closes a loop exactly if its
 destination is the root of its own source. A disjoint-set forest with path compression
 finds roots in near-constant time, so the cost is linear in the number of syncs.
-`decisions.py` and `index.py` choose the syncs to decide together.
+`decisions.py` and `review.py` choose the syncs to decide together.
 """
 
 from collections import defaultdict
@@ -84,7 +84,8 @@ class Allocation:
 
     Args:
         numbers: the namespace numbers of all sets.
-        sources: for each ConfigMap name, the namespaces where a member has its source.
+        sources: for each ConfigMap name, the namespaces where a sync to be decided has its source.
+            Only a copy that is a source can be part of a loop.
     """
 
     def __init__(self, numbers: NamespaceNumbers, sources: Mapping[str, NamespaceSet]) -> None:

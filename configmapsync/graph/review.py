@@ -62,9 +62,10 @@ class ReviewSearch:
         return None
 
     def contested(self) -> list[tuple[NamespacedName, NamespacedName]]:
-        """Return destinations that another sync may write, each with that sync.
+        """Return destinations that another sync is entitled to write, each with that sync.
 
-        Exactly named destinations come first. The answer is exact up to MAX_LOOKUPS and
+        At most MAX_CONTESTED; exactly named ones come first. The sync itself takes no part, so a
+        younger sync counts, too. The answer is exact up to MAX_LOOKUPS and
         MAX_CLAIMANTS, and an estimate beyond.
         """
         limit = self.lookups + MAX_LOOKUPS

@@ -1,6 +1,6 @@
-"""The command `plan`: what the reconciler would do, as text or JSON.
+"""The command `plan`: what the reconciler would do, as text, JSON or diff.
 
-`plugin/planning.py` has the flags.
+`plugin/planning.py` has the flags of plans, `dryrun/output.py` the formats.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """Decide in the background which syncs may write to which destinations.
 
-`triggers.py` reports changes of syncs and namespaces, `observe.py` waits for the
-decision on a sync. The rules are in `configmapsync/graph/decisions.py`. Nothing here
-may write.
+`caches.py` puts changes into `Decisions`, `triggers.py` wakes the `Decider`, and
+`observe.py` waits for the decision on a sync. The rules are in
+`configmapsync/graph/decisions.py`. Nothing here may write.
 """
 
 import asyncio

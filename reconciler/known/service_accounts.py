@@ -30,7 +30,6 @@ class Authorization:
     Args:
         client: of the API server.
         now: the event loop's clock, in seconds.
-        protected: namespaces that are destinations only by exact name.
         interval: seconds within which a revoked right is noticed.
     """
 

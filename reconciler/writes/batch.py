@@ -1,6 +1,7 @@
 """Hold the writes of one sync between its reconciles, and what became of them.
 
-`applier.py` fills a batch with the writes of a plan and carries them out.
+`applier.py` fills a batch with the writes of a plan, then with its removals. Below,
+"plan" is the half that is being carried out.
 """
 
 import asyncio
@@ -21,11 +22,11 @@ class Batch:
         in_flight: writes without an answer, of the newest plan or of an earlier one, by copy.
         begun: destinations in flight that the newest plan has begun.
         joined: writes of the newest plan that found an earlier write in flight, by copy.
-        outcomes: of the newest plan, by copy.
-        largest: bytes of the largest copy of the newest plan.
-        runners: tasks that carry out the writes.
+        outcomes: of the newest plan, by copy; `Progressing` until the write ends.
+        largest: size of the largest copy of the newest plan, in characters.
+        runners: the number of tasks that carry out the writes.
         waiter: of the reconcile that waits; it gets whether the sync was enqueued again.
-        outdated: whether a write of an earlier plan ended, so that the sync needs a new plan.
+        outdated: whether a write ended in a way that the newest plan did not foresee.
         wrote: whether a copy was written since the last result.
         defect: an unexpected error of a write.
         unanswered: creates that may still happen, and until when, by copy.
@@ -83,7 +84,7 @@ class Batch:
         self.begun.add(write.key)
 
     def end(self, write: Write, outcome: Outcome | None) -> None:
-        """Record that a write has ended, and its outcome if it belongs to the newest plan."""
+        """Record that a write has ended, and its outcome if the newest plan has the same write."""
         del self.in_flight[write.key]
         self.begun.discard(write.key)
         planned = self.joined.pop(write.key, write)

@@ -1,6 +1,7 @@
 """Record the recent writes to each copy, and find contested copies.
 
-`applier.py` reports every write, `reconcile.py` asks which copies are contested. The
+`applier.py` reports writes that succeeded or lost a race, `reconcile.py` asks which
+copies are contested. The
 rules are in `configmapsync/contention.py`. A restart drops the records: a copy that is
 still contested is found again after a few more writes.
 """

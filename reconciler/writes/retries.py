@@ -1,8 +1,8 @@
 """Decide when a destination that failed may be tried again.
 
 `applier.py` asks it before each write and reports each failure to it, and `triggers.py`
-ends a wait when an event may have healed the cause. A failure that only an edit heals
-waits for other content.
+ends a wait when an event may have healed the cause. `kube/backoff.py` has the delays. A
+failure that only an edit heals waits for other content.
 """
 
 import asyncio

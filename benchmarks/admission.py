@@ -36,10 +36,10 @@ from kube.client import Client
 from tests.support.processes import LOCAL_ADDRESS, Process, free_port
 from tests.support.users import write_kubeconfig
 from webhook.admission import Admission
+from webhook.admission_review import parse
 from webhook.authorization import Authorizer
 from webhook.cluster_state import ClusterState
 from webhook.paths import VALIDATE_PATH
-from webhook.review import parse
 
 WARM_UP_SECONDS = 3.0
 OWN_TIMES = 3_000

@@ -1,8 +1,9 @@
 """Answer one admission review: mutate it, or validate it in a fixed order.
 
 `server.py` calls this module with each parsed review. Validation checks the shape
-first, then permission, then what `checks.py` checks. A denial for missing permission
-depends on the object and the user alone, so it does not reveal which objects exist.
+first, then permission, then the rules of `admission_checks.py`. A denial for missing
+permission depends on the object and the user alone, so it does not reveal which objects
+exist.
 """
 
 import asyncio
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from configmapsync import checks
-from configmapsync.checks import AdmissionInput
+from configmapsync import admission_checks
+from configmapsync.admission_checks import AdmissionInput
 from configmapsync.defaulting import default_document, with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.fielderrors import FieldError, forbidden, to_status
@@ -23,10 +24,10 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import ApiError
+from webhook.admission_review import Document, MalformedReviewError, Review, UnreadableSpecError
 from webhook.answers import allowed, denied, failure
 from webhook.authorization import Authorizer, Requester, shortened
 from webhook.cluster_state import ClusterState
-from webhook.review import Document, MalformedReviewError, Review, UnreadableSpecError
 from webhook.review_slots import ReviewSlots, TooManyReviewsError
 
 CHECKED_OPERATIONS = frozenset({"CREATE", "UPDATE"})
@@ -133,9 +134,9 @@ class Admission:
             return self._denied(review, denials)
         snapshot = await self._state.snapshot(sync_input, self._authorizer, requester)
         warnings = [str(denial) for denial in denials]
-        if errors := checks.check(sync_input, snapshot):
+        if errors := admission_checks.check(sync_input, snapshot):
             return self._denied(review, errors, warnings)
-        warnings += checks.warnings(sync_input, snapshot)
+        warnings += admission_checks.warnings(sync_input, snapshot)
         return Answer(allowed(review.request.uid, _bounded(warnings)), "allowed")
 
     def _read(self, review: Review) -> AdmissionInput:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from webhook.review import API_VERSION, KIND, Document
+from webhook.admission_review import API_VERSION, KIND, Document
 
 
 def allowed(uid: str, warnings: Sequence[str] = (), patch: Sequence[Document] = ()) -> bytes:

@@ -26,7 +26,7 @@ from configmapsync.resource import ConfigMapSync
 from kube.access import MAX_REFUSALS, AccessReviews
 from kube.client import Client
 from kube.service_accounts import ServiceAccounts
-from webhook.review import User
+from webhook.admission_review import User
 from webhook.settings import AuthorizationMode
 
 CACHE_SECONDS = 5.0

@@ -21,7 +21,7 @@ from cluster.namespaces import (
     read_namespace,
 )
 from cluster.syncs import SYNCS_PATH, SyncOutline, read_outline
-from configmapsync.checks import (
+from configmapsync.admission_checks import (
     MOST_LISTED,
     AdmissionInput,
     Snapshot,

@@ -18,12 +18,12 @@ from aiohttp.typedefs import Handler
 
 from runtime.settings import Address
 from webhook.admission import Admission
+from webhook.admission_review import Document, MalformedReviewError, parse
 from webhook.answers import failure
 from webhook.certwatcher import CertWatcher
 from webhook.listener import ConnectionLimits, Listener
 from webhook.metrics import Metrics
 from webhook.paths import MUTATE_PATH, PATHS, VALIDATE_PATH, ServedPaths
-from webhook.review import Document, MalformedReviewError, parse
 
 # The API server accepts requests of 3 MiB and stores objects of 1.5 MiB as JSON. An update
 # carries two objects: half of this limit. The rest is for new objects that JSON escapes make

@@ -11,7 +11,7 @@ from itertools import islice
 import msgspec
 
 from cluster.syncs import CONFIGMAPSYNCS
-from configmapsync.checks import MOST_LISTED
+from configmapsync.admission_checks import MOST_LISTED
 from configmapsync.content import MOST_SOURCE_KEYS
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from configmapsync.resource import ConfigMapSync

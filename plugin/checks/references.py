@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from configmapsync.checks import AdmissionInput, Snapshot, warnings
-from configmapsync.checks import check as admit
+from configmapsync.admission_checks import AdmissionInput, Snapshot, warnings
+from configmapsync.admission_checks import check as admit
 from configmapsync.destination_paths import DestinationPaths, destination_paths
 from configmapsync.graph.index import Graph
 from configmapsync.graph.review import ReviewSearch

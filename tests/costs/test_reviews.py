@@ -15,9 +15,9 @@ from kube.client import Client
 from kube.errors import NotFound
 from kube.watch_events import event_of
 from webhook.admission import Admission
+from webhook.admission_review import parse
 from webhook.authorization import Authorizer
 from webhook.cluster_state import MAX_BLOCKER_READS, ClusterState
-from webhook.review import parse
 
 NAMESPACES = 2_000
 SOURCE_READS = 1

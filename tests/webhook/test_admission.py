@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from configmapsync.checks import AdmissionInput, Snapshot
+from configmapsync.admission_checks import AdmissionInput, Snapshot
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.permissions import right_to_see
 from configmapsync.selection import Namespace
@@ -17,8 +17,8 @@ from kube.errors import Unreachable
 from tests.webhook import recorded
 from tests.webhook.test_authorization import ApiServer, authorizer
 from webhook.admission import MAX_WARNINGS, Admission
+from webhook.admission_review import MalformedReviewError, Review, parse
 from webhook.authorization import Authorizer, Requester
-from webhook.review import MalformedReviewError, Review, parse
 from webhook.review_slots import Limits, ReviewSlots
 from webhook.settings import AuthorizationMode
 

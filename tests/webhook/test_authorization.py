@@ -15,9 +15,9 @@ from configmapsync.selection import Selector
 from kube.client import Client
 from kube.errors import ApiError, NotFound, Unreachable
 from tests.webhook import recorded
+from webhook.admission_review import User
+from webhook.admission_review import parse as parse_review
 from webhook.authorization import CACHE_SECONDS, MAX_SHOWN_NAME, Authorizer, Requester
-from webhook.review import User
-from webhook.review import parse as parse_review
 from webhook.settings import AuthorizationMode
 
 ALICE = User(username="alice", groups=("devs", "system:authenticated"))

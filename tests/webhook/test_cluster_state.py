@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from configmapsync.checks import AdmissionInput, Snapshot
+from configmapsync.admission_checks import AdmissionInput, Snapshot
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.names import NamespacedName
@@ -18,9 +18,9 @@ from configmapsync.selection import Selector
 from kube.client import METADATA
 from kube.errors import ApiError, Malformed, NotFound
 from kube.watch_events import event_of
+from webhook.admission_review import User
 from webhook.authorization import Authorizer, Requester
 from webhook.cluster_state import ENOUGH_MISSING, PARALLEL_NAMESPACE_READS, ClusterState
-from webhook.review import User
 from webhook.settings import AuthorizationMode
 
 

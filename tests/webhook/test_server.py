@@ -18,6 +18,7 @@ from tests.support.eventually import eventually
 from tests.support.pki import Authority, KeyPair
 from tests.webhook import recorded
 from webhook.admission import Answer
+from webhook.admission_review import Review
 from webhook.answers import allowed
 from webhook.certwatcher import CertWatcher
 from webhook.listener import ConnectionLimits
@@ -30,7 +31,6 @@ from webhook.paths import (
     VALIDATE_PATH,
     ServedPaths,
 )
-from webhook.review import Review
 from webhook.server import LARGEST_BODY, WebhookServer, accepts
 
 NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock

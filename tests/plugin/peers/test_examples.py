@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from configmapsync.checks import AdmissionInput, Snapshot, check
+from configmapsync.admission_checks import AdmissionInput, Snapshot, check
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.names import PROTECTED_NAMESPACES

@@ -1,9 +1,9 @@
 """Decode AdmissionReviews of `admission.k8s.io/v1`.
 
-`server.py` parses bodies here; `answers.py` encodes the answers. The errors and
-warnings are those of `configmapsync/checks.py`. The sender is not trusted: anything but
-an AdmissionReview raises `MalformedReviewError`. Only the fields that the webhook reads
-are decoded, and a spec only on demand and up to a size that can be stored. No I/O here.
+`server.py` parses bodies here; `answers.py` encodes the answers. The sender is not
+trusted: anything but an AdmissionReview raises `MalformedReviewError`. Only the fields
+that the webhook reads are decoded, and a spec only on demand and up to a size that can
+be stored. Nothing here does I/O.
 """
 
 import hashlib

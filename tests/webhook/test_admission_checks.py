@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.checks import AdmissionInput, Snapshot, check, steps_to_ask, warnings
+from configmapsync.admission_checks import AdmissionInput, Snapshot, check, steps_to_ask, warnings
 from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.names import FINALIZER, NamespacedName
@@ -15,7 +15,7 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
 from tests.webhook import recorded
 from webhook.admission import exempt, mutation
-from webhook.review import Review, parse
+from webhook.admission_review import Review, parse
 
 PROTECTED = frozenset({"kube-system"})
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tests.support.cpu import cpu_seconds
 from tests.webhook import recorded
 from webhook.admission import exempt, mutation
-from webhook.answers import allowed, denied, failure
-from webhook.review import (
+from webhook.admission_review import (
     LARGEST_SPEC,
     MalformedReviewError,
     UnreadableSpecError,
     parse,
 )
+from webhook.answers import allowed, denied, failure
 
 
 @pytest.mark.parametrize("entry", recorded.INDEX, ids=lambda entry: entry["file"])

@@ -30,6 +30,7 @@ from aiohttp import ClientError, ClientSession, TCPConnector
 
 from benchmarks.admission_api import Instant
 from benchmarks.admission_load import a_review, seeded
+from benchmarks.programs import IMAGE_ENVIRONMENT
 from benchmarks.usage import cpu_seconds, resident_mebibytes
 from certs.__main__ import main as certs
 from kube.client import Client
@@ -121,6 +122,7 @@ def webhook(folder: Path, api_port: int, core: int) -> Iterator[tuple[Process, i
         *("--listen", f"{LOCAL_ADDRESS}:{port}", "--health-address", f"{LOCAL_ADDRESS}:{health}"),
         *("--log-level", "warning"),
         log=folder / "webhook.log",
+        environment=IMAGE_ENVIRONMENT,
     )
     os.sched_setaffinity(process.id, {core})
     try:

@@ -42,9 +42,9 @@ class Report:
         source: the source; None if it does not exist or was not read.
         digest: the digest of all copies; None without a source.
         outcomes: one for each destination that should have a copy.
-        leftovers: one for each copy that should be gone and could not be removed.
+        leftovers: one for each copy that should be gone and is not removed yet.
         verdict: why the sync as a whole cannot continue; None if it can.
-        wrote: whether a copy was written.
+        wrote: whether a copy was written since the last written status.
         keys: the keys that the spec selects, to report those that the source lacks.
         remaining: with a verdict, the number of copies that stay; None if it is not known.
     """
@@ -166,7 +166,7 @@ def _kept(previous: ConfigMapSyncStatus, remaining: int | None) -> _Counted:
 
 
 def _readiness(report: Report) -> Outcome:
-    """Return the reason and message of the Ready condition."""
+    """Return the reason and message that all three conditions carry."""
     if report.verdict is not None:
         return report.verdict
     waiting = [outcome for outcome in report.outcomes if outcome.reason.state is State.PENDING]

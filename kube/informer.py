@@ -120,7 +120,7 @@ class Informer(Generic[R]):
         return len(self._store.records)
 
     def on_change(self, handler: Handler[R]) -> None:
-        """Call `handler(old, new)` for every later change; it must be quick."""
+        """Call `handler(old, new)` for later changes, except by `record` and `forget`; be quick."""
         self._handlers.append(handler)
 
     def on_reset(self, handler: Callable[[], None]) -> None:

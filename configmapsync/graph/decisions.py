@@ -111,7 +111,7 @@ class Decisions:
         return key not in self._undecided
 
     def refusals(self, key: NamespacedName) -> dict[NamespacedName, Refusal]:
-        """Return the destinations that a sync must not write because of other syncs."""
+        """Return the destinations that other syncs forbid, as last decided (see `decided`)."""
         component, node = self._components.get(key), self.graph.nodes.get(key)
         if component is None or node is None:
             return {}

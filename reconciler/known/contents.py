@@ -31,7 +31,7 @@ class Contents:
         """Create an empty store.
 
         Args:
-            limit_bytes: the size of the kept content.
+            limit_bytes: the most bytes of content that are kept.
         """
         self._limit = limit_bytes
         self._kept: OrderedDict[NamespacedName, _Kept] = OrderedDict()
@@ -46,7 +46,7 @@ class Contents:
         return self._bytes < self._limit
 
     def arrived(self, key: NamespacedName, version: str, raw: msgspec.Raw) -> None:
-        """Keep an object that a watch brought; it is decoded when it is needed."""
+        """Keep an object that a watch brought, if it is newer; it is decoded when needed."""
         number = int(version or 0)
         kept = self._kept.get(key)
         if kept is None or kept.version < number:

@@ -93,7 +93,7 @@ class Reporter:
         self._clock = clock
         self._pending: OrderedDict[NamespacedName, _Pending] = OrderedDict()
         self._writing: dict[NamespacedName, asyncio.Event] = {}
-        self._wrote: set[NamespacedName] = set()  # copies since the last written status
+        self._wrote: set[NamespacedName] = set()  # syncs with copies written since their status
         self._status_queued = asyncio.Event()
         self._log = structlog.get_logger("reporter")
 
@@ -231,6 +231,8 @@ class Reporter:
 
     async def set_finalizer(self, record: SyncRecord, *, present: bool) -> SyncRecord | None:
         """Add or remove the finalizer of the operator, and keep all others.
+
+        A queued status is dropped: the reconcile reports a new one.
 
         Returns:
             The new record; None if the sync is gone.

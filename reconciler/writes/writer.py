@@ -226,7 +226,7 @@ class Writer:
         return is_up_to_date(stored, template)
 
     def _forget(self, key: NamespacedName, gone: CopyRecord | None) -> None:
-        """Drop a deleted copy from the cache; a newer one of that name stays."""
+        """Drop a deleted or released copy from the cache; a newer one of that name stays."""
         if gone is not None:
             self._caches.copies.forget(*key, gone.resource_version)
 

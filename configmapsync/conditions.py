@@ -169,9 +169,10 @@ def _readiness(report: Report) -> Outcome:
     """Return the reason and message that all three conditions carry."""
     if report.verdict is not None:
         return report.verdict
-    waiting = [outcome for outcome in report.outcomes if outcome.reason.state is State.PENDING]
-    failed = _failed((*report.outcomes, *report.leftovers))
-    total = len(report.outcomes) + len(report.leftovers)
+    outcomes = (*report.outcomes, *report.leftovers)
+    waiting = [outcome for outcome in outcomes if outcome.reason.state is State.PENDING]
+    failed = _failed(outcomes)
+    total = len(outcomes)
     if failed:
         return Outcome("", _commonest(failed), _failure_message(failed, total))
     if waiting:

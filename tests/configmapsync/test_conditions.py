@@ -105,6 +105,15 @@ def test_work_under_way_is_progress_not_failure() -> None:
     assert made.failures == ()
 
 
+def test_a_removal_in_progress_is_not_up_to_date() -> None:
+    removing = Outcome("old", Reason.PROGRESSING, "the copy is to be deleted")
+
+    made = status(report(*FINE, leftovers=(removing,)), NOW)
+
+    assert summary(made)["Ready"] == ("False", "Progressing")
+    assert made.conditions[0].message == "3 of 4 copies are up to date"
+
+
 def test_a_leftover_is_a_failure_but_no_destination() -> None:
     made = status(
         report(*FINE, leftovers=(Outcome("old", Reason.WRITE_FAILED, "may not delete"),)), NOW

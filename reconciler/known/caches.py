@@ -142,12 +142,14 @@ class Caches:
         await asyncio.gather(*(informer.synced.wait() for informer in self.all.values()))
 
     @property
+    def complete(self) -> bool:
+        """Return whether every list has been read."""
+        return all(informer.synced.is_set() for informer in self.all.values())
+
+    @property
     def healthy(self) -> bool:
-        """Return whether every cache has synced and no watch reports a problem."""
-        return all(
-            informer.synced.is_set() and informer.state.problem is None
-            for informer in self.all.values()
-        )
+        """Return whether every list has been read and no watch reports a problem."""
+        return self.complete and not any(informer.state.problem for informer in self.all.values())
 
     def copies_naming(self, sync: SyncRecord) -> tuple[CopyRecord, ...]:
         """Return every copy that names `sync` by UID or by name."""
@@ -157,12 +159,11 @@ class Caches:
 
     def orphans_of(self, sync: NamespacedName) -> tuple[CopyRecord, ...]:
         """Return every copy that names `sync` and whose UID label belongs to no existing sync."""
-        naming = self.copies.by_index(BY_SYNC_NAME, str(sync))
-        return tuple(
-            copy
-            for copy in naming
-            if copy.managed and not copy.cloned and not self.is_living(copy.sync_uid)
-        )
+        return tuple(filter(self.is_orphan, self.copies.by_index(BY_SYNC_NAME, str(sync))))
+
+    def is_orphan(self, copy: CopyRecord) -> bool:
+        """Return whether the UID label of a copy belongs to no existing sync."""
+        return copy.managed and not copy.cloned and not self.is_living(copy.sync_uid)
 
     def copy_at(self, key: NamespacedName) -> CopyRecord | None:
         """Return the copy of any sync at `key`; None if no copy is cached."""

@@ -5,81 +5,49 @@ Label and annotation values of the spec are left out, because they can be long.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
-
-import msgspec
 
 from cluster.syncs import SyncRecord
 from configmapsync.conditions import MESSAGE_LIMIT
 from configmapsync.explanations import Explanation, Subject, explain_word
 from configmapsync.resource import ConfigMapSync
 from configmapsync.spec import LabelSelector
-from configmapsync.status import ConfigMapSyncStatus
+from configmapsync.status import Condition, ConfigMapSyncStatus
 from reconciler.known.caches import BY_SYNC_UID, Caches
 from reconciler.page.pacing import paced
-from reconciler.page.rows import CopyRow, Destinations, SyncRow
-from reconciler.page.states import State
+from reconciler.page.rows import CopyRow, Destinations, State, SyncRow
 
 MOST_ITEMS = 20  # names, keys and errors of one fact
 MOST_CONDITIONS = 16
 
 
-class Fact(msgspec.Struct, frozen=True):
-    """A field of the spec for people: its label, and its value in a few words."""
+def details(record: SyncRecord, row: SyncRow) -> Mapping[str, object]:
+    """Return what the page shows about a sync, except its destinations.
 
-    label: str
-    value: str
-
-
-class ConditionView(msgspec.Struct, frozen=True):
-    """A condition of the status."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
-    since: str | None
-
-
-class Details(msgspec.Struct, frozen=True):
-    """One sync.
-
-    Attributes:
-        sync: its row.
-        facts: its spec.
-        conditions: of its status.
-        errors: what is wrong with its spec.
-        explanations: of its reason, and of the other reasons of failed destinations.
+    Returns:
+        `sync`: its row; `facts`: its spec; `conditions`: of its status; `errors`: what is wrong with
+        its spec; `explanations`: of its reason, and of the other reasons of failed destinations.
     """
-
-    sync: SyncRow
-    facts: list[Fact]
-    conditions: list[ConditionView]
-    errors: list[str]
-    explanations: list[Explanation]
-
-
-def details(record: SyncRecord, row: SyncRow) -> Details:
-    """Return what the page shows about a sync, except its destinations."""
     status = record.status or ConfigMapSyncStatus()
-    return Details(
-        sync=row,
-        facts=list(_facts(record.sync)) if record.sync else [],
-        conditions=[
-            ConditionView(
-                each.type,
-                each.status,
-                each.reason,
-                each.message[:MESSAGE_LIMIT],
-                _moment(each.last_transition_time),
-            )
-            for each in status.conditions[:MOST_CONDITIONS]
-        ],
-        errors=[str(error)[:MESSAGE_LIMIT] for error in record.errors[:MOST_ITEMS]],
-        explanations=list(_explanations(record, row, status)),
-    )
+    return {
+        "sync": row,
+        "facts": _facts(record.sync) if record.sync else [],
+        "conditions": [_condition(each) for each in status.conditions[:MOST_CONDITIONS]],
+        "errors": [str(error)[:MESSAGE_LIMIT] for error in record.errors[:MOST_ITEMS]],
+        "explanations": list(_explanations(record, row, status)),
+    }
+
+
+def _condition(condition: Condition) -> Mapping[str, object]:
+    since = condition.last_transition_time
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message[:MESSAGE_LIMIT],
+        "since": since.isoformat() if since else None,
+    }
 
 
 def _explanations(
@@ -118,28 +86,24 @@ def _selected(caches: Caches, record: SyncRecord) -> Iterator[str]:
             yield namespace.name
 
 
-def _facts(sync: ConfigMapSync) -> Iterator[Fact]:
-    """Yield the fields that are set, in the order of the spec."""
-    spec = sync.spec
-    yield Fact("source", str(sync.source))
-    yield Fact("name of the copies", sync.destination_name)
-    if spec.destination_namespace:
-        yield Fact("destinationNamespace", spec.destination_namespace)
-    if spec.destination_namespaces:
-        yield Fact("destinationNamespaces", _listed(spec.destination_namespaces))
-    if spec.destination_namespace_selector is not None:
-        yield Fact("destinationNamespaceSelector", _selector(spec.destination_namespace_selector))
-    if spec.excluded_namespaces:
-        yield Fact("excludedNamespaces", _listed(spec.excluded_namespaces))
-    if spec.keys:
-        yield Fact("keys", _listed(f"{k.key} as {k.as_}" if k.as_ else k.key for k in spec.keys))
-    yield Fact("conflictPolicy", spec.conflict_policy.value)
-    yield Fact("deletionPolicy", spec.deletion_policy.value)
-    yield Fact("sourceDeletionPolicy", spec.source_deletion_policy.value)
-    if spec.service_account_name:
-        yield Fact("serviceAccountName", spec.service_account_name)
-    if spec.suspend:
-        yield Fact("suspend", "true")
+def _facts(sync: ConfigMapSync) -> list[Mapping[str, str]]:
+    """Return the label and the value of each field that is set, in the order of the spec."""
+    spec, selector = sync.spec, sync.spec.destination_namespace_selector
+    values = {
+        "source": str(sync.source),
+        "name of the copies": sync.destination_name,
+        "destinationNamespace": spec.destination_namespace,
+        "destinationNamespaces": _listed(spec.destination_namespaces),
+        "destinationNamespaceSelector": _selector(selector) if selector else None,
+        "excludedNamespaces": _listed(spec.excluded_namespaces),
+        "keys": _listed(f"{k.key} as {k.as_}" if k.as_ else k.key for k in spec.keys),
+        "conflictPolicy": spec.conflict_policy.value,
+        "deletionPolicy": spec.deletion_policy.value,
+        "sourceDeletionPolicy": spec.source_deletion_policy.value,
+        "serviceAccountName": spec.service_account_name,
+        "suspend": "true" if spec.suspend else None,
+    }
+    return [{"label": label, "value": value} for label, value in values.items() if value]
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -154,8 +118,4 @@ def _selector(selector: LabelSelector) -> str:
     for each in selector.match_expressions:
         values = f" ({_listed(each.values)})" if each.values else ""
         parts.append(f"{each.key} {each.operator.value}{values}")
-    return _listed(parts) if parts else "every namespace"
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
+    return _listed(parts) or "every namespace"

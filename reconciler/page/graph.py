@@ -6,57 +6,20 @@ is the copy of another one, the other sync is drawn as well.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import nsmallest
-
-import msgspec
 
 from cluster.syncs import SyncRecord
 from configmapsync.names import NamespacedName
 from reconciler.known.caches import BY_SYNC_UID, Caches
 from reconciler.page.pacing import paced
 from reconciler.page.queries import Query, select_syncs
-from reconciler.page.rows import CopyRow, Destinations, SyncRow
+from reconciler.page.rows import RANK, Destinations, SyncRow
 from reconciler.page.snapshot import Snapshot
-from reconciler.page.states import RANK
 
 MOST_MATCHES = 30  # syncs that match the query
 MOST_SYNCS = 60  # with the syncs of their chains
 MOST_DESTINATIONS = 6  # of one sync
-
-
-class GraphSync(msgspec.Struct, frozen=True, rename="camel"):
-    """One sync of the graph.
-
-    Attributes:
-        sync: its row.
-        source_exists: whether its source exists.
-        upstream: `namespace/name` of the sync that writes its source; empty if none does.
-        matched: whether it matches the query; else it belongs to the chain of one that does.
-        destinations: the first ones, failed ones first.
-        total: number of destinations, shown or not.
-    """
-
-    sync: SyncRow
-    source_exists: bool
-    upstream: str
-    matched: bool
-    destinations: list[CopyRow]
-    total: int
-
-
-class Graph(msgspec.Struct, frozen=True, rename="camel"):
-    """A graph.
-
-    Attributes:
-        syncs: what is drawn.
-        matches: number of syncs that match the query, drawn or not.
-        cut: whether a chain has more syncs than are drawn.
-    """
-
-    syncs: list[GraphSync]
-    matches: int
-    cut: bool
 
 
 class GraphBuilder:
@@ -64,23 +27,29 @@ class GraphBuilder:
 
     def __init__(self, caches: Caches, snapshot: Snapshot) -> None:
         self._caches = caches
-        self._snapshot = snapshot
+        self._records = snapshot.records
+        self._syncs = snapshot.syncs
 
-    async def build(self, query: Query) -> Graph:
-        """Return the graph of the syncs that a query wants, or of one sync and its chain."""
-        if query.sync is not None:
-            found = self._snapshot.find(query.sync)
-            rows = [found[1]] if found else []
+    async def build(self, query: Query) -> Mapping[str, object]:
+        """Return the graph of the syncs that a query wants, or of one sync and its chain.
+
+        Returns:
+            `syncs`: what is drawn; `matches`: number of syncs that match the query, drawn or not;
+            `cut`: whether a chain has more syncs than are drawn.
+        """
+        if (sync := NamespacedName.parse(query.sync)) is not None:
+            found = [sync] if sync in self._records else []
         else:
-            rows = await select_syncs(self._snapshot.syncs, query)
-        matched = [NamespacedName(row.namespace, row.name) for row in rows[:MOST_MATCHES]]
-        drawn, cut = await self._with_chains(matched, downstream=query.sync is not None)
+            rows = await select_syncs(self._syncs, query)
+            found = [NamespacedName(row.namespace, row.name) for row in rows]
+        matched = found[:MOST_MATCHES]
+        drawn, cut = await self._with_chains(matched, downstream=sync is not None)
         nodes = [
-            await self._node(*found, matched=key in matched)
+            await self._node(*self._records[key], matched=key in matched)
             async for key in paced(drawn)
-            if (found := self._snapshot.find(key)) is not None
+            if key in self._records
         ]
-        return Graph(nodes, len(rows), cut)
+        return {"syncs": nodes, "matches": len(found), "cut": cut}
 
     async def _with_chains(
         self, matched: Iterable[NamespacedName], *, downstream: bool
@@ -98,16 +67,15 @@ class GraphBuilder:
         return drawn, False
 
     def _neighbours(self, key: NamespacedName, *, downstream: bool) -> Iterable[NamespacedName]:
-        found = self._snapshot.find(key)
-        if found is None:
+        if key not in self._records:
             return
-        if (upstream := self._upstream(found[0])) is not None:
+        record, _ = self._records[key]
+        if (upstream := self._upstream(record)) is not None:
             yield upstream
-        if not downstream:
-            return
-        for copy in self._caches.copies.by_index(BY_SYNC_UID, found[0].metadata.uid):
-            for record in self._caches.syncs_of_source(copy.key):
-                yield record.key
+        if downstream:
+            for copy in self._caches.copies.by_index(BY_SYNC_UID, record.metadata.uid):
+                for other in self._caches.syncs_of_source(copy.key):
+                    yield other.key
 
     def _upstream(self, record: SyncRecord) -> NamespacedName | None:
         """Return the sync that writes the source of a sync."""
@@ -116,23 +84,27 @@ class GraphBuilder:
             return None
         return source.synced_by
 
-    async def _node(self, record: SyncRecord, row: SyncRow, *, matched: bool) -> GraphSync:
-        source = record.sync.source if record.sync else None
-        exists = source is not None and (
-            self._caches.versions.get(*source) is not None
-            or self._caches.copy_at(source) is not None
-        )
+    async def _node(
+        self, record: SyncRecord, row: SyncRow, *, matched: bool
+    ) -> Mapping[str, object]:
+        """Return one sync of the graph.
+
+        Returns:
+            `sync`: its row; `sourceExists`; `upstream`: `namespace/name` of the sync that writes its
+            source, empty if none does; `matched`: whether it matches the query, else it belongs to
+            the chain of one that does; `destinations`: the first ones, failed ones first; `total`:
+            number of destinations, shown or not.
+        """
         copies = self._caches.copies.by_index(BY_SYNC_UID, record.metadata.uid)
         rows = [each async for each in paced(Destinations(record, row).rows(copies))]
         await asyncio.sleep(0)
-        first = nsmallest(
-            MOST_DESTINATIONS, rows, key=lambda each: (RANK[each.state], each.namespace)
-        )
-        return GraphSync(
-            sync=row,
-            source_exists=exists,
-            upstream=str(self._upstream(record) or ""),
-            matched=matched,
-            destinations=first,
-            total=max(len(rows), row.desired or 0),
-        )
+        return {
+            "sync": row,
+            "sourceExists": bool(record.sync and self._caches.version_of(record.sync.source)),
+            "upstream": str(self._upstream(record) or ""),
+            "matched": matched,
+            "destinations": nsmallest(
+                MOST_DESTINATIONS, rows, key=lambda each: (RANK[each.state], each.namespace)
+            ),
+            "total": max(len(rows), row.desired or 0),
+        }

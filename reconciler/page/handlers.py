@@ -4,6 +4,7 @@
 an ETag of its snapshot, so that an unchanged cluster costs a 304.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
@@ -11,23 +12,18 @@ from functools import wraps
 import msgspec
 from aiohttp import hdrs, web
 
+from cluster.syncs import SyncRecord
 from configmapsync.names import NamespacedName
+from kube.leader_election import Elector
 from reconciler.known.caches import Caches
 from reconciler.page.details import destinations, details
 from reconciler.page.graph import GraphBuilder
 from reconciler.page.guard import problem
-from reconciler.page.queries import (
-    Query,
-    QueryError,
-    page_of,
-    select,
-    select_copies,
-    select_syncs,
-)
+from reconciler.page.queries import Query, QueryError, page_of, select_copies, select_syncs
 from reconciler.page.recent_events import RecentEvents
-from reconciler.page.replica import Replica
+from reconciler.page.replica import replica_state
+from reconciler.page.rows import State, SyncRow
 from reconciler.page.snapshot import Snapshot, Snapshots
-from reconciler.page.states import State
 
 Answer = Callable[[web.Request, Query, Snapshot], Awaitable[object]]
 MOST_REASONS = 100  # a status can hold any word
@@ -37,20 +33,18 @@ NOT_SYNCED = "the caches are not complete yet"
 class Handlers:
     """The answers of one reconciler."""
 
-    def __init__(
-        self, caches: Caches, snapshots: Snapshots, replica: Replica, events: RecentEvents
-    ) -> None:
+    def __init__(self, caches: Caches, elector: Elector | None, events: RecentEvents) -> None:
         """Create the handlers.
 
         Args:
             caches: of the reconciler.
-            snapshots: of the caches.
-            replica: the state of this replica.
+            elector: None if this is the only replica.
             events: the last ones of this process.
         """
+        self._now = asyncio.get_running_loop().time
         self._caches = caches
-        self._snapshots = snapshots
-        self._replica = replica
+        self._snapshots = Snapshots(caches, self._now)
+        self._elector = elector
         self._events = events
         # A restarted reconciler counts snapshots from 1 again, and must not match older tags.
         self._process = secrets.token_hex(8)
@@ -75,13 +69,12 @@ class Handlers:
 
     async def _state(self, _request: web.Request) -> web.Response:
         """Answer with the replica, the counts, and the tag that changes with every other answer."""
-        synced = self._replica.synced
-        snapshot = await self._snapshots.current() if synced else Snapshot()
+        snapshot = await self._snapshots.current() if self._caches.complete else Snapshot()
         return _json(
             {
-                "replica": self._replica.state(),
+                "replica": replica_state(self._caches, self._elector, self._now()),
                 "revision": self._tag(snapshot),
-                "syncs": len(snapshot.syncs),
+                "syncs": len(snapshot.records),
                 "copies": snapshot.copies,
                 "states": {state: snapshot.states[state] for state in State},
                 "reasons": dict(sorted(snapshot.reasons.items())[:MOST_REASONS]),
@@ -97,7 +90,7 @@ class Handlers:
                 query = Query.parse(request.query.items())
             except QueryError as error:
                 return problem(400, str(error))
-            if not self._replica.synced:
+            if not self._caches.complete:
                 return problem(503, NOT_SYNCED)
             snapshot = await self._snapshots.current()
             headers: dict[str, str] = {hdrs.ETAG: f'"{self._tag(snapshot)}"'}
@@ -121,21 +114,22 @@ class Handlers:
         return await GraphBuilder(self._caches, snapshot).build(query)
 
     async def _list_events(self, _request: web.Request, query: Query, _: Snapshot) -> object:
-        return page_of(await select(self._events.rows(), query.matches_event), query)
+        return page_of([row for row in self._events.rows() if query.matches_event(row)], query)
 
     async def _details(self, request: web.Request, _: Query, snapshot: Snapshot) -> object:
-        found = snapshot.find(_named(request))
+        found = _named(request, snapshot)
         return details(*found) if found else None
 
     async def _destinations(self, request: web.Request, query: Query, snapshot: Snapshot) -> object:
-        found = snapshot.find(_named(request))
+        found = _named(request, snapshot)
         if found is None:
             return None
         return page_of(await select_copies(await destinations(self._caches, *found), query), query)
 
 
-def _named(request: web.Request) -> NamespacedName:
-    return NamespacedName(request.match_info["namespace"], request.match_info["name"])
+def _named(request: web.Request, snapshot: Snapshot) -> tuple[SyncRecord, SyncRow] | None:
+    """Return the sync that the path of a request names; None if there is no such sync."""
+    return snapshot.records.get(NamespacedName(**request.match_info))
 
 
 def _json(value: object, headers: Mapping[str, str] | None = None) -> web.Response:

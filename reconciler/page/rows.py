@@ -5,18 +5,33 @@ content of a ConfigMap. The state of a copy follows from the status of its sync 
 the digest of the copy, so that every replica shows the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
 import msgspec
 
 from cluster.syncs import SyncRecord
+from configmapsync import reasons
 from configmapsync.conditions import MESSAGE_LIMIT
 from configmapsync.copies import CopyRecord
+from configmapsync.reasons import Reason
 from configmapsync.status import ConfigMapSyncStatus, DestinationFailure
-from reconciler.page.states import State, state_of
 
 NOT_RECONCILED = "the reconciler has not reported on this generation"
 DELETING = "the sync is being deleted; its copies are removed first"
+
+
+class State(StrEnum):
+    """The state of a sync or a copy; the order is that of importance."""
+
+    FAILED = "failed"
+    PROGRESSING = "progressing"
+    ORPHANED = "orphaned"  # a copy whose sync does not exist
+    SUSPENDED = "suspended"
+    SYNCED = "synced"
+
+
+RANK = {state: rank for rank, state in enumerate(State)}
 
 
 class SyncRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -57,6 +72,11 @@ class SyncRow(msgspec.Struct, frozen=True, rename="camel"):
         """Return `namespace/name`."""
         return f"{self.namespace}/{self.name}"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that a search looks at."""
+        return self.key, self.source, self.copy_name
+
 
 class CopyRow(msgspec.Struct, frozen=True, rename="camel"):
     """One copy, or a destination that has none.
@@ -85,6 +105,11 @@ class CopyRow(msgspec.Struct, frozen=True, rename="camel"):
     adopted: bool = False
     immutable: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that a search looks at."""
+        return f"{self.namespace}/{self.name}", self.sync, self.source
+
 
 def sync_row(record: SyncRecord) -> SyncRow:
     """Return the row of a sync."""
@@ -92,7 +117,7 @@ def sync_row(record: SyncRecord) -> SyncRow:
     status = record.status or ConfigMapSyncStatus()
     ready = next((each for each in status.conditions if each.type == "Ready"), None)
     reason, message = (ready.reason, ready.message[:MESSAGE_LIMIT]) if ready else ("", "")
-    state = state_of(reason)
+    state = _state_of_reason(reason)
     if record.deleting:
         state, message = State.PROGRESSING, message or DELETING
     elif status.observed_generation != metadata.generation:
@@ -115,57 +140,61 @@ def sync_row(record: SyncRecord) -> SyncRow:
     )
 
 
+def _state_of_reason(word: str) -> State:
+    """Return the state of a reason word; an unknown or empty word is Progressing."""
+    reason = Reason.parse(word)
+    if reason is Reason.SUSPENDED:
+        return State.SUSPENDED
+    if reason is None or reason.state is reasons.PENDING:
+        return State.PROGRESSING
+    return State.FAILED if reason.state is reasons.FAILED else State.SYNCED
+
+
 class Destinations:
     """The copies and the failed destinations of one sync."""
 
     def __init__(self, record: SyncRecord, row: SyncRow) -> None:
         status = record.status or ConfigMapSyncStatus()
         self._row = row
-        self._key = row.key
         self._digest = status.source.digest if status.source else None
-        self._failures: Mapping[str, DestinationFailure] = {
-            failure.namespace: failure for failure in status.failures
-        }
+        self._failures = {failure.namespace: failure for failure in status.failures}
         self._suspended = record.sync is not None and record.sync.spec.suspend
 
-    def rows(self, copies: tuple[CopyRecord, ...]) -> Iterator[CopyRow]:
+    def rows(self, copies: Iterable[CopyRecord]) -> Iterator[CopyRow]:
         """Yield a row for each copy, then one for each failure without a copy."""
-        present = set()
+        absent = dict.fromkeys(self._failures)
         for copy in copies:
             if copy.cloned:
                 continue  # not a copy of the sync: another client duplicated one
             if copy.name == self._row.copy_name:
-                present.add(copy.namespace)
-            state, reason, message = self._state_of(copy)
+                absent.pop(copy.namespace, None)
             yield CopyRow(
-                *(copy.namespace, copy.name, self._key, self._row.source),
-                *(state, reason, message),
+                *(copy.namespace, copy.name, self._row.key, self._row.source),
+                *self._state_of(copy),
                 adopted=copy.adopted,
                 immutable=copy.immutable,
             )
-        for namespace in self._failures.keys() - present:
-            yield self.absent(namespace)
+        yield from map(self.absent, absent)
 
     def absent(self, namespace: str) -> CopyRow:
         """Return the row of a selected namespace that has no copy."""
         row = self._row
-        failure = self._failures.get(namespace)
-        if failure is not None:
+        state, reason, message = row.state, row.reason, "no copy yet"
+        if (failure := self._failures.get(namespace)) is not None:
             state, reason, message = _failed(failure)
         elif self._suspended:
-            state, reason, message = State.SUSPENDED, row.reason, "no copy yet"
+            state = State.SUSPENDED
         elif row.failed > len(self._failures):
-            state, reason = State.FAILED, row.reason
+            state = State.FAILED
             message = "no copy; the status lists the first failures only, and not this one"
-        else:
-            state, reason, message = row.state, row.reason, "no copy yet"
-            if state is State.SYNCED:
-                state = State.PROGRESSING
+        elif state is State.SYNCED:
+            state = State.PROGRESSING
         return CopyRow(
-            namespace, row.copy_name, self._key, row.source, state, reason, message, present=False
+            namespace, row.copy_name, row.key, row.source, state, reason, message, present=False
         )
 
     def _state_of(self, copy: CopyRecord) -> tuple[State, str, str]:
+        """Return the state, reason and message of a copy."""
         row = self._row
         if copy.name != row.copy_name and row.copy_name:
             return State.PROGRESSING, "", "a copy under a former name, to be removed"
@@ -184,11 +213,11 @@ class Destinations:
 
 def orphan_row(copy: CopyRecord) -> CopyRow:
     """Return the row of a copy whose sync does not exist."""
-    policy = copy.deletion_policy.value
     return CopyRow(
         *(copy.namespace, copy.name, str(copy.synced_by or ""), ""),
         state=State.ORPHANED,
-        message=f"its sync does not exist; its deletion policy applies soon: {policy}",
+        message="its sync does not exist; its deletion policy applies soon: "
+        + copy.deletion_policy.value,
         adopted=copy.adopted,
         immutable=copy.immutable,
     )

@@ -4,8 +4,6 @@
 are few and end after some minutes, as those of the health server.
 """
 
-import asyncio
-
 from aiohttp import web
 
 from kube.events import EventRecorder
@@ -15,8 +13,6 @@ from reconciler.page.bundle import Bundle
 from reconciler.page.guard import guard
 from reconciler.page.handlers import Handlers
 from reconciler.page.recent_events import RecentEvents
-from reconciler.page.replica import Replica
-from reconciler.page.snapshot import Snapshots
 from runtime.listening import BoundedServer
 from runtime.settings import Address
 
@@ -39,13 +35,10 @@ class PageServer:
             elector: None if this is the only replica.
             events: recorder whose events the page shows.
         """
-        now = asyncio.get_running_loop().time
         recent = RecentEvents()
         events.on_event(recent.note)
         self._bundle = Bundle()
-        self._handlers = Handlers(
-            caches, Snapshots(caches, now), Replica(caches, elector, now), recent
-        )
+        self._handlers = Handlers(caches, elector, recent)
         self._server = BoundedServer(address, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
 
     async def start(self) -> Address:

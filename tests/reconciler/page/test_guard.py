@@ -101,10 +101,10 @@ async def test_a_file_that_the_browser_has_is_not_sent_again(bench: Bench) -> No
 async def test_a_defect_is_logged_and_not_shown(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    def broken(*_arguments: object) -> None:
         raise RuntimeError("inner text")
 
-    monkeypatch.setattr(bench.server._handlers._replica, "state", broken)
+    monkeypatch.setattr("reconciler.page.handlers.replica_state", broken)
 
     answer = await bench.get("/api/state")
 

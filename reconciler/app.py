@@ -266,7 +266,7 @@ class App:
 
     def _set_leading(self, *, leads: bool) -> None:
         if self._lease is not None:
-            self._metrics.leading(self._lease, leads)
+            self._metrics.leading.labels(self._lease).set(leads)
 
     def _lease_problem(self) -> str | None:
         """Return a problem if this replica could not lead, for example without a right.

@@ -47,8 +47,8 @@ class Controller:
         self._workers = workers
         self._numbers = itertools.count(1)
         self._log = structlog.get_logger("controller")
-        metrics.working(workers)
-        metrics.observe_retries("sync", lambda: len(backoff))
+        metrics.max_workers.set(workers)
+        metrics.retries_held.labels("sync").set_function(backoff.__len__)
 
     def failing(self) -> tuple[NamespacedName, ...]:
         """Return the syncs whose last reconcile failed."""
@@ -72,7 +72,7 @@ class Controller:
                 numbered = {"reconcile": next(self._numbers), "sync": str(key)}
                 with (
                     structlog.contextvars.bound_contextvars(**numbered),
-                    self._metrics.worker_active(),
+                    self._metrics.active_workers.track_inprogress(),
                 ):
                     result = await self._reconcile(key)
                     seconds = loop.time() - started
@@ -100,7 +100,7 @@ class Controller:
             return "error", retry_in
         except Exception:  # noqa: BLE001 - a defect that one object meets must not stop the others
             retry_in = self._backoff.failed(key)
-            self._metrics.panicked()
+            self._metrics.panics.inc()
             self._log.exception("reconcile failed unexpectedly", retry_in=retry_in)
             return "error", retry_in
         self._backoff.forget(key)

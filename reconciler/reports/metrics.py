@@ -1,13 +1,12 @@
 """Count what the reconciler does: reconciles, writes, retries and its work queue.
 
-The controller, the applier and the reporter call it. Metrics that controller-runtime or
+The controller, the applier, the reporter and `writes/contention.py` count here. Metrics that controller-runtime or
 client-go also have carry their names. Gauges of syncs and copies are in
 `sync_stats.py`, metrics of every process in `runtime/metrics.py`. No label may grow
 with the cluster.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from itertools import product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -46,22 +45,32 @@ class _OneLabel:
 
 
 class Metrics:
-    """The metrics of one reconciler process.
+    """The metrics of one reconciler process, each counted where it happens.
 
     Every combination of fixed labels exists from the start with the value 0, so that the first
     failure is an increase.
+
+    Attributes:
+        panics: unexpected exceptions.
+        max_workers: the most syncs that are reconciled at the same time.
+        active_workers: syncs that are being reconciled.
+        writes: of copies, by `Verb` and one of `WRITE_RESULTS`.
+        status_writes: writes of statuses.
+        contested: copies that became contested.
+        retries_held: what waits for a retry, by `sync` or `destination`.
+        leading: whether this process holds the Lease, by its name.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._register_reconciles(registry)
         self._register_writes(registry)
-        self._retries_held = Gauge(
+        self.retries_held = Gauge(
             "configmapsync_retries_held",
             "Syncs and destinations that failed and wait for their next attempt.",
             ["what"],
             registry=registry,
         )
-        self._leading = Gauge(
+        self.leading = Gauge(
             "leader_election_master_status",
             "1 if this process is the leader, else 0, by the name of the Lease.",
             ["name"],
@@ -79,47 +88,38 @@ class Metrics:
         self._errors = make.counter(
             "controller_runtime_reconcile_errors", "Reconciles that failed."
         )
-        self._panics = make.counter(
+        self.panics = make.counter(
             "controller_runtime_reconcile_panics",
             "Reconciles that failed with an unexpected exception; the log has its traceback.",
         )
         self._reconcile_seconds = make.histogram(
             "controller_runtime_reconcile_time_seconds", "Duration of a reconcile."
         )
-        self._workers = make.gauge(
+        self.max_workers = make.gauge(
             "controller_runtime_max_concurrent_reconciles",
             "Most syncs that are reconciled at the same time.",
         )
-        self._active = make.gauge(
+        self.active_workers = make.gauge(
             "controller_runtime_active_workers", "Syncs that are being reconciled."
         )
         for result in RESULTS:
             self._reconciles.labels(CONTROLLER, result)
 
     def _register_writes(self, registry: CollectorRegistry) -> None:
-        self._writes = Counter(
+        self.writes = Counter(
             "configmapsync_writes",
             "Writes of copies by verb and result; stale: another client changed the copy first.",
             ["verb", "result"],
             registry=registry,
         )
-        self._status_writes = Counter(
+        self.status_writes = Counter(
             "configmapsync_status_writes", "Writes of changed statuses.", registry=registry
         )
-        self._contested = Counter(
+        self.contested = Counter(
             "configmapsync_contested", "Copies that became contested.", registry=registry
         )
-        for verb in Verb:
-            for result in WRITE_RESULTS:
-                self._writes.labels(verb, result)
-
-    def working(self, workers: int) -> None:
-        """Set the most syncs that are reconciled at the same time."""
-        self._workers.set(workers)
-
-    def worker_active(self) -> AbstractContextManager[object]:
-        """Count a worker as active until the block ends."""
-        return self._active.track_inprogress()
+        for labels in product(Verb, WRITE_RESULTS):
+            self.writes.labels(*labels)
 
     def reconciled(self, result: str, seconds: float) -> None:
         """Count one reconcile.
@@ -132,35 +132,6 @@ class Metrics:
         self._reconcile_seconds.observe(seconds)
         if result == "error":
             self._errors.inc()
-
-    def panicked(self) -> None:
-        """Count an unexpected exception."""
-        self._panics.inc()
-
-    def wrote(self, verb: str, result: str) -> None:
-        """Count one write of a copy."""
-        self._writes.labels(verb, result).inc()
-
-    def wrote_status(self) -> None:
-        """Count one write of a status."""
-        self._status_writes.inc()
-
-    def contested(self) -> None:
-        """Count a copy that became contested."""
-        self._contested.inc()
-
-    def observe_retries(self, what: str, read: Callable[[], int]) -> None:
-        """Read how many failed items wait for a retry, at every scrape.
-
-        Args:
-            what: `sync` or `destination`.
-            read: returns their number.
-        """
-        self._retries_held.labels(what).set_function(read)
-
-    def leading(self, lease: str, leads: bool) -> None:
-        """Set whether this process holds the Lease named `lease`."""
-        self._leading.labels(lease).set(leads)
 
 
 class WorkQueueMetrics:

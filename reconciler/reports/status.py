@@ -209,7 +209,7 @@ class Reporter:
                     "cannot write the status", sync=str(key), error=str(error), retry_in=retry_in
                 )
         except Exception:  # noqa: BLE001 - a defect that one object meets must not stop the others
-            self._metrics.panicked()
+            self._metrics.panics.inc()
             retry_in = self._backoff.failed(key)
             self._queue.add_after(key, retry_in)
             self._log.exception("status failed unexpectedly", sync=str(key), retry_in=retry_in)
@@ -276,7 +276,7 @@ class Reporter:
                 )
             except NotFound:
                 return  # the sync was deleted
-            self._metrics.wrote_status()
+            self._metrics.status_writes.inc()
             self._syncs.record(record.with_status(answer, new))
 
 

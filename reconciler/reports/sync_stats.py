@@ -6,23 +6,20 @@ impossible to write. Nothing here may hold a label that grows with the cluster.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
-from prometheus_client.metrics_core import GaugeMetricFamily
 
 from configmapsync.conditions import Report
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Heals, Reason, State
 from configmapsync.status import ConfigMapSyncStatus
 from reconciler.reports.metrics import BUCKETS_SECONDS
-from runtime.metrics import Read, Snapshot
 
-FAILURES = tuple(reason for reason in Reason if reason.state is State.FAILED)
 SYNCED, PROGRESSING, FAILED = STATES = ("synced", "progressing", "failed")
 
-Tally = Counter[tuple[str, str]]  # (what is counted, reason or state) -> how many
+Tally = Counter[tuple[Gauge, str]]  # by gauge, and the word of its label
 
 
 @dataclass(slots=True)
@@ -54,7 +51,6 @@ class SyncStats:
         self._now = now
         self._leading = False
         self._tallies: dict[NamespacedName, Tally] = {}
-        self._totals: Tally = Counter()
         self._edits: dict[NamespacedName, Edit] = {}
         self._propagation = Histogram(
             "configmapsync_propagation_seconds",
@@ -62,7 +58,39 @@ class SyncStats:
             buckets=BUCKETS_SECONDS,
             registry=registry,
         )
-        self._register(registry)
+        Gauge(
+            "configmapsync_propagation_lag_seconds",
+            "Age of the oldest edit of a source that has not reached every copy; 0 if none.",
+            registry=registry,
+        ).set_function(self.lag)
+        self._syncs = Gauge(
+            "configmapsync_syncs",
+            "Syncs by the reason of their Ready condition, as last reconciled.",
+            ["reason"],
+            registry=registry,
+        )
+        self._copies = Gauge(
+            "configmapsync_copies",
+            "Wanted copies by state (synced, progressing, failed), as last reconciled.",
+            ["state"],
+            registry=registry,
+        )
+        self._failures = Gauge(
+            "configmapsync_failures",
+            "Failed destinations by reason; a sync that fails as a whole counts once.",
+            ["reason"],
+            registry=registry,
+        )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Create every series, so that the first failure is an increase."""
+        for state in STATES:
+            self._copies.labels(state)
+        for reason in Reason:
+            self._syncs.labels(reason)
+            if reason.state is State.FAILED:
+                self._failures.labels(reason)
 
     def begin(self) -> None:
         """Measure edits from now on.
@@ -78,7 +106,7 @@ class SyncStats:
 
     def note(self, sync: NamespacedName, report: Report, new: ConfigMapSyncStatus) -> None:
         """Record a reconcile and the status that follows from it, written or not."""
-        self._replace(sync, _tally(report, new))
+        self._replace(sync, self._tally(report, new))
         self._note_propagation(sync, report)
 
     def forget(self, sync: NamespacedName) -> None:
@@ -87,57 +115,17 @@ class SyncStats:
         del self._tallies[sync]
         self._edits.pop(sync, None)
 
-    def syncs(self) -> Mapping[str, int]:
-        """Return the number of syncs by the reason of their Ready condition."""
-        return self._read("syncs", Reason)
-
-    def copies(self) -> Mapping[str, int]:
-        """Return the number of wanted copies by state."""
-        return self._read("copies", STATES)
-
-    def failures(self) -> Mapping[str, int]:
-        """Return the number of failed destinations and of failed whole syncs, by reason."""
-        return self._read("failures", FAILURES)
-
     def lag(self) -> float:
         """Return the age in seconds of the oldest edit that lacks copies; 0 if none does."""
         return max((self._now() - edit.began for edit in self._edits.values()), default=0.0)
 
-    def _register(self, registry: CollectorRegistry) -> None:
-        def by(label: str, name: str, text: str, read: Read) -> None:
-            registry.register(Snapshot(GaugeMetricFamily, name, text, label, read))
-
-        by(
-            "reason",
-            "configmapsync_syncs",
-            "Syncs by the reason of their Ready condition, as last reconciled.",
-            self.syncs,
-        )
-        by(
-            "state",
-            "configmapsync_copies",
-            "Wanted copies by state (synced, progressing, failed), as last reconciled.",
-            self.copies,
-        )
-        by(
-            "reason",
-            "configmapsync_failures",
-            "Failed destinations by reason; a sync that fails as a whole counts once.",
-            self.failures,
-        )
-        Gauge(
-            "configmapsync_propagation_lag_seconds",
-            "Age of the oldest edit of a source that has not reached every copy; 0 if none.",
-            registry=registry,
-        ).set_function(self.lag)
-
     def _replace(self, sync: NamespacedName, tally: Tally) -> None:
-        self._totals.subtract(self._tallies.get(sync, {}))
-        self._totals.update(tally)
+        change = Counter(tally)
+        change.subtract(self._tallies.get(sync, {}))
+        for (gauge, word), number in change.items():
+            if number:
+                gauge.labels(word).inc(number)
         self._tallies[sync] = tally
-
-    def _read(self, what: str, words: Iterable[str]) -> Mapping[str, int]:
-        return {word: self._totals[what, word] for word in words}
 
     def _note_propagation(self, sync: NamespacedName, report: Report) -> None:
         """End the measurement of an edit once no outcome heals by a retry.
@@ -154,18 +142,19 @@ class SyncStats:
         if edit.wrote:
             self._propagation.observe(self._now() - edit.began)
 
-
-def _tally(report: Report, new: ConfigMapSyncStatus) -> Tally:
-    tally: Tally = Counter()
-    for condition in new.conditions:
-        if condition.type == "Ready":
-            tally["syncs", condition.reason] += 1
-    if counts := new.destinations:
-        tally["copies", SYNCED] = counts.synced
-        tally["copies", PROGRESSING] = max(counts.desired - counts.synced - counts.failed, 0)
-        tally["copies", FAILED] = counts.failed
-    verdict = (report.verdict,) if report.verdict is not None else ()
-    for outcome in (*verdict, *report.outcomes, *report.leftovers):
-        if outcome.reason.state is State.FAILED:
-            tally["failures", outcome.reason] += 1
-    return tally
+    def _tally(self, report: Report, new: ConfigMapSyncStatus) -> Tally:
+        tally: Tally = Counter()
+        for condition in new.conditions:
+            if condition.type == "Ready":
+                tally[self._syncs, condition.reason] += 1
+        if counts := new.destinations:
+            tally[self._copies, SYNCED] = counts.synced
+            tally[self._copies, PROGRESSING] = max(
+                counts.desired - counts.synced - counts.failed, 0
+            )
+            tally[self._copies, FAILED] = counts.failed
+        verdict = (report.verdict,) if report.verdict is not None else ()
+        for outcome in (*verdict, *report.outcomes, *report.leftovers):
+            if outcome.reason.state is State.FAILED:
+                tally[self._failures, outcome.reason] += 1
+        return tally

@@ -79,7 +79,7 @@ class Applier:
         self._waiting_syncs: dict[NamespacedName, set[NamespacedName]] = {}
         self._runners: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("applier")
-        metrics.observe_retries("destination", lambda: len(retries))
+        metrics.retries_held.labels("destination").set_function(retries.__len__)
 
     async def apply(self, sync: NamespacedName, planned: Plan) -> Applied:
         """Carry out a plan in place of the previous plan of the sync.
@@ -249,7 +249,7 @@ class Applier:
             affected.add(previous)
         for other in affected - {sync}:
             self._queue.add(other)
-        self._metrics.wrote(write.verb, DONE)
+        self._metrics.writes.labels(write.verb, DONE).inc()
         self._log.debug("wrote", verb=write.verb, why=write.cause, **_names(sync, write))
         if not as_planned:
             # No event follows. `configmapsync/contention.py` limits the retries.
@@ -267,7 +267,7 @@ class Applier:
         if isinstance(error, Unreachable) and write.verb in {Verb.CREATE, Verb.RECREATE}:
             now = asyncio.get_running_loop().time()
             batch.unanswered[write.key] = now + UNANSWERED_SECONDS
-        self._metrics.wrote(write.verb, STALE if stale else FAILED)
+        self._metrics.writes.labels(write.verb, STALE if stale else FAILED).inc()
         if isinstance(error, Conflict):
             self._contention.lost_race(sync, write)
         if stale:

@@ -181,7 +181,7 @@ class Contention:
         if previous is not None and self._is_over(sync, key, previous, self._now()):
             previous = None
         if previous is None:
-            self._metrics.contested()
+            self._metrics.contested.inc()
         contested[key] = _ContestedCopy(
             until=history.last.at + self._interval,
             interference=history.interference,

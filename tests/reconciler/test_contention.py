@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from configmapsync.conditions import MOST_FAILURES
 from configmapsync.contention import REPAIRS, WINDOW_SECONDS, Owner, contention_message
@@ -16,6 +17,7 @@ from configmapsync.plans import Verb, Write
 from configmapsync.rendering import copy_template, render
 from kube.client import Client
 from kube.errors import NotFound
+from reconciler.reports.metrics import Metrics
 from reconciler.writes.contention import Contention
 from tests.configmapsync.objects import record, source, sync
 
@@ -46,14 +48,24 @@ class Bench:
     version: int = int(FIRST)
     manager: str = "argocd-controller"
     reads: int = 0
-    begun: int = 0
     gone: bool = False
     owner: Owner = OWNER
     contention: Contention = field(init=False)
 
     def __post_init__(self) -> None:
         now = asyncio.get_running_loop().time
-        self.contention = Contention(Client(self), self, self, now, INTERVAL_SECONDS)  # type: ignore[arg-type]
+        self.registry = CollectorRegistry()
+        self.contention = Contention(
+            Client(self),  # type: ignore[arg-type]
+            self,  # type: ignore[arg-type]
+            Metrics(self.registry),
+            now,
+            INTERVAL_SECONDS,
+        )
+
+    @property
+    def begun(self) -> float | None:
+        return self.registry.get_sample_value("configmapsync_contested_total")
 
     @property
     def syncs(self) -> "_Owners":
@@ -75,9 +87,6 @@ class Bench:
 
     def live(self) -> CopyRecord:
         return record(resource_version=str(self.version))
-
-    def contested(self) -> None:
-        self.begun += 1
 
     async def request(self, *_arguments: Any, **_options: Any) -> bytes:
         self.reads += 1

@@ -26,8 +26,9 @@ def details(record: SyncRecord, row: SyncRow) -> Mapping[str, object]:
     """Return what the page shows about a sync, except its destinations.
 
     Returns:
-        `sync`: its row; `facts`: its spec; `conditions`: of its status; `errors`: what is wrong with
-        its spec; `explanations`: of its reason, and of the other reasons of failed destinations.
+        `sync`: its row; `facts`: its spec; `conditions`: of its status; `errors`: what is wrong
+        with its spec; `explanations`: of its reason, and of the other reasons of failed
+        destinations.
     """
     status = record.status or ConfigMapSyncStatus()
     return {

@@ -90,10 +90,10 @@ class GraphBuilder:
         """Return one sync of the graph.
 
         Returns:
-            `sync`: its row; `sourceExists`; `upstream`: `namespace/name` of the sync that writes its
-            source, empty if none does; `matched`: whether it matches the query, else it belongs to
-            the chain of one that does; `destinations`: the first ones, failed ones first; `total`:
-            number of destinations, shown or not.
+            `sync`: its row; `sourceExists`; `upstream`: `namespace/name` of the sync that writes
+            its source, empty if none does; `matched`: whether it matches the query, else it belongs
+            to the chain of one that does; `destinations`: the first ones, failed ones first;
+            `total`: number of destinations, shown or not.
         """
         copies = self._caches.copies.by_index(BY_SYNC_UID, record.metadata.uid)
         rows = [each async for each in paced(Destinations(record, row).rows(copies))]

@@ -1,9 +1,9 @@
 """Count what the reconciler does: reconciles, writes, retries and its work queue.
 
-The controller, the applier, the reporter and `writes/contention.py` count here. Metrics that controller-runtime or
-client-go also have carry their names. Gauges of syncs and copies are in
-`sync_stats.py`, metrics of every process in `runtime/metrics.py`. No label may grow
-with the cluster.
+The controller, the applier, the reporter and `contention.py` count here. Metrics that
+controller-runtime or client-go also have carry their names. Gauges of syncs and copies
+are in `sync_stats.py`, metrics of every process in `runtime/metrics.py`; no label may
+grow with the cluster.
 """
 
 from itertools import product

@@ -44,9 +44,27 @@ def read(filenames: Iterable[str]) -> list[Document]:
     return [
         document
         for name in filenames
-        for text, origin in texts(name)
-        for document in _documents(text, origin)
+        for content, origin in documents_of(name)
+        for document in _objects(content, origin)
     ]
+
+
+def documents_of(filename: str) -> Iterator[tuple[Any, str]]:
+    """Yield each document of files, of whatever shape, and the name of its file.
+
+    Args:
+        filename: a file, a folder, or `-` for standard input.
+
+    Raises:
+        UnreadableFileError: a file cannot be read, or is not YAML.
+    """
+    for text, origin in texts(filename):
+        try:
+            for node in load_all(text):
+                yield node.plain(), origin
+        except YamlError as error:
+            message = f"{origin} is not valid YAML at line {error.line}: {error}"
+            raise UnreadableFileError(message) from error
 
 
 async def apply_files(
@@ -76,16 +94,6 @@ async def apply_files(
             simulator.put_sync(_applied(qualified, await _live(cluster, CONFIGMAPSYNCS, *key)))
             syncs[key] = None
     return list(syncs)
-
-
-def _documents(text: str, origin: str) -> Iterator[Document]:
-    try:
-        for document in load_all(text):
-            yield from _objects(document.plain(), origin)
-    except YamlError as error:
-        raise UnreadableFileError(
-            f"{origin} is not valid YAML at line {error.line}: {error}"
-        ) from error
 
 
 def _objects(document: Any, origin: str) -> Iterator[Document]:

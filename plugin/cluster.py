@@ -1,88 +1,55 @@
-"""Connect a command to a cluster, and turn every failure into a message for people.
+"""Run the work of a command on a cluster, and explain every failure to the user.
 
-Each command that needs a cluster runs inside of `run`. This is the only module of the
-plugin that explains why a cluster cannot be read.
+The commands call `run`. This is the only module of the plugin that explains why a
+cluster cannot be read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import click
 
 from configmapsync.names import API_VERSION, KIND
-from kube.configuration import ConfigurationError, default_namespace
+from dryrun.texts import UnreadableFileError
+from kube.configuration import ConfigurationError
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import ApiError, Forbidden, Unauthorized, Unreachable
-from plugin.options import ClusterOptions, NamespaceOptions
+from plugin.progress import Progress
+from plugin.reading import MissingApiError, Reader
 from plugin.terminal import printable
 from runtime import logs
 
-USER_AGENT = "kubectl-configmapsync"
 EXIT_FAILURE = 1
 Result = TypeVar("Result")
 
 
-class MissingApiError(Exception):
-    """The cluster does not serve ConfigMapSyncs."""
-
-
-class ClusterProblem(click.ClickException):
-    """Why a command cannot work with the cluster: one line, and one line on what to do."""
-
-    exit_code = EXIT_FAILURE
-
-
-def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run the work of a command and return its result.
+def run(settings: ConnectionSettings, work: Callable[[Reader], Awaitable[Result]]) -> Result:
+    """Connect to a cluster, run the work of a command and return its result.
 
     Raises:
-        ClusterProblem: the cluster cannot be found, reached or read.
+        ClickException: the cluster cannot be found, reached or read.
     """
+
+    async def connected() -> Result:
+        async with Progress() as progress, await Connection.open(settings) as connection:
+            return await work(Reader(connection, progress))
+
     logs.configure("console", "warning")
     with problems():
-        return asyncio.run(work)
+        return asyncio.run(connected())
 
 
 @contextmanager
 def problems() -> Iterator[None]:
-    """Raise `ClusterProblem` where the block cannot find, reach or read the cluster."""
+    """Raise a ClickException where the block cannot read a file or the cluster."""
     try:
         yield
+    except UnreadableFileError as error:
+        raise click.ClickException(str(error)) from error
     except (ApiError, ConfigurationError, MissingApiError) as error:
-        raise ClusterProblem(explained(error)) from error
-
-
-@asynccontextmanager
-async def connect(options: ClusterOptions) -> AsyncIterator[Connection]:
-    """Yield a connection to the cluster of the options.
-
-    Raises:
-        ConfigurationError: there is no kubeconfig, or it cannot be used.
-    """
-    settings = ConnectionSettings(
-        kubeconfig=options.kubeconfig,
-        context=options.context,
-        disable_strict_tls=options.relaxed_tls,
-        user_agent=USER_AGENT,
-    )
-    async with await Connection.open(settings) as connection:
-        yield connection
-
-
-def chosen_namespace(options: ClusterOptions, namespaces: NamespaceOptions) -> str:
-    """Return the namespace of the options; empty for all namespaces.
-
-    Raises:
-        ClusterProblem: the kubeconfig cannot be read.
-    """
-    if namespaces.everywhere:
-        return ""
-    if namespaces.name:
-        return namespaces.name
-    with problems():
-        return default_namespace(options.kubeconfig, options.context)
+        raise click.ClickException(explained(error)) from error
 
 
 def explained(error: Exception) -> str:

@@ -1,63 +1,49 @@
-"""Define the options that several commands share.
+"""Define the options that several commands share, and the exit code of their errors.
 
-A command takes each as a decorator. This module must not import a library but click.
+A command takes each option as a decorator. This module reads no cluster.
 """
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from configmapsync.names import NamespacedName
+from kube.connection import ConnectionSettings
+
+USER_AGENT = "kubectl-configmapsync"
 Function = Callable[..., Any]
 
-
-@dataclass(frozen=True, slots=True)
-class ClusterOptions:
-    """The cluster, and the credentials for it.
-
-    Attributes:
-        kubeconfig: the file; None for the one that `kubectl` uses.
-        context: of the kubeconfig; None for its current one.
-        relaxed_tls: whether to accept a cluster CA without key identifiers.
-    """
-
-    kubeconfig: Path | None = None
-    context: str | None = None
-    relaxed_tls: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NamespaceOptions:
-    """The namespaces that a command covers.
-
-    Attributes:
-        name: the namespace of `-n`; None for that of the context.
-        everywhere: whether `-A` asks for all namespaces.
-    """
-
-    name: str | None = None
-    everywhere: bool = False
-
-
-def cluster_options(function: Function) -> Function:
-    """Add --kubeconfig, --context and --relaxed-tls; the command gets them as `cluster`."""
-
-    @click.option(
+CLUSTER_FLAGS = (
+    click.option(
         "--kubeconfig",
         type=click.Path(dir_okay=False, path_type=Path),
         help="kubeconfig file; default: $KUBECONFIG, else ~/.kube/config",
-    )
-    @click.option(
+    ),
+    click.option(
         "--context", metavar="NAME", help="context of the kubeconfig; default: its current one"
-    )
-    @click.option(
+    ),
+    click.option(
         "--relaxed-tls",
         is_flag=True,
         help="accept a cluster CA without key identifiers, which Python 3.13 refuses by default",
-    )
+    ),
+)
+
+
+def with_options(function: Function, options: Iterable[Callable[[Function], Function]]) -> Function:
+    """Add options to a command; `--help` lists them in their order."""
+    for option in reversed([*options]):
+        function = option(function)
+    return function
+
+
+def cluster_options(function: Function) -> Function:
+    """Add the flags of the cluster; the command gets them as `cluster`, a ConnectionSettings."""
+
     @functools.wraps(function)
     def with_cluster(
         *arguments: Any,
@@ -66,29 +52,10 @@ def cluster_options(function: Function) -> Function:
         relaxed_tls: bool,
         **options: Any,
     ) -> Any:
-        cluster = ClusterOptions(kubeconfig, context, relaxed_tls)
+        cluster = ConnectionSettings(kubeconfig, context, relaxed_tls, USER_AGENT)
         return function(*arguments, cluster=cluster, **options)
 
-    return with_cluster
-
-
-def namespace_options(function: Function) -> Function:
-    """Add -n and -A; the command gets them as `namespaces`."""
-
-    @click.option(
-        "-n", "--namespace", metavar="NAME", help="the namespace; default: that of the context"
-    )
-    @click.option("-A", "--all-namespaces", is_flag=True, help="all namespaces")
-    @functools.wraps(function)
-    def with_namespaces(
-        *arguments: Any, namespace: str | None, all_namespaces: bool, **options: Any
-    ) -> Any:
-        if namespace and all_namespaces:
-            raise click.UsageError("-n and -A exclude each other")
-        namespaces = NamespaceOptions(namespace, all_namespaces)
-        return function(*arguments, namespaces=namespaces, **options)
-
-    return with_namespaces
+    return with_options(with_cluster, CLUSTER_FLAGS)
 
 
 def output_option(*formats: str, default: str) -> Callable[[Function], Function]:
@@ -98,18 +65,30 @@ def output_option(*formats: str, default: str) -> Callable[[Function], Function]
     )
 
 
-class Name(click.ParamType[tuple[str, str]]):
-    """A `NAMESPACE/NAME` argument, as a pair."""
+def filename_option(text: str) -> Callable[[Function], Function]:
+    """Add -f with a help text; the command gets a tuple as `filename`."""
+    return click.option("-f", "--filename", multiple=True, metavar="PATH", help=text)
+
+
+class Name(click.ParamType[NamespacedName]):
+    """A `NAMESPACE/NAME` argument."""
 
     name = "namespace/name"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return namespace and name."""
-        if isinstance(value, tuple):
-            return value
-        namespace, slash, name = str(value).partition("/")
-        if not (namespace and slash and name) or "/" in name:
-            self.fail(f"{value!r} is not NAMESPACE/NAME", param, ctx)
-        return namespace, name
+    ) -> NamespacedName:
+        """Return the parsed name."""
+        return NamespacedName.parse(value) or self.fail(
+            f"{value!r} is not NAMESPACE/NAME", param, ctx
+        )
+
+
+@contextmanager
+def errors_end_with(exit_code: int) -> Iterator[None]:
+    """Show an error of the block, and end the command with this exit code."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.show()
+        raise click.exceptions.Exit(exit_code) from error

@@ -5,8 +5,9 @@ large cluster costs little memory. Of a list of ConfigMaps only metadata is read
 module must not write.
 """
 
+import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -20,33 +21,62 @@ from configmapsync.names import (
     NamespacedName,
 )
 from configmapsync.selection import Namespace
-from kube.client import CONFIGMAPS, JSON, METADATA, NAMESPACES, ApiServer, Client
+from kube.client import CONFIGMAPS, JSON, METADATA, NAMESPACES, ApiServer, Client, all_of
 from kube.errors import NotFound
 from kube.indexer import Record
 from kube.informer import Informer
-from plugin.cluster import MissingApiError
-from plugin.network import CopyMark, read_mark
+from kube.wire import decoding
+from plugin.network import Network, read_mark
 from plugin.progress import Progress
 
 MANAGED = f"{MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"
 R = TypeVar("R", bound=Record)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class MissingApiError(Exception):
+    """The cluster does not serve ConfigMapSyncs."""
+
+
+class _Keys(msgspec.Struct, rename="camel"):
+    """The keys of a ConfigMap. The values stay undecoded."""
+
+    data: dict[str, msgspec.Raw] | None = None
+    binary_data: dict[str, msgspec.Raw] | None = None
+
+
+_keys_decoder = msgspec.json.Decoder(_Keys)
+
+
+def keys_of(configmap: bytes) -> frozenset[str]:
+    """Return the keys of a ConfigMap in JSON; no value is decoded.
+
+    Raises:
+        Malformed: the ConfigMap cannot be decoded.
+    """
+    with decoding("the ConfigMap"):
+        content = _keys_decoder.decode(configmap)
+    return frozenset((*(content.data or ()), *(content.binary_data or ())))
 
 
 class Reader:
-    """Reads objects of one cluster, and reports to a progress line."""
+    """Reads objects of one cluster, and reports to a progress line.
+
+    Every method raises `ApiError` if the API server does not answer as expected.
+    """
 
     def __init__(self, connection: ApiServer, progress: Progress) -> None:
         """Read nothing yet; `progress` shows the present step."""
+        self.connection = connection
         self.client = Client(connection)
         self.progress = progress
-        self._connection = connection
 
     async def syncs(self, namespace: str = "") -> list[SyncRecord]:
         """Return the syncs of one namespace, or of all, sorted by namespace and name.
 
         Raises:
             MissingApiError: the cluster does not serve ConfigMapSyncs.
-            ApiError: they could not be read.
         """
         self.progress.step("reading ConfigMapSyncs")
         informer = self.sync_informer(namespace)
@@ -59,14 +89,13 @@ class Reader:
     def sync_informer(self, namespace: str = "") -> Informer[SyncRecord]:
         """Return an informer of the syncs of one namespace, or of all, which has not started."""
         path = CONFIGMAPSYNCS.path(namespace)
-        return self._informer(path, lambda raw: read_sync(raw, PROTECTED_NAMESPACES))
+        return self._informer(path, lambda raw: read_sync(raw, PROTECTED_NAMESPACES), JSON)
 
     async def sync(self, key: NamespacedName) -> SyncRecord | None:
         """Return one sync; None if it does not exist.
 
         Raises:
             MissingApiError: the cluster does not serve ConfigMapSyncs.
-            ApiError: it could not be read.
         """
         self.progress.step(f"reading ConfigMapSync {key}")
         try:
@@ -78,65 +107,78 @@ class Reader:
         return read_sync(raw, PROTECTED_NAMESPACES)
 
     async def namespaces(self) -> dict[str, Namespace]:
-        """Return all namespaces by name.
-
-        Raises:
-            ApiError: they could not be read.
-        """
+        """Return all namespaces by name."""
         self.progress.step("reading namespaces")
-        informer = self._informer(NAMESPACES_PATH, read_namespace, accept=METADATA)
-        await informer.read_once()
-        return {record.name: record.view for record in informer.values()}
+        records = await self.metadata(NAMESPACES_PATH, read_namespace)
+        return {record.name: record.view for record in records}
 
-    async def copies(self) -> list[CopyMark]:
-        """Return the marks of all copies in the cluster, sorted; only metadata is read.
+    async def network(self) -> Network:
+        """Return all syncs, and all copies by their metadata.
 
         Raises:
-            ApiError: they could not be read.
+            MissingApiError: the cluster does not serve ConfigMapSyncs.
         """
+        syncs = await self.syncs()
         self.progress.step("reading the metadata of copies")
-        informer = self._informer(
-            CONFIGMAPS.path(), read_mark, accept=METADATA, params={"labelSelector": MANAGED}
-        )
-        await informer.read_once()
-        return sorted(informer.values(), key=lambda copy: copy.key)
+        marks = await self.metadata(CONFIGMAPS.path(), read_mark, {"labelSelector": MANAGED})
+        return Network(syncs, marks)
 
     async def namespace(self, name: str) -> Namespace | None:
-        """Return one namespace; None if it does not exist.
-
-        Raises:
-            ApiError: it could not be read.
-        """
+        """Return one namespace; None if it does not exist."""
         try:
-            return read_namespace(
-                await self.client.get(NAMESPACES, "", name, metadata_only=True)
-            ).view
+            raw = await self.client.get(NAMESPACES, "", name, metadata_only=True)
         except NotFound:
             return None
+        return read_namespace(raw).view
 
     async def configmap(self, key: NamespacedName) -> bytes | None:
-        """Return one ConfigMap in JSON; None if it does not exist.
-
-        Raises:
-            ApiError: it could not be read.
-        """
+        """Return one ConfigMap in JSON; None if it does not exist."""
         self.progress.step(f"reading ConfigMap {key}")
         try:
             return await self.client.get(CONFIGMAPS, *key)
         except NotFound:
             return None
 
+    async def metadata(
+        self,
+        path: str,
+        decode: Callable[[msgspec.Raw], R],
+        params: Mapping[str, str] | None = None,
+    ) -> Iterator[R]:
+        """Return a record of each object of a collection, made from its metadata.
+
+        Args:
+            path: of the collection.
+            decode: makes a record of a PartialObjectMetadata.
+            params: of the list, such as `labelSelector`.
+        """
+        informer = self._informer(path, decode, METADATA, params)
+        await informer.read_once()
+        return informer.values()
+
     def _informer(
         self,
         path: str,
         decode: Callable[[msgspec.Raw], R],
-        *,
-        accept: str = JSON,
+        accept: str,
         params: Mapping[str, str] | None = None,
     ) -> Informer[R]:
         rng = random.Random()  # noqa: S311 - jitter between retries
         informer: Informer[R] = Informer(
-            self._connection, path, decode=decode, rng=rng, params=params, accept=accept
+            self.connection, path, decode=decode, rng=rng, params=params, accept=accept
         )
         informer.on_change(lambda _old, _new: self.progress.did())
         return informer
+
+
+async def in_parallel(
+    work: Callable[[Item], Awaitable[Result]], items: Iterable[Item], limit: int
+) -> list[Result]:
+    """Return the result of the work on each item, at most `limit` items at a time."""
+    slots = asyncio.Semaphore(limit)
+
+    async def with_slot(item: Item) -> Result:
+        async with slots:
+            return await work(item)
+
+    return await all_of(map(with_slot, items))

@@ -4,9 +4,7 @@
 rights of the user, and the CRD and webhook that are installed. It changes nothing.
 """
 
-import asyncio
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 import msgspec
 
@@ -16,14 +14,13 @@ from configmapsync.content import MOST_SOURCE_KEYS
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
-from kube.client import CONFIGMAPS, ApiServer, all_of
+from kube.client import CONFIGMAPS
 from kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
 from kube.wire import decode_partial, decoding
 from plugin.checks.findings import Finding, Severity, position
 from plugin.checks.manifests import Manifest
 from plugin.checks.references import Known
-from plugin.progress import Progress
-from plugin.reading import Reader
+from plugin.reading import Reader, in_parallel, keys_of
 
 FIELD_MANAGER = "kubectl-configmapsync"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -32,53 +29,47 @@ PARALLEL_REQUESTS = 8
 Checked = tuple[Manifest, ConfigMapSync]
 
 
-class _Keys(msgspec.Struct, rename="camel"):
-    """The keys of a ConfigMap. The values stay undecoded."""
-
-    data: dict[str, msgspec.Raw] | None = None
-    binary_data: dict[str, msgspec.Raw] | None = None
-
-
-_keys_decoder = msgspec.json.Decoder(_Keys)
-
-
-async def read_known(
-    connection: ApiServer, progress: Progress, syncs: Iterable[ConfigMapSync]
-) -> Known:
-    """Return the namespaces and syncs of a cluster, and the ConfigMaps that matter to syncs.
-
-    Args:
-        connection: the API server.
-        progress: shows the present step.
-        syncs: those of the files.
+async def ask(reader: Reader, checked: list[Checked]) -> tuple[Known, list[Finding]]:
+    """Return what a cluster has that matters to syncs, and what its API server says to each.
 
     Raises:
         MissingApiError: the cluster does not serve ConfigMapSyncs.
-        ApiError: an object could not be read.
+        ApiError: an object could not be read, or the API server could not be asked.
     """
-    reader = Reader(connection, progress)
+    known = await _read_known(reader, [sync for _, sync in checked])
+    reader.progress.step("asking the API server to admit each sync")
+
+    async def dry_run(one: Checked) -> list[Finding]:
+        findings = await _dry_run(reader, *one)
+        reader.progress.did()
+        return findings
+
+    answers = await in_parallel(dry_run, checked, PARALLEL_REQUESTS)
+    return known, [finding for findings in answers for finding in findings]
+
+
+async def _read_known(reader: Reader, syncs: Iterable[ConfigMapSync]) -> Known:
+    """Return the namespaces and syncs of a cluster, and the ConfigMaps that matter to syncs."""
     known = Known(namespaces=await reader.namespaces(), complete=True)
     known.syncs = {
         record.key: record.sync for record in await reader.syncs() if record.sync is not None
     }
-    progress.step("reading sources and destinations")
-    wanted = list(syncs)
-    sources = {sync.source for sync in wanted}
-    keyed = {sync.source for sync in wanted if sync.spec.keys}
-    destinations = {key for sync in wanted for key in _first_destinations(sync, known)}
-    slots = asyncio.Semaphore(PARALLEL_REQUESTS)
+    reader.progress.step("reading sources and destinations")
+    wanted = {
+        key: False for sync in syncs for key in (sync.source, *_first_destinations(sync, known))
+    }
+    wanted |= {sync.source: True for sync in syncs if sync.spec.keys}
 
     async def read_one(key: NamespacedName) -> None:
-        async with slots:
-            await _read_configmap(reader, known, key, with_keys=key in keyed)
+        await _read_configmap(reader, known, key, with_keys=wanted[key])
 
-    await all_of(read_one(key) for key in sorted(sources | destinations))
+    await in_parallel(read_one, sorted(wanted), PARALLEL_REQUESTS)
     return known
 
 
 def _first_destinations(sync: ConfigMapSync, known: Known) -> Iterator[NamespacedName]:
     names = sorted(one.name for one in Selector.of(sync, known.protected).among(known.namespaces))
-    return (NamespacedName(name, sync.destination_name) for name in islice(names, MOST_LISTED))
+    return (NamespacedName(name, sync.destination_name) for name in names[:MOST_LISTED])
 
 
 async def _read_configmap(
@@ -93,38 +84,17 @@ async def _read_configmap(
         return  # the dry run reports what the user lacks
     with decoding("the ConfigMap"):
         labels = decode_partial(answer).metadata.labels or {}
-        content = _keys_decoder.decode(answer) if with_keys else None
-    found = (*(content.data or ()), *(content.binary_data or ())) if content else ()
-    readable = content is not None and len(found) <= MOST_SOURCE_KEYS
-    known.configmaps[key] = frozenset(found) if readable else None
+    found = keys_of(answer) if with_keys else None
+    too_many = found is not None and len(found) > MOST_SOURCE_KEYS
+    known.configmaps[key] = None if too_many else found
     if labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE:
         known.managed.add(key)
 
 
-async def dry_run(
-    connection: ApiServer, progress: Progress, checked: Iterable[Checked]
-) -> list[Finding]:
-    """Return what the API server and its webhooks say to each sync.
-
-    Raises:
-        ApiError: the API server could not be asked.
-    """
-    progress.step("asking the API server to admit each sync")
-    slots = asyncio.Semaphore(PARALLEL_REQUESTS)
-
-    async def ask(manifest: Manifest, sync: ConfigMapSync) -> list[Finding]:
-        async with slots:
-            findings = await _ask(connection, manifest, sync)
-        progress.did()
-        return findings
-
-    answers = await all_of(ask(manifest, sync) for manifest, sync in checked)
-    return [finding for findings in answers for finding in findings]
-
-
-async def _ask(connection: ApiServer, manifest: Manifest, sync: ConfigMapSync) -> list[Finding]:
+async def _dry_run(reader: Reader, manifest: Manifest, sync: ConfigMapSync) -> list[Finding]:
+    """Return why the API server or one of its webhooks would refuse a sync."""
     try:
-        await connection.request(
+        await reader.connection.request(
             "PATCH",
             CONFIGMAPSYNCS.path(*sync.key),
             params={

@@ -9,35 +9,22 @@ from collections.abc import Iterable
 
 import click
 
-from dryrun.texts import UnreadableFileError
+from kube.connection import ConnectionSettings
 from plugin.checks import live, shape
 from plugin.checks.findings import Finding, Severity
 from plugin.checks.live import Checked
 from plugin.checks.manifests import Manifest, read
 from plugin.checks.references import Known, References, add_files
-from plugin.cluster import ClusterProblem, connect, run
-from plugin.options import ClusterOptions, cluster_options, output_option
-from plugin.progress import Progress
+from plugin.cluster import problems, run
+from plugin.options import cluster_options, errors_end_with, filename_option, output_option
 from plugin.terminal import counted, printable, rendered
 
 EXIT_FINE, EXIT_FINDINGS, EXIT_FAILURE = 0, 1, 2
 
 
-class CheckProblem(click.ClickException):
-    """Why files or a cluster cannot be checked."""
-
-    exit_code = EXIT_FAILURE
-
-
 @click.command()
 @click.argument("files", nargs=-1, metavar="[PATH]...")
-@click.option(
-    "-f",
-    "--filename",
-    multiple=True,
-    metavar="PATH",
-    help="YAML or JSON file or folder, or - for standard input; may be repeated",
-)
+@filename_option("YAML or JSON file or folder, or - for standard input; may be repeated")
 @click.option(
     "--cluster",
     "against_cluster",
@@ -48,7 +35,7 @@ class CheckProblem(click.ClickException):
 @output_option("text", "json", default="text")
 @cluster_options
 def command(
-    cluster: ClusterOptions,
+    cluster: ConnectionSettings,
     files: tuple[str, ...],
     filename: tuple[str, ...],
     output: str,
@@ -65,17 +52,17 @@ def command(
     """
     if not (files or filename):
         raise click.UsageError("name files or folders, or - for standard input")
-    try:
+    with errors_end_with(EXIT_FAILURE), problems():
         manifests, findings, count = read((*filename, *files))
-    except UnreadableFileError as error:
-        raise CheckProblem(str(error)) from error
-    if against_cluster:
-        try:
-            findings += run(_check_with_cluster(cluster, manifests))
-        except ClusterProblem as problem:
-            raise CheckProblem(problem.message) from problem
-    else:
-        findings += _check(Known(), manifests, *_shapes(manifests))
+        checked, invalid = _shapes(manifests)
+        findings += invalid
+        known = Known()
+        if against_cluster:
+            known, answers = run(cluster, lambda reader: live.ask(reader, checked))
+            findings += answers
+    references = References(known, add_files(known, manifests))
+    for manifest, sync in checked:
+        findings += references.check(manifest, sync)
     found = sorted(set(findings))
     _print(found, output)
     errors = sum(finding.severity is Severity.ERROR for finding in found)
@@ -98,24 +85,6 @@ def _shapes(manifests: Iterable[Manifest]) -> tuple[list[Checked], list[Finding]
             if sync is not None:
                 checked.append((manifest, sync))
     return checked, findings
-
-
-def _check(
-    known: Known, manifests: list[Manifest], checked: list[Checked], findings: list[Finding]
-) -> list[Finding]:
-    """Return the findings of single syncs, and of the syncs together."""
-    references = References(known, add_files(known, manifests))
-    return findings + [
-        finding for manifest, sync in checked for finding in references.check(manifest, sync)
-    ]
-
-
-async def _check_with_cluster(cluster: ClusterOptions, manifests: list[Manifest]) -> list[Finding]:
-    checked, findings = _shapes(manifests)
-    async with Progress() as progress, connect(cluster) as connection:
-        known = await live.read_known(connection, progress, [sync for _, sync in checked])
-        answers = await live.dry_run(connection, progress, checked)
-    return _check(known, manifests, checked, findings) + answers
 
 
 def _print(findings: Iterable[Finding], output: str) -> None:

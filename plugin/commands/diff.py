@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from plugin.options import ClusterOptions
 from plugin.planning import PlanCommand, plan_options, run_plan
 
 
 @click.command(cls=PlanCommand)
 @plan_options
-def command(cluster: ClusterOptions, **options: Any) -> None:
+def command(**options: Any) -> None:
     """Print how each copy would change, line by line, with the values of ConfigMaps.
 
     Standard error lists what a diff cannot show.
@@ -22,4 +21,4 @@ def command(cluster: ClusterOptions, **options: Any) -> None:
     Exit code: 0 if no ConfigMap would change, 2 if one would, 1 after an error or if a spec is
     invalid.
     """
-    sys.exit(run_plan("kubectl configmapsync diff", "diff", cluster, **options))
+    sys.exit(run_plan("kubectl configmapsync diff", output="diff", **options))

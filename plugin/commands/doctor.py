@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import click
 
 from configmapsync.explanations import OPERATOR_NAMESPACE
-from plugin.cluster import connect, run
+from kube.connection import ConnectionSettings
+from plugin.cluster import run
 from plugin.doctor.examination import examine
 from plugin.doctor.findings import Finding, Level, Patient
-from plugin.options import ClusterOptions, cluster_options, output_option
-from plugin.progress import Progress
+from plugin.options import cluster_options, output_option
 from plugin.reading import Reader
 from plugin.terminal import printable, rendered
 
@@ -46,7 +46,7 @@ EXIT_FAILURE = 1
 @click.pass_context
 def command(
     ctx: click.Context,
-    cluster: ClusterOptions,
+    cluster: ConnectionSettings,
     operator_namespace: str,
     metrics_url: str,
     output: str,
@@ -57,22 +57,18 @@ def command(
     the watches, blocked destinations and orphans. It writes nothing: the webhook is asked in a
     dry run. Exit code: 1 if a check fails, else 0.
     """
-    findings = run(_findings(cluster, operator_namespace, metrics_url))
+    now = datetime.now(UTC)  # noqa: TID251 - the entry point
+
+    async def findings_of(reader: Reader) -> list[Finding]:
+        return await examine(Patient(reader, operator_namespace, now, metrics_url))
+
+    findings = run(cluster, findings_of)
     if output == "text":
         click.echo("\n".join(line for finding in findings for line in _lines(finding)))
     else:
         click.echo(rendered([finding.document() for finding in findings], output), nl=False)
     if any(finding.level is Level.FAILURE for finding in findings):
         ctx.exit(EXIT_FAILURE)
-
-
-async def _findings(
-    cluster: ClusterOptions, operator_namespace: str, metrics_url: str
-) -> list[Finding]:
-    now = datetime.now(UTC)  # noqa: TID251 - the entry point
-    async with Progress() as progress, connect(cluster) as connection:
-        patient = Patient(Reader(connection, progress), operator_namespace, now, metrics_url)
-        return await examine(patient, connection)
 
 
 def _lines(finding: Finding) -> Iterator[str]:

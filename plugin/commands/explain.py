@@ -12,16 +12,12 @@ from cluster.syncs import SyncRecord
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from dryrun.records import read_copy, read_source
+from kube.connection import ConnectionSettings
 from kube.errors import Forbidden
 from plugin.answers import Answer, Observation, Problem
-from plugin.cluster import connect, run
-from plugin.explaining import (
-    MOST_NAMES,
-    explained_configmap,
-    explained_sync,
-)
-from plugin.options import ClusterOptions, Name, cluster_options, output_option
-from plugin.progress import Progress
+from plugin.cluster import run
+from plugin.explaining import MOST_NAMES, explained_configmap, explained_sync
+from plugin.options import Name, cluster_options, output_option
 from plugin.reading import Reader
 from plugin.terminal import painted, printable, rendered
 
@@ -32,17 +28,16 @@ LABEL_WIDTH = 10
 @click.argument("name", type=Name(), metavar="NAMESPACE/NAME")
 @output_option("text", "json", "yaml", default="text")
 @cluster_options
-def command(cluster: ClusterOptions, name: tuple[str, str], output: str) -> None:
+def command(cluster: ConnectionSettings, name: NamespacedName, output: str) -> None:
     """Explain a sync or a ConfigMap: the cause of its state, the cure, and what to run.
 
     The name is that of a ConfigMapSync or of any ConfigMap. If both exist, both are explained.
     The command compares a copy with its source, and prints no values.
     """
-    key = NamespacedName(*name)
-    answers = run(_answers(cluster, key))
+    answers = run(cluster, lambda reader: _answers(reader, name))
     if not answers:
         raise click.ClickException(
-            f"there is no ConfigMapSync and no ConfigMap {key}, and no ConfigMapSync writes one"
+            f"there is no ConfigMapSync and no ConfigMap {name}, and no ConfigMapSync writes one"
         )
     if output == "text":
         click.echo("\n\n".join("\n".join(_lines(answer)) for answer in answers))
@@ -50,17 +45,15 @@ def command(cluster: ClusterOptions, name: tuple[str, str], output: str) -> None
         click.echo(rendered([answer.document() for answer in answers], output), nl=False)
 
 
-async def _answers(cluster: ClusterOptions, key: NamespacedName) -> list[Answer]:
+async def _answers(reader: Reader, key: NamespacedName) -> list[Answer]:
     """Explain what the user may read; fail only if that is nothing."""
     answers: list[Answer] = []
     denied: list[Forbidden] = []
-    async with Progress() as progress, connect(cluster) as connection:
-        reader = Reader(connection, progress)
-        for find in (_about_sync, _about_configmap):
-            try:
-                answers += await find(reader, key)
-            except Forbidden as error:
-                denied.append(error)
+    for find in (_about_sync, _about_configmap):
+        try:
+            answers += await find(reader, key)
+        except Forbidden as error:
+            denied.append(error)
     if denied and not answers:
         raise denied[0]
     return answers

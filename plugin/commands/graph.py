@@ -5,10 +5,11 @@
 
 import click
 
+from kube.connection import ConnectionSettings
 from plugin.cluster import run
-from plugin.commands.tree import read_network
 from plugin.drawing import dot, draw, mermaid
-from plugin.options import ClusterOptions, cluster_options, output_option
+from plugin.options import cluster_options, output_option
+from plugin.reading import Reader
 from plugin.svg import svg
 
 FORMATS = {"mermaid": mermaid, "dot": dot, "svg": svg}
@@ -20,13 +21,13 @@ FORMATS = {"mermaid": mermaid, "dot": dot, "svg": svg}
 )
 @output_option(*FORMATS, default="mermaid")
 @cluster_options
-def command(cluster: ClusterOptions, namespace: str | None, output: str) -> None:
+def command(cluster: ConnectionSettings, namespace: str | None, output: str) -> None:
     """Draw all syncs with their sources and copies as Mermaid, DOT or SVG.
 
     Each node has its state. Of a sync with many copies those are drawn that failed or that are
     the source of another sync.
     """
-    network = run(read_network(cluster))
+    network = run(cluster, Reader.network)
     syncs = [
         record
         for record in network.syncs.values()

@@ -9,33 +9,22 @@ import sys
 import click
 
 from configmapsync.spec import ConflictPolicy
-from dryrun.texts import UnreadableFileError, texts
-from dryrun.yaml_nodes import YamlError, load_all
-from plugin.cluster import ClusterProblem, connect, run
-from plugin.options import ClusterOptions, cluster_options
+from dryrun.files import documents_of
+from kube.connection import ConnectionSettings
+from plugin.cluster import problems, run
+from plugin.options import cluster_options, errors_end_with, filename_option
 from plugin.peers import cluster_reading, documents
 from plugin.peers.importing import translate
-from plugin.peers.inventory import Inventory, Remark
+from plugin.peers.inventory import Inventory
 from plugin.peers.rendering import as_yaml
-from plugin.progress import Progress
 from plugin.terminal import counted, printable
 
 EXIT_COMPLETE, EXIT_INCOMPLETE, EXIT_FAILURE = 0, 1, 2
 
 
-class ImportProblem(click.ClickException):
-    """Why files or a cluster cannot be read."""
-
-    exit_code = EXIT_FAILURE
-
-
 @click.command()
-@click.option(
-    "-f",
-    "--filename",
-    multiple=True,
-    metavar="PATH",
-    help="YAML file or folder, or - for standard input, instead of a cluster; may be repeated",
+@filename_option(
+    "YAML file or folder, or - for standard input, instead of a cluster; may be repeated"
 )
 @click.option(
     "--conflict-policy",
@@ -45,7 +34,7 @@ class ImportProblem(click.ClickException):
     help="of the syncs; Adopt takes over the copies that the other tool has made",
 )
 @cluster_options
-def command(cluster: ClusterOptions, filename: tuple[str, ...], conflict_policy: str) -> None:
+def command(cluster: ConnectionSettings, filename: tuple[str, ...], conflict_policy: str) -> None:
     """Write syncs that do what other tools do: reflector, replicator and config-syncer.
 
     Standard output is YAML to apply. Standard error lists what the syncs do differently.
@@ -53,9 +42,9 @@ def command(cluster: ClusterOptions, filename: tuple[str, ...], conflict_policy:
     Exit code: 0 if the syncs do all that the annotations ask for, 1 if something cannot be
     expressed, 2 if files or cluster cannot be read.
     """
-    inventory, unread = _from_files(filename) if filename else _from_cluster(cluster)
-    syncs, found = translate(inventory, ConflictPolicy(conflict_policy))
-    remarks = [*unread, *found]
+    with errors_end_with(EXIT_FAILURE), problems():
+        inventory = _read_files(filename) if filename else run(cluster, cluster_reading.read)
+    syncs, remarks = translate(inventory, ConflictPolicy(conflict_policy))
     click.echo(as_yaml(syncs, remarks), nl=False)
     for remark in remarks:
         click.echo(printable(str(remark)), err=True)
@@ -64,32 +53,9 @@ def command(cluster: ClusterOptions, filename: tuple[str, ...], conflict_policy:
     sys.exit(EXIT_INCOMPLETE if lost else EXIT_COMPLETE)
 
 
-def _from_files(filenames: tuple[str, ...]) -> tuple[Inventory, list[Remark]]:
+def _read_files(filenames: tuple[str, ...]) -> Inventory:
     inventory = Inventory()
-    try:
-        for filename in filenames:
-            for text, origin in texts(filename):
-                documents.add(inventory, _documents(text, origin))
-    except UnreadableFileError as error:
-        raise ImportProblem(str(error)) from error
-    return inventory, []
-
-
-def _documents(text: str, origin: str) -> list[object]:
-    try:
-        return [document.plain() for document in load_all(text)]
-    except YamlError as error:
-        message = f"{origin} is not valid YAML at line {error.line}: {error}"
-        raise UnreadableFileError(message) from error
-
-
-def _from_cluster(cluster: ClusterOptions) -> tuple[Inventory, list[Remark]]:
-    try:
-        return run(_read(cluster))
-    except ClusterProblem as problem:
-        raise ImportProblem(problem.message) from problem
-
-
-async def _read(cluster: ClusterOptions) -> tuple[Inventory, list[Remark]]:
-    async with Progress() as progress, connect(cluster) as connection:
-        return await cluster_reading.read(connection, progress)
+    for filename in filenames:
+        for document, _ in documents_of(filename):
+            documents.add(inventory, document)
+    return inventory

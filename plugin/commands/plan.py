@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from plugin.options import ClusterOptions, output_option
+from plugin.options import output_option
 from plugin.planning import PlanCommand, plan_options, run_plan
 
 
 @click.command(cls=PlanCommand)
 @plan_options
 @output_option("text", "json", "diff", default="text")
-def command(cluster: ClusterOptions, output: str, **options: Any) -> None:
+def command(**options: Any) -> None:
     """Print what the reconciler would do, and write nothing.
 
     It reads a cluster, or only the files of -f, or those files as if they were applied to the
@@ -24,4 +24,4 @@ def command(cluster: ClusterOptions, output: str, **options: Any) -> None:
     Exit code: 0 if no ConfigMap would change, 2 if one would, 1 after an error or if a spec is
     invalid.
     """
-    sys.exit(run_plan("kubectl configmapsync plan", output, cluster, **options))
+    sys.exit(run_plan("kubectl configmapsync plan", **options))

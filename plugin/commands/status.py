@@ -8,17 +8,12 @@ from datetime import UTC, datetime
 
 import click
 
-from plugin.cluster import chosen_namespace, connect, run
-from plugin.options import (
-    ClusterOptions,
-    NamespaceOptions,
-    cluster_options,
-    namespace_options,
-    output_option,
-)
-from plugin.progress import Progress
+from kube.configuration import default_namespace
+from kube.connection import ConnectionSettings
+from plugin.cluster import problems, run
+from plugin.options import cluster_options, output_option
 from plugin.reading import Reader
-from plugin.rows import HEADERS, WIDE_HEADERS, StatusRow, cells, row_of
+from plugin.rows import HEADERS, WIDE_HEADERS, cells, row_of
 from plugin.terminal import rendered, table
 from plugin.watching import watch_rows
 
@@ -26,41 +21,54 @@ TABLES = frozenset({"table", "wide"})
 
 
 @click.command()
-@namespace_options
+@click.option(
+    "-n", "--namespace", metavar="NAME", help="the namespace; default: that of the context"
+)
+@click.option("-A", "--all-namespaces", is_flag=True, help="all namespaces")
 @click.option("-w", "--watch", is_flag=True, help="print again what changes, until Ctrl-C")
 @output_option("table", "wide", "json", "yaml", default="table")
 @cluster_options
 def command(
-    cluster: ClusterOptions, namespaces: NamespaceOptions, output: str, *, watch: bool
+    cluster: ConnectionSettings,
+    namespace: str | None,
+    output: str,
+    *,
+    all_namespaces: bool,
+    watch: bool,
 ) -> None:
     """Show every sync with its state, copies, age and last failure."""
+    if namespace and all_namespaces:
+        raise click.UsageError("-n and -A exclude each other")
     if watch and output not in TABLES:
         raise click.UsageError("--watch prints a table; use it without -o json and -o yaml")
-    namespace = chosen_namespace(cluster, namespaces)
+    wide = output == "wide"
+    covered = "" if all_namespaces else namespace or namespace_of(cluster)
     if watch:
         with suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
-            run(_watch(cluster, namespace, wide=output == "wide"))
+            run(cluster, lambda reader: _watch(reader, covered, wide=wide))
         return
-    rows = run(_rows(cluster, namespace))
-    if not rows and output in TABLES:
-        click.echo(f"There is no ConfigMapSync{f' in {namespace}' if namespace else ''}.", err=True)
-        return
-    if output in TABLES:
-        now, wide = datetime.now(UTC), output == "wide"  # noqa: TID251 - the entry point
+    rows = [row_of(record) for record in run(cluster, lambda reader: reader.syncs(covered))]
+    if output not in TABLES:
+        click.echo(rendered([row.document() for row in rows], output), nl=False)
+    elif rows:
+        now = datetime.now(UTC)  # noqa: TID251 - the entry point
         lines = [cells(row, now, wide=wide) for row in rows]
         click.echo("\n".join(table(WIDE_HEADERS if wide else HEADERS, lines)))
     else:
-        click.echo(rendered([row.document() for row in rows], output), nl=False)
+        click.echo(f"There is no ConfigMapSync{f' in {covered}' if covered else ''}.", err=True)
 
 
-async def _rows(cluster: ClusterOptions, namespace: str) -> list[StatusRow]:
-    async with Progress() as progress, connect(cluster) as connection:
-        return [row_of(record) for record in await Reader(connection, progress).syncs(namespace)]
+def namespace_of(cluster: ConnectionSettings) -> str:
+    """Return the namespace of the context.
+
+    Raises:
+        ClickException: the kubeconfig cannot be read.
+    """
+    with problems():
+        return default_namespace(cluster.kubeconfig, cluster.context)
 
 
-async def _watch(cluster: ClusterOptions, namespace: str, *, wide: bool) -> None:
-    async with Progress() as progress, connect(cluster) as connection:
-        reader = Reader(connection, progress)
-        await reader.syncs(namespace)  # an error ends the command; the watch would retry forever
-        await progress.stop()
-        await watch_rows(reader.sync_informer(namespace), wide=wide)
+async def _watch(reader: Reader, namespace: str, *, wide: bool) -> None:
+    await reader.syncs(namespace)  # an error ends the command; the watch would retry forever
+    await reader.progress.stop()
+    await watch_rows(reader.sync_informer(namespace), wide=wide)

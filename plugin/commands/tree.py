@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import click
 
 from configmapsync.names import NamespacedName
-from plugin.cluster import connect, run
-from plugin.network import SOURCE, Network
-from plugin.options import ClusterOptions, Name, cluster_options, output_option
-from plugin.progress import Progress
+from kube.connection import ConnectionSettings
+from plugin.cluster import run
+from plugin.network import SOURCE
+from plugin.options import Name, cluster_options, output_option
 from plugin.reading import Reader
 from plugin.terminal import painted, printable, rendered
 from plugin.trees import DEFAULT_COPIES, MOST_NODES, Node, TreeBuilder
@@ -26,7 +26,7 @@ COLUMN_GAP = "  "
 @output_option("text", "json", "yaml", default="text")
 @cluster_options
 def command(
-    cluster: ClusterOptions, name: tuple[str, str], output: str, *, everything: bool
+    cluster: ConnectionSettings, name: NamespacedName, output: str, *, everything: bool
 ) -> None:
     """Show where a ConfigMap comes from and where its copies go.
 
@@ -34,26 +34,17 @@ def command(
 
     The name is that of a ConfigMap. The states are those that the reconciler reported.
     """
-    key = NamespacedName(*name)
-    network = run(read_network(cluster))
-    tree = TreeBuilder(network, MOST_NODES if everything else DEFAULT_COPIES).build(key)
+    network = run(cluster, Reader.network)
+    tree = TreeBuilder(network, MOST_NODES if everything else DEFAULT_COPIES).build(name)
     if tree is None:
         raise click.ClickException(
-            f"ConfigMap {key} is no source and no copy of any ConfigMapSync\n"
-            f"Run kubectl configmapsync explain {key}"
+            f"ConfigMap {name} is no source and no copy of any ConfigMapSync\n"
+            f"Run kubectl configmapsync explain {name}"
         )
     if output == "text":
         click.echo("\n".join(_aligned(list(_lines(tree, "", "")))))
     else:
         click.echo(rendered(tree.document(), output), nl=False)
-
-
-async def read_network(cluster: ClusterOptions) -> Network:
-    """Read all syncs and the metadata of all copies."""
-    async with Progress() as progress, connect(cluster) as connection:
-        reader = Reader(connection, progress)
-        syncs = await reader.syncs()
-        return Network(syncs, await reader.copies())
 
 
 def _lines(node: Node, first: str, rest: str) -> Iterator[tuple[str, str]]:

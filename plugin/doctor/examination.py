@@ -7,16 +7,15 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from kube.client import ApiServer
 from kube.errors import ApiError, Forbidden
 from kube.wire import decoding
-from plugin.cluster import MissingApiError
 from plugin.doctor.findings import Finding, Level, Patient
 from plugin.doctor.installed import check_crd, check_webhooks
 from plugin.doctor.processes import check_leader, check_watches
 from plugin.doctor.rights import check_rights
 from plugin.doctor.webhook import check_answer
 from plugin.doctor.work import check_work
+from plugin.reading import MissingApiError
 
 Check = Callable[[Patient], Awaitable[list[Finding]]]
 CHECKS: dict[str, Check] = {
@@ -34,14 +33,14 @@ class _Version(msgspec.Struct, rename="camel"):
     git_version: str = "of an unknown version"
 
 
-async def examine(patient: Patient, connection: ApiServer) -> list[Finding]:
+async def examine(patient: Patient) -> list[Finding]:
     """Return the findings of all checks.
 
     Raises:
         ApiError: the API server does not answer at all.
     """
     patient.reader.progress.step("reading the version of the API server")
-    raw = await connection.request("GET", "/version")
+    raw = await patient.reader.connection.request("GET", "/version")
     with decoding("the version"):
         version = msgspec.json.decode(raw, type=_Version).git_version
     findings = [Finding(Level.OK, "API server", f"kube-apiserver {version}")]

@@ -7,16 +7,14 @@ from collections import Counter
 
 from configmapsync.reasons import Reason, State
 from plugin.doctor.findings import Finding, Level, Patient, listed
-from plugin.network import Network
-from plugin.rows import NOT_REPORTED, OUTDATED, StatusRow, row_of
+from plugin.rows import NOT_REPORTED, OUTDATED, StatusRow
 from plugin.terminal import counted
 
 
 async def check_work(patient: Patient) -> list[Finding]:
     """Read all syncs and the metadata of all copies."""
-    syncs = await patient.reader.syncs()
-    network = Network(syncs, await patient.reader.copies())
-    rows = [row_of(record) for record in syncs]
+    network = await patient.reader.network()
+    rows = [network.row(record) for record in network.syncs.values()]
     return [
         *_reports(rows, patient),
         *_blocked(rows),

@@ -5,10 +5,8 @@ The annotation `kubed.appscode.com/sync` holds a label selector of namespaces; e
 and annotations. Copies in other clusters (`sync-contexts`) cannot be expressed.
 """
 
-from collections.abc import Iterator
-
 from configmapsync.names import is_reserved_key
-from plugin.peers.inventory import AnnotatedObject, Inventory, Remark
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark
 from plugin.peers.selections import of_selector
 from plugin.peers.selectors import SelectorError, parse_selector
 from plugin.peers.wanted import Found, WantedCopies
@@ -23,46 +21,34 @@ ORIGIN_NAMESPACE = PREFIX + "origin.namespace"
 MOST_LISTED = 8
 
 
-def find(inventory: Inventory) -> Found:
-    """Return the copies that config-syncer makes, and remarks."""
-    wanted: list[WantedCopies] = []
-    remarks: list[Remark] = []
-    for configmap in inventory.sorted_configmaps():
-        if ORIGIN in configmap.annotations:
-            continue  # a copy
-        if configmap.annotations.get(CONTEXTS):
-            text = "copies to other clusters (sync-contexts); install the operator there"
-            remarks.append(Remark(str(configmap), text, lost=True))
-        if SYNC in configmap.annotations:
-            wanted += _copies(configmap, remarks)
-    return wanted, remarks
-
-
-def _copies(source: AnnotatedObject, remarks: list[Remark]) -> Iterator[WantedCopies]:
+def find(source: AnnotatedConfigMap, _inventory: Inventory) -> Found:
+    """Yield the copies that config-syncer makes of a ConfigMap, and remarks."""
+    if ORIGIN in source.annotations:
+        return  # a copy
+    if source.annotations.get(CONTEXTS):
+        text = "copies to other clusters (sync-contexts); install the operator there"
+        yield Remark(str(source), text, lost=True)
+    if SYNC not in source.annotations:
+        return
     value = source.annotations[SYNC]
     try:
         requirements = () if value == "true" else parse_selector(value)
     except SelectorError as error:
-        remarks.append(Remark(str(source), str(error), lost=True))
+        yield Remark(str(source), str(error), lost=True)
         return
-    reserved = sorted(key for key in {*source.labels, *source.annotations} if _is_lost(key))
-    if reserved:
+    if reserved := sorted(key for key in {*source.labels, *source.annotations} if _is_lost(key)):
         shown = ", ".join(reserved[:MOST_LISTED])
-        text = f"{shown}: copied only if copyMetadata names them without a glob"
-        remarks.append(Remark(str(source), text))
+        yield Remark(str(source), f"{shown}: copied only if copyMetadata names them without a glob")
     yield WantedCopies(
         tool=TOOL,
         subject=str(source),
         source=source.key,
-        name=source.key.name,
+        name=source.name,
         selection=of_selector(requirements),
         follows_deletion=True,
         is_copy=lambda configmap: (
-            (
-                configmap.labels.get(ORIGIN_NAMESPACE),
-                configmap.labels.get(ORIGIN_NAME),
-            )
-            == source.key
+            source.key
+            == (configmap.labels.get(ORIGIN_NAMESPACE), configmap.labels.get(ORIGIN_NAME))
         ),
         labels=("*",),
         annotations=("*",),

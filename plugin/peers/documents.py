@@ -4,35 +4,29 @@
 the API server would not store it; no value of a ConfigMap or Secret is kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from configmapsync.names import API_VERSION, KIND, NamespacedName
 from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.selection import Namespace
 from plugin.peers import config_syncer, reflector, replicator
-from plugin.peers.inventory import AnnotatedObject, Inventory
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory, of_other_kind
 from plugin.peers.selectors import NAME_LABEL
 
 PREFIXES = (reflector.PREFIX, replicator.PREFIX, config_syncer.PREFIX)
 DEFAULT_NAMESPACE = "default"
 
 
-def add(inventory: Inventory, documents: Iterable[Any]) -> None:
-    """Add the objects of documents, and those in lists, to an inventory."""
-    for document in documents:
-        for found in _objects(document):
-            _add(inventory, found)
-
-
-def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
+def add(inventory: Inventory, document: Any) -> None:
+    """Add an object, or those of a list, to an inventory."""
     if not isinstance(document, Mapping) or not isinstance(document.get("kind"), str):
         return
     if document["kind"].endswith("List") and isinstance(document.get("items"), list):
         for item in document["items"]:
-            yield from _objects(item)
+            add(inventory, item)
     else:
-        yield document
+        _add(inventory, document)
 
 
 def _add(inventory: Inventory, document: Mapping[str, Any]) -> None:
@@ -50,9 +44,9 @@ def _add(inventory: Inventory, document: Mapping[str, Any]) -> None:
         case version, "ConfigMapSync" if version == API_VERSION and kind == KIND:
             _add_sync(inventory, document, key)
         case _:
-            found = _annotated(document, key)
-            if any(annotation.startswith(PREFIXES) for annotation in found.annotations):
-                inventory.others.append(found)
+            annotations = _texts(metadata.get("annotations"))
+            if any(annotation.startswith(PREFIXES) for annotation in annotations):
+                inventory.remarks.append(of_other_kind(kind, key))
 
 
 def _add_sync(inventory: Inventory, document: Mapping[str, Any], key: NamespacedName) -> None:
@@ -64,16 +58,12 @@ def _add_sync(inventory: Inventory, document: Mapping[str, Any], key: Namespaced
     inventory.syncs[key] = (sync.source, sync.destination_name)
 
 
-def _annotated(document: Mapping[str, Any], key: NamespacedName) -> AnnotatedObject:
+def _annotated(document: Mapping[str, Any], key: NamespacedName) -> AnnotatedConfigMap:
     metadata = document["metadata"]
     parts = (document.get("data"), document.get("binaryData"))
     keys = {str(entry) for part in parts if isinstance(part, Mapping) for entry in part}
-    return AnnotatedObject(
-        document["kind"],
-        key,
-        _texts(metadata.get("labels")),
-        _texts(metadata.get("annotations")),
-        frozenset(keys),
+    return AnnotatedConfigMap(
+        *key, _texts(metadata.get("labels")), _texts(metadata.get("annotations")), frozenset(keys)
     )
 
 

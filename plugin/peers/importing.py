@@ -3,8 +3,6 @@
 `plugin/commands/import_.py` calls it.
 """
 
-from collections.abc import Iterator
-
 from configmapsync.spec import ConflictPolicy
 from plugin.peers import config_syncer, reflector, replicator
 from plugin.peers.inventory import Inventory, Remark
@@ -17,16 +15,14 @@ def translate(
     inventory: Inventory, conflict_policy: ConflictPolicy = ConflictPolicy.ADOPT
 ) -> tuple[list[ImportedSync], list[Remark]]:
     """Return the syncs that do what the annotations ask for, and sorted remarks."""
-    wanted, remarks = [], [*_other_kinds(inventory)]
+    remarks = {*inventory.remarks}
+    wanted = []
     for tool in TOOLS:
-        copies, notes = tool.find(inventory)
-        wanted += copies
-        remarks += notes
+        for configmap in inventory.sorted_configmaps():
+            for found in tool.find(configmap, inventory):
+                if isinstance(found, Remark):
+                    remarks.add(found)
+                else:
+                    wanted.append(found)
     syncs, notes = make(wanted, inventory, conflict_policy)
     return syncs, sorted({*remarks, *notes})
-
-
-def _other_kinds(inventory: Inventory) -> Iterator[Remark]:
-    for found in inventory.others:
-        text = f"a {found.kind} is not copied: ConfigMapSync copies ConfigMaps only"
-        yield Remark(str(found), text, lost=True)

@@ -1,7 +1,7 @@
 """Hold the objects that an import reads, and what it finds.
 
-`plugin/peers/reading.py` fills the inventory from files or from a cluster, and the
-modules of the tools read it. It holds keys of ConfigMaps and no values.
+`documents.py` fills the inventory from files and `cluster_reading.py` from a cluster,
+and the modules of the tools read it. It holds keys of ConfigMaps and no values.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,47 +12,32 @@ from configmapsync.selection import Namespace
 
 
 @dataclass(frozen=True, slots=True)
-class AnnotatedObject:
-    """A ConfigMap, or another object with annotations of one of the tools.
+class AnnotatedConfigMap:
+    """A ConfigMap with its labels and annotations.
 
     Attributes:
-        kind: such as ConfigMap or Secret.
-        key: of the object.
-        labels: of the object.
-        annotations: of the object.
+        namespace: of the ConfigMap.
+        name: of the ConfigMap.
+        labels: all labels; from a cluster only if one of the tools set a label or annotation.
+        annotations: like the labels.
         keys: the keys of data and binaryData; None if they were not read.
+        resource_version: the version that was read; empty for a file.
     """
 
-    kind: str
-    key: NamespacedName
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
     keys: frozenset[str] | None = None
+    resource_version: str = ""
+
+    @property
+    def key(self) -> NamespacedName:
+        """Return the namespace and name of the ConfigMap."""
+        return NamespacedName(self.namespace, self.name)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.key}"
-
-
-@dataclass(slots=True)
-class Inventory:
-    """What an import knows.
-
-    Attributes:
-        configmaps: by key.
-        others: objects of other kinds that have annotations.
-        namespaces: by name; None if no namespaces were read.
-        syncs: source and name of the copies of each existing sync, by key of the sync.
-    """
-
-    configmaps: dict[NamespacedName, AnnotatedObject] = field(default_factory=dict)
-    others: list[AnnotatedObject] = field(default_factory=list)
-    namespaces: dict[str, Namespace] | None = None
-    syncs: dict[NamespacedName, tuple[NamespacedName, str]] = field(default_factory=dict)
-
-    def sorted_configmaps(self) -> Iterator[AnnotatedObject]:
-        """Yield the ConfigMaps by namespace and name."""
-        for key in sorted(self.configmaps):
-            yield self.configmaps[key]
+        return f"ConfigMap {self.key}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -71,3 +56,31 @@ class Remark:
 
     def __str__(self) -> str:
         return f"{'not expressible' if self.lost else 'note'}: {self.subject}: {self.text}"
+
+
+def of_other_kind(kind: str, key: NamespacedName) -> Remark:
+    """Return the remark about an annotated object that is no ConfigMap, such as a Secret."""
+    text = f"a {kind} is not copied: ConfigMapSync copies ConfigMaps only"
+    return Remark(f"{kind} {key}", text, lost=True)
+
+
+@dataclass(slots=True)
+class Inventory:
+    """What an import knows.
+
+    Attributes:
+        configmaps: by key.
+        namespaces: by name; None if no namespaces were read.
+        syncs: source and name of the copies of each existing sync, by key of the sync.
+        remarks: what was not read, and annotated objects of other kinds.
+    """
+
+    configmaps: dict[NamespacedName, AnnotatedConfigMap] = field(default_factory=dict)
+    namespaces: dict[str, Namespace] | None = None
+    syncs: dict[NamespacedName, tuple[NamespacedName, str]] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
+
+    def sorted_configmaps(self) -> Iterator[AnnotatedConfigMap]:
+        """Yield the ConfigMaps by namespace and name."""
+        for key in sorted(self.configmaps):
+            yield self.configmaps[key]

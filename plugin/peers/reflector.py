@@ -6,18 +6,12 @@ over whole names, and a label selector adds to it. An automatic mirror is delete
 its source, a mirror that a user created is not.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from configmapsync.names import NamespacedName
 from configmapsync.selection import Namespace
-from plugin.peers.inventory import AnnotatedObject, Inventory, Remark
-from plugin.peers.selections import (
-    Selection,
-    everything,
-    intersection,
-    of_patterns,
-    of_selector,
-)
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark
+from plugin.peers.selections import Selection, everything, intersection, of_patterns, of_selector
 from plugin.peers.selectors import SelectorError, parse_selector
 from plugin.peers.wanted import Found, WantedCopies
 
@@ -30,69 +24,62 @@ REFLECTS = PREFIX + "reflects"
 IS_AUTOMATIC = PREFIX + "auto-reflects"
 
 
-def find(inventory: Inventory) -> Found:
-    """Return the copies that reflector makes, and remarks."""
-    wanted: list[WantedCopies] = []
-    remarks: list[Remark] = []
-    for configmap in inventory.sorted_configmaps():
-        if _is_true(configmap, IS_AUTOMATIC):
-            continue
-        if configmap.annotations.get(REFLECTS):
-            wanted += _mirror(configmap, inventory, remarks)
-        if _is_true(configmap, AUTO_ENABLED):
-            wanted += _automatic(configmap, remarks)
-        elif _is_true(configmap, ALLOWED):
-            text = "permits mirrors and creates none; the rights of the user replace the permission"
-            remarks.append(Remark(str(configmap), text))
-    return wanted, remarks
+def find(configmap: AnnotatedConfigMap, inventory: Inventory) -> Found:
+    """Yield the copies that reflector makes of or into a ConfigMap, and remarks."""
+    if _is_true(configmap, IS_AUTOMATIC):
+        return
+    if configmap.annotations.get(REFLECTS):
+        yield from _mirror(configmap, inventory)
+    if _is_true(configmap, AUTO_ENABLED):
+        yield from _automatic(configmap)
+    elif _is_true(configmap, ALLOWED):
+        text = "permits mirrors and creates none; the rights of the user replace the permission"
+        yield Remark(str(configmap), text)
 
 
-def _automatic(source: AnnotatedObject, remarks: list[Remark]) -> Iterator[WantedCopies]:
+def _automatic(source: AnnotatedConfigMap) -> Found:
     if not _is_true(source, ALLOWED):
         text = "reflector creates no mirrors, because reflection-allowed is not true"
-        remarks.append(Remark(str(source), text))
+        yield Remark(str(source), text)
         return
     try:
         selection = intersection(_namespaces(source, ALLOWED), _namespaces(source, AUTO))
     except SelectorError as error:
-        remarks.append(Remark(str(source), str(error), lost=True))
+        yield Remark(str(source), str(error), lost=True)
         return
     yield WantedCopies(
         tool=TOOL,
         subject=str(source),
         source=source.key,
-        name=source.key.name,
+        name=source.name,
         selection=selection,
         follows_deletion=True,
         is_copy=_is_mirror_of(source.key),
     )
 
 
-def _mirror(
-    mirror: AnnotatedObject, inventory: Inventory, remarks: list[Remark]
-) -> Iterator[WantedCopies]:
+def _mirror(mirror: AnnotatedConfigMap, inventory: Inventory) -> Found:
     source = NamespacedName.parse(mirror.annotations[REFLECTS].strip())
     if source is None:
-        text = f"{REFLECTS} is not NAMESPACE/NAME"
-        remarks.append(Remark(str(mirror), text, lost=True))
+        yield Remark(str(mirror), f"{REFLECTS} is not NAMESPACE/NAME", lost=True)
         return
     permitted, reason = _permits(inventory.configmaps.get(source), mirror, inventory)
     if reason:
-        remarks.append(Remark(str(mirror), reason))
+        yield Remark(str(mirror), reason)
     if permitted:
         yield WantedCopies(
             tool=TOOL,
             subject=str(mirror),
             source=source,
-            name=mirror.key.name,
-            selection=Selection(names=frozenset({mirror.key.namespace})),
+            name=mirror.name,
+            selection=Selection(names=frozenset({mirror.namespace})),
             follows_deletion=False,
             is_copy=_is_mirror_of(source),
         )
 
 
 def _permits(
-    source: AnnotatedObject | None, mirror: AnnotatedObject, inventory: Inventory
+    source: AnnotatedConfigMap | None, mirror: AnnotatedConfigMap, inventory: Inventory
 ) -> tuple[bool, str]:
     """Return whether a source permits a mirror, and what the user should know about that."""
     if source is None:
@@ -103,15 +90,15 @@ def _permits(
         allowed = _namespaces(source, ALLOWED)
     except SelectorError as error:
         return False, f"is not copied, because {source} permits it by a selector: {error}"
-    namespace = (inventory.namespaces or {}).get(mirror.key.namespace)
-    if allowed.selects(namespace or Namespace(mirror.key.namespace)):
+    namespace = (inventory.namespaces or {}).get(mirror.namespace)
+    if allowed.selects(namespace or Namespace(mirror.namespace)):
         return True, ""
     if namespace is None and allowed.selectors:
         return True, "its namespace was not read, so the permission of the source is assumed"
     return False, f"is not copied, because {source} does not permit it in this namespace"
 
 
-def _namespaces(source: AnnotatedObject, prefix: str) -> Selection:
+def _namespaces(source: AnnotatedConfigMap, prefix: str) -> Selection:
     """Return the namespaces of one list and its selector.
 
     Raises:
@@ -125,9 +112,9 @@ def _namespaces(source: AnnotatedObject, prefix: str) -> Selection:
     return selection.union(of_selector(parse_selector(selector))) if selector else selection
 
 
-def _is_mirror_of(source: NamespacedName) -> Callable[[AnnotatedObject], bool]:
+def _is_mirror_of(source: NamespacedName) -> Callable[[AnnotatedConfigMap], bool]:
     return lambda configmap: configmap.annotations.get(REFLECTS, "").strip() == str(source)
 
 
-def _is_true(configmap: AnnotatedObject, annotation: str) -> bool:
+def _is_true(configmap: AnnotatedConfigMap, annotation: str) -> bool:
     return configmap.annotations.get(annotation, "").strip().lower() == "true"

@@ -7,11 +7,9 @@ belong to one alternative each. A pull only adds keys, while a sync makes a copy
 to its source.
 """
 
-from collections.abc import Iterator
-
 from configmapsync.names import NamespacedName, is_reserved_key
 from configmapsync.selection import Namespace
-from plugin.peers.inventory import AnnotatedObject, Inventory, Remark
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark
 from plugin.peers.selections import Selection, of_patterns, of_selector
 from plugin.peers.selectors import SelectorError, parse_selector
 from plugin.peers.wanted import Found, WantedCopies
@@ -31,43 +29,42 @@ TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 MOST_LISTED = 8
 
 
-def find(inventory: Inventory) -> Found:
-    """Return the copies that replicator makes, and remarks."""
-    wanted: list[WantedCopies] = []
-    remarks: list[Remark] = []
-    for configmap in inventory.sorted_configmaps():
-        annotations = configmap.annotations
-        if FROM in annotations:  # replicator ignores the other annotations then
-            wanted += _pulled(configmap, inventory, remarks)
-        elif TO in annotations or TO_MATCHING in annotations:
-            wanted += _pushed(configmap, remarks)
-        elif annotations.get(ALLOWED) in TRUE:
-            text = "permits copies and makes none; the rights of the user replace the permission"
-            remarks.append(Remark(str(configmap), text))
-    return wanted, remarks
+def find(configmap: AnnotatedConfigMap, inventory: Inventory) -> Found:
+    """Yield the copies that replicator makes of or into a ConfigMap, and remarks."""
+    annotations = configmap.annotations
+    if FROM in annotations:  # replicator ignores the other annotations then
+        yield from _pulled(configmap, inventory)
+    elif TO in annotations or TO_MATCHING in annotations:
+        yield from _pushed(configmap)
+    elif annotations.get(ALLOWED) in TRUE:
+        text = "permits copies and makes none; the rights of the user replace the permission"
+        yield Remark(str(configmap), text)
 
 
-def _pushed(source: AnnotatedObject, remarks: list[Remark]) -> Iterator[WantedCopies]:
+def _pushed(source: AnnotatedConfigMap) -> Found:
     selection = of_patterns(source.annotations.get(TO, ""), searched=True)
     if TO_MATCHING in source.annotations:
         try:
             requirements = parse_selector(source.annotations[TO_MATCHING])
         except SelectorError as error:
-            remarks.append(Remark(str(source), str(error), lost=True))
+            yield Remark(str(source), str(error), lost=True)
         else:
             selection = selection.union(of_selector(requirements))
     if source.annotations.get(KEEP_OWNERS) == "true":
         text = "keeps owner references; a sync never copies them, because they end at a namespace"
-        remarks.append(Remark(str(source), text, lost=True))
+        yield Remark(str(source), text, lost=True)
     # Any value of strip-labels strips them, also "false".
     copies_labels = STRIP_LABELS not in source.annotations
-    if copies_labels:
-        remarks += _reserved_labels(source)
+    reserved = sorted(label for label in source.labels if is_reserved_key(label))
+    if copies_labels and reserved:
+        shown = ", ".join(reserved[:MOST_LISTED])
+        text = f"the labels {shown} are copied only if copyMetadata names them without a glob"
+        yield Remark(str(source), text)
     yield WantedCopies(
         tool=TOOL,
         subject=str(source),
         source=source.key,
-        name=source.key.name,
+        name=source.name,
         selection=selection,
         follows_deletion=True,
         is_copy=lambda configmap: REPLICATED_VERSION in configmap.annotations,
@@ -75,45 +72,35 @@ def _pushed(source: AnnotatedObject, remarks: list[Remark]) -> Iterator[WantedCo
     )
 
 
-def _reserved_labels(source: AnnotatedObject) -> Iterator[Remark]:
-    reserved = sorted(label for label in source.labels if is_reserved_key(label))
-    if reserved:
-        shown = ", ".join(reserved[:MOST_LISTED])
-        text = f"the labels {shown} are copied only if copyMetadata names them without a glob"
-        yield Remark(str(source), text)
-
-
-def _pulled(
-    target: AnnotatedObject, inventory: Inventory, remarks: list[Remark]
-) -> Iterator[WantedCopies]:
+def _pulled(target: AnnotatedConfigMap, inventory: Inventory) -> Found:
     source = NamespacedName.parse(target.annotations[FROM].strip())
     if source is None:
-        remarks.append(Remark(str(target), f"{FROM} is not NAMESPACE/NAME", lost=True))
+        yield Remark(str(target), f"{FROM} is not NAMESPACE/NAME", lost=True)
         return
     found = inventory.configmaps.get(source)
     permitted, reason = _permits(found, target)
     if reason:
-        remarks.append(Remark(str(target), reason))
+        yield Remark(str(target), reason)
     if not permitted:
         return
     if own := _own_keys(found, target):
         text = f"has keys of its own ({', '.join(own[:MOST_LISTED])}), which a sync would remove"
-        remarks.append(Remark(str(target), text, lost=True))
+        yield Remark(str(target), text, lost=True)
         return
     text = "replicator empties it when the source is deleted; the sync keeps the last content"
-    remarks.append(Remark(str(target), text))
+    yield Remark(str(target), text)
     yield WantedCopies(
         tool=TOOL,
         subject=str(target),
         source=source,
-        name=target.key.name,
-        selection=Selection(names=frozenset({target.key.namespace})),
+        name=target.name,
+        selection=Selection(names=frozenset({target.namespace})),
         follows_deletion=False,
         is_copy=lambda configmap: configmap.annotations.get(FROM, "").strip() == str(source),
     )
 
 
-def _permits(source: AnnotatedObject | None, target: AnnotatedObject) -> tuple[bool, str]:
+def _permits(source: AnnotatedConfigMap | None, target: AnnotatedConfigMap) -> tuple[bool, str]:
     """Return whether a source permits a copy, and what the user should know about that."""
     if source is None:
         return True, "its source was not read, so the permission of the source is assumed"
@@ -121,12 +108,12 @@ def _permits(source: AnnotatedObject | None, target: AnnotatedObject) -> tuple[b
     if source.annotations.get(ALLOWED) not in TRUE or namespaces is None:
         reason = f"is not copied, because {source} does not permit it (unless --allow-all is set)"
         return False, reason
-    if of_patterns(namespaces, searched=True).selects(Namespace(target.key.namespace)):
+    if of_patterns(namespaces, searched=True).selects(Namespace(target.namespace)):
         return True, ""
     return False, f"is not copied, because {source} does not permit it in this namespace"
 
 
-def _own_keys(source: AnnotatedObject | None, target: AnnotatedObject) -> list[str]:
+def _own_keys(source: AnnotatedConfigMap | None, target: AnnotatedConfigMap) -> list[str]:
     """Return the keys of a target that do not come from its source."""
     replicated = target.annotations.get(REPLICATED_KEYS, "").split(",")
     from_source = source.keys if source and source.keys is not None else frozenset(replicated)

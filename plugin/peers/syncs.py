@@ -25,7 +25,7 @@ from configmapsync.selection import Namespace
 from configmapsync.spec import ConflictPolicy
 from configmapsync.validation import validate
 from plugin.peers.destinations import Destinations, Matched, resolve
-from plugin.peers.inventory import AnnotatedObject, Inventory, Remark
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark
 from plugin.peers.selections import MOST_LISTED, Selection
 from plugin.peers.selectors import NAME_LABEL, selector_document
 from plugin.peers.wanted import WantedCopies
@@ -72,9 +72,9 @@ class _Maker:
         self._conflict_policy = conflict_policy
         self._taken: set[NamespacedName] = set()
         self._matched: Matched = {}
-        self._by_name: dict[str, list[AnnotatedObject]] = defaultdict(list)
+        self._by_name: dict[str, list[AnnotatedConfigMap]] = defaultdict(list)
         for configmap in inventory.sorted_configmaps():
-            self._by_name[configmap.key.name].append(configmap)
+            self._by_name[configmap.name].append(configmap)
         self.remarks: list[Remark] = []
 
     def sync(self, group: list[WantedCopies]) -> ImportedSync | None:
@@ -124,12 +124,12 @@ class _Maker:
         """Return the namespaces where a ConfigMap exists that none of the tools made."""
         source, name = group[0].source, group[0].name
         blocked = {
-            configmap.key.namespace
+            configmap.namespace
             for configmap in self._by_name[name]
             if configmap.key != source
             and configmap.labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE
             and not any(copies.is_copy(configmap) for copies in group)
-            and destinations.selects(self._namespace(configmap.key.namespace))
+            and destinations.selects(self._namespace(configmap.namespace))
         }
         if blocked:
             shown = ", ".join(sorted(blocked)[:MOST_LISTED])

@@ -3,11 +3,11 @@
 `syncs.py` makes the syncs from these values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from configmapsync.names import NamespacedName
-from plugin.peers.inventory import AnnotatedObject, Remark
+from plugin.peers.inventory import AnnotatedConfigMap, Remark
 from plugin.peers.selections import Selection
 
 
@@ -33,9 +33,9 @@ class WantedCopies:
     name: str
     selection: Selection
     follows_deletion: bool
-    is_copy: Callable[[AnnotatedObject], bool]
+    is_copy: Callable[[AnnotatedConfigMap], bool]
     labels: tuple[str, ...] = ()
     annotations: tuple[str, ...] = ()
 
 
-Found = tuple[list[WantedCopies], list[Remark]]
+Found = Iterator[WantedCopies | Remark]

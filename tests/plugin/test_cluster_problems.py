@@ -6,10 +6,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from kube.connection import ConnectionSettings
 from kube.errors import Forbidden, NotFound, ServerError, Unauthorized, Unreachable
 from plugin.cli import cli
-from plugin.cluster import ClusterProblem, MissingApiError, chosen_namespace, explained, problems
-from plugin.options import ClusterOptions, NamespaceOptions
+from plugin.cluster import explained, problems
+from plugin.commands.status import namespace_of
+from plugin.reading import MissingApiError
 from tests.support.processes import free_port
 
 KUBECONFIG = """\
@@ -87,21 +89,17 @@ def test_each_error_of_the_api_server_says_what_to_do(error: Exception) -> None:
     problem, advice = explained(error).split("\n")
     assert problem.isprintable()
     assert advice.isprintable()
-    with pytest.raises(ClusterProblem) as raised, problems():
+    with pytest.raises(click.ClickException) as raised, problems():
         raise error
-    assert isinstance(raised.value, click.ClickException)
     assert raised.value.exit_code == 1
 
 
-def test_the_namespace_is_that_of_the_flag_else_of_the_context(
+def test_the_namespace_is_that_of_the_context(
     kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = ClusterOptions(kubeconfig)
-    assert chosen_namespace(named, NamespaceOptions(None)) == "team-a"
-    assert chosen_namespace(named, NamespaceOptions("web")) == "web"
-    assert chosen_namespace(named, NamespaceOptions(None, everywhere=True)) == ""
+    assert namespace_of(ConnectionSettings(kubeconfig)) == "team-a"
     plain = tmp_path / "plain"
     plain.write_text(kubeconfig.read_text().replace(", namespace: team-a", ""))
-    assert chosen_namespace(ClusterOptions(plain), NamespaceOptions(None)) == "default"
+    assert namespace_of(ConnectionSettings(plain)) == "default"
     monkeypatch.setenv("KUBECONFIG", f"{plain}:{kubeconfig}")
-    assert chosen_namespace(ClusterOptions(), NamespaceOptions(None)) == "default"
+    assert namespace_of(ConnectionSettings()) == "default"

@@ -46,13 +46,12 @@ class FakeApiServer:
         raise AssertionError(f"{path} must not be watched")
 
 
-def patient(answers: Answers, **more: Any) -> tuple[Patient, FakeApiServer]:
-    server = FakeApiServer(answers)
-    return Patient(Reader(server, Progress()), "operators", NOW, **more), server
+def patient(answers: Answers, **more: Any) -> Patient:
+    return Patient(Reader(FakeApiServer(answers), Progress()), "operators", NOW, **more)
 
 
 async def found(check: str, answers: Answers, **more: Any) -> list[Finding]:
-    return await CHECKS[check](patient(answers, **more)[0])
+    return await CHECKS[check](patient(answers, **more))
 
 
 def levels(findings: list[Finding]) -> set[Level]:
@@ -241,8 +240,7 @@ async def test_one_failing_check_does_not_stop_the_others() -> None:
         f"GET {MUTATING_WEBHOOKS.path()}": Forbidden("you may not list"),
         "GET /version": {"gitVersion": "v1.36.2"},
     }
-    examined, server = patient(broken)
-    findings = await examine(examined, server)
+    findings = await examine(patient(broken))
     topics = {finding.topic for finding in findings}
     assert {"API server", "rights", "leader", "watches", "syncs", "orphans"} <= topics
     skipped = [finding for finding in findings if finding.level is Level.SKIPPED]
@@ -250,6 +248,5 @@ async def test_one_failing_check_does_not_stop_the_others() -> None:
 
 
 async def test_an_api_server_that_does_not_answer_ends_the_examination() -> None:
-    examined, server = patient({"GET /version": Unreachable("no route")})
     with pytest.raises(Unreachable):
-        await examine(examined, server)
+        await examine(patient({"GET /version": Unreachable("no route")}))

@@ -38,7 +38,8 @@ ALL = {name: labelled(name, labels) for name, labels in NAMESPACES.items()} | {
 
 def inventory(*objects: object, namespaces: dict[str, Namespace] | None = None) -> Inventory:
     found = Inventory(namespaces=namespaces)
-    documents.add(found, objects)
+    for each in objects:
+        documents.add(found, each)
     return found
 
 

@@ -87,38 +87,38 @@ class History:
                 backup; a list decides.
             ApiError: the API server did not answer.
         """
-        if self._deleted is None:
-            await self._probe(self._path, {"limit": "1"})
-        elif any(
-            version < self._deleted.version for version in await self._versions_of(self._deleted)
-        ):
-            raise VersionsWentBackError
+        if self._deleted is not None:
+            await self._exists(self._deleted)
         newest = self._newest()
-        if newest is None:
-            return
-        versions = await self._versions_of(newest)
-        if any(version < newest.version for version in versions):
-            raise VersionsWentBackError
-        if not versions:
-            raise Gone(f"GET {self._path}: the newest object does not exist any more", status=410)
+        if newest is not None:
+            if not await self._exists(newest):
+                what = f"GET {self._path}: the newest object does not exist any more"
+                raise Gone(what, status=410)
+        elif self._deleted is None:
+            await self._probe(self._path, {"limit": "1"}, self._reached)
 
-    async def _versions_of(self, seen: Seen) -> list[int]:
-        """Return the current version of one object; an empty list if it does not exist.
+    async def _exists(self, seen: Seen) -> bool:
+        """Return whether an object exists. It lists one name, so the right to list is enough.
 
-        It lists one name, so that the right to list is enough.
+        Raises:
+            VersionsWentBackError: it has an older version than before.
         """
         collection, _, plural = self._path.rpartition("/")
         path = (
             f"{collection}/namespaces/{seen.namespace}/{plural}" if seen.namespace else self._path
         )
-        page = await self._probe(path, {"fieldSelector": f"metadata.name={seen.name}"})
+        params = {"fieldSelector": f"metadata.name={seen.name}"}
+        page = await self._probe(path, params, max(self._reached, seen.version))
         with decoding(f"GET {path}: the list"):
-            return [
+            versions = [
                 version_number(decode_version(item).resource_version) for item in page.items or []
             ]
+        if any(version < seen.version for version in versions):
+            raise VersionsWentBackError
+        return bool(versions)
 
-    async def _probe(self, path: str, params: Mapping[str, str]) -> ObjectList:
-        shown = self.shown
+    async def _probe(self, path: str, params: Mapping[str, str], shown: int) -> ObjectList:
+        """Return a short list, whose version must not be lower than one that was shown before."""
         body = await self._connection.request(
             "GET", path, params=params, accept=METADATA_LIST, timeout=PROBE_SECONDS
         )

@@ -27,6 +27,11 @@ class Record(Protocol):
         """In which version it was seen."""
 
 
+def place_of(record: Record) -> Place:
+    """Return the namespace and the name of a record."""
+    return (record.namespace, record.name)
+
+
 R = TypeVar("R", bound=Record)
 IndexFunction = Callable[[R], Iterable[str]]
 
@@ -45,9 +50,9 @@ class Indexer(Generic[R]):
             indexes: by name, what a record is to be found under.
         """
         self.records: dict[Place, R] = {}
-        self._indexes = dict(indexes)
+        self._indexes = indexes
         self._indexed: dict[str, defaultdict[str, dict[Place, None]]] = {
-            name: defaultdict(dict) for name in self._indexes
+            name: defaultdict(dict) for name in indexes
         }
 
     def by_index(self, index: str, value: str) -> tuple[R, ...]:
@@ -57,7 +62,7 @@ class Indexer(Generic[R]):
 
     def put(self, new: R) -> None:
         """Keep a record in place of the previous one."""
-        place = (new.namespace, new.name)
+        place = place_of(new)
         old = self.records.get(place)
         self.records[place] = new
         for index, function in self._indexes.items():

@@ -17,10 +17,10 @@ import structlog
 
 from kube.client import JSON, ApiServer
 from kube.history import Seen
-from kube.indexer import IndexFunction, R
+from kube.indexer import IndexFunction, R, place_of
 from kube.own_writes import OwnWrites
 from kube.reflector import Reflector
-from kube.store import Store, number
+from kube.store import Store, number, version_of
 from kube.watch_events import WatchedEvent
 from kube.watch_state import WatchState
 from kube.wire import Place, decode_version
@@ -159,7 +159,7 @@ class Informer(Generic[R]):
         cached version. After another write, changes of other clients in between would be missed.
         A record of version 0 only marks a key as watched: every version is newer.
         """
-        place, version = (new.namespace, new.name), number(new.resource_version)
+        place, version = place_of(new), version_of(new)
         passed = 0 < version <= self._store.reached and not self._own_writes.has_event(place)
         if place not in self._store.records and passed:
             return  # the watch has brought it already, and its deletion after that
@@ -173,8 +173,7 @@ class Informer(Generic[R]):
 
         The watch calls no handler for it any more.
         """
-        place, version = (new.namespace, new.name), number(new.resource_version)
-        if place in self._store.records or version > self._store.reached:
+        if place_of(new) in self._store.records or version_of(new) > self._store.reached:
             self._change(new)
 
     def forget(self, namespace: str, name: str, version: str | None = None) -> None:
@@ -189,8 +188,8 @@ class Informer(Generic[R]):
         place = (namespace, name)
         held = self._store.records.get(place)
         if held is not None:
-            gone = number(held.resource_version if version is None else version)
-            if number(held.resource_version) <= gone:
+            gone = version_of(held) if version is None else number(version)
+            if version_of(held) <= gone:
                 self._store.remove(place)
                 self._store.note_removed(place, gone)
 
@@ -250,7 +249,7 @@ class Informer(Generic[R]):
         held = self._store.records.get(event.place)
         if held is None:
             return event.version <= self._store.removed.get(event.place, 0)
-        known = number(held.resource_version)
+        known = version_of(held)
         if event.version != known or self._confirms is None:
             return event.version < known
         return self._confirms(held, event.item)
@@ -271,7 +270,7 @@ class Informer(Generic[R]):
             shown = decode_version(item)
             self._take_out(shown.place, number(shown.resource_version))
             return
-        self._store.note_listed((record.namespace, record.name))
+        self._store.note_listed(place_of(record))
         self._change(record)
 
     def _take_out(self, place: Place, version: int) -> None:
@@ -281,7 +280,7 @@ class Informer(Generic[R]):
             self._delete(place)
 
     def _change(self, new: R) -> None:
-        old = self._store.records.get((new.namespace, new.name))
+        old = self._store.records.get(place_of(new))
         if self._store.is_news(new) and old != new:
             self._store.put(new)
             self._call(self._handlers, old, new)

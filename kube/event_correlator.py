@@ -7,9 +7,11 @@ of other controllers. `events.py` sends the events; this module does no I/O.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import TypeVar
+
+import msgspec
 
 # Different messages of one object for one reason; more of them share one event.
 COMBINED_FROM = 10
@@ -21,8 +23,7 @@ NAME_LIMIT = 236  # characters of the object's name in the event's name, which m
 COMBINED = "(combined from similar events): "
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectReference:
+class ObjectReference(msgspec.Struct, rename="camel", frozen=True):
     """The object that an event is about; the UID excludes a later object of the same name."""
 
     api_version: str
@@ -45,7 +46,7 @@ class Occurrence:
     @property
     def similar(self) -> "Occurrence":
         """Return the occurrence without its message, equal for all that differ only in it."""
-        return Occurrence(self.regarding, self.type, self.reason, "", self.action)
+        return replace(self, message="")
 
 
 @dataclass(slots=True)
@@ -99,10 +100,7 @@ class Correlator:
         similar = self._similar.get_or_make(occurrence.similar, lambda: _Similar(now))
         if not similar.add(occurrence.message, now):
             return occurrence
-        message = COMBINED + occurrence.message
-        return Occurrence(
-            occurrence.regarding, occurrence.type, occurrence.reason, message, occurrence.action
-        )
+        return replace(occurrence, message=COMBINED + occurrence.message)
 
     def _make_name(self, occurrence: Occurrence, now: datetime) -> str:
         """Make a unique name: the object's, and the time in microseconds or a higher number."""
@@ -147,16 +145,13 @@ class _Allowance:
 Value = TypeVar("Value")
 
 
-class _Cache(Generic[Value]):
+class _Cache(OrderedDict[Occurrence | ObjectReference, Value]):
     """A bounded mapping that creates missing values."""
 
-    def __init__(self) -> None:
-        self._items: OrderedDict[Occurrence | ObjectReference, Value] = OrderedDict()
-
     def get_or_make(self, key: Occurrence | ObjectReference, make: Callable[[], Value]) -> Value:
-        if key not in self._items:
-            self._items[key] = make()
-        self._items.move_to_end(key)
-        if len(self._items) > CACHE_LIMIT:
-            self._items.popitem(last=False)
-        return self._items[key]
+        if key not in self:
+            self[key] = make()
+        self.move_to_end(key)
+        if len(self) > CACHE_LIMIT:
+            self.popitem(last=False)
+        return self[key]

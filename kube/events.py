@@ -7,18 +7,13 @@ delay its callers.
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from kube.client import EVENTS, Client
-from kube.errors import (
-    AlreadyExists,
-    ApiError,
-    NotFound,
-    Retry,
-)
+from kube.errors import AlreadyExists, ApiError, NotFound, Retry
 from kube.event_correlator import Correlator, ObjectReference, Occurrence, Series
 from kube.rbac import Rule
 
@@ -48,7 +43,7 @@ class EventRecorder:
             client: of the API server.
             component: the source of the events, as `kubectl describe` shows it.
             instance: the process of the component.
-            clock: the time of day.
+            clock: the time of day, in UTC.
         """
         self._client = client
         self._component = component
@@ -132,43 +127,33 @@ class EventRecorder:
             else:
                 return
         try:
-            await self._create(series)
+            await self._client.create(EVENTS, _namespace(series), self._document(series))
         except AlreadyExists:
             await self._update(series)  # the answer to an earlier try was lost
         series.stored = True
 
-    async def _create(self, series: Series) -> None:
-        await self._client.create(EVENTS, _namespace(series), self._document(series))
-
     async def _update(self, series: Series) -> None:
         change = {
             "count": series.count,
-            "lastTimestamp": _timestamp(series.last),
+            "lastTimestamp": _in_seconds(series.last),
             "message": series.latest.message,
         }
         await self._client.patch(EVENTS, _namespace(series), series.name, change)
 
     def _document(self, series: Series) -> dict[str, Any]:
         latest = series.latest
-        regarding = latest.regarding
         return {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": series.name, "namespace": _namespace(series)},
-            "involvedObject": {
-                "apiVersion": regarding.api_version,
-                "kind": regarding.kind,
-                "namespace": regarding.namespace,
-                "name": regarding.name,
-                "uid": regarding.uid,
-            },
+            "involvedObject": latest.regarding,
             "type": latest.type,
             "reason": latest.reason,
             "message": latest.message,
             "action": latest.action,
             "count": series.count,
-            "firstTimestamp": _timestamp(series.first),
-            "lastTimestamp": _timestamp(series.last),
+            "firstTimestamp": _in_seconds(series.first),
+            "lastTimestamp": _in_seconds(series.last),
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
@@ -185,5 +170,5 @@ def _namespace(series: Series) -> str:
     return series.latest.regarding.namespace or CLUSTER_SCOPED
 
 
-def _timestamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _in_seconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0)

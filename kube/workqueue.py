@@ -1,12 +1,10 @@
-"""Queue names for workers: deduplicated, delayed and prioritised.
+"""Queue names of syncs for the workers of the reconciler, each name once.
 
-The rules are those of controller-runtime's queue: a name that is added while it is
-worked on is worked on once more afterwards; one that waits for its time and is added
-meanwhile is due at once. Durations are on the event loop's clock.
-
-Beyond those rules, names come in groups, one for each tenant. Workers serve the groups
-in turn, so a group that adds thousands of names delays the name of another group by one
-name only.
+`reconciler/triggers.py` and retries add names, `reconciler/controller.py` takes them,
+and `reconciler/reports/status.py` waits until none waits. As in controller-runtime, a
+name that is added while it is worked on is worked on once more afterwards; as an
+addition, names come in groups, which are served in turn. Times are on the event loop's
+clock.
 """
 
 import asyncio
@@ -28,10 +26,10 @@ LOW_AFTER = 8
 
 
 class Priority(IntEnum):
-    """The order of names."""
+    """The order of names: those that an event added go before those that are due for a retry."""
 
-    HIGH = 0  # an event
-    LOW = 1  # a retry
+    HIGH = 0
+    LOW = 1
 
 
 class QueueMetrics(Protocol):
@@ -58,7 +56,7 @@ class _Waiting(Generic[Key]):
         self._groups: OrderedDict[Hashable, OrderedDict[Key, float]] = (
             OrderedDict()
         )  # the first group is next
-        self._count = 0
+        self._count = 0  # of the names in all groups
 
     def __len__(self) -> int:
         return self._count
@@ -72,53 +70,43 @@ class _Waiting(Generic[Key]):
         self._count += 1
 
     def remove(self, key: Key) -> float | None:
-        """Remove a name; returns since when it waits, or None if it does not."""
+        """Remove a name; return since when it waits, or None if it does not."""
+        if key not in self:
+            return None
         group = self._group_of(key)
-        waiting = self._groups.get(group)
-        since = waiting.pop(key, None) if waiting is not None else None
-        if since is not None:
-            self._count -= 1
-        if waiting is not None and not waiting:
+        since = self._groups[group].pop(key)
+        self._count -= 1
+        if not self._groups[group]:
             del self._groups[group]
         return since
 
     def take(self) -> tuple[Key, float]:
         """Remove the first name of the group whose turn it is; that group is served last then."""
-        group, waiting = next(iter(self._groups.items()))
+        group, waiting = self._groups.popitem(last=False)
         key, since = waiting.popitem(last=False)
         self._count -= 1
         if waiting:
-            self._groups.move_to_end(group)
-        else:
-            del self._groups[group]
+            self._groups[group] = waiting
         return key, since
-
-    def count_from(self, now: float) -> None:
-        """Count every name as waiting since `now`."""
-        for waiting in self._groups.values():
-            waiting.update(dict.fromkeys(waiting, now))
-
-
-def _one_group(_key: Hashable) -> Hashable:
-    return None
 
 
 class WorkQueue(Generic[Key]):
     """A queue of names for several workers."""
 
     def __init__(
-        self, metrics: QueueMetrics, group_of: Callable[[Key], Hashable] = _one_group
+        self, metrics: QueueMetrics, group_of: Callable[[Key], Hashable] = lambda _key: None
     ) -> None:
         """Make an empty queue.
 
         Args:
             metrics: count what happens.
-            group_of: returns the group of a name; by default all names are in one group.
+            group_of: returns the group of a name, such as its namespace. A group that adds
+                thousands of names delays the name of another group by one name only. By default
+                all names are in one group.
         """
         self._metrics = metrics
-        self._ready: dict[Priority, _Waiting[Key]] = {
-            priority: _Waiting(group_of) for priority in Priority
-        }
+        self._high: _Waiting[Key] = _Waiting(group_of)
+        self._low: _Waiting[Key] = _Waiting(group_of)
         self._before_low = LOW_AFTER
         self._working: dict[Key, float] = {}
         self._dirty: dict[Key, Priority] = {}  # added while worked on
@@ -127,18 +115,19 @@ class WorkQueue(Generic[Key]):
         self._wakeup = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._began = 0.0
         self._closed = False
 
     def __len__(self) -> int:
-        return sum(len(waiting) for waiting in self._ready.values())
+        return len(self._high) + len(self._low)
 
     def working_for(self) -> tuple[float, ...]:
-        """For how many seconds each name that a worker has now has been worked on."""
+        """Return for how many seconds each name that a worker has now has been worked on."""
         now = asyncio.get_running_loop().time()
         return tuple(now - since for since in self._working.values())
 
     def add(self, key: Key, priority: Priority = Priority.HIGH) -> None:
-        """Have `key` worked on as soon as a worker is free."""
+        """Enqueue `key`: it is worked on as soon as a worker is free."""
         if self._closed:
             return
         self._cancel_timer(key)
@@ -150,12 +139,8 @@ class WorkQueue(Generic[Key]):
         self._enqueue(key, priority)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Have `key` worked on in `seconds` with low priority, unless it is due earlier anyway."""
-        if (
-            self._closed
-            or key in self._dirty
-            or any(key in waiting for waiting in self._ready.values())
-        ):
+        """Enqueue `key` in `seconds` with low priority, unless it is due earlier anyway."""
+        if self._closed or key in self._dirty or key in self._high or key in self._low:
             return
         self._metrics.retried()
         if seconds <= 0:
@@ -170,13 +155,13 @@ class WorkQueue(Generic[Key]):
         self._timers[key] = loop.call_later(seconds, self.add, key, Priority.LOW)
 
     async def get(self) -> Key | None:
-        """The next name, marked as worked on until `done`; None once the queue is shut down."""
+        """Return the next name, marked as worked on until `done`; None after `shutdown`."""
         while not self._closed:
             if len(self):
                 key, since = self._choose().take()
                 now = asyncio.get_running_loop().time()
                 self._working[key] = now
-                self._metrics.got(len(self), now - since)
+                self._metrics.got(len(self), now - max(since, self._began))
                 if not len(self):
                     self._empty.set()
                 return key
@@ -186,15 +171,14 @@ class WorkQueue(Generic[Key]):
 
     def _choose(self) -> _Waiting[Key]:
         """Choose between the priorities, one of which has names."""
-        high, low = self._ready[Priority.HIGH], self._ready[Priority.LOW]
-        if not low or (high and self._before_low > 0):
-            self._before_low -= bool(low)
-            return high
+        if not self._low or (self._high and self._before_low > 0):
+            self._before_low -= bool(self._low)
+            return self._high
         self._before_low = LOW_AFTER
-        return low
+        return self._low
 
     def done(self, key: Key) -> None:
-        """A worker is through with `key`; if it was added meanwhile, it waits again."""
+        """Note that a worker is through with `key`; if it was added meanwhile, it waits again."""
         self._metrics.done(asyncio.get_running_loop().time() - self._working.pop(key))
         self._when_dirty.pop(key, None)
         priority = self._dirty.pop(key, None)
@@ -209,17 +193,15 @@ class WorkQueue(Generic[Key]):
             self._when_dirty[key] = callback
 
     async def wait_empty(self) -> None:
-        """Return once no name waits, or the queue is shut down."""
+        """Return once workers have taken every name, or the queue is shut down."""
         await self._empty.wait()
 
     def begin(self) -> None:
         """Count the waiting time of every name from now on, because the workers start now."""
-        now = asyncio.get_running_loop().time()
-        for waiting in self._ready.values():
-            waiting.count_from(now)
+        self._began = asyncio.get_running_loop().time()
 
     def shutdown(self) -> None:
-        """Give out nothing more; workers get None."""
+        """End the work: `get` returns None from now on, and names are no longer added."""
         self._closed = True
         for key in list(self._timers):
             self._cancel_timer(key)
@@ -227,13 +209,11 @@ class WorkQueue(Generic[Key]):
         self._empty.set()
 
     def _enqueue(self, key: Key, priority: Priority) -> None:
-        high, low = self._ready[Priority.HIGH], self._ready[Priority.LOW]
-        if key in high or (key in low and priority is Priority.LOW):
+        if key in self._high or (key in self._low and priority is Priority.LOW):
             return
-        promoted = low.remove(key)
-        self._ready[priority].put(
-            key, asyncio.get_running_loop().time() if promoted is None else promoted
-        )
+        promoted = self._low.remove(key)
+        since = asyncio.get_running_loop().time() if promoted is None else promoted
+        (self._low if priority is Priority.LOW else self._high).put(key, since)
         if promoted is None:
             self._metrics.added(len(self))
         self._empty.clear()

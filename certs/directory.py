@@ -16,8 +16,6 @@ from pathlib import Path
 
 from certs.material import (
     ALL_FILES,
-    AUTHORITY_FILES,
-    SERVING_FILES,
     Files,
     ForeignObjectError,
     Material,
@@ -90,11 +88,11 @@ class DirectoryStore:
         The directory belongs to one user, so the key of the CA may be next to the pair.
         """
         material = Material.from_files(files, files)
-        authority, serving = (
-            {name: content for name, content in files.items() if name in names}
-            for names in (AUTHORITY_FILES, SERVING_FILES)
+        return Stored(
+            material,
+            Part(generation, material.authority_files()),
+            Part(generation, material.serving_files()),
         )
-        return Stored(material, Part(generation, authority), Part(generation, serving))
 
     def _generation(self) -> str:
         try:

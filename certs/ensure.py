@@ -140,7 +140,7 @@ class Ensurer:
         if decision.renew:
             material = rotation.with_new_authority(material, self.order, now)
             if asked.renewal is Renewal.REVOKE:
-                seen = (await self.trust.seen()).bundles if self.trust else b""
+                seen = await self.trust.bundles() if self.trust else b""
                 material = rotation.with_old_authorities_revoked(material, seen, now)
         if material.authority_files() == stored.authority.files:
             self._log.info("authority kept", why=decision.reason)
@@ -204,7 +204,7 @@ class Ensurer:
             return material
         if not self.order.unguessable_path:
             return rotation.with_new_token(material, b"", now)
-        if not wanted and (known := rotation.token_in_use(await self.trust.seen())) is not None:
+        if not wanted and (known := rotation.token_in_use(await self.trust.tokens())) is not None:
             return replace(material, path_token=known)
         return rotation.with_new_token(material, secrets.token_hex(TOKEN_BYTES).encode(), now)
 
@@ -216,7 +216,7 @@ class Ensurer:
         if self.trust is None:
             return
         material = stored.material
-        published = (await self.trust.seen()).tokens
+        published = await self.trust.tokens()
         if published <= {material.path_token}:
             return
         if None in published and material.previous_path_token is not None:
@@ -256,7 +256,7 @@ class Ensurer:
             return
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.waiting.patience.total_seconds()
-        while lagging := await self.pods.lagging(material):
+        while any(lagging := await self.pods.lagging(material)):
             if clock() >= deadline:
                 break
             await asyncio.sleep(POLL_SECONDS)

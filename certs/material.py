@@ -18,9 +18,15 @@ KEY = "tls.key"
 PATH_TOKEN = "path-token"  # noqa: S105 - the name of an entry
 PREVIOUS_PATH_TOKEN = "previous-path-token"  # noqa: S105 - the name of an entry
 
-AUTHORITY_FILES = (AUTHORITIES, AUTHORITY_KEY, REVOKED)
-SERVING_FILES = (AUTHORITIES, CERTIFICATE, KEY, PATH_TOKEN, PREVIOUS_PATH_TOKEN)
-ALL_FILES = tuple(dict.fromkeys(AUTHORITY_FILES + SERVING_FILES))
+ALL_FILES = (
+    AUTHORITIES,
+    AUTHORITY_KEY,
+    REVOKED,
+    CERTIFICATE,
+    KEY,
+    PATH_TOKEN,
+    PREVIOUS_PATH_TOKEN,
+)
 
 # The API server accepts a path only if each segment is a DNS subdomain, which excludes base64.
 PATH_TOKEN_FORM = re.compile(rb"[a-z0-9]{32,128}")
@@ -95,20 +101,6 @@ class Stored:
     material: Material
     authority: Part = Part()
     serving: Part = Part()
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The state of the webhook configurations.
-
-    Attributes:
-        bundles: all CA bundles, concatenated.
-        tokens: the first path segments; None for a webhook without a path. Empty if no path is
-            one of this tool.
-    """
-
-    bundles: bytes = b""
-    tokens: frozenset[bytes | None] = field(default=frozenset(), repr=False)
 
 
 class Store(Protocol):

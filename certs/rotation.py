@@ -7,6 +7,7 @@ signs a new pair. A revocation is such a renewal that also drops the old CA and 
 the path. The next run finishes a run that stopped in between. No I/O and no clock here.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs import bundle
 from certs.authority import KeyPair, UnreadablePairError, names_of, new_authority, new_serving_pair
-from certs.material import PATH_TOKEN_FORM, Material, Published
+from certs.material import PATH_TOKEN_FORM, Material
 
 # The last third of a life is the time that administrators have to notice a failing renewal.
 RENEWED_AFTER = 2 / 3
@@ -170,14 +171,17 @@ def token_due(material: Material, order: Order) -> Decision:
     return Decision(renew=False, reason="is in order")
 
 
-def token_in_use(published: Published) -> bytes | None:
-    """Return the token of all webhook paths, for a store that has lost it.
+def token_in_use(tokens: Collection[bytes | None]) -> bytes | None:
+    """Return the one token in the paths of all webhooks, for a store that has lost it.
+
+    Args:
+        tokens: empty for plain paths, None for a webhook without a path.
 
     Returns:
         The token, or None if there is none or more than one.
     """
-    tokens = {token for token in published.tokens if token}
-    return tokens.pop() if len(tokens) == 1 else None
+    present = {token for token in tokens if token}
+    return present.pop() if len(present) == 1 else None
 
 
 def with_new_token(material: Material, token: bytes, now: datetime) -> Material:

@@ -5,8 +5,7 @@ the slower of two runs gets a conflict and reads again. The Secret of the CA mus
 be mounted by a pod.
 """
 
-import base64
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 
@@ -14,24 +13,26 @@ from certs.material import Files, ForeignObjectError, Material, OutdatedError, P
 from kube.client import SECRETS, Client
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.rbac import Rule
-from kube.wire import decode_shaped
+from kube.wire import decoding
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "configmapsync-certs"
 
-Document = dict[str, Any]
 
-
-class _Labelled(msgspec.Struct, rename="camel"):
+class _Metadata(msgspec.Struct, rename="camel"):
     resource_version: str
     labels: dict[str, str] | None = None
 
 
-class _SecretShape(msgspec.Struct):
+class _Stored(msgspec.Struct):
     """The fields of a Secret that are read. msgspec decodes `bytes` from base64."""
 
-    metadata: _Labelled
+    metadata: _Metadata
     data: dict[str, bytes] | None = None
+
+    @property
+    def part(self) -> Part:
+        return Part(self.metadata.resource_version, self.data or {})
 
 
 def secret_rules(name: str) -> tuple[Rule, ...]:
@@ -89,67 +90,57 @@ class SecretStore:
         return Stored(material, stored.authority, saved)
 
 
+@dataclass(frozen=True, slots=True)
 class _Secret:
-    """One of the two Secrets."""
+    """One of the two Secrets; `flag` is the one that names it."""
 
-    def __init__(self, client: Client, namespace: str, name: str, type_: str, flag: str) -> None:
-        self._client = client
-        self._namespace = namespace
-        self._name = name
-        self._type = type_
-        self._flag = flag
+    client: Client
+    namespace: str
+    name: str
+    type: str
+    flag: str
 
     def __str__(self) -> str:
-        return f"Secret {self._namespace}/{self._name}"
+        return f"Secret {self.namespace}/{self.name}"
 
     async def load(self) -> Part:
         try:
-            answer = await self._client.get(SECRETS, self._namespace, self._name)
+            secret = self._decoded(await self.client.get(SECRETS, self.namespace, self.name))
         except NotFound:
             return Part()
-        secret = self._decoded(answer)
-        if (secret["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
+        if (secret.metadata.labels or {}).get(MANAGED_BY_LABEL) != MANAGED_BY:
             raise ForeignObjectError(
                 f"{self} exists without the label {MANAGED_BY_LABEL}={MANAGED_BY}, "
-                f"so this tool does not change it; choose another name with {self._flag}"
+                f"so this tool does not change it; choose another name with {self.flag}"
             )
-        return _part(secret)
+        return secret.part
 
     async def save(self, files: Files, version: str) -> Part:
-        document = self._document(files, version)
+        document = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "namespace": self.namespace,
+                "name": self.name,
+                "labels": {MANAGED_BY_LABEL: MANAGED_BY},
+                # Without a version this is a create.
+                **({"resourceVersion": version} if version else {}),
+            },
+            "type": self.type,
+            "data": files,
+        }
         try:
             if version:
-                answer = await self._client.put(SECRETS, self._namespace, self._name, document)
+                answer = await self.client.put(SECRETS, self.namespace, self.name, document)
             else:
-                answer = await self._client.create(SECRETS, self._namespace, document)
+                answer = await self.client.create(SECRETS, self.namespace, document)
         except (AlreadyExists, Conflict, NotFound) as error:
             if isinstance(error, NotFound) and not version:
                 # The namespace does not exist, and a retry would not help.
                 raise
             raise OutdatedError from error
-        return _part(self._decoded(answer))
+        return self._decoded(answer).part
 
-    def _decoded(self, answer: bytes) -> Document:
-        return decode_shaped(answer, _SecretShape, f"the {self}")
-
-    def _document(self, files: Files, version: str) -> Document:
-        metadata = {
-            "namespace": self._namespace,
-            "name": self._name,
-            "labels": {MANAGED_BY_LABEL: MANAGED_BY},
-        }
-        if version:
-            metadata["resourceVersion"] = version
-        data = {name: base64.b64encode(content).decode() for name, content in files.items()}
-        return {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": metadata,
-            "type": self._type,
-            "data": data,
-        }
-
-
-def _part(secret: Document) -> Part:
-    data = {name: base64.b64decode(text) for name, text in (secret.get("data") or {}).items()}
-    return Part(secret["metadata"]["resourceVersion"], data)
+    def _decoded(self, answer: bytes) -> _Stored:
+        with decoding(f"the {self}"):
+            return msgspec.json.decode(answer, type=_Stored)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from certs import bundle
-from certs.material import PATH_TOKEN_FORM, Published
+from certs.material import PATH_TOKEN_FORM
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Client, Kind
 from kube.errors import ApiError, NotFound, Retry
 from kube.rbac import Rule
@@ -148,13 +148,16 @@ class Trust:
             configuration: await self._read(configuration) for configuration in self._configurations
         }
 
-    async def seen(self) -> Published:
-        """Return the bundles and tokens of all configurations."""
-        clients = [client for found in (await self.read()).values() for client in found or ()]
-        return Published(
-            bundles=b"".join(client.bundle for client in clients),
-            tokens=frozenset(client.token for client in clients if client.path_is_managed),
-        )
+    async def bundles(self) -> bytes:
+        """Return the CA bundles of all configurations, concatenated."""
+        return b"".join(client.bundle for client in await self._clients())
+
+    async def tokens(self) -> frozenset[bytes | None]:
+        """Return the tokens of the paths of this tool; None is a webhook without a path."""
+        return frozenset(client.token for client in await self._clients() if client.path_is_managed)
+
+    async def _clients(self) -> list[ClientConfig]:
+        return [client for found in (await self.read()).values() for client in found or ()]
 
     async def _read(self, configuration: Configuration) -> tuple[ClientConfig, ...] | None:
         try:

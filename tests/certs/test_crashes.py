@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from certs import rotation
 from certs.bundle import authorities_in, merge
 from certs.ensure import Ensurer, UnsettledError, Waiting
-from certs.material import Material, OutdatedError, Part, Published, Stored
+from certs.material import Material, OutdatedError, Part, Stored
 from certs.pods import Lagging
 from certs.rotation import Order, Renewal
 
@@ -121,8 +121,11 @@ class World:
         self.wrote()
         return ("path",)
 
-    async def seen(self) -> Published:
-        return Published(self.bundle, frozenset({self.token}))
+    async def bundles(self) -> bytes:
+        return self.bundle
+
+    async def tokens(self) -> frozenset[bytes | None]:
+        return frozenset({self.token})
 
     async def lagging(self, material: Material) -> Lagging:
         outdated = []
@@ -132,7 +135,7 @@ class World:
                 pod.files, pod.asked = dict(self.serving.files), 0
             if pod.files["tls.crt"] != material.certificate or not pod.accepts(material.path_token):
                 outdated.append(str(number))
-        return Lagging(outdated=tuple(outdated))
+        return Lagging(outdated, [])
 
     def run(self, renewal: Renewal = Renewal.DUE) -> Ensurer:
         return Ensurer(self, self, self, ORDER, lambda: NOW, WAITING, renewal)
@@ -289,7 +292,7 @@ async def test_an_unreachable_pod_is_waited_for_and_then_skipped(
 
 
 async def _unreachable(_world: World, _material: Material) -> Lagging:
-    return Lagging(unreachable=("10.0.0.1:9443",))
+    return Lagging([], ["10.0.0.1:9443"])
 
 
 async def test_a_lost_store_keeps_the_path_that_the_api_server_knows() -> None:

@@ -10,7 +10,7 @@ from certs.bundle import authorities_in, merge
 from certs.directory import DirectoryStore
 from certs.ensure import Ensurer, UnsettledError, Waiting
 from certs.inspection import as_document, as_text, findings
-from certs.material import Material, Part, Published, Stored
+from certs.material import Material, Part, Stored
 from certs.rotation import Order, Renewal, serving_due
 from certs.trust import ClientConfig
 
@@ -47,8 +47,11 @@ class TrustedBundle:
             self.token = token
         return ("the path",)
 
-    async def seen(self) -> Published:
-        return Published(self.bundle, frozenset({self.token}))
+    async def bundles(self) -> bytes:
+        return self.bundle
+
+    async def tokens(self) -> frozenset[bytes | None]:
+        return frozenset({self.token})
 
 
 def _run(

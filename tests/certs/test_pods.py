@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from certs.material import Material
-from certs.pods import Endpoint, Lagging, ServicePods, endpoints_in
+from certs.pods import EndpointSlice, Lagging, ServicePods, ready_addresses
 from certs.rotation import Order, with_new_authority, with_new_serving_pair
 from kube.client import Client
 
@@ -20,6 +21,7 @@ NOW = datetime.now(UTC)  # noqa: TID251 - OpenSSL looks at the real clock
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
 TOKEN = "0123456789abcdef" * 4
 PLAIN = "/validate-apps-nishaf-info-v1-configmapsync"
+NONE = Lagging([], [])
 
 
 def _material(token: str = TOKEN) -> Material:
@@ -56,6 +58,14 @@ class Server:
             yield server.sockets[0].getsockname()[1]
 
 
+class Endpoint(NamedTuple):
+    """One pod in an EndpointSlice."""
+
+    host: str
+    port: int
+    ready: bool | None
+
+
 class Endpoints:
     """An API server that knows one EndpointSlice."""
 
@@ -85,21 +95,21 @@ async def test_a_pod_that_serves_pair_and_path_does_not_lag(tmp_path: Path) -> N
     material = _material()
     server = Server(material, f"/{TOKEN}{PLAIN}", tmp_path)
     async with server.running() as port:
-        assert not await _lagging(material, Endpoint("127.0.0.1", port, ready=True))
+        assert await _lagging(material, Endpoint("127.0.0.1", port, ready=True)) == NONE
 
 
 async def test_a_pod_without_the_path_lags(tmp_path: Path) -> None:
     material = _material()
     async with Server(material, PLAIN, tmp_path).running() as port:
         lagging = await _lagging(material, Endpoint("127.0.0.1", port, ready=True))
-    assert lagging == Lagging(outdated=(f"127.0.0.1:{port}",))
+    assert lagging == Lagging([f"127.0.0.1:{port}"], [])
 
 
 async def test_a_pod_with_another_pair_lags_and_never_sees_the_token(tmp_path: Path) -> None:
     server = Server(_material(), f"/{TOKEN}{PLAIN}", tmp_path)
     async with server.running() as port:
         lagging = await _lagging(_material(), Endpoint("127.0.0.1", port, ready=True))
-    assert lagging == Lagging(outdated=(f"127.0.0.1:{port}",))
+    assert lagging == Lagging([f"127.0.0.1:{port}"], [])
     assert server.asked == []
 
 
@@ -107,27 +117,31 @@ async def test_plain_paths_are_asked_for_without_a_token(tmp_path: Path) -> None
     material = _material("")
     server = Server(material, PLAIN, tmp_path)
     async with server.running() as port:
-        assert not await _lagging(material, Endpoint("127.0.0.1", port, ready=True))
+        assert await _lagging(material, Endpoint("127.0.0.1", port, ready=True)) == NONE
     assert [line.split()[1] for line in server.asked] == [PLAIN]
 
 
 async def test_a_pod_that_does_not_answer_is_unreachable(unused_tcp_port: int) -> None:
     endpoint = Endpoint("127.0.0.1", unused_tcp_port, ready=True)
-    assert await _lagging(_material(), endpoint) == Lagging(
-        unreachable=(f"127.0.0.1:{unused_tcp_port}",)
-    )
+    assert await _lagging(_material(), endpoint) == Lagging([], [f"127.0.0.1:{unused_tcp_port}"])
 
 
 async def test_a_pod_that_the_api_server_does_not_call_is_not_asked(unused_tcp_port: int) -> None:
-    assert not await _lagging(_material(), Endpoint("127.0.0.1", unused_tcp_port, ready=False))
-    assert not await _lagging(_material())
+    assert await _lagging(_material(), Endpoint("127.0.0.1", unused_tcp_port, ready=False)) == NONE
+    assert await _lagging(_material()) == NONE
 
 
-@pytest.mark.parametrize(("ready", "called"), [(True, True), (None, True), (False, False)])
-def test_an_endpoint_of_unknown_readiness_is_called(ready: bool | None, called: bool) -> None:
-    assert list(endpoints_in(_slice("10.0.0.1", 9443, ready))) == [
-        Endpoint("10.0.0.1", 9443, called)
-    ]
+def _addresses(document: dict[str, Any]) -> list[str]:
+    return ready_addresses(msgspec.convert(document, EndpointSlice))
+
+
+@pytest.mark.parametrize(("ready", "called"), [(True, 1), (None, 1), (False, 0)])
+def test_an_endpoint_of_unknown_readiness_is_called(ready: bool | None, called: int) -> None:
+    assert _addresses(_slice("10.0.0.1", 9443, ready)) == ["10.0.0.1:9443"] * called
+
+
+def test_an_address_of_ipv6_has_brackets() -> None:
+    assert _addresses(_slice("fd00::1", 9443, ready=True)) == ["[fd00::1]:9443"]
 
 
 @pytest.mark.parametrize(
@@ -136,4 +150,4 @@ def test_an_endpoint_of_unknown_readiness_is_called(ready: bool | None, called: 
     ids=str,
 )
 def test_a_slice_without_endpoints_has_none(document: dict[str, Any]) -> None:
-    assert list(endpoints_in(document)) == []
+    assert _addresses(document) == []

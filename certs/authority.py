@@ -80,17 +80,7 @@ def new_authority(now: datetime, lifetime: timedelta) -> KeyPair:
 
     Its name contains the time, so that two CAs in one bundle can be distinguished.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = _name(f"configmapsync webhook CA {now:%Y-%m-%dT%H:%M:%SZ}")
-    builder = (
-        _builder(name, name, key.public_key(), now, now + lifetime)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
-        )
-    )
-    return KeyPair(builder.sign(key, hashes.SHA256()), key)
+    return _new_pair(f"configmapsync webhook CA {now:%Y-%m-%dT%H:%M:%SZ}", now, now + lifetime)
 
 
 def new_serving_pair(
@@ -106,29 +96,14 @@ def new_serving_pair(
         now: the start of its life.
         lifetime: the longest life.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
-    issuer = authority.certificate
-    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    builder = (
-        _builder(
-            _name(SERVING_COMMON_NAME),
-            issuer.subject,
-            key.public_key(),
-            now,
-            min(now + lifetime, issuer.not_valid_after_utc),
-        )
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([alternative_name(name) for name in names]), critical=False
-        )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
-            critical=False,
-        )
+    return _new_pair(
+        SERVING_COMMON_NAME,
+        now,
+        min(now + lifetime, authority.certificate.not_valid_after_utc),
+        authority,
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+        x509.SubjectAlternativeName([alternative_name(name) for name in names]),
     )
-    return KeyPair(builder.sign(authority.key, hashes.SHA256()), key)
 
 
 def alternative_name(name: str) -> x509.GeneralName:
@@ -149,27 +124,45 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(sorted((*san.get_values_for_type(x509.DNSName), *addresses)))
 
 
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
+def _new_pair(
+    common_name: str,
     now: datetime,
     not_after: datetime,
-) -> x509.CertificateBuilder:
-    return (
+    authority: KeyPair | None = None,
+    *extensions: x509.ExtensionType,
+) -> KeyPair:
+    """Make a key and its certificate, signed by `authority`; without one, a self-signed CA."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    issuer, signing_key, issuer_identifier = subject, key, identifier
+    if authority is not None:
+        issuer, signing_key = authority.certificate.subject, authority.key
+        issuer_identifier = authority.certificate.extensions.get_extension_for_class(
+            x509.SubjectKeyIdentifier
+        ).value
+    is_ca = authority is None
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(public_key)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATED_BY)
         .not_valid_after(not_after)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(
+            x509.BasicConstraints(ca=is_ca, path_length=0 if is_ca else None), critical=True
+        )
+        .add_extension(_usage(signs_certificates=is_ca), critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_identifier),
+            critical=False,
+        )
     )
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return KeyPair(builder.sign(signing_key, hashes.SHA256()), key)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

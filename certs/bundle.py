@@ -6,7 +6,7 @@ Secret reaches them. This module does no I/O.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from cryptography import x509
@@ -43,7 +43,12 @@ def merge(
     refused = set(authorities_in(without))
     unique = dict.fromkeys(authorities_in(wanted) + authorities_in(present))
     kept = [one for one in unique if one.not_valid_after_utc > now and one not in refused]
-    return b"".join(one.public_bytes(Encoding.PEM) for one in kept[:most])
+    return pem(kept[:most])
+
+
+def pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    """Return the bundle of some certificates."""
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
 
 
 def _readable(bundle: bytes) -> Iterator[x509.Certificate]:

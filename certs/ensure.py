@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
+from cryptography import x509
 
 from certs import rotation
-from certs.authority import KeyPair, names_of
+from certs.authority import names_of
 from certs.material import Material, OutdatedError, Store, Stored
 from certs.pods import ServicePods
 from certs.rotation import Decision, Order, Renewal
@@ -27,6 +28,8 @@ ATTEMPTS = 20
 
 POLL_SECONDS = 2.0
 TOKEN_BYTES = 32
+
+ASKED_FOR = Decision(renew=True, reason="was asked for")
 
 
 class UnsettledError(Exception):
@@ -46,6 +49,7 @@ class Waiting:
     patience: timedelta
 
 
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """What this run must renew on request.
 
@@ -53,25 +57,23 @@ class _Asked:
     one has renewed it since `before`.
     """
 
-    def __init__(self, renewal: Renewal, before: Material) -> None:
-        self.renewal = renewal
-        self._before = before
-        self._resumes = renewal is Renewal.REVOKE and rotation.revokes(before)
+    renewal: Renewal
+    before: Material
 
     def authority(self, material: Material) -> bool:
-        if self.renewal not in (Renewal.ALL, Renewal.REVOKE) or self._resumes:
-            return False
-        return rotation.current_authority(material) == rotation.current_authority(self._before)
+        if self.renewal is Renewal.REVOKE and rotation.revokes(self.before):
+            return False  # this run resumes a revocation
+        return self.renewal.everything and (
+            rotation.current_authority(material) == rotation.current_authority(self.before)
+        )
 
     def certificate(self, material: Material) -> bool:
         return (
-            self.renewal is Renewal.CERTIFICATE and material.certificate == self._before.certificate
+            self.renewal is Renewal.CERTIFICATE and material.certificate == self.before.certificate
         )
 
     def token(self, material: Material) -> bool:
-        if self.renewal not in (Renewal.ALL, Renewal.REVOKE):
-            return False
-        return material.path_token == self._before.path_token
+        return self.renewal.everything and material.path_token == self.before.path_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +135,7 @@ class Ensurer:
 
     async def _with_authority(self, stored: Stored, asked: _Asked) -> Stored:
         now, material = self.clock(), stored.material
-        if asked.authority(material):
-            decision = Decision(renew=True, reason="was asked for")
-        else:
-            decision = rotation.authority_due(material, now)
+        decision = ASKED_FOR if asked.authority(material) else rotation.authority_due(material, now)
         if decision.renew:
             material = rotation.with_new_authority(material, self.order, now)
             if asked.renewal is Renewal.REVOKE:
@@ -146,7 +145,7 @@ class Ensurer:
             self._log.info("authority kept", why=decision.reason)
             return stored
         saved = await self.store.save_authority(material, stored)
-        facts = _facts(self.store, material.authorities, material.authority_key)
+        facts = _facts(self.store, material.authorities)
         if decision.renew:
             self._log.info("authority made", why=decision.reason, **facts)
         else:
@@ -171,22 +170,20 @@ class Ensurer:
 
     async def _with_serving_pair(self, stored: Stored, asked: _Asked) -> Stored:
         material = stored.material
-        if asked.certificate(material):
-            decision = Decision(renew=True, reason="was asked for")
-        else:
-            decision = rotation.serving_due(material, self.order, self.clock())
+        decision = (
+            ASKED_FOR
+            if asked.certificate(material)
+            else rotation.serving_due(material, self.order, self.clock())
+        )
         if decision.renew and rotation.trust_is_new(material):
             await self._settle()
         now = self.clock()
         material = await self._with_token(material, asked, now)
         if decision.renew:
             material = rotation.with_new_serving_pair(material, self.order, now)
-        if material.serving_files() == stored.serving.files:
-            self._log.info("certificate kept", why=decision.reason)
-            return stored
-        saved = await self.store.save_serving(material, stored)
+        saved = await self._save_serving(material, stored)
         if decision.renew:
-            facts = _facts(self.store, material.certificate, material.key)
+            facts = _facts(self.store, material.certificate)
             self._log.info("certificate made", why=decision.reason, **facts)
         else:
             self._log.info("certificate kept", why=decision.reason)
@@ -237,13 +234,14 @@ class Ensurer:
             )
             self._log.info("revoked authorities dropped", location=self.store.location)
             await self._publish_trust(stored)
-        if stored.material.previous_path_token is not None:
-            if served_before:
-                await self._settle()
-            stored = replace(stored, material=replace(stored.material, previous_path_token=None))
-        if stored.material.serving_files() == stored.serving.files:
+        if stored.material.previous_path_token is not None and served_before:
+            await self._settle()
+        return await self._save_serving(replace(stored.material, previous_path_token=None), stored)
+
+    async def _save_serving(self, material: Material, stored: Stored) -> Stored:
+        if material.serving_files() == stored.serving.files:
             return stored
-        return await self.store.save_serving(stored.material, stored)
+        return await self.store.save_serving(material, stored)
 
     async def _wait_for_pods(self, material: Material) -> None:
         """Wait until every pod serves the pair and the path.
@@ -276,9 +274,9 @@ class Ensurer:
         await asyncio.sleep(self.waiting.settling.total_seconds())
 
 
-def _facts(store: Store, certificate: bytes, key: bytes) -> dict[str, str]:
-    """Return the log fields of a pair."""
-    made = KeyPair.parse(certificate, key).certificate
+def _facts(store: Store, pem: bytes) -> dict[str, str]:
+    """Return the log fields of a certificate, or of the first one of a bundle."""
+    made = x509.load_pem_x509_certificate(pem)
     return {
         "location": store.location,
         "serial": f"{made.serial_number:x}",

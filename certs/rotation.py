@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs import bundle
 from certs.authority import KeyPair, UnreadablePairError, names_of, new_authority, new_serving_pair
@@ -51,6 +50,11 @@ class Renewal(StrEnum):
     CERTIFICATE = "certificate"
     ALL = "all"
     REVOKE = "revoke"
+
+    @property
+    def everything(self) -> bool:
+        """Return whether the CA and the path are renewed as well."""
+        return self in (Renewal.ALL, Renewal.REVOKE)
 
 
 class Decision(NamedTuple):
@@ -144,15 +148,12 @@ def distrusted(material: Material) -> bytes:
     These are the revoked CAs, except those that the store still holds.
     """
     present = set(bundle.authorities_in(material.authorities))
-    gone = [one for one in bundle.authorities_in(material.revoked) if one not in present]
-    return b"".join(one.public_bytes(Encoding.PEM) for one in gone)
+    return bundle.pem(one for one in bundle.authorities_in(material.revoked) if one not in present)
 
 
 def current_authority(material: Material) -> bytes:
     """Return the current CA in PEM; empty if there is none."""
-    return b"".join(
-        one.public_bytes(Encoding.PEM) for one in bundle.authorities_in(material.authorities)[:1]
-    )
+    return bundle.pem(bundle.authorities_in(material.authorities)[:1])
 
 
 def with_new_serving_pair(material: Material, order: Order, now: datetime) -> Material:
@@ -204,12 +205,9 @@ def with_new_token(material: Material, token: bytes, now: datetime) -> Material:
 
 def trust_is_new(material: Material) -> bool:
     """Return whether the current CA has not signed the stored pair yet."""
-    try:
-        certificate = KeyPair.parse(material.certificate, material.key).certificate
-    except UnreadablePairError:
-        # No pod serves, so there is nothing to wait for
-        return False
-    return not _issued_by_current_authority(certificate, material)
+    certificate = _served(material)
+    # Without a pair no pod serves, so there is nothing to wait for.
+    return certificate is not None and not _issued_by_current_authority(certificate, material)
 
 
 def renewal_time(certificate: x509.Certificate) -> datetime:
@@ -223,11 +221,15 @@ def still_serves(material: Material, now: datetime) -> bool:
 
     Otherwise no pod serves and nothing has to be waited for.
     """
+    certificate = _served(material)
+    return certificate is not None and certificate.not_valid_after_utc > now
+
+
+def _served(material: Material) -> x509.Certificate | None:
     try:
-        pair = KeyPair.parse(material.certificate, material.key)
+        return KeyPair.parse(material.certificate, material.key).certificate
     except UnreadablePairError:
-        return False
-    return pair.certificate.not_valid_after_utc > now
+        return None
 
 
 def _revoked(material: Material) -> set[x509.Certificate]:
@@ -235,12 +237,9 @@ def _revoked(material: Material) -> set[x509.Certificate]:
 
 
 def _issued_by_current_authority(certificate: x509.Certificate, material: Material) -> bool:
-    authorities = bundle.authorities_in(material.authorities)
-    if not authorities:
-        return False
     try:
-        certificate.verify_directly_issued_by(authorities[0])
-    except (ValueError, TypeError, InvalidSignature):
+        certificate.verify_directly_issued_by(bundle.authorities_in(material.authorities)[0])
+    except (IndexError, ValueError, TypeError, InvalidSignature):  # IndexError: there is no CA
         return False
     return True
 

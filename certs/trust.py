@@ -94,7 +94,7 @@ class Trust:
 
     async def publish(
         self, authorities: bytes, without: bytes, now: datetime
-    ) -> tuple[Configuration, ...]:
+    ) -> list[Configuration]:
         """Put `authorities` first in every bundle, and drop the CAs of `without`.
 
         Returns:
@@ -111,11 +111,11 @@ class Trust:
             if wanted != present:
                 client["caBundle"] = base64.b64encode(wanted).decode()
 
-        return tuple([one for one in self._configurations if await self._update(one, change)])
+        return await self._update(change)
 
     async def publish_path(
         self, token: bytes, *, only_missing: bool = False
-    ) -> tuple[Configuration, ...]:
+    ) -> list[Configuration]:
         """Put the token before the path of every webhook with a path of this tool.
 
         Args:
@@ -140,7 +140,7 @@ class Trust:
                 prefix = f"/{token.decode()}" if token else ""
                 _set_path(client, prefix + PATHS[configuration.kind])
 
-        return tuple([one for one in self._configurations if await self._update(one, change)])
+        return await self._update(change)
 
     async def read(self) -> Mapping[Configuration, tuple[ClientConfig, ...] | None]:
         """Return the clients of each configuration; None for one that does not exist."""
@@ -171,15 +171,22 @@ class Trust:
         return decode_shaped(answer, _ConfigurationShape, f"the {configuration}")
 
     async def _update(
+        self, change: Callable[[Configuration, Document], None]
+    ) -> list[Configuration]:
+        """Apply `change` to each webhook; return the configurations that changed."""
+        return [one for one in self._configurations if await self._update_one(one, change)]
+
+    async def _update_one(
         self, configuration: Configuration, change: Callable[[Configuration, Document], None]
     ) -> bool:
-        for _ in range(WRITE_ATTEMPTS - 1):
+        attempt = 1
+        while True:
             try:
                 return await self._update_once(configuration, change)
             except ApiError as error:
-                if error.retry is not Retry.SOON:
+                if error.retry is not Retry.SOON or attempt == WRITE_ATTEMPTS:
                     raise
-        return await self._update_once(configuration, change)
+            attempt += 1
 
     async def _update_once(
         self, configuration: Configuration, change: Callable[[Configuration, Document], None]

@@ -11,9 +11,8 @@ import errno
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Hashable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -50,7 +49,7 @@ class ConnectionLimits:
     unproven_seconds: float = 5.0
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class _Connection:
     address: str
     since: float
@@ -70,100 +69,79 @@ class _Connection:
             self.task.cancel()
 
 
-@dataclass(slots=True)
-class _Table:
-    """Open connections, proven and unproven, each part oldest first."""
-
-    unproven: dict[_Connection, None] = field(default_factory=dict)
-    proven: dict[_Connection, None] = field(default_factory=dict)
-
-    def drop_closed(self) -> None:
-        for part in (self.unproven, self.proven):
-            for connection in [each for each in part if each.closed]:
-                del part[connection]
-
-
 class Listener:
-    """Accepts connections until closed."""
+    """Accepts connections from its construction until closed.
+
+    Attributes:
+        address: where it listens, with the port that the system selected for port 0.
+    """
 
     def __init__(
         self,
         address: Address,
         context: ssl.SSLContext,
-        new_protocol: Callable[[], asyncio.Protocol],
+        new_protocol: Callable[[], asyncio.BaseProtocol],
         limits: ConnectionLimits | None = None,
     ) -> None:
-        """Prepare; `start` opens the socket.
+        """Open the socket.
 
         Args:
             address: to listen at.
             context: of the TLS server.
             new_protocol: returns the protocol of one connection.
             limits: on connections.
+
+        Raises:
+            OSError: the address is in use, or there is no such interface.
         """
         self._log = structlog.get_logger("listener")
-        self._address = address
         self._context = context
         self._new_protocol = new_protocol
         self._limits = limits or ConnectionLimits()
         self._loop = asyncio.get_running_loop()
-        self._socket: socket.socket | None = None
-        self._table = _Table()
-        self._by_protocol: dict[Hashable, _Connection] = {}
-        self._sweeping: asyncio.Task[None] | None = None
-
-    def start(self) -> Address:
-        """Open the socket; return its address with the actual port."""
-        self._socket = open_socket(self._address, BACKLOG)
+        # Both parts are oldest first.
+        self._unproven: dict[asyncio.BaseProtocol, _Connection] = {}
+        self._proven: dict[asyncio.BaseProtocol, _Connection] = {}
+        self._socket = open_socket(address, BACKLOG)
         self._socket.setblocking(False)
-        self._loop.add_reader(self._socket.fileno(), self._accept_some)
+        self.address = address_of(self._socket)
+        self._resume()
         self._sweeping = asyncio.ensure_future(self._sweep())
-        return address_of(self._socket)
 
     async def close(self) -> None:
         """Stop accepting. Open connections stay with their protocols."""
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
-        for connection in self._table.unproven:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        for connection in self._unproven.values():
             if connection.transport is None:
                 connection.abort()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeping
+        self._sweeping.cancel()
+        await asyncio.gather(self._sweeping, return_exceptions=True)
 
     def began(self, protocol: asyncio.BaseProtocol) -> None:
         """Mark a connection as busy: the headers of a request have arrived.
 
         The request has time limits of its own.
         """
-        if connection := self._by_protocol.get(protocol):
+        if connection := self._unproven.get(protocol):
             connection.busy = True
 
     def ended(self, protocol: asyncio.BaseProtocol, *, valid: bool) -> None:
         """Mark a connection as idle, and as proven if the request was valid."""
-        connection = self._by_protocol.get(protocol)
-        if connection is None:
-            return
-        connection.busy = False
-        if valid and connection in self._table.unproven:
-            del self._table.unproven[connection]
-            self._table.proven[connection] = None
+        if connection := self._unproven.get(protocol):
+            connection.busy = False
+            if valid:
+                self._proven[protocol] = self._unproven.pop(protocol)
 
     def count(self) -> int:
         """Return the number of open connections."""
         self._drop_closed()
-        return len(self._table.unproven) + len(self._table.proven)
+        return self._total()
 
     def _accept_some(self) -> None:
-        listening = self._socket
         for _ in range(ACCEPTED_AT_ONCE):
-            if listening is None:
-                return
             try:
-                accepted, peer = listening.accept()
+                accepted, peer = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -180,60 +158,58 @@ class Listener:
         if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
             raise error
         self._log.warning("cannot accept connections", error=error.strerror)
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket.fileno())
-            self._loop.call_later(OUT_OF_DESCRIPTORS_PAUSE_SECONDS, self._resume)
+        self._loop.remove_reader(self._socket)
+        self._loop.call_later(OUT_OF_DESCRIPTORS_PAUSE_SECONDS, self._resume)
 
     def _resume(self) -> None:
-        if self._socket is not None:
-            self._loop.add_reader(self._socket.fileno(), self._accept_some)
+        if self._socket.fileno() >= 0:  # not closed
+            self._loop.add_reader(self._socket, self._accept_some)
 
     def _admit(self, accepted: socket.socket, address: str) -> None:
         if not self._make_room(address):
             accepted.close()
             return
-        connection = _Connection(address, self._loop.time())
-        self._table.unproven[connection] = None
-        connection.task = asyncio.ensure_future(self._shake_hands(connection, accepted))
+        protocol, connection = self._new_protocol(), _Connection(address, self._loop.time())
+        self._unproven[protocol] = connection
+        connection.task = asyncio.ensure_future(self._shake_hands(connection, protocol, accepted))
 
     def _make_room(self, address: str) -> bool:
         """Return whether there is room, after evicting an unproven connection at a bound."""
-        table, limits = self._table, self._limits
+        limits = self._limits
         if (
-            len(table.unproven) < min(limits.unproven, limits.unproven_per_address)
+            len(self._unproven) < min(limits.unproven, limits.unproven_per_address)
             and self._total() < limits.total
         ):
             return True
         self._drop_closed()
-        by_address = Counter(connection.address for connection in table.unproven)
+        by_address = Counter(connection.address for connection in self._unproven.values())
         if by_address[address] >= limits.unproven_per_address:
             return self._evict(address)
-        if len(table.unproven) >= limits.unproven or self._total() >= limits.total:
-            return self._evict(max(by_address, key=by_address.__getitem__, default=None))
+        if len(self._unproven) >= limits.unproven or self._total() >= limits.total:
+            return self._evict(max(by_address, key=by_address.__getitem__, default=""))
         return True
 
-    def _evict(self, address: str | None) -> bool:
-        for connection in self._table.unproven:
+    def _evict(self, address: str) -> bool:
+        for protocol, connection in self._unproven.items():
             if connection.address == address and not connection.busy:
                 connection.abort()
-                del self._table.unproven[connection]
+                del self._unproven[protocol]
                 return True
         return False
 
     def _total(self) -> int:
-        return len(self._table.unproven) + len(self._table.proven)
+        return len(self._unproven) + len(self._proven)
 
-    async def _shake_hands(self, connection: _Connection, accepted: socket.socket) -> None:
-        protocol = self._new_protocol()
-        self._by_protocol[protocol] = connection
+    async def _shake_hands(
+        self, connection: _Connection, protocol: asyncio.BaseProtocol, accepted: socket.socket
+    ) -> None:
         try:
-            transport, _ = await self._loop.connect_accepted_socket(
+            connection.transport, _ = await self._loop.connect_accepted_socket(
                 lambda: protocol,
                 accepted,
                 ssl=self._context,
                 ssl_handshake_timeout=self._limits.handshake_seconds,
             )
-            connection.transport = transport
         # ssl.SSLError and TimeoutError are OSErrors
         except OSError:
             accepted.close()
@@ -247,15 +223,13 @@ class Listener:
             await asyncio.sleep(SWEEP_SECONDS)
             self._drop_closed()
             too_old = self._loop.time() - self._limits.unproven_seconds
-            for connection in list(self._table.unproven):
+            for connection in self._unproven.values():
                 if connection.since > too_old:
                     break
                 if not connection.busy:
                     connection.abort()
 
     def _drop_closed(self) -> None:
-        self._table.drop_closed()
-        for protocol in [
-            protocol for protocol, connection in self._by_protocol.items() if connection.closed
-        ]:
-            del self._by_protocol[protocol]
+        for part in (self._unproven, self._proven):
+            for protocol in [each for each, connection in part.items() if connection.closed]:
+                del part[protocol]

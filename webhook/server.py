@@ -9,7 +9,7 @@ kept.
 import asyncio
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import structlog
@@ -98,7 +98,7 @@ class WebhookServer:
         self._metrics = metrics
         self._client_names = client_names
         self._connections = connections
-        self._listener: Listener | None = None
+        self._listener: Listener  # `start` opens it
         self._held_bytes = 0
         self._draining = False
         for path in PATHS:
@@ -118,11 +118,9 @@ class WebhookServer:
     async def start(self) -> Address:
         """Open the socket; return its address with the actual port."""
         await self._runner.setup()
-        server = self._runner.server
-        if server is None:
-            raise RuntimeError("the server was closed already")
+        server = cast("web.Server", self._runner.server)  # made by `setup`
         self._listener = Listener(self._address, self._context, server, self._connections)
-        return self._listener.start()
+        return self._listener.address
 
     def drain(self) -> None:
         """Close each connection after its next answer. New connections are still served."""
@@ -130,17 +128,8 @@ class WebhookServer:
 
     async def close(self) -> None:
         """Stop accepting, finish the requests in flight, and close all connections."""
-        if self._listener is not None:
-            await self._listener.close()
+        await self._listener.close()
         await self._runner.cleanup()
-
-    def connection_count(self) -> int:
-        """Return the number of open connections."""
-        return self._listener.count() if self._listener else 0
-
-    def held_bytes(self) -> int:
-        """Return the number of bytes of bodies in memory."""
-        return self._held_bytes
 
     async def _continue(self, request: web.Request) -> None:
         """Answer `Expect: 100-continue` only if the body will be read."""
@@ -205,8 +194,7 @@ class WebhookServer:
         Other paths must not create series of metrics.
         """
         webhook = self._plain_path(request)
-        if self._listener is not None:
-            self._listener.began(request.protocol)
+        self._listener.began(request.protocol)
         valid = False
         try:
             if webhook is None:
@@ -220,8 +208,7 @@ class WebhookServer:
                 response.force_close()
             return response
         finally:
-            if self._listener is not None:
-                self._listener.ended(request.protocol, valid=valid)
+            self._listener.ended(request.protocol, valid=valid)
 
     @web.middleware
     async def _with_status(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -65,7 +65,7 @@ class Scene:
         self.listener = Listener(
             Address("127.0.0.1", 0), context, lambda: Echo(self._on_data), limits
         )
-        self.port = self.listener.start().port
+        self.port = self.listener.address.port
 
     def _on_data(self, protocol: Echo) -> None:
         self.listener.began(protocol)

@@ -7,7 +7,7 @@ exist.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -107,7 +107,7 @@ class Admission:
         """
         if exempt(review):
             return Answer(allowed(review.request.uid), "exempt")
-        user = review.request.user_info
+        user = review.user
         try:
             async with (
                 asyncio.timeout(DECISION_SECONDS),
@@ -158,7 +158,9 @@ class Admission:
         self, review: Review, requester: Requester, sync_input: AdmissionInput
     ) -> list[FieldError]:
         needs = rights_needed(sync_input.sync, sync_input.targets)
-        if (previous := sync_input.previous or _previous_edges(review)) is not None:
+        # Another invalid field of the old version must not let a user drop destinations without
+        # the right to do so.
+        if (previous := sync_input.previous or _previous(review, EDGE_FIELDS)) is not None:
             needs += rights_to_drop(previous, sync_input.sync, self._state.protected)
         denials = await self._authorizer.denials(requester, sync_input.sync, needs)
         return [forbidden(denial.path, denial.message) for denial in denials]
@@ -169,7 +171,7 @@ class Admission:
         self._log.info(
             "sync denied",
             sync=_name(review),
-            user=shortened(review.request.user_info.username),
+            user=shortened(review.user.username),
             errors=[str(error)[:MAX_LOGGED_CHARACTERS] for error in errors[:MAX_LOGGED_ERRORS]],
             count=len(errors),
         )
@@ -193,7 +195,7 @@ class Admission:
         self._log.warning(
             "too many reviews",
             sync=_name(review),
-            user=shortened(review.request.user_info.username),
+            user=shortened(review.user.username),
         )
         status = failure(429, "TooManyRequests", str(error))
         status["details"] = {"retryAfterSeconds": RETRY_AFTER_SECONDS}
@@ -251,29 +253,15 @@ def _defaults(present: Document) -> list[Document]:
     ]
 
 
-def _previous(review: Review) -> ConfigMapSync | None:
-    """Parse the old version; None if there is none, or none that can be parsed."""
+def _previous(review: Review, fields: Collection[str] | None = None) -> ConfigMapSync | None:
+    """Parse the old version, or only some fields of its spec; None if that is not possible."""
     if review.old is None:
         return None
     try:
-        return with_defaults(parse(review.old.document()))
-    except (InvalidResourceError, UnreadableSpecError, ValueError):
-        return None
-
-
-def _previous_edges(review: Review) -> ConfigMapSync | None:
-    """Parse only `EDGE_FIELDS` of the old version; None if they cannot be parsed.
-
-    Otherwise another invalid field of the old version would let a user drop destinations
-    without the right to do so.
-    """
-    try:
-        document = review.old.document() if review.old else {}
-        spec = document.get("spec")
-        if not isinstance(spec, dict):
-            return None
-        edges = {key: spec[key] for key in EDGE_FIELDS if key in spec}
-        return with_defaults(parse(document | {"spec": edges}))
+        document = review.old.document()
+        if fields is not None and isinstance(spec := document["spec"], dict):
+            document["spec"] = {name: spec[name] for name in fields if name in spec}
+        return with_defaults(parse(document))
     except (InvalidResourceError, UnreadableSpecError, ValueError):
         return None
 

@@ -71,15 +71,20 @@ class Resource(msgspec.Struct, frozen=True):
     resource: str = ""
 
 
-class _Request(msgspec.Struct, rename="camel"):
+class Request(msgspec.Struct, frozen=True, rename="camel"):
+    """One write that the API server has under admission."""
+
     uid: str
     operation: Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
     resource: Resource = Resource()
     sub_resource: str = ""
     namespace: str = ""
     name: str = ""
-    dry_run: bool = False
-    # Decoded separately, each with a bound of its own.
+
+
+class _SentRequest(Request, frozen=True, rename="camel"):
+    """A request with the parts that are decoded separately, each with a bound of its own."""
+
     user_info: msgspec.Raw = msgspec.Raw(b"{}")
     object: msgspec.Raw = msgspec.Raw(b"null")
     old_object: msgspec.Raw = msgspec.Raw(b"null")
@@ -88,21 +93,7 @@ class _Request(msgspec.Struct, rename="camel"):
 class _Envelope(msgspec.Struct, rename="camel"):
     api_version: str = ""
     kind: str = ""
-    request: _Request | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One write that the API server has under admission."""
-
-    uid: str
-    operation: str
-    resource: Resource
-    sub_resource: str
-    namespace: str
-    name: str
-    dry_run: bool
-    user_info: User
+    request: _SentRequest | None = None
 
 
 class Metadata(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -143,11 +134,7 @@ class SentObject:
         Raises:
             UnreadableSpecError: the spec is too large or nested too deeply.
         """
-        metadata = {
-            key: value
-            for key, value in msgspec.to_builtins(self.metadata).items()
-            if value is not None
-        }
+        metadata = msgspec.to_builtins(self.metadata)
         return {"metadata": metadata, "spec": self._decoded(msgspec.json.decode)}
 
     def shallow_spec(self) -> Document | None:
@@ -181,9 +168,10 @@ class SentObject:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One request with its objects; an object is None if the API server sent none."""
+    """One request with its user and objects; an object is None if the API server sent none."""
 
     request: Request
+    user: User
     new: SentObject | None
     old: SentObject | None
 
@@ -237,17 +225,12 @@ def parse(body: bytes | bytearray) -> Review:
         raise MalformedReviewError(f"a name of the request has more than {LONGEST_WORD} characters")
     if len(memoryview(sent.user_info)) > LARGEST_USER:
         raise MalformedReviewError(f"the user has more than {LARGEST_USER} bytes")
-    request = Request(
-        uid=sent.uid,
-        operation=sent.operation,
-        resource=sent.resource,
-        sub_resource=sent.sub_resource,
-        namespace=sent.namespace,
-        name=sent.name,
-        dry_run=sent.dry_run,
-        user_info=_decode("the body is not an AdmissionReview", _decode_user, sent.user_info),
+    return Review(
+        request=msgspec.convert(sent, Request, from_attributes=True),
+        user=_decode("the body is not an AdmissionReview", _decode_user, sent.user_info),
+        new=_object(sent.object),
+        old=_object(sent.old_object),
     )
-    return Review(request, _object(sent.object), _object(sent.old_object))
 
 
 def _scalar(raw: msgspec.Raw) -> Any:

@@ -42,7 +42,7 @@ from configmapsync.namespace_index import growing_batches
 from configmapsync.permissions import Right, right_to_see
 from configmapsync.selection import Namespace, Selector
 from configmapsync.spec import ConflictPolicy
-from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind, all_of
+from kube.client import CONFIGMAPS, NAMESPACES, Client, all_of
 from kube.connection import Connection
 from kube.errors import ApiError, NotFound
 from kube.informer import Informer
@@ -183,7 +183,9 @@ class ClusterState:
 
     async def _read_namespace(self, name: str) -> Namespace | None:
         try:
-            answer = await self._read(NAMESPACES, "", name, NAMESPACE_READ_SECONDS)
+            answer = await self._client.get(
+                NAMESPACES, "", name, metadata_only=True, timeout_seconds=NAMESPACE_READ_SECONDS
+            )
         except NotFound:
             return None
         return read_namespace(answer).view
@@ -193,13 +195,8 @@ class ClusterState:
     ) -> tuple[bool, frozenset[str] | None]:
         """Return whether the source is missing, and its keys; None if they were not read."""
         try:
-            if not with_keys:
-                await self._read(CONFIGMAPS, *source, WARNING_READ_SECONDS)
-                return False, None
-            answer = await self._client.get(
-                CONFIGMAPS, *source, timeout_seconds=WARNING_READ_SECONDS
-            )
-            return False, _keys_of(answer)
+            answer = await self._read_configmap(source, metadata_only=not with_keys)
+            return False, _keys_of(answer) if with_keys else None
         except NotFound:
             return True, None
         except ApiError:
@@ -218,16 +215,16 @@ class ClusterState:
 
     async def _is_unmanaged(self, key: NamespacedName) -> bool:
         try:
-            answer = await self._read(CONFIGMAPS, *key, WARNING_READ_SECONDS)
+            answer = await self._read_configmap(key, metadata_only=True)
             with decoding("the ConfigMap"):
                 labels = decode_partial(answer).metadata.labels or {}
         except ApiError:
             return False
         return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels
 
-    async def _read(self, kind: Kind, namespace: str, name: str, timeout_seconds: float) -> bytes:
+    async def _read_configmap(self, key: NamespacedName, *, metadata_only: bool) -> bytes:
         return await self._client.get(
-            kind, namespace, name, metadata_only=True, timeout_seconds=timeout_seconds
+            CONFIGMAPS, *key, metadata_only=metadata_only, timeout_seconds=WARNING_READ_SECONDS
         )
 
     def _namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:

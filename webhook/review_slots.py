@@ -56,11 +56,10 @@ class ReviewSlots:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._running = 0
-        self._waiting = 0
         self._bytes = 0
         self._users: dict[str, _User] = {}
         # Users with waiting reviews; the first is next.
-        self._turns: OrderedDict[str, None] = OrderedDict()
+        self._turns: OrderedDict[str, _User] = OrderedDict()
 
     @asynccontextmanager
     async def slot(self, username: str, size: int = 0) -> AsyncIterator[asyncio.Semaphore]:
@@ -99,47 +98,42 @@ class ReviewSlots:
         if self._free_for(user) and not user.waiting:
             self._start(user)
             return
-        if (
-            self._waiting >= self._limits.waiting
-            or len(user.waiting) >= self._limits.waiting_per_user
-        ):
+        waiting = sum(len(each.waiting) for each in self._turns.values())
+        if waiting >= self._limits.waiting or len(user.waiting) >= self._limits.waiting_per_user:
             raise TooManyReviewsError(_message(user.running))
         turn = asyncio.get_running_loop().create_future()
         user.waiting.append(turn)
-        self._waiting += 1
-        self._turns[name] = None
+        self._turns[name] = user
         try:
             async with asyncio.timeout(self._limits.wait_seconds):
                 await turn
-        except TimeoutError as error:
-            self._give_up(name, user, turn)
-            raise TooManyReviewsError(_message(user.running)) from error
-        except asyncio.CancelledError:
-            self._give_up(name, user, turn)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if turn in user.waiting:
+                user.waiting.remove(turn)
+                self._drop_turn(name, user)
+            elif not turn.cancelled():  # granted at the same moment
+                self._end(user)
+            if isinstance(error, TimeoutError):
+                raise TooManyReviewsError(_message(user.running)) from error
             raise
-
-    def _give_up(self, name: str, user: _User, turn: asyncio.Future[None]) -> None:
-        """Leave the queue, or return a slot that was granted at the same moment."""
-        if turn in user.waiting:
-            user.waiting.remove(turn)
-            self._left_queue(name, user)
-        elif not turn.cancelled():
-            self._end(user)
 
     def _grant(self) -> None:
         """Grant free slots to waiting users, one each in turn."""
-        for name in list(self._turns):
+        for name, user in list(self._turns.items()):
             if self._running >= self._limits.running:
                 return
-            user = self._users[name]
             while self._free_for(user) and user.waiting:
                 turn = user.waiting.popleft()
                 self._turns.move_to_end(name)
-                self._left_queue(name, user)
                 if not turn.done():
                     self._start(user)
                     turn.set_result(None)
                     break
+            self._drop_turn(name, user)
+
+    def _drop_turn(self, name: str, user: _User) -> None:
+        if not user.waiting:
+            self._turns.pop(name, None)
 
     def _start(self, user: _User) -> None:
         self._running += 1
@@ -149,11 +143,6 @@ class ReviewSlots:
         self._running -= 1
         user.running -= 1
         self._grant()
-
-    def _left_queue(self, name: str, user: _User) -> None:
-        self._waiting -= 1
-        if not user.waiting:
-            self._turns.pop(name, None)
 
     def _free_for(self, user: _User) -> bool:
         return self._running < self._limits.running and user.running < self._limits.running_per_user

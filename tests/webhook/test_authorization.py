@@ -224,7 +224,7 @@ async def test_a_long_user_name_is_cut_in_messages():
 
 
 async def test_the_access_review_repeats_the_user_of_the_request():
-    user = parse_review(recorded.body("create-impersonated.json")).request.user_info
+    user = parse_review(recorded.body("create-impersonated.json")).user
     sent = recorded.document("create-impersonated.json")["request"]["userInfo"]
     server = ApiServer(lambda _: True)
     assert await denials(server, sync(destinationNamespace="dst"), user) == []

@@ -28,7 +28,7 @@ from kube.connection import Connection, ConnectionSettings
 from kube.errors import ApiError
 from runtime import logs
 from runtime import settings as runtime_settings
-from runtime.lifecycle import run
+from runtime.lifecycle import run, until_stopped
 
 PROGRAM = "configmapsync-certs"
 
@@ -56,28 +56,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool and return its exit code."""
     settings = runtime_settings.load(Settings, PROGRAM, arguments)
     verbosity = logs.configure(settings.log_format, settings.log_level)
-    return run(lambda stop: _until_stopped(settings, stop), verbosity)
+    return run(lambda stop: _run(settings, stop), verbosity)
 
 
-async def _until_stopped(settings: Settings, stop: asyncio.Event) -> int:
+async def _run(settings: Settings, stop: asyncio.Event) -> int:
     """Run the command until it ends, or until the first SIGTERM or SIGINT.
 
     Every write is atomic, so the next run continues after an interrupted one.
     """
-    command, stopped = asyncio.create_task(_run_step(settings)), asyncio.create_task(stop.wait())
-    await asyncio.wait((command, stopped), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if command.done():
-        return command.result()
-    command.cancel()
-    await asyncio.wait((command,))
-    structlog.get_logger("certs").error(
-        "stopped by a signal before the end, run the command again", command=settings.command
-    )
-    return 1
+    code = await until_stopped(stop, _run_command(settings))
+    if code is None:
+        structlog.get_logger("certs").error(
+            "stopped by a signal before the end, run the command again", command=settings.command
+        )
+        return 1
+    return code
 
 
-async def _run_step(settings: Settings) -> int:
+async def _run_command(settings: Settings) -> int:
     """Log an error that an administrator can correct as one line, without a traceback."""
     try:
         await (_inspect if settings.command == "inspect" else _ensure)(settings)

@@ -9,7 +9,8 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -17,6 +18,7 @@ from runtime.logs import Verbosity
 
 EXIT_KILLED = 130
 
+Result = TypeVar("Result")
 Process = Callable[[asyncio.Event], Awaitable[int]]
 
 
@@ -25,6 +27,18 @@ def run(process: Process, verbosity: Verbosity) -> int:
     gc.collect()  # the garbage of the imports, before it is frozen with the caches
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_until_signalled(process, verbosity))
+
+
+async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """Return the result of `work`, or None after `stop` was set first and `work` was cancelled."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.wait((working,))
+    return None
 
 
 async def _until_signalled(process: Process, verbosity: Verbosity) -> int:

@@ -8,9 +8,7 @@ finishes the requests in flight.
 
 import asyncio
 import random
-from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -19,11 +17,12 @@ from kube.client import Client
 from kube.connection import Connection
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
+from runtime.lifecycle import until_stopped
 from runtime.metrics import LoopLag, observe_watches
 from runtime.settings import Address
 from webhook.admission import Admission
 from webhook.authorization import Authorizer
-from webhook.certwatcher import CertWatcher
+from webhook.certwatcher import CertWatcher, follow
 from webhook.cluster_state import ClusterState
 from webhook.metrics import Metrics
 from webhook.paths import ServedPaths
@@ -91,26 +90,30 @@ class Webhook:
 
         Those tasks end only because of a fault, which then ends the process.
         """
-        keeping = [informer.run() for informer in self._state.informers.values()]
-        own = (
-            self._watcher.run(),
-            self._paths.run(),
-            self._loop_lag.run(),
-            self._collect_garbage(),
+        serving, *keepers = (
+            asyncio.ensure_future(work)
+            for work in (
+                self._serve(stop),
+                *(informer.run() for informer in self._state.informers.values()),
+                follow(self._watcher.look, self._paths.look),
+                self._loop_lag.run(),
+                self._collect_garbage(),
+            )
         )
-        keepers = [asyncio.ensure_future(keeper) for keeper in (*keeping, *own)]
-        serving = asyncio.ensure_future(self._serve(stop))
+        tasks = (serving, *keepers)
         try:
-            done, _ = await asyncio.wait((serving, *keepers), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             return 0 if serving in done else EXIT_FAILED
         finally:
-            await _end(serving, *keepers)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, stop: asyncio.Event) -> None:
         """Listen when the caches and the certificate are ready; close after the drain time."""
-        if not await _before(stop, self._prepared()):
+        if not await until_stopped(stop, self._prepared()):
             return
         address = await self._server.start()
         self._listening = True
@@ -123,9 +126,9 @@ class Webhook:
         await self._server.close()
         self._log.info("stopped")
 
-    async def _prepared(self) -> None:
+    async def _prepared(self) -> bool:
         await self._synced()
-        await self._watcher.wait_for_first()
+        return await self._watcher.loaded.wait()
 
     async def _synced(self) -> None:
         for informer in self._state.informers.values():
@@ -149,18 +152,3 @@ class Webhook:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - certificates expire by the real clock
-
-
-async def _before(stop: asyncio.Event, prepared: Coroutine[Any, Any, None]) -> bool:
-    """Wait for `prepared`; return whether it ended before `stop` was set."""
-    preparing, stopping = asyncio.ensure_future(prepared), asyncio.ensure_future(stop.wait())
-    await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
-    done = preparing.done()
-    await _end(preparing, stopping)
-    return done
-
-
-async def _end(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,8 +10,8 @@ mounts.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +57,10 @@ class _Files(NamedTuple):
 class CertWatcher:
     """Reloads the pair of a directory when it changes.
 
-    `listener_context` is the TLS context for the whole life of a server.
+    Attributes:
+        listener_context: the TLS context for the whole life of a server.
+        served: the pair that new connections receive; None until one was read.
+        loaded: set once a pair is served.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class CertWatcher:
         metrics: Metrics,
         client_ca: Path | None = None,
     ) -> None:
-        """Prepare; nothing is read before `look` or `run`.
+        """Prepare; nothing is read before `look`.
 
         Args:
             directory: with the pair.
@@ -79,7 +82,7 @@ class CertWatcher:
         self._log = structlog.get_logger("certwatcher")
         self._seen: _Files | None = None
         self._problem: str | None = None
-        self._first = asyncio.Event()
+        self.loaded = asyncio.Event()
         self.served: ServedPair | None = None
         self.listener_context = _server_context(client_ca is not None)
         self.listener_context.sni_callback = self._hand_out
@@ -91,16 +94,6 @@ class CertWatcher:
         if self.served.expires <= now:
             return f"the certificate expired at {self.served.expires.isoformat()}"
         return None
-
-    async def wait_for_first(self) -> None:
-        """Wait until a pair is served."""
-        await self._first.wait()
-
-    async def run(self) -> None:
-        """Read the pair periodically, until cancelled."""
-        while True:
-            self.look()
-            await asyncio.sleep(POLL_SECONDS)
 
     def look(self) -> None:
         """Load a changed pair. If it is unusable, the previous pair stays in service."""
@@ -115,7 +108,7 @@ class CertWatcher:
             self._metrics.certificate_unusable()
             return
         self._seen, self._problem, self.served = files, None, pair
-        self._first.set()
+        self.loaded.set()
         self._metrics.certificate_served(pair.serial, pair.expires)
         self._log.info("certificate served", serial=pair.serial, expires=pair.expires.isoformat())
 
@@ -132,6 +125,14 @@ class CertWatcher:
     ) -> None:
         if self.served:
             connection.context = self.served.context
+
+
+async def follow(*looks: Callable[[], None]) -> None:
+    """Call each of `looks` several times a second, until cancelled."""
+    while True:
+        for look in looks:
+            look()
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def generation_of(directory: Path) -> Path:
@@ -151,12 +152,17 @@ def _read(generation: Path, client_ca: Path | None) -> _Files:
         raise UnusablePairError(f"waiting for {CERTIFICATE} and {KEY}") from error
     except OSError as error:
         raise UnusablePairError(str(error)) from error
-    try:
+    with _unusable("the CAs of client certificates cannot be read"):
         return _Files(*pair, client_ca.read_bytes() if client_ca else None)
-    except OSError as error:
-        raise UnusablePairError(
-            f"the CAs of client certificates cannot be read: {error}"
-        ) from error
+
+
+@contextmanager
+def _unusable(problem: str) -> Iterator[None]:
+    """Raise `UnusablePairError` with the problem and its cause if the block fails."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise UnusablePairError(f"{problem}: {error}") from error
 
 
 def _load(generation: Path, files: _Files, client_ca: Path | None) -> ServedPair:
@@ -168,18 +174,12 @@ def _load(generation: Path, files: _Files, client_ca: Path | None) -> ServedPair
         UnusablePairError: no client could be served with these files.
     """
     context = _server_context(files.client_ca is not None)
-    try:
+    with _unusable(f"{CERTIFICATE} and {KEY} cannot be served"):
         context.load_cert_chain(generation / CERTIFICATE, generation / KEY)
         facts = _handshake(context, files.certificate.decode("ascii"))
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise UnusablePairError(f"{CERTIFICATE} and {KEY} cannot be served: {error}") from error
-    try:
-        if files.client_ca is not None:
+    if files.client_ca is not None:
+        with _unusable("the CAs of client certificates cannot be used"):
             context.load_verify_locations(cadata=files.client_ca.decode("ascii"))
-    except (OSError, ValueError) as error:
-        raise UnusablePairError(
-            f"the CAs of client certificates cannot be used: {error}"
-        ) from error
     # OpenSSL read the files again, so they must not have changed since `files` was read.
     if _read(generation, client_ca) != files:
         raise UnusablePairError("the files are being written")

@@ -6,7 +6,6 @@ ends with a 404. `server.py` asks for each request. The token must not appear in
 metric or answer.
 """
 
-import asyncio
 import hmac
 import re
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from webhook.certwatcher import POLL_SECONDS, generation_of
+from webhook.certwatcher import generation_of
 
 MUTATE_PATH = "/mutate-apps-nishaf-info-v1-configmapsync"
 VALIDATE_PATH = "/validate-apps-nishaf-info-v1-configmapsync"
@@ -42,7 +41,7 @@ class ServedPaths:
     """
 
     def __init__(self, directory: Path, now: Callable[[], float]) -> None:
-        """Prepare; nothing is read before `look` or `run`.
+        """Prepare; nothing is read before `look`.
 
         Args:
             directory: with the token beside the serving pair.
@@ -61,12 +60,6 @@ class ServedPaths:
     def problem(self) -> str | None:
         """Return why no path is served, or None."""
         return self._problem if self._prefix is None else None
-
-    async def run(self) -> None:
-        """Read the token periodically, until cancelled."""
-        while True:
-            self.look()
-            await asyncio.sleep(POLL_SECONDS)
 
     def look(self) -> None:
         """Read the token. If it is unusable, the previous paths stay in service."""

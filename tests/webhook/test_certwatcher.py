@@ -21,7 +21,7 @@ from certs.material import Material, Stored
 from tests.support.eventually import eventually
 from tests.support.pki import Authority
 from tests.support.pki import KeyPair as PkiPair
-from webhook.certwatcher import CertWatcher
+from webhook.certwatcher import CertWatcher, follow
 from webhook.metrics import Metrics
 from webhook.server import accepts
 
@@ -233,9 +233,9 @@ def test_a_new_pair_is_counted_once_and_its_expiry_is_exported_by_its_serial(tmp
 
 async def test_it_follows_the_directory_by_itself(tmp_path: Path):
     watcher = CertWatcher(tmp_path, Metrics(CollectorRegistry()))
-    following = asyncio.create_task(watcher.run())
+    following = asyncio.create_task(follow(watcher.look))
     await DirectoryStore(tmp_path).save_serving(_material(PAIRS[0]), Stored(Material()))
-    await asyncio.wait_for(watcher.wait_for_first(), 10)
+    await asyncio.wait_for(watcher.loaded.wait(), 10)
     stored = await DirectoryStore(tmp_path).load()
     await DirectoryStore(tmp_path).save_serving(
         replace(stored.material, **_fields(PAIRS[1])), stored

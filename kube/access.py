@@ -1,20 +1,23 @@
-"""Ask the API server what a subject may do.
+"""Ask the API server what a subject may do, and whether a service account exists.
 
-The webhook and the reconciler use `AccessReviews`. A bounded number of requests is in
-flight at once, and each answer is cached for some seconds. This module must not decide
-what a missing right means; `service_accounts.py` reads whether an account exists.
+The webhook, the reconciler and the plugin use `AccessReviews`. A bounded number of
+reviews is in flight at once, and each answer is cached for some seconds. This module
+must not decide what a missing right means.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Collection, Iterable
-from typing import Generic, NamedTuple, TypeVar
+from collections import deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from kube.access_review import AnyRight, AnySubject, is_allowed, review_of, user_fields
-from kube.client import SUBJECT_ACCESS_REVIEWS, Client, all_of
+from kube.client import SERVICE_ACCOUNTS, SUBJECT_ACCESS_REVIEWS, Client, all_of
+from kube.errors import NotFound
 from kube.rbac import Rule
+from kube.wire import decode_partial, decoding
 
 RULES = (
     Rule(
@@ -44,46 +47,34 @@ MAX_REFUSALS = 8
 RightT = TypeVar("RightT", bound=AnyRight)
 
 
-class _Answer(NamedTuple):
-    """A cached answer, and the time on the event loop's clock at which it expires."""
-
-    allowed: bool
-    until: float
-
-
-class _Asked:
+class _Asked(NamedTuple):
     """The subject of one check.
 
     Attributes:
-        subject: the user or service account.
+        user: the fields of a review that name the subject.
+        digest: of these fields, for the key of a cached answer; a subject may be large.
         slots: bounds the reviews in flight.
-        digest: of the subject, for the key of a cached answer; a subject may be large.
     """
 
-    __slots__ = ("digest", "slots", "subject")
-
-    def __init__(self, subject: AnySubject, slots: asyncio.Semaphore) -> None:
-        self.subject = subject
-        self.slots = slots
-        self.digest = hashlib.sha256(msgspec.json.encode(user_fields(subject))).digest()
+    user: Mapping[str, Any]
+    digest: bytes
+    slots: asyncio.Semaphore
 
 
 class Answers(NamedTuple, Generic[RightT]):
     """The result of a check.
 
     Attributes:
-        held: the rights that the subject has.
-        refused: the rights that it does not have.
+        refused: the rights that the subject does not have.
         complete: whether every right was checked; False if the check ended at `MAX_REFUSALS`.
     """
 
-    held: Collection[RightT]
     refused: Collection[RightT]
     complete: bool
 
 
 class AccessReviews(Generic[RightT]):
-    """Sends SubjectAccessReviews and caches the answers."""
+    """Sends SubjectAccessReviews, reads service accounts, and caches the answers."""
 
     def __init__(
         self,
@@ -97,7 +88,7 @@ class AccessReviews(Generic[RightT]):
         Args:
             client: of the API server.
             now: the event loop's clock.
-            on_answer: called with every answer of the API server.
+            on_answer: called with the answer to every review.
             cache_seconds: for which an answer is used. A revoked right works this much longer. A
                 granted right works at once, because a cached refusal never denies a request.
         """
@@ -105,7 +96,8 @@ class AccessReviews(Generic[RightT]):
         self._now = now
         self._on_answer = on_answer
         self._cache_seconds = cache_seconds
-        self._cache: dict[tuple[bytes, RightT], _Answer] = {}
+        # Each answer with the time at which it expires.
+        self._cache: dict[Hashable, tuple[bool, float]] = {}
 
     async def may(
         self, subject: AnySubject, rights: Iterable[RightT], slots: asyncio.Semaphore | None = None
@@ -123,8 +115,7 @@ class AccessReviews(Generic[RightT]):
         wanted = list(rights)
         if not wanted:
             return set()
-        asked = _Asked(subject, slots or asyncio.Semaphore(MAX_IN_FLIGHT))
-        answers = await self._answers(asked, wanted)
+        answers = await self._answers(_asked(subject, slots), wanted, deciding=wanted)
         return {right for right, yes in answers.items() if yes}
 
     async def check(
@@ -143,7 +134,7 @@ class AccessReviews(Generic[RightT]):
         Raises:
             ApiError: the API server did not answer.
         """
-        asked = _Asked(subject, slots or asyncio.Semaphore(MAX_IN_FLIGHT))
+        asked = _asked(subject, slots)
         broad = {right: right.broad for right in rights}
         everywhere = await self._answers(asked, broad.values(), deciding=broad)
         rest = [
@@ -152,63 +143,87 @@ class AccessReviews(Generic[RightT]):
             if right not in everywhere and not everywhere[wide]
         ]
         answers = everywhere | await self._until_refused(asked, rest)
-        held = [right for right, wide in broad.items() if everywhere[wide] or answers.get(right)]
         refused = [right for right in broad if answers.get(right) is False]
-        return Answers(held, refused, len(held) + len(refused) == len(broad))
+        complete = all(right in answers or everywhere[wide] for right, wide in broad.items())
+        return Answers(refused, complete)
+
+    async def account_exists(self, namespace: str, name: str) -> bool:
+        """Return whether a service account exists and is not being deleted.
+
+        Then its tokens are valid; a review does not say so. That an account is missing is not
+        cached.
+
+        Raises:
+            ApiError: the API server did not answer.
+        """
+        key = (namespace, name)
+        if self._cached(key):
+            return True
+        try:
+            answer = await self._client.get(
+                SERVICE_ACCOUNTS, *key, metadata_only=True, timeout_seconds=ANSWER_SECONDS
+            )
+        except NotFound:
+            return False
+        with decoding("the ServiceAccount"):
+            exists = decode_partial(answer).metadata.deletion_timestamp is None
+        if exists:
+            self._keep(key, answer=True)
+        return exists
 
     async def _answers(
-        self,
-        asked: _Asked,
-        rights: Iterable[RightT],
-        *,
-        deciding: Collection[RightT] | None = None,
+        self, asked: _Asked, rights: Iterable[RightT], *, deciding: Collection[RightT]
     ) -> dict[RightT, bool]:
         """Return the answer for each right, and ask only for those that are not cached.
 
         Args:
             asked: the subject.
-            rights: in the order of the answers.
-            deciding: the rights whose refusal denies the request; all by default.
+            rights: the rights to check.
+            deciding: those whose refusal denies the request, for which no cached refusal counts.
         """
-        answers = dict.fromkeys(rights, False)
+        answers: dict[RightT, bool] = {}
         unknown: list[RightT] = []
-        for right in answers:
-            cached = self._cached(asked, right)
-            if cached is None or (not cached and (deciding is None or right in deciding)):
+        for right in dict.fromkeys(rights):
+            cached = self._cached((asked.digest, right))
+            if cached is None or (not cached and right in deciding):
                 unknown.append(right)
             else:
                 answers[right] = cached
-        if unknown:
-            new = await all_of(self._ask(asked, right) for right in unknown)
-            answers.update(zip(unknown, new, strict=True))
-        return answers
+        new = await all_of(self._ask(asked, right) for right in unknown)
+        return answers | dict(zip(unknown, new, strict=True))
 
     async def _until_refused(self, asked: _Asked, rights: Collection[RightT]) -> dict[RightT, bool]:
         """Check rights in order, several at once, until enough are refused or a review fails."""
-        waiting = iter(rights)
+        waiting = deque(rights)
         answers: dict[RightT, bool] = {}
-        refusals, failed = 0, False
+        refusals = 0
 
         async def ask_in_turn() -> None:
-            nonlocal refusals, failed
-            for right in waiting:
+            nonlocal refusals
+            while waiting:
+                right = waiting.popleft()
+                key = (asked.digest, right)
                 try:
-                    yes = self._cached(asked, right) or await self._ask(asked, right)
-                    answers[right] = yes
+                    answers[right] = self._cached(key) or await self._ask(asked, right)
                 except BaseException:
-                    failed = True
+                    waiting.clear()
                     raise
-                refusals += not yes
-                if failed or refusals >= MAX_REFUSALS:
-                    return
+                refusals += not answers[right]
+                if refusals >= MAX_REFUSALS:
+                    waiting.clear()
 
         await all_of(ask_in_turn() for _ in range(min(len(rights), MAX_IN_FLIGHT)))
         return answers
 
-    def _cached(self, asked: _Asked, right: RightT) -> bool | None:
+    def _cached(self, key: Hashable) -> bool | None:
         """Return the cached answer; None if there is none or it has expired."""
-        cached = self._cache.get((asked.digest, right))
-        return cached.allowed if cached and cached.until > self._now() else None
+        answer, until = self._cache.get(key, (None, 0.0))
+        return answer if until > self._now() else None
+
+    def _keep(self, key: Hashable, *, answer: bool) -> None:
+        if len(self._cache) >= CACHE_LIMIT:
+            self._cache.clear()
+        self._cache[key] = (answer, self._now() + self._cache_seconds)
 
     async def _ask(self, asked: _Asked, right: RightT) -> bool:
         """Ask the API server whether the subject has `right`, and cache the answer."""
@@ -216,12 +231,16 @@ class AccessReviews(Generic[RightT]):
             answer = await self._client.create(
                 SUBJECT_ACCESS_REVIEWS,
                 "",
-                review_of(asked.subject, right),
+                review_of(asked.user, right),
                 timeout_seconds=ANSWER_SECONDS,
             )
         yes = is_allowed(answer)
         self._on_answer(yes)
-        if len(self._cache) >= CACHE_LIMIT:
-            self._cache.clear()
-        self._cache[asked.digest, right] = _Answer(yes, self._now() + self._cache_seconds)
+        self._keep((asked.digest, right), answer=yes)
         return yes
+
+
+def _asked(subject: AnySubject, slots: asyncio.Semaphore | None) -> _Asked:
+    user = user_fields(subject)
+    digest = hashlib.sha256(msgspec.json.encode(user)).digest()
+    return _Asked(user, digest, slots or asyncio.Semaphore(MAX_IN_FLIGHT))

@@ -33,31 +33,11 @@ class AnySubject(Protocol):
 
 
 class AnyRight(Protocol):
-    """One verb on one object, in one namespace or in all; hashable."""
+    """One verb on one object, in one namespace or in all; a hashable dataclass.
 
-    @property
-    def verb(self) -> str:
-        """Return the verb, such as `get`."""
-
-    @property
-    def namespace(self) -> str:
-        """Return the namespace; empty for every namespace."""
-
-    @property
-    def name(self) -> str:
-        """Return the name of the object; empty for every name."""
-
-    @property
-    def group(self) -> str:
-        """Return the API group; empty for the core group."""
-
-    @property
-    def resource(self) -> str:
-        """Return the plural of the resource."""
-
-    @property
-    def subresource(self) -> str:
-        """Return the subresource, such as `token`; empty for the object itself."""
+    Its fields are those of `resourceAttributes` in a review, apart from the version: verb, group,
+    resource, subresource, namespace and name.
+    """
 
     @property
     def broad(self) -> Self:
@@ -85,23 +65,18 @@ def is_allowed(answer: bytes) -> bool:
         return _decoder.decode(answer).status.allowed
 
 
-def review_of(subject: AnySubject, right: AnyRight) -> Mapping[str, Any]:
-    """Return the review that asks whether a subject has a right."""
+def review_of(user: Mapping[str, Any], right: AnyRight) -> Mapping[str, Any]:
+    """Return the review that asks whether a subject has a right.
+
+    Args:
+        user: the fields that name the subject, as of `user_fields`.
+        right: the right.
+    """
+    attributes = msgspec.to_builtins(right) | {"version": "v1"}
     return {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
-        "spec": user_fields(subject)
-        | {
-            "resourceAttributes": {
-                "verb": right.verb,
-                "group": right.group,
-                "version": "v1",
-                "resource": right.resource,
-                "subresource": right.subresource,
-                "namespace": right.namespace,
-                "name": right.name,
-            },
-        },
+        "spec": {**user, "resourceAttributes": attributes},
     }
 
 

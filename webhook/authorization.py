@@ -25,7 +25,6 @@ from configmapsync.permissions import (
 from configmapsync.resource import ConfigMapSync
 from kube.access import MAX_REFUSALS, AccessReviews
 from kube.client import Client
-from kube.service_accounts import ServiceAccounts
 from webhook.admission_review import User
 from webhook.settings import AuthorizationMode
 
@@ -68,7 +67,6 @@ class Authorizer:
         """
         self._mode = mode
         self._reviews: AccessReviews[Right] = AccessReviews(client, now, on_answer, CACHE_SECONDS)
-        self._accounts = ServiceAccounts(client, now, CACHE_SECONDS)
 
     @property
     def enforces(self) -> bool:
@@ -117,7 +115,11 @@ class Authorizer:
             user, rights_to_act_as(account), requester.slots
         ):
             return acting_denial(user, account)
-        return None if await self._accounts.exists(*account) else missing_account_denial(account)
+        return (
+            None
+            if await self._reviews.account_exists(*account)
+            else missing_account_denial(account)
+        )
 
 
 def subject_of(sync: ConfigMapSync, user: User) -> Subject:

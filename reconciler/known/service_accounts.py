@@ -21,7 +21,6 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from kube.access import MAX_IN_FLIGHT, AccessReviews
 from kube.client import Client
-from kube.service_accounts import ServiceAccounts
 
 
 class Authorization:
@@ -48,7 +47,6 @@ class Authorization:
         # The syncs of one namespace share a bound on their reviews in flight, so that slow answers
         # delay no other namespace.
         self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._accounts = ServiceAccounts(client, now, self.ask_again_after)
 
     async def denial(self, sync: ConfigMapSync, selector: Selector) -> str | None:
         """Return which rights the named service account lacks, in the words of the webhook.
@@ -68,7 +66,7 @@ class Authorization:
         account = account_of(sync)
         if account is None:
             return None
-        if not await self._accounts.exists(*account):
+        if not await self._reviews.account_exists(*account):
             return missing_account_denial(account).message
         subject = of_service_account(*account)
         needs = rights_needed(sync, destination_paths(sync, selector))

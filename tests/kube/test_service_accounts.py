@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from configmapsync.permissions import Right
+from kube.access import AccessReviews
 from kube.client import Client
 from kube.errors import Forbidden, Malformed, NotFound
-from kube.service_accounts import ServiceAccounts
 
 pytestmark = pytest.mark.looptime(start=0)
 REMEMBERED_FOR = 10.0
@@ -39,8 +40,13 @@ async def server() -> ApiServer:
 
 
 @pytest.fixture
-async def accounts(server: ApiServer) -> ServiceAccounts:
-    return ServiceAccounts(Client(server), asyncio.get_running_loop().time, REMEMBERED_FOR)  # type: ignore[arg-type]
+async def accounts(server: ApiServer) -> AccessReviews[Right]:
+    return AccessReviews(
+        Client(server),  # type: ignore[arg-type]
+        asyncio.get_running_loop().time,
+        lambda _allowed: None,
+        REMEMBERED_FOR,
+    )
 
 
 def account(**metadata: str) -> bytes:
@@ -48,31 +54,31 @@ def account(**metadata: str) -> bytes:
 
 
 async def test_an_account_that_exists_is_read_once_within_the_time(
-    server: ApiServer, accounts: ServiceAccounts
+    server: ApiServer, accounts: AccessReviews[Right]
 ) -> None:
     server.answers[PATH] = account()
     for _ in range(3):
-        assert await accounts.exists("team", "robot")
+        assert await accounts.account_exists("team", "robot")
     assert server.read == [PATH]
 
     del server.answers[PATH]
     await asyncio.sleep(REMEMBERED_FOR)
-    assert not await accounts.exists("team", "robot")
+    assert not await accounts.account_exists("team", "robot")
 
 
 async def test_that_an_account_is_missing_is_not_remembered(
-    server: ApiServer, accounts: ServiceAccounts
+    server: ApiServer, accounts: AccessReviews[Right]
 ) -> None:
-    assert not await accounts.exists("team", "robot")
+    assert not await accounts.account_exists("team", "robot")
     server.answers[PATH] = account()
-    assert await accounts.exists("team", "robot")
+    assert await accounts.account_exists("team", "robot")
 
 
 async def test_an_account_that_is_being_deleted_counts_as_missing(
-    server: ApiServer, accounts: ServiceAccounts
+    server: ApiServer, accounts: AccessReviews[Right]
 ) -> None:
     server.answers[PATH] = account(deletionTimestamp="2026-01-01T00:00:00Z")
-    assert not await accounts.exists("team", "robot")
+    assert not await accounts.account_exists("team", "robot")
 
 
 @pytest.mark.parametrize(
@@ -81,14 +87,14 @@ async def test_an_account_that_is_being_deleted_counts_as_missing(
     ids=lambda body: str(body[:9]),
 )
 async def test_an_answer_that_cannot_be_read_is_an_error_of_the_api_server(
-    server: ApiServer, accounts: ServiceAccounts, body: bytes
+    server: ApiServer, accounts: AccessReviews[Right], body: bytes
 ) -> None:
     server.answers[PATH] = body
     with pytest.raises(Malformed):
-        await accounts.exists("team", "robot")
+        await accounts.account_exists("team", "robot")
 
 
-async def test_a_refusal_is_passed_on(server: ApiServer, accounts: ServiceAccounts) -> None:
+async def test_a_refusal_is_passed_on(server: ApiServer, accounts: AccessReviews[Right]) -> None:
     server.answers[PATH] = Forbidden("not you", status=403)
     with pytest.raises(Forbidden):
-        await accounts.exists("team", "robot")
+        await accounts.account_exists("team", "robot")

@@ -1,10 +1,9 @@
-"""Reads ConfigMapSyncs, in full or in outline.
+"""Read ConfigMapSyncs, in full or in outline.
 
-The reconciler caches a `SyncRecord` of each sync, the webhook an outline. An object
-that the API server should have rejected (a schema relaxed by hand, an object older than
-a rule) is read as far as possible: its metadata always, so that the reconciler can
-write a status and remove the finalizer; its spec only if it is valid. This module
-writes nothing.
+The reconciler, `plan` and the plugin use a `SyncRecord` of each sync, the webhook an
+outline. Of an object that the API server should have rejected the metadata is read all
+the same, so that the reconciler can write a status and remove the finalizer; the spec
+only if it is valid. This module writes nothing.
 """
 
 import hashlib
@@ -18,12 +17,7 @@ import msgspec
 from configmapsync.defaulting import with_defaults
 from configmapsync.fielderrors import FieldError
 from configmapsync.names import GROUP, PLURAL, VERSION, NamespacedName
-from configmapsync.parsing import (
-    InvalidResourceError,
-    decode_metadata,
-    decode_status,
-    parse_spec,
-)
+from configmapsync.parsing import InvalidResourceError, decode_metadata, decode_status, parse_spec
 from configmapsync.resource import ConfigMapSync, ObjectMeta
 from configmapsync.selection import Selector
 from configmapsync.status import ConfigMapSyncStatus
@@ -31,7 +25,7 @@ from configmapsync.validation import validate
 from kube.client import Kind
 from kube.errors import Malformed
 from kube.rbac import Rule
-from kube.wire import decode_version, decoding
+from kube.wire import DECODE_ERRORS, check_stored, decode_version, decoding
 
 CONFIGMAPSYNCS = Kind(GROUP, VERSION, PLURAL)
 SYNCS_PATH = CONFIGMAPSYNCS.path()
@@ -49,85 +43,7 @@ class _Document(msgspec.Struct):
     status: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Identity(msgspec.Struct, rename="camel"):
-    """The metadata that an outline keeps."""
-
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    deletion_timestamp: str | None = None
-
-
-class _Identified(msgspec.Struct):
-    """One object; of most events only the identity and the text of the spec matter."""
-
-    metadata: _Identity
-    spec: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_decoder = msgspec.json.Decoder(_Document)
-_identity_decoder = msgspec.json.Decoder(_Identified)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSync:
-    """A ConfigMapSync as the API server sent it, its spec not yet parsed.
-
-    Attributes:
-        metadata: the fields of the metadata that the operator reads.
-        raw_spec: the spec in JSON.
-        raw_status: the status in JSON.
-        spec_digest: of the spec in JSON; an object with the same UID and digest needs no
-            parsing.
-    """
-
-    metadata: ObjectMeta
-    raw_spec: msgspec.Raw
-    raw_status: bytes
-    spec_digest: bytes
-
-    @property
-    def key(self) -> NamespacedName:
-        """Return the namespace and name of the sync."""
-        return NamespacedName(self.metadata.namespace, self.metadata.name)
-
-    def parse(self) -> ConfigMapSync:
-        """Parse the spec and fill in the defaults.
-
-        Raises:
-            InvalidResourceError: the spec does not have the right shape.
-            Malformed: the spec is not JSON.
-        """
-        with decoding(WHAT):
-            document = msgspec.json.decode(self.raw_spec)
-        spec = parse_spec(document, self.metadata)
-        return with_defaults(ConfigMapSync(self.metadata, spec))
-
-
-def decode_sync(raw: bytes | msgspec.Raw) -> StoredSync:
-    """Decode one object without parsing its spec.
-
-    Args:
-        raw: the object in JSON.
-
-    Raises:
-        Malformed: it is not JSON, or not a stored object. The API server never sends such
-            an object, but a proxy may.
-    """
-    with decoding(WHAT):
-        document = _decoder.decode(raw)
-    try:
-        metadata = decode_metadata(document.metadata)
-    except ValueError as error:
-        raise Malformed(f"the metadata of {WHAT} cannot be read") from error
-    _check_stored(metadata)
-    return StoredSync(
-        metadata=metadata,
-        raw_spec=document.spec,
-        raw_status=bytes(document.status),
-        spec_digest=hashlib.sha256(document.spec).digest(),
-    )
+_decode_document = msgspec.json.Decoder(_Document).decode
 
 
 @dataclass(frozen=True)
@@ -214,7 +130,7 @@ class SyncRecord:
         with decoding(WHAT):
             version = decode_version(answer).resource_version
         metadata = msgspec.structs.replace(self.metadata, resource_version=version)
-        _check_stored(metadata)
+        check_stored(self.name, version, WHAT)
         return self.with_same_spec(metadata, msgspec.json.encode(status))
 
 
@@ -232,15 +148,15 @@ def read_sync(
             neither parsed nor validated again.
 
     Raises:
-        Malformed: as of `decode_sync`.
+        Malformed: the object is not a stored object; a proxy may send one.
     """
-    stored = decode_sync(raw)
-    metadata, raw_status, digest = stored.metadata, stored.raw_status, stored.spec_digest
-    previous = known(stored.key)
+    metadata, document = _decode(raw)
+    raw_status, digest = bytes(document.status), _digest(document.spec)
+    previous = known(NamespacedName(metadata.namespace, metadata.name))
     if previous and (previous.metadata.uid, previous.spec_digest) == (metadata.uid, digest):
         return previous.with_same_spec(metadata, raw_status)
     try:
-        sync = stored.parse()
+        sync = _parse(document.spec, metadata)
     except InvalidResourceError as invalid:
         return SyncRecord(metadata, raw_status, None, invalid.errors, protected, digest)
     errors = tuple(validate(sync))
@@ -289,29 +205,51 @@ def read_outline(
             parsed again.
 
     Raises:
-        Malformed: as of `decode_sync`.
+        Malformed: the object is not a stored object; a proxy may send one.
     """
-    with decoding(WHAT):
-        shown = _identity_decoder.decode(raw)
-    metadata = shown.metadata
+    metadata, document = _decode(raw)
     outline = SyncOutline(
         metadata.namespace,
         metadata.name,
         resource_version=metadata.resource_version,
         uid=metadata.uid,
         deleting=metadata.deletion_timestamp is not None,
-        spec_digest=hashlib.sha256(shown.spec).digest(),
+        spec_digest=_digest(document.spec),
     )
     previous = known(NamespacedName(outline.namespace, outline.name))
     if previous is None or not outline.is_same(previous):
-        stored = decode_sync(raw)
         with suppress(InvalidResourceError):
-            outline.sync = stored.parse()
-    else:
-        _check_stored(metadata)
+            outline.sync = _parse(document.spec, metadata)
     return outline
 
 
-def _check_stored(metadata: ObjectMeta | _Identity) -> None:
-    if not metadata.name or not (metadata.resource_version or "0").isdecimal():
-        raise Malformed(f"{WHAT} has no name, or a version that is no number")
+def _decode(raw: bytes | msgspec.Raw) -> tuple[ObjectMeta, _Document]:
+    """Decode the metadata of an object, and find its spec and its status.
+
+    Raises:
+        Malformed: it is not JSON, or not a stored object. The API server never sends such
+            an object, but a proxy may.
+    """
+    try:
+        document = _decode_document(raw)
+        metadata = decode_metadata(document.metadata)
+    except (*DECODE_ERRORS, ValueError) as error:
+        raise Malformed(f"{WHAT} cannot be decoded") from error
+    check_stored(metadata.name, metadata.resource_version, WHAT)
+    return metadata, document
+
+
+def _parse(raw_spec: msgspec.Raw, metadata: ObjectMeta) -> ConfigMapSync:
+    """Parse the spec and fill in the defaults.
+
+    Raises:
+        InvalidResourceError: the spec does not have the right shape.
+        Malformed: the spec is not JSON.
+    """
+    with decoding(WHAT):
+        document = msgspec.json.decode(raw_spec)
+    return with_defaults(ConfigMapSync(metadata, parse_spec(document, metadata)))
+
+
+def _digest(raw_spec: msgspec.Raw) -> bytes:
+    return hashlib.sha256(raw_spec).digest()

@@ -104,13 +104,13 @@ def decoding(what: str) -> Iterator[None]:
         raise Malformed(f"{what} cannot be decoded") from error
 
 
-def check_stored(metadata: ObjectMeta, what: str) -> None:
-    """Check that an object has a name and a numeric version.
+def check_stored(name: str, version: str, what: str) -> None:
+    """Check that an object has a name and a numeric version, or none.
 
     Raises:
         Malformed: it has not.
     """
-    if not metadata.name or not (metadata.resource_version or "0").isdecimal():
+    if not name or not (version or "0").isdecimal():
         raise Malformed(f"{what} has no name, or a version that is no number")
 
 

@@ -58,7 +58,7 @@ def read_mark(raw: bytes | msgspec.Raw) -> CopyMark:
     """
     with decoding("the ConfigMap"):
         metadata = decode_partial(raw).metadata
-    check_stored(metadata, "the ConfigMap")
+    check_stored(metadata.name, metadata.resource_version, "the ConfigMap")
     labels, annotations = metadata.labels or {}, metadata.annotations or {}
     key = f"{metadata.namespace}/{metadata.name}"
     return CopyMark(

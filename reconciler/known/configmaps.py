@@ -96,14 +96,14 @@ WHAT = "the ConfigMap"
 def _decode_configmap(raw: bytes | msgspec.Raw) -> _ConfigMap:
     with decoding(WHAT):
         configmap = _configmap_decoder.decode(raw)
-    check_stored(configmap.metadata, WHAT)
+    check_stored(configmap.metadata.name, configmap.metadata.resource_version, WHAT)
     return configmap
 
 
 def _decode_copy_metadata(raw: bytes | msgspec.Raw) -> _CopyMeta:
     with decoding(WHAT):
         metadata = _copy_metadata_decoder.decode(raw).metadata
-    check_stored(metadata, WHAT)
+    check_stored(metadata.name, metadata.resource_version, WHAT)
     return metadata
 
 
@@ -165,7 +165,7 @@ def read_identity(raw: bytes | msgspec.Raw) -> tuple[ConfigMapVersion, bool]:
     with decoding(WHAT):
         found = _identity_decoder.decode(raw)
     metadata = found.metadata
-    check_stored(metadata, WHAT)
+    check_stored(metadata.name, metadata.resource_version, WHAT)
     version = ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
     return version, found.kind == "ConfigMap"
 

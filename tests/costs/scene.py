@@ -39,7 +39,7 @@ CALLS = {
     "events read": "kube.watch_events.read_event",
     "objects of events found": "kube.wire.decode_event",
     "versions decoded": "reconciler.known.configmaps.read_identity",
-    "syncs decoded": "cluster.syncs.decode_sync",
+    "syncs decoded": "cluster.syncs._decode",
     "specs parsed": "configmapsync.parsing.parse",
     "selections": "configmapsync.selection.Selector.matches",
     "labels compared": "configmapsync.selection.Labels.match",

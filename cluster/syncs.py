@@ -248,7 +248,7 @@ def _parse(raw_spec: msgspec.Raw, metadata: ObjectMeta) -> ConfigMapSync:
     """
     with decoding(WHAT):
         document = msgspec.json.decode(raw_spec)
-    return with_defaults(ConfigMapSync(metadata, parse_spec(document, metadata)))
+    return with_defaults(ConfigMapSync(metadata, parse_spec(document)))
 
 
 def _digest(raw_spec: msgspec.Raw) -> bytes:

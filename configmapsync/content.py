@@ -57,7 +57,6 @@ class SourceObject:
 
     Attributes:
         key: the namespace and name of the ConfigMap.
-        uid: of the ConfigMap.
         resource_version: the version that was read.
         content: the content to copy; empty if `too_many_keys` is set.
         labels: all labels.
@@ -68,7 +67,6 @@ class SourceObject:
     """
 
     key: NamespacedName
-    uid: str
     resource_version: str
     content: Content
     labels: Mapping[str, str]

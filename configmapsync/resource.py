@@ -1,14 +1,13 @@
-"""Define ConfigMapSync: its metadata, its spec and its status in one object.
+"""Define ConfigMapSync, the sync that the rules read: its metadata and its spec.
 
-`parsing.py` makes it. `spec.py` defines the spec, which a user writes, and `status.py`
-the status. Nothing here checks a value.
+`parsing.py` makes it, and `spec.py` defines the spec. The status is not part of it,
+because no rule may depend on what an earlier reconcile reported.
 """
 
 from msgspec import Struct
 
 from configmapsync.names import NamespacedName
 from configmapsync.spec import ConfigMapSyncSpec, DeletionPolicy, SourceDeletionPolicy
-from configmapsync.status import ConfigMapSyncStatus
 from configmapsync.timestamps import Timestamp, normalize_times
 
 
@@ -34,7 +33,6 @@ class ConfigMapSync(Struct, frozen=True):
 
     metadata: ObjectMeta
     spec: ConfigMapSyncSpec
-    status: ConfigMapSyncStatus | None = None
 
     @property
     def key(self) -> NamespacedName:

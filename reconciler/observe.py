@@ -172,7 +172,6 @@ class Observer:
             return None
         return SourceObject(
             key=sync.source,
-            uid="",
             resource_version=version,
             content=Content({}, {}),
             labels={},

@@ -146,7 +146,6 @@ def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
         too_many_keys = content.key_count if content.key_count > MOST_SOURCE_KEYS else 0
     return SourceObject(
         key=NamespacedName(metadata.namespace, metadata.name),
-        uid=metadata.uid,
         resource_version=metadata.resource_version,
         content=Content({}, {}, content.immutable) if too_many_keys else content,
         labels=metadata.labels or {},

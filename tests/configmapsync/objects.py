@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from msgspec import to_builtins
+from msgspec import json, to_builtins
 from msgspec.structs import replace
 
 from configmapsync.content import Content, SourceObject, digest
 from configmapsync.copies import CopyRecord
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
-from configmapsync.parsing import parse
+from configmapsync.parsing import decode_status, parse
 from configmapsync.resource import ConfigMapSync
 from configmapsync.status import ConfigMapSyncStatus
 
@@ -36,6 +36,11 @@ def stored_status(made: ConfigMapSyncStatus) -> dict[str, Any]:
     return stored
 
 
+def read_status(document: dict[str, Any]) -> ConfigMapSyncStatus | None:
+    """Return a status as the operator reads it from the API server."""
+    return decode_status(json.encode(document))
+
+
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
@@ -51,7 +56,6 @@ def source(data: dict[str, str] | None = None, **more: Any) -> SourceObject:
     )
     return SourceObject(
         key=NamespacedName("home", "config"),
-        uid="uid-of-source",
         resource_version="5",
         content=content,
         labels=more.get("labels", {}),

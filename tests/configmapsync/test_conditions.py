@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.crd import custom_resource_definition
-from configmapsync.parsing import read_status
 from configmapsync.plans import Outcome
 from configmapsync.reasons import Heals, Reason
 from configmapsync.status import ConfigMapSyncStatus, DestinationCounts
-from tests.configmapsync.objects import source, stored_status, sync
+from tests.configmapsync.objects import read_status, source, stored_status, sync
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

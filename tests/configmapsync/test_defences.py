@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.names import APPLIED_METADATA
-from configmapsync.parsing import read_status
 from configmapsync.plans import Outcome
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, is_up_to_date, render
 from configmapsync.validation import doubtful_metadata
-from tests.configmapsync.objects import record, source, stored_status, sync
+from tests.configmapsync.objects import read_status, record, source, stored_status, sync
 
 NOW = datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)

@@ -27,12 +27,11 @@ from configmapsync.parsing import (
     decode_status,
     parse,
     read_metadata,
-    read_status,
 )
 from configmapsync.resource import ObjectMeta
 from configmapsync.status import ConfigMapSyncStatus
 from configmapsync.validation import validate
-from tests.configmapsync.objects import document, stored_status, sync
+from tests.configmapsync.objects import document, read_status, stored_status, sync
 
 
 def complaints(**spec: Any) -> list[str]:
@@ -260,23 +259,18 @@ def test_unknown_metadata_and_a_broken_status_never_make_a_resource_unreadable()
     broken = {**document(destinationNamespace="a"), "status": {"conditions": "none"}}
     broken["metadata"]["managedFields"] = [{}]
 
-    assert parse(json.dumps(broken).encode()).status is None
+    assert parse(broken).key.name == "sync"
 
 
-def test_the_error_of_an_invalid_spec_has_the_metadata() -> None:
-    with pytest.raises(InvalidResourceError) as caught:
+def test_an_invalid_spec_is_an_error_with_the_field() -> None:
+    with pytest.raises(InvalidResourceError, match=r"spec\.nonsense"):
         parse(document(nonsense=True))
-
-    assert caught.value.metadata.uid == "uid-1"
-    assert "spec.nonsense" in str(caught.value)
 
 
 def test_times_have_whole_seconds_so_that_they_are_equal_when_read_back() -> None:
     status = ConfigMapSyncStatus(last_sync_time=datetime(2026, 1, 1, 12, 0, 0, 999, tzinfo=UTC))
 
-    assert (
-        decode_status(msgspec.json.encode(status)) == read_status(stored_status(status)) == status
-    )
+    assert read_status(stored_status(status)) == status
     assert stored_status(status) == {
         "conditions": [],
         "failures": [],
@@ -302,8 +296,8 @@ def test_a_time_is_read_in_utc_with_whole_seconds_or_not_at_all(
     status = {"lastSyncTime": text}
     metadata = {"name": "a", "creationTimestamp": text, "deletionTimestamp": text}
 
-    for read in (read_status(status), decode_status(msgspec.json.encode(status))):
-        assert (read and stored_status(read).get("lastSyncTime")) == stored
+    read = read_status(status)
+    assert (read and stored_status(read).get("lastSyncTime")) == stored
     for read_as in (read_metadata, lambda document: decode_metadata(msgspec.json.encode(document))):
         if stored is None:
             with pytest.raises(ValueError, match=r"."):
@@ -363,7 +357,6 @@ def test_a_null_in_the_metadata_means_unset() -> None:
 def test_half_a_character_is_no_text() -> None:
     half = "\ud800"
 
-    assert read_status({"summary": half}) is None
     with pytest.raises(ValueError, match="surrogates"):
         read_metadata({"name": half})
 

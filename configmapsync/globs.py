@@ -6,6 +6,7 @@ match must stay small for hostile patterns: `matches` is for one name, `among` a
 Kubernetes.
 """
 
+import fnmatch
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -85,20 +86,22 @@ class Globs:
         if not self._general:
             return False
         if self._expression is None:
-            self._expression = re.compile(
-                "|".join(_translate(pattern) for pattern in self._general), re.DOTALL
-            )
+            # The atomic groups of `fnmatch` keep the time linear in the length of the name.
+            texts = (pattern.replace("[", "[[]") for pattern in self._general)
+            self._expression = re.compile("|".join(map(fnmatch.translate, texts)))
         return self._expression.fullmatch(name) is not None
 
     def among(self, names: Iterable[str]) -> set[str]:
         """Return the names that any pattern matches."""
         present = tuple(names)
-        simple = {name for name in present if name in self._exact} if self._exact else set()
-        if self._prefixes:
-            simple.update(name for name in present if name.startswith(self._prefixes))
-        if self._suffixes:
-            simple.update(name for name in present if name.endswith(self._suffixes))
-        return simple.union(*(found for found in _general_hits(self._general, present).values()))
+        found = set(self._exact.intersection(present))
+        if self._prefixes or self._suffixes:
+            found.update(
+                name
+                for name in present
+                if name.startswith(self._prefixes) or name.endswith(self._suffixes)
+            )
+        return found.union(*_general_hits(self._general, present).values())
 
     def unmatched(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the patterns that match no name, in the order of the list."""
@@ -144,21 +147,6 @@ def _is_suffix(pattern: str) -> bool:
 def _any_with_prefix(ordered: Sequence[str], prefix: str) -> bool:
     index = bisect_left(ordered, prefix)
     return index < len(ordered) and ordered[index].startswith(prefix)
-
-
-def _translate(pattern: str) -> str:
-    """Return the glob as a regular expression for `fullmatch`.
-
-    The text between two stars matches at its first occurrence only (an atomic group). If that one
-    leads to no match, no later one does, and to try all of them would take exponential time.
-    """
-    first, *rest = (
-        ".".join(re.escape(text) for text in part.split("?")) for part in pattern.split("*")
-    )
-    if not rest:
-        return first
-    *middle, last = rest
-    return first + "".join(f"(?>.*?{part})" for part in middle) + f".*{last}"
 
 
 def _general_hits(patterns: Sequence[str], names: Sequence[str]) -> dict[str, set[str]]:

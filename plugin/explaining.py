@@ -15,7 +15,6 @@ from configmapsync.explanations import (
     Subject,
     explain_destination,
     explain_sync,
-    explain_word,
 )
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, is_up_to_date
@@ -51,7 +50,7 @@ def _problems_of_sync(record: SyncRecord, state: str, message: str) -> Iterator[
         cause = "The spec was edited, and the reconciler has not reported on the edit yet."
         yield Problem((), "", replace(explain_sync(Reason.PROGRESSING, subject), cause=cause))
     elif not failures and state != Reason.SYNCED:
-        yield Problem((), message, explain_word(state, subject, of_sync=True))
+        yield Problem((), message, explain_sync(state, subject))
     for reason in dict.fromkeys(failure.reason for failure in failures):
         yield _failed(subject, [each for each in failures if each.reason == reason])
 
@@ -60,7 +59,7 @@ def _failed(subject: Subject, failures: Sequence[DestinationFailure]) -> Problem
     """Return the problem of all destinations that failed for one reason."""
     first = failures[0]
     at_first = replace(subject, namespace=first.namespace)
-    explanation = explain_word(first.reason, at_first, of_sync=False)
+    explanation = explain_destination(first.reason, at_first)
     return Problem(tuple(each.namespace for each in failures), first.message, explanation)
 
 
@@ -179,9 +178,7 @@ def _problem_at(record: SyncRecord, seen: Observation) -> Problem:
         return Problem((), "", _deletion())
     for failure in failures:
         if failure.namespace == namespace:
-            return Problem(
-                (), failure.message, explain_word(failure.reason, subject, of_sync=False)
-            )
+            return Problem((), failure.message, explain_destination(failure.reason, subject))
     reason = Reason.parse(row.state)
     if reason is None or reason is Reason.SYNCED or failures:
         explanation = explain_destination(Reason.PROGRESSING, subject)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from cluster.syncs import SyncRecord
 from configmapsync.conditions import MESSAGE_LIMIT
-from configmapsync.explanations import Explanation, Subject, explain_word
+from configmapsync.explanations import Explanation, Subject, explain_destination, explain_sync
 from configmapsync.resource import ConfigMapSync
 from configmapsync.spec import LabelSelector
 from configmapsync.status import Condition, ConfigMapSyncStatus
@@ -61,9 +61,9 @@ def _explanations(
     subject = Subject.of(sync) if sync else Subject(record.key)
     first = {failure.reason: failure.namespace for failure in reversed(status.failures)}
     of_sync = replace(subject, namespace=first.pop(row.reason, ""))
-    yield explain_word(row.reason, of_sync, of_sync=True)
+    yield explain_sync(row.reason, of_sync)
     for word, namespace in first.items():
-        yield explain_word(word, replace(subject, namespace=namespace), of_sync=False)
+        yield explain_destination(word, replace(subject, namespace=namespace))
 
 
 async def destinations(caches: Caches, record: SyncRecord, row: SyncRow) -> list[CopyRow]:

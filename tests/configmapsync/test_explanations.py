@@ -10,7 +10,6 @@ from configmapsync.explanations import (
     Subject,
     explain_destination,
     explain_sync,
-    explain_word,
 )
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
@@ -84,9 +83,7 @@ def test_a_service_account_is_named_with_the_namespace_of_the_sync() -> None:
 
 
 def test_an_unknown_word_and_no_word_are_explained_as_well() -> None:
-    unknown = explain_word("WordOfTomorrow", SUBJECT, of_sync=True)
+    unknown = explain_sync("WordOfTomorrow", SUBJECT)
     assert "WordOfTomorrow" in unknown.cause
-    assert "not reported" in explain_word("", SUBJECT, of_sync=True).cause
-    assert explain_word("Synced", SUBJECT, of_sync=False) == explain_destination(
-        Reason.SYNCED, SUBJECT
-    )
+    assert "not reported" in explain_sync("", SUBJECT).cause
+    assert explain_destination("Synced", SUBJECT) == explain_destination(Reason.SYNCED, SUBJECT)

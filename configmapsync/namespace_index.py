@@ -6,16 +6,15 @@ search: `Selector.matches` decides.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from configmapsync.globs import literal_prefix
 
 if TYPE_CHECKING:
     from configmapsync.selection import Labels, Namespace, Selector
 
-Key = TypeVar("Key")
 # Values of one label by which a selector is found; with more it is found by the label key.
 MOST_VALUES = 16
 ANY = "^"  # the key of selectors that may select a namespace of any name and labels
@@ -24,89 +23,58 @@ FIRST_BATCH = 32
 BATCH_GROWTH = 4
 
 
-class NamespaceIndex(Mapping[str, "Namespace"]):
-    """All namespaces by name, and their names by label and in order."""
+class NamespaceIndex(dict[str, "Namespace"]):
+    """All namespaces by name, found by label and by prefix. Only `put` and `remove` change it."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, Namespace] = {}
+        super().__init__()
         self._ordered: list[str] = []
-        self._by_label: dict[tuple[str, str], dict[str, None]] = {}
-        self._by_label_key: dict[str, dict[str, None]] = {}
-
-    def __getitem__(self, name: str) -> "Namespace":
-        return self._by_name[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-    # The methods of `Mapping` would call `__getitem__` once for each namespace.
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._by_name
-
-    def keys(self) -> KeysView[str]:
-        """Return a view of the names."""
-        return self._by_name.keys()
-
-    def items(self) -> ItemsView[str, "Namespace"]:
-        """Return a view of the names with their namespaces."""
-        return self._by_name.items()
-
-    def values(self) -> ValuesView["Namespace"]:
-        """Return a view of the namespaces."""
-        return self._by_name.values()
-
-    def updated(self, namespaces: Mapping[str, "Namespace"]) -> dict[str, "Namespace"]:
-        """Return all namespaces by name, of which some are replaced or added."""
-        return {**self._by_name, **namespaces}
+        self._by_label: dict[str, dict[str, None]] = {}  # by `key` and by `key=value`
 
     def put(self, namespace: "Namespace") -> None:
         """Add or replace a namespace."""
         name = namespace.name
-        previous = self._by_name.get(name)
-        if previous is None:
-            insort(self._ordered, name)
-        elif previous.labels != namespace.labels:
-            self._remove_labels(previous)
-        self._by_name[name] = namespace
+        previous = self.get(name)
         if previous is None or previous.labels != namespace.labels:
-            for key, value in namespace.labels.items():
-                self._by_label.setdefault((key, value), {})[name] = None
-                self._by_label_key.setdefault(key, {})[name] = None
+            self.remove(name)
+            insort(self._ordered, name)
+            for key in _label_texts(namespace):
+                self._by_label.setdefault(key, {})[name] = None
+        self[name] = namespace
 
     def remove(self, name: str) -> None:
         """Remove a namespace; a missing one is no error."""
-        previous = self._by_name.pop(name, None)
-        if previous is not None:
-            del self._ordered[bisect_left(self._ordered, name)]
-            self._remove_labels(previous)
+        previous = self.pop(name, None)
+        if previous is None:
+            return
+        del self._ordered[bisect_left(self._ordered, name)]
+        for key in _label_texts(previous):
+            del self._by_label[key][name]
+            if not self._by_label[key]:
+                del self._by_label[key]
 
     def with_prefix(self, prefix: str) -> Iterable[str]:
         """Return the names that begin with a prefix."""
-        if not prefix:
-            return self._by_name
         ordered = self._ordered
         return ordered[bisect_left(ordered, prefix) : bisect_left(ordered, prefix + LAST)]
 
     def labelled(self, labels: "Labels") -> Iterable[str]:
         """Return the names of namespaces that can match, from the requirement with the fewest."""
         found = [
-            [self._by_label.get((key, value), {}) for value in values]
+            [self._by_label.get(f"{key}={value}", {}) for value in values]
             for key, values in labels.inside
         ]
-        found += [[self._by_label_key.get(key, {})] for key in labels.present]
+        found += [[self._by_label.get(key, {})] for key in labels.present]
         if not found:
-            return self._by_name
+            return self
         fewest = min(found, key=lambda groups: sum(map(len, groups)))
         return (name for group in fewest for name in group)
 
-    def _remove_labels(self, namespace: "Namespace") -> None:
-        for key, value in namespace.labels.items():
-            _discard(self._by_label, (key, value), namespace.name)
-            _discard(self._by_label_key, key, namespace.name)
+
+def _label_texts(namespace: "Namespace") -> Iterator[str]:
+    for key, value in namespace.labels.items():
+        yield key
+        yield f"{key}={value}"
 
 
 def growing_batches(names: Iterable[str]) -> Iterator[list[str]]:
@@ -135,9 +103,8 @@ def namespace_keys(namespace: "Namespace") -> Iterator[str]:
     yield f"={name}"
     for length in range(len(name) + 1):
         yield ANY + name[:length]
-    for key, value in namespace.labels.items():
-        yield f"/{key}={value}"
-        yield f"/{key}"
+    for text in _label_texts(namespace):
+        yield f"/{text}"
 
 
 def _label_keys(labels: "Labels") -> Iterator[str]:
@@ -152,10 +119,3 @@ def _label_keys(labels: "Labels") -> Iterator[str]:
         yield f"/{min(labels.present)}"
     else:
         yield ANY
-
-
-def _discard(index: dict[Key, dict[str, None]], key: Key, name: str) -> None:
-    names = index[key]
-    del names[name]
-    if not names:
-        del index[key]

@@ -123,7 +123,7 @@ class ClusterState:
             ApiError: a namespace could not be read, or a right could not be asked for.
         """
         confirmed = await self._confirmed(sync_input)
-        namespaces = self._by_name.updated(confirmed) if confirmed else self._by_name
+        namespaces = {**self._by_name, **confirmed} if confirmed else self._by_name
         sync = sync_input.sync
         search = ReviewSearch(self._graph, sync, sync_input.selector)
         contested, cycle = tuple(search.contested()), search.cycle()
@@ -274,11 +274,7 @@ def _destinations(
     others = (name for name in near if name not in named)
     for names in chain((list(named),), growing_batches(others)):
         present = {name: namespaces[name] for name in names if name in namespaces}
-        selected = {
-            namespace.name
-            for namespace in selector.among(present)
-            if not (namespace.terminating or namespace.disabled)
-        }
+        selected = set(selector.destinations(present))
         for name in names:
             if name in selected:
                 yield NamespacedName(name, sync_input.sync.destination_name)

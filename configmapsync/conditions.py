@@ -14,8 +14,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from configmapsync.content import SourceObject, unmatched_keys
-from configmapsync.plans import Outcome
-from configmapsync.reasons import Heals, Reason, State
+from configmapsync.reasons import Heals, Outcome, Reason, State
 from configmapsync.spec import KeySelection
 from configmapsync.status import (
     MOST_LISTED_FAILURES,

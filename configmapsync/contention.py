@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from configmapsync import reason_messages
 from configmapsync.names import NamespacedName
-from configmapsync.plans import ContestedCopy, Interference, Outcome, Plan, Write, soonest
-from configmapsync.reasons import Reason
+from configmapsync.plans import ContestedCopy, Interference, Plan, Write, soonest
+from configmapsync.reasons import Outcome, Reason
 
 REPAIRS = 5  # in one window make a copy contested
 WINDOW_SECONDS = 600.0

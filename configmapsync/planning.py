@@ -19,15 +19,14 @@ from configmapsync.plans import (
     Observed,
     ObservedInvalid,
     ObservedMissing,
-    Outcome,
     Plan,
     Verb,
     Write,
 )
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import CopyTemplate, copy_template, is_up_to_date
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace, select
+from configmapsync.selection import Namespace
 from configmapsync.spec import ConflictPolicy, DeletionPolicy, SourceDeletionPolicy
 
 
@@ -134,9 +133,12 @@ def _plan_with_too_many_keys(
 
 def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:
     """Plan each selected destination, and the removal of copies that are no longer wanted."""
-    selection = select(observed.selector, observed.namespaces)
+    selector, namespaces = observed.selector, observed.namespaces
     template = copy_template(observed.sync, source)
-    keys = [NamespacedName(namespace, template.name) for namespace in selection.selected]
+    keys = [
+        NamespacedName(namespace, template.name)
+        for namespace in sorted(selector.destinations(namespaces))
+    ]
     decisions = [_plan_destination(observed, key, template) for key in keys]
     writes = tuple(decision for decision in decisions if isinstance(decision, Write))
     settled = tuple(decision for decision in decisions if isinstance(decision, Outcome))
@@ -144,14 +146,13 @@ def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: Sour
     unfinished |= {each.namespace for each in settled if each.reason is not Reason.SYNCED}
     if source.known_digest is not None and unfinished:
         return Plan(finalizer=True, content_needed=True)
-    refused = (Outcome(each.namespace, each.reason, each.message) for each in selection.refused)
     # A copy under a previous name stays until the copy that replaces it is up to date.
     unwanted = _removals(observed, owned, wanted=frozenset(keys), cause="no longer selected")
     removals = tuple(removal for removal in unwanted if removal.key.namespace not in unfinished)
     return Plan(
         writes=writes,
         removals=removals,
-        settled=(*refused, *settled),
+        settled=(*selector.refused(namespaces), *settled),
         taken=frozenset(
             NamespacedName(each.namespace, template.name) for each in settled if each.reason.taken
         ),
@@ -167,7 +168,7 @@ def _plan_destination(
     """Return the write of one destination, or why it gets none."""
     sync = observed.sync
     if (refusal := observed.refused.get(key)) is not None:
-        return Outcome(key.namespace, refusal.reason, refusal.message)
+        return refusal
     existing = observed.copy_at(key)
     if existing is None:
         return _plan_missing_copy(observed, key, template)
@@ -249,7 +250,7 @@ def plan_orphans(
 
 def _removals_of_unselected(observed: Observed, owned: tuple[CopyRecord, ...]) -> tuple[Write, ...]:
     """Return the removals of copies in namespaces that are no longer selected."""
-    selected = frozenset(select(observed.selector, observed.namespaces).selected)
+    selected = set(observed.selector.destinations(observed.namespaces))
     wanted = frozenset(copy.key for copy in owned if copy.namespace in selected)
     return _removals(observed, owned, wanted=wanted, cause="the namespace is no longer selected")
 

@@ -13,18 +13,10 @@ from configmapsync.content import SourceObject
 from configmapsync.copies import CopyRecord
 from configmapsync.fielderrors import FieldError
 from configmapsync.names import NamespacedName
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Outcome
 from configmapsync.rendering import CopyTemplate
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a sync must not write a destination: a loop, or the claim of an older sync."""
-
-    reason: Reason
-    message: str
 
 
 class Interference(StrEnum):
@@ -72,7 +64,7 @@ class Observed:
         is_living: returns whether a sync with this UID exists.
         blocker_at: returns a known ConfigMap without marks; None if none is known.
         denied: the rights that the named service account lacks; None if it lacks none.
-        refused: the destinations that this sync must not write because of other syncs.
+        refused: the destinations that other syncs forbid: a loop, or the claim of an older sync.
         must_release: returns whether the sync of a copy no longer may keep it.
         served: the namespaces that the reconciler may write to; None if it may write to all.
         source_unreadable: why the source cannot be read; None if it was read or does not exist.
@@ -90,7 +82,7 @@ class Observed:
     is_living: Callable[[str], bool]
     blocker_at: Callable[[NamespacedName], CopyRecord | None]
     denied: str | None = None
-    refused: Mapping[NamespacedName, Refusal] = field(default_factory=dict)
+    refused: Mapping[NamespacedName, Outcome] = field(default_factory=dict)
     must_release: Callable[[CopyRecord], bool] = lambda _copy: False
     served: frozenset[str] | None = None
     source_unreadable: str | None = None
@@ -180,15 +172,6 @@ class Write:
         if self.template is None or other.template is None:
             return self.template is other.template
         return self.template.content_hash == other.template.content_hash
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The state of one destination, or of the whole sync if `namespace` is empty."""
-
-    namespace: str
-    reason: Reason
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ the table. `reason_messages.py` words their messages. No other module may keep a
 reasons.
 """
 
+from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 
@@ -103,3 +104,12 @@ class Reason(StrEnum):
     PROGRESSING           = ("Progressing",          PENDING, RETRY,      DESTINATION, True,  False)
     SYNCED                = ("Synced",               READY,   NOT_NEEDED, DESTINATION, False, False)
     # fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The state of one destination, or of the whole sync if `namespace` is empty."""
+
+    namespace: str
+    reason: Reason
+    message: str = ""

@@ -1,8 +1,7 @@
 """Select the namespaces of a spec: names, globs and labels add up, and exclusions win.
 
-The planner, the graph and the webhook use it. A namespace that the spec names exactly
-and that cannot get a copy is refused with a reason. A namespace that a glob or selector
-does not reach is only not selected.
+The planner, the graph and the webhook ask a compiled `Selector`. Nothing here may look
+at every namespace for each sync where the `NamespaceIndex` finds the few that matter.
 """
 
 from collections import defaultdict
@@ -14,7 +13,7 @@ from configmapsync import reason_messages
 from configmapsync.globs import Globs, compiled, is_glob, literal_prefix
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE
 from configmapsync.namespace_index import NamespaceIndex
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.resource import ConfigMapSync
 from configmapsync.spec import LabelSelector, SelectorOperator
 
@@ -35,22 +34,10 @@ class Namespace:
         """Return whether the label of the namespace forbids copies."""
         return self.labels.get(SYNC_DISABLED_LABEL) == SYNC_DISABLED_VALUE
 
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A namespace that the spec names exactly and that cannot get a copy."""
-
-    namespace: str
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The namespaces that get a copy, and the named ones that cannot; both sorted by name."""
-
-    selected: tuple[str, ...]
-    refused: tuple[Refused, ...]
+    @property
+    def accepts_copies(self) -> bool:
+        """Return whether copies can be written to the namespace."""
+        return not self.terminating and not self.disabled
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +143,30 @@ class Selector:
         names -= self.excluded.among(names)
         return (namespaces[name] for name in names if name != self.source_namespace)
 
+    def destinations(self, namespaces: Mapping[str, Namespace]) -> Iterator[str]:
+        """Return the names of the selected namespaces that accept copies."""
+        selected = self.among(namespaces)
+        return (namespace.name for namespace in selected if namespace.accepts_copies)
+
+    def refused(self, namespaces: Mapping[str, Namespace]) -> Iterator[Outcome]:
+        """Yield, sorted, why each namespace that the spec names and that gets no copy is refused.
+
+        A namespace that only globs or labels select is never refused.
+        """
+        for name in sorted(self.exact_names - self.excluded.among(self.exact_names)):
+            namespace = namespaces.get(name)
+            if name == self.source_namespace:
+                yield Outcome(name, Reason.INVALID_SPEC, reason_messages.source_is_copy(name))
+            elif namespace is None:
+                message = reason_messages.namespace_not_found(name)
+                yield Outcome(name, Reason.NAMESPACE_NOT_FOUND, message)
+            elif namespace.terminating:
+                message = reason_messages.namespace_terminating(name)
+                yield Outcome(name, Reason.NAMESPACE_TERMINATING, message)
+            elif namespace.disabled:
+                message = reason_messages.namespace_disabled(name)
+                yield Outcome(name, Reason.NAMESPACE_DISABLED, message)
+
     def reachable(self, names: Iterable[str]) -> list[str]:
         """Return the names that globs and label selector of the spec are allowed to select."""
         given = list(names)
@@ -208,36 +219,3 @@ class Selector:
             names = self.near_labels(namespaces)
             reached |= {name for name in names if labels.match(namespaces[name].labels)}
         return reached - self.protected
-
-
-def select(selector: Selector, namespaces: Mapping[str, Namespace]) -> Selection:
-    """Return the namespaces that get a copy, and the named ones that cannot."""
-    able = (
-        namespace.name
-        for namespace in selector.among(namespaces)
-        if not namespace.terminating and not namespace.disabled
-    )
-    named = selector.exact_names - selector.excluded.among(selector.exact_names)
-    refused = (_refusal(selector, name, namespaces.get(name)) for name in named)
-    return Selection(
-        selected=tuple(sorted(able)),
-        refused=tuple(
-            sorted(
-                (refusal for refusal in refused if refusal), key=lambda refusal: refusal.namespace
-            )
-        ),
-    )
-
-
-def _refusal(selector: Selector, name: str, namespace: Namespace | None) -> Refused | None:
-    """Return why a named namespace cannot get a copy; None if it can."""
-    if name == selector.source_namespace:
-        return Refused(name, Reason.INVALID_SPEC, reason_messages.source_is_copy(name))
-    if namespace is None:
-        return Refused(name, Reason.NAMESPACE_NOT_FOUND, reason_messages.namespace_not_found(name))
-    if namespace.terminating:
-        message = reason_messages.namespace_terminating(name)
-        return Refused(name, Reason.NAMESPACE_TERMINATING, message)
-    if namespace.disabled:
-        return Refused(name, Reason.NAMESPACE_DISABLED, reason_messages.namespace_disabled(name))
-    return None

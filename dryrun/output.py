@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from configmapsync.plans import Outcome, Verb
+from configmapsync.plans import Verb
+from configmapsync.reasons import Outcome
 from configmapsync.rendering import CopyTemplate
 from dryrun.simulated_cluster import Document
 from dryrun.simulator import SimulatedSync, Step

@@ -17,8 +17,8 @@ from cluster.syncs import SyncRecord
 from configmapsync.content import SourceObject
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from configmapsync.planning import plan
-from configmapsync.plans import Observed, Outcome, Plan, Verb, Write
-from configmapsync.reasons import Reason
+from configmapsync.plans import Observed, Plan, Verb, Write
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import CopyTemplate, release_patch, render
 from dryrun.simulated_cluster import Document, SimulatedCluster
 from kube.client import Client, all_of

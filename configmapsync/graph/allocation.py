@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
 from configmapsync.names import NamespacedName
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 
@@ -44,39 +45,19 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
-    """A refused claim that would close a loop.
-
-    Attributes:
-        destination: the refused destination.
-        message: the loop, without ConfigMaps that a reader of the sync may not know.
-    """
-
-    destination: NamespacedName
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """The decision about the claims of one sync.
 
     Attributes:
         granted: the namespaces where the sync may write its copy.
         contested: the namespaces where an older sync writes the ConfigMap.
-        loop: the destination that would close a loop. There is at most one: the root of the source.
+        loop: the refusal of the destination that would close a loop; None without one. There is
+            at most one: the root of the source.
     """
 
     granted: NamespaceSet
     contested: NamespaceSet
-    loop: Loop | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """The granted claim that makes a ConfigMap a copy."""
-
-    source: NamespacedName
-    writer: Node
+    loop: Outcome | None = None
 
 
 class Allocation:
@@ -92,7 +73,7 @@ class Allocation:
         self._numbers = numbers
         self._sources = sources
         self._taken: defaultdict[str, NamespaceSet] = defaultdict(int)
-        self._origins: dict[NamespacedName, _Origin] = {}
+        self._writers: dict[NamespacedName, Node] = {}  # by copy
         # By copy: its source or, after path compression, a ConfigMap further up.
         self._above: dict[NamespacedName, NamespacedName] = {}
 
@@ -105,11 +86,12 @@ class Allocation:
         root = self._root(node.source)
         if root.name == name and (closing := granted & self._numbers.single(root.namespace)):
             granted &= ~closing
-            loop = Loop(root, self._describe_loop(node, root))
+            message = self._describe_loop(node, root)
+            loop = Outcome(root.namespace, Reason.LOOP_DETECTED, message)
         self._taken[name] |= granted
         for namespace in self._numbers.names(granted & self._sources.get(name, 0)):
             copy = NamespacedName(namespace, name)
-            self._origins[copy] = _Origin(node.source, node)
+            self._writers[copy] = node
             self._above[copy] = node.source
         return Decision(granted, contested, loop)
 
@@ -131,10 +113,10 @@ class Allocation:
         path = [node.source]
         shown = [True]
         while path[-1] != root and len(path) <= MAX_LOOP_STEPS:
-            origin = self._origins[path[-1]]
-            own = origin.writer.key.namespace == node.key.namespace
+            writer = self._writers[path[-1]]
+            own = writer.key.namespace == node.key.namespace
             shown[-1] |= own
-            path.append(origin.source)
+            path.append(writer.source)
             shown.append(own)
         if path[-1] != root:
             return (

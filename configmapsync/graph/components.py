@@ -64,7 +64,10 @@ class ComponentSearch:
         exact = self._graph.exact
         if node.selector.open_ended:
             return bool(exact.namespaces(name))
-        return any(len(exact.at(name, namespace)) > 1 for namespace in node.selector.exact_names)
+        return any(
+            len(exact.at(NamespacedName(namespace, name))) > 1
+            for namespace in node.selector.exact_names
+        )
 
     def _has_readers(self, node: Node) -> bool:
         """Return whether the names allow that a copy of `node` is a source."""
@@ -80,7 +83,7 @@ class ComponentSearch:
             return
         self._explored[name] |= new
         for namespace in self._members_in(self._graph.exact.namespaces(name), new):
-            for node in list(self._graph.exact.at(name, namespace)):
+            for node in list(self._graph.exact.at(NamespacedName(namespace, name))):
                 yield 1
                 if node.key not in self.members and (yield from self._reach_of(node)) & new:
                     self._add(node)
@@ -94,7 +97,7 @@ class ComponentSearch:
     def _add_readers(self, name: str, namespaces: NamespaceSet) -> Steps:
         """Add each sync that reads one of these ConfigMaps and whose copies may be sources."""
         for namespace in self._members_in(self._graph.readers.namespaces(name), namespaces):
-            for reader in list(self._graph.readers.at(name, namespace)):
+            for reader in list(self._graph.readers.at(NamespacedName(namespace, name))):
                 yield 1
                 if self._has_readers(reader):
                     self._add(reader)
@@ -102,7 +105,7 @@ class ComponentSearch:
     def _is_copied_to(self, key: NamespacedName) -> Generator[int, None, bool]:
         """Return whether any sync claims a ConfigMap."""
         single = self._graph.numbers.single(key.namespace)
-        for node in list(self._graph.exact.at(key.name, key.namespace)):
+        for node in list(self._graph.exact.at(key)):
             if (yield from self._reach_of(node)) & single:
                 return True
         if key.name not in self._open_ended_reach:

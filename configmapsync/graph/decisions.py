@@ -18,8 +18,7 @@ from configmapsync.graph.components import ComponentSearch, Steps
 from configmapsync.graph.index import Graph
 from configmapsync.graph.namespace_sets import NamespaceSet
 from configmapsync.names import NamespacedName
-from configmapsync.plans import Refusal
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
 
@@ -28,7 +27,6 @@ STEPS_AT_ONCE = 500  # a few milliseconds
 ALONE = (0, 0, None)  # the fingerprint of a sync that shares no destination with another sync
 
 Keys = set[NamespacedName]
-Moved = dict[int, defaultdict[str, NamespaceSet]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Progress:
     changed: Keys = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Component:
     """The decisions about syncs that were decided together.
 
@@ -67,6 +65,10 @@ class _Component:
             decision.contested,
             decision.loop,
         )
+
+
+# Where the writer changed, by previous component and ConfigMap name.
+Moved = defaultdict[_Component | None, defaultdict[str, NamespaceSet]]
 
 
 class Decisions:
@@ -110,21 +112,20 @@ class Decisions:
         """Return whether the refusals of a sync are up to date."""
         return key not in self._undecided
 
-    def refusals(self, key: NamespacedName) -> dict[NamespacedName, Refusal]:
+    def refusals(self, key: NamespacedName) -> dict[NamespacedName, Outcome]:
         """Return the destinations that other syncs forbid, as last decided (see `decided`)."""
         component, node = self._components.get(key), self.graph.nodes.get(key)
         if component is None or node is None:
             return {}
         decision = component.decisions[key]
-        refused: dict[NamespacedName, Refusal] = {}
+        refused: dict[NamespacedName, Outcome] = {}
         for namespace in self.graph.numbers.names(decision.contested):
             destination = NamespacedName(namespace, node.destination_name)
             writer = component.writers.get(destination)
             message = reason_messages.written_by_older(destination, writer)
-            refused[destination] = Refusal(Reason.DESTINATION_CONTESTED, message)
-        if decision.loop is not None:
-            loop = decision.loop
-            refused[loop.destination] = Refusal(Reason.LOOP_DETECTED, loop.message)
+            refused[destination] = Outcome(namespace, Reason.DESTINATION_CONTESTED, message)
+        if (loop := decision.loop) is not None:
+            refused[NamespacedName(loop.namespace, node.destination_name)] = loop
         return refused
 
     def must_release(self, key: NamespacedName, copy: NamespacedName) -> bool:
@@ -164,14 +165,15 @@ class Decisions:
 
     def _mark(self, keys: Iterable[NamespacedName]) -> None:
         """Mark the components of these syncs as undecided."""
-        components: dict[int, _Component] = {}
-        for key in keys:
-            self._touched.add(key)
-            self._undecided[key] = None
-            if (component := self._components.get(key)) is not None:
-                components[id(component)] = component
-        for component in components.values():
+        marked = dict.fromkeys(keys)
+        self._touched.update(marked)
+        self._undecided.update(marked)
+        for component in self._components_of(marked):
             self._undecided.update(dict.fromkeys(component.decisions))
+
+    def _components_of(self, keys: Iterable[NamespacedName]) -> Iterable[_Component]:
+        """Return the components of syncs, each once."""
+        return dict.fromkeys(filter(None, map(self._components.get, keys)))
 
     def _decide_component(self, key: NamespacedName) -> Steps:
         yield 1
@@ -184,7 +186,8 @@ class Decisions:
         yield from search.run(node)
         members = sorted(search.members.values(), key=lambda member: member.age)
         if len(members) == 1:
-            self._install_alone(key)
+            if self._forget(key) != ALONE:
+                self._progress.changed.add(key)
         else:
             component = yield from self._decisions(members, search.reach)
             moved = yield from self._moved(members, component)
@@ -218,18 +221,12 @@ class Decisions:
         return component
 
     def _moved(self, members: list[Node], component: _Component) -> Generator[int, None, Moved]:
-        """Return where the writer changed, by previous component and ConfigMap name."""
-        previous = {
-            id(known): known
-            for node in members
-            if (known := self._components.get(node.key)) is not None
-        }
-        moved: Moved = {}
-        for known in previous.values():
-            changed = moved[id(known)] = defaultdict(int)
+        """Return where the writer changed."""
+        moved: Moved = defaultdict(lambda: defaultdict(int))
+        for known in self._components_of(node.key for node in members):
             for key, writer in known.writers.items():
                 if component.writers.get(key, writer) != writer:
-                    changed[key.name] |= self.graph.numbers.single(key.namespace)
+                    moved[known][key.name] |= self.graph.numbers.single(key.namespace)
                 yield 1
         return moved
 
@@ -237,13 +234,10 @@ class Decisions:
         """Replace all decisions of a component in one step, so that no plan sees half of them."""
         fingerprints: dict[NamespacedName, object] = {}
         changed: Keys = set()
-        unmoved: dict[str, NamespaceSet] = {}
         for node in members:
             fingerprint = fingerprints[node.key] = component.fingerprint(node)
             contested = component.decisions[node.key].contested
-            others = moved.get(id(self._components.get(node.key)), unmoved).get(
-                node.destination_name, 0
-            )
+            others = moved[self._components.get(node.key)][node.destination_name]
             if fingerprint != self._fingerprints.get(node.key, ALONE) or contested & others:
                 changed.add(node.key)
             yield 1
@@ -263,11 +257,8 @@ class Decisions:
 
         They keep the former writers, even those that left: `_moved` compares with them.
         """
-        previous = {
-            id(known): known for key in keys if (known := self._components.get(key)) is not None
-        }
         replaced: dict[NamespacedName, _Component] = {}
-        for known in previous.values():
+        for known in self._components_of(keys):
             smaller = _Component(writers=known.writers, disputed=known.disputed)
             for key, decision in known.decisions.items():
                 yield 1
@@ -276,15 +267,9 @@ class Decisions:
                     replaced[key] = smaller
         return replaced
 
-    def _install_alone(self, key: NamespacedName) -> None:
+    def _forget(self, key: NamespacedName) -> object:
+        """Decide that a sync depends on no other sync; return its previous fingerprint."""
         self._components.pop(key, None)
-        if self._fingerprints.pop(key, ALONE) != ALONE:
-            self._progress.changed.add(key)
         self._progress.syncs.add(key)
         self._undecided.pop(key, None)
-
-    def _forget(self, key: NamespacedName) -> None:
-        self._components.pop(key, None)
-        self._fingerprints.pop(key, None)
-        self._progress.syncs.add(key)
-        self._undecided.pop(key, None)
+        return self._fingerprints.pop(key, ALONE)

@@ -32,10 +32,8 @@ class Graph:
         self.open_ended: defaultdict[str, Nodes] = defaultdict(dict)
         self.namespaces = NamespaceIndex()
         self.comparisons = 0  # of syncs with namespaces so far: the cost of the sets
-        # By what selects a namespace: the syncs with globs or selectors.
+        # By what selects a namespace (see `selector_keys`).
         self._selecting: defaultdict[str, set[NamespacedName]] = defaultdict(set)
-        # By namespace: the syncs in `exact` that name it.
-        self._naming: defaultdict[str, set[NamespacedName]] = defaultdict(set)
         # Computed on the first request, then kept up to date.
         self._reach: dict[NamespacedName, NamespaceSet] = {}
 
@@ -46,15 +44,14 @@ class Graph:
         if sync.deleting:
             return
         self.nodes[node.key] = node
-        self.readers.add(*_index_key(node.source), node)
-        if node.selector.open_ended:
+        self.readers.add(node.source, node)
+        for selecting in selector_keys(selector):
+            self._selecting[selecting].add(node.key)
+        if selector.open_ended:
             self.open_ended[node.destination_name][node.key] = node
-            for selecting in selector_keys(node.selector):
-                self._selecting[selecting].add(node.key)
             return
-        for namespace in node.selector.exact_names:
-            self.exact.add(node.destination_name, namespace, node)
-            self._naming[namespace].add(node.key)
+        for namespace in selector.exact_names:
+            self.exact.add(NamespacedName(namespace, node.destination_name), node)
 
     def remove(self, key: NamespacedName) -> None:
         """Remove a sync."""
@@ -62,34 +59,28 @@ class Graph:
         if node is None:
             return
         self._reach.pop(key, None)
-        self.readers.remove(*_index_key(node.source), node)
-        if node.selector.open_ended:
-            del self.open_ended[node.destination_name][key]
-            if not self.open_ended[node.destination_name]:
-                del self.open_ended[node.destination_name]
-            for selecting in selector_keys(node.selector):
-                self._selecting[selecting].discard(key)
-                if not self._selecting[selecting]:
-                    del self._selecting[selecting]
+        self.readers.remove(node.source, node)
+        for selecting in selector_keys(node.selector):
+            self._selecting[selecting].discard(key)
+            if not self._selecting[selecting]:
+                del self._selecting[selecting]
+        name = node.destination_name
+        if not node.selector.open_ended:
+            for namespace in node.selector.exact_names:
+                self.exact.remove(NamespacedName(namespace, name), node)
             return
-        for namespace in node.selector.exact_names:
-            self.exact.remove(node.destination_name, namespace, node)
-            self._naming[namespace].discard(key)
-            if not self._naming[namespace]:
-                del self._naming[namespace]
+        del self.open_ended[name][key]
+        if not self.open_ended[name]:
+            del self.open_ended[name]
 
     def put_namespace(self, namespace: Namespace, *, reuse: bool = True) -> list[NamespacedName]:
         """Add a namespace or update its labels; return the syncs whose selection may differ."""
         previous = self.namespaces.get(namespace.name)
         self.namespaces.put(namespace)
         self.numbers.add(namespace.name, reuse=reuse)
-        if (
-            previous is not None
-            and _accepts_copies(previous) == _accepts_copies(namespace)
-            and previous.labels == namespace.labels
-        ):
+        came = previous is None or previous.accepts_copies != namespace.accepts_copies
+        if previous and not came and previous.labels == namespace.labels:
             return []
-        came = previous is None or _accepts_copies(previous) != _accepts_copies(namespace)
         return self._namespace_changed(previous or namespace, namespace, came_or_went=came)
 
     def remove_namespace(self, name: str) -> list[NamespacedName]:
@@ -105,7 +96,7 @@ class Graph:
     def reaches(self, node: Node, name: str) -> bool:
         """Return whether a sync selects a namespace, which need not exist yet."""
         namespace = self.namespaces.get(name) or Namespace(name)
-        return _accepts_copies(namespace) and node.selector.matches(namespace)
+        return namespace.accepts_copies and node.selector.matches(namespace)
 
     def claims(self, node: Node, key: NamespacedName) -> bool:
         """Return whether a sync claims a ConfigMap."""
@@ -113,7 +104,7 @@ class Graph:
 
     def possible_claimants(self, key: NamespacedName) -> Iterator[Node]:
         """Yield the syncs that may claim a ConfigMap by its name; `reaches` checks the others."""
-        yield from self.exact.at(key.name, key.namespace)
+        yield from self.exact.at(key)
         yield from self.open_ended.get(key.name, {}).values()
 
     def knows_reach(self, node: Node) -> bool:
@@ -127,10 +118,7 @@ class Graph:
         self.comparisons += (
             len(self.namespaces) if node.selector.open_ended else len(node.selector.exact_names)
         )
-        selected = node.selector.among(self.namespaces)
-        reach = self.numbers.of(
-            namespace.name for namespace in selected if _accepts_copies(namespace)
-        )
+        reach = self.numbers.of(node.selector.destinations(self.namespaces))
         if self.nodes.get(node.key) is node:
             self._reach[node.key] = reach
         return reach
@@ -142,14 +130,16 @@ class Graph:
         changed: list[NamespacedName] = []
         name = after.name
         single = self.numbers.single(name)
-        if came_or_went:
-            for key in self._naming.get(name, ()):
-                self._reach.pop(key, None)  # a few names, which are looked up again quickly
-                changed.append(key)
         exists = name in self.namespaces
         for key in self._selecting_any(before, after):
             node, reach = self.nodes[key], self._reach.get(key)
-            if reach is None or not (came_or_went or node.selector.labels is not None):
+            if not (came_or_went or node.selector.labels is not None):
+                continue
+            if not node.selector.open_ended:
+                self._reach.pop(key, None)  # a few names, which are looked up again quickly
+                changed.append(key)
+                continue
+            if reach is None:
                 continue
             self.comparisons += 1
             if (exists and self.reaches(node, name)) != bool(reach & single):
@@ -158,19 +148,10 @@ class Graph:
         return changed
 
     def _selecting_any(self, *namespaces: Namespace) -> set[NamespacedName]:
-        """Return the syncs with globs or selectors that may select one of these namespaces."""
+        """Return the syncs that may select one of these namespaces."""
         return {
             key
             for namespace in namespaces
             for selecting in namespace_keys(namespace)
             for key in self._selecting.get(selecting, ())
         }
-
-
-def _index_key(key: NamespacedName) -> tuple[str, str]:
-    return key.name, key.namespace
-
-
-def _accepts_copies(namespace: Namespace) -> bool:
-    """Return whether a namespace accepts copies."""
-    return not namespace.terminating and not namespace.disabled

@@ -16,8 +16,9 @@ class NodeIndex:
     def __init__(self) -> None:
         self._nodes: dict[str, dict[str, Node | dict[NamespacedName, Node]]] = {}
 
-    def add(self, name: str, namespace: str, node: Node) -> None:
-        """Add a node, or replace the node of the same sync."""
+    def add(self, key: NamespacedName, node: Node) -> None:
+        """Add a node of a ConfigMap, or replace the node of the same sync."""
+        namespace, name = key
         spaces = self._nodes.setdefault(name, {})
         present = spaces.get(namespace)
         if isinstance(present, dict):
@@ -27,8 +28,9 @@ class NodeIndex:
         else:
             spaces[namespace] = {present.key: present, node.key: node}
 
-    def remove(self, name: str, namespace: str, node: Node) -> None:
+    def remove(self, key: NamespacedName, node: Node) -> None:
         """Remove the node of a sync, which must be present."""
+        namespace, name = key
         spaces = self._nodes[name]
         present = spaces[namespace]
         if isinstance(present, dict):
@@ -44,9 +46,9 @@ class NodeIndex:
         """Return the namespaces in which a ConfigMap of this name has a node."""
         return self._nodes.get(name, {}).keys()
 
-    def at(self, name: str, namespace: str) -> Collection[Node]:
+    def at(self, key: NamespacedName) -> Collection[Node]:
         """Return the nodes of one ConfigMap."""
-        present = self._nodes.get(name, {}).get(namespace)
+        present = self._nodes.get(key.name, {}).get(key.namespace)
         if isinstance(present, dict):
             return present.values()
         return () if present is None else (present,)

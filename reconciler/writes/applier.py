@@ -14,8 +14,8 @@ import structlog
 
 from configmapsync import reason_messages
 from configmapsync.names import NamespacedName
-from configmapsync.plans import Applied, Outcome, Plan, Verb, Write, soonest
-from configmapsync.reasons import Reason
+from configmapsync.plans import Applied, Plan, Verb, Write, soonest
+from configmapsync.reasons import Outcome, Reason
 from kube.errors import ApiError, Conflict, Unreachable
 from kube.workqueue import WorkQueue
 from reconciler.known.caches import Caches

@@ -9,7 +9,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from configmapsync.names import NamespacedName
-from configmapsync.plans import Outcome, Write
+from configmapsync.plans import Write
+from configmapsync.reasons import Outcome
 
 
 @dataclass(slots=True)

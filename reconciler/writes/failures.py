@@ -8,8 +8,8 @@ of the ConfigMap into it, escaped, shortened or in another case. Retrying is dec
 
 import re
 
-from configmapsync.plans import Outcome, Verb, Write
-from configmapsync.reasons import Reason
+from configmapsync.plans import Verb, Write
+from configmapsync.reasons import Outcome, Reason
 from kube.errors import (
     AdmissionDenied,
     ApiError,

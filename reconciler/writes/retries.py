@@ -10,7 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from configmapsync.names import NamespacedName
-from configmapsync.plans import Outcome, Write
+from configmapsync.plans import Write
+from configmapsync.reasons import Outcome
 from kube.backoff import Backoff
 from kube.errors import ApiError, Retry
 from reconciler.writes.failures import is_stale

@@ -14,8 +14,7 @@ from lupa.lua51 import LuaRuntime
 
 from configmapsync.conditions import Report, status
 from configmapsync.names import GROUP, KIND
-from configmapsync.plans import Outcome
-from configmapsync.reasons import Heals, Reason
+from configmapsync.reasons import Heals, Outcome, Reason
 from tests.configmapsync.objects import source, stored_status
 from tests.support.cluster import Cluster
 from tests.support.manifests import CONFIG, build, named

@@ -1,6 +1,7 @@
 """Make small syncs, sources and records for tests."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from msgspec import json, to_builtins
 from msgspec.structs import replace
@@ -10,7 +11,9 @@ from configmapsync.copies import CopyRecord
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
 from configmapsync.parsing import decode_status, parse
+from configmapsync.reasons import Outcome
 from configmapsync.resource import ConfigMapSync
+from configmapsync.selection import Namespace, Selector
 from configmapsync.status import ConfigMapSyncStatus
 
 
@@ -45,6 +48,20 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     return [_without_nulls(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+class Selection(NamedTuple):
+    """The namespaces that get a copy, and the named ones that cannot; both sorted by name."""
+
+    selected: tuple[str, ...]
+    refused: tuple[Outcome, ...]
+
+
+def select(selector: Selector, namespaces: Mapping[str, Namespace]) -> Selection:
+    """Return what a selector says about namespaces."""
+    return Selection(
+        tuple(sorted(selector.destinations(namespaces))), tuple(selector.refused(namespaces))
+    )
 
 
 def source(data: dict[str, str] | None = None, **more: Any) -> SourceObject:

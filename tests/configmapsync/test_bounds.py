@@ -13,9 +13,9 @@ from configmapsync.destination_paths import destination_paths, unmatched_pattern
 from configmapsync.fielderrors import MOST_ERRORS, FieldError, invalid, limited, to_status
 from configmapsync.parsing import InvalidResourceError, decode_metadata, decode_status, parse
 from configmapsync.rendering import copy_template
-from configmapsync.selection import Namespace, Selector, select
+from configmapsync.selection import Namespace, Selector
 from configmapsync.validation import validate
-from tests.configmapsync.objects import document, source, sync
+from tests.configmapsync.objects import document, select, source, sync
 from tests.support.cpu import cpu_seconds
 
 LONGEST_ERROR = 1000  # characters: a path, a quoted value and a message

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.crd import custom_resource_definition
-from configmapsync.plans import Outcome
-from configmapsync.reasons import Heals, Reason
+from configmapsync.reasons import Heals, Outcome, Reason
 from configmapsync.status import ConfigMapSyncStatus, DestinationCounts
 from tests.configmapsync.objects import read_status, source, stored_status, sync
 

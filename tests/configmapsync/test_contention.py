@@ -14,8 +14,8 @@ from configmapsync.contention import (
     record_write,
 )
 from configmapsync.names import NamespacedName
-from configmapsync.plans import ContestedCopy, Interference, Outcome, Plan, Verb, Write
-from configmapsync.reasons import Reason
+from configmapsync.plans import ContestedCopy, Interference, Plan, Verb, Write
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import copy_template
 from tests.configmapsync.objects import source, sync
 

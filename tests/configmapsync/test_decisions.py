@@ -29,12 +29,10 @@ from configmapsync.plans import (
     Interference,
     Observed,
     ObservedMissing,
-    Outcome,
     Plan,
-    Refusal,
     Verb,
 )
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import copy_template, release_patch, render
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
@@ -194,7 +192,7 @@ def test_a_copy_of_the_sync_with_an_earlier_uid_is_taken_back() -> None:
 
 
 def test_a_refused_destination_gets_no_write() -> None:
-    forbidden = {PLACE: Refusal(Reason.LOOP_DETECTED, "a -> b -> a")}
+    forbidden = {PLACE: Outcome("there", Reason.LOOP_DETECTED, "a -> b -> a")}
 
     assert plan(observed(sync(), refused=forbidden)).settled == (
         Outcome("there", Reason.LOOP_DETECTED, "a -> b -> a"),

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from configmapsync.conditions import MOST_FAILURES, Report, status
 from configmapsync.names import APPLIED_METADATA
-from configmapsync.plans import Outcome
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import copy_template, is_up_to_date, render
 from configmapsync.validation import doubtful_metadata
 from tests.configmapsync.objects import read_status, record, source, stored_status, sync

@@ -16,10 +16,10 @@ from configmapsync.graph.decisions import Decisions
 from configmapsync.graph.review import MAX_LOOKUPS, ReviewSearch
 from configmapsync.names import NamespacedName
 from configmapsync.parsing import parse
-from configmapsync.plans import Refusal
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Outcome, Reason
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace, Selector, select
+from configmapsync.selection import Namespace, Selector
+from tests.configmapsync.objects import select
 
 SPACES = ("a", "b", "c", "team-x")
 NAMES = ("cfg", "other")
@@ -63,7 +63,7 @@ class Known(Decisions):
         """Decide everything; return the syncs whose refusals changed."""
         return set().union(*(news.changed for news in self.decide()))
 
-    def refusals_of(self, one: ConfigMapSync) -> dict[NamespacedName, Refusal]:
+    def refusals_of(self, one: ConfigMapSync) -> dict[NamespacedName, Outcome]:
         self.settle()
         return self.refusals(one.key)
 

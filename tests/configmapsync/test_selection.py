@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from configmapsync.globs import matches
 from configmapsync.reasons import Reason
-from configmapsync.selection import Namespace, Selection, Selector, select
-from tests.configmapsync.objects import sync
+from configmapsync.selection import Namespace, Selector
+from tests.configmapsync.objects import Selection, select, sync
 
 PROTECTED = frozenset({"kube-system"})
 

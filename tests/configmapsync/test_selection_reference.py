@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from configmapsync.defaulting import with_defaults
 from configmapsync.parsing import parse
 from configmapsync.reasons import Reason
-from configmapsync.selection import Namespace, Selector, select
+from configmapsync.selection import Namespace, Selector
+from tests.configmapsync.objects import select
 
 PROTECTED = frozenset({"kube-system"})
 EXISTING = ("home", "web", "team-a", "team-b", "kube-system")

@@ -188,7 +188,6 @@ def sources(sync: ConfigMapSync) -> st.SearchStrategy[SourceObject]:
     return st.builds(
         SourceObject,
         key=st.just(sync.source),
-        uid=st.just("uid-of-source"),
         resource_version=st.just("5"),
         content=contents,
         labels=st.just({"from": "source"}),

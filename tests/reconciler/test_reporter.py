@@ -18,8 +18,8 @@ from prometheus_client import CollectorRegistry
 from cluster.syncs import SyncRecord, read_sync
 from configmapsync.conditions import Report, status
 from configmapsync.names import FINALIZER, NamespacedName
-from configmapsync.plans import Applied, Outcome, Plan
-from configmapsync.reasons import Reason
+from configmapsync.plans import Applied, Plan
+from configmapsync.reasons import Outcome, Reason
 from kube.backoff import Backoff
 from kube.client import Client
 from kube.errors import ApiError, Conflict, ServerError

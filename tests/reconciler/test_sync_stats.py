@@ -10,8 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from configmapsync.conditions import Report, status
 from configmapsync.names import NamespacedName
-from configmapsync.plans import Outcome
-from configmapsync.reasons import Reason
+from configmapsync.reasons import Outcome, Reason
 from reconciler.reports.sync_stats import SyncStats
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

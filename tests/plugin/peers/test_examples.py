@@ -9,7 +9,7 @@ from configmapsync.defaulting import with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.names import PROTECTED_NAMESPACES
 from configmapsync.parsing import parse
-from configmapsync.selection import Namespace, Selector, select
+from configmapsync.selection import Namespace, Selector
 from plugin.peers import documents
 from plugin.peers.importing import translate
 from plugin.peers.inventory import Inventory
@@ -51,7 +51,7 @@ def test_the_sync_of_an_example_selects_the_namespaces_of_its_copies(example: Ex
     assert tuple(sync.source) == example.source
     assert sync.destination_name == example.name
     expected = example.copies | (SYSTEM_NAMESPACES if example.system else frozenset())
-    assert set(select(Selector.of(sync, PROTECTED_NAMESPACES), ALL).selected) == expected
+    assert set(Selector.of(sync, PROTECTED_NAMESPACES).destinations(ALL)) == expected
     assert any(remark.lost for remark in remarks) == example.lost
     selector = Selector.of(sync, PROTECTED_NAMESPACES)
     targets = destination_paths(sync, selector)

@@ -107,7 +107,8 @@ def _missing_namespaces(sync_input: AdmissionInput, snapshot: Snapshot) -> Itera
     """
     if not snapshot.complete:
         return
-    known = set(_named_namespaces(sync_input.previous)) if sync_input.previous else set()
+    previous = sync_input.previous
+    known = {previous.source.namespace, *previous.spec.destination_patterns} if previous else ()
     named = [("spec.sourceNamespace", sync_input.sync.source.namespace)]
     named += [(path, namespace) for namespace, path in sync_input.targets.named.items()]
     for path, name in named:
@@ -118,13 +119,6 @@ def _missing_namespaces(sync_input: AdmissionInput, snapshot: Snapshot) -> Itera
             yield not_found(path, name)
         elif namespace.terminating:
             yield forbidden(path, f'the namespace "{name}" is being terminated')
-
-
-def _named_namespaces(sync: ConfigMapSync) -> Iterator[str]:
-    yield sync.source.namespace
-    yield from sync.spec.destination_namespaces
-    if sync.spec.destination_namespace:
-        yield sync.spec.destination_namespace
 
 
 def _self_sync(sync_input: AdmissionInput) -> Iterator[FieldError]:

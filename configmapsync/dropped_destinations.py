@@ -7,23 +7,21 @@ counts as dropped.
 """
 
 from collections.abc import Iterator
-
-from msgspec.structs import replace
+from dataclasses import replace
 
 from configmapsync.destination_paths import SELECTOR_PATH
 from configmapsync.globs import is_glob
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace, Selector
-from configmapsync.spec import LabelSelector
+from configmapsync.selection import Labels, Namespace, Selector
+from configmapsync.spec import ConfigMapSyncSpec, LabelSelector
 
 NAMES_PATH = "spec.destinationNamespaces"
-SHORT_PATH = "spec.destinationNamespace"
 EXCLUSIONS_PATH = "spec.excludedNamespaces"
 COPY_NAME_PATH = "spec.destinationConfigMapName"
 EVERY_NAMESPACE = "*"
 ANY_NAMESPACE = ""  # in place of namespaces that cannot be enumerated
 
-_EVERYTHING = LabelSelector()
+_ANY_LABELS = Labels.of(LabelSelector())
 
 
 def dropped_destinations(
@@ -34,99 +32,54 @@ def dropped_destinations(
     An empty namespace means any namespace, and is then the only one. Both specs must have their
     defaults.
     """
-    if previous.destination_name != sync.destination_name:
-        return _all_destinations(previous, protected)
-    if open_ended := next(_dropped_patterns(previous, sync), None):
-        return (open_ended,)
-    return tuple(_dropped_names(previous, sync, protected))
+    before, after = Selector.of(previous, protected), Selector.of(sync, protected)
+    # The labels of a namespace are not known. A selector of the previous spec may have matched
+    # them, and a selector of the new spec certainly matches them only if it is empty.
+    before = replace(before, labels=before.labels and _ANY_LABELS)
+    after = replace(after, labels=_ANY_LABELS if after.labels == _ANY_LABELS else None)
+    renamed = previous.destination_name != sync.destination_name
+    if before.open_ended:
+        path = COPY_NAME_PATH if renamed else _path_of_pattern(previous.spec, sync.spec, after)
+        if path:
+            return ((path, ANY_NAMESPACE),)
+    if renamed:
+        return tuple((COPY_NAME_PATH, name) for name in _names(previous.spec, before))
+    return tuple(_dropped_names(previous, sync, before, after))
 
 
-def _all_destinations(
-    previous: ConfigMapSync, protected: frozenset[str]
-) -> tuple[tuple[str, str], ...]:
-    """Return all destinations of a sync whose copies get another name."""
-    if _open_ended(previous):
-        return ((COPY_NAME_PATH, ANY_NAMESPACE),)
-    before = _selector_before(previous, protected)
-    return tuple(
-        (COPY_NAME_PATH, name) for name in _exact_names(previous) if before.matches(Namespace(name))
-    )
-
-
-def _dropped_patterns(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[tuple[str, str]]:
-    """Yield each glob, selector and new exclusion that may drop unnamed namespaces."""
-    if not _open_ended(previous):
-        return
-    if not _selects_everything(sync):
-        names = set(sync.spec.destination_namespaces)
-        if any(
-            is_glob(name) and name not in names for name in previous.spec.destination_namespaces
-        ):
-            yield NAMES_PATH, ANY_NAMESPACE
-        selector = previous.spec.destination_namespace_selector
-        if selector is not None and selector != sync.spec.destination_namespace_selector:
-            yield SELECTOR_PATH, ANY_NAMESPACE
-    if any(is_glob(name) for name in _new_exclusions(previous, sync)):
-        yield EXCLUSIONS_PATH, ANY_NAMESPACE
+def _path_of_pattern(
+    previous: ConfigMapSyncSpec, spec: ConfigMapSyncSpec, after: Selector
+) -> str | None:
+    """Return the glob, selector or new exclusion that may drop unnamed namespaces."""
+    if EVERY_NAMESPACE not in spec.destination_namespaces and after.labels is None:
+        gone = {*previous.destination_namespaces} - {*spec.destination_namespaces}
+        if any(map(is_glob, gone)):
+            return NAMES_PATH
+        selector = previous.destination_namespace_selector
+        if selector is not None and selector != spec.destination_namespace_selector:
+            return SELECTOR_PATH
+    return EXCLUSIONS_PATH if any(map(is_glob, _new_exclusions(previous, spec))) else None
 
 
 def _dropped_names(
-    previous: ConfigMapSync, sync: ConfigMapSync, protected: frozenset[str]
+    previous: ConfigMapSync, sync: ConfigMapSync, before: Selector, after: Selector
 ) -> Iterator[tuple[str, str]]:
     """Yield each named namespace that the previous spec selects and the new one does not."""
-    before, after = _selector_before(previous, protected), _selector_after(sync, protected)
-    exclusions = [name for name in _new_exclusions(previous, sync) if not is_glob(name)]
-    candidates = dict.fromkeys((*_exact_names(previous), *exclusions, sync.source.namespace))
-    for name in candidates:
-        if before.matches(Namespace(name)) and not after.matches(Namespace(name)):
-            excluded = after.excludes(name)
-            yield EXCLUSIONS_PATH if excluded else _path_of(previous, name), name
+    exclusions = (name for name in _new_exclusions(previous.spec, sync.spec) if not is_glob(name))
+    for name in _names(previous.spec, before, *exclusions, sync.source.namespace):
+        if after.excludes(name):
+            yield EXCLUSIONS_PATH, name
+        elif not after.matches(Namespace(name)):
+            short = previous.spec.destination_namespace == name
+            yield "spec.destinationNamespace" if short else NAMES_PATH, name
 
 
-def _path_of(previous: ConfigMapSync, name: str) -> str:
-    return SHORT_PATH if previous.spec.destination_namespace == name else NAMES_PATH
+def _names(previous: ConfigMapSyncSpec, before: Selector, *others: str) -> Iterator[str]:
+    """Yield the names of the previous spec and others that it selects, each once."""
+    named = (name for name in previous.destination_patterns if not is_glob(name))
+    return (name for name in dict.fromkeys((*named, *others)) if before.matches(Namespace(name)))
 
 
-def _exact_names(sync: ConfigMapSync) -> Iterator[str]:
-    if sync.spec.destination_namespace:
-        yield sync.spec.destination_namespace
-    yield from (name for name in sync.spec.destination_namespaces if not is_glob(name))
-
-
-def _new_exclusions(previous: ConfigMapSync, sync: ConfigMapSync) -> Iterator[str]:
-    known = set(previous.spec.excluded_namespaces)
-    yield from (name for name in sync.spec.excluded_namespaces if name not in known)
-
-
-def _open_ended(sync: ConfigMapSync) -> bool:
-    spec = sync.spec
-    return spec.destination_namespace_selector is not None or any(
-        map(is_glob, spec.destination_namespaces)
-    )
-
-
-def _selects_everything(sync: ConfigMapSync) -> bool:
-    spec = sync.spec
-    return (
-        EVERY_NAMESPACE in spec.destination_namespaces
-        or spec.destination_namespace_selector == _EVERYTHING
-    )
-
-
-def _selector_before(sync: ConfigMapSync, protected: frozenset[str]) -> Selector:
-    """Return a selector of all namespaces that may have been selected, with any labels."""
-    any_labels = None if sync.spec.destination_namespace_selector is None else _EVERYTHING
-    return _with_labels(sync, any_labels, protected)
-
-
-def _selector_after(sync: ConfigMapSync, protected: frozenset[str]) -> Selector:
-    """Return a selector of what is certainly selected; other labels than none may not match."""
-    selector = sync.spec.destination_namespace_selector
-    return _with_labels(sync, selector if selector == _EVERYTHING else None, protected)
-
-
-def _with_labels(
-    sync: ConfigMapSync, labels: LabelSelector | None, protected: frozenset[str]
-) -> Selector:
-    spec = sync.spec.model_copy(update={"destination_namespace_selector": labels})
-    return Selector.of(replace(sync, spec=spec), protected)
+def _new_exclusions(previous: ConfigMapSyncSpec, spec: ConfigMapSyncSpec) -> list[str]:
+    known = set(previous.excluded_namespaces)
+    return [name for name in spec.excluded_namespaces if name not in known]

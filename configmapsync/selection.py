@@ -114,16 +114,12 @@ class Selector:
     @classmethod
     def of(cls, sync: ConfigMapSync, protected: frozenset[str]) -> Self:
         """Compile the selection of a sync."""
-        spec = sync.spec
-        named = {spec.destination_namespace} if spec.destination_namespace else set()
+        spec, patterns = sync.spec, sync.spec.destination_patterns
         onto_itself = sync.destination_name == sync.source.name
         labels = spec.destination_namespace_selector
         return cls(
-            exact_names=frozenset(
-                named | {name for name in spec.destination_namespaces if not is_glob(name)}
-            )
-            or NOTHING,
-            globs=compiled(name for name in spec.destination_namespaces if is_glob(name)),
+            exact_names=frozenset(name for name in patterns if not is_glob(name)) or NOTHING,
+            globs=compiled(filter(is_glob, patterns)),
             labels=Labels.of(labels) if labels is not None else None,
             excluded=compiled(spec.excluded_namespaces),
             protected=protected,

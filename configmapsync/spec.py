@@ -228,3 +228,9 @@ class ConfigMapSyncSpec(_Model):
         "to read the source and to write the copies.",
     )
     suspend: StrictBool = Field(default=False, description="Stop syncing. Copies stay as they are.")
+
+    @property
+    def destination_patterns(self) -> tuple[str, ...]:
+        """Return the names and globs of both fields that select namespaces by name."""
+        short = (self.destination_namespace,) if self.destination_namespace else ()
+        return (*short, *self.destination_namespaces)

@@ -90,11 +90,7 @@ def doubtful_metadata(sync: ConfigMapSync) -> Iterator[str]:
 
 
 def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
-    if not (
-        spec.destination_namespace
-        or spec.destination_namespaces
-        or spec.destination_namespace_selector is not None
-    ):
+    if not spec.destination_patterns and spec.destination_namespace_selector is None:
         yield required(
             "spec.destinationNamespace",
             "at least one of destinationNamespace, destinationNamespaces and "
@@ -104,7 +100,7 @@ def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
 
 def _exclusion_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
     """Reject exclusions that leave no destination."""
-    named = {name for name in (spec.destination_namespace, *spec.destination_namespaces) if name}
+    named = set(spec.destination_patterns)
     everything = any(set(pattern) == {"*"} for pattern in spec.excluded_namespaces)
     only_names = spec.destination_namespace_selector is None and not any(map(is_glob, named))
     if everything or (

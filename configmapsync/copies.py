@@ -19,6 +19,7 @@ from configmapsync.names import (
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
     MARKS,
+    MARKS_OF,
     RELEASED_BY,
     REPLACED,
     SYNC_UID_LABEL,
@@ -69,6 +70,11 @@ class CopyRecord:
         return NamespacedName(self.namespace, self.name)
 
     @property
+    def parts(self) -> dict[str, Mapping[str, str]]:
+        """Return labels and annotations by these words."""
+        return {"labels": self.labels, "annotations": self.annotations}
+
+    @property
     def managed(self) -> bool:
         """Return whether the ConfigMap has the marks of a copy of any sync."""
         return self.labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE and bool(self.sync_uid)
@@ -117,9 +123,7 @@ class CopyRecord:
 def abridge(record: CopyRecord) -> CopyRecord:
     """Return the record to cache: without the metadata of others if that is too large."""
     size = sum(
-        len(key) + len(value)
-        for part in (record.labels, record.annotations)
-        for key, value in part.items()
+        len(key) + len(value) for part in record.parts.values() for key, value in part.items()
     )
     if size + len(repr(record.others)) <= KEPT_METADATA:
         return record
@@ -128,16 +132,17 @@ def abridge(record: CopyRecord) -> CopyRecord:
 
 def marks_only(record: CopyRecord) -> CopyRecord:
     """Return the record with only its marks; a hash replaces the metadata that a sync applied."""
-    labels, annotations = applied_metadata(record)
+    keys = applied_keys(record)
+    applied = {
+        part: {key: value for key, value in present.items() if key in keys[part]}
+        for part, present in record.parts.items()
+    }
     return replace(
         record,
         labels=readable_marks(record.labels),
         annotations=readable_marks(record.annotations),
         others={},
-        applied=applied_hash(
-            {key: value for key, value in record.labels.items() if key in labels},
-            {key: value for key, value in record.annotations.items() if key in annotations},
-        ),
+        applied=applied_hash(**applied),
     )
 
 
@@ -155,13 +160,13 @@ def without_marks(present: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in present.items() if key not in MARKS}
 
 
-def applied_metadata(record: CopyRecord) -> tuple[frozenset[str], frozenset[str]]:
+def applied_keys(record: CopyRecord) -> dict[str, frozenset[str]]:
     """Return the keys of labels and annotations that a sync applied; none if unreadable."""
     try:
         applied = json.loads(record.annotations.get(APPLIED_METADATA, "{}"))
-        return frozenset(applied.get("labels", ())), frozenset(applied.get("annotations", ()))
+        return {part: frozenset(applied.get(part, ())) for part in MARKS_OF}
     except (ValueError, AttributeError, TypeError, RecursionError):
-        return frozenset(), frozenset()
+        return dict.fromkeys(MARKS_OF, frozenset())
 
 
 def applied_hash(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:

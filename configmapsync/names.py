@@ -5,6 +5,7 @@ recognizes the objects that have the old name. The names that the operator avoid
 here as well.
 """
 
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 GROUP = "apps.nishaf.info"
@@ -50,6 +51,7 @@ MARK_ANNOTATIONS = frozenset(
         APPLIED_METADATA,
     }
 )
+MARKS_OF = MappingProxyType({"labels": MARK_LABELS, "annotations": MARK_ANNOTATIONS})
 MARKS = MARK_LABELS | MARK_ANNOTATIONS
 
 # On a namespace: it gets no copies, and existing copies are removed.

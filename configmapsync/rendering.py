@@ -15,7 +15,7 @@ from configmapsync.content import Content, SourceObject, choose_keys, digest
 from configmapsync.copies import (
     CopyRecord,
     applied_hash,
-    applied_metadata,
+    applied_keys,
     readable_marks,
     without_marks,
 )
@@ -28,8 +28,7 @@ from configmapsync.names import (
     DIGEST,
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
-    MARK_ANNOTATIONS,
-    MARK_LABELS,
+    MARKS_OF,
     RELEASED_BY,
     REPLACED,
     SOURCE,
@@ -39,6 +38,8 @@ from configmapsync.names import (
     is_reserved_key,
 )
 from configmapsync.resource import ConfigMapSync
+
+Metadata = dict[str, dict[str, str]]  # "labels" and "annotations"
 
 
 @dataclass(frozen=True)
@@ -164,12 +165,9 @@ def render(
     """
     if record is not None and record.applied is not None:
         raise ValueError(f"the metadata of {record.key} was not read whole")
-    metadata = {
-        "name": wanted.name,
-        "namespace": namespace,
-        **_metadata(wanted, record, adopted=adopted),
-    }
-    metadata["annotations"][DESTINATION] = f"{namespace}/{wanted.name}"
+    parts = _metadata(wanted, record, adopted=adopted)
+    parts["annotations"][DESTINATION] = f"{namespace}/{wanted.name}"
+    metadata: dict[str, Any] = {"name": wanted.name, "namespace": namespace, **parts}
     if record is not None:
         metadata |= record.others
         if not recreated:
@@ -184,82 +182,70 @@ def render(
     return configmap
 
 
-def _metadata(wanted: CopyTemplate, record: CopyRecord | None, *, adopted: bool) -> dict[str, Any]:
+def _metadata(wanted: CopyTemplate, record: CopyRecord | None, *, adopted: bool) -> Metadata:
     """Return labels and annotations of a copy: those of others, and those of the template."""
-    if record is None or not (adopted or record.adopted or _has_others(wanted, record)):
-        return {"labels": dict(wanted.labels), "annotations": dict(wanted.annotations)}
-    labels, annotations = _metadata_of_others(record)
-    if adopted or record.adopted:
-        annotations[ADOPTED] = "true"
-        replaced = _restore_replaced(record, wanted, labels, annotations)
-        if any(replaced.values()):
-            annotations[REPLACED] = json.dumps(replaced, separators=(",", ":"), sort_keys=True)
-    return {
-        "labels": labels | dict(wanted.labels),
-        "annotations": annotations | dict(wanted.annotations),
-    }
+    metadata: Metadata = {"labels": {}, "annotations": {}}
+    if record is not None:
+        metadata = _metadata_of_others(record)
+        if adopted or record.adopted:
+            replaced = _restore_replaced(record, wanted, metadata)
+            metadata["annotations"][ADOPTED] = "true"
+            if any(replaced.values()):
+                text = json.dumps(replaced, separators=(",", ":"), sort_keys=True)
+                metadata["annotations"][REPLACED] = text
+    metadata["labels"] |= wanted.labels
+    metadata["annotations"] |= wanted.annotations
+    return metadata
 
 
-def _has_others(wanted: CopyTemplate, record: CopyRecord) -> bool:
-    """Return whether a copy has labels or annotations that are neither marks nor wanted."""
-    return not (
-        all(key in wanted.labels or key in MARK_LABELS for key in record.labels)
-        and all(key in wanted.annotations or key in MARK_ANNOTATIONS for key in record.annotations)
-    )
-
-
-def _restore_replaced(
-    record: CopyRecord, wanted: CopyTemplate, labels: dict[str, str], annotations: dict[str, str]
-) -> dict[str, dict[str, str]]:
+def _restore_replaced(record: CopyRecord, wanted: CopyTemplate, others: Metadata) -> Metadata:
     """Restore what adoption replaced, and return what the template replaces now.
 
     Args:
         record: the adopted ConfigMap.
         wanted: the template.
-        labels: the labels of others; replaced labels are added.
-        annotations: the annotations of others; replaced annotations are added.
+        others: the metadata of others; replaced labels and annotations are added.
     """
     replaced = _replaced(record)
-    for part, present, applied in (
-        ("labels", labels, wanted.labels),
-        ("annotations", annotations, without_marks(wanted.annotations)),
-    ):
-        present.update({key: value for key, value in replaced[part].items() if key not in present})
-        replaced[part] = {key: present[key] for key in sorted(applied.keys() & present.keys())}
+    applied = {"labels": wanted.labels, "annotations": without_marks(wanted.annotations)}
+    for part, present in others.items():
+        others[part] = replaced[part] | present
+        common = applied[part].keys() & others[part].keys()
+        replaced[part] = {key: others[part][key] for key in sorted(common)}
     manager = record.labels.get(MANAGED_BY_LABEL, MANAGED_BY_VALUE)
     if manager != MANAGED_BY_VALUE:
         replaced["labels"][MANAGED_BY_LABEL] = manager
     return replaced
 
 
-def _replaced(record: CopyRecord) -> dict[str, dict[str, str]]:
-    """Return what adoption replaced, by part of the metadata; nothing if the mark is unreadable."""
+def _replaced(record: CopyRecord) -> Metadata:
+    """Return what adoption replaced; nothing if the mark is unreadable."""
     try:
         parsed = json.loads(record.annotations.get(REPLACED, "{}"))
         return {
             part: {
                 str(key): str(value)
                 for key, value in parsed.get(part, {}).items()
-                if key not in marks
+                # Other tools use this label as well.
+                if key not in marks or key == MANAGED_BY_LABEL
             }
-            for part, marks in (
-                ("labels", MARK_LABELS - {MANAGED_BY_LABEL}),  # other tools use that label as well
-                ("annotations", MARK_ANNOTATIONS),
-            )
+            for part, marks in MARKS_OF.items()
         }
     except (ValueError, AttributeError, TypeError, RecursionError):
         return {"labels": {}, "annotations": {}}
 
 
-def _metadata_of_others(record: CopyRecord) -> tuple[dict[str, str], dict[str, str]]:
+def _metadata_of_others(record: CopyRecord) -> Metadata:
     """Return the labels and annotations that no sync put on the ConfigMap."""
-    applied_labels, applied_annotations = applied_metadata(record)
-    own_labels = MARK_LABELS | applied_labels
-    own_annotations = MARK_ANNOTATIONS | applied_annotations
-    return (
-        {key: value for key, value in record.labels.items() if key not in own_labels},
-        {key: value for key, value in record.annotations.items() if key not in own_annotations},
-    )
+    applied = applied_keys(record)
+    return {
+        part: {
+            key: value
+            for key, value in present.items()
+            if key not in MARKS_OF[part] and key not in applied[part]
+        }
+        for part, present in record.parts.items()
+    }
 
 
 def release_patch(record: CopyRecord) -> dict[str, Any]:
@@ -273,28 +259,14 @@ def release_patch(record: CopyRecord) -> dict[str, Any]:
     """
     if record.applied is not None:
         raise ValueError(f"the metadata of {record.key} was not read whole")
-    labels: dict[str, str | None] = {
-        key: None for key in sorted(MARK_LABELS) if key in record.labels
-    }
-    annotations: dict[str, str | None] = {
-        key: None for key in sorted(MARK_ANNOTATIONS) if key in record.annotations
-    }
-    if record.adopted:
-        applied_labels, applied_annotations = applied_metadata(record)
-        replaced = _replaced(record)
-        labels |= {key: None for key in sorted(applied_labels) if key in record.labels}
-        labels |= replaced["labels"]
-        annotations |= {
-            key: None for key in sorted(applied_annotations) if key in record.annotations
-        }
-        annotations |= replaced["annotations"]
-    elif record.synced_by is not None and record.destination == record.key:
-        annotations |= {RELEASED_BY: f"{record.synced_by} {record.key}"}
-    return {
-        "metadata": {
-            "uid": record.uid,
-            "resourceVersion": record.resource_version,
-            "labels": labels,
-            "annotations": annotations,
-        }
-    }
+    applied, replaced = applied_keys(record), _replaced(record)
+    patch: dict[str, dict[str, str | None]] = {}
+    for part, present in record.parts.items():
+        own = MARKS_OF[part] | applied[part] if record.adopted else MARKS_OF[part]
+        patch[part] = dict.fromkeys(sorted(own & present.keys()))
+        if record.adopted:
+            patch[part] |= replaced[part]
+    if not record.adopted and record.synced_by is not None and record.destination == record.key:
+        patch["annotations"][RELEASED_BY] = f"{record.synced_by} {record.key}"
+    precondition = {"uid": record.uid, "resourceVersion": record.resource_version}
+    return {"metadata": {**precondition, **patch}}

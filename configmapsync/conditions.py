@@ -1,9 +1,8 @@
-"""Compute the status of a sync from the outcomes of one reconcile.
+"""Compute the status of a sync from the report of one reconcile and its previous status.
 
-The conditions Ready, Reconciling and Stalled follow kstatus, so that `kubectl wait`,
-Helm, Argo CD and Flux can read them. `reconciler/reports/status.py` writes the result.
-A status may depend only on the report: in an unchanged cluster it stays equal, and
-nothing is written.
+`reconciler/reports/status.py` calls `status` and writes the result if it differs. Its
+conditions follow kstatus, which `kubectl wait`, Helm, Argo CD and Flux read. The time
+may appear only beside something that changed, so an unchanged cluster costs no write.
 """
 
 from collections import Counter
@@ -26,7 +25,6 @@ from configmapsync.status import (
 )
 from configmapsync.timestamps import whole_seconds
 
-MOST_FAILURES = MOST_LISTED_FAILURES
 MOST_UNMATCHED_KEYS = 3  # in a message
 MESSAGE_LIMIT = 1024  # characters; the API allows 32 KiB, which is too long to read
 
@@ -78,14 +76,15 @@ def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
 
 def _status(report: Report, previous: ConfigMapSyncStatus, now: datetime) -> ConfigMapSyncStatus:
     ready = _readiness(report)
-    counted = _counted(report) if _has_counted(report) else _kept(previous, report.remaining)
+    has_outcomes = report.verdict is None or bool(report.outcomes or report.leftovers)
+    counts, failures = _counted(report) if has_outcomes else _kept(previous, report.remaining)
     return ConfigMapSyncStatus(
         observed_generation=report.generation,
         conditions=_conditions(report, ready, previous.conditions or (), now),
         source=_source(report, previous),
-        destinations=counted.destinations,
-        summary=counted.summary,
-        failures=counted.failures,
+        destinations=counts,
+        summary=f"{counts.synced}/{counts.desired}" if counts else None,
+        failures=failures,
         last_sync_time=now if report.wrote else previous.last_sync_time,
     )
 
@@ -115,26 +114,8 @@ def known_digest(
     return status.source.digest or None if is_synced and is_same else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """Counts and failures of one reconcile, which are replaced or kept together."""
-
-    destinations: DestinationCounts | None
-    failures: tuple[DestinationFailure, ...]
-
-    @property
-    def summary(self) -> str | None:
-        return (
-            f"{self.destinations.synced}/{self.destinations.desired}" if self.destinations else None
-        )
-
-
-def _has_counted(report: Report) -> bool:
-    """Return whether the reconcile has outcomes of destinations."""
-    return report.verdict is None or bool(report.outcomes or report.leftovers)
-
-
-def _counted(report: Report) -> _Counted:
+def _counted(report: Report) -> tuple[DestinationCounts, tuple[DestinationFailure, ...]]:
+    """Count the outcomes of a report, and list the first failures."""
     failed = _failed((*report.outcomes, *report.leftovers))
     synced = sum(outcome.reason is Reason.SYNCED for outcome in report.outcomes)
     failures = tuple(
@@ -143,25 +124,26 @@ def _counted(report: Report) -> _Counted:
             reason=outcome.reason.value,
             message=outcome.message[:MESSAGE_LIMIT],
         )
-        for outcome in failed[:MOST_FAILURES]
+        for outcome in failed[:MOST_LISTED_FAILURES]
     )
-    return _Counted(
-        DestinationCounts(desired=len(report.outcomes), synced=synced, failed=len(failed)), failures
-    )
+    counts = DestinationCounts(desired=len(report.outcomes), synced=synced, failed=len(failed))
+    return counts, failures
 
 
-def _kept(previous: ConfigMapSyncStatus, remaining: int | None) -> _Counted:
+def _kept(
+    previous: ConfigMapSyncStatus, remaining: int | None
+) -> tuple[DestinationCounts | None, tuple[DestinationFailure, ...]]:
     """Keep the previous counts, without copies that were removed since.
 
     They are dropped if an older version left counts and failures that differ.
     """
     counts = previous.destinations
-    listed = min(counts.failed, MOST_FAILURES) if counts else 0
+    listed = min(counts.failed, MOST_LISTED_FAILURES) if counts else 0
     if len(previous.failures) != listed:
-        return _Counted(None, ())
+        return None, ()
     if counts is not None and remaining is not None and remaining < counts.synced:
         counts = replace(counts, synced=remaining)
-    return _Counted(counts, previous.failures)
+    return counts, previous.failures
 
 
 def _readiness(report: Report) -> Outcome:
@@ -186,17 +168,11 @@ def _readiness(report: Report) -> Outcome:
 
 def _unmatched_keys(report: Report) -> tuple[str, ...]:
     """Return messages on the first entries of spec.keys that match nothing, such as a typo."""
-    unmatched = (
-        unmatched_keys(report.keys, report.source.content.keys)
-        if report.keys and report.source
-        else ()
-    )
-    more = (
-        (f"and {len(unmatched) - MOST_UNMATCHED_KEYS} more",)
-        if len(unmatched) > MOST_UNMATCHED_KEYS
-        else ()
-    )
-    return (*unmatched[:MOST_UNMATCHED_KEYS], *more)
+    if not report.keys or report.source is None:
+        return ()
+    unmatched = unmatched_keys(report.keys, report.source.content.keys)
+    more = len(unmatched) - MOST_UNMATCHED_KEYS
+    return unmatched if more <= 0 else (*unmatched[:MOST_UNMATCHED_KEYS], f"and {more} more")
 
 
 def _failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -217,51 +193,42 @@ def _failure_message(failed: Sequence[Outcome], total: int) -> str:
     first = failed[0]
     others = f" (and {len(failed) - 1} more, see status.failures)" if len(failed) > 1 else ""
     return (
-        f"{len(failed)} of {total} destinations failed: {first.namespace}: {first.message}{others}"[
-            :MESSAGE_LIMIT
-        ]
+        f"{len(failed)} of {total} destinations failed: {first.namespace}: {first.message}{others}"
     )
 
 
 def _conditions(
     report: Report, ready: Outcome, previous: Iterable[Condition], now: datetime
 ) -> tuple[Condition, ...]:
-    since = {condition.type: condition for condition in previous}
+    before = {condition.type: condition for condition in previous}
     # A suspended sync is as its spec asks. If it were not Ready, `helm install --wait` would wait
     # for it forever.
     is_ready = ready.reason.state is State.READY
     stalled = ready.reason.heals is Heals.EDIT
-    values = (
-        ("Ready", is_ready),
-        ("Reconciling", not is_ready and not stalled),
-        ("Stalled", stalled),
+    values = {
+        "Ready": is_ready,
+        "Reconciling": not is_ready and not stalled,
+        "Stalled": stalled,
+    }
+    conditions = (
+        Condition(
+            type=kind,
+            status=str(value),
+            reason=ready.reason.value,
+            message=ready.message[:MESSAGE_LIMIT],
+            observed_generation=report.generation,
+            last_transition_time=now,
+        )
+        for kind, value in values.items()
     )
-    return tuple(
-        _condition(kind, value, ready, report.generation, since.get(kind), now)
-        for kind, value in values
-    )
+    return tuple(_since(condition, before.get(condition.type)) for condition in conditions)
 
 
-def _condition(
-    kind: str,
-    value: bool,
-    ready: Outcome,
-    generation: int | None,
-    previous: Condition | None,
-    now: datetime,
-) -> Condition:
-    text = "True" if value else "False"
-    unchanged = previous is not None and previous.status == text
-    return Condition(
-        type=kind,
-        status=text,
-        reason=ready.reason.value,
-        message=ready.message[:MESSAGE_LIMIT],
-        observed_generation=generation,
-        last_transition_time=previous.last_transition_time
-        if previous is not None and unchanged
-        else now,
-    )
+def _since(condition: Condition, before: Condition | None) -> Condition:
+    """Return a condition with the time of its last change."""
+    if before is None or before.status != condition.status:
+        return condition
+    return replace(condition, last_transition_time=before.last_transition_time)
 
 
 def _source(report: Report, previous: ConfigMapSyncStatus) -> SourceStatus | None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from configmapsync.conditions import MOST_FAILURES
 from configmapsync.contention import (
     NO_CONTENT,
     WINDOW_SECONDS,
@@ -23,6 +22,7 @@ from configmapsync.contention import (
 )
 from configmapsync.names import DIGEST, NamespacedName
 from configmapsync.plans import ContestedCopy, Interference, Write
+from configmapsync.status import MOST_LISTED_FAILURES
 from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError
 from kube.rbac import Rule
@@ -129,7 +129,7 @@ class Contention:
             if not self._is_over(sync, key, copy, now)
         }
         deferred = sorted(key for key, copy in contested.items() if now < copy.until)
-        for key in deferred[:MOST_FAILURES]:
+        for key in deferred[:MOST_LISTED_FAILURES]:
             await self._find_manager(key, contested[key])
         return {
             key: ContestedCopy(

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.conditions import MOST_FAILURES, Report, status
+from configmapsync.conditions import Report, status
 from configmapsync.crd import custom_resource_definition
 from configmapsync.reasons import Heals, Outcome, Reason
-from configmapsync.status import ConfigMapSyncStatus, DestinationCounts
+from configmapsync.status import MOST_LISTED_FAILURES, ConfigMapSyncStatus, DestinationCounts
 from tests.configmapsync.objects import read_status, source, stored_status, sync
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,7 +74,7 @@ def test_the_most_frequent_reason_is_that_of_ready_and_the_list_is_bounded_and_s
     made = status(report(*failures, Outcome("a", Reason.TOO_LARGE, "big")), NOW)
 
     assert summary(made)["Ready"] == ("False", "WriteFailed")
-    assert len(made.failures) == MOST_FAILURES
+    assert len(made.failures) == MOST_LISTED_FAILURES
     assert [failure.namespace for failure in made.failures] == sorted(
         failure.namespace for failure in made.failures
     )
@@ -246,7 +246,7 @@ def test_counts_summary_and_failures_never_contradict_each_other(
         )
 
         counts = previous.destinations
-        assert len(previous.failures) == (min(counts.failed, MOST_FAILURES) if counts else 0)
+        assert len(previous.failures) == (min(counts.failed, MOST_LISTED_FAILURES) if counts else 0)
         assert previous.summary == (f"{counts.synced}/{counts.desired}" if counts else None)
         if verdict is None:
             assert counts is not None

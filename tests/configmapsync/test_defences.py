@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configmapsync.conditions import MOST_FAILURES, Report, status
+from configmapsync.conditions import Report, status
 from configmapsync.names import APPLIED_METADATA
 from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import copy_template, is_up_to_date, render
+from configmapsync.status import MOST_LISTED_FAILURES
 from configmapsync.validation import doubtful_metadata
 from tests.configmapsync.objects import read_status, record, source, stored_status, sync
 
@@ -70,7 +71,7 @@ def test_a_status_is_bounded_and_has_one_meaning_for_kstatus(report: Report) -> 
     made = status(report, NOW)
     content_hash = {condition.type: condition.status for condition in made.conditions}
 
-    assert len(made.failures) <= MOST_FAILURES
+    assert len(made.failures) <= MOST_LISTED_FAILURES
     assert max(len(text) for text in _messages(made.conditions, made.failures)) <= 1024
     assert set(content_hash) == {"Ready", "Reconciling", "Stalled"}
     assert list(content_hash.values()).count("True") <= 1

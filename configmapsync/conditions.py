@@ -1,8 +1,8 @@
-"""Compute the status of a sync from the report of one reconcile and its previous status.
+"""Compute the status of a sync, with conditions as kstatus defines them.
 
-`reconciler/reports/status.py` calls `status` and writes the result if it differs. Its
-conditions follow kstatus, which `kubectl wait`, Helm, Argo CD and Flux read. The time
-may appear only beside something that changed, so an unchanged cluster costs no write.
+`reconciler/reports/status.py` calls it with the report of a reconcile, and writes the
+result if it differs from the previous status. The time may appear only beside something
+that changed, so that an unchanged cluster costs no write.
 """
 
 from collections import Counter

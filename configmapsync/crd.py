@@ -117,7 +117,7 @@ def custom_resource_definition() -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": [dict(column) for column in COLUMNS],
+                    "additionalPrinterColumns": list(COLUMNS),
                     "schema": {"openAPIV3Schema": _object_schema()},
                 }
             ],
@@ -144,29 +144,26 @@ def _object_schema() -> Schema:
 
 
 def _spec_schema() -> Schema:
-    schema = _structural(ConfigMapSyncSpec.model_json_schema(by_alias=True))
+    made = ConfigMapSyncSpec.model_json_schema(by_alias=True)
+    schema = _structural(made, made["$defs"])
     properties = schema["properties"]
-    for field in ("destinationNamespaces", "excludedNamespaces", "keys"):
-        properties[field]["x-kubernetes-list-type"] = "atomic"
-    for part in properties["copyMetadata"]["properties"].values():
-        part["x-kubernetes-list-type"] = "atomic"
     selector = properties["destinationNamespaceSelector"]
     selector["x-kubernetes-map-type"] = "atomic"
-    selector["properties"]["matchExpressions"]["x-kubernetes-list-type"] = "atomic"
-    requirement = selector["properties"]["matchExpressions"]["items"]
-    requirement["properties"]["values"]["x-kubernetes-list-type"] = "atomic"
-    requirement["x-kubernetes-validations"] = [dict(rule) for rule in REQUIREMENT_RULES]
-    properties["keys"]["items"]["x-kubernetes-validations"] = [dict(rule) for rule in KEY_RULES]
-    schema["x-kubernetes-validations"] = [dict(rule) for rule in SPEC_RULES]
+    for part, rules in (
+        (schema, SPEC_RULES),
+        (properties["keys"]["items"], KEY_RULES),
+        (selector["properties"]["matchExpressions"]["items"], REQUIREMENT_RULES),
+    ):
+        part["x-kubernetes-validations"] = list(rules)
     return schema
 
 
 def _status_schema() -> Schema:
-    schema = _structural(_sorted(msgspec.json.schema(ConfigMapSyncStatus)))
+    made = msgspec.json.schema(ConfigMapSyncStatus)
+    schema = _structural(made, made["$defs"])
     conditions = schema["properties"]["conditions"]
     conditions["x-kubernetes-list-type"] = "map"
     conditions["x-kubernetes-list-map-keys"] = ["type"]
-    schema["properties"]["failures"]["x-kubernetes-list-type"] = "atomic"
     # The default is on the whole status, because a default inside it needs a status to apply to.
     # Until the first reconcile no generation is observed, so kstatus and `helm install --wait`
     # keep waiting.
@@ -174,76 +171,45 @@ def _status_schema() -> Schema:
     return schema
 
 
-def _sorted(schema: Any) -> Any:
-    """Sort the keywords of a schema as pydantic does; the properties keep their order."""
-    if isinstance(schema, list):
-        return [_sorted(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: {name: _sorted(inner) for name, inner in value.items()}
-        if key == "properties"
-        else _sorted(value)
-        for key, value in sorted(schema.items())
-    }
-
-
-def _structural(schema: Schema) -> Schema:
-    """Return a JSON schema as a structural schema."""
-    definitions = schema.pop("$defs", {})
-    structural: Schema = _simplified(schema, definitions)
-    return structural
-
-
-def _simplified(schema: Any, definitions: dict[str, Schema]) -> Any:
-    if isinstance(schema, list):
-        return [_simplified(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    flat = _without_reference(_without_null(schema), definitions)
-    kept = {
-        key: value
-        for key, value in flat.items()
-        if key not in {"title", "propertyNames"} and not _is_idle_default(key, value)
-    }
-    if kept.get("additionalProperties") is False:
-        # The API server prunes unknown fields, or rejects them if the client asks for that.
-        del kept["additionalProperties"]
-    if kept.get("required") == []:
-        del kept["required"]
-    if kept.get("type") == "integer":
+def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Return a JSON schema as a structural schema, with sorted keywords."""
+    kept: Schema = {}
+    for key, value in sorted(_resolved(schema, definitions).items()):
+        if key == "properties":
+            kept[key] = {name: _structural(part, definitions) for name, part in value.items()}
+        elif key in {"items", "additionalProperties"} and value:
+            kept[key] = _structural(value, definitions)
+        elif not _is_idle(key, value):
+            kept[key] = value
+    if kept["type"] == "integer":
         kept["format"] = "int64"
-    if "properties" in kept:
-        kept["properties"] = {
-            name: _simplified(value, definitions) for name, value in kept["properties"].items()
-        }
-    return {
-        key: value if key == "properties" else _simplified(value, definitions)
-        for key, value in kept.items()
-    }
+    if kept["type"] == "array":
+        kept["x-kubernetes-list-type"] = "atomic"
+    return kept
 
 
-def _without_null(schema: Schema) -> Schema:
-    """Replace `X or null` with X, because an unset field is absent."""
-    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
-    if len(choices) != 1:
-        return schema
-    outer = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
-    merged: Schema = choices[0] | outer
-    return merged
+def _resolved(schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Replace `X or null` with X, and a reference with its definition.
+
+    An unset field is absent, not null. The description of the field takes precedence.
+    """
+    resolved = dict(schema)
+    for choice in resolved.pop("anyOf", ()):
+        resolved.pop("default", None)
+        if choice != {"type": "null"}:
+            resolved = choice | resolved
+    if reference := resolved.pop("$ref", None):
+        resolved = definitions[reference.rpartition("/")[2]] | resolved
+    return resolved
 
 
-def _without_reference(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Replace a reference with its definition; the description of the field takes precedence."""
-    reference = schema.get("$ref")
-    if reference is None:
-        return schema
-    outer = {key: value for key, value in schema.items() if key != "$ref"}
-    return definitions[reference.rpartition("/")[2]] | outer
+def _is_idle(key: str, value: Any) -> bool:
+    """Return whether a keyword has no place in a structural schema, or no effect.
 
-
-def _is_idle_default(key: str, value: Any) -> bool:
-    """Return whether a default is empty: the API server would write it into each object."""
-    return key == "default" and (
-        value is None or value in ([], (), {}, "", 0, False) or isinstance(value, dict)
+    The API server would write an empty default into each object. It prunes unknown fields, or
+    rejects them if the client asks for that.
+    """
+    return key in {"$defs", "title", "propertyNames"} or (
+        key in {"additionalProperties", "default", "required"}
+        and (not value or isinstance(value, dict))
     )

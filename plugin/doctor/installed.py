@@ -5,9 +5,9 @@ Secret is read.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from configmapsync.crd import custom_resource_definition
 from configmapsync.names import GROUP, KIND, PLURAL, VERSION
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Kind
 from kube.errors import NotFound
-from kube.wire import decode_list, decode_object, decoding
+from kube.wire import decode_object
 from plugin.doctor.findings import Finding, Level, Patient
 from plugin.terminal import counted
 
@@ -61,11 +61,8 @@ async def check_webhooks(patient: Patient) -> list[Finding]:
     found: list[Finding] = []
     for kind in (MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
         word = kind.plural.removesuffix("webhookconfigurations")
-        raw = await patient.reader.client.list(kind)
-        with decoding(kind.plural):
-            items = decode_list(raw).items or []
-        configurations = [decode_object(item, kind.plural) for item in items]
-        webhooks = [each for item in configurations for each in _webhooks_of_syncs(item)]
+        answer = decode_object(await patient.reader.client.list(kind), kind.plural)
+        webhooks = [each for item in answer.get("items") or () for each in _webhooks_of_syncs(item)]
         if not webhooks:
             message = f"no {word} webhook for {KIND} is registered"
             found.append(Finding(Level.FAILURE, "webhook", message, APPLY_ALL))
@@ -86,22 +83,20 @@ def _findings(patient: Patient, word: str, webhook: dict[str, Any]) -> Iterator[
         message = f"the {word} webhook has failurePolicy {webhook.get('failurePolicy')}, not Fail"
         yield Finding(Level.WARNING, "webhook", message, APPLY_ALL)
     renew = RENEW.format(namespace=patient.namespace, cronjob=patient.named("certs"))
+    bundle = f"caBundle of the {word} webhook"
     expiries = list(_expiries(webhook.get("clientConfig", {}).get("caBundle") or ""))
     good = [moment for moment in expiries if moment > patient.now]
-    if not expiries:
-        message = f"caBundle of the {word} webhook holds no certificate"
-        yield Finding(Level.FAILURE, "certificates", message, renew)
-    elif not good:
-        message = f"every certificate in caBundle of the {word} webhook has expired"
+    if not good:
+        message = f"every certificate in {bundle} has expired"
+        if not expiries:
+            message = f"{bundle} holds no certificate"
         yield Finding(Level.FAILURE, "certificates", message, renew)
     elif max(good) - patient.now < SOON:
-        message = f"the last certificate in caBundle of the {word} webhook expires {max(good):%F}"
+        message = f"the last certificate in {bundle} expires {max(good):%F}"
         yield Finding(Level.WARNING, "certificates", message, renew)
     else:
-        message = (
-            f"caBundle of the {word} webhook holds {counted(len(good), 'certificate')}, "
-            f"valid until {max(good):%F}"
-        )
+        held = counted(len(good), "certificate")
+        message = f"{bundle} holds {held}, valid until {max(good):%F}"
         yield Finding(Level.OK, "certificates", message)
 
 
@@ -112,12 +107,8 @@ def _expiries(bundle: str) -> Iterator[datetime]:
 
     try:
         text = base64.b64decode(bundle)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return
-    for number, block in enumerate(PEM_BLOCK.finditer(text)):
-        if number == MOST_CERTIFICATES:
-            return
-        try:
-            yield x509.load_pem_x509_certificate(block[0]).not_valid_after_utc
-        except ValueError:
-            continue
+    for block in PEM_BLOCK.findall(text)[:MOST_CERTIFICATES]:
+        with suppress(ValueError):
+            yield x509.load_pem_x509_certificate(block).not_valid_after_utc

@@ -7,15 +7,13 @@ through the API server or from a forwarded port.
 import asyncio
 import re
 from datetime import datetime, timedelta
-from typing import Any
 
 import aiohttp
-import msgspec
 
-from kube.client import Client, Kind
+from kube.client import Kind
 from kube.errors import ApiError, Forbidden
 from kube.lease_record import LeaseRecord, LeaseSpec
-from kube.wire import decode_list, decoding
+from kube.wire import decode_object
 from plugin.doctor.findings import Finding, Level, Patient
 
 PODS = Kind("", "v1", "pods")
@@ -80,22 +78,21 @@ async def check_watches(patient: Patient) -> list[Finding]:
 
 
 async def _pods(patient: Patient) -> list[str]:
-    raw = await patient.reader.client.list(
-        PODS, patient.namespace, params={"labelSelector": COMPONENTS, "limit": str(MOST_PODS)}
-    )
-    with decoding("the pods"):
-        items = decode_list(raw).items or []
-        pods: list[dict[str, Any]] = [msgspec.json.decode(item) for item in items]
+    selected = {"labelSelector": COMPONENTS, "limit": str(MOST_PODS)}
+    raw = await patient.reader.client.list(PODS, patient.namespace, params=selected)
     return [
         pod["metadata"]["name"]
-        for pod in pods
-        if pod.get("status", {}).get("phase") == "Running" and pod["metadata"].get("name")
+        for pod in decode_object(raw, "the pods").get("items") or ()
+        if pod.get("status", {}).get("phase") == "Running"
     ]
 
 
 async def _through_api_server(patient: Patient, pod: str) -> list[Finding]:
     try:
-        raw = await _proxied(patient.reader.client, patient.namespace, pod)
+        path = f"{pod}:{HEALTH_PORT}/proxy/metrics"
+        raw = await patient.reader.client.get(
+            PODS, patient.namespace, path, timeout_seconds=READ_SECONDS
+        )
     except ApiError as error:
         why = "no right to read" if isinstance(error, Forbidden) else "cannot read"
         message = f"{why} the metrics of pod {pod} through the API server"
@@ -107,27 +104,22 @@ async def _through_api_server(patient: Patient, pod: str) -> list[Finding]:
     return _judged_metrics(f"pod {pod}", raw)
 
 
-async def _proxied(client: Client, namespace: str, pod: str) -> str:
-    path = f"{pod}:{HEALTH_PORT}/proxy/metrics"
-    raw = await client.get(PODS, namespace, path, timeout_seconds=READ_SECONDS)
-    return raw.decode(errors="replace")
-
-
-async def _fetched(url: str) -> str:
+async def _fetched(url: str) -> bytes:
     limits = aiohttp.ClientTimeout(total=READ_SECONDS)
     try:
         async with aiohttp.ClientSession(timeout=limits) as session, session.get(url) as answer:
-            return (await answer.content.read(MOST_METRICS_BYTES)).decode(errors="replace")
+            return await answer.content.read(MOST_METRICS_BYTES)
     except (aiohttp.ClientError, TimeoutError, ValueError):
-        return ""
+        return b""
 
 
-def _judged_metrics(where: str, text: str) -> list[Finding]:
+def _judged_metrics(where: str, metrics: bytes) -> list[Finding]:
+    text = metrics.decode(errors="replace")
     ages = {name: float(age) for name, age in WATCH_AGE.findall(text)}
     if not ages:
         message = f"{where} shows no watch age"
         return [Finding(Level.WARNING, "watches", message, "check the address and the port")]
-    oldest = max(ages, key=lambda name: ages[name])
+    oldest = max(ages, key=ages.__getitem__)
     seconds = round(ages[oldest])
     if ages[oldest] < OLD_SECONDS:
         message = f"{where}: the oldest of {len(ages)} watches heard something {seconds} s ago"

@@ -5,54 +5,45 @@ from the processes, because the plugin imports no process; a test compares both.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
+from cluster import namespaces, syncs
 from configmapsync.names import GROUP, PLURAL
 from configmapsync.permissions import Right, of_service_account
-from kube.access import AccessReviews
-from plugin.doctor.findings import PREFIX, Finding, Level, Patient, listed
-from plugin.terminal import counted
+from kube import access, events, lease_record
+from kube.client import ENDPOINT_SLICES, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
+from kube.rbac import Rule
+from plugin.doctor.findings import MOST_LISTED, PREFIX, Finding, Level, Patient
+from plugin.terminal import counted, listed
 
 REMEDY = "kubectl apply -k config/rbac, or helm upgrade"
-READ = ("list", "watch")
 CACHE_SECONDS = 60.0
-ADMISSION_GROUP = "admissionregistration.k8s.io"
+WRITES_OF_COPIES = ("create", "update", "patch", "delete")
 
-# By account: verbs, group, resource, and the names that the rights are limited to.
-Row = tuple[tuple[str, ...], str, str, tuple[str, ...]]
-CLUSTER: Mapping[str, tuple[Row, ...]] = {
+# By account; the names are those of `config/default` without their prefix.
+WATCHES = (*namespaces.RULES, *syncs.RULES, *access.RULES)
+CLUSTER: Mapping[str, tuple[Rule, ...]] = {
     "reconciler": (
-        (("list", "watch", "get"), "", "configmaps", ()),
-        (("create", "update", "patch", "delete"), "", "configmaps", ()),
-        (("create", "patch"), "", "events", ()),
-        (READ, "", "namespaces", ()),
-        (("get",), "", "serviceaccounts", ()),
-        (("list", "watch", "get", "patch"), GROUP, PLURAL, ()),
-        (("patch",), GROUP, f"{PLURAL}/status", ()),
-        (("create",), "authorization.k8s.io", "subjectaccessreviews", ()),
+        *WATCHES,
+        *events.RULES,
+        Rule("configmaps", ("list", "watch", "get")),
+        Rule("configmaps", WRITES_OF_COPIES),
+        Rule(PLURAL, ("get", "patch"), GROUP),
+        Rule(f"{PLURAL}/status", ("patch",), GROUP),
     ),
-    "webhook": (
-        (("get",), "", "configmaps", ()),
-        (("list", "watch", "get"), "", "namespaces", ()),
-        (("get",), "", "serviceaccounts", ()),
-        (READ, GROUP, PLURAL, ()),
-        (("create",), "authorization.k8s.io", "subjectaccessreviews", ()),
-    ),
-    "certs": (
-        (("get", "update"), ADMISSION_GROUP, "mutatingwebhookconfigurations", ("webhook",)),
-        (("get", "update"), ADMISSION_GROUP, "validatingwebhookconfigurations", ("webhook",)),
+    "webhook": (*WATCHES, Rule("configmaps", ("get",)), Rule("namespaces", ("get",))),
+    "certs": tuple(
+        Rule(kind.plural, ("get", "update"), kind.group, ("webhook",))
+        for kind in (MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS)
     ),
 }
-OWN_NAMESPACE: Mapping[str, tuple[Row, ...]] = {
-    "reconciler": (
-        (("create",), "coordination.k8s.io", "leases", ()),
-        (("get", "watch", "patch"), "coordination.k8s.io", "leases", ("reconciler",)),
-    ),
+OWN_NAMESPACE: Mapping[str, tuple[Rule, ...]] = {
+    "reconciler": lease_record.rules("reconciler"),
     "webhook": (),
     "certs": (
-        (("create",), "", "secrets", ()),
-        (("get", "update"), "", "secrets", ("webhook", "webhook-ca")),
-        (("list",), "discovery.k8s.io", "endpointslices", ()),
+        Rule("secrets", ("create",)),
+        Rule("secrets", ("get", "update"), names=("webhook", "webhook-ca")),
+        Rule(ENDPOINT_SLICES.plural, ("list",), ENDPOINT_SLICES.group),
     ),
 }
 
@@ -60,7 +51,7 @@ OWN_NAMESPACE: Mapping[str, tuple[Row, ...]] = {
 async def check_rights(patient: Patient) -> list[Finding]:
     """Ask the API server for each right of each account."""
     loop = asyncio.get_running_loop()
-    reviews = AccessReviews[Right](
+    reviews = access.AccessReviews[Right](
         patient.reader.client, loop.time, lambda _allowed: None, CACHE_SECONDS
     )
     found = []
@@ -73,19 +64,15 @@ async def check_rights(patient: Patient) -> list[Finding]:
     return found
 
 
-def rights_of(component: str, namespace: str) -> Iterator[Right]:
-    """Return every right of one account, in the names of an installation."""
-    yield from _rights(CLUSTER[component], "")
-    yield from _rights(OWN_NAMESPACE[component], namespace)
-
-
-def _rights(rows: Iterable[Row], namespace: str) -> Iterator[Right]:
-    for verbs, group, resource, names in rows:
-        plain, _, subresource = resource.partition("/")
-        for name in names or ("",):
-            full_name = f"{PREFIX}{name}" if name else ""
-            for verb in verbs:
-                yield Right(verb, namespace, full_name, group, plain, subresource)
+def rights_of(component: str, own_namespace: str) -> Iterator[Right]:
+    """Yield every right of one account, in the names of an installation."""
+    for rules, namespace in ((CLUSTER, ""), (OWN_NAMESPACE, own_namespace)):
+        for rule in rules[component]:
+            resource, _, subresource = rule.resource.partition("/")
+            for name in rule.names or ("",):
+                full_name = f"{PREFIX}{name}" if name else ""
+                for verb in rule.verbs:
+                    yield Right(verb, namespace, full_name, rule.group, resource, subresource)
 
 
 def _finding(account: str, wanted: list[Right], missing: list[Right]) -> Finding:
@@ -95,12 +82,8 @@ def _finding(account: str, wanted: list[Right], missing: list[Right]) -> Finding
         message = f"{account} has no right: the account or its roles are missing"
         return Finding(Level.FAILURE, "rights", message, REMEDY)
     words = [f"{right.verb} {right.resource}" for right in missing]
-    message = f"{account} lacks {counted(len(missing), 'right')}: {listed(words)}"
-    if all(_is_write_of_copies(right) for right in missing):
+    message = f"{account} lacks {counted(len(missing), 'right')}: {listed(words, MOST_LISTED)}"
+    if all(right.resource == "configmaps" and right.verb in WRITES_OF_COPIES for right in missing):
         message += " in all namespaces (an installation for some namespaces has them there only)"
         return Finding(Level.WARNING, "rights", message, REMEDY)
     return Finding(Level.FAILURE, "rights", message, REMEDY)
-
-
-def _is_write_of_copies(right: Right) -> bool:
-    return right.resource == "configmaps" and right.verb in {"create", "update", "patch", "delete"}

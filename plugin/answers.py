@@ -5,73 +5,58 @@ contains a value of a ConfigMap.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from cluster.syncs import SyncRecord
 from configmapsync.content import SourceObject
 from configmapsync.copies import CopyRecord
-from configmapsync.explanations import Explanation
 from configmapsync.names import NamespacedName
 from configmapsync.selection import Namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One reason why something is not right.
+    """One reason why something is not right, in the form of `-o json`.
 
     Attributes:
-        places: the namespaces that it concerns; empty for the whole object.
+        reason: the word of the status.
+        namespaces: those that it concerns; empty for the whole object.
         message: of the status; empty without one.
-        explanation: the cause, the cure and the commands.
+        cause: what happened.
+        cure: what to do.
+        commands: to run in this order.
     """
 
-    places: tuple[str, ...]
+    reason: str
+    namespaces: tuple[str, ...]
     message: str
-    explanation: Explanation
+    cause: str
+    cure: str
+    commands: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known about one object.
+    """What is known about one object, in the form of `-o json`.
 
     Attributes:
         kind: `ConfigMapSync` or `ConfigMap`.
-        key: the object.
-        facts: labelled facts, in the order in which they are printed.
+        namespace: of the object.
+        name: of the object.
         right: whether it is as it should be; None if nothing says how it should be.
+        facts: by label, in the order in which they are printed.
         problems: why it is not right.
     """
 
     kind: str
-    key: NamespacedName
-    facts: tuple[tuple[str, str], ...]
+    namespace: str
+    name: str
     right: bool | None
+    facts: dict[str, str]
     problems: tuple[Problem, ...] = ()
 
-    def document(self) -> dict[str, Any]:
-        """Return the answer for `-o json` and `-o yaml`."""
-        problems = [
-            {
-                "reason": problem.explanation.reason,
-                "namespaces": list(problem.places),
-                "message": problem.message,
-                "cause": problem.explanation.cause,
-                "cure": problem.explanation.cure,
-                "commands": list(problem.explanation.commands),
-            }
-            for problem in self.problems
-        ]
-        return {
-            "kind": self.kind,
-            **self.key._asdict(),
-            "right": self.right,
-            "facts": dict(self.facts),
-            "problems": problems,
-        }
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Observation:
     """What was read about a ConfigMap.
 
@@ -88,9 +73,15 @@ class Observation:
 
     key: NamespacedName
     record: CopyRecord | None
-    namespace: Namespace | None
-    syncs: Sequence[SyncRecord]
+    namespace: Namespace | None = None
+    syncs: Sequence[SyncRecord] = ()
     source: SourceObject | None = None
     unreadable: str | None = None
     labels_known: bool = True
-    unread: tuple[str, ...] = ()
+    unread: list[str] = field(default_factory=list)
+
+    @property
+    def owner(self) -> SyncRecord | None:
+        """Return the sync that manages the ConfigMap."""
+        uid = self.record.sync_uid if self.record else ""
+        return next((sync for sync in self.syncs if uid and sync.metadata.uid == uid), None)

@@ -4,14 +4,14 @@
 unless they failed or are the source of another sync.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cluster.syncs import SyncRecord
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason, State
-from plugin.network import SOURCE, Destination, Network
-from plugin.terminal import printable
+from plugin.network import SOURCE, Network
+from plugin.terminal import printable, shortened
 
 MOST_SINGLE_COPIES = 8  # of one sync, in state Synced
 MOST_NOTABLE_COPIES = 40  # of one sync, that failed or lead on
@@ -54,43 +54,34 @@ class _Drawer:
         self._ids: dict[object, str] = {}
 
     def add_sync(self, record: SyncRecord) -> None:
-        row = self._network.row(record)
-        label = f"{record.key} {row.copies}"
-        sync = self._box(("sync", record.key), "sync", label, row.state)
+        row = self._network.rows[record.key]
+        sync = self._box(("sync", record.key), "sync", f"{record.key} {row.copies}", row.state)
         if record.sync is not None:
-            self.drawing.edges[self._source(record.sync.source), sync] = None
+            source = record.sync.source
+            self.drawing.edges[self._configmap(source, self._network.states[source]), sync] = None
         rest = 0
-        for destination, shown in self._chosen(self._network.destinations(record)):
+        for key, state, shown in self._chosen(self._network.destinations[record.key]):
             if shown:
-                target = self._configmap(destination.key, destination.state)
-                self.drawing.edges[sync, target] = None
+                self.drawing.edges[sync, self._configmap(key, state)] = None
             rest += not shown
         if rest:
             target = self._box(("rest", record.key), "copies", f"{rest:,} copies", "Synced")
             self.drawing.edges[sync, target] = None
 
-    def _chosen(self, destinations: list[Destination]) -> Iterator[tuple[Destination, bool]]:
-        """Yield each destination, and whether it is drawn on its own."""
+    def _chosen(
+        self, destinations: Mapping[NamespacedName, str]
+    ) -> Iterator[tuple[NamespacedName, str, bool]]:
+        """Yield each destination with its state, and whether it is drawn on its own."""
         single, notable = MOST_SINGLE_COPIES, MOST_NOTABLE_COPIES
         if len(destinations) > MOST_SINGLE_COPIES:
             single = 0
-        for destination in destinations:
-            if self._network.readers(destination.key) or destination.state != Reason.SYNCED:
+        for key, state in destinations.items():
+            if key in self._network.readers or state != Reason.SYNCED:
                 notable -= 1
-                yield destination, notable >= 0
+                yield key, state, notable >= 0
             else:
                 single -= 1
-                yield destination, single >= 0
-
-    def _source(self, key: NamespacedName) -> str:
-        known = self._ids.get(("configmap", key))
-        return known or self._configmap(key, self._state_of(key))
-
-    def _state_of(self, key: NamespacedName) -> str:
-        state = self._network.copy_state(key)
-        if state is not None:
-            return state
-        return str(Reason.SOURCE_NOT_FOUND) if self._network.is_missing(key) else SOURCE
+                yield key, state, single >= 0
 
     def _configmap(self, key: NamespacedName, state: str) -> str:
         return self._box(("configmap", key), "configmap", str(key), state)
@@ -100,9 +91,7 @@ class _Drawer:
         if known is not None:
             return known
         new = self._ids[identity] = f"n{len(self._ids)}"
-        text = printable(label)
-        if len(text) > LABEL_CHARACTERS:
-            text = f"{text[: LABEL_CHARACTERS - 1]}…"
+        text = shortened(printable(label), LABEL_CHARACTERS)
         self.drawing.boxes[new] = Box(new, kind, text, printable(state), _level(state))
         return new
 

@@ -4,7 +4,7 @@
 cluster, and no answer contains a value of a ConfigMap.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cluster.syncs import SyncRecord
@@ -19,96 +19,107 @@ from configmapsync.explanations import (
 from configmapsync.reasons import Reason
 from configmapsync.rendering import copy_template, is_up_to_date
 from configmapsync.selection import Namespace
-from configmapsync.status import DestinationFailure
 from plugin.answers import Answer, Observation, Problem
-from plugin.rows import DELETING, OUTDATED, row_of
+from plugin.rows import DELETING, OUTDATED, StatusRow, row_of
+from plugin.terminal import listed
 
 MOST_NAMES = 20  # of namespaces or syncs in one line
+DELETION = Explanation(
+    DELETING,
+    "The sync is being deleted. Its finalizer stays until the reconciler has removed or "
+    "released every copy.",
+    "Wait. If the sync stays for more than a minute, check that a reconciler is running.",
+    (DOCTOR,),
+)
 
 
 def explained_sync(record: SyncRecord) -> Answer:
     """Return the answer about a sync, from its status."""
     row = row_of(record)
-    state = f"{row.state}: {row.message}" if row.message else row.state
-    facts = (
-        ("source", row.source or "(the spec is invalid)"),
-        ("copies", row.copies),
-        ("state", state),
-    )
-    problems = tuple(_problems_of_sync(record, row.state, row.message))
+    facts = {
+        "source": row.source or "(the spec is invalid)",
+        "copies": str(row.copies),
+        "state": f"{row.state}: {row.message}" if row.message else row.state,
+    }
+    problems = tuple(_problems_of_sync(record, row))
     # A suspended sync is as its spec asks, and its copies may differ from the source.
     right = None if row.state == Reason.SUSPENDED else not problems
-    return Answer("ConfigMapSync", record.key, facts, right, problems)
+    return Answer("ConfigMapSync", *record.key, right, facts, problems)
 
 
-def _problems_of_sync(record: SyncRecord, state: str, message: str) -> Iterator[Problem]:
-    subject = subject_of(record)
-    failures = record.status.failures if record.status else ()
-    if state == DELETING:
-        yield Problem((), "", _deletion())
-    elif state == OUTDATED:
+def _problems_of_sync(record: SyncRecord, row: StatusRow) -> Iterator[Problem]:
+    subject = _subject_of(record)
+    if row.state == DELETING:
+        yield _problem(DELETION)
+    elif row.state == OUTDATED:
         cause = "The spec was edited, and the reconciler has not reported on the edit yet."
-        yield Problem((), "", replace(explain_sync(Reason.PROGRESSING, subject), cause=cause))
-    elif not failures and state != Reason.SYNCED:
-        yield Problem((), message, explain_sync(state, subject))
-    for reason in dict.fromkeys(failure.reason for failure in failures):
-        yield _failed(subject, [each for each in failures if each.reason == reason])
+        yield _problem(replace(explain_sync(Reason.PROGRESSING, subject), cause=cause))
+    elif not row.failures and row.state != Reason.SYNCED:
+        yield _problem(explain_sync(row.state, subject), row.message)
+    for reason in dict.fromkeys(failure.reason for failure in row.failures):
+        failures = [each for each in row.failures if each.reason == reason]
+        at_first = replace(subject, namespace=failures[0].namespace)
+        explanation = explain_destination(reason, at_first)
+        namespaces = tuple(each.namespace for each in failures)
+        yield _problem(explanation, failures[0].message, namespaces)
 
 
-def _failed(subject: Subject, failures: Sequence[DestinationFailure]) -> Problem:
-    """Return the problem of all destinations that failed for one reason."""
-    first = failures[0]
-    at_first = replace(subject, namespace=first.namespace)
-    explanation = explain_destination(first.reason, at_first)
-    return Problem(tuple(each.namespace for each in failures), first.message, explanation)
-
-
-def _deletion() -> Explanation:
-    return Explanation(
-        DELETING,
-        "The sync is being deleted. Its finalizer stays until the reconciler has removed or "
-        "released every copy.",
-        "Wait. If the sync stays for more than a minute, check that a reconciler is running.",
-        (DOCTOR,),
+def _problem(
+    explanation: Explanation, message: str = "", namespaces: tuple[str, ...] = ()
+) -> Problem:
+    return Problem(
+        explanation.reason,
+        namespaces,
+        message,
+        explanation.cause,
+        explanation.cure,
+        explanation.commands,
     )
 
 
-def subject_of(record: SyncRecord) -> Subject:
-    """Return the subject of a sync, whose spec may be invalid."""
-    return Subject.of(record.sync) if record.sync else Subject(record.key)
+def _subject_of(record: SyncRecord, namespace: str = "") -> Subject:
+    """Return the subject for a sync, whose spec may be invalid, or for its destination."""
+    if record.sync:
+        return Subject.of(record.sync, namespace)
+    return Subject(record.key, namespace=namespace)
 
 
 def explained_configmap(seen: Observation) -> Answer | None:
     """Return the answer about a ConfigMap; None if it does not exist and no sync would write it."""
-    answer = _explained_configmap(seen)
-    if answer is None or not seen.unread:
-        return answer
-    return replace(answer, facts=(*answer.facts, ("not read", "; ".join(seen.unread))))
-
-
-def _explained_configmap(seen: Observation) -> Answer | None:
     record = seen.record
-    readers = _readers(seen)
+    readers = [sync for sync in seen.syncs if sync.sync and sync.sync.source == seen.key]
+    writers = [sync for sync in seen.syncs if _selects(sync, seen)]
+    source_of = {"source of": _listed(readers)} if readers else {}
     if record is None:
-        writers = _writers(seen)
         if not writers and not readers:
             return None
-        facts = (("exists", "no"), *_facts_of_readers(readers))
-        return _not_managed(seen, facts, writers, readers)
+        return _not_managed(seen, {"exists": "no", **source_of}, writers, readers)
     if record.managed and not record.cloned:
-        return _managed(seen, record, _facts_of_readers(readers))
+        return _managed(seen, record, source_of, writers)
     managed = "no"
     if record.cloned:
         managed = f"no: it is a clone of the copy {record.destination}"
     elif record.released_by:
         managed = f"no: ConfigMapSync {record.released_by} has released it"
-    facts = (("managed", managed), *_facts_of_readers(readers))
-    return _not_managed(seen, facts, _writers(seen), ())
+    return _not_managed(seen, {"managed": managed, **source_of}, writers, ())
+
+
+def _answer(
+    seen: Observation,
+    facts: dict[str, str],
+    problems: Sequence[Problem] = (),
+    *,
+    right: bool | None = None,
+) -> Answer:
+    """Return the answer about a ConfigMap, which is not right if there is a problem."""
+    if seen.unread:
+        facts["not read"] = "; ".join(seen.unread)
+    return Answer("ConfigMap", *seen.key, False if problems else right, facts, tuple(problems))
 
 
 def _not_managed(
     seen: Observation,
-    facts: tuple[tuple[str, str], ...],
+    facts: dict[str, str],
     writers: Sequence[SyncRecord],
     readers: Sequence[SyncRecord],
 ) -> Answer:
@@ -122,97 +133,90 @@ def _not_managed(
     """
     problems = [_problem_at(writer, seen) for writer in writers[:MOST_NAMES]]
     problems += [
-        Problem((), "", explain_sync(Reason.SOURCE_NOT_FOUND, subject_of(reader)))
+        _problem(explain_sync(Reason.SOURCE_NOT_FOUND, _subject_of(reader)))
         for reader in readers[:1]
     ]
     if writers:
-        facts = (*facts, ("wanted by", _listed("ConfigMapSync", writers)))
-    right = False if problems else None
-    return Answer("ConfigMap", seen.key, facts, right, tuple(problems))
+        facts["wanted by"] = _listed(writers)
+    return _answer(seen, facts, problems)
 
 
-def _managed(seen: Observation, record: CopyRecord, readers: tuple[tuple[str, str], ...]) -> Answer:
-    owner = next((sync for sync in seen.syncs if sync.metadata.uid == record.sync_uid), None)
-    name = record.synced_by or "(unreadable)"
-    facts = [("managed", f"yes, by ConfigMapSync {owner.key if owner else name}"), *readers]
+def _managed(
+    seen: Observation,
+    record: CopyRecord,
+    source_of: dict[str, str],
+    writers: Sequence[SyncRecord],
+) -> Answer:
+    owner = seen.owner
+    name = owner.key if owner else record.synced_by or "(unreadable)"
+    facts = {"managed": f"yes, by ConfigMapSync {name}"}
     if owner is None:
-        return Answer("ConfigMap", seen.key, tuple(facts), right=False, problems=(_orphan(record),))
+        return _answer(seen, facts | source_of, [_orphan(record)])
     if owner.sync is not None:
-        facts.insert(1, ("source", str(owner.sync.source)))
-    if others := [writer for writer in _writers(seen) if writer is not owner]:
-        facts.append(("wanted by", _listed("ConfigMapSync", others)))
+        facts["source"] = str(owner.sync.source)
+    facts |= source_of
+    if others := [writer for writer in writers if writer is not owner]:
+        facts["wanted by"] = _listed(others)
     if seen.unreadable:
-        facts.append(("content", f"not compared: {seen.unreadable}"))
-        return Answer("ConfigMap", seen.key, tuple(facts), None)
-    problem = _problem_of_copy(seen, record, owner)
-    problems = (problem,) if problem else ()
-    if not problem:
-        facts.append(("content", "equals the source"))
-    return Answer("ConfigMap", seen.key, tuple(facts), not problems, problems)
+        facts["content"] = f"not compared: {seen.unreadable}"
+        return _answer(seen, facts)
+    if (problem := _problem_of_copy(seen, record, owner)) is not None:
+        return _answer(seen, facts, [problem])
+    facts["content"] = "equals the source"
+    return _answer(seen, facts, right=True)
 
 
 def _problem_of_copy(seen: Observation, record: CopyRecord, owner: SyncRecord) -> Problem | None:
     """Return why a copy differs from what its sync asks for; None if it does not."""
-    sync = owner.sync
-    if sync is None or sync.spec.suspend or owner.deleting:
-        return _problem_at(owner, seen)
-    if seen.labels_known and not _selects(owner, seen):
-        cause = "The sync no longer selects this destination, so the reconciler removes the copy."
-        subject = replace(subject_of(owner), namespace=seen.key.namespace)
-        explanation = replace(explain_destination(Reason.PROGRESSING, subject), cause=cause)
-        return Problem((), "", explanation)
-    if seen.source is None or seen.source.too_many_keys:
-        return _problem_at(owner, seen)
-    if is_up_to_date(record, copy_template(sync, seen.source)):
-        return None
+    sync, source = owner.sync, seen.source
+    if sync is not None and not sync.spec.suspend and not owner.deleting:
+        if seen.labels_known and not _selects(owner, seen):
+            cause = (
+                "The sync no longer selects this destination, so the reconciler removes the copy."
+            )
+            subject = _subject_of(owner, seen.key.namespace)
+            return _problem(replace(explain_destination(Reason.PROGRESSING, subject), cause=cause))
+        if (
+            source is not None
+            and not source.too_many_keys
+            and is_up_to_date(record, copy_template(sync, source))
+        ):
+            return None
     return _problem_at(owner, seen)
 
 
 def _problem_at(record: SyncRecord, seen: Observation) -> Problem:
     """Return why a sync has not written, or not updated, its destination."""
     namespace = seen.key.namespace
-    subject = replace(subject_of(record), namespace=namespace)
-    failures = record.status.failures if record.status else ()
+    subject = _subject_of(record, namespace)
     row = row_of(record)
     if row.state == DELETING:
-        return Problem((), "", _deletion())
-    for failure in failures:
+        return _problem(DELETION)
+    for failure in row.failures:
         if failure.namespace == namespace:
-            return Problem((), failure.message, explain_destination(failure.reason, subject))
+            return _problem(explain_destination(failure.reason, subject), failure.message)
     reason = Reason.parse(row.state)
-    if reason is None or reason is Reason.SYNCED or failures:
-        explanation = explain_destination(Reason.PROGRESSING, subject)
-        return Problem((), f"ConfigMapSync {record.key} has not reported on it yet", explanation)
-    return Problem((), row.message, explain_destination(reason, subject))
+    if reason is None or reason is Reason.SYNCED or row.failures:
+        message = f"ConfigMapSync {record.key} has not reported on it yet"
+        return _problem(explain_destination(Reason.PROGRESSING, subject), message)
+    return _problem(explain_destination(reason, subject), row.message)
 
 
 def _orphan(record: CopyRecord) -> Problem:
-    policy = record.deletion_policy
-    return Problem(
-        (),
-        "",
+    return _problem(
         Explanation(
             "Orphaned",
             f"ConfigMapSync {record.synced_by or '(unreadable)'}, which wrote this copy, does not "
             "exist any more, or was created again.",
             "Create the sync again, and it takes the copy back. Otherwise the reconciler handles "
-            f"the copy by its own deletion policy ({policy}) after ten minutes.",
+            f"the copy by its own deletion policy ({record.deletion_policy}) after ten minutes.",
             (DOCTOR,),
-        ),
+        )
     )
 
 
-def _readers(seen: Observation) -> list[SyncRecord]:
-    """Return the syncs whose source is the ConfigMap."""
-    return [sync for sync in seen.syncs if sync.sync and sync.sync.source == seen.key]
-
-
-def _writers(seen: Observation) -> list[SyncRecord]:
-    """Return the syncs that select the ConfigMap as a destination."""
-    return [sync for sync in seen.syncs if _selects(sync, seen)]
-
-
 def _selects(record: SyncRecord, seen: Observation) -> bool:
+    """Return whether a sync selects the ConfigMap as a destination."""
     if record.sync is None or record.selector is None:
         return False
     namespace = seen.namespace or Namespace(seen.key.namespace)
@@ -224,11 +228,5 @@ def _selects(record: SyncRecord, seen: Observation) -> bool:
     )
 
 
-def _facts_of_readers(readers: Sequence[SyncRecord]) -> tuple[tuple[str, str], ...]:
-    return (("source of", _listed("ConfigMapSync", readers)),) if readers else ()
-
-
-def _listed(kind: str, records: Iterable[SyncRecord]) -> str:
-    names = [str(record.key) for record in records]
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"{kind} {', '.join(names[:MOST_NAMES])}{more}"
+def _listed(records: Sequence[SyncRecord]) -> str:
+    return f"ConfigMapSync {listed([str(record.key) for record in records], MOST_NAMES)}"

@@ -1,12 +1,11 @@
 """Connect sources, syncs and copies: which ConfigMap is copied where, in which state.
 
-`tree` and `graph` walk through it. It is built from statuses and from the marks of
-copies, so no content is read. Nothing here reads a cluster.
+`tree`, `graph` and `doctor` walk through it. It is built from statuses and from the
+marks of copies, so no content is read. Nothing here reads a cluster.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -14,7 +13,7 @@ from cluster.syncs import SyncRecord
 from configmapsync.names import DESTINATION, DIGEST, SYNC_UID_LABEL, SYNCED_BY, NamespacedName
 from configmapsync.reasons import Reason
 from kube.wire import check_stored, decode_partial, decoding
-from plugin.rows import StatusRow, row_of
+from plugin.rows import row_of
 
 ORPHANED = "Orphaned"
 SOURCE = "Source"
@@ -30,7 +29,6 @@ class CopyMark(msgspec.Struct, frozen=True):
         sync_uid: of the sync that wrote it.
         synced_by: that sync; empty without the mark.
         digest: the digest that the sync noted.
-        cloned: whether another client made the ConfigMap from a copy.
     """
 
     namespace: str
@@ -39,7 +37,6 @@ class CopyMark(msgspec.Struct, frozen=True):
     sync_uid: str
     synced_by: str
     digest: str
-    cloned: bool
 
     @property
     def key(self) -> NamespacedName:
@@ -47,8 +44,8 @@ class CopyMark(msgspec.Struct, frozen=True):
         return NamespacedName(self.namespace, self.name)
 
 
-def read_mark(raw: bytes | msgspec.Raw) -> CopyMark:
-    """Return the marks of a copy.
+def read_mark(raw: bytes | msgspec.Raw) -> CopyMark | None:
+    """Return the marks of a copy; None for a ConfigMap that another client made from a copy.
 
     Args:
         raw: the ConfigMap, or its metadata as a PartialObjectMetadata, in JSON.
@@ -60,130 +57,97 @@ def read_mark(raw: bytes | msgspec.Raw) -> CopyMark:
         metadata = decode_partial(raw).metadata
     check_stored(metadata.name, metadata.resource_version, "the ConfigMap")
     labels, annotations = metadata.labels or {}, metadata.annotations or {}
-    key = f"{metadata.namespace}/{metadata.name}"
-    return CopyMark(
+    mark = CopyMark(
         namespace=metadata.namespace,
         name=metadata.name,
         resource_version=metadata.resource_version,
         sync_uid=labels.get(SYNC_UID_LABEL, ""),
         synced_by=annotations.get(SYNCED_BY, ""),
         digest=annotations.get(DIGEST, ""),
-        cloned=annotations.get(DESTINATION, key) != key,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """A ConfigMap that a sync writes, or should write.
-
-    Attributes:
-        key: the ConfigMap.
-        state: the reason word.
-    """
-
-    key: NamespacedName
-    state: str
+    key = f"{mark.namespace}/{mark.name}"
+    cloned = annotations.get(DESTINATION, key) != key
+    return mark if mark.sync_uid and not cloned else None
 
 
 class Network:
-    """All syncs and copies, by what leads to what."""
+    """All syncs and copies, by what leads to what.
+
+    Attributes:
+        syncs: by key.
+        rows: what `status` shows of each sync, by its key.
+        readers: the syncs whose source is a ConfigMap.
+        owners: the sync that writes a copy.
+        orphans: the copies whose sync does not exist.
+        destinations: the states of the copies and failed destinations of a sync, sorted by key.
+        states: of each source, copy and failed destination: a reason word, `Source` or `Orphaned`.
+    """
 
     def __init__(self, syncs: Iterable[SyncRecord], copies: Iterable[CopyMark]) -> None:
+        """Connect syncs and copies."""
         self.syncs = {record.key: record for record in syncs}
-        self._by_uid = {record.metadata.uid: record for record in self.syncs.values()}
-        self._readers: dict[NamespacedName, list[SyncRecord]] = defaultdict(list)
+        self.rows = {key: row_of(record) for key, record in self.syncs.items()}
+        self.readers: dict[NamespacedName, list[SyncRecord]] = defaultdict(list)
         for record in self.syncs.values():
             if record.sync is not None:
-                self._readers[record.sync.source].append(record)
-        self.orphans: list[CopyMark] = []
-        self._owners: dict[NamespacedName, SyncRecord] = {}
-        self._copies: dict[NamespacedName, list[CopyMark]] = defaultdict(list)
+                self.readers[record.sync.source].append(record)
+        self.owners: dict[NamespacedName, SyncRecord] = {}
+        self.orphans: list[NamespacedName] = []
+        digests: dict[NamespacedName, dict[NamespacedName, str]] = defaultdict(dict)
+        by_uid = {record.metadata.uid: record for record in self.syncs.values()}
+        by_name = {str(key): record for key, record in self.syncs.items()}
         for copy in copies:
-            self._add(copy)
-        self._destinations: dict[NamespacedName, list[Destination]] = {}
-        self._states: dict[NamespacedName, str] = {}
-        self._rows: dict[NamespacedName, StatusRow] = {}
+            key = copy.key
+            owner = by_uid.get(copy.sync_uid) or by_name.get(copy.synced_by)
+            if owner is None:
+                self.orphans.append(key)
+            else:
+                self.owners[key] = owner
+                digests[owner.key][key] = copy.digest
+        self.states: dict[NamespacedName, str] = {}
+        self.destinations = {
+            key: self._destinations(record, digests[key]) for key, record in self.syncs.items()
+        }
+        self._add_other_states()
 
-    def _add(self, copy: CopyMark) -> None:
-        """Add a copy to its sync: by UID, or by name if no sync has the UID."""
-        if copy.cloned or not copy.sync_uid:
-            return
-        named = NamespacedName.parse(copy.synced_by)
-        owner = self._by_uid.get(copy.sync_uid) or (self.syncs.get(named) if named else None)
-        if owner is None:
-            self.orphans.append(copy)
-            return
-        self._owners[copy.key] = owner
-        self._copies[owner.key].append(copy)
-
-    def owner(self, key: NamespacedName) -> SyncRecord | None:
-        """Return the sync that writes a copy; None if the ConfigMap is no copy."""
-        return self._owners.get(key)
-
-    def copy_state(self, key: NamespacedName) -> str | None:
-        """Return the state of a copy; None if the ConfigMap is no copy."""
-        owner = self.owner(key)
-        if owner is None:
-            return None
-        self.destinations(owner)
-        return self._states[key]
-
-    def row(self, record: SyncRecord) -> StatusRow:
-        """Return the row of a sync; its status is parsed once."""
-        if record.key not in self._rows:
-            self._rows[record.key] = row_of(record)
-        return self._rows[record.key]
-
-    def is_missing(self, source: NamespacedName) -> bool:
-        """Return whether a sync reports that its source does not exist."""
-        return any(
-            self.row(reader).state == Reason.SOURCE_NOT_FOUND for reader in self.readers(source)
-        )
-
-    def readers(self, key: NamespacedName) -> list[SyncRecord]:
-        """Return the syncs whose source is a ConfigMap."""
-        return self._readers.get(key, [])
-
-    def destinations(self, record: SyncRecord) -> list[Destination]:
-        """Return the copies of a sync and its failed destinations, sorted."""
-        if record.key not in self._destinations:
-            self._destinations[record.key] = self._find_destinations(record)
-        return self._destinations[record.key]
-
-    def _find_destinations(self, record: SyncRecord) -> list[Destination]:
-        status = record.status
-        failed = {each.namespace: each.reason for each in status.failures} if status else {}
-        digest = status.source.digest if status and status.source else ""
-        suspended = self.row(record).state == Reason.SUSPENDED
-        pending = str(Reason.SUSPENDED if suspended else Reason.PROGRESSING)
-        found = {}
-        for copy in self._copies.get(record.key, ()):
-            current = str(Reason.SYNCED) if digest and copy.digest == digest else pending
-            found[copy.key] = failed.get(copy.namespace, current)
-        self._states |= found
+    def _destinations(
+        self, record: SyncRecord, digests: Mapping[NamespacedName, str]
+    ) -> dict[NamespacedName, str]:
+        """Return the states of the destinations of a sync, and note those of its copies."""
+        status, row = record.status, self.rows[record.key]
+        failed = {each.namespace: each.reason for each in row.failures}
+        current = status.source.digest if status and status.source else ""
+        suspended = row.state == Reason.SUSPENDED
+        pending = Reason.SUSPENDED if suspended else Reason.PROGRESSING
+        found: dict[NamespacedName, str] = {}
+        for key, digest in digests.items():
+            state = Reason.SYNCED if current and digest == current else pending
+            found[key] = failed.get(key.namespace, str(state))
+        self.states |= found
         if record.sync is not None:
             for namespace, word in failed.items():
                 found.setdefault(NamespacedName(namespace, record.sync.destination_name), word)
-        return [Destination(key, found[key]) for key in sorted(found)]
+        return {key: found[key] for key in sorted(found)}
+
+    def _add_other_states(self) -> None:
+        """Add the states of ConfigMaps that are no copies."""
+        for orphan in self.orphans:
+            self.states.setdefault(orphan, ORPHANED)
+        for source, readers in self.readers.items():
+            rows = (self.rows[reader.key] for reader in readers)
+            missing = any(row.state == Reason.SOURCE_NOT_FOUND for row in rows)
+            self.states.setdefault(source, str(Reason.SOURCE_NOT_FOUND) if missing else SOURCE)
+        for destinations in self.destinations.values():
+            for key, state in destinations.items():
+                self.states.setdefault(key, state)
 
     def origin(self, key: NamespacedName) -> list[NamespacedName]:
         """Return the chain of ConfigMaps from the first source to `key`; a loop ends it."""
         chain, met = [key], {key}
-        while (owner := self.owner(chain[-1])) is not None and owner.sync is not None:
+        while (owner := self.owners.get(chain[-1])) is not None and owner.sync is not None:
             source = owner.sync.source
             if source in met:
                 break
             met.add(source)
             chain.append(source)
         return chain[::-1]
-
-    def knows(self, key: NamespacedName) -> bool:
-        """Return whether a ConfigMap is a source, a copy or a failed destination."""
-        if key in self._owners or key in self._readers:
-            return True
-        return any(copy.key == key for copy in self.orphans) or any(
-            destination.key == key
-            for record in self.syncs.values()
-            if record.sync and record.sync.destination_name == key.name
-            for destination in self.destinations(record)
-        )

@@ -142,14 +142,14 @@ class Reader:
     async def metadata(
         self,
         path: str,
-        decode: Callable[[msgspec.Raw], R],
+        decode: Callable[[msgspec.Raw], R | None],
         params: Mapping[str, str] | None = None,
     ) -> Iterator[R]:
         """Return a record of each object of a collection, made from its metadata.
 
         Args:
             path: of the collection.
-            decode: makes a record of a PartialObjectMetadata.
+            decode: makes a record of a PartialObjectMetadata; None for one that is left out.
             params: of the list, such as `labelSelector`.
         """
         informer = self._informer(path, decode, METADATA, params)
@@ -159,7 +159,7 @@ class Reader:
     def _informer(
         self,
         path: str,
-        decode: Callable[[msgspec.Raw], R],
+        decode: Callable[[msgspec.Raw], R | None],
         accept: str,
         params: Mapping[str, str] | None = None,
     ) -> Informer[R]:

@@ -3,15 +3,13 @@
 `commands/status.py` prints the rows. Nothing here reads a cluster.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from msgspec.structs import asdict
+import msgspec
 
 from cluster.syncs import SyncRecord
 from configmapsync.reasons import Reason, State
-from configmapsync.status import ConfigMapSyncStatus
+from configmapsync.status import ConfigMapSyncStatus, DestinationFailure
 from plugin.terminal import age, painted, printable, shortened
 
 HEADERS = ("NAMESPACE", "NAME", "COPIES", "STATE", "AGE", "LAST FAILURE")
@@ -26,9 +24,26 @@ TABLE_FAILURE_CHARACTERS = 60
 NONE = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class StatusRow:
-    """What `status` shows of one sync.
+class Copies(msgspec.Struct, frozen=True):
+    """The numbers of copies of one sync.
+
+    Attributes:
+        desired: namespaces that should have a copy; None if unknown.
+        synced: namespaces whose copy is up to date.
+        failed: namespaces whose copy failed.
+    """
+
+    desired: int | None = None
+    synced: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        """Return synced of desired copies, such as 11/12."""
+        return NONE if self.desired is None else f"{self.synced}/{self.desired}"
+
+
+class StatusRow(msgspec.Struct, frozen=True, rename="camel"):
+    """What `status` shows of one sync, in the form of `-o json`.
 
     Attributes:
         namespace: of the sync.
@@ -38,10 +53,8 @@ class StatusRow:
             if the status describes an earlier spec, or `Deleting`.
         ready: the status of the Ready condition.
         message: of the Ready condition.
-        desired: namespaces that should have a copy; None if unknown.
-        synced: namespaces whose copy is up to date.
-        failed: namespaces whose copy failed.
-        failures: of the status, with namespace, reason and message.
+        copies: how many there are.
+        failures: of the status.
         created: when the sync was created.
         last_write: when a copy was written last; None if no copy was.
     """
@@ -52,42 +65,25 @@ class StatusRow:
     state: str
     ready: str
     message: str
-    desired: int | None
-    synced: int
-    failed: int
-    failures: tuple[dict[str, str], ...]
+    copies: Copies
+    failures: tuple[DestinationFailure, ...]
     created: datetime | None
     last_write: datetime | None
 
     @property
-    def copies(self) -> str:
-        """Return synced of desired copies, such as 11/12."""
-        return NONE if self.desired is None else f"{self.synced}/{self.desired}"
+    def failed(self) -> bool:
+        """Return whether the sync or one of its destinations failed."""
+        reason = Reason.parse(self.state)
+        return self.copies.failed > 0 or (reason is not None and reason.state is State.FAILED)
 
     @property
     def last_failure(self) -> str:
         """Return the first failed destination, else why the whole sync failed; `-` for none."""
         if self.failures:
             first = self.failures[0]
-            more = f" (and {self.failed - 1} more)" if self.failed > 1 else ""
-            return f"{first['namespace']}: {first['reason']}{more}: {first['message']}"
-        reason = Reason.parse(self.state)
-        return self.message if reason and reason.state is State.FAILED and self.message else NONE
-
-    def document(self) -> dict[str, Any]:
-        """Return the row for `-o json` and `-o yaml`."""
-        return {
-            "namespace": self.namespace,
-            "name": self.name,
-            "source": self.source,
-            "state": self.state,
-            "ready": self.ready,
-            "message": self.message,
-            "copies": {"desired": self.desired, "synced": self.synced, "failed": self.failed},
-            "failures": list(self.failures),
-            "created": self.created.isoformat() if self.created else None,
-            "lastWrite": self.last_write.isoformat() if self.last_write else None,
-        }
+            more = f" (and {self.copies.failed - 1} more)" if self.copies.failed > 1 else ""
+            return f"{first.namespace}: {first.reason}{more}: {first.message}"
+        return self.message if self.failed and self.message else NONE
 
 
 def row_of(record: SyncRecord) -> StatusRow:
@@ -102,10 +98,8 @@ def row_of(record: SyncRecord) -> StatusRow:
         state=_state(record, status, ready.reason if ready else NOT_REPORTED),
         ready=ready.status if ready else "Unknown",
         message=ready.message if ready else "",
-        desired=counts.desired if counts else None,
-        synced=counts.synced if counts else 0,
-        failed=counts.failed if counts else 0,
-        failures=tuple(asdict(each) for each in status.failures),
+        copies=Copies(counts.desired, counts.synced, counts.failed) if counts else Copies(),
+        failures=status.failures,
         created=record.metadata.creation_timestamp,
         last_write=status.last_sync_time,
     )
@@ -125,9 +119,9 @@ def cells(row: StatusRow, now: datetime, *, wide: bool) -> tuple[str, ...]:
     failure = printable(row.last_failure)
     if not wide:
         failure = shortened(failure, TABLE_FAILURE_CHARACTERS)
-        return (row.namespace, row.name, row.copies, state, age(row.created, now), failure)
+        return (row.namespace, row.name, str(row.copies), state, age(row.created, now), failure)
     last_write = age(row.last_write, now) if row.last_write else NONE
     return (
-        *(row.namespace, row.name, row.source or NONE, row.copies, row.ready, state),
+        *(row.namespace, row.name, row.source or NONE, str(row.copies), row.ready, state),
         *(age(row.created, now), last_write, failure),
     )

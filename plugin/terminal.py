@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import click
+import msgspec
 import yaml
 
 from configmapsync.reasons import Reason, State
@@ -32,15 +33,22 @@ def counted(count: int, noun: str) -> str:
 
 
 def rendered(value: object, output: str) -> str:
-    """Return a value as `json` or `yaml`, with a line break at the end."""
+    """Return a value, such as a dataclass, as `json` or `yaml` with a line break at the end."""
+    document = msgspec.to_builtins(value)
     if output == "json":
-        return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True))
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
 def shortened(text: str, limit: int) -> str:
     """Return at most `limit` characters of a text."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

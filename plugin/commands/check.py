@@ -64,7 +64,11 @@ def command(
     for manifest, sync in checked:
         findings += references.check(manifest, sync)
     found = sorted(set(findings))
-    _print(found, output)
+    if output == "json":
+        click.echo(rendered(found, output), nl=False)
+    else:
+        for finding in found:
+            click.echo(printable(str(finding)))
     errors = sum(finding.severity is Severity.ERROR for finding in found)
     syncs = sum(manifest.is_sync for manifest in manifests)
     warnings = len(found) - errors
@@ -85,15 +89,3 @@ def _shapes(manifests: Iterable[Manifest]) -> tuple[list[Checked], list[Finding]
             if sync is not None:
                 checked.append((manifest, sync))
     return checked, findings
-
-
-def _print(findings: Iterable[Finding], output: str) -> None:
-    if output == "json":
-        documents = [
-            {name: getattr(finding, name) for name in Finding.__dataclass_fields__}
-            for finding in findings
-        ]
-        click.echo(rendered(documents, output), nl=False)
-        return
-    for finding in findings:
-        click.echo(printable(str(finding)))

@@ -66,7 +66,7 @@ def command(
     if output == "text":
         click.echo("\n".join(line for finding in findings for line in _lines(finding)))
     else:
-        click.echo(rendered([finding.document() for finding in findings], output), nl=False)
+        click.echo(rendered(findings, output), nl=False)
     if any(finding.level is Level.FAILURE for finding in findings):
         ctx.exit(EXIT_FAILURE)
 

@@ -3,13 +3,10 @@
 `plugin/explaining.py` finds the answers. This module reads the cluster and prints.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 
 import click
 
-from cluster.syncs import SyncRecord
-from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from dryrun.records import read_copy, read_source
 from kube.connection import ConnectionSettings
@@ -19,7 +16,7 @@ from plugin.cluster import run
 from plugin.explaining import MOST_NAMES, explained_configmap, explained_sync
 from plugin.options import Name, cluster_options, output_option
 from plugin.reading import Reader
-from plugin.terminal import painted, printable, rendered
+from plugin.terminal import listed, painted, printable, rendered
 
 LABEL_WIDTH = 10
 
@@ -42,7 +39,7 @@ def command(cluster: ConnectionSettings, name: NamespacedName, output: str) -> N
     if output == "text":
         click.echo("\n\n".join("\n".join(_lines(answer)) for answer in answers))
     else:
-        click.echo(rendered([answer.document() for answer in answers], output), nl=False)
+        click.echo(rendered(answers, output), nl=False)
 
 
 async def _answers(reader: Reader, key: NamespacedName) -> list[Answer]:
@@ -72,46 +69,39 @@ async def _about_configmap(reader: Reader, key: NamespacedName) -> list[Answer]:
 async def _observed(reader: Reader, key: NamespacedName) -> Observation:
     raw = await reader.configmap(key)
     record = read_copy(raw) if raw else None
-    seen = Observation(key, record, None, ())
+    seen = Observation(key, record)
     try:
-        seen = replace(seen, syncs=await reader.syncs())
+        seen.syncs = await reader.syncs()
     except Forbidden:
         if record is None:
             raise
-        seen = await _with_named_sync(reader, seen, record)
+        # A user who may not list the syncs of the cluster may be able to read the one of the copy.
+        seen.unread.append("the syncs of other namespaces")
+        named = await reader.sync(record.synced_by) if record.synced_by else None
+        seen.syncs = [named] if named else []
     try:
-        seen = replace(seen, namespace=await reader.namespace(key.namespace))
+        seen.namespace = await reader.namespace(key.namespace)
     except Forbidden:
-        unread = (*seen.unread, "the labels of the namespace")
-        seen = replace(seen, labels_known=False, unread=unread)
-    uid = record.sync_uid if record else ""
-    owner = next((sync for sync in seen.syncs if uid and sync.metadata.uid == uid), None)
-    return await _with_source(reader, seen, owner) if owner else seen
+        seen.labels_known = False
+        seen.unread.append("the labels of the namespace")
+    if seen.owner is not None and seen.owner.sync is not None:
+        await _read_source(reader, seen, seen.owner.sync.source)
+    return seen
 
 
-async def _with_named_sync(reader: Reader, seen: Observation, record: CopyRecord) -> Observation:
-    """Read the sync that a copy names, for a user who may not list the syncs of the cluster."""
-    seen = replace(seen, unread=("the syncs of other namespaces",))
-    if record.synced_by is None:
-        return seen
-    named = await reader.sync(record.synced_by)
-    return replace(seen, syncs=(named,)) if named else seen
-
-
-async def _with_source(reader: Reader, seen: Observation, owner: SyncRecord) -> Observation:
+async def _read_source(reader: Reader, seen: Observation, source: NamespacedName) -> None:
     """Read the source of a copy, so that their contents can be compared."""
-    if owner.sync is None:
-        return seen
     try:
-        raw = await reader.configmap(owner.sync.source)
+        raw = await reader.configmap(source)
     except Forbidden:
-        return replace(seen, unreadable=f"no right to read {owner.sync.source}")
-    return replace(seen, source=read_source(raw) if raw else None)
+        seen.unreadable = f"no right to read {source}"
+    else:
+        seen.source = read_source(raw) if raw else None
 
 
 def _lines(answer: Answer) -> Iterator[str]:
-    yield click.style(f"{answer.kind} {answer.key}", bold=True)
-    yield from (_labelled(label, text) for label, text in answer.facts)
+    yield click.style(f"{answer.kind} {answer.namespace}/{answer.name}", bold=True)
+    yield from (_labelled(label, text) for label, text in answer.facts.items())
     if answer.right is not None:
         word, color = ("yes", "green") if answer.right else ("no", "red")
         yield _labelled("right", word, color)
@@ -120,22 +110,16 @@ def _lines(answer: Answer) -> Iterator[str]:
 
 
 def _lines_of_problem(problem: Problem) -> Iterator[str]:
-    explanation = problem.explanation
-    reason = printable(explanation.reason) or "NotReported"
-    places = f" in {_joined(problem.places)}" if problem.places else ""
-    yield f"  {painted(reason, explanation.reason)}{places}"
+    reason = painted(printable(problem.reason) or "NotReported", problem.reason)
+    places = printable(listed(problem.namespaces, MOST_NAMES))
+    yield f"  {reason} in {places}" if places else f"  {reason}"
     if problem.message:
         yield _labelled("message", problem.message)
-    yield _labelled("cause", explanation.cause)
-    if explanation.cure:
-        yield _labelled("cure", explanation.cure)
-    for number, line in enumerate(explanation.commands):
+    yield _labelled("cause", problem.cause)
+    if problem.cure:
+        yield _labelled("cure", problem.cure)
+    for number, line in enumerate(problem.commands):
         yield _labelled("run" if number == 0 else "", line)
-
-
-def _joined(places: Sequence[str]) -> str:
-    more = f" and {len(places) - MOST_NAMES} more" if len(places) > MOST_NAMES else ""
-    return printable(", ".join(places[:MOST_NAMES])) + more
 
 
 def _labelled(label: str, text: str, color: str | None = None) -> str:

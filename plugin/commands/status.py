@@ -49,7 +49,7 @@ def command(
         return
     rows = [row_of(record) for record in run(cluster, lambda reader: reader.syncs(covered))]
     if output not in TABLES:
-        click.echo(rendered([row.document() for row in rows], output), nl=False)
+        click.echo(rendered(rows, output), nl=False)
     elif rows:
         now = datetime.now(UTC)  # noqa: TID251 - the entry point
         lines = [cells(row, now, wide=wide) for row in rows]

@@ -44,7 +44,7 @@ def command(
     if output == "text":
         click.echo("\n".join(_aligned(list(_lines(tree, "", "")))))
     else:
-        click.echo(rendered(tree.document(), output), nl=False)
+        click.echo(rendered(tree, output), nl=False)
 
 
 def _lines(node: Node, first: str, rest: str) -> Iterator[tuple[str, str]]:

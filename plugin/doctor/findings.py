@@ -6,7 +6,6 @@ The modules beside this one return findings; `commands/doctor.py` prints them.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any
 
 from plugin.reading import Reader
 
@@ -39,15 +38,6 @@ class Finding:
     message: str
     remedy: str = ""
 
-    def document(self) -> dict[str, Any]:
-        """Return the finding for `-o json` and `-o yaml`."""
-        return {
-            "level": self.level.value,
-            "topic": self.topic,
-            "message": self.message,
-            "remedy": self.remedy,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Patient:
@@ -68,9 +58,3 @@ class Patient:
     def named(self, component: str) -> str:
         """Return the name of an installed object."""
         return f"{PREFIX}{component}"
-
-
-def listed(names: list[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(names[:MOST_LISTED]) + more

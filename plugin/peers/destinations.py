@@ -13,6 +13,7 @@ from configmapsync.names import PROTECTED_NAMESPACES
 from configmapsync.selection import Namespace
 from plugin.peers.selections import EVERYTHING, MOST_LISTED, Remainder, Selection, describe
 from plugin.peers.selectors import NAME_LABEL, Requirements, compiled, on_names
+from plugin.terminal import listed
 
 Matched = dict[Hashable, frozenset[str]]
 
@@ -105,10 +106,9 @@ def _matching_now(
         selected = (name for name, one in namespaces.items() if remainder.selects(one))
         matched[remainder.key] = frozenset(selected)
     found = matched[remainder.key]
-    shown = ", ".join(sorted(found)[:MOST_LISTED]) or "no namespace"
-    more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
+    shown = listed(sorted(found), MOST_LISTED) or "no namespace"
     return found, (
-        f"{remainder.text} has no equal; it matches {shown}{more} now, "
+        f"{remainder.text} has no equal; it matches {shown} now, "
         f"and namespaces that are created later are not selected{hint}"
     )
 

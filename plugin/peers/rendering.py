@@ -12,9 +12,10 @@ import yaml
 
 from plugin.peers.inventory import Remark
 from plugin.peers.syncs import ImportedSync
-from plugin.terminal import printable
+from plugin.terminal import listed, printable
 
 COLUMNS = 100
+MOST_SUBJECTS = 8  # named in one comment
 HEADER = (
     "Written by kubectl configmapsync import. Stop the other tool before you apply this file, "
     "and keep its annotations until then: docs/moving.md has the steps."
@@ -29,7 +30,7 @@ def as_yaml(syncs: Iterable[ImportedSync], remarks: Iterable[Remark]) -> str:
     lines = [*_comment(HEADER)]
     for sync in syncs:
         lines.append("---")
-        lines += _comment(f"{', '.join(sync.tools)}: {_shortened(sync.subjects)}")
+        lines += _comment(f"{', '.join(sync.tools)}: {listed(sync.subjects, MOST_SUBJECTS)}")
         for subject in sync.subjects:
             for remark in left.pop(subject, ()):
                 lines += _comment(str(remark), bullet="- ")
@@ -41,11 +42,6 @@ def as_yaml(syncs: Iterable[ImportedSync], remarks: Iterable[Remark]) -> str:
         for remark in others:
             lines += _comment(str(remark), bullet="- ")
     return "\n".join(lines) + "\n"
-
-
-def _shortened(subjects: tuple[str, ...], most: int = 8) -> str:
-    more = f" and {len(subjects) - most} more" if len(subjects) > most else ""
-    return ", ".join(subjects[:most]) + more
 
 
 def _comment(text: str, bullet: str = "") -> Iterator[str]:

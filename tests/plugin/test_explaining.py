@@ -23,7 +23,7 @@ def seen(*syncs: SyncRecord, record: Any = None, key: NamespacedName = WEB, **mo
 
 
 def reasons(answer: Answer) -> list[str]:
-    return [problem.explanation.reason for problem in answer.problems]
+    return [problem.reason for problem in answer.problems]
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -34,10 +34,10 @@ def test_each_reason_of_a_sync_is_explained(reason: Reason) -> None:
         return
     [problem] = answer.problems
     assert answer.right is (None if reason is Reason.SUSPENDED else False)
-    assert problem.explanation.reason == reason
-    assert problem.explanation.cause
-    assert problem.explanation.cure
-    assert problem.explanation.commands
+    assert problem.reason == reason
+    assert problem.cause
+    assert problem.cure
+    assert problem.commands
 
 
 @pytest.mark.parametrize("reason", [each for each in Reason if each.state is State.FAILED])
@@ -48,29 +48,29 @@ def test_each_reason_of_a_destination_is_explained_at_the_sync_and_at_the_config
     [at_sync] = explained_sync(record).problems
     [at_configmap] = seen(record).problems
     for problem in (at_sync, at_configmap):
-        assert problem.explanation.reason == reason
+        assert problem.reason == reason
         assert problem.message == f"the message of {reason}"
-        assert problem.explanation.cure
-        assert problem.explanation.commands
-    assert at_sync.places == ("web",)
+        assert problem.cure
+        assert problem.commands
+    assert at_sync.namespaces == ("web",)
 
 
 def test_failures_with_one_reason_are_explained_once_for_all_namespaces() -> None:
     failures = {"db": "WriteFailed", "web": "WriteFailed", "x": "DestinationConflict"}
     answer = explained_sync(sync_record(reason="WriteFailed", failures=failures))
-    assert [problem.places for problem in answer.problems] == [("db", "web"), ("x",)]
+    assert [problem.namespaces for problem in answer.problems] == [("db", "web"), ("x",)]
 
 
 def test_a_sync_without_a_report_points_to_the_reconciler() -> None:
     [problem] = explained_sync(sync_record(reason="")).problems
-    assert "reconciler" in problem.explanation.cure
-    assert "kubectl configmapsync doctor" in problem.explanation.commands
+    assert "reconciler" in problem.cure
+    assert "kubectl configmapsync doctor" in problem.commands
 
 
 def test_a_report_on_an_earlier_spec_is_not_taken_for_the_present_state() -> None:
     answer = explained_sync(sync_record(generation=2))
     assert answer.right is False
-    assert "has not reported on the edit" in answer.problems[0].explanation.cause
+    assert "has not reported on the edit" in answer.problems[0].cause
 
 
 def test_a_sync_that_is_being_deleted_waits_for_its_copies() -> None:
@@ -106,13 +106,13 @@ def test_a_copy_whose_source_may_not_be_read_is_neither_right_nor_wrong() -> Non
 def test_a_copy_that_is_no_longer_selected_is_about_to_be_removed() -> None:
     record = sync_record(destinationNamespaces=["db"])
     answer = seen(record, record=copy_of(record, "web"), source=source())
-    assert "no longer selects" in answer.problems[0].explanation.cause
+    assert "no longer selects" in answer.problems[0].cause
 
 
 def test_a_copy_without_its_sync_is_an_orphan() -> None:
     answer = seen(record=copy_of(sync_record(), "web"), source=None)
     assert reasons(answer) == ["Orphaned"]
-    assert "(Delete)" in answer.problems[0].explanation.cure
+    assert "(Delete)" in answer.problems[0].cure
 
 
 def test_a_clone_of_a_copy_is_not_managed() -> None:

@@ -1,12 +1,13 @@
 """Tables, ages and colours are those of kubectl; text cannot control the terminal."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
 
 from plugin.rows import DELETING, NOT_REPORTED, OUTDATED, cells, row_of
-from plugin.terminal import age, painted, printable, shortened, table
+from plugin.terminal import age, painted, printable, rendered, shortened, table
 from tests.plugin.objects import sync_record
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -73,4 +74,4 @@ def test_the_last_failure_is_the_first_destination_else_the_whole_sync() -> None
 def test_an_invalid_spec_has_a_row() -> None:
     record = sync_record(reason="InvalidSpec", message="spec.keys: wrong", configMapName=7)
     assert cells(row_of(record), NOW, wide=True)[2] == "-"
-    assert row_of(record).document()["message"] == "spec.keys: wrong"
+    assert json.loads(rendered(row_of(record), "json"))["message"] == "spec.keys: wrong"

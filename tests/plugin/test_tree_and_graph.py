@@ -11,21 +11,17 @@ from cluster.syncs import SyncRecord
 from configmapsync.names import NamespacedName
 from plugin.drawing import MOST_NODES as MOST_BOXES
 from plugin.drawing import Drawing, dot, draw, mermaid
-from plugin.network import CopyMark, Network
+from plugin.network import CopyMark, Network, read_mark
 from plugin.rows import StatusRow, row_of
 from plugin.svg import svg
 from plugin.trees import MOST_NODES, Node, TreeBuilder
-from tests.plugin.objects import sync_record
+from tests.plugin.objects import configmap, marks, sync_record
 
 DIGEST = "sha256:of-the-source"
 
 
-def mark(record: SyncRecord, key: str, *, digest: str = DIGEST, cloned: bool = False) -> CopyMark:
-    namespace, name = key.split("/")
-    return CopyMark(
-        *(namespace, name, "9", record.metadata.uid, str(record.key), digest),
-        cloned=cloned,
-    )
+def mark(record: SyncRecord, key: str, *, digest: str = DIGEST) -> CopyMark:
+    return CopyMark(*key.split("/"), "9", record.metadata.uid, str(record.key), digest)
 
 
 def link(number: int, back_to: int | None = None) -> SyncRecord:
@@ -137,7 +133,6 @@ def test_states_of_copies_come_from_failures_digests_and_orphans() -> None:
         [
             mark(record, "web/limits"),
             mark(record, "db/limits", digest="sha256:older"),
-            mark(record, "clone/limits", cloned=True),
             mark(gone, "left/limits"),
         ],
     )
@@ -146,6 +141,15 @@ def test_states_of_copies_come_from_failures_digests_and_orphans() -> None:
     ]
     assert outline(tree(network, "left/limits")) == ["left/limits Orphaned"]
     assert TreeBuilder(network).build(NamespacedName("clone", "limits")) is None
+
+
+def test_a_clone_of_a_copy_and_a_configmap_without_a_sync_are_no_copies() -> None:
+    record = sync_record()
+    copy = read_mark(configmap("web/limits", **marks(record, "web/limits")))
+    assert copy is not None
+    assert (copy.sync_uid, copy.synced_by) == (record.metadata.uid, str(record.key))
+    assert read_mark(configmap("clone/limits", **marks(record, "web/limits"))) is None
+    assert read_mark(configmap("web/limits")) is None
 
 
 def test_a_blocked_destination_and_a_missing_source_have_a_tree() -> None:

@@ -118,20 +118,12 @@ def _checked(document: Document, origin: str, reader: Callable[[bytes], object])
         raise UnreadableFileError(f"{origin} contains a {kind} without a name")
     try:
         reader(msgspec.json.encode(document))
-    except Malformed as error:
-        raise _unreadable(document, origin, error.__cause__) from error
-    except (msgspec.MsgspecError, ValueError, TypeError) as error:
-        raise _unreadable(document, origin, error) from error
+    except (Malformed, ValueError, TypeError) as error:
+        cause = error.__cause__ if isinstance(error, Malformed) else error
+        # msgspec names a path and a type. Another error may quote a value.
+        detail = f": {cause}" if isinstance(cause, msgspec.MsgspecError) else " has the wrong shape"
+        raise UnreadableFileError(f"{origin}: {kind} {metadata['name']}{detail}") from error
     return document
-
-
-def _unreadable(
-    document: Document, origin: str, cause: BaseException | None
-) -> UnreadableFileError:
-    """Quote msgspec, which names a path and a type. Another error may quote a value."""
-    detail = f": {cause}" if isinstance(cause, msgspec.MsgspecError) else " has the wrong shape"
-    name = document["metadata"]["name"]
-    return UnreadableFileError(f"{origin}: {document['kind']} {name}{detail}")
 
 
 async def _put_namespace(

@@ -8,14 +8,12 @@ import difflib
 import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import yaml
 
 from configmapsync.plans import Verb
 from configmapsync.reasons import Outcome
-from configmapsync.rendering import CopyTemplate
 from dryrun.simulated_cluster import Document
 from dryrun.simulator import SimulatedSync, Step
 
@@ -29,17 +27,9 @@ SIGNS = {
     Verb.DELETE: "-",
     Verb.RELEASE: "<",
 }
+KEY_SIGNS = {"added": "+", "changed": "~", "removed": "-"}
 SHOWN_METADATA = ("name", "namespace", "labels", "annotations")
 SHOWN_PARTS = ("data", "binaryData", "immutable")
-
-
-@dataclass(frozen=True, slots=True)
-class KeyChanges:
-    """The keys that a write changes in a ConfigMap, each list sorted."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]
 
 
 def as_text(simulated_syncs: list[SimulatedSync]) -> str:
@@ -114,12 +104,8 @@ def _why(step: Step) -> str:
     """Return the reason of a write, with the keys that differ in an existing copy."""
     if step.before is None or step.after is None:
         return step.write.cause
-    keys = _key_changes(step)
-    signed = [
-        f"{sign}{key}"
-        for sign, names in (("+", keys.added), ("~", keys.changed), ("-", keys.removed))
-        for key in names
-    ]
+    changes = _key_changes(step).items()
+    signed = [f"{KEY_SIGNS[change]}{key}" for change, keys in changes for key in keys]
     more = f" and {len(signed) - MOST_KEYS} more" if len(signed) > MOST_KEYS else ""
     shown = ", ".join(signed[:MOST_KEYS]) + more
     return f"{step.write.cause}: {shown}" if shown else step.write.cause
@@ -137,8 +123,6 @@ def _summary(simulated_syncs: list[SimulatedSync]) -> str:
 
 def _wrap(text: str, begin: str) -> Sequence[str]:
     """Return the lines of one paragraph; the second and further lines are indented."""
-    if len(begin) + len(text) <= COLUMNS:
-        return [begin + text]
     return textwrap.wrap(
         text,
         COLUMNS,
@@ -185,9 +169,9 @@ def _write(step: Step) -> dict[str, Any]:
         "why": write.cause,
         "digest": {
             "before": write.record.digest if write.record else None,
-            "after": write.template.digest if isinstance(write.template, CopyTemplate) else None,
+            "after": write.template.digest if write.template else None,
         },
-        "keys": asdict(_key_changes(step)),
+        "keys": _key_changes(step),
     }
 
 
@@ -201,14 +185,15 @@ def _count_writes(simulated_syncs: list[SimulatedSync]) -> dict[str, int]:
     return {str(verb): verbs.count(verb) for verb in Verb}
 
 
-def _key_changes(step: Step) -> KeyChanges:
+def _key_changes(step: Step) -> dict[str, list[str]]:
+    """Return the keys that a write adds, changes and removes, each list sorted."""
     before, after = _entries(step.before), _entries(step.after)
     common = before.keys() & after.keys()
-    return KeyChanges(
-        added=tuple(sorted(after.keys() - before.keys())),
-        changed=tuple(sorted(key for key in common if before[key] != after[key])),
-        removed=tuple(sorted(before.keys() - after.keys())),
-    )
+    return {
+        "added": sorted(after.keys() - before.keys()),
+        "changed": sorted(key for key in common if before[key] != after[key]),
+        "removed": sorted(before.keys() - after.keys()),
+    }
 
 
 def _entries(document: Document | None) -> Mapping[str, tuple[str, Any]]:

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import msgspec
-
 from cluster.namespaces import NAMESPACES_PATH
 from cluster.syncs import SYNCS_PATH
 from configmapsync.names import NamespacedName
@@ -99,7 +97,6 @@ class SimulatedCluster:
             return None
         return decode_object(answer, str(key))
 
-    def put(self, key: NamespacedName, document: Document | None) -> None:
-        """Plan a ConfigMap, or its deletion if `document` is None."""
-        encoded = None if document is None else msgspec.json.encode(document)
-        self._planned[CONFIGMAPS.path(*key)] = encoded
+    def put(self, key: NamespacedName, raw: bytes | None) -> None:
+        """Plan a ConfigMap in JSON, or its deletion if `raw` is None."""
+        self._planned[CONFIGMAPS.path(*key)] = raw

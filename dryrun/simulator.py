@@ -19,7 +19,7 @@ from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedNa
 from configmapsync.planning import plan
 from configmapsync.plans import Observed, Plan, Verb, Write
 from configmapsync.reasons import Outcome, Reason
-from configmapsync.rendering import CopyTemplate, release_patch, render
+from configmapsync.rendering import release_patch, render
 from dryrun.simulated_cluster import Document, SimulatedCluster
 from kube.client import Client, all_of
 from kube.errors import Forbidden
@@ -170,8 +170,7 @@ class Simulator:
         if simulated.problem is not None:
             return False
         simulated.settled, simulated.verdict = planned.settled, planned.verdict
-        writes = (*planned.writes, *planned.removals)
-        steps = await all_of(self._step(write) for write in sorted(writes, key=_removals_last))
+        steps = await all_of(map(self._step, (*planned.writes, *planned.removals)))
         for step in steps:
             self.put(step.write.key, step.after)
         simulated.steps += steps
@@ -199,36 +198,32 @@ class Simulator:
         keys = [write.key for write in planned.writes if write.verb is Verb.CREATE]
         found = [document for document in await all_of(map(self._cluster.find, keys)) if document]
         for document in found:
-            record = read_copy(msgspec.json.encode(document))
+            record = read_copy(_encode(document))
             self.caches.blockers.expect(record.key, sync)
             self.caches.blockers.found(record)
         return bool(found)
 
     async def _step(self, write: Write) -> Step:
         before = await self._cluster.find(write.key) if write.record else None
-        match write:
-            case Write(verb=Verb.DELETE):
-                return Step(write, before, None)
-            case Write(verb=Verb.RELEASE):
-                return Step(write, before, _release(before) if before else None)
-            case Write(template=CopyTemplate() as template):
-                record = read_whole_copy(msgspec.json.encode(before)) if before else None
-                after = render(
-                    template,
-                    write.key.namespace,
-                    record,
-                    adopted=write.verb is Verb.ADOPT,
-                    recreated=write.verb is Verb.RECREATE,
-                )
-                return Step(write, before, after)
-            case _:
-                raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")
+        record = read_whole_copy(_encode(before)) if before else None
+        after = None
+        if write.template is not None:
+            after = render(
+                write.template,
+                write.key.namespace,
+                record,
+                adopted=write.verb is Verb.ADOPT,
+                recreated=write.verb is Verb.RECREATE,
+            )
+        elif write.verb is Verb.RELEASE and before and record:
+            after = _merged(before, release_patch(record))
+        return Step(write, before, after)
 
     def put(self, key: NamespacedName, document: Document | None) -> None:
         """Put a ConfigMap into the simulated cluster and the caches; None deletes it."""
         stored = self._as_stored(document or {"metadata": key._asdict()})
-        self._cluster.put(key, stored if document else None)
         raw = _encode(stored)
+        self._cluster.put(key, bytes(raw) if document else None)
         labels = stored["metadata"].get("labels") or {}
         marked = document is not None and labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
         self.caches.blockers.gone(key)
@@ -259,15 +254,11 @@ def _encode(document: Document) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(document))
 
 
-def _release(document: Document) -> Document:
-    """Return a ConfigMap as it is after its release."""
-    patch = release_patch(read_whole_copy(msgspec.json.encode(document)))["metadata"]
-    metadata: dict[str, Any] = dict(document["metadata"])
-    for part in ("labels", "annotations"):
-        merged = {**(metadata.get(part) or {}), **patch[part]}
-        metadata[part] = {key: value for key, value in merged.items() if value is not None}
-    return {**document, "metadata": metadata}
-
-
-def _removals_last(write: Write) -> tuple[bool, NamespacedName]:
-    return write.template is None, write.key
+def _merged(document: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch: a null removes a field."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(document or {})
+    for key, value in patch.items():
+        merged[key] = _merged(merged.get(key), value)
+    return {key: value for key, value in merged.items() if value is not None}

@@ -5,21 +5,29 @@ events, so neither deep nesting nor aliases of aliases can exhaust the stack or 
 memory. An error message must not quote the text, because it may hold secrets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError, SafeConstructor
 from yaml.nodes import ScalarNode
+from yaml.resolver import Resolver
 
 MOST_VALUES = 1_000_000  # of one text, with every alias replaced by what it stands for
 DEEPEST = 100  # levels of lists and maps
 LONGEST_NUMBER = 64  # characters
 
-_TAG = "tag:yaml.org,2002:"
 _MERGE = "<<"
+_resolve: Callable[..., str] = Resolver().resolve
 _constructor = SafeConstructor()
+# All other scalars are texts, also dates and binary values.
+_CONSTRUCTORS: Mapping[str, Callable[[ScalarNode], Any]] = {
+    "tag:yaml.org,2002:null": _constructor.construct_yaml_null,
+    "tag:yaml.org,2002:bool": _constructor.construct_yaml_bool,
+    "tag:yaml.org,2002:int": _constructor.construct_yaml_int,
+    "tag:yaml.org,2002:float": _constructor.construct_yaml_float,
+}
 
 
 class YamlError(Exception):
@@ -39,6 +47,7 @@ class Node:
         line: from 1.
         column: from 1.
         size: the number of values in it, itself included.
+        text: of a scalar, as it is written; None for a list or map.
         keys: the position of each key of a map, as line and column.
         duplicates: keys that occur more than once in a map, with the position of the later one.
     """
@@ -47,6 +56,7 @@ class Node:
     line: int
     column: int
     size: int = 1
+    text: str | None = None
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     duplicates: list[tuple[str, int, int]] = field(default_factory=list)
 
@@ -88,7 +98,7 @@ class _Open:
 
     node: Node
     anchor: str | None
-    key: tuple[str, Node] | None = None
+    key: Node | None = None
     merged: list[Node] = field(default_factory=list)
 
 
@@ -113,7 +123,8 @@ class _Builder:
                 return self._complete(closed.node, closed.anchor)
             case yaml.ScalarEvent():
                 line, column = _position(event)
-                return self._complete(Node(_scalar(event), line, column), event.anchor, event.value)
+                node = Node(_scalar(event), line, column, text=event.value)
+                return self._complete(node, event.anchor)
             case yaml.AliasEvent():
                 return self._complete(self._known(event), None)
         return None
@@ -130,7 +141,7 @@ class _Builder:
             raise YamlError("an alias without an anchor before it", *_position(event))
         return self._anchors[event.anchor]
 
-    def _complete(self, node: Node, anchor: str | None, text: str | None = None) -> Node | None:
+    def _complete(self, node: Node, anchor: str | None) -> Node | None:
         if anchor is not None:
             self._anchors[anchor] = node
         if not self._open:
@@ -143,16 +154,17 @@ class _Builder:
         if isinstance(parent.node.value, list):
             parent.node.value.append(node)
         elif parent.key is None:
-            if text is None and not isinstance(node.value, str):
-                raise YamlError("a key that is no text", node.line, node.column)
-            parent.key = (node.value if text is None else text, node)
+            parent.key = node
         else:
-            _put(parent, *parent.key, node)
+            _put(parent, parent.key, node)
             parent.key = None
         return None
 
 
-def _put(parent: _Open, key: str, key_node: Node, node: Node) -> None:
+def _put(parent: _Open, key_node: Node, node: Node) -> None:
+    key = key_node.text
+    if key is None:
+        raise YamlError("a key that is no text", key_node.line, key_node.column)
     if key == _MERGE:
         parent.merged += node.value if isinstance(node.value, list) else [node]
         return
@@ -178,28 +190,13 @@ def _position(event: Any) -> tuple[int, int]:
 
 
 def _scalar(event: yaml.ScalarEvent) -> Any:
-    tag = event.tag if event.tag and event.tag != "!" else _implicit_tag(event)
-    node = ScalarNode(tag, event.value)
+    tag = event.tag
+    if tag in {None, "!"}:
+        tag = _resolve(ScalarNode, event.value, event.implicit)
+    construct = _CONSTRUCTORS.get(tag)
+    if construct is None or len(event.value) > LONGEST_NUMBER:
+        return event.value
     try:
-        match tag.removeprefix(_TAG):
-            case "null":
-                return None
-            case "bool":
-                return _constructor.construct_yaml_bool(node)
-            case "int" if len(event.value) <= LONGEST_NUMBER:
-                return _constructor.construct_yaml_int(node)
-            case "float" if len(event.value) <= LONGEST_NUMBER:
-                return _constructor.construct_yaml_float(node)
-            case _:
-                return event.value
+        return construct(ScalarNode(tag, event.value))
     except (ValueError, KeyError, ConstructorError) as error:
         raise YamlError("a value does not match its tag", *_position(event)) from error
-
-
-def _implicit_tag(event: yaml.ScalarEvent) -> str:
-    if event.implicit[0]:
-        resolvers = yaml.SafeLoader.yaml_implicit_resolvers
-        for tag, pattern in resolvers.get(event.value[:1], []):
-            if pattern.match(event.value):
-                return str(tag)
-    return f"{_TAG}str"

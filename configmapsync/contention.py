@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from configmapsync import reason_messages
 from configmapsync.names import NamespacedName
-from configmapsync.plans import ContestedCopy, Interference, Plan, Write, soonest
+from configmapsync.plans import ContestedCopy, Interference, Plan, soonest
 from configmapsync.reasons import Outcome, Reason
 
 REPAIRS = 5  # in one window make a copy contested
@@ -118,9 +117,9 @@ def defer_contested(
     """
     if not copies:
         return planned
-    deferred = {key: copy for key, copy in copies.items() if copy.deferred}
-    wanted = {write.key for write in planned.writes}
-    wanted |= {NamespacedName(outcome.namespace, name) for outcome in planned.settled}
+    deferred = {key: _outcome(key, copy) for key, copy in copies.items() if copy.deferred}
+    named = [(NamespacedName(each.namespace, name), each) for each in planned.settled]
+    wanted = {key for key, _ in named} | {write.key for write in planned.writes}
     due = {write.key for write in (*planned.writes, *planned.removals)}
     waits = (
         copy.wait_seconds or copy.interval_seconds
@@ -130,40 +129,26 @@ def defer_contested(
     return replace(
         planned,
         writes=tuple(
-            _as_contested(write, copies) for write in planned.writes if write.key not in deferred
+            replace(write, contested=contention_message(write.key, copies[write.key]))
+            if write.key in copies
+            else write
+            for write in planned.writes
+            if write.key not in deferred
         ),
         removals=tuple(removal for removal in planned.removals if removal.key not in deferred),
         settled=(
-            *(_as_deferred(outcome, name, deferred) for outcome in planned.settled),
             *(
-                _contested(write.key, deferred[write.key])
-                for write in planned.writes
-                if write.key in deferred
+                deferred.get(key, outcome) if outcome.reason is Reason.SYNCED else outcome
+                for key, outcome in named
             ),
+            *(deferred[write.key] for write in planned.writes if write.key in deferred),
         ),
-        leftovers=tuple(
-            _contested(key, copy) for key, copy in deferred.items() if key not in wanted
-        ),
+        leftovers=tuple(outcome for key, outcome in deferred.items() if key not in wanted),
         requeue_after=soonest(planned.requeue_after, *waits),
     )
 
 
-def _as_contested(write: Write, copies: Mapping[NamespacedName, ContestedCopy]) -> Write:
-    if write.key in copies:
-        return replace(write, contested=contention_message(write.key, copies[write.key]))
-    return write
-
-
-def _as_deferred(
-    outcome: Outcome, name: str, deferred: Mapping[NamespacedName, ContestedCopy]
-) -> Outcome:
-    key = NamespacedName(outcome.namespace, name)
-    if outcome.reason is Reason.SYNCED and key in deferred:
-        return _contested(key, deferred[key])
-    return outcome
-
-
-def _contested(key: NamespacedName, copy: ContestedCopy) -> Outcome:
+def _outcome(key: NamespacedName, copy: ContestedCopy) -> Outcome:
     return Outcome(key.namespace, Reason.CONTESTED, contention_message(key, copy))
 
 
@@ -171,9 +156,10 @@ def contention_message(key: NamespacedName, copy: ContestedCopy) -> str:
     """Return the condition message; it stays the same as long as the contention lasts."""
     match copy.interference:
         case Interference.REMOVER:
-            what = reason_messages.keeps_deleting(key)
+            what = f'something keeps deleting ConfigMap "{key}", or bringing it back'
         case Interference.ADMISSION:
-            what = reason_messages.admission_changes(key)
-        case _:
-            what = reason_messages.keeps_rewriting(key, copy.manager)
-    return reason_messages.contested(what, copy.interval_seconds)
+            what = f'an admission webhook changes what is written to ConfigMap "{key}"'
+        case Interference.WRITER:
+            writer = f'field manager "{copy.manager}"' if copy.manager else "something"
+            what = f'{writer} keeps rewriting ConfigMap "{key}"'
+    return f"{what}; until that stops, it is written at most every {copy.interval_seconds:g} s"

@@ -1,8 +1,8 @@
 """Explain each reason: the cause, the cure, and the commands to run.
 
-The kubectl plugin and the reconciler's page print these texts, and both must say the
-same. A text names the objects of one sync or of one destination and contains no value
-of a ConfigMap. The short messages of conditions and events are in `reason_messages.py`.
+The kubectl plugin and the reconciler's page print these texts beside the message of the
+status, which the module that decides on a reason words. A text must contain no value of
+a ConfigMap.
 """
 
 import shlex

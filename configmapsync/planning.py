@@ -6,10 +6,9 @@ cluster and carry plans out. Nothing here does I/O; each observation has a plan,
 plan of a cluster that is up to date is empty. `plans.py` defines both types.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from configmapsync import reason_messages
 from configmapsync.content import MOST_SOURCE_KEYS, SourceObject
 from configmapsync.contention import defer_contested
 from configmapsync.copies import CopyRecord
@@ -26,7 +25,6 @@ from configmapsync.plans import (
 from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import CopyTemplate, copy_template, is_up_to_date
 from configmapsync.resource import ConfigMapSync
-from configmapsync.selection import Namespace
 from configmapsync.spec import ConflictPolicy, DeletionPolicy, SourceDeletionPolicy
 
 
@@ -44,16 +42,14 @@ def _plan_missing(observed: ObservedMissing) -> Plan:
     """Remove the copies of a sync that was removed by force, after the grace period."""
     if observed.grace_seconds:
         return Plan(requeue_after=observed.grace_seconds)
-    orphans, cause = observed.orphans, "its sync is gone"
-    return Plan(removals=plan_orphans(orphans, observed.namespaces, cause, observed.served))
+    return Plan(removals=_plan_orphans(observed, observed.orphans, "its sync is gone"))
 
 
 def _plan_invalid(observed: ObservedInvalid) -> Plan:
     """Keep the copies of an invalid spec; on its deletion each copy's own mark decides."""
     own = [copy for copy in observed.copies if copy.sync_uid == observed.uid and not copy.cloned]
     if observed.deleting:
-        cause = "the sync is being deleted"
-        removals = plan_orphans(own, observed.namespaces, cause, observed.served)
+        removals = _plan_orphans(observed, own, "the sync is being deleted")
         return Plan(removals=removals, finalizer=bool(removals))
     errors = "; ".join(str(error) for error in observed.errors)
     return Plan(verdict=Outcome("", Reason.INVALID_SPEC, errors), finalizer=bool(own))
@@ -66,12 +62,12 @@ def _plan_valid(observed: Observed) -> Plan:
     if sync.deleting:
         return _plan_deletion(observed, owned)
     if sync.spec.suspend:
-        return _refuse(Outcome("", Reason.SUSPENDED, reason_messages.suspended()), owned)
+        return _refuse(Reason.SUSPENDED, "spec.suspend is true: copies stay as they are", owned)
     if observed.denied is not None:
         removals = _removals(observed, owned, cause="the service account lost its rights")
-        return _refuse(Outcome("", Reason.NOT_AUTHORIZED, observed.denied), owned, removals)
+        return _refuse(Reason.NOT_AUTHORIZED, observed.denied, owned, removals)
     if observed.source_unreadable is not None:
-        return _refuse(Outcome("", Reason.NOT_AUTHORIZED, observed.source_unreadable), owned)
+        return _refuse(Reason.NOT_AUTHORIZED, observed.source_unreadable, owned)
     if observed.source is None:
         return _plan_without_source(observed, owned)
     if observed.source.too_many_keys:
@@ -80,12 +76,12 @@ def _plan_valid(observed: Observed) -> Plan:
 
 
 def _refuse(
-    verdict: Outcome, owned: tuple[CopyRecord, ...], removals: tuple[Write, ...] = ()
+    reason: Reason, message: str, owned: tuple[CopyRecord, ...], removals: tuple[Write, ...] = ()
 ) -> Plan:
     """Write no copy; keep those of `owned` that are not removed."""
     return Plan(
         removals=removals,
-        verdict=verdict,
+        verdict=Outcome("", reason, message),
         finalizer=bool(owned),
         remaining=len(owned) - len(removals),
     )
@@ -114,21 +110,24 @@ def _plan_deletion(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
 def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
     """Keep or delete the copies, as spec.sourceDeletionPolicy says."""
     sync = observed.sync
-    message = reason_messages.source_not_found(sync.source)
     if sync.spec.source_deletion_policy is SourceDeletionPolicy.DELETE:
         removals = _removals(observed, owned, cause="the source is gone", may_orphan=False)
     else:
         removals = _removals_of_unselected(observed, owned)
-    return _refuse(Outcome("", Reason.SOURCE_NOT_FOUND, message), owned, removals)
+    message = f'source ConfigMap "{sync.source}" not found'
+    return _refuse(Reason.SOURCE_NOT_FOUND, message, owned, removals)
 
 
 def _plan_with_too_many_keys(
     observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject
 ) -> Plan:
     """Write no copy, and keep the copies of an earlier, smaller source."""
-    message = reason_messages.too_many_keys(source.key, source.too_many_keys, MOST_SOURCE_KEYS)
+    message = (
+        f'source ConfigMap "{source.key}" has {source.too_many_keys} keys, and at most '
+        f"{MOST_SOURCE_KEYS} are copied: split it, or put the values into fewer keys"
+    )
     removals = _removals_of_unselected(observed, owned)
-    return _refuse(Outcome("", Reason.TOO_LARGE, message), owned, removals)
+    return _refuse(Reason.TOO_LARGE, message, owned, removals)
 
 
 def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:
@@ -171,9 +170,12 @@ def _plan_destination(
         return refusal
     existing = observed.copy_at(key)
     if existing is None:
-        return _plan_missing_copy(observed, key, template)
+        if (blocker := observed.blocker_at(key)) is not None:
+            return _plan_unmanaged(sync, key, template, blocker)
+        return Write(Verb.CREATE, key, "there is no copy", template=template)
     if existing.deleting:
-        return Outcome(key.namespace, Reason.PROGRESSING, reason_messages.being_deleted(key))
+        message = f'ConfigMap "{key}" is being deleted; it is created again afterwards'
+        return Outcome(key.namespace, Reason.PROGRESSING, message)
     if existing.cloned or not existing.managed:
         return _plan_unmanaged(sync, key, template, existing)
     # At a destination the UID is sufficient: a removed annotation is drift and is restored.
@@ -183,18 +185,9 @@ def _plan_destination(
     if observed.must_release(existing):
         cause = f"it is taken over from ConfigMapSync {existing.synced_by}"
         return _plan_own_copy(sync, key, template, existing, cause)
-    message = reason_messages.owned_by(key, existing.synced_by)
+    owner = existing.synced_by or "another sync"
+    message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
     return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
-
-
-def _plan_missing_copy(
-    observed: Observed, key: NamespacedName, template: CopyTemplate
-) -> Write | Outcome:
-    """Create the copy, unless a ConfigMap without marks is known to have its name."""
-    blocker = observed.blocker_at(key)
-    if blocker is None:
-        return Write(Verb.CREATE, key, "there is no copy", template=template)
-    return _plan_unmanaged(observed.sync, key, template, blocker)
 
 
 def _plan_own_copy(
@@ -210,7 +203,12 @@ def _plan_own_copy(
     content_differs = copy.digest != template.digest
     if copy.immutable and content_differs:
         if copy.adopted or not sync.may_delete_copies:
-            message = reason_messages.not_recreated(key, adopted=copy.adopted)
+            policies = "the policies of its ConfigMapSync (Orphan, Retain) never delete a copy"
+            message = (
+                f'ConfigMap "{key}" is immutable and '
+                f"{'was adopted' if copy.adopted else policies}: "
+                "delete it, and it is created with the new content"
+            )
             return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
         return Write(Verb.RECREATE, key, "an immutable copy has other content", copy, template)
     difference = "the content differs" if content_differs else "labels or annotations differ"
@@ -224,26 +222,28 @@ def _plan_unmanaged(
     if existing.released_by == sync.key:
         cause = "a copy that was released is taken back"
         return _plan_own_copy(sync, key, template, existing, cause)
-    clone_of = existing.destination if existing.cloned else None
+    state = "is not managed by ConfigMapSync"
+    if existing.cloned:
+        state = f'is a clone of the copy "{existing.destination}"'
     if sync.spec.conflict_policy is not ConflictPolicy.ADOPT:
-        message = reason_messages.unmanaged(key, clone_of=clone_of)
+        message = (
+            f'ConfigMap "{key}" exists and {state}; delete it, '
+            "choose another destinationConfigMapName, or set conflictPolicy: Adopt"
+        )
         return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
     if existing.immutable and existing.digest != template.digest:
-        message = reason_messages.not_adoptable(key, clone_of=clone_of)
+        message = f'ConfigMap "{key}" {state} and is immutable: it cannot be adopted; delete it'
         return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
     return Write(Verb.ADOPT, key, "an unmanaged ConfigMap is adopted", existing, template)
 
 
-def plan_orphans(
-    copies: Iterable[CopyRecord],
-    namespaces: Mapping[str, Namespace],
-    cause: str,
-    served: frozenset[str] | None = None,
+def _plan_orphans(
+    observed: ObservedInvalid | ObservedMissing, copies: Iterable[CopyRecord], cause: str
 ) -> tuple[Write, ...]:
     """Return the removals of copies without a valid sync; the mark of each copy sets the policy."""
     return tuple(
         _removal(copy, cause, orphan=copy.deletion_policy is DeletionPolicy.ORPHAN)
-        for copy in _removable(copies, namespaces, served)
+        for copy in _removable(observed, copies)
         if not copy.cloned
     )
 
@@ -265,10 +265,10 @@ def _removals(
 ) -> tuple[Write, ...]:
     """Return the removals of all owned copies except the wanted ones."""
     orphan = may_orphan and observed.sync.spec.deletion_policy is DeletionPolicy.ORPHAN
-    unwanted = (copy for copy in owned if copy.key not in wanted)
     return tuple(
         _removal(copy, cause, orphan=orphan)
-        for copy in _removable(unwanted, observed.namespaces, observed.served)
+        for copy in _removable(observed, owned)
+        if copy.key not in wanted
     )
 
 
@@ -279,17 +279,14 @@ def _removal(copy: CopyRecord, cause: str, *, orphan: bool) -> Write:
     return Write(Verb.RELEASE if release else Verb.DELETE, copy.key, cause, copy)
 
 
-def _removable(
-    copies: Iterable[CopyRecord], namespaces: Mapping[str, Namespace], served: frozenset[str] | None
-) -> Iterator[CopyRecord]:
+def _removable(observed: Observation, copies: Iterable[CopyRecord]) -> Iterator[CopyRecord]:
     """Yield the copies that need a write to be removed.
 
     A terminating namespace removes its copies itself, and so does a delete in progress. The
     reconciler cannot write to namespaces that it does not serve, so no deletion waits for them.
     """
     for copy in sorted(copies, key=lambda copy: copy.key):
-        namespace = namespaces.get(copy.namespace)
-        if served is not None and copy.namespace not in served:
-            continue
-        if namespace is not None and not namespace.terminating and not copy.deleting:
+        namespace = observed.namespaces.get(copy.namespace)
+        served = observed.served is None or copy.namespace in observed.served
+        if served and namespace and not namespace.terminating and not copy.deleting:
             yield copy

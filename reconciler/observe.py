@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from cluster.syncs import SyncRecord
-from configmapsync import reason_messages
 from configmapsync.conditions import known_digest
 from configmapsync.content import Content, SourceObject
 from configmapsync.names import NamespacedName
@@ -148,7 +147,9 @@ class Observer:
             denied = await self._authorization.denial(sync, selector)
             source = None if denied else outline or await self._sources.read(sync.source)
         except Forbidden as error:
-            unreadable = reason_messages.source_unreadable(sync.source, error)
+            unreadable = (
+                f'source ConfigMap "{sync.source}" or the right to it may not be read: {error}'
+            )
             return None, _Rights(None, unreadable, recheck_seconds)
         depends = sync.spec.service_account_name is not None
         return source, _Rights(denied, None, recheck_seconds if depends else None)

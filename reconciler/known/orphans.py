@@ -3,7 +3,7 @@
 `observe.py` calls it. A restore from a backup may bring copies back before their
 sync. So the sync must be missing for the grace period, with healthy watches, and
 missing in a live read at its end. What happens to the copies is decided in
-`planning.plan_orphans`; a restart begins a new period.
+`configmapsync/planning.py`; a restart begins a new period.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,6 @@ from functools import partial
 
 import structlog
 
-from configmapsync import reason_messages
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Applied, Plan, Verb, Write, soonest
 from configmapsync.reasons import Outcome, Reason
@@ -126,11 +125,8 @@ class Applier:
         if (outcome := self._retries.deferred(batch.sync, write)) is not None:
             batch.outcomes[write.key] = outcome
             return
-        batch.outcomes[write.key] = Outcome(
-            write.key.namespace,
-            Reason.PROGRESSING,
-            reason_messages.to_be_written(write.verb, write.cause),
-        )
+        message = f"to {write.verb}: {write.cause}"
+        batch.outcomes[write.key] = Outcome(write.key.namespace, Reason.PROGRESSING, message)
         if write.key in batch.in_flight:
             batch.joined[write.key] = write
         elif write.key in self._in_flight:
@@ -254,7 +250,7 @@ class Applier:
         if not as_planned:
             # No event follows. `configmapsync/contention.py` limits the retries.
             batch.outdated = True
-            message = reason_messages.changed_by_admission(write.key, write.verb)
+            message = f"{write.verb} {write.key}: admission changed what was written"
             return Outcome(write.key.namespace, Reason.PROGRESSING, message)
         batch.wrote = batch.wrote or write.template is not None
         reason = Reason.CONTESTED if write.contested else Reason.SYNCED

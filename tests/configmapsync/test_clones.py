@@ -13,8 +13,8 @@ import pytest
 from configmapsync.copies import CopyRecord
 from configmapsync.names import DESTINATION, SYNC_UID_LABEL, SYNCED_BY
 from configmapsync.names import NamespacedName as Name
-from configmapsync.planning import plan, plan_orphans
-from configmapsync.plans import Verb
+from configmapsync.planning import plan
+from configmapsync.plans import ObservedMissing, Verb
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
 from tests.configmapsync.objects import source, sync, with_metadata
@@ -56,7 +56,7 @@ def test_a_clone_outlives_the_sync() -> None:
 
 
 def test_a_clone_is_left_alone_if_its_sync_does_not_exist() -> None:
-    assert plan_orphans([clone()], NAMESPACES, "its sync is gone") == ()
+    assert plan(ObservedMissing((clone(),), NAMESPACES)).removals == ()
 
 
 def test_a_clone_at_a_destination_is_a_conflict_and_the_message_names_the_original() -> None:
@@ -126,7 +126,7 @@ def test_a_copy_without_destination_mark_is_released_and_never_deleted() -> None
     assert verbs(plan(observed(deleted(sync()), unmarked))) == [
         (Verb.RELEASE, Name("there", "config"))
     ]
-    assert [write.verb for write in plan_orphans([unmarked], NAMESPACES, "its sync is gone")] == [
+    assert [write.verb for write in plan(ObservedMissing((unmarked,), NAMESPACES)).removals] == [
         Verb.RELEASE
     ]
 

@@ -23,7 +23,7 @@ from configmapsync.names import (
     SYNCED_BY,
 )
 from configmapsync.names import NamespacedName as Name
-from configmapsync.planning import plan, plan_orphans
+from configmapsync.planning import plan
 from configmapsync.plans import (
     ContestedCopy,
     Interference,
@@ -289,7 +289,7 @@ def test_a_terminating_namespace_removes_its_copy_without_a_write() -> None:
 def test_the_mark_of_an_orphan_decides_whether_it_is_deleted(mark: str | None, verb: Verb) -> None:
     copy = record({}, {DESTINATION: "there/config"} | ({DELETION_POLICY: mark} if mark else {}))
 
-    assert [write.verb for write in plan_orphans([copy], NAMESPACES, "its sync is gone")] == [verb]
+    assert [write.verb for write in plan(ObservedMissing((copy,), NAMESPACES)).removals] == [verb]
 
 
 def test_orphans_stay_during_the_grace_period_and_go_after_it() -> None:

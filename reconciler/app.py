@@ -7,8 +7,8 @@ the Lease. If the Lease is lost, the process writes nothing more and ends at onc
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -82,8 +82,10 @@ class App:
             rng: for jitter.
         """
         self._now = asyncio.get_running_loop().time
+        self._clock = clock
+        self._rng = rng
+        self._settings = settings
         self._elector = elector
-        self._lease = settings.leader_election_name if elector else None
         self._working = False
         self._stopping = False
         self._log = structlog.get_logger("app")
@@ -99,77 +101,63 @@ class App:
         content_bytes = settings.source_cache_mebibytes * MEBIBYTE
         self._caches = Caches(connection, settings.protected(), rng, content_bytes)
         self._decider = Decider(self._caches.decisions, self._queue.add)
-        self._sources = Sources(self._client, self._caches)
         self._recorder = EventRecorder(
             self._client, component=MANAGED_BY_VALUE, instance=EVENT_SOURCE, clock=clock
         )
-        self._events = Events(self._recorder, self._caches, self._now)
-        self._contention = Contention(
-            self._client, self._caches, self._metrics, self._now, settings.contested_interval
-        )
         self._retries = Retries(Backoff(rng))
-        self._applier = self._build_applier(settings)
-        self._reporter = self._build_reporter(clock, Backoff(rng))
-        reconciler = self._build_reconciler(settings)
-        self._controller = Controller(
-            self._queue, reconciler, Backoff(rng), self._metrics, settings.workers
-        )
+        self._build_reconciler()
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
-        self.page = self._build_page(settings)
+        self.page = self._build_page()
         states = {name: informer.state for name, informer in self._caches.all.items()}
         observe_watches(registry, states, self._now)
         self._connect()
 
-    def _build_applier(self, settings: ReconcilerSettings) -> Applier:
-        return Applier(
-            Writer(self._client, self._caches),
+    def _build_reconciler(self) -> None:
+        """Build the steps of a reconcile, and the controller that calls them."""
+        client, caches, now, settings = self._client, self._caches, self._now, self._settings
+        observer = Observer(
+            caches,
+            Sources(client, caches),
+            Authorization(client, now, settings.authorization_interval),
+            self._decider,
+            orphans=Orphans(client, caches, now, settings.orphan_grace),
+            served=settings.served(),
+        )
+        events = Events(self._recorder, caches, now)
+        contention = Contention(client, caches, self._metrics, now, settings.contested_interval)
+        self._applier = Applier(
+            Writer(client, caches),
             self._retries,
             self._metrics,
             queue=self._queue,
-            contention=self._contention,
-            events=self._events,
-            caches=self._caches,
+            contention=contention,
+            events=events,
+            caches=caches,
             parallel=settings.parallel_writes,
         )
-
-    def _build_reporter(self, clock: Clock, backoff: Backoff[NamespacedName]) -> Reporter:
-        return Reporter(
-            self._client,
-            self._caches.syncs,
+        self._reporter = Reporter(
+            client,
+            caches.syncs,
             self._queue,
-            backoff=backoff,
-            events=self._events,
+            backoff=Backoff(self._rng),
+            events=events,
             metrics=self._metrics,
             sync_stats=self._sync_stats,
-            clock=clock,
+            clock=self._clock,
+        )
+        reconciler = Reconciler(caches, observer, contention, self._applier, self._reporter)
+        self._controller = Controller(
+            self._queue, reconciler, Backoff(self._rng), self._metrics, settings.workers
         )
 
-    def _build_reconciler(self, settings: ReconcilerSettings) -> Reconciler:
-        authorization = Authorization(self._client, self._now, settings.authorization_interval)
-        observer = Observer(
-            self._caches,
-            self._sources,
-            authorization,
-            self._decider,
-            orphans=Orphans(self._client, self._caches, self._now, settings.orphan_grace),
-            served=settings.served(),
-        )
-        return Reconciler(
-            caches=self._caches,
-            observer=observer,
-            contention=self._contention,
-            applier=self._applier,
-            reporter=self._reporter,
-        )
-
-    def _build_page(self, settings: ReconcilerSettings) -> "PageServer | None":
-        if not settings.page_address:
+    def _build_page(self) -> "PageServer | None":
+        if not self._settings.page_address:
             return None
         # Without the flag no process needs the page.
         from reconciler.page.server import PageServer  # noqa: PLC0415
 
-        address = Address.parse(settings.page_address)
+        address = Address.parse(self._settings.page_address)
         return PageServer(address, self._caches, self._elector, self._recorder)
 
     def _connect(self) -> None:
@@ -192,41 +180,33 @@ class App:
         Raises:
             ExceptionGroup: a part failed; it holds `LeaseLostError` if the Lease was lost.
         """
-        async with asyncio.TaskGroup() as background:
-            tasks = [
-                background.create_task(self._caches.run(name), name=name)
-                for name in self._caches.all
-            ]
-            tasks.append(background.create_task(self._recorder.run(), name="events"))
-            tasks.append(background.create_task(self._loop_lag.run(), name="event loop lag"))
-            tasks.append(background.create_task(self._decide(), name="decider"))
-            tasks.append(background.create_task(self._collect_garbage(), name="garbage"))
-            work = background.create_task(self._work(), name="work")
+        parts = {name: self._caches.run(name) for name in self._caches.all}
+        parts["events"] = self._recorder.run()
+        parts["event loop lag"] = self._loop_lag.run()
+        # A namespace that comes after a decision would be compared with every sync.
+        parts["decider"] = self._run_synced(self._decider.run)
+        parts["garbage"] = self._run_synced(keep_collections_short)
+        parts["work"] = self._run_synced(self._work)
+        async with asyncio.TaskGroup() as group:
+            tasks = {name: group.create_task(part, name=name) for name, part in parts.items()}
             await stop.wait()
             self._stopping = True
             self._queue.shutdown()
             if self._working:
-                await self._finish(work)
-            for task in (work, *tasks):
+                await self._finish(tasks["work"])
+            for task in tasks.values():
                 task.cancel()
 
-    async def _decide(self) -> None:
-        """Decide on claims once all namespaces are known.
-
-        A namespace that comes later would be compared with every sync.
-        """
+    async def _run_synced(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a part once every cache has synced."""
         await self._caches.synced()
-        await self._decider.run()
-
-    async def _collect_garbage(self) -> None:
-        await self._caches.synced()
-        await keep_collections_short()
+        await run()
 
     async def _work(self) -> None:
-        await self._caches.synced()
         counts = {name: len(informer) for name, informer in self._caches.all.items()}
         self._log.info("caches synced", **counts)
-        async with self._leadership():  # everything that writes is in this block
+        leadership = self._elector.leadership() if self._elector else nullcontext()
+        async with leadership:  # everything that writes is in this block
             self._working = True
             self._set_leading(leads=True)
             self._sync_stats.begin()
@@ -247,9 +227,6 @@ class App:
         if unfinished:
             self._log.warning("writes in flight abandoned", seconds=DRAIN_SECONDS)
 
-    def _leadership(self) -> AbstractAsyncContextManager[None]:
-        return self._elector.leadership() if self._elector else nullcontext()
-
     def _reset(self) -> None:
         """Enqueue every sync: the cluster was restored."""
         for sync in self._caches.syncs.values():
@@ -265,8 +242,8 @@ class App:
             self._queue.add(sync)
 
     def _set_leading(self, *, leads: bool) -> None:
-        if self._lease is not None:
-            self._metrics.leading.labels(self._lease).set(leads)
+        if self._elector:
+            self._metrics.leading.labels(self._settings.leader_election_name).set(leads)
 
     def _lease_problem(self) -> str | None:
         """Return a problem if this replica could not lead, for example without a right.

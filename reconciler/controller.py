@@ -17,8 +17,6 @@ from kube.workqueue import WorkQueue
 from reconciler.reconcile import Reconciler
 from reconciler.reports.metrics import Metrics
 
-ResultLabel = str  # a value of the metric's label `result`
-
 
 class Controller:
     """Runs reconciles, as many at a time as it has workers."""
@@ -74,22 +72,22 @@ class Controller:
                     structlog.contextvars.bound_contextvars(**numbered),
                     self._metrics.active_workers.track_inprogress(),
                 ):
-                    result = await self._reconcile(key)
+                    result, requeue_after = await self._attempt(key)
+                    if requeue_after is not None:
+                        self._queue.add_after(key, requeue_after)
                     seconds = loop.time() - started
                     self._log.debug("reconciled", result=result, seconds=round(seconds, 6))
                     self._metrics.reconciled(result, seconds)
             finally:
                 self._queue.done(key)
 
-    async def _reconcile(self, key: NamespacedName) -> ResultLabel:
-        """Reconcile once, and enqueue the sync again if it needs another reconcile later."""
-        result, requeue_after = await self._attempt(key)
-        if requeue_after is not None:
-            self._queue.add_after(key, requeue_after)
-        return result
+    async def _attempt(self, key: NamespacedName) -> tuple[str, float | None]:
+        """Reconcile once.
 
-    async def _attempt(self, key: NamespacedName) -> tuple[ResultLabel, float | None]:
-        """Return the result of a reconcile, and the seconds until the next one."""
+        Returns:
+            The result as the metric's label, and the seconds until the next reconcile; None if only
+            an event can make one necessary.
+        """
         try:
             requeue_after = await self._reconciler.reconcile(key)
         except ApiError as error:

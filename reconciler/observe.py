@@ -5,6 +5,7 @@ module, so a dry run shows what the reconciler would do. Nothing here may write.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from cluster.syncs import SyncRecord
@@ -42,35 +43,25 @@ class _Rights(NamedTuple):
     recheck_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Observer:
-    """Reads the caches, and from the API server what the caches do not hold."""
+    """Reads the caches, and from the API server what the caches do not hold.
 
-    def __init__(
-        self,
-        caches: Caches,
-        sources: Sources,
-        authorization: Authorization,
-        decider: Decider,
-        *,
-        orphans: Orphans | None = None,
-        served: frozenset[str] | None = None,
-    ) -> None:
-        """Create an observer.
+    Attributes:
+        caches: of the watches.
+        sources: the content of sources.
+        authorization: checks the rights of named service accounts.
+        decider: decides which claims of a sync are granted.
+        orphans: measures for how long a sync has been missing; None in a dry run.
+        served: the only namespaces that may be written to; None if every namespace may.
+    """
 
-        Args:
-            caches: of the watches.
-            sources: the content of sources.
-            authorization: checks the rights of named service accounts.
-            decider: decides which claims of a sync are granted.
-            orphans: measures for how long a sync has been missing; None in a dry run.
-            served: the only namespaces that may be written to; None if every namespace may.
-        """
-        self._caches = caches
-        self._sources = sources
-        self._authorization = authorization
-        self._decider = decider
-        self._orphans = orphans
-        self._served = served
+    caches: Caches
+    sources: Sources
+    authorization: Authorization
+    decider: Decider
+    orphans: Orphans | None = None
+    served: frozenset[str] | None = None
 
     async def observe(
         self,
@@ -100,20 +91,20 @@ class Observer:
             return self._observe_invalid(record)
         outline = self._outline(record, record.sync) if trust_status else None
         source, rights = await self._read(record.sync, record.selector, outline)
-        await self._decider.decided(key)
+        await self.decider.decided(key)
         return Observed(  # no await from here on: the caches show one moment
             sync=record.sync,
             selector=record.selector,
             source=source,
-            copies=self._caches.copies_naming(record),
-            copy_at=self._caches.copy_at,
-            namespaces=self._caches.namespaces_by_name,
-            is_living=self._caches.is_living,
-            blocker_at=self._caches.blockers.at,
+            copies=self.caches.copies_naming(record),
+            copy_at=self.caches.copy_at,
+            namespaces=self.caches.namespaces_by_name,
+            is_living=self.caches.is_living,
+            blocker_at=self.caches.blockers.at,
             denied=rights.denied,
-            refused=self._caches.decisions.refusals(key),
-            must_release=self._caches.must_release,
-            served=self._served,
+            refused=self.caches.decisions.refusals(key),
+            must_release=self.caches.must_release,
+            served=self.served,
             source_unreadable=rights.unreadable,
             contested=contested,
             recheck_seconds=rights.recheck_seconds,
@@ -123,11 +114,11 @@ class Observer:
         self, sync: NamespacedName, contested: Mapping[NamespacedName, ContestedCopy]
     ) -> ObservedMissing:
         """Return the copies that remain because the finalizer was removed by force."""
-        grace_seconds = await self._orphans.wait(sync) if self._orphans else 0.0
+        grace_seconds = await self.orphans.wait(sync) if self.orphans else 0.0
         return ObservedMissing(
-            orphans=self._caches.orphans_of(sync),
-            namespaces=self._caches.namespaces_by_name,
-            served=self._served,
+            orphans=self.caches.orphans_of(sync),
+            namespaces=self.caches.namespaces_by_name,
+            served=self.served,
             grace_seconds=grace_seconds,
             contested=contested,
         )
@@ -142,10 +133,10 @@ class Observer:
         """
         if sync.deleting or sync.spec.suspend:
             return None, _Rights()
-        recheck_seconds = self._authorization.ask_again_after
+        recheck_seconds = self.authorization.ask_again_after
         try:
-            denied = await self._authorization.denial(sync, selector)
-            source = None if denied else outline or await self._sources.read(sync.source)
+            denied = await self.authorization.denial(sync, selector)
+            source = None if denied else outline or await self.sources.read(sync.source)
         except Forbidden as error:
             unreadable = (
                 f'source ConfigMap "{sync.source}" or the right to it may not be read: {error}'
@@ -161,12 +152,12 @@ class Observer:
         enough to see that. The status has neither the keys nor the metadata of the source, so a
         sync that selects some of them reads its source.
         """
-        spec, caches = sync.spec, self._caches
+        spec, caches = sync.spec, self.caches
         selective = spec.keys or spec.copy_metadata.labels or spec.copy_metadata.annotations
         version = caches.version_of(sync.source)
         if selective or version is None or caches.was_restored or version == UNREAD:
             return None
-        if (kept := self._sources.kept(sync.source)) is not None:
+        if (kept := self.sources.kept(sync.source)) is not None:
             return kept
         digest = known_digest(record.status, record.metadata.generation, version)
         if digest is None:
@@ -185,7 +176,7 @@ class Observer:
             uid=record.metadata.uid,
             deleting=record.deleting,
             errors=record.errors,
-            copies=self._caches.copies_naming(record),
-            namespaces=self._caches.namespaces_by_name,
-            served=self._served,
+            copies=self.caches.copies_naming(record),
+            namespaces=self.caches.namespaces_by_name,
+            served=self.served,
         )

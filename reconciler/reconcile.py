@@ -5,6 +5,7 @@ as it is now and makes it match the sync. It must not write if the cluster match
 """
 
 import asyncio
+from dataclasses import dataclass
 
 from cluster.syncs import SyncRecord
 from configmapsync.names import FINALIZER, NamespacedName
@@ -17,23 +18,23 @@ from reconciler.writes.applier import Applier
 from reconciler.writes.contention import Contention
 
 
+@dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Makes the copies of one sync match its spec and its source."""
+    """Makes the copies of one sync match its spec and its source.
 
-    def __init__(
-        self,
-        *,
-        caches: Caches,
-        observer: Observer,
-        contention: Contention,
-        applier: Applier,
-        reporter: Reporter,
-    ) -> None:
-        self._caches = caches
-        self._observer = observer
-        self._contention = contention
-        self._applier = applier
-        self._reporter = reporter
+    Attributes:
+        caches: have the syncs.
+        observer: observes the cluster for one sync.
+        contention: knows the contested copies.
+        applier: carries plans out.
+        reporter: writes statuses and finalizers.
+    """
+
+    caches: Caches
+    observer: Observer
+    contention: Contention
+    applier: Applier
+    reporter: Reporter
 
     async def reconcile(self, key: NamespacedName) -> float | None:
         """Reconcile one sync as far as the cluster allows now.
@@ -46,23 +47,23 @@ class Reconciler:
             ApiError: the API server refused a read or the finalizer. Nothing is lost; retry.
             RuntimeError: a defect stopped the decision on its claims; retry.
         """
-        record = self._caches.syncs.get(*key)  # 1. fetch
-        contested = await self._contention.contested_copies(key)  # 2. observe
-        observed = await self._observer.observe(key, record, contested, trust_status=True)
+        record = self.caches.syncs.get(*key)  # 1. fetch
+        contested = await self.contention.contested_copies(key)  # 2. observe
+        observed = await self.observer.observe(key, record, contested, trust_status=True)
         planned = plan(observed)  # 3. plan
         if planned.content_needed:
-            observed = await self._observer.observe(key, record, contested)
+            observed = await self.observer.observe(key, record, contested)
             planned = plan(observed)
         if record is None:  # it has orphans at most, and neither finalizer nor status
-            self._reporter.forget(key)
-            return (await self._applier.apply(key, planned)).requeue_after
+            self.reporter.forget(key)
+            return (await self.applier.apply(key, planned)).requeue_after
         applied = await self._apply(record, planned)  # 4. apply
         if applied is None:
             return None  # the sync is gone: its finalizer was removed
         await asyncio.sleep(0)  # planning and reporting take up to 30 ms each, for the largest spec
         if not _is_finished(record, planned, applied):
             source = observed.source if isinstance(observed, Observed) else None
-            self._reporter.report(record, source, planned, applied)  # 5. report
+            self.reporter.report(record, source, planned, applied)  # 5. report
         return applied.requeue_after
 
     async def _apply(self, record: SyncRecord, planned: Plan) -> Applied | None:
@@ -75,15 +76,15 @@ class Reconciler:
         """
         current: SyncRecord | None = record
         if planned.finalizer and not record.deleting and not _has_finalizer(record):
-            current = await self._reporter.set_finalizer(record, present=True)
+            current = await self.reporter.set_finalizer(record, present=True)
         if current is None:
             return None
-        applied = await self._applier.apply(record.key, planned)
+        applied = await self.applier.apply(record.key, planned)
         # Before the deletion the finalizer stays, so that the next copy needs no write to the sync.
         # A create in flight can still make a copy.
         done = record.deleting and not planned.finalizer and applied.settled
         if done and _has_finalizer(current):
-            current = await self._reporter.set_finalizer(current, present=False)
+            current = await self.reporter.set_finalizer(current, present=False)
         return applied if current is not None else None
 
 

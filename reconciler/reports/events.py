@@ -24,29 +24,6 @@ PERIOD_SECONDS = 300.0
 RELEASED = "Released"  # in no condition: a released ConfigMap is no longer a copy
 
 
-class EventBudget:
-    """Counts the events of each key within a period that begins with its first event."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        """Create a budget.
-
-        Args:
-            now: the event loop's clock, in seconds.
-        """
-        self._now = now
-        # By key, when its period began and how many events were asked for, the oldest first.
-        self._asked: OrderedDict[NamespacedName | str, tuple[float, int]] = OrderedDict()
-
-    def take(self, key: NamespacedName | str) -> bool:
-        """Return whether one more event of `key` may be emitted, and count it."""
-        now = self._now()
-        while self._asked and now - next(iter(self._asked.values()))[0] >= PERIOD_SECONDS:
-            self._asked.popitem(last=False)
-        since, count = self._asked.get(key, (now, 0))
-        self._asked[key] = (since, count + 1)
-        return count < MOST_EVENTS
-
-
 class Events:
     """Emits the events on all syncs and their copies."""
 
@@ -60,8 +37,10 @@ class Events:
         """
         self._recorder = recorder
         self._caches = caches
-        # By sync, the events on copies; by namespace, the Normal events on syncs.
-        self._budget = EventBudget(now)
+        self._now = now
+        # For the events on the copies of a sync, and for the Normal events on the syncs of a
+        # namespace: when the period began and how many events were asked for, the oldest first.
+        self._asked: OrderedDict[NamespacedName | str, tuple[float, int]] = OrderedDict()
         self._log = structlog.get_logger("reporter")
 
     def wrote(self, sync: NamespacedName, write: Write, *, repaired: bool) -> None:
@@ -113,7 +92,7 @@ class Events:
         )
         if reason is not None and reason.state is State.FAILED:
             self._recorder.emit(reference, "Warning", after.reason, after.message)
-        elif reason_before != after.reason and self._budget.take(record.namespace):
+        elif reason_before != after.reason and self._may_emit(record.namespace):
             self._recorder.emit(reference, "Normal", after.reason, after.message)
 
     def _report_failures(
@@ -143,8 +122,17 @@ class Events:
         message: str,
         action: str,
     ) -> None:
-        if self._budget.take(sync):
+        if self._may_emit(sync):
             self._recorder.emit(reference, kind, reason, message, action)
+
+    def _may_emit(self, key: NamespacedName | str) -> bool:
+        """Return whether one more event of `key` may be emitted in its period, and count it."""
+        now = self._now()
+        while self._asked and now - next(iter(self._asked.values()))[0] >= PERIOD_SECONDS:
+            self._asked.popitem(last=False)
+        since, count = self._asked.get(key, (now, 0))
+        self._asked[key] = (since, count + 1)
+        return count < MOST_EVENTS
 
 
 def _reference(key: NamespacedName, record: CopyRecord | None) -> ObjectReference:

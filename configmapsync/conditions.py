@@ -104,11 +104,10 @@ def known_digest(
     """
     if status is None or status.source is None or status.observed_generation != generation:
         return None
-    is_synced = any(
-        condition.type == "Ready"
-        and condition.reason == Reason.SYNCED
-        and condition.observed_generation == generation
-        for condition in status.conditions
+    ready = status.ready
+    is_synced = ready is not None and (ready.reason, ready.observed_generation) == (
+        Reason.SYNCED,
+        generation,
     )
     is_same = resource_version != "" and status.source.resource_version == resource_version
     return status.source.digest or None if is_synced and is_same else None

@@ -108,3 +108,8 @@ class ConfigMapSyncStatus(_Part, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Bring the time into the stored form."""
         normalize_times(self, "last_sync_time")
+
+    @property
+    def ready(self) -> Condition | None:
+        """Return the Ready condition; None if there is none."""
+        return next((each for each in self.conditions if each.type == "Ready"), None)

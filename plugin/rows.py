@@ -89,7 +89,7 @@ class StatusRow(msgspec.Struct, frozen=True, rename="camel"):
 def row_of(record: SyncRecord) -> StatusRow:
     """Return the row of a sync."""
     status = record.status or ConfigMapSyncStatus()
-    ready = next((each for each in status.conditions if each.type == "Ready"), None)
+    ready = status.ready
     counts = status.destinations
     return StatusRow(
         namespace=record.namespace,

@@ -19,7 +19,6 @@ from reconciler.page.pacing import paced
 from reconciler.page.rows import CopyRow, Destinations, State, SyncRow
 
 MOST_ITEMS = 20  # names, keys and errors of one fact
-MOST_CONDITIONS = 16
 
 
 def details(record: SyncRecord, row: SyncRow) -> Mapping[str, object]:
@@ -34,7 +33,7 @@ def details(record: SyncRecord, row: SyncRow) -> Mapping[str, object]:
     return {
         "sync": row,
         "facts": _facts(record.sync) if record.sync else [],
-        "conditions": [_condition(each) for each in status.conditions[:MOST_CONDITIONS]],
+        "conditions": [_condition(each) for each in status.conditions],
         "errors": [str(error)[:MESSAGE_LIMIT] for error in record.errors[:MOST_ITEMS]],
         "explanations": list(_explanations(record, row, status)),
     }

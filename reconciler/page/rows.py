@@ -115,7 +115,7 @@ def sync_row(record: SyncRecord) -> SyncRow:
     """Return the row of a sync."""
     sync, metadata = record.sync, record.metadata
     status = record.status or ConfigMapSyncStatus()
-    ready = next((each for each in status.conditions if each.type == "Ready"), None)
+    ready = status.ready
     reason, message = (ready.reason, ready.message[:MESSAGE_LIMIT]) if ready else ("", "")
     state = _state_of_reason(reason)
     if record.deleting:

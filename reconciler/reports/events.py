@@ -6,7 +6,7 @@ thousand copies, and a namespace a thousand syncs.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import structlog
 
@@ -15,7 +15,7 @@ from configmapsync.copies import CopyRecord
 from configmapsync.names import API_VERSION, KIND, NamespacedName
 from configmapsync.plans import Verb, Write
 from configmapsync.reasons import Reason, Scope, State
-from configmapsync.status import Condition, ConfigMapSyncStatus
+from configmapsync.status import ConfigMapSyncStatus
 from kube.events import EventRecorder, ObjectReference
 from reconciler.known.caches import Caches
 
@@ -52,13 +52,17 @@ class Events:
             repaired: whether the write restored what something else had changed.
         """
         if write.verb is Verb.RELEASE:
+            reason, action, record = RELEASED, "Release", write.record
             message = f"released by ConfigMapSync {sync}, its data stays: {write.cause}"
-            reference = _reference(write.key, write.record)
-            self._emit_on_copy(sync, reference, "Normal", RELEASED, message, "Release")
         elif repaired and write.template is not None:
+            reason, action = Reason.SYNCED, "Repair"
+            record = self._caches.configmap_at(write.key)
             message = f"repaired by ConfigMapSync {sync}: {write.cause}"
-            reference = _reference(write.key, self._caches.configmap_at(write.key))
-            self._emit_on_copy(sync, reference, "Normal", Reason.SYNCED, message, "Repair")
+        else:
+            return
+        if self._may_emit(sync):
+            reference = _reference(write.key, record)
+            self._recorder.emit(reference, "Normal", reason, message, action)
 
     def status_changed(
         self, record: SyncRecord, previous: ConfigMapSyncStatus | None, new: ConfigMapSyncStatus
@@ -75,7 +79,7 @@ class Events:
             new: its status now.
         """
         self._report_failures(record, previous, new)
-        before, after = _ready(previous.conditions if previous else ()), _ready(new.conditions)
+        before, after = previous.ready if previous else None, new.ready
         reason_before, message_before = (before.reason, before.message) if before else (None, None)
         if after is None or (reason_before, message_before) == (after.reason, after.message):
             return
@@ -107,23 +111,11 @@ class Events:
             reason = Reason.parse(failure.reason)
             if (failure.namespace, failure.reason) in known or reason is None:
                 continue
-            if reason.scope is Scope.CONFIGMAP:
+            if reason.scope is Scope.CONFIGMAP and self._may_emit(record.key):
                 key = NamespacedName(failure.namespace, record.sync.destination_name)
                 reference = _reference(key, self._caches.configmap_at(key))
                 message = f"ConfigMapSync {record.key}: {failure.message}"
-                self._emit_on_copy(record.key, reference, "Warning", reason, message, "Sync")
-
-    def _emit_on_copy(
-        self,
-        sync: NamespacedName,
-        reference: ObjectReference,
-        kind: str,
-        reason: str,
-        message: str,
-        action: str,
-    ) -> None:
-        if self._may_emit(sync):
-            self._recorder.emit(reference, kind, reason, message, action)
+                self._recorder.emit(reference, "Warning", reason, message, "Sync")
 
     def _may_emit(self, key: NamespacedName | str) -> bool:
         """Return whether one more event of `key` may be emitted in its period, and count it."""
@@ -138,7 +130,3 @@ class Events:
 def _reference(key: NamespacedName, record: CopyRecord | None) -> ObjectReference:
     uid = record.uid if record else ""
     return ObjectReference("v1", "ConfigMap", key.namespace, key.name, uid)
-
-
-def _ready(conditions: Iterable[Condition]) -> Condition | None:
-    return next((condition for condition in conditions if condition.type == "Ready"), None)

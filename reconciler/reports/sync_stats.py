@@ -144,9 +144,8 @@ class SyncStats:
 
     def _tally(self, report: Report, new: ConfigMapSyncStatus) -> Tally:
         tally: Tally = Counter()
-        for condition in new.conditions:
-            if condition.type == "Ready":
-                tally[self._syncs, condition.reason] += 1
+        if new.ready is not None:
+            tally[self._syncs, new.ready.reason] += 1
         if counts := new.destinations:
             tally[self._copies, SYNCED] = counts.synced
             tally[self._copies, PROGRESSING] = max(

@@ -72,10 +72,8 @@ class Applier:
         self._parallel = parallel
         self._slots = WriteSlots(parallel)
         self._batches: dict[NamespacedName, Batch] = {}
-        # By destination, the sync that writes it.
-        self._in_flight: dict[NamespacedName, NamespacedName] = {}
-        # By destination, the syncs that found a write in flight there.
-        self._waiting_syncs: dict[NamespacedName, set[NamespacedName]] = {}
+        # By destination with a write in flight, the other syncs that wait for its end.
+        self._in_flight: dict[NamespacedName, set[NamespacedName]] = {}
         self._runners: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("applier")
         metrics.retries_held.labels("destination").set_function(retries.__len__)
@@ -130,7 +128,7 @@ class Applier:
         if write.key in batch.in_flight:
             batch.joined[write.key] = write
         elif write.key in self._in_flight:
-            self._waiting_syncs.setdefault(write.key, set()).add(batch.sync)
+            self._in_flight[write.key].add(batch.sync)
         else:
             batch.add(write)
 
@@ -206,9 +204,9 @@ class Applier:
 
     async def _send(self, batch: Batch, write: Write) -> None:
         if write.key in self._in_flight:
-            self._waiting_syncs.setdefault(write.key, set()).add(batch.sync)
+            self._in_flight[write.key].add(batch.sync)
             return
-        self._in_flight[write.key] = batch.sync
+        self._in_flight[write.key] = set()
         batch.begin(write)
         outcome = None
         try:
@@ -223,9 +221,8 @@ class Applier:
 
     def _end(self, batch: Batch, write: Write, outcome: Outcome | None) -> None:
         """Record the outcome, and wake up the syncs that wait for the end of the write."""
-        del self._in_flight[write.key]
         batch.end(write, outcome)
-        for sync in self._waiting_syncs.pop(write.key, ()):
+        for sync in self._in_flight.pop(write.key):
             self._queue.add(sync)
         if batch.waiter is None and (batch.idle or batch.outdated):
             self._queue.add(batch.sync)

@@ -1,9 +1,8 @@
 """Record the recent writes to each copy, and find contested copies.
 
 `applier.py` reports writes that succeeded or lost a race, `reconcile.py` asks which
-copies are contested. The
-rules are in `configmapsync/contention.py`. A restart drops the records: a copy that is
-still contested is found again after a few more writes.
+copies are contested. The rules are in `configmapsync/contention.py`. A restart drops
+the records: a copy that is still contested is found again after a few more writes.
 """
 
 from collections import OrderedDict
@@ -21,7 +20,7 @@ from configmapsync.contention import (
     record_write,
 )
 from configmapsync.names import DIGEST, NamespacedName
-from configmapsync.plans import ContestedCopy, Interference, Write
+from configmapsync.plans import ContestedCopy, Write
 from configmapsync.status import MOST_LISTED_FAILURES
 from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError
@@ -58,19 +57,13 @@ class _ContestedCopy:
     """A copy that something keeps rewriting.
 
     Attributes:
-        until: when it may be written again, in seconds on the event loop's clock.
-        interference: what undoes the writes of the reconciler.
+        history: the writes of the reconciler, when they last made the copy contested.
         manager: the field manager that rewrites it; None if unknown.
-        left: the version that the reconciler's last write made; None if that was a removal.
-        owner: the sync and the namespace that the copy belonged to.
         asked: whether the field manager was read since the last write.
     """
 
-    until: float
-    interference: Interference
+    history: History
     manager: str | None
-    left: str | None
-    owner: Owner
     asked: bool = False
 
 
@@ -122,31 +115,34 @@ class Contention:
         The field manager that rewrites a copy is read from the API server, for as many copies as a
         status lists.
         """
-        now = self._now()
         contested = {
             key: copy
             for key, copy in self._contested_copies.get(sync, {}).items()
-            if not self._is_over(sync, key, copy, now)
+            if not self._is_over(sync, key, copy)
         }
-        deferred = sorted(key for key, copy in contested.items() if now < copy.until)
+        waits = {key: self._wait_seconds(copy) for key, copy in contested.items()}
+        deferred = sorted(key for key, wait in waits.items() if wait > 0)
         for key in deferred[:MOST_LISTED_FAILURES]:
             await self._find_manager(key, contested[key])
         return {
             key: ContestedCopy(
-                copy.interference,
+                copy.history.interference,
                 copy.manager,
-                wait_seconds=max(copy.until - now, 0.0),
+                wait_seconds=max(waits[key], 0.0),
                 interval_seconds=self._interval,
             )
             for key, copy in contested.items()
         }
 
-    def _is_over(
-        self, sync: NamespacedName, key: NamespacedName, copy: _ContestedCopy, now: float
-    ) -> bool:
+    def _wait_seconds(self, copy: _ContestedCopy) -> float:
+        """Return the seconds until a copy may be written again; negative if it may be now."""
+        return copy.history.last.at + self._interval - self._now()
+
+    def _is_over(self, sync: NamespacedName, key: NamespacedName, copy: _ContestedCopy) -> bool:
         owner = self._owner_of(sync, key)
         are_both_gone = not owner.sync_uid and self._caches.copy_at(key) is None
-        return now - copy.until > WINDOW_SECONDS or copy.owner != owner or are_both_gone
+        is_quiet = self._wait_seconds(copy) < -WINDOW_SECONDS
+        return is_quiet or copy.history.owner != owner or are_both_gone
 
     def _owner_of(self, sync: NamespacedName, key: NamespacedName) -> Owner:
         record = self._caches.syncs.get(*sync)
@@ -178,17 +174,10 @@ class Contention:
     def _contest(self, sync: NamespacedName, key: NamespacedName, history: History) -> None:
         contested = self._contested_copies.setdefault(sync, {})
         previous = contested.get(key)
-        if previous is not None and self._is_over(sync, key, previous, self._now()):
+        if previous is None or self._is_over(sync, key, previous):
             previous = None
-        if previous is None:
             self._metrics.contested.inc()
-        contested[key] = _ContestedCopy(
-            until=history.last.at + self._interval,
-            interference=history.interference,
-            manager=previous.manager if previous else None,
-            left=history.last.stored,
-            owner=history.owner,
-        )
+        contested[key] = _ContestedCopy(history, previous.manager if previous else None)
 
     async def _find_manager(self, key: NamespacedName, contested: _ContestedCopy) -> None:
         """Read which field manager rewrote a copy.
@@ -197,7 +186,11 @@ class Contention:
         removes the trace of the other field manager.
         """
         copy = self._caches.copy_at(key)
-        if contested.asked or copy is None or copy.resource_version == contested.left:
+        if (
+            contested.asked
+            or copy is None
+            or copy.resource_version == contested.history.last.stored
+        ):
             return
         contested.asked = True
         try:

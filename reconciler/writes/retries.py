@@ -30,22 +30,19 @@ class BackoffEntry:
         until: when the wait ends, in seconds on the event loop's clock.
         outcome: of the failed write.
         content_hash: of what was written; None for a removal.
-        final: whether only other content can succeed.
-        transient: whether the server or the network failed.
+        retry: how the error heals; after `NEVER` only other content can succeed.
     """
 
     until: float
     outcome: Outcome
     content_hash: int | None
-    final: bool
-    transient: bool
+    retry: Retry
 
     def defers(self, write: Write, now: float) -> bool:
         """Return whether `write` must wait."""
         template = write.template
-        if self.final and template is not None and template.content_hash != self.content_hash:
-            return False
-        return now < self.until
+        is_other = template is not None and template.content_hash != self.content_hash
+        return now < self.until and not (is_other and self.retry is Retry.NEVER)
 
 
 class Retries:
@@ -70,15 +67,13 @@ class Retries:
         self, sync: NamespacedName, write: Write, outcome: Outcome, error: ApiError
     ) -> float:
         """Record a failure; return the seconds until the destination may be tried again."""
-        final = error.retry is Retry.NEVER
-        longest = final and not is_stale(write, error)
+        longest = error.retry is Retry.NEVER and not is_stale(write, error)
         delay = self._backoff.failed(
             (sync, write.key), MAX_BACKOFF_SECONDS if longest else error.retry_after
         )
         until = asyncio.get_running_loop().time() + delay
         content_hash = write.template.content_hash if write.template else None
-        transient = error.retry is Retry.TRANSIENT
-        entry = BackoffEntry(until, outcome, content_hash, final, transient)
+        entry = BackoffEntry(until, outcome, content_hash, error.retry)
         self._entries.setdefault(sync, {})[write.key] = entry
         return delay
 
@@ -120,7 +115,7 @@ class Retries:
             (sync, key)
             for sync, entries in self._entries.items()
             for key, entry in entries.items()
-            if entry.transient
+            if entry.retry is Retry.TRANSIENT
         ]
         for sync, key in failed:
             self.release(sync, key)

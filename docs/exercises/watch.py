@@ -11,7 +11,7 @@ from devcluster.http.faults import Fault
 from docs.exercises.cluster import Cluster, cluster
 from kube.client import CONFIGMAPS
 from kube.informer import Informer
-from reconciler.known.configmaps import ConfigMapVersion, read_version
+from reconciler.known.configmaps import ConfigMapVersion, read_identity
 
 EDITS = 5
 CATCH_UP_SECONDS = 5.0
@@ -27,7 +27,10 @@ async def main() -> None:
     """Edit a ConfigMap while the watch works, while it is broken, and while history is lost."""
     async with cluster() as made:
         informer = Informer(
-            made.connection, CONFIGMAPS.path(), decode=read_version, rng=random.Random(1)
+            made.connection,
+            CONFIGMAPS.path(),
+            decode=lambda raw: read_identity(raw)[0],
+            rng=random.Random(1),
         )
         informer.on_change(show)
         watching = asyncio.create_task(informer.run())

@@ -1,12 +1,13 @@
 """Decode ConfigMaps into what is kept of them.
 
 A copy becomes a `CopyRecord` with the digest of its content, a source keeps its
-content, and of any other ConfigMap only the version is read. `caches.py` and
-`writes/writer.py` call it. Every function raises `Malformed` if the object cannot be
-decoded.
+content, and of any other ConfigMap only the version is read. `caches.py`, `sources.py`
+and `writes/writer.py` call it. Every function raises `Malformed` if the object cannot
+be decoded.
 """
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +21,7 @@ from configmapsync.content import (
 )
 from configmapsync.copies import CopyRecord, abridge
 from configmapsync.names import NamespacedName
+from kube.errors import Malformed
 from kube.wire import ObjectMeta, check_stored, decoding
 
 
@@ -39,11 +41,16 @@ class _CopyMeta(ObjectMeta, rename="camel", frozen=True):
         return {field: value for field, value in present.items() if value}
 
 
-class _ConfigMap(msgspec.Struct, rename="camel"):
-    metadata: _CopyMeta
+class _Content(msgspec.Struct, rename="camel"):
+    """The content of a ConfigMap, its parts not yet decoded."""
+
     data: msgspec.Raw = msgspec.Raw(b"null")
     binary_data: msgspec.Raw = msgspec.Raw(b"null")
     immutable: bool | None = None
+
+
+class _ConfigMap(_Content, kw_only=True, rename="camel"):
+    metadata: _CopyMeta
 
     def key_count(self) -> int:
         """Return the number of keys, or a few more, without decoding them.
@@ -86,25 +93,22 @@ class _OnlyCopyMetadata(msgspec.Struct):
     metadata: _CopyMeta
 
 
+_Decoded = TypeVar("_Decoded", _ConfigMap, _Identity, _OnlyCopyMetadata)
+
 _configmap_decoder = msgspec.json.Decoder(_ConfigMap)
+_content_decoder = msgspec.json.Decoder(_Content)
 _part_decoder = msgspec.json.Decoder(dict[str, str] | None)
 _identity_decoder = msgspec.json.Decoder(_Identity)
 _copy_metadata_decoder = msgspec.json.Decoder(_OnlyCopyMetadata)
 WHAT = "the ConfigMap"
 
 
-def _decode_configmap(raw: bytes | msgspec.Raw) -> _ConfigMap:
+def _decode(decoder: msgspec.json.Decoder[_Decoded], raw: bytes | msgspec.Raw) -> _Decoded:
     with decoding(WHAT):
-        configmap = _configmap_decoder.decode(raw)
-    check_stored(configmap.metadata.name, configmap.metadata.resource_version, WHAT)
-    return configmap
-
-
-def _decode_copy_metadata(raw: bytes | msgspec.Raw) -> _CopyMeta:
-    with decoding(WHAT):
-        metadata = _copy_metadata_decoder.decode(raw).metadata
+        decoded = decoder.decode(raw)
+    metadata = decoded.metadata
     check_stored(metadata.name, metadata.resource_version, WHAT)
-    return metadata
+    return decoded
 
 
 def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
@@ -114,31 +118,27 @@ def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
 
 def read_whole_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
     """Return the record of a copy with all metadata, as a write needs it."""
-    configmap = _decode_configmap(raw)
+    configmap = _decode(_configmap_decoder, raw)
     many = configmap.key_count() > MOST_HASHED_KEYS
     content_digest = TOO_MANY_KEYS if many else digest(configmap.content())
     return _copy_record(configmap.metadata, content_digest, immutable=bool(configmap.immutable))
 
 
-def read_metadata(raw: bytes, record: CopyRecord) -> CopyRecord:
-    """Return `record` with the metadata of a metadata-only answer."""
-    return _copy_record(_decode_copy_metadata(raw), record.digest, immutable=record.immutable)
-
-
-def read_written(raw: bytes | msgspec.Raw, digest_written: str, *, immutable: bool) -> CopyRecord:
-    """Return the record of a copy that was written.
+def read_metadata(raw: bytes | msgspec.Raw, content_digest: str, *, immutable: bool) -> CopyRecord:
+    """Return the record of a copy from a metadata-only answer, with all metadata.
 
     Args:
-        raw: the metadata-only answer to the write.
-        digest_written: of the content that was sent.
-        immutable: whether the copy that was sent is immutable.
+        raw: the answer.
+        content_digest: of the content, which the answer does not hold.
+        immutable: whether the copy is immutable, which the answer does not say.
     """
-    return abridge(_copy_record(_decode_copy_metadata(raw), digest_written, immutable=immutable))
+    metadata = _decode(_copy_metadata_decoder, raw).metadata
+    return _copy_record(metadata, content_digest, immutable=immutable)
 
 
 def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
     """Return a ConfigMap as a source, without its content if it has too many keys."""
-    configmap = _decode_configmap(raw)
+    configmap = _decode(_configmap_decoder, raw)
     metadata, too_many_keys = configmap.metadata, configmap.key_count()
     content = Content({}, {}, bool(configmap.immutable))
     if too_many_keys <= MOST_HASHED_KEYS:
@@ -154,17 +154,10 @@ def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
     )
 
 
-def read_version(raw: bytes | msgspec.Raw) -> ConfigMapVersion:
-    """Return the name and the version of a ConfigMap."""
-    return read_identity(raw)[0]
-
-
 def read_identity(raw: bytes | msgspec.Raw) -> tuple[ConfigMapVersion, bool]:
     """Return the name and the version of a ConfigMap, and whether `raw` has its content."""
-    with decoding(WHAT):
-        found = _identity_decoder.decode(raw)
+    found = _decode(_identity_decoder, raw)
     metadata = found.metadata
-    check_stored(metadata.name, metadata.resource_version, WHAT)
     version = ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
     return version, found.kind == "ConfigMap"
 
@@ -182,3 +175,27 @@ def _copy_record(metadata: _CopyMeta, content_digest: str, *, immutable: bool) -
         deleting=metadata.deletion_timestamp is not None,
         others=metadata.others(),
     )
+
+
+class WrittenContent:
+    """Confirms that stored copies have the content that was written.
+
+    The answer to a write has metadata only, and an admission webhook can change the content on its
+    way into the storage. The copies of one source follow each other in the watch with equal bytes,
+    so that the digest is computed once for all of them.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[bytes, bytes, bool] | None = None  # the last content, in JSON
+        self._last_digest = ""
+
+    def confirms(self, record: CopyRecord, raw: msgspec.Raw) -> bool:
+        """Return whether an object has the content that its record of the same version says."""
+        with suppress(Malformed), decoding(WHAT):
+            stored = _content_decoder.decode(raw)
+            content = (bytes(stored.data), bytes(stored.binary_data), bool(stored.immutable))
+            if content != self._last:
+                self._last_digest = read_copy(raw).digest
+                self._last = content
+            return self._last_digest == record.digest
+        return False

@@ -87,40 +87,31 @@ class Sources:
         return True
 
     def _accept(self, key: NamespacedName, raw: Raw | None) -> tuple[SourceObject | None, bool]:
-        """Return a read source, and whether the watches report every later change of it."""
+        """Return a read source, and whether the watches report every later change of it.
+
+        The watch of versions excludes ConfigMaps with the label of copies. Only the first read
+        records its version in a cache: after that, the event of a newer version must still enqueue
+        the other syncs of the source.
+        """
         if raw is None:
             self._caches.forget_expected(key)
             return None, True
         source = read_source(raw)
+        held: CopyRecord | ConfigMapVersion | None
         if source.labelled_as_copy:
-            return source, self._is_current_copy(read_copy(raw))
-        return source, self._is_current(source)
-
-    def _is_current(self, source: SourceObject) -> bool:
-        """Return whether the watch of versions reports every later change.
-
-        The first read records its version in the cache. A later read does not: the event of a newer
-        version must still enqueue the other syncs of the source.
-        """
-        held = self._caches.versions.get(*source.key)
+            self._caches.forget_expected(key)
+            if self._caches.copy_at(key) is None:
+                self._caches.copies.record(read_copy(raw))
+            held = self._caches.copy_at(key)
+        else:
+            held = self._caches.versions.get(*key)
+            if held is not None and held.resource_version == UNREAD:
+                held = ConfigMapVersion(*key, source.resource_version)
+                self._caches.versions.record(held)
         if held is None:
-            return False  # it was deleted, or another read has not found it
-        if held.resource_version == UNREAD:
-            self._caches.versions.record(ConfigMapVersion(*source.key, source.resource_version))
-        return int(source.resource_version or UNREAD) >= int(held.resource_version or UNREAD)
-
-    def _is_current_copy(self, read: CopyRecord) -> bool:
-        """Return whether the watch of copies reports every later change.
-
-        The watch of versions excludes ConfigMaps with the label of copies.
-        """
-        self._caches.forget_expected(read.key)
-        if self._caches.copy_at(read.key) is None:
-            self._caches.copies.record(read)
-        held = self._caches.copy_at(read.key)
-        if held is None:
-            return False  # it was deleted after the read
-        return int(read.resource_version or UNREAD) >= int(held.resource_version or UNREAD)
+            return source, False  # it was deleted, or another read has not found it
+        read, known = source.resource_version, held.resource_version
+        return source, int(read or UNREAD) >= int(known or UNREAD)
 
 
 class SourceReads:

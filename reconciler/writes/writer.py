@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 import structlog
 
-from configmapsync.copies import CopyRecord, marks_only
+from configmapsync.copies import CopyRecord, abridge, marks_only
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Verb, Write
 from configmapsync.rendering import CopyTemplate, is_up_to_date, release_patch, render
@@ -22,12 +21,7 @@ from kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from kube.rbac import Rule
 from kube.wire import decode_object
 from reconciler.known.caches import Caches
-from reconciler.known.configmaps import (
-    read_copy,
-    read_metadata,
-    read_whole_copy,
-    read_written,
-)
+from reconciler.known.configmaps import read_copy, read_metadata, read_whole_copy
 from reconciler.writes.failures import describe
 
 WRITES = (Rule("configmaps", ("create", "update", "patch", "delete"), why="writes copies"),)
@@ -58,44 +52,39 @@ class Writer:
                 live object now.
         """
         with self._caches.copies.writing(*write.key):
-            return await self._write_and_record(sync, write)
-
-    async def _write_and_record(self, sync: NamespacedName, write: Write) -> bool:
-        """Send the write, and put what it leaves into the cache."""
-        try:
-            answer = await self._write(write)
-        except (AlreadyExists, Conflict):
-            await self._read_live(sync, write)
-            raise
-        except NotFound:
-            if write.record is None:
-                raise  # a create, so that the namespace is missing
-            self._forget(write.key, write.record)
-            if write.template is not None:
+            try:
+                answer = await self._send(write)
+            except (AlreadyExists, Conflict):
+                await self._read_live(sync, write)
                 raise
-            return True
-        if write.template is None or answer is None:
-            return True
-        return await self._keep(sync, write, write.template, answer)
+            except NotFound:
+                if write.record is None:
+                    raise  # a create, so that the namespace is missing
+                self._forget(write.record)
+                if write.template is not None:
+                    raise
+                return True
+            if write.template is None or answer is None:
+                return True
+            return await self._keep(sync, write, write.template, answer)
 
-    async def _write(self, write: Write) -> bytes | None:
+    async def _send(self, write: Write) -> bytes | None:
         """Send the request; return the answer if it describes a copy."""
-        key = write.key
         match write.verb, write.record, write.template:
             case Verb.CREATE, None, CopyTemplate() as template:
-                return await self._create(key, render(template, key.namespace, None))
+                return await self._create(write.key, render(template, write.key.namespace, None))
             case (
                 Verb.UPDATE | Verb.ADOPT as verb,
                 CopyRecord() as record,
                 CopyTemplate() as template,
             ):
-                return await self._update(key, record, template, adopt=verb is Verb.ADOPT)
+                return await self._update(record, template, adopt=verb is Verb.ADOPT)
             case Verb.RECREATE, CopyRecord() as record, CopyTemplate() as template:
-                return await self._recreate(key, record, template)
+                return await self._recreate(record, template)
             case Verb.DELETE, CopyRecord() as record, None:
-                await self._delete(key, record)
+                await self._delete(record)
             case Verb.RELEASE, CopyRecord() as record, None:
-                await self._release(key, record)
+                await self._release(record)
             case _:
                 raise ValueError(f"a plan never holds such a write: {write.verb} {write.key}")
         return None
@@ -107,36 +96,33 @@ class Writer:
             CONFIGMAPS, key.namespace, configmap, metadata_only=True, dry_run=dry_run
         )
 
-    async def _update(
-        self, key: NamespacedName, record: CopyRecord, template: CopyTemplate, *, adopt: bool
-    ) -> bytes:
-        configmap = render(template, key.namespace, await self._whole(key, record), adopted=adopt)
-        answer = await self._client.put(CONFIGMAPS, *key, configmap, metadata_only=True)
-        self._caches.blockers.cleared(key)
+    async def _update(self, record: CopyRecord, template: CopyTemplate, *, adopt: bool) -> bytes:
+        configmap = render(template, record.namespace, await self._whole(record), adopted=adopt)
+        answer = await self._client.put(CONFIGMAPS, *record.key, configmap, metadata_only=True)
+        self._caches.blockers.cleared(record.key)
         return answer
 
-    async def _recreate(
-        self, key: NamespacedName, record: CopyRecord, template: CopyTemplate
-    ) -> bytes:
+    async def _recreate(self, record: CopyRecord, template: CopyTemplate) -> bytes:
         """Replace an immutable copy, if the API server would admit the new one.
 
         A dry-run create passes every admission before the API server finds that the name is taken,
-        so the answer "already exists" means "admitted". If the real create still fails, the old
-        copy is restored.
+        so the answer "already exists" means "admitted". If another error stops the create that
+        follows the delete, the old copy is created again; a failure of that is only logged.
         """
-        before = decode_object(await self._client.get(CONFIGMAPS, *key), "the ConfigMap")
-        _require_version(record, before["metadata"])
-        whole = read_whole_copy(msgspec.json.encode(before))
+        key = record.key
+        before = await self._client.get(CONFIGMAPS, *key)
+        whole = read_whole_copy(before)
+        _require_version(record, whole)
         configmap = render(template, key.namespace, whole, recreated=True)
         with suppress(AlreadyExists):
             await self._create(key, configmap, dry_run=True)
-        await self._delete(key, record)
+        await self._delete(record)
         try:
             return await self._create(key, configmap)
         except AlreadyExists:
             raise  # a finalizer still holds the old copy, or another client created one
         except ApiError:
-            await self._restore(key, before)
+            await self._restore(key, decode_object(before, "the ConfigMap"))
             raise
 
     async def _restore(self, key: NamespacedName, before: Mapping[str, Any]) -> None:
@@ -145,13 +131,8 @@ class Writer:
             for field, value in before["metadata"].items()
             if field in RESTORED_METADATA
         }
-        content = {
-            part: before[part] for part in ("data", "binaryData", "immutable") if part in before
-        }
         try:
-            await self._create(
-                key, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content}
-            )
+            await self._create(key, {**before, "metadata": metadata})
         except AlreadyExists:
             return  # the create succeeded although its answer was lost
         except ApiError as error:
@@ -162,7 +143,7 @@ class Writer:
                 error=describe(error),
             )
 
-    async def _whole(self, key: NamespacedName, record: CopyRecord) -> CopyRecord:
+    async def _whole(self, record: CopyRecord) -> CopyRecord:
         """Return the record with all metadata, read again if it was too large for the cache.
 
         Raises:
@@ -170,20 +151,21 @@ class Writer:
         """
         if record.applied is None:
             return record
-        whole = read_metadata(await self._client.get(CONFIGMAPS, *key, metadata_only=True), record)
-        _require_version(record, {"uid": whole.uid, "resourceVersion": whole.resource_version})
+        answer = await self._client.get(CONFIGMAPS, *record.key, metadata_only=True)
+        whole = read_metadata(answer, record.digest, immutable=record.immutable)
+        _require_version(record, whole)
         return whole
 
-    async def _delete(self, key: NamespacedName, record: CopyRecord) -> None:
+    async def _delete(self, record: CopyRecord) -> None:
         await self._client.delete(
-            CONFIGMAPS, *key, uid=record.uid, resource_version=record.resource_version
+            CONFIGMAPS, *record.key, uid=record.uid, resource_version=record.resource_version
         )
-        self._forget(key, record)
+        self._forget(record)
 
-    async def _release(self, key: NamespacedName, record: CopyRecord) -> None:
-        patch = release_patch(await self._whole(key, record))
-        await self._client.patch(CONFIGMAPS, *key, patch, metadata_only=True)
-        self._forget(key, record)
+    async def _release(self, record: CopyRecord) -> None:
+        patch = release_patch(await self._whole(record))
+        await self._client.patch(CONFIGMAPS, *record.key, patch, metadata_only=True)
+        self._forget(record)
 
     async def _read_live(self, sync: NamespacedName, write: Write) -> None:
         """Read the live object into the cache: a newer copy, or a blocker."""
@@ -193,7 +175,8 @@ class Writer:
         try:
             record = read_copy(await self._client.get(CONFIGMAPS, *key))
         except NotFound:
-            self._forget(key, write.record)
+            if write.record is not None:
+                self._forget(write.record)
             self._caches.blockers.cleared(key)
             self._caches.forget_expected(key)
             return
@@ -202,7 +185,7 @@ class Writer:
             self._caches.forget_expected(key)
             self._caches.blockers.cleared(key)
         else:
-            self._forget(key, record)
+            self._forget(record)
             self._caches.blockers.found(marks_only(record))
 
     async def _keep(
@@ -214,7 +197,8 @@ class Writer:
         right: the watch was faster, or a webhook turned the write into no change. Otherwise the
         content is assumed to be as sent until the watch shows it.
         """
-        stored = read_written(answer, template.digest, immutable=template.content.immutable)
+        immutable = template.content.immutable
+        stored = abridge(read_metadata(answer, template.digest, immutable=immutable))
         cached = self._caches.copy_at(write.key)
         if cached is not None and cached.resource_version == stored.resource_version:
             return is_up_to_date(cached, template)
@@ -225,15 +209,14 @@ class Writer:
         self._caches.blockers.stop_waiting(write.key, sync)
         return is_up_to_date(stored, template)
 
-    def _forget(self, key: NamespacedName, gone: CopyRecord | None) -> None:
+    def _forget(self, gone: CopyRecord) -> None:
         """Drop a deleted or released copy from the cache; a newer one of that name stays."""
-        if gone is not None:
-            self._caches.copies.forget(*key, gone.resource_version)
+        self._caches.copies.forget(*gone.key, gone.resource_version)
 
 
-def _require_version(record: CopyRecord, metadata: Mapping[str, Any]) -> None:
+def _require_version(planned: CopyRecord, live: CopyRecord) -> None:
     """Raise `Conflict`, as the API server does, if the object is not the planned version."""
-    if (metadata["uid"], metadata["resourceVersion"]) != (record.uid, record.resource_version):
+    if (live.uid, live.resource_version) != (planned.uid, planned.resource_version):
         raise Conflict(
-            f"{record.key} changed after the plan was made", status=409, reason="Conflict"
+            f"{planned.key} changed after the plan was made", status=409, reason="Conflict"
         )

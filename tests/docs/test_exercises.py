@@ -10,7 +10,7 @@ import pytest
 from tests.docs.pages import DOCS, ROOT, Command, commands, comparable
 
 EXERCISES = commands(DOCS / "exercises.md")
-FINALIZER_FIRST = "current = await self._reporter.set_finalizer(record, present=True)"
+FINALIZER_FIRST = "current = await self.reporter.set_finalizer(record, present=True)"
 PACKAGES = ("configmapsync", "cluster", "kube", "runtime", "reconciler", "dryrun", "docs", "config")
 
 

@@ -13,17 +13,17 @@ from kube.errors import Malformed
 from kube.wire import decode_object
 from reconciler.known.configmaps import (
     read_copy,
+    read_identity,
+    read_metadata,
     read_source,
-    read_version,
-    read_written,
 )
 from reconciler.writes.contention import read_last_manager
 
 READERS: list[Callable[[bytes], object]] = [
     read_copy,
     read_source,
-    read_version,
-    lambda raw: read_written(raw, "sha256:0", immutable=False),
+    read_identity,
+    lambda raw: read_metadata(raw, "sha256:0", immutable=False),
     lambda raw: read_last_manager(raw, "configmapsync"),
     lambda raw: read_sync(raw, frozenset()),
     lambda raw: decode_object(raw, "the object"),

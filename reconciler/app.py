@@ -44,7 +44,7 @@ from reconciler.writes.retries import Retries
 from reconciler.writes.writer import MANAGER, Writer
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
-from runtime.metrics import LoopLag, observe_watches
+from runtime.metrics import LoopLag
 from runtime.settings import Address
 
 if TYPE_CHECKING:
@@ -109,8 +109,6 @@ class App:
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self.page = self._build_page()
-        states = {name: informer.state for name, informer in self._caches.all.items()}
-        observe_watches(registry, states, self._now)
         self._connect()
 
     def _build_reconciler(self) -> None:

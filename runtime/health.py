@@ -10,13 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from runtime.listening import BoundedServer
+from runtime.metrics import Watch, observe_watches
 from runtime.settings import Address
 
 MOST_CONNECTIONS = 64
@@ -32,28 +32,6 @@ STUCK_WATCH_SECONDS = 300.0
 Check = Callable[[], str | None]
 
 
-class State(Protocol):
-    """What a watch did so far."""
-
-    @property
-    def problem(self) -> Exception | None:
-        """Why the last attempt failed; None if it did not."""
-
-    @property
-    def last_active(self) -> float:
-        """When it last heard something, or failed and tried again, on the event loop's clock."""
-
-
-class Watch(Protocol):
-    """A watched collection, such as an `Informer`."""
-
-    synced: asyncio.Event
-
-    @property
-    def state(self) -> State:
-        """The state of its list and watch."""
-
-
 class HealthServer:
     """Serves the three paths until closed."""
 
@@ -65,16 +43,12 @@ class HealthServer:
         self._rendered = b""
         self._fresh_until = 0.0
 
-    def alive_when(self, name: str, check: Check) -> None:
-        """Let `/healthz` ask `check`; a failing one gets the process restarted."""
-        self._alive[name] = check
-
     def ready_when(self, name: str, check: Check) -> None:
         """Let `/readyz` ask `check`; a failing one takes the process out of service."""
         self._ready[name] = check
 
     def add_watches(self, watches: Mapping[str, Watch]) -> None:
-        """Add the checks that each process has for its watches.
+        """Add the checks and the metrics that each process has for its watches.
 
         The process is ready after every collection was listed once, and stays ready while the API
         server is away: what it knows is still useful. It is alive while every watch either hears
@@ -83,7 +57,8 @@ class HealthServer:
         now = asyncio.get_running_loop().time
         for name, watch in watches.items():
             self.ready_when(name, partial(_unlisted, watch))
-            self.alive_when(name, partial(_stuck, watch, now))
+            self._alive[name] = partial(_stuck, watch, now)
+        observe_watches(self._registry, watches, now)
 
     def alive(self) -> list[str]:
         """Return the problems for which the process must be restarted."""

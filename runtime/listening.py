@@ -1,12 +1,14 @@
 """Open the socket of a server, and bound the connections that it keeps open.
 
-`health.py` and the webhook's server listen with it. It must not know what is served.
+`health.py`, the page of the reconciler and the webhook's listener use it. It must not
+know what is served.
 """
 
 import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import cast
 
 from aiohttp import web
@@ -36,7 +38,7 @@ def open_socket(address: Address, backlog: int = BACKLOG) -> socket.socket:
                 ("", address.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog
             )
         except OSError as error:
-            if _in_use(error):
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
                 raise
     return socket.create_server(("", address.port), backlog=backlog)  # IPv6 is switched off
 
@@ -47,39 +49,64 @@ def address_of(listening: socket.socket) -> Address:
     return Address(host, port)
 
 
-class BoundedConnections:
-    """The connections of one aiohttp server: at most so many, none for longer than so many seconds.
+class BoundedServer:
+    """Serves an application at one address, with a bound on its connections.
 
     A new connection is always accepted and the oldest one closed for it. So clients that keep
     connections open cannot shut out a probe.
     """
 
-    def __init__(self, server: web.Server, most: int, longest_seconds: float) -> None:
-        self._server = server
+    def __init__(self, address: Address, most: int, longest_seconds: float) -> None:
+        """Prepare; nothing listens before `start`.
+
+        Args:
+            address: where to listen.
+            most: connections at the same time.
+            longest_seconds: after which a connection is closed.
+        """
+        self._address = address
         self._most = most
         self._longest_seconds = longest_seconds
         self._now = asyncio.get_running_loop().time
         self._opened: dict[web.RequestHandler, float] = {}  # when each began, the oldest first
+        self._server: web.Server  # `start` makes it
+        self._closing = AsyncExitStack()
 
-    def __len__(self) -> int:
-        return len(self._opened)
+    async def start(self, application: web.Application) -> Address:
+        """Listen; return the address, with the port that the system selected for port 0.
 
-    def accept(self) -> asyncio.BaseProtocol:
+        Raises:
+            OSError: the address is in use, or there is no such interface.
+        """
+        listening = open_socket(self._address)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        self._closing.push_async_callback(runner.cleanup)
+        self._server = cast("web.Server", runner.server)  # made by `setup`
+        listener = await asyncio.get_running_loop().create_server(
+            self._accept, sock=listening, backlog=BACKLOG
+        )
+        self._closing.callback(listener.close)
+        self._closing.callback(asyncio.create_task(self._sweep(), name="connections").cancel)
+        return address_of(listening)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._closing.aclose()
+
+    def _accept(self) -> asyncio.BaseProtocol:
         """Return the protocol of a new connection, as the event loop asks for it."""
         self._forget_closed()
         if len(self._opened) >= self._most:
-            oldest = next(
-                (handler for handler in self._opened if handler.transport is not None), None
-            )
-            if (
-                oldest is not None
-            ):  # connections that were accepted in this very turn have no transport yet
+            # Connections that were accepted in this very turn have no transport yet.
+            connected = (handler for handler in self._opened if handler.transport is not None)
+            if oldest := next(connected, None):
                 self._close(oldest)
         handler = cast("Callable[[], web.RequestHandler]", self._server)()
         self._opened[handler] = self._now()
         return handler
 
-    async def sweep(self) -> None:
+    async def _sweep(self) -> None:
         """Close what has been open for too long, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
@@ -91,9 +118,8 @@ class BoundedConnections:
 
     def _forget_closed(self) -> None:
         living = set(self._server.connections)
-        lately = (
-            self._now() - SWEEP_SECONDS
-        )  # one that was just accepted is not known to the server yet
+        # The server does not know one yet that was just accepted.
+        lately = self._now() - SWEEP_SECONDS
         self._opened = {
             handler: began
             for handler, began in self._opened.items()
@@ -107,53 +133,3 @@ class BoundedConnections:
         handler.force_close()
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
-
-
-class BoundedServer:
-    """Serves an application at one address, with a bound on its connections."""
-
-    def __init__(self, address: Address, most: int, longest_seconds: float) -> None:
-        """Prepare; nothing listens before `start`.
-
-        Args:
-            address: where to listen.
-            most: connections at the same time.
-            longest_seconds: after which a connection is closed.
-        """
-        self._address = address
-        self._most = most
-        self._longest_seconds = longest_seconds
-        self._runner: web.AppRunner | None = None
-        self._listener: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
-
-    async def start(self, application: web.Application) -> Address:
-        """Listen; return the address, with the port that the system selected for port 0.
-
-        Raises:
-            OSError: the address is in use, or there is no such interface.
-        """
-        listening = open_socket(self._address)
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        server = cast("web.Server", self._runner.server)  # made by `setup`
-        connections = BoundedConnections(server, self._most, self._longest_seconds)
-        self._listener = await asyncio.get_running_loop().create_server(
-            connections.accept, sock=listening, backlog=BACKLOG
-        )
-        self._sweeper = asyncio.create_task(connections.sweep(), name="connections")
-        return address_of(listening)
-
-    async def close(self) -> None:
-        """Stop listening."""
-        if self._listener is not None:
-            self._listener.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-
-def _in_use(error: OSError) -> bool:
-    return error.errno in {errno.EADDRINUSE, errno.EACCES}

@@ -10,6 +10,8 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Protocol
 
 from prometheus_client import (
@@ -86,60 +88,79 @@ class RequestMetrics:
         durations.observe(seconds)
 
 
+@dataclass(frozen=True, eq=False)
 class Snapshot(Collector):
-    """A metric that is read at each scrape."""
+    """A metric that is read at each scrape, once it is registered.
 
-    def __init__(self, family: Family, name: str, text: str, label: str, read: Read) -> None:
-        """Prepare; register it to have it read at every scrape.
+    Attributes:
+        family: whether it is a gauge or a counter.
+        name: of the metric.
+        text: of its help line.
+        label: the name of its label.
+        read: returns the number for each value of the label.
+    """
 
-        Args:
-            family: whether it is a gauge or a counter.
-            name: of the metric.
-            text: of its help line.
-            label: the name of its label.
-            read: the number for each value of the label.
-        """
-        self._family = family
-        self._name = name
-        self._text = text
-        self._label = label
-        self._read = read
+    family: Family
+    name: str
+    text: str
+    label: str
+    read: Read
 
     def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
-        """What Prometheus' client calls for a scrape."""
-        family = self._family(self._name, self._text, labels=[self._label])
-        for value, number in self._read().items():
+        """Yield the metric for one scrape of Prometheus' client."""
+        family = self.family(self.name, self.text, labels=[self.label])
+        for value, number in self.read().items():
             family.add_metric([value], number)
         yield family
 
 
+class WatchState(Protocol):
+    """What a list and watch did so far. Times are on the event loop's clock.
+
+    Attributes:
+        last_heard: when the API server was last heard.
+        lists: how often the whole collection was read.
+        watches: how often a watch was opened.
+    """
+
+    last_heard: float
+    lists: int
+    watches: int
+
+    @property
+    def problem(self) -> Exception | None:
+        """Why the last attempt failed; None if it did not."""
+
+    @property
+    def last_active(self) -> float:
+        """When it last heard something, or failed and tried again."""
+
+
 class Watch(Protocol):
-    """The state of a watch."""
+    """A watched collection, such as an `Informer`."""
+
+    synced: asyncio.Event
 
     @property
-    def last_heard(self) -> float:
-        """When the API server was last heard, on the event loop's clock."""
-
-    @property
-    def lists(self) -> int:
-        """How often the whole collection was read."""
-
-    @property
-    def watches(self) -> int:
-        """How often a watch was opened."""
+    def state(self) -> WatchState:
+        """The state of its list and watch."""
 
 
 def observe_watches(
     registry: CollectorRegistry, watches: Mapping[str, Watch], now: Callable[[], float]
 ) -> None:
     """Register metrics of watches, by name."""
+
+    def values(read: Callable[[WatchState], float]) -> Read:
+        return lambda: {name: read(watch.state) for name, watch in watches.items()}
+
     for snapshot in (
         Snapshot(
             GaugeMetricFamily,
             "configmapsync_watch_age_seconds",
             "Seconds since a watch last heard anything; bookmarks come every minute.",
             "name",
-            lambda: {name: now() - watch.last_heard for name, watch in watches.items()},
+            values(lambda state: now() - state.last_heard),
         ),
         Snapshot(
             CounterMetricFamily,
@@ -147,14 +168,14 @@ def observe_watches(
             "How often a whole collection was read: "
             "at the start, and when a watch could not be resumed.",
             "name",
-            lambda: {name: watch.lists for name, watch in watches.items()},
+            values(attrgetter("lists")),
         ),
         Snapshot(
             CounterMetricFamily,
             "reflector_watches",
             "How often a watch was opened; a healthy one is renewed every five to ten minutes.",
             "name",
-            lambda: {name: watch.watches for name, watch in watches.items()},
+            values(attrgetter("watches")),
         ),
     ):
         registry.register(snapshot)

@@ -18,7 +18,7 @@ from kube.connection import Connection
 from runtime.garbage import keep_collections_short
 from runtime.health import HealthServer
 from runtime.lifecycle import until_stopped
-from runtime.metrics import LoopLag, observe_watches
+from runtime.metrics import LoopLag
 from runtime.settings import Address
 from webhook.admission import Admission
 from webhook.authorization import Authorizer
@@ -68,8 +68,6 @@ class Webhook:
             self._metrics,
             client_names=frozenset(settings.client_name),
         )
-        states = {name: informer.state for name, informer in self._state.informers.items()}
-        observe_watches(registry, states, self._loop.time)
         self._add_checks()
 
     async def run(self, stop: asyncio.Event) -> int:

@@ -55,6 +55,9 @@ class State:
 
     problem: Exception | None = None
     last_active: float = 0.0
+    last_heard: float = 0.0
+    lists: int = 0
+    watches: int = 0
 
 
 @dataclass

@@ -195,7 +195,9 @@ class Ensurer:
         """Add or replace the path token, after a change that is under way."""
         due = rotation.token_due(material, self.order).renew
         wanted = self._token_asked(material, asked) or (
-            self.order.unguessable_path and rotation.revokes_served_pair(material)
+            self.order.unguessable_path
+            and rotation.revokes(material)
+            and rotation.trust_is_new(material)
         )
         if self.trust is None or not (due or (wanted and material.previous_path_token is None)):
             return material

@@ -5,7 +5,7 @@ agrees with `ensure`. It never contains a key or a token, and this module change
 nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -68,7 +68,7 @@ def findings(
             f"authority in {location}", authority, bundle.authorities_in(material.authorities)
         ),
         _finding(f"certificate in {location}", serving, _leaf(material.certificate)),
-        *(_path(material, order) if clients else ()),
+        *([_path(material, order)] if clients else ()),
         *(_trust(str(name), present, material, now) for name, present in clients.items()),
     )
 
@@ -86,48 +86,32 @@ def as_document(found: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def _finding(thing: str, decision: Decision, certificates: Sequence[x509.Certificate]) -> Finding:
-    return Finding(thing, decision.renew, decision.reason, tuple(map(_facts, certificates)))
+def _finding(thing: str, decision: Decision, certificates: Iterable[x509.Certificate]) -> Finding:
+    return Finding(thing, *decision, tuple(map(_facts, certificates)))
 
 
-def _path(material: Material, order: Order) -> Iterator[Finding]:
-    """Yield the state of the path token, without the token."""
-    due = rotation.token_due(material, order)
-    changing = material.previous_path_token is not None
-    reason = (
-        "is changing, and the previous path is accepted too"
-        if changing and not due.renew
-        else due.reason
-    )
-    yield Finding("path token", due.renew or changing, reason, ())
+def _path(material: Material, order: Order) -> Finding:
+    """Return the state of the path token, without the token."""
+    decision = rotation.token_due(material, order)
+    if material.previous_path_token is not None and not decision.renew:
+        decision = Decision(renew=True, reason="is changing, and the previous path is accepted too")
+    return _finding("path token", decision, ())
 
 
 def _trust(
     name: str, present: Sequence[ClientConfig] | None, material: Material, now: datetime
 ) -> Finding:
     if present is None:
-        return Finding(name, renew=True, reason="does not exist", certificates=())
-    trusted = tuple(
-        dict.fromkeys(
-            authority for one in present for authority in bundle.authorities_in(one.bundle)
-        )
-    )
-    without = rotation.distrusted(material)
-    due = any(
-        bundle.merge(material.authorities, one.bundle, now, without) != one.bundle
-        for one in present
-    )
-    path_due = any(one.path_is_managed and one.token != material.path_token for one in present)
-    wrong = [
-        what
-        for what, is_wrong in (
-            ("does not trust the right authorities", due),
-            ("has another path", path_due),
-        )
-        if is_wrong
-    ]
+        return _finding(name, Decision(renew=True, reason="does not exist"), ())
+    authorities, without = material.authorities, rotation.distrusted(material)
+    wrong = []
+    if any(bundle.merge(authorities, one.bundle, now, without) != one.bundle for one in present):
+        wrong.append("does not trust the right authorities")
+    if any(one.path_is_managed and one.token != material.path_token for one in present):
+        wrong.append("has another path")
     reason = " and ".join(wrong) or "trusts the right authorities and has the right path"
-    return Finding(name, due or path_due, reason, tuple(map(_facts, trusted)))
+    trusted = bundle.authorities_in(b"".join(one.bundle for one in present))
+    return _finding(name, Decision(bool(wrong), reason), dict.fromkeys(trusted))
 
 
 def _leaf(pem: bytes) -> tuple[x509.Certificate, ...]:

@@ -72,12 +72,12 @@ def authority_due(material: Material, now: datetime) -> Decision:
     try:
         authority = KeyPair.parse(material.authorities, material.authority_key).certificate
     except UnreadablePairError as error:
-        return Decision(renew=True, reason=str(error))
+        return _due(str(error))
     if authority not in bundle.authorities_in(material.authorities):
-        return Decision(renew=True, reason="is no CA")
+        return _due("is no CA")
     if authority in _revoked(material):
-        return Decision(renew=True, reason="is revoked")
-    return _strictness(authority) or _age(authority, now)
+        return _due("is revoked")
+    return _certificate_due(authority, now)
 
 
 def serving_due(material: Material, order: Order, now: datetime) -> Decision:
@@ -85,12 +85,12 @@ def serving_due(material: Material, order: Order, now: datetime) -> Decision:
     try:
         certificate = KeyPair.parse(material.certificate, material.key).certificate
     except UnreadablePairError as error:
-        return Decision(renew=True, reason=str(error))
+        return _due(str(error))
     if set(names_of(certificate)) != set(order.names):
-        return Decision(renew=True, reason="is for other names")
+        return _due("is for other names")
     if not _issued_by_current_authority(certificate, material):
-        return Decision(renew=True, reason="is not signed by the current CA")
-    return _strictness(certificate) or _age(certificate, now)
+        return _due("is not signed by the current CA")
+    return _certificate_due(certificate, now)
 
 
 def with_new_authority(material: Material, order: Order, now: datetime) -> Material:
@@ -127,14 +127,6 @@ def revokes(material: Material) -> bool:
     return not _revoked(material).isdisjoint(bundle.authorities_in(material.authorities))
 
 
-def revokes_served_pair(material: Material) -> bool:
-    """Return whether a revocation must still replace the serving pair.
-
-    The path token changes together with the pair.
-    """
-    return revokes(material) and trust_is_new(material)
-
-
 def without_revoked(material: Material, now: datetime) -> Material:
     """Return the material with the revoked CAs dropped from the bundle."""
     return replace(
@@ -168,7 +160,7 @@ def token_due(material: Material, order: Order) -> Decision:
     if not order.unguessable_path:
         return Decision(renew=bool(material.path_token), reason="is not wanted")
     if PATH_TOKEN_FORM.fullmatch(material.path_token) is None:
-        return Decision(renew=True, reason="is unusable" if material.path_token else "is missing")
+        return _due("is unusable" if material.path_token else "is missing")
     return Decision(renew=False, reason="is in order")
 
 
@@ -244,21 +236,18 @@ def _issued_by_current_authority(certificate: x509.Certificate, material: Materi
     return True
 
 
-def _strictness(certificate: x509.Certificate) -> Decision | None:
-    present = {type(extension.value) for extension in certificate.extensions}
-    if present.issuperset(STRICTLY_NEEDED):
-        return None
-    return Decision(renew=True, reason="lacks extensions that strict verification requires")
-
-
-def _age(certificate: x509.Certificate, now: datetime) -> Decision:
+def _certificate_due(certificate: x509.Certificate, now: datetime) -> Decision:
+    if not {type(one.value) for one in certificate.extensions}.issuperset(STRICTLY_NEEDED):
+        return _due("lacks extensions that strict verification requires")
     if now < certificate.not_valid_before_utc:
-        return Decision(renew=True, reason="is not valid yet")
+        return _due("is not valid yet")
     if now >= certificate.not_valid_after_utc:
-        return Decision(renew=True, reason="has expired")
-    if now >= renewal_time(certificate):
-        return Decision(renew=True, reason="has reached two thirds of its life")
-    return Decision(
-        renew=False,
-        reason=f"is good until {renewal_time(certificate):%Y-%m-%d %H:%M} UTC, then renewed",
-    )
+        return _due("has expired")
+    renewal = renewal_time(certificate)
+    if now >= renewal:
+        return _due("has reached two thirds of its life")
+    return Decision(renew=False, reason=f"is good until {renewal:%Y-%m-%d %H:%M} UTC, then renewed")
+
+
+def _due(reason: str) -> Decision:
+    return Decision(renew=True, reason=reason)

@@ -5,7 +5,6 @@ path of each webhook; `config/certs/policy.yaml` limits the tool to these fields
 """
 
 import base64
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +16,7 @@ import msgspec
 from certs import bundle
 from certs.material import PATH_TOKEN_FORM
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Client, Kind
-from kube.errors import ApiError, NotFound, Retry
+from kube.errors import Conflict, NotFound
 from kube.rbac import Rule
 from kube.wire import decode_shaped
 
@@ -105,11 +104,11 @@ class Trust:
                 or did not answer.
         """
 
-        def change(_: Configuration, client: Document) -> None:
+        def change(_: Configuration, client: Document) -> bool:
             present = _bundle_of(client)
             wanted = bundle.merge(authorities, present, now, without)
-            if wanted != present:
-                client["caBundle"] = base64.b64encode(wanted).decode()
+            client["caBundle"] = base64.b64encode(wanted).decode()
+            return wanted != present
 
         return await self._update(change)
 
@@ -130,15 +129,13 @@ class Trust:
                 or did not answer.
         """
 
-        def change(configuration: Configuration, client: Document) -> None:
+        def change(configuration: Configuration, client: Document) -> bool:
             present = _client(configuration, client)
-            if (
-                present.path_is_managed
-                and present.token != token
-                and (present.token is None or not only_missing)
-            ):
+            due = present.token is None or (present.token != token and not only_missing)
+            if present.path_is_managed and due:
                 prefix = f"/{token.decode()}" if token else ""
                 _set_path(client, prefix + PATHS[configuration.kind])
+            return present.path_is_managed and due
 
         return await self._update(change)
 
@@ -171,34 +168,28 @@ class Trust:
         return decode_shaped(answer, _ConfigurationShape, f"the {configuration}")
 
     async def _update(
-        self, change: Callable[[Configuration, Document], None]
+        self, change: Callable[[Configuration, Document], bool]
     ) -> list[Configuration]:
-        """Apply `change` to each webhook; return the configurations that changed."""
+        """Apply `change` to each webhook; return the configurations that it changed."""
         return [one for one in self._configurations if await self._update_one(one, change)]
 
     async def _update_one(
-        self, configuration: Configuration, change: Callable[[Configuration, Document], None]
+        self, configuration: Configuration, change: Callable[[Configuration, Document], bool]
     ) -> bool:
         attempt = 1
         while True:
+            document = await self._get(configuration)
+            changed = [change(configuration, client) for client in _client_configs(document)]
+            if not any(changed):
+                return False
             try:
-                return await self._update_once(configuration, change)
-            except ApiError as error:
-                if error.retry is not Retry.SOON or attempt == WRITE_ATTEMPTS:
+                await self._client.put(configuration.kind, "", configuration.name, document)
+            except Conflict:
+                if attempt == WRITE_ATTEMPTS:
                     raise
-            attempt += 1
-
-    async def _update_once(
-        self, configuration: Configuration, change: Callable[[Configuration, Document], None]
-    ) -> bool:
-        document = await self._get(configuration)
-        before = copy.deepcopy(document)
-        for client in _client_configs(document):
-            change(configuration, client)
-        if document == before:
-            return False
-        await self._client.put(configuration.kind, "", configuration.name, document)
-        return True
+                attempt += 1
+            else:
+                return True
 
 
 def _client_configs(configuration: Document) -> Iterator[Document]:

@@ -21,14 +21,12 @@ from certs.material import ForeignObjectError, Store
 from certs.pods import ServicePods
 from certs.secret_store import SecretStore
 from certs.settings import Settings
-from certs.trust import Configuration, Trust
-from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Client
+from certs.trust import Trust
+from kube.client import Client
 from kube.configuration import ConfigurationError
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import ApiError
-from runtime import logs
-from runtime import settings as runtime_settings
-from runtime.lifecycle import run, until_stopped
+from runtime import lifecycle
 
 PROGRAM = "configmapsync-certs"
 
@@ -54,9 +52,7 @@ def clock() -> datetime:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the tool and return its exit code."""
-    settings = runtime_settings.load(Settings, PROGRAM, arguments)
-    verbosity = logs.configure(settings.log_format, settings.log_level)
-    return run(lambda stop: _run(settings, stop), verbosity)
+    return lifecycle.run(Settings, PROGRAM, _run, arguments)
 
 
 async def _run(settings: Settings, stop: asyncio.Event) -> int:
@@ -64,7 +60,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> int:
 
     Every write is atomic, so the next run continues after an interrupted one.
     """
-    code = await until_stopped(stop, _run_command(settings))
+    code = await lifecycle.until_stopped(stop, _run_command(settings))
     if code is None:
         structlog.get_logger("certs").error(
             "stopped by a signal before the end, run the command again", command=settings.command
@@ -112,7 +108,7 @@ async def _inspect(settings: Settings) -> None:
 @asynccontextmanager
 async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     """Yield the parts. Connect to a cluster only if one of them needs it."""
-    configurations = _configurations(settings) if settings.injects else ()
+    configurations = settings.configurations
     if settings.dir is not None and not configurations:
         yield Parts(DirectoryStore(settings.dir), None, None)
         return
@@ -130,14 +126,6 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         else:
             store = SecretStore(client, settings.namespace, settings.secret, settings.ca_secret)
             yield Parts(store, trust, ServicePods(client, settings.namespace, settings.service))
-
-
-def _configurations(settings: Settings) -> tuple[Configuration, ...]:
-    wanted = (
-        Configuration(MUTATING_WEBHOOKS, settings.mutating_configuration),
-        Configuration(VALIDATING_WEBHOOKS, settings.validating_configuration),
-    )
-    return tuple(configuration for configuration in wanted if configuration.name)
 
 
 if __name__ == "__main__":

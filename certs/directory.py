@@ -57,18 +57,12 @@ class DirectoryStore:
         )
 
     async def save_authority(self, material: Material, stored: Stored) -> Stored:
-        """Write a new generation and switch to it.
+        """Write a new generation, which holds both parts, and switch to it.
 
         Raises:
             OutdatedError: another process switched since `load`.
         """
-        return self._save(material, stored.authority.version)
-
-    async def save_serving(self, material: Material, stored: Stored) -> Stored:
-        """Write a new generation, which holds both parts; raises as `save_authority`."""
-        return self._save(material, stored.serving.version)
-
-    def _save(self, material: Material, version: str) -> Stored:
+        version = stored.authority.version
         files = {**material.authority_files(), **material.serving_files()}
         self._directory.mkdir(parents=True, exist_ok=True, mode=ENTERED_BY_OWNER)
         with self._locked():
@@ -80,6 +74,8 @@ class DirectoryStore:
             if version:
                 shutil.rmtree(self._directory / version, ignore_errors=True)
         return self._stored(files, generation)
+
+    save_serving = save_authority
 
     @staticmethod
     def _stored(files: Files, generation: str) -> Stored:

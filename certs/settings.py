@@ -13,6 +13,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import CliPositionalArg, CliSuppress
 
 from certs.rotation import Order, Renewal
+from certs.trust import Configuration
+from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
 from runtime.settings import AddressText, ProcessSettings
 
 SECONDS_IN = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -127,9 +129,14 @@ class Settings(ProcessSettings):
     output: Literal["text", "json"] = Field(default="text", description="output format of inspect")
 
     @property
-    def injects(self) -> bool:
-        """Return whether the tool writes the webhook configurations."""
-        return self.dir is None if self.inject is None else self.inject
+    def configurations(self) -> tuple[Configuration, ...]:
+        """Return the webhook configurations that the tool writes."""
+        injects = self.dir is None if self.inject is None else self.inject
+        named = (
+            Configuration(MUTATING_WEBHOOKS, self.mutating_configuration),
+            Configuration(VALIDATING_WEBHOOKS, self.validating_configuration),
+        )
+        return tuple(one for one in named if injects and one.name)
 
     @property
     def renewal(self) -> Renewal:

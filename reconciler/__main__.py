@@ -19,9 +19,8 @@ from kube.leader_election import LeaseLostError
 from reconciler.app import App
 from reconciler.leadership import candidacy
 from reconciler.settings import ReconcilerSettings
-from runtime import lifecycle, logs
+from runtime import lifecycle
 from runtime.metrics import RequestMetrics, new_registry
-from runtime.settings import load
 
 PROGRAM = "configmapsync-reconciler"
 EXIT_OK, EXIT_FAILURE = 0, 1
@@ -35,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from dryrun import command  # noqa: PLC0415
 
         return command.main(given[1:])
-    settings = load(ReconcilerSettings, PROGRAM, given)
-    verbosity = logs.configure(settings.log_format, settings.log_level)
-    return lifecycle.run(lambda stop: _run(settings, stop), verbosity)
+    return lifecycle.run(ReconcilerSettings, PROGRAM, _run, given)
 
 
 async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:

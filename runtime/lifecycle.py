@@ -1,32 +1,51 @@
 """Run a process on an event loop until a signal stops it.
 
-A process is a coroutine that gets an event and returns its exit code after the event is
-set. The first SIGTERM or SIGINT sets the event, and a second one ends the process at
-once. SIGUSR1 switches the log level to debug and back.
+The `__main__` of each process calls `run`. The first SIGTERM or SIGINT sets the event
+that the process gets, and a second one ends the process at once. SIGUSR1 switches the
+log level to debug and back.
 """
 
 import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import uvloop
 
-from runtime.logs import Verbosity
+from runtime import logs
+from runtime.settings import ProcessSettings, load
 
 EXIT_KILLED = 130
 
 Result = TypeVar("Result")
-Process = Callable[[asyncio.Event], Awaitable[int]]
+SettingsType = TypeVar("SettingsType", bound=ProcessSettings)
 
 
-def run(process: Process, verbosity: Verbosity) -> int:
-    """Run `process` until it returns; return its exit code."""
+def run(
+    settings: type[SettingsType],
+    program: str,
+    process: Callable[[SettingsType, asyncio.Event], Awaitable[int]],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Load the settings, configure the logs and run `process`; return its exit code.
+
+    Args:
+        settings: the class of the settings.
+        program: name of the process in `--help` and errors.
+        process: gets the settings and the event that a signal sets.
+        arguments: the command line without the program; `sys.argv` by default.
+
+    Raises:
+        SystemExit: a setting is invalid.
+    """
+    loaded = load(settings, program, arguments)
+    verbosity = logs.configure(loaded.log_format, loaded.log_level)
     gc.collect()  # the garbage of the imports, before it is frozen with the caches
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_signalled(process, verbosity))
+        return runner.run(_until_signalled(partial(process, loaded), verbosity))
 
 
 async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
@@ -41,7 +60,9 @@ async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) 
     return None
 
 
-async def _until_signalled(process: Process, verbosity: Verbosity) -> int:
+async def _until_signalled(
+    process: Callable[[asyncio.Event], Awaitable[int]], verbosity: logs.Verbosity
+) -> int:
     stop = asyncio.Event()
 
     def on_signal() -> None:

@@ -11,9 +11,7 @@ import structlog
 
 from kube.configuration import ConfigurationError
 from kube.connection import Connection, ConnectionSettings
-from runtime import logs
-from runtime import settings as runtime_settings
-from runtime.lifecycle import run
+from runtime import lifecycle
 from runtime.metrics import RequestMetrics, new_registry
 from webhook.app import Webhook
 from webhook.settings import Settings
@@ -28,9 +26,7 @@ MAX_CONCURRENT_REQUESTS = 128
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the webhook and return its exit code."""
-    settings = runtime_settings.load(Settings, PROGRAM, arguments)
-    verbosity = logs.configure(settings.log_format, settings.log_level)
-    return run(lambda stop: _run(settings, stop), verbosity)
+    return lifecycle.run(Settings, PROGRAM, _run, arguments)
 
 
 async def _run(settings: Settings, stop: asyncio.Event) -> int:

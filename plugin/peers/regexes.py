@@ -4,8 +4,9 @@
 tenant writes it, so no regular expression engine runs it.
 """
 
+import math
+import re
 import string
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -30,6 +31,16 @@ class Item:
     least: int = 1
     most: int | None = 1
 
+    @property
+    def once(self) -> bool:
+        """Return whether the character is not repeated."""
+        return (self.least, self.most) == (1, 1)
+
+    @property
+    def possible(self) -> bool:
+        """Return whether the item matches anything in a name."""
+        return self.least == 0 or (bool(self.characters) and self.least <= LONGEST_NAME)
+
 
 ANYTHING = Item(ALPHABET, 0, None)
 Branch = tuple[Item, ...]
@@ -47,29 +58,24 @@ class Regex:
 
     def patterns(self) -> tuple[str, ...] | None:
         """Return names and globs that match the same namespaces; None if there are none such."""
-        found: dict[str, None] = {}
+        found: set[str] = set()
         for branch in self.branches:
             choices = [_texts(item) for item in branch]
-            if any(choice is None for choice in choices):
+            if not 0 < math.prod(map(len, choices)) <= MOST_BRANCHES:
                 return None
-            texts = [choice for choice in choices if choice is not None]
-            if not _is_small(texts):
-                return None
-            found |= dict.fromkeys("".join(parts) for parts in product(*texts))
+            found |= {"".join(texts) for texts in product(*choices)}
         return tuple(sorted(found)) if len(found) <= MOST_BRANCHES else None
 
     def closest_globs(self) -> tuple[str, ...]:
         """Return globs that match every namespace of the expression, and possibly more."""
-        found = (
-            "".join(
-                next(iter(item.characters))
-                if len(item.characters) == 1 and (item.least, item.most) == (1, 1)
-                else "*"
+        found = set()
+        for branch in self.branches:
+            glob = "".join(
+                next(iter(item.characters)) if len(item.characters) == 1 and item.once else "*"
                 for item in branch
             )
-            for branch in self.branches
-        )
-        return tuple(sorted({_squeezed(glob) for glob in found}))
+            found.add(re.sub(r"\*+", "*", glob))
+        return tuple(sorted(found))
 
 
 def _matches(branch: Branch, name: str) -> bool:
@@ -85,55 +91,24 @@ def _matches(branch: Branch, name: str) -> bool:
 
 def _after(item: Item, allowed: int, positions: int) -> int:
     """Return the positions after an item; `allowed` has the positions of its characters."""
-    positions = _moved(positions, allowed, item.least)
-    most = LONGEST_NAME if item.most is None else item.most
-    left = min(most, LONGEST_NAME) - min(item.least, LONGEST_NAME)
-    covered = 0
-    while covered < left:  # doubles the number of repetitions in each round
-        count = min(covered + 1, left - covered)
-        positions |= _moved(positions, allowed, count)
-        covered += count
+    for _ in range(item.least):
+        positions = (positions & allowed) << 1
+    most = LONGEST_NAME if item.most is None else min(item.most, LONGEST_NAME)
+    for _ in range(item.least, most):
+        further = positions | (positions & allowed) << 1
+        if further == positions:
+            break
+        positions = further
     return positions
 
 
-def _moved(positions: int, allowed: int, count: int) -> int:
-    """Return the positions after exactly `count` allowed characters."""
-    step = 1
-    while count and positions:
-        if count & 1:
-            positions = (positions & allowed) << step
-        allowed &= allowed >> step
-        step, count = step * 2, count >> 1
-    return positions
-
-
-def _texts(item: Item) -> tuple[str, ...] | None:
-    """Return the globs of one item, of which one applies; None if no glob says the same."""
-    everything = item.characters == ALPHABET
+def _texts(item: Item) -> set[str]:
+    """Return the globs of one item, of which one applies; nothing if no glob says the same."""
     if item.most is None:
-        return ("?" * min(item.least, LONGEST_NAME) + "*",) if everything else None
+        return {"?" * item.least + "*"} if item.characters == ALPHABET else set()
+    symbols = {"?"} if item.characters == ALPHABET else item.characters or {""}
+    if len(symbols) > 1 and item.most > 1:
+        return set()
     counts = range(item.least, min(item.most, LONGEST_NAME) + 1)
-    if everything:
-        found: Sequence[str] = ["?" * count for count in counts]
-    elif len(item.characters) <= 1 or item.most <= 1:
-        found = [character * count for count in counts for character in sorted(item.characters)]
-    else:
-        return None
-    if item.least == 0 and "" not in found:
-        found = ["", *found]
-    return tuple(dict.fromkeys(found)) if len(set(found)) <= MOST_CHOICES else None
-
-
-def _is_small(choices: Sequence[Sequence[str]]) -> bool:
-    count = 1
-    for choice in choices:
-        count *= len(choice)
-        if count > MOST_BRANCHES:
-            return False
-    return True
-
-
-def _squeezed(glob: str) -> str:
-    while "**" in glob:
-        glob = glob.replace("**", "*")
-    return glob
+    texts = {symbol * count for count in counts for symbol in symbols}
+    return texts if len(texts) <= MOST_CHOICES else set()

@@ -41,9 +41,8 @@ def find(source: AnnotatedConfigMap, _inventory: Inventory) -> Found:
         yield Remark(str(source), f"{shown}: copied only if copyMetadata names them without a glob")
     yield WantedCopies(
         tool=TOOL,
-        subject=str(source),
+        asked_by=source,
         source=source.key,
-        name=source.name,
         selection=of_selector(requirements),
         follows_deletion=True,
         is_copy=lambda configmap: (

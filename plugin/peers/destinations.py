@@ -5,20 +5,25 @@ selects the namespaces that it matches now, and the user learns that later ones 
 selected.
 """
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from configmapsync.globs import Globs
 from configmapsync.names import PROTECTED_NAMESPACES
 from configmapsync.selection import Namespace
-from plugin.peers.selections import EVERYTHING, MOST_LISTED, Remainder, Selection, describe
+from plugin.peers.selections import (
+    EVERYTHING,
+    MOST_LISTED,
+    Remainder,
+    Selection,
+    describe,
+    of_selector,
+)
 from plugin.peers.selectors import NAME_LABEL, Requirements, compiled, on_names
 from plugin.terminal import listed
 
-Matched = dict[Hashable, frozenset[str]]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Destinations:
     """A selection as the fields of a spec express it.
 
@@ -30,121 +35,112 @@ class Destinations:
         losses: what the fields do not express.
     """
 
-    names: frozenset[str]
+    names: set[str]
     globs: frozenset[str]
     selector: Requirements | None
-    notes: tuple[str, ...]
-    losses: tuple[str, ...]
+    notes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
 
     def selects(self, namespace: Namespace) -> bool:
         """Return whether a namespace is selected."""
-        return (
-            namespace.name in self.names
-            or Globs(self.globs).matches(namespace.name)
-            or (self.selector is not None and compiled(self.selector).match(namespace.labels))
+        return namespace.name in self.names or self.selects_without_name(namespace)
+
+    def selects_without_name(self, namespace: Namespace) -> bool:
+        """Return whether the globs or the selector select a namespace."""
+        return Globs(self.globs).matches(namespace.name) or (
+            self.selector is not None and compiled(self.selector).match(namespace.labels)
         )
 
 
-def resolve(
-    selection: Selection, namespaces: Mapping[str, Namespace] | None, matched: Matched
-) -> Destinations:
-    """Return the fields of a spec for a selection.
+class Resolver:
+    """Turns selections into the fields of a spec.
 
-    Args:
-        selection: the wanted namespaces.
-        namespaces: those that exist; None if they are not known.
-        matched: the namespaces of each remainder so far, because many sources have the same
-            expression.
+    It remembers what a remainder matches, because many sources have the same expression.
     """
-    globs = frozenset({EVERYTHING}) if selection.everything else selection.globs
-    others = sorted(selector for selector in selection.selectors if selector)
-    selector = others[0] if others and EVERYTHING not in globs else None
-    remainders = list(selection.remainders)
-    remainders += [_of_labels(left_out) for left_out in others[1:] if EVERYTHING not in globs]
-    notes, losses = (
-        list[str](),
-        [f"cannot be read and is ignored: {text}" for text in selection.ignored],
-    )
-    names, missing = set(selection.names), set[str]()
-    for remainder in remainders if EVERYTHING not in globs else ():
-        found, loss = _matching_now(remainder, namespaces, matched)
-        names |= found
-        losses.append(loss)
-    if namespaces is not None:
-        missing = {name for name in names if name not in namespaces}
-    protected = _protected(globs, selector, namespaces) - names
-    if protected:
-        notes.append(
-            f"{', '.join(sorted(protected))}: named because neither a glob nor a selector reaches "
-            "a protected namespace; remove the name if nothing there reads the copy"
+
+    def __init__(self, namespaces: Mapping[str, Namespace] | None) -> None:
+        """Match nothing yet; `namespaces` are those that exist, and None if they are not known."""
+        self._namespaces = namespaces
+        self._matched: dict[Remainder, list[str]] = {}
+
+    def resolve(self, selection: Selection) -> Destinations:
+        """Return the fields of a spec for a selection."""
+        found = Destinations({*selection.names}, selection.globs, None)
+        found.losses += [f"cannot be read and is ignored: {text}" for text in selection.ignored]
+        if selection.everything:
+            found.globs = frozenset({EVERYTHING})
+        else:
+            self._add_selectors(found, selection)
+        missing: set[str] = set()
+        if self._namespaces is not None:
+            missing = {name for name in found.names if name not in self._namespaces}
+        protected = self._protected(found) - found.names
+        if protected:
+            found.notes.append(
+                f"{', '.join(sorted(protected))}: named because neither a glob nor a selector "
+                "reaches a protected namespace; remove the name if nothing there reads the copy"
+            )
+        covered = Globs(found.globs).among(found.names) - PROTECTED_NAMESPACES
+        found.names = found.names - covered - missing | protected
+        if missing - covered:
+            _wait_for(missing - covered, found)
+        return found
+
+    def _add_selectors(self, found: Destinations, selection: Selection) -> None:
+        """Add one label selector, and the namespaces that the other parts match now."""
+        selectors = sorted(selection.selectors)
+        found.selector = selectors[0] if selectors else None
+        remainders = {*selection.remainders}
+        for requirements in selectors[1:]:
+            text = f"the second label selector ({describe(requirements)})"
+            remainders.add(Remainder(text, (of_selector(requirements),)))
+        for remainder in remainders:
+            found.losses.append(self._add_matches(found, remainder))
+
+    def _add_matches(self, found: Destinations, remainder: Remainder) -> str:
+        """Add the namespaces that match now, and return the remark about later ones."""
+        hint = f"; {remainder.hint}" if remainder.hint else ""
+        if self._namespaces is None:
+            return f"{remainder.text} has no equal and is left out{hint}"
+        if remainder not in self._matched:
+            self._matched[remainder] = sorted(
+                name for name, one in self._namespaces.items() if remainder.selects(one)
+            )
+        names = self._matched[remainder]
+        found.names.update(names)
+        return (
+            f"{remainder.text} has no equal; it matches "
+            f"{listed(names, MOST_LISTED) or 'no namespace'} now, "
+            f"and namespaces that are created later are not selected{hint}"
         )
-    covered = Globs(globs).among(names) - PROTECTED_NAMESPACES
-    names, missing = names - covered - missing, missing - covered
-    if missing:
-        selector, text = _waiting_for(missing, selector)
-        (losses if selector is None or text.startswith("cannot") else notes).append(text)
-    return Destinations(frozenset(names | protected), globs, selector, tuple(notes), tuple(losses))
 
-
-def _of_labels(requirements: Requirements) -> Remainder:
-    labels = compiled(requirements)
-    return Remainder(
-        f"the second label selector ({describe(requirements)})",
-        requirements,
-        lambda namespace: labels.match(namespace.labels),
-    )
-
-
-def _matching_now(
-    remainder: Remainder, namespaces: Mapping[str, Namespace] | None, matched: Matched
-) -> tuple[frozenset[str], str]:
-    """Return the namespaces that match now, and the remark about later ones."""
-    hint = f"; {remainder.hint}" if remainder.hint else ""
-    if namespaces is None:
-        return frozenset(), f"{remainder.text} has no equal and is left out{hint}"
-    if remainder.key not in matched:
-        selected = (name for name, one in namespaces.items() if remainder.selects(one))
-        matched[remainder.key] = frozenset(selected)
-    found = matched[remainder.key]
-    shown = listed(sorted(found), MOST_LISTED) or "no namespace"
-    return found, (
-        f"{remainder.text} has no equal; it matches {shown} now, "
-        f"and namespaces that are created later are not selected{hint}"
-    )
-
-
-def _protected(
-    globs: frozenset[str],
-    selector: Requirements | None,
-    namespaces: Mapping[str, Namespace] | None,
-) -> set[str]:
-    """Return the protected namespaces that a tool without this protection copies to."""
-    if namespaces is None:
-        candidates = {name: Namespace(name, {NAME_LABEL: name}) for name in PROTECTED_NAMESPACES}
-    else:
-        candidates = {name: namespaces[name] for name in PROTECTED_NAMESPACES if name in namespaces}
-    reached = Globs(globs).among(candidates)
-    if selector is not None:
-        labels = compiled(selector)
-        reached |= {
-            name for name, namespace in candidates.items() if labels.match(namespace.labels)
+    def _protected(self, found: Destinations) -> set[str]:
+        """Return the protected namespaces that a tool without this protection copies to."""
+        candidates = self._namespaces
+        if candidates is None:
+            candidates = {
+                name: Namespace(name, {NAME_LABEL: name}) for name in PROTECTED_NAMESPACES
+            }
+        return {
+            name
+            for name in PROTECTED_NAMESPACES
+            if name in candidates and found.selects_without_name(candidates[name])
         }
-    return reached
 
 
-def _waiting_for(
-    missing: set[str], selector: Requirements | None
-) -> tuple[Requirements | None, str]:
-    """Return a selector that includes names which do not exist yet, and a remark."""
+def _wait_for(missing: set[str], found: Destinations) -> None:
+    """Include names that do not exist yet in the selector, and add a remark."""
     shown = ", ".join(sorted(missing)[:MOST_LISTED])
-    known: tuple[str, ...] = ()
-    if selector is not None:
-        if len(selector) != 1 or (selector[0].key, selector[0].operator) != (NAME_LABEL, "In"):
-            return selector, (
+    match found.selector:
+        case None:
+            known: tuple[str, ...] = ()
+        case (one,) if (one.key, one.operator) == (NAME_LABEL, "In"):
+            known = one.values
+        case _:
+            found.losses.append(
                 f"cannot name {shown}: no such namespace exists, and the selector is in use; "
                 "add the names when the namespaces exist"
             )
-        known = selector[0].values
-    return on_names(frozenset({*known, *missing})), (
-        f"{shown}: no such namespace exists now, so a label selector waits for it"
-    )
+            return
+    found.selector = on_names(frozenset({*known, *missing}))
+    found.notes.append(f"{shown}: no such namespace exists now, so a label selector waits for it")

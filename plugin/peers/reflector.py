@@ -49,9 +49,8 @@ def _automatic(source: AnnotatedConfigMap) -> Found:
         return
     yield WantedCopies(
         tool=TOOL,
-        subject=str(source),
+        asked_by=source,
         source=source.key,
-        name=source.name,
         selection=selection,
         follows_deletion=True,
         is_copy=_is_mirror_of(source.key),
@@ -69,9 +68,8 @@ def _mirror(mirror: AnnotatedConfigMap, inventory: Inventory) -> Found:
     if permitted:
         yield WantedCopies(
             tool=TOOL,
-            subject=str(mirror),
+            asked_by=mirror,
             source=source,
-            name=mirror.name,
             selection=Selection(names=frozenset({mirror.namespace})),
             follows_deletion=False,
             is_copy=_is_mirror_of(source),

@@ -10,6 +10,8 @@ import string
 from dataclasses import dataclass
 from itertools import product
 
+from configmapsync.selection import Namespace
+
 ALPHABET = frozenset(string.ascii_lowercase + string.digits + "-")  # of a namespace name
 LONGEST_NAME = 63
 MOST_BRANCHES = 64
@@ -51,6 +53,10 @@ class Regex:
     """A parsed expression: a name matches if any branch matches the whole name."""
 
     branches: tuple[Branch, ...]
+
+    def selects(self, namespace: Namespace) -> bool:
+        """Return whether the expression matches the name of a namespace."""
+        return self.matches(namespace.name)
 
     def matches(self, name: str) -> bool:
         """Return whether the expression matches a namespace name."""

@@ -62,9 +62,8 @@ def _pushed(source: AnnotatedConfigMap) -> Found:
         yield Remark(str(source), text)
     yield WantedCopies(
         tool=TOOL,
-        subject=str(source),
+        asked_by=source,
         source=source.key,
-        name=source.name,
         selection=selection,
         follows_deletion=True,
         is_copy=lambda configmap: REPLICATED_VERSION in configmap.annotations,
@@ -91,9 +90,8 @@ def _pulled(target: AnnotatedConfigMap, inventory: Inventory) -> Found:
     yield Remark(str(target), text)
     yield WantedCopies(
         tool=TOOL,
-        subject=str(target),
+        asked_by=target,
         source=source,
-        name=target.name,
         selection=Selection(names=frozenset({target.namespace})),
         follows_deletion=False,
         is_copy=lambda configmap: configmap.annotations.get(FROM, "").strip() == str(source),

@@ -5,16 +5,16 @@ fields of a spec. What no field can say is a `Remainder`.
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import product
 
 from configmapsync.field_patterns import LABEL_GLOB
-from configmapsync.globs import Globs, is_glob, matches
+from configmapsync.globs import Globs, is_glob
 from configmapsync.selection import Namespace
 from plugin.peers.regex_parser import UnsupportedRegexError, parse
 from plugin.peers.regexes import Regex
-from plugin.peers.selectors import NAME_LABEL, Requirement, Requirements, compiled, on_names
+from plugin.peers.selectors import Requirement, Requirements, compiled, on_names
 
 EVERYTHING = "*"
 MOST_LISTED = 8
@@ -28,15 +28,17 @@ class Remainder:
 
     Attributes:
         text: the part, as the user wrote it.
-        key: equal for parts that select the same namespaces.
+        conditions: it selects the namespaces that all of them select.
         hint: what comes close; empty if nothing does.
-        selects: whether the part selects a namespace.
     """
 
     text: str
-    key: Hashable
-    selects: Callable[[Namespace], bool] = field(compare=False)
+    conditions: tuple["Regex | Selection", ...]
     hint: str = ""
+
+    def selects(self, namespace: Namespace) -> bool:
+        """Return whether a namespace is selected."""
+        return all(condition.selects(namespace) for condition in self.conditions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Selection:
     names: frozenset[str] = frozenset()
     globs: frozenset[str] = frozenset()
     selectors: frozenset[Requirements] = frozenset()
-    remainders: tuple[Remainder, ...] = ()
-    ignored: tuple[str, ...] = ()
+    remainders: frozenset[Remainder] = frozenset()
+    ignored: frozenset[str] = frozenset()
 
     @property
     def everything(self) -> bool:
@@ -68,15 +70,18 @@ class Selection:
             self.names | other.names,
             self.globs | other.globs,
             self.selectors | other.selectors,
-            tuple(dict.fromkeys((*self.remainders, *other.remainders))),
-            tuple(dict.fromkeys((*self.ignored, *other.ignored))),
+            self.remainders | other.remainders,
+            self.ignored | other.ignored,
         )
+
+    def selects_name(self, name: str) -> bool:
+        """Return whether the exact names or the globs select a name."""
+        return name in self.names or Globs(self.globs).matches(name)
 
     def selects(self, namespace: Namespace) -> bool:
         """Return whether a namespace is selected."""
         return (
-            namespace.name in self.names
-            or Globs(self.globs).matches(namespace.name)
+            self.selects_name(namespace.name)
             or any(compiled(selector).match(namespace.labels) for selector in self.selectors)
             or any(remainder.selects(namespace) for remainder in self.remainders)
         )
@@ -100,7 +105,9 @@ def of_patterns(text: str, *, searched: bool = False) -> Selection:
     for part in parts[:MOST_PATTERNS]:
         selection = selection.union(_of_pattern(part, searched=searched))
     if (more := len(parts) - MOST_PATTERNS) > 0:
-        selection = selection.union(Selection(ignored=(f"the last {more} items of the list",)))
+        selection = selection.union(
+            Selection(ignored=frozenset({f"the last {more} items of the list"}))
+        )
     return selection
 
 
@@ -111,12 +118,15 @@ def of_selector(requirements: Requirements) -> Selection:
 
 def intersection(left: Selection, right: Selection) -> Selection:
     """Return the namespaces that both select; what no field can express is a remainder."""
-    ignored = tuple(dict.fromkeys((*left.ignored, *right.ignored)))
+    ignored = left.ignored | right.ignored
     for one, other in ((left, right), (right, left)):
         if one.everything or one == other:
             return replace(other, ignored=ignored)
-    names = left.names | right.names
-    both = {name for name in names if _selects_name(left, name) and _selects_name(right, name)}
+    both = (
+        name
+        for name in left.names | right.names
+        if left.selects_name(name) and right.selects_name(name)
+    )
     selection = Selection(names=frozenset(both), ignored=ignored)
     for one, other in product(_parts(left), _parts(right)):
         selection = selection.union(_intersection_of_parts(one, other))
@@ -127,10 +137,10 @@ def _of_pattern(text: str, *, searched: bool) -> Selection:
     try:
         regex = parse(_anchored(text) if searched else text, searched=searched)
     except UnsupportedRegexError as error:
-        return Selection(ignored=(f'the expression "{text[:64]}" {error}',))
+        return Selection(ignored=frozenset({f'the expression "{text[:64]}" {error}'}))
     patterns = regex.patterns()
     if patterns is None:
-        return Selection(remainders=(_of_regex(text, regex),))
+        return Selection(remainders=frozenset({_of_regex(text, regex)}))
     possible = [text for text in patterns if re.fullmatch(LABEL_GLOB, text) and len(text) < 64]
     globs = frozenset(pattern for pattern in possible if is_glob(pattern))
     names = frozenset(possible) - globs
@@ -148,12 +158,8 @@ def _anchored(text: str) -> str:
 
 def _of_regex(text: str, regex: Regex) -> Remainder:
     globs = ", ".join(f'"{glob}"' for glob in regex.closest_globs()[:MOST_LISTED])
-    return Remainder(
-        f'the expression "{text[:64]}"',
-        regex,
-        lambda namespace: regex.matches(namespace.name),
-        f"{globs} would select these and more",
-    )
+    hint = f"{globs} would select these and more"
+    return Remainder(f'the expression "{text[:64]}"', (regex,), hint)
 
 
 def describe(requirements: Iterable[Requirement]) -> str:
@@ -164,19 +170,13 @@ def describe(requirements: Iterable[Requirement]) -> str:
     )
 
 
-def _selects_name(selection: Selection, name: str) -> bool:
-    """Return whether names, globs and expressions select a name; labels are left aside."""
-    return name in selection.names or any(matches(glob, name) for glob in selection.globs)
-
-
 def _parts(selection: Selection) -> list[Selection]:
     """Return the parts: all names as one, and each glob, selector and remainder."""
-    names = [Selection(names=selection.names)] if selection.names else []
     return [
-        *names,
+        *([Selection(names=selection.names)] if selection.names else []),
         *(Selection(globs=frozenset({glob})) for glob in sorted(selection.globs)),
         *(Selection(selectors=frozenset({one})) for one in sorted(selection.selectors)),
-        *(Selection(remainders=(one,)) for one in selection.remainders),
+        *(Selection(remainders=frozenset({one})) for one in selection.remainders),
     ]
 
 
@@ -189,9 +189,7 @@ def _intersection_of_parts(left: Selection, right: Selection) -> Selection:
         if left.names or left.globs:
             return Selection()  # `intersection` has found these names
         if left.selectors:
-            (requirements,) = left.selectors
-            named = Requirement(NAME_LABEL, "In", tuple(sorted(right.names)))
-            return of_selector(tuple(sorted({*requirements, named})))
+            right = of_selector(on_names(right.names))
     if left.selectors and right.selectors:
         (one,), (other,) = left.selectors, right.selectors
         return of_selector(tuple(sorted({*one, *other})))
@@ -200,20 +198,13 @@ def _intersection_of_parts(left: Selection, right: Selection) -> Selection:
         for glob, narrower in ((first, second), (second, first)):
             if _covers(glob, narrower):
                 return Selection(globs=frozenset({narrower}))
-    return Selection(remainders=(_both(left, right),))
+    text = f"{_describe_part(left)} together with {_describe_part(right)}"
+    return Selection(remainders=frozenset({Remainder(text, (left, right))}))
 
 
 def _covers(glob: str, other: str) -> bool:
     """Return whether a glob with one star at its end matches all that another one matches."""
     return glob.endswith("*") and not is_glob(glob[:-1]) and other.startswith(glob[:-1])
-
-
-def _both(left: Selection, right: Selection) -> Remainder:
-    return Remainder(
-        f"{_describe_part(left)} together with {_describe_part(right)}",
-        (left, right),
-        lambda namespace: left.selects(namespace) and right.selects(namespace),
-    )
 
 
 def _describe_part(part: Selection) -> str:

@@ -1,6 +1,6 @@
 """Make one ConfigMapSync for each source and name of its copies.
 
-`plugin/commands/import_.py` calls it after the modules of the tools. The order of the
+`importing.py` calls it after the modules of the tools. The order of the
 result depends on the names alone. A sync that the rules of a spec reject is not
 returned; it becomes a remark.
 """
@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from itertools import count
 from typing import Any
 
 from configmapsync.defaulting import with_defaults
@@ -24,7 +25,7 @@ from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.selection import Namespace
 from configmapsync.spec import ConflictPolicy
 from configmapsync.validation import validate
-from plugin.peers.destinations import Destinations, Matched, resolve
+from plugin.peers.destinations import Destinations, Resolver
 from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark
 from plugin.peers.selections import MOST_LISTED, Selection
 from plugin.peers.selectors import NAME_LABEL, selector_document
@@ -60,7 +61,7 @@ def make(
     """
     groups: dict[tuple[NamespacedName, str], list[WantedCopies]] = defaultdict(list)
     for copies in wanted:
-        groups[copies.source, copies.name].append(copies)
+        groups[copies.source, copies.asked_by.name].append(copies)
     maker = _Maker(inventory, conflict_policy)
     syncs = [sync for key in sorted(groups) if (sync := maker.sync(groups[key])) is not None]
     return syncs, maker.remarks
@@ -71,7 +72,7 @@ class _Maker:
         self._inventory = inventory
         self._conflict_policy = conflict_policy
         self._taken: set[NamespacedName] = set()
-        self._matched: Matched = {}
+        self._resolver = Resolver(inventory.namespaces)
         self._by_name: dict[str, list[AnnotatedConfigMap]] = defaultdict(list)
         for configmap in inventory.sorted_configmaps():
             self._by_name[configmap.name].append(configmap)
@@ -79,36 +80,25 @@ class _Maker:
 
     def sync(self, group: list[WantedCopies]) -> ImportedSync | None:
         """Return the sync of one source and one name of copies; None if there is none."""
-        subjects = tuple(sorted({copies.subject for copies in group}))
-        source, name = group[0].source, group[0].name
+        subjects = tuple(sorted({str(copies.asked_by) for copies in group}))
+        source, name = group[0].source, group[0].asked_by.name
         selection = reduce(Selection.union, (copies.selection for copies in group))
-        destinations = resolve(selection, self._inventory.namespaces, self._matched)
+        destinations = self._resolver.resolve(selection)
         self._remark(subjects[0], destinations.losses, lost=True)
         self._remark(subjects[0], destinations.notes)
-        blocked = self._blocked(group, destinations)
-        onto_itself = {source.namespace} if name == source.name else set[str]()
-        names = destinations.names - blocked - onto_itself
-        excluded = blocked - destinations.names | self._reached(blocked, destinations)
-        if not (names or destinations.globs or destinations.selector is not None):
+        excluded = self._exclude_blocked(group, destinations)
+        if name == source.name:
+            destinations.names.discard(source.namespace)
+        if not (destinations.names or destinations.globs or destinations.selector):
             self._remark(subjects[0], ["copies to no namespace"])
             return None
-        spec: dict[str, Any] = {"sourceNamespace": source.namespace, "configMapName": source.name}
-        patterns = [*sorted(names), *sorted(destinations.globs)]
-        if patterns:
-            spec["destinationNamespaces"] = patterns
-        if destinations.selector is not None:
-            spec["destinationNamespaceSelector"] = selector_document(destinations.selector)
-        if excluded:
-            spec["excludedNamespaces"] = sorted(excluded)
-        if name != source.name:
-            spec["destinationConfigMapName"] = name
-        spec |= _policies(group) | {"conflictPolicy": self._conflict_policy.value}
         key = self._reserve_name(source, name)
         document = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"name": key.name, "namespace": key.namespace},
-            "spec": spec,
+            "spec": _spec(group, destinations, excluded)
+            | {"conflictPolicy": self._conflict_policy.value},
         }
         if errors := _errors(document):
             self._remark(
@@ -120,9 +110,12 @@ class _Maker:
     def _remark(self, subject: str, texts: Iterable[str], *, lost: bool = False) -> None:
         self.remarks += [Remark(subject, text, lost) for text in texts]
 
-    def _blocked(self, group: list[WantedCopies], destinations: Destinations) -> set[str]:
-        """Return the namespaces where a ConfigMap exists that none of the tools made."""
-        source, name = group[0].source, group[0].name
+    def _exclude_blocked(self, group: list[WantedCopies], destinations: Destinations) -> set[str]:
+        """Leave out the namespaces where a ConfigMap exists that none of the tools made.
+
+        Their names are removed. Those that are selected without a name are returned.
+        """
+        source, name = group[0].source, group[0].asked_by.name
         blocked = {
             configmap.namespace
             for configmap in self._by_name[name]
@@ -137,16 +130,13 @@ class _Maker:
                 f"a ConfigMap {name} that {group[0].tool} did not copy exists in {shown}"
                 f"{' and more' if len(blocked) > MOST_LISTED else ''}; it is left alone"
             )
-            self._remark(group[0].subject, [text])
-        return blocked
-
-    def _reached(self, blocked: set[str], destinations: Destinations) -> set[str]:
-        """Return the named namespaces that globs or the selector would select without the name."""
-        names = (blocked & destinations.names) - PROTECTED_NAMESPACES
-        if not names:
-            return set()
-        open_ended = Destinations(frozenset(), destinations.globs, destinations.selector, (), ())
-        return {name for name in names if open_ended.selects(self._namespace(name))}
+            self._remark(str(group[0].asked_by), [text])
+        destinations.names -= blocked
+        return {
+            namespace
+            for namespace in blocked - PROTECTED_NAMESPACES
+            if destinations.selects_without_name(self._namespace(namespace))
+        }
 
     def _namespace(self, name: str) -> Namespace:
         known = (self._inventory.namespaces or {}).get(name)
@@ -155,7 +145,7 @@ class _Maker:
     def _reserve_name(self, source: NamespacedName, name: str) -> NamespacedName:
         """Reserve a name in the namespace of the source that no other sync has."""
         wanted = source.name if name == source.name else f"{source.name}-to-{name}"
-        for number in range(1, len(self._taken) + len(self._inventory.syncs) + 2):
+        for number in count(1):
             suffix = f"-{number}" if number > 1 else ""
             cut = wanted[: LONGEST_NAME - len(suffix)].rstrip("-.")
             key = NamespacedName(source.namespace, cut + suffix)
@@ -166,29 +156,30 @@ class _Maker:
         return key
 
 
-def _policies(group: list[WantedCopies]) -> dict[str, Any]:
-    """Return the fields of a spec that decide what is copied and what is deleted."""
-    policies: dict[str, Any] = {}
+def _spec(
+    group: list[WantedCopies], destinations: Destinations, excluded: Iterable[str]
+) -> dict[str, Any]:
+    """Return the fields of the spec that have a value."""
+    source, name = group[0].source, group[0].asked_by.name
     copied = {
-        part: values
-        for part, values in (
-            ("labels", _union(copies.labels for copies in group)),
-            ("annotations", _union(copies.annotations for copies in group)),
-        )
-        if values
+        "labels": sorted({entry for copies in group for entry in copies.labels}),
+        "annotations": sorted({entry for copies in group for entry in copies.annotations}),
     }
-    if copied:
-        policies["copyMetadata"] = copied
+    fields = {
+        "sourceNamespace": source.namespace,
+        "configMapName": source.name,
+        "destinationNamespaces": [*sorted(destinations.names), *sorted(destinations.globs)],
+        "destinationNamespaceSelector": selector_document(destinations.selector or ()),
+        "excludedNamespaces": sorted(excluded),
+        "destinationConfigMapName": name if name != source.name else "",
+        "copyMetadata": {part: entries for part, entries in copied.items() if entries},
+    }
     if any(copies.follows_deletion for copies in group):
-        policies["sourceDeletionPolicy"] = "Delete"
+        fields["sourceDeletionPolicy"] = "Delete"
     else:
         # The user created these copies; the tool keeps them when it is switched off.
-        policies["deletionPolicy"] = "Orphan"
-    return policies
-
-
-def _union(parts: Iterable[tuple[str, ...]]) -> list[str]:
-    return sorted({entry for part in parts for entry in part})
+        fields["deletionPolicy"] = "Orphan"
+    return {field: value for field, value in fields.items() if value}
 
 
 def _errors(document: Mapping[str, Any]) -> list[str]:

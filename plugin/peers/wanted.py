@@ -17,9 +17,8 @@ class WantedCopies:
 
     Attributes:
         tool: the name of the tool.
-        subject: the object whose annotations ask for the copies.
+        asked_by: the ConfigMap whose annotations ask for the copies; they have its name.
         source: the ConfigMap that is copied.
-        name: of the copies.
         selection: the namespaces of the copies.
         follows_deletion: whether the copies are deleted with the source.
         labels: names or globs of labels that are copied from the source.
@@ -28,9 +27,8 @@ class WantedCopies:
     """
 
     tool: str
-    subject: str
+    asked_by: AnnotatedConfigMap
     source: NamespacedName
-    name: str
     selection: Selection
     follows_deletion: bool
     is_copy: Callable[[AnnotatedConfigMap], bool]

@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 
 from configmapsync.content import unmatched_keys
 from configmapsync.destination_paths import DestinationPaths, unmatched_patterns
-from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid, not_found
+from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid
 from configmapsync.graph.allocation import format_path
 from configmapsync.names import (
     SYNC_DISABLED_LABEL,
@@ -116,7 +116,7 @@ def _missing_namespaces(sync_input: AdmissionInput, snapshot: Snapshot) -> Itera
         if name in known:
             continue
         if namespace is None:
-            yield not_found(path, name)
+            yield FieldError(path, ErrorKind.NOT_FOUND, name)
         elif namespace.terminating:
             yield forbidden(path, f'the namespace "{name}" is being terminated')
 

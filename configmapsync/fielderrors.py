@@ -142,16 +142,6 @@ def invalid(path: str, value: Any, detail: str) -> FieldError:
     return FieldError(path, ErrorKind.INVALID, value, detail)
 
 
-def not_found(path: str, value: Any) -> FieldError:
-    """Return the error of a value that names a missing object."""
-    return FieldError(path, ErrorKind.NOT_FOUND, value)
-
-
-def duplicate(path: str, value: Any) -> FieldError:
-    """Return the error of a value that occurs more than once."""
-    return FieldError(path, ErrorKind.DUPLICATE, value)
-
-
 def forbidden(path: str, detail: str) -> FieldError:
     """Return the error of a well-formed value that is not allowed."""
     return FieldError(path, ErrorKind.FORBIDDEN, detail=detail)

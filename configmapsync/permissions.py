@@ -1,21 +1,21 @@
-"""List the rights that a sync needs, and make the messages for missing rights.
+"""List the rights that a sync needs, and make the denials for missing rights.
 
 The webhook and the reconciler check the rights with the API server (`kube/access.py`).
-The rights and the messages depend only on the specs, so a denial cannot reveal which
-objects exist. Nothing here calls the API server.
+A denial must depend only on the specs, so that it does not reveal which namespaces and
+ConfigMaps exist. Only a missing service account is named as missing.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configmapsync.destination_paths import DestinationPaths
 from configmapsync.dropped_destinations import dropped_destinations
+from configmapsync.fielderrors import FieldError, forbidden
 from configmapsync.names import GROUP, PLURAL, NamespacedName
 from configmapsync.resource import ConfigMapSync
 from configmapsync.spec import DeletionPolicy
 
 EVERYWHERE = ""
-ANY_NAME = ""
 SOURCE_PATH = "spec.configMapName"
 ACCOUNT_PATH = "spec.serviceAccountName"
 
@@ -28,7 +28,7 @@ class Subject:
     username: str
     uid: str
     groups: tuple[str, ...]
-    extra: tuple[tuple[str, tuple[str, ...]], ...]
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Right:
     @property
     def broad(self) -> "Right":
         """Return the same verb on all objects of the cluster, which includes this right."""
-        return Right(self.verb, EVERYWHERE, ANY_NAME, self.group, self.resource, self.subresource)
+        return replace(self, namespace=EVERYWHERE, name="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,6 @@ class Need:
     dropped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """A field that needs a missing right, and the message for the user."""
-
-    path: str
-    message: str
-
-
 def of_service_account(namespace: str, name: str) -> Subject:
     """Return a service account as the API server authenticates it."""
     return Subject(
@@ -86,16 +78,13 @@ def of_service_account(namespace: str, name: str) -> Subject:
             f"system:serviceaccounts:{namespace}",
             "system:authenticated",
         ),
-        extra=(),
     )
 
 
 def rights_needed(sync: ConfigMapSync, paths: DestinationPaths) -> tuple[Need, ...]:
     """Return the rights that a sync uses, in the order of the spec's fields."""
     source = sync.source
-    reading = Need(
-        SOURCE_PATH, source.namespace, source.name, (Right("get", source.namespace, source.name),)
-    )
+    reading = Need(SOURCE_PATH, *source, (Right("get", *source),))
     destinations = [(path, namespace) for namespace, path in paths.named.items()]
     destinations += [(path, EVERYWHERE) for path in paths.open_ended]
     name = sync.destination_name
@@ -122,24 +111,20 @@ def rights_to_drop(
 def rights_to_act_as(account: NamespacedName) -> tuple[Right, ...]:
     """Return the rights that allow to act as a service account; each of them is sufficient."""
     return (
-        Right("impersonate", account.namespace, account.name, resource="serviceaccounts"),
-        Right(
-            "create",
-            account.namespace,
-            account.name,
-            resource="serviceaccounts",
-            subresource="token",
-        ),
+        Right("impersonate", *account, resource="serviceaccounts"),
+        Right("create", *account, resource="serviceaccounts", subresource="token"),
         Right("create", account.namespace, resource="pods"),
     )
 
 
 def right_to_see(sync: NamespacedName) -> Right:
     """Return the right that a user needs to see a message about another sync."""
-    return Right("get", sync.namespace, sync.name, GROUP, PLURAL)
+    return Right("get", *sync, GROUP, PLURAL)
 
 
-def denials_of(subject: Subject, needs: Sequence[Need], missing: Collection[Right]) -> list[Denial]:
+def denials_of(
+    subject: Subject, needs: Sequence[Need], missing: Collection[Right]
+) -> list[FieldError]:
     """Return one denial for each field and namespace where a user lacks rights.
 
     Args:
@@ -148,13 +133,13 @@ def denials_of(subject: Subject, needs: Sequence[Need], missing: Collection[Righ
         missing: the rights that the user lacks.
     """
     return [
-        Denial(need.path, denial_message(subject, need, lacking))
+        forbidden(need.path, _denial(subject, need, lacking))
         for need in needs
         if (lacking := [right for right in need.rights if right in missing])
     ]
 
 
-def denial_message(subject: Subject, need: Need, lacking: Sequence[Right]) -> str:
+def _denial(subject: Subject, need: Need, lacking: Sequence[Right]) -> str:
     """Return the message of a denial, which depends only on the spec."""
     verbs = ", ".join(right.verb for right in lacking)
     place = f'in namespace "{need.namespace}"' if need.namespace else "in every namespace"
@@ -162,9 +147,9 @@ def denial_message(subject: Subject, need: Need, lacking: Sequence[Right]) -> st
     return f'{subject.title} may not {verbs} the ConfigMap "{need.name}" {place}{reason}'
 
 
-def acting_denial(user: Subject, account: NamespacedName) -> Denial:
+def acting_denial(user: Subject, account: NamespacedName) -> FieldError:
     """Return the denial for a user without the right to act as a service account."""
-    return Denial(
+    return forbidden(
         ACCOUNT_PATH,
         f'{user.title} may not act as the service account "{account}": this needs the right to '
         "impersonate it, to create its tokens, or to create pods in namespace "
@@ -172,9 +157,10 @@ def acting_denial(user: Subject, account: NamespacedName) -> Denial:
     )
 
 
-def missing_account_denial(account: NamespacedName) -> Denial:
+def missing_account_denial(account: NamespacedName) -> FieldError:
     """Return the denial for a service account that does not exist; its name may have bindings."""
-    return Denial(ACCOUNT_PATH, f'service account "{account}" does not exist, and so has no rights')
+    message = f'service account "{account}" does not exist, and so has no rights'
+    return forbidden(ACCOUNT_PATH, message)
 
 
 def account_of(sync: ConfigMapSync) -> NamespacedName | None:

@@ -4,7 +4,7 @@
 the same fields with the CRD.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from configmapsync.field_patterns import PATTERN_WORDS
@@ -48,17 +48,11 @@ def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
     """
     errors: list[FieldError] = []
     values = 0
-    pending: list[tuple[str, str, Any, int]] = []
-    if isinstance(document, _CONTAINERS):
-        pending.append((root, "", document, 1))
+    pending = [(root, document, 1)] if isinstance(document, _CONTAINERS) else []
     while pending:
-        path, field, value, depth = pending.pop()
+        path, value, depth = pending.pop()
         if len(value) > MOST_ITEMS:
-            errors.append(
-                FieldError(
-                    path, ErrorKind.TOO_MANY, len(value), f"must have at most {MOST_ITEMS} items"
-                )
-            )
+            errors.append(_too_many(path, value, MOST_ITEMS))
             continue
         if depth > DEEPEST:
             errors.append(forbidden(path, f"is nested deeper than {DEEPEST} levels"))
@@ -69,7 +63,7 @@ def size_errors(root: str, document: Any) -> tuple[FieldError, ...]:
             return (FieldError(root, ErrorKind.TOO_MANY, values, detail), *errors)
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         pending += [
-            (_joined(path, field, part), str(part), item, depth + 1)
+            (_joined(path, part), item, depth + 1)
             for part, item in items
             if isinstance(item, _CONTAINERS)
         ]
@@ -99,47 +93,39 @@ def _field_error(path: str, problem: Mapping[str, Any]) -> FieldError:
         case "string_too_short":
             return invalid(path, value, f"should be at least {context['min_length']} chars long")
         case "string_too_long":
-            return FieldError(
-                path,
-                ErrorKind.TOO_LONG,
-                detail=f"may not be more than {context['max_length']} bytes",
-            )
+            detail = f"may not be more than {context['max_length']} bytes"
+            return FieldError(path, ErrorKind.TOO_LONG, detail=detail)
         case "too_long":
-            return FieldError(
-                path,
-                ErrorKind.TOO_MANY,
-                len(value),
-                f"must have at most {context['max_length']} items",
-            )
+            return _too_many(path, value, context["max_length"])
         case "globs_too_long":
             return FieldError(path, ErrorKind.TOO_LONG, detail=problem["msg"])
         case "enum":
             return not_supported(path, value, _supported(context["expected"]))
         case kind:
-            wanted = _TYPES.get(kind)
-            return FieldError(
-                path,
-                ErrorKind.TYPE_INVALID,
-                value,
-                f"must be of type {wanted}" if wanted else problem["msg"],
-            )
+            detail = f"must be of type {_TYPES[kind]}" if kind in _TYPES else problem["msg"]
+            return FieldError(path, ErrorKind.TYPE_INVALID, value, detail)
+
+
+def _too_many(path: str, value: Collection[Any], most: int) -> FieldError:
+    detail = f"must have at most {most} items"
+    return FieldError(path, ErrorKind.TOO_MANY, len(value), detail)
 
 
 def _path(root: str, location: Iterable[str | int]) -> str:
     """Return the path of a location: `("keys", 0, "as")` below `spec` is `spec.keys[0].as`."""
-    path, previous = root, ""
+    path = root
     for part in location:
-        if part == "[key]":
-            continue  # pydantic marks an error of a key like this
-        path, previous = _joined(path, previous, part), str(part)
+        if part != "[key]":  # pydantic marks an error of a key like this
+            path = _joined(path, part)
     return path
 
 
-def _joined(path: str, previous: str, part: str | int) -> str:
-    """Return the path of `part` below `path`, whose last part is `previous`."""
+def _joined(path: str, part: str | int) -> str:
+    """Return the path of `part` below `path`."""
     if isinstance(part, int):
         return f"{path}[{part}]"
-    return at_key(path, part) if previous in _OPEN_KEYS else f"{path}.{cut(str(part))}"
+    parent = path.rpartition(".")[2]
+    return at_key(path, part) if parent in _OPEN_KEYS else f"{path}.{cut(str(part))}"
 
 
 def _supported(expected: str) -> list[str]:

@@ -4,7 +4,6 @@ The planner, the graph and the webhook ask a compiled `Selector`. Nothing here m
 at every namespace for each sync where the `NamespaceIndex` finds the few that matter.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -60,18 +59,18 @@ class Labels:
         """Compile the label selector of a spec into one entry for each label key."""
         inside = {key: frozenset((value,)) for key, value in selector.match_labels.items()}
         outside: dict[str, frozenset[str]] = {}
-        by_operator: dict[SelectorOperator, set[str]] = defaultdict(set)
+        present, absent = set[str](), set[str]()
         for requirement in selector.match_expressions:
             key, values = requirement.key, frozenset(requirement.values)
-            by_operator[requirement.operator].add(key)
-            if requirement.operator is SelectorOperator.IN:
-                inside[key] = inside.get(key, values) & values
-            elif requirement.operator is SelectorOperator.NOT_IN:
-                outside[key] = outside.get(key, values) | values
-        present, absent = (
-            by_operator[SelectorOperator.EXISTS],
-            by_operator[SelectorOperator.DOES_NOT_EXIST],
-        )
+            match requirement.operator:
+                case SelectorOperator.IN:
+                    inside[key] = inside.get(key, values) & values
+                case SelectorOperator.NOT_IN:
+                    outside[key] = outside.get(key, values) | values
+                case SelectorOperator.EXISTS:
+                    present.add(key)
+                case SelectorOperator.DOES_NOT_EXIST:
+                    absent.add(key)
         return cls(
             tuple(inside.items()),
             tuple(outside.items()),
@@ -172,13 +171,9 @@ class Selector:
 
     def near_globs(self, namespaces: Mapping[str, Namespace]) -> Iterable[str]:
         """Return at least the names that the globs match; an index narrows the search."""
-        if not self.globs:
-            return ()
-        if not isinstance(namespaces, NamespaceIndex):
-            return namespaces
         prefixes = dict.fromkeys(map(literal_prefix, self.globs.patterns))
-        if "" in prefixes:
-            return namespaces
+        if "" in prefixes or not isinstance(namespaces, NamespaceIndex):
+            return namespaces if prefixes else ()
         return dict.fromkeys(name for prefix in prefixes for name in namespaces.with_prefix(prefix))
 
     def near_labels(self, namespaces: Mapping[str, Namespace]) -> Iterable[str]:

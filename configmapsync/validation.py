@@ -15,7 +15,6 @@ from configmapsync.fielderrors import (
     FieldError,
     at_key,
     cut,
-    duplicate,
     forbidden,
     invalid,
     limited,
@@ -74,19 +73,16 @@ def validate(sync: ConfigMapSync) -> list[FieldError]:
 
 def doubtful_metadata(sync: ConfigMapSync) -> Iterator[str]:
     """Yield a warning for each entry of `copyMetadata` that can do harm or has no effect."""
-    allowed = sync.spec.copy_metadata
-    for part, entries in (("labels", allowed.labels), ("annotations", allowed.annotations)):
-        for index, entry in enumerate(entries):
-            path = f"spec.copyMetadata.{part}[{index}]"
-            if is_glob(entry):
-                continue
-            if is_own_key(entry):
-                yield f'{path}: "{cut(entry)}" belongs to this operator and is never copied'
-            elif is_reserved_key(entry):
-                yield (
-                    f'{path}: "{cut(entry)}" is in a reserved domain; '
-                    "another tool may prune or change the copies because of it"
-                )
+    for path, entry in _copied_metadata(sync.spec):
+        if is_glob(entry):
+            continue
+        if is_own_key(entry):
+            yield f'{path}: "{cut(entry)}" belongs to this operator and is never copied'
+        elif is_reserved_key(entry):
+            yield (
+                f'{path}: "{cut(entry)}" is in a reserved domain; '
+                "another tool may prune or change the copies because of it"
+            )
 
 
 def _destination_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
@@ -134,7 +130,8 @@ def _key_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
             continue
         name = selection.as_ or selection.key
         if taken.setdefault(name, selection.key) != selection.key:
-            yield duplicate(f"{path}.as" if selection.as_ else f"{path}.key", name)
+            field = "as" if selection.as_ else "key"
+            yield FieldError(f"{path}.{field}", ErrorKind.DUPLICATE, name)
 
 
 def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
@@ -151,23 +148,20 @@ def _metadata_errors(spec: ConfigMapSyncSpec) -> Iterator[FieldError]:
         ("labels", spec.metadata.labels),
         ("annotations", spec.metadata.annotations),
     ):
-        for key in keys:
-            if is_own_key(key):
-                yield forbidden(
-                    at_key(f"spec.metadata.{part}", key),
-                    "is one of the marks by which a copy is known",
-                )
-    for part, patterns in (
-        ("labels", spec.copy_metadata.labels),
-        ("annotations", spec.copy_metadata.annotations),
-    ):
+        for key in filter(is_own_key, keys):
+            path = at_key(f"spec.metadata.{part}", key)
+            yield forbidden(path, "is one of the marks by which a copy is known")
+    for path, pattern in _copied_metadata(spec):
+        if not METADATA_GLOB.fullmatch(pattern):
+            yield invalid(path, pattern, "must be a key, or a glob (* and ?) over keys")
+
+
+def _copied_metadata(spec: ConfigMapSyncSpec) -> Iterator[tuple[str, str]]:
+    """Yield path and text of each entry of `copyMetadata`."""
+    allowed = spec.copy_metadata
+    for part, patterns in (("labels", allowed.labels), ("annotations", allowed.annotations)):
         for index, pattern in enumerate(patterns):
-            if not METADATA_GLOB.fullmatch(pattern):
-                yield invalid(
-                    f"spec.copyMetadata.{part}[{index}]",
-                    pattern,
-                    "must be a key, or a glob (* and ?) over keys",
-                )
+            yield f"spec.copyMetadata.{part}[{index}]", pattern
 
 
 def _selector_errors(selector: LabelSelector | None, path: str) -> Iterator[FieldError]:

@@ -16,7 +16,7 @@ from configmapsync import admission_checks
 from configmapsync.admission_checks import AdmissionInput
 from configmapsync.defaulting import default_document, with_defaults
 from configmapsync.destination_paths import destination_paths
-from configmapsync.fielderrors import FieldError, forbidden, to_status
+from configmapsync.fielderrors import FieldError, to_status
 from configmapsync.names import FINALIZER, GROUP, KIND, PLURAL
 from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.permissions import rights_needed, rights_to_drop
@@ -162,8 +162,7 @@ class Admission:
         # the right to do so.
         if (previous := sync_input.previous or _previous(review, EDGE_FIELDS)) is not None:
             needs += rights_to_drop(previous, sync_input.sync, self._state.protected)
-        denials = await self._authorizer.denials(requester, sync_input.sync, needs)
-        return [forbidden(denial.path, denial.message) for denial in denials]
+        return await self._authorizer.denials(requester, sync_input.sync, needs)
 
     def _denied(
         self, review: Review, errors: Sequence[FieldError], warnings: Sequence[str] = ()

@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from configmapsync.fielderrors import FieldError, forbidden
 from configmapsync.names import NamespacedName
 from configmapsync.permissions import (
-    Denial,
     Need,
     Right,
     Subject,
@@ -75,7 +75,7 @@ class Authorizer:
 
     async def denials(
         self, requester: Requester, sync: ConfigMapSync, needs: Sequence[Need]
-    ) -> list[Denial]:
+    ) -> list[FieldError]:
         """Return the rights that the user, or the service account that the sync names, lacks.
 
         A named account is checked first: whether the user may act as it, then whether it
@@ -95,7 +95,7 @@ class Authorizer:
         answers = await self._reviews.check(subject, rights, requester.slots)
         denials = denials_of(subject, needs, answers.refused)
         if not answers.complete:
-            denials.append(Denial("spec", _ended_early(subject)))
+            denials.append(forbidden("spec", _ended_early(subject)))
         return denials
 
     async def may(self, requester: Requester, rights: Iterable[Right]) -> set[Right]:
@@ -108,7 +108,9 @@ class Authorizer:
             return set(rights)
         return await self._reviews.may(of_user(requester.user), rights, requester.slots)
 
-    async def _account_denial(self, requester: Requester, account: NamespacedName) -> Denial | None:
+    async def _account_denial(
+        self, requester: Requester, account: NamespacedName
+    ) -> FieldError | None:
         user = of_user(requester.user)
         itself = user.username == of_service_account(*account).username
         if not itself and not await self._reviews.may(

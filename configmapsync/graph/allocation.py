@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 
 from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
 from configmapsync.names import NamespacedName
@@ -131,15 +133,9 @@ class Allocation:
 def format_path(path: Sequence[NamespacedName], shown: Sequence[bool]) -> str:
     """Join the steps of a loop with arrows; a run of hidden steps becomes their number."""
     words: list[str] = []
-    hidden = 0
-    for step, visible in zip(path, shown, strict=True):
-        if not visible:
-            hidden += 1
-            continue
-        if hidden:
-            words.append(_hidden_steps(hidden))
-            hidden = 0
-        words.append(str(step))
+    for visible, run in groupby(zip(shown, path, strict=True), key=itemgetter(0)):
+        steps = [str(step) for _, step in run]
+        words += steps if visible else [_hidden_steps(len(steps))]
     return " -> ".join(words)
 
 

@@ -67,7 +67,7 @@ class Authorization:
         if account is None:
             return None
         if not await self._reviews.account_exists(*account):
-            return missing_account_denial(account).message
+            return missing_account_denial(account).detail
         subject = of_service_account(*account)
         needs = rights_needed(sync, destination_paths(sync, selector))
         slots = self._slots.setdefault(account.namespace, asyncio.Semaphore(MAX_IN_FLIGHT))
@@ -75,6 +75,6 @@ class Authorization:
             subject, (right for need in needs for right in need.rights), slots
         )
         return (
-            "; ".join(denial.message for denial in denials_of(subject, needs, answers.refused))
+            "; ".join(denial.detail for denial in denials_of(subject, needs, answers.refused))
             or None
         )

@@ -127,7 +127,7 @@ def test_a_denial_names_what_is_missing_once_for_each_field() -> None:
     everything = {right for need in needs for right in need.rights}
     missing = everything - {Right("get", "home", "config"), Right("create", "shop")}
 
-    assert [(denial.path, denial.message) for denial in denials_of(ACCOUNT, needs, missing)] == [
+    assert [(denial.path, denial.detail) for denial in denials_of(ACCOUNT, needs, missing)] == [
         (
             "spec.destinationNamespace",
             (
@@ -152,7 +152,7 @@ def test_the_denial_of_a_source_names_the_source() -> None:
     first = denials_of(ACCOUNT, needs, needs[0].rights)[0]
 
     assert (
-        first.message
+        first.detail
         == 'service account "home/syncer" may not get the ConfigMap "config" in namespace "central"'
     )
 

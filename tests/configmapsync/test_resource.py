@@ -13,10 +13,8 @@ from configmapsync.defaulting import default_document, with_defaults
 from configmapsync.fielderrors import (
     ErrorKind,
     FieldError,
-    duplicate,
     forbidden,
     invalid,
-    not_found,
     not_supported,
     required,
     to_status,
@@ -418,8 +416,8 @@ def test_what_is_derived_from_a_spec() -> None:
 def test_field_errors_read_like_those_of_kubernetes() -> None:
     assert str(required("spec.a")) == "spec.a: Required value"
     assert str(invalid("spec.a", ["x"], "why")) == 'spec.a: Invalid value: ["x"]: why'
-    assert str(not_found("spec.a", "x")) == 'spec.a: Not found: "x"'
-    assert str(duplicate("spec.a", "x")) == 'spec.a: Duplicate value: "x"'
+    assert str(FieldError("spec.a", ErrorKind.NOT_FOUND, "x")) == 'spec.a: Not found: "x"'
+    assert str(FieldError("spec.a", ErrorKind.DUPLICATE, "x")) == 'spec.a: Duplicate value: "x"'
     assert str(forbidden("spec.a", "why")) == "spec.a: Forbidden: why"
     assert (
         str(not_supported("spec.a", "x", ["y", "z"]))

@@ -85,7 +85,7 @@ def requester(user: User = ALICE) -> Requester:
 
 async def denials(server: ApiServer, of: ConfigMapSync, user: User = ALICE) -> list[str]:
     found = await authorizer(server).denials(requester(user), of, rights_needed(of, targets(of)))
-    return [f"{denial.path}: {denial.message}" for denial in found]
+    return [f"{denial.path}: {denial.detail}" for denial in found]
 
 
 def test_a_sync_needs_what_it_will_do_and_no_more():

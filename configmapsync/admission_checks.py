@@ -7,7 +7,7 @@ no cluster are in `validation.py`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 
 from configmapsync.content import unmatched_keys
 from configmapsync.destination_paths import DestinationPaths, unmatched_patterns
@@ -88,9 +88,7 @@ def check(sync_input: AdmissionInput, snapshot: Snapshot) -> list[FieldError]:
 def warnings(sync_input: AdmissionInput, snapshot: Snapshot) -> list[str]:
     """Return what may be a mistake and may be intended."""
     return [
-        *_suspended(sync_input.sync),
-        *_missing_source(sync_input.sync, snapshot),
-        *_idle_keys(sync_input.sync, snapshot),
+        *_source_warnings(sync_input.sync, snapshot),
         *islice(doubtful_metadata(sync_input.sync), MOST_LISTED),
         *_idle_selection(sync_input, snapshot),
         *_disabled(sync_input, snapshot),
@@ -147,10 +145,7 @@ def steps_to_ask(cycle: Sequence[NamespacedName] | None) -> Sequence[NamespacedN
 
 def _first_step(sync: ConfigMapSync, cycle: Sequence[NamespacedName]) -> str:
     """Return the destination namespace of the sync on the cycle."""
-    steps = pairwise(cycle)
-    return next(
-        (after.namespace for before, after in steps if before == sync.source), cycle[0].namespace
-    )
+    return cycle[cycle.index(sync.source) + 1].namespace
 
 
 def _contested_copies(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[FieldError]:
@@ -158,12 +153,8 @@ def _contested_copies(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterato
     exact, _ = contests_by_form(sync_input, snapshot.contested)
     for destination, other in exact[:MOST_LISTED]:
         path = sync_input.targets.path_to(destination.namespace)
-        yield FieldError(
-            path,
-            ErrorKind.DUPLICATE,
-            str(destination),
-            f"is already written by {_writer(other, snapshot)}",
-        )
+        detail = f"is already written by {_writer(other, snapshot)}"
+        yield FieldError(path, ErrorKind.DUPLICATE, str(destination), detail)
 
 
 def _contested_matches(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[str]:
@@ -193,10 +184,12 @@ def contests_by_form(
 
     A glob or the label selector matches the others.
     """
-    exact = [contest for contest in contested if contest[0].namespace in sync_input.targets.named]
-    return exact, [
-        contest for contest in contested if contest[0].namespace not in sync_input.targets.named
-    ]
+    exact: list[Contest] = []
+    matched: list[Contest] = []
+    for contest in contested:
+        named = contest[0].namespace in sync_input.targets.named
+        (exact if named else matched).append(contest)
+    return exact, matched
 
 
 def _writer(other: NamespacedName, snapshot: Snapshot) -> str:
@@ -218,22 +211,16 @@ def _edges(sync: ConfigMapSync | None) -> object:
     )
 
 
-def _suspended(sync: ConfigMapSync) -> Iterator[str]:
+def _source_warnings(sync: ConfigMapSync, snapshot: Snapshot) -> Iterator[str]:
+    """Yield why nothing, or less than the spec selects, would be copied now."""
     if sync.spec.suspend:
         yield "spec.suspend: no ConfigMap is copied while the sync is suspended"
-
-
-def _missing_source(sync: ConfigMapSync, snapshot: Snapshot) -> Iterator[str]:
     if snapshot.source_missing:
         yield (
             f"spec.configMapName: ConfigMap {sync.source} does not exist yet; "
             "the copies are created when it exists"
         )
-
-
-def _idle_keys(sync: ConfigMapSync, snapshot: Snapshot) -> Iterator[str]:
-    """Yield the first selections of keys that match nothing, for example because of a typo."""
-    if snapshot.source_keys is not None:
+    if snapshot.source_keys is not None:  # the first keys that match nothing may be typos
         yield from unmatched_keys(sync.spec.keys, snapshot.source_keys)[:MOST_LISTED]
 
 
@@ -244,7 +231,7 @@ def _idle_selection(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[
     """
     if not snapshot.complete:
         return
-    idle = unmatched_patterns(sync_input.sync, snapshot.namespaces, sync_input.selector)
+    idle = unmatched_patterns(sync_input.targets, sync_input.selector, snapshot.namespaces)
     for path, value in islice(idle, MOST_LISTED):
         yield f"{path}: {value} matches no namespace now"
 

@@ -183,9 +183,8 @@ def _failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 def _commonest(failed: Sequence[Outcome]) -> Reason:
     """Return the most frequent reason; of equally frequent ones the first of the table."""
-    order = list(Reason)
     counts = Counter(outcome.reason for outcome in failed)
-    return min(counts, key=lambda reason: (-counts[reason], order.index(reason)))
+    return max(Reason, key=lambda reason: counts[reason])
 
 
 def _failure_message(failed: Sequence[Outcome], total: int) -> str:

@@ -55,38 +55,29 @@ def destination_paths(sync: ConfigMapSync, selector: Selector) -> DestinationPat
 
 
 def unmatched_patterns(
-    sync: ConfigMapSync, namespaces: Mapping[str, Namespace], selector: Selector
+    paths: DestinationPaths, selector: Selector, namespaces: Mapping[str, Namespace]
 ) -> Iterator[tuple[str, str]]:
     """Yield path and value of each glob or label selector that alone selects no namespace.
 
     Args:
-        sync: with the globs and the label selector.
+        paths: of the destinations.
+        selector: the compiled selection.
         namespaces: all namespaces by name.
-        selector: the compiled selection of the sync.
     """
-    if unmatched := set(_unmatched_globs(namespaces, selector).patterns):
-        yield from ((path, f'"{name}"') for path, name in _entries(sync) if name in unmatched)
-    if selector.labels is not None and not _matches_any_labels(namespaces, selector):
-        yield SELECTOR_PATH, "the selector"
-
-
-def _unmatched_globs(namespaces: Mapping[str, Namespace], selector: Selector) -> Globs:
-    """Return the globs that match no namespace that they are allowed to select."""
     unmatched = selector.globs
     for names in growing_batches(selector.near_globs(namespaces)):
-        unmatched = compiled(unmatched.unmatched(selector.reachable(names)))
         if not unmatched:
             break
-    return unmatched
-
-
-def _matches_any_labels(namespaces: Mapping[str, Namespace], selector: Selector) -> bool:
+        unmatched = compiled(unmatched.unmatched(selector.reachable(names)))
+    for glob in unmatched.patterns:
+        yield paths.globs[glob], f'"{glob}"'
     labels = selector.labels
-    return labels is not None and any(
+    if labels is not None and not any(
         labels.match(namespaces[name].labels)
         for names in growing_batches(selector.near_labels(namespaces))
         for name in selector.reachable(names)
-    )
+    ):
+        yield SELECTOR_PATH, "the selector"
 
 
 def _entries(sync: ConfigMapSync) -> Iterator[tuple[str, str]]:

@@ -67,7 +67,7 @@ def _dropped_names(
     """Yield each named namespace that the previous spec selects and the new one does not."""
     exclusions = (name for name in _new_exclusions(previous.spec, sync.spec) if not is_glob(name))
     for name in _names(previous.spec, before, *exclusions, sync.source.namespace):
-        if after.excludes(name):
+        if after.excluded.matches(name):
             yield EXCLUSIONS_PATH, name
         elif not after.matches(Namespace(name)):
             short = previous.spec.destination_namespace == name

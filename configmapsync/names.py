@@ -5,7 +5,7 @@ recognizes the objects that have the old name. The names that the operator avoid
 here as well.
 """
 
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 GROUP = "apps.nishaf.info"
@@ -37,22 +37,23 @@ REPLACED = f"{GROUP}/replaced"
 RELEASED_BY = f"{GROUP}/released-by"
 # The other keys that the sync applied; those that it no longer applies are removed.
 APPLIED_METADATA = f"{GROUP}/applied-metadata"
-MARK_LABELS = frozenset({MANAGED_BY_LABEL, SYNC_UID_LABEL})
-MARK_ANNOTATIONS = frozenset(
-    {
-        SYNCED_BY,
-        SOURCE,
-        DESTINATION,
-        DIGEST,
-        DELETION_POLICY,
-        ADOPTED,
-        REPLACED,
-        RELEASED_BY,
-        APPLIED_METADATA,
-    }
-)
-MARKS_OF = MappingProxyType({"labels": MARK_LABELS, "annotations": MARK_ANNOTATIONS})
-MARKS = MARK_LABELS | MARK_ANNOTATIONS
+MARKS_OF: Mapping[str, frozenset[str]] = {
+    "labels": frozenset({MANAGED_BY_LABEL, SYNC_UID_LABEL}),
+    "annotations": frozenset(
+        {
+            SYNCED_BY,
+            SOURCE,
+            DESTINATION,
+            DIGEST,
+            DELETION_POLICY,
+            ADOPTED,
+            REPLACED,
+            RELEASED_BY,
+            APPLIED_METADATA,
+        }
+    ),
+}
+MARKS = frozenset().union(*MARKS_OF.values())
 
 # On a namespace: it gets no copies, and existing copies are removed.
 SYNC_DISABLED_LABEL = f"{GROUP}/sync"
@@ -104,6 +105,7 @@ RESERVED_DOMAINS = frozenset(
         "zalando.org",  # kopf
     }
 )
+_RESERVED_ENDINGS = tuple(f".{domain}" for domain in RESERVED_DOMAINS)
 RESERVED_PREFIXES = (
     "olm.",
 )  # Operator Lifecycle Manager: olm.owner, olm.managed, olm.owner.namespace
@@ -137,7 +139,4 @@ def is_reserved_key(key: str) -> bool:
     prefix, slash, _ = key.rpartition("/")
     if not slash:
         return key in RESERVED_DOMAINS or key.startswith(RESERVED_PREFIXES)
-    parts = prefix.rsplit(".", 3)
-    return prefix in RESERVED_DOMAINS or any(
-        ".".join(parts[start:]) in RESERVED_DOMAINS for start in range(1, len(parts))
-    )
+    return f".{prefix}".endswith(_RESERVED_ENDINGS)

@@ -75,21 +75,16 @@ def copy_template(sync: ConfigMapSync, source: SourceObject) -> CopyTemplate:
 
     A source without its content gives a template that can be compared and not be written.
     """
-    content = choose_keys(source.content, sync.spec.keys)
+    spec, allowed = sync.spec, sync.spec.copy_metadata
+    content = choose_keys(source.content, spec.keys)
     content_digest = source.known_digest or digest(content)
-    labels = {
-        **_allowed(source.labels, sync.spec.copy_metadata.labels),
-        **sync.spec.metadata.labels,
-    }
-    annotations = {
-        **_allowed(source.annotations, sync.spec.copy_metadata.annotations),
-        **sync.spec.metadata.annotations,
-    }
+    labels = _allowed(source.labels, allowed.labels) | spec.metadata.labels
+    annotations = _allowed(source.annotations, allowed.annotations) | spec.metadata.annotations
     marks = {
         SYNCED_BY: str(sync.key),
         SOURCE: str(sync.source),
         DIGEST: content_digest,
-        DELETION_POLICY: str(sync.spec.deletion_policy),
+        DELETION_POLICY: str(spec.deletion_policy),
     }
     if labels or annotations:
         applied = {"annotations": sorted(annotations), "labels": sorted(labels)}

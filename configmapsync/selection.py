@@ -193,13 +193,10 @@ class Selector:
             name in self.protected or not self._reaches(namespace)
         ):
             return False
-        return not self.excludes(name)
-
-    def excludes(self, name: str) -> bool:
-        """Return whether the spec excludes a name."""
-        return self.excluded.matches(name)
+        return not self.excluded.matches(name)
 
     def _reaches(self, namespace: Namespace) -> bool:
+        """Return whether globs or labels match a namespace."""
         return self.globs.matches(namespace.name) or (
             self.labels is not None and self.labels.match(namespace.labels)
         )

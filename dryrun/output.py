@@ -8,12 +8,12 @@ import difflib
 import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import yaml
 
 from configmapsync.plans import Verb
-from configmapsync.reasons import Outcome
 from dryrun.simulated_cluster import Document
 from dryrun.simulator import SimulatedSync, Step
 
@@ -148,7 +148,7 @@ def _sync(simulated: SimulatedSync) -> dict[str, Any]:
         "reason": verdict.reason if verdict else None,
         "message": verdict.message if verdict else None,
         "writes": [_write(step) for step in simulated.steps],
-        "refused": [_outcome(outcome) for outcome in simulated.refused],
+        "refused": [asdict(outcome) for outcome in simulated.refused],
         "right": simulated.in_sync,
         "notes": simulated.notes,
     }
@@ -157,8 +157,7 @@ def _sync(simulated: SimulatedSync) -> dict[str, Any]:
 def _source(simulated: SimulatedSync) -> dict[str, Any] | None:
     if (source := simulated.source) is None:
         return None
-    keys = sorted((*source.content.data, *source.content.binary_data))
-    return {**source.key._asdict(), "keys": keys}
+    return {**source.key._asdict(), "keys": sorted(source.content.keys)}
 
 
 def _write(step: Step) -> dict[str, Any]:
@@ -173,10 +172,6 @@ def _write(step: Step) -> dict[str, Any]:
         },
         "keys": _key_changes(step),
     }
-
-
-def _outcome(outcome: Outcome) -> dict[str, str]:
-    return {"namespace": outcome.namespace, "reason": outcome.reason, "message": outcome.message}
 
 
 def _count_writes(simulated_syncs: list[SimulatedSync]) -> dict[str, int]:

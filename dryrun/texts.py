@@ -33,19 +33,16 @@ def texts(filename: str) -> Iterator[tuple[str, str]]:
         return
     path = Path(filename)
     try:
-        files = (
-            sorted(child for child in path.iterdir() if child.suffix in SUFFIXES)
-            if path.is_dir()
-            else [path]
-        )
-    except OSError as error:
+        pending = [path]
+        if path.is_dir():
+            pending = sorted(child for child in path.iterdir() if child.suffix in SUFFIXES)
+        while pending:
+            path = pending.pop(0)
+            with path.open(encoding="utf-8") as opened:
+                text = opened.read(LARGEST_FILE + 1)
+            yield _bounded(text, str(path)), str(path)
+    except (OSError, UnicodeDecodeError) as error:
         raise UnreadableFileError(f"cannot read {path}: {error.__class__.__name__}") from error
-    for file in files:
-        try:
-            with file.open(encoding="utf-8") as opened:
-                yield _bounded(opened.read(LARGEST_FILE + 1), str(file)), str(file)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UnreadableFileError(f"cannot read {file}: {error.__class__.__name__}") from error
 
 
 def _bounded(text: str, origin: str) -> str:

@@ -59,7 +59,8 @@ def test_an_excluded_name_is_no_destination() -> None:
 def unmatched(*namespaces: Namespace, **spec: Any) -> list[tuple[str, str]]:
     views = {namespace.name: namespace for namespace in namespaces}
     one = sync(**spec)
-    return list(unmatched_patterns(one, views, Selector.of(one, frozenset({"team-system"}))))
+    selector = Selector.of(one, frozenset({"team-system"}))
+    return list(unmatched_patterns(destination_paths(one, selector), selector, views))
 
 
 def test_each_glob_and_selector_that_alone_selects_nothing_is_found() -> None:

@@ -5,19 +5,25 @@ rights of the user, and the CRD and webhook that are installed. It changes nothi
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
 from cluster.syncs import CONFIGMAPSYNCS
 from configmapsync.admission_checks import MOST_LISTED
 from configmapsync.content import MOST_SOURCE_KEYS
-from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
+from configmapsync.names import (
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    PROTECTED_NAMESPACES,
+    NamespacedName,
+)
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from kube.client import CONFIGMAPS
 from kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
 from kube.wire import decode_partial, decoding
-from plugin.checks.findings import Finding, Severity, position
+from plugin.checks.findings import Finding, Severity
 from plugin.checks.manifests import Manifest
 from plugin.checks.references import Known
 from plugin.reading import Reader, in_parallel, keys_of
@@ -68,7 +74,9 @@ async def _read_known(reader: Reader, syncs: Iterable[ConfigMapSync]) -> Known:
 
 
 def _first_destinations(sync: ConfigMapSync, known: Known) -> Iterator[NamespacedName]:
-    names = sorted(one.name for one in Selector.of(sync, known.protected).among(known.namespaces))
+    names = sorted(
+        one.name for one in Selector.of(sync, PROTECTED_NAMESPACES).among(known.namespaces)
+    )
     return (NamespacedName(name, sync.destination_name) for name in names[:MOST_LISTED])
 
 
@@ -115,13 +123,13 @@ async def _dry_run(reader: Reader, manifest: Manifest, sync: ConfigMapSync) -> l
     return []
 
 
-def _document(manifest: Manifest, sync: ConfigMapSync) -> dict[str, object]:
+def _document(manifest: Manifest, sync: ConfigMapSync) -> dict[str, Any]:
     """Return the object as the file has it, with the fields that address it."""
-    document = manifest.node.plain()
-    document["metadata"] = {**(document.get("metadata") or {}), **sync.key._asdict()}
+    document: dict[str, Any] = manifest.node.plain()
+    document["metadata"] = manifest.metadata | sync.key._asdict()
     document["metadata"].pop("generateName", None)
     document.pop("status", None)
-    return {str(key): value for key, value in document.items()}
+    return document
 
 
 def _findings(manifest: Manifest, error: ApiError) -> Iterator[Finding]:
@@ -130,5 +138,4 @@ def _findings(manifest: Manifest, error: ApiError) -> Iterator[Finding]:
     if not error.causes:
         causes = [("", "", f"the API server rejects it: {error.message}")]
     for _, field, message in causes:
-        line, column = position(manifest.node, field)
-        yield Finding(manifest.file, line, column, Severity.ERROR, str(manifest), field, message)
+        yield manifest.finding(Severity.ERROR, field, message)

@@ -6,11 +6,12 @@ because a folder may hold other YAML. What cannot be read is a finding.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from configmapsync.names import GROUP, KIND, NamespacedName
 from dryrun.texts import texts
 from dryrun.yaml_nodes import Node, YamlError, load_all
-from plugin.checks.findings import Finding, Severity
+from plugin.checks.findings import Finding, Severity, position
 
 DEFAULT_NAMESPACE = "default"
 CORE_KINDS = frozenset({"ConfigMap", "Namespace"})
@@ -31,12 +32,16 @@ class Manifest:
     @property
     def kind(self) -> str:
         """Return the kind; empty if it is missing."""
-        return text_of(self.node.get("kind"))
+        return self._text("kind")
 
     @property
     def api_version(self) -> str:
         """Return the API version; empty if it is missing."""
-        return text_of(self.node.get("apiVersion"))
+        return self._text("apiVersion")
+
+    def _text(self, field: str) -> str:
+        node = self.node.get(field)
+        return node.value if node is not None and isinstance(node.value, str) else ""
 
     @property
     def is_sync(self) -> bool:
@@ -45,12 +50,22 @@ class Manifest:
         return group == GROUP or (self.kind == KIND and not group)
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """Return the metadata as it stands in the file; empty if it is no map."""
+        metadata = self.node.get("metadata")
+        return metadata.plain() if metadata and isinstance(metadata.value, dict) else {}
+
+    @property
     def key(self) -> NamespacedName:
         """Return namespace and name; the name may be empty."""
-        metadata = self.node.get("metadata") or Node({}, 1, 1)
-        namespace = text_of(metadata.get("namespace")) or DEFAULT_NAMESPACE
-        name = text_of(metadata.get("name")) or text_of(metadata.get("generateName"))
-        return NamespacedName(namespace, name)
+        texts = texts_of(self.metadata)
+        name = texts.get("name") or texts.get("generateName", "")
+        return NamespacedName(texts.get("namespace") or DEFAULT_NAMESPACE, name)
+
+    def finding(self, severity: Severity, path: str, message: str) -> Finding:
+        """Return a finding about the field at `path`, or about the object if it is empty."""
+        line, column = position(self.node, path)
+        return Finding(self.file, line, column, severity, str(self), path, message)
 
     def __str__(self) -> str:
         key = self.key
@@ -96,6 +111,8 @@ def _objects(node: Node, origin: str) -> Iterator[Manifest]:
         yield manifest
 
 
-def text_of(node: Node | None) -> str:
-    """Return the text of a node; empty if it is no text."""
-    return node.value if node is not None and isinstance(node.value, str) else ""
+def texts_of(value: Any) -> dict[str, str]:
+    """Return the entries of a map that are texts; none if it is no map."""
+    if not isinstance(value, dict):
+        return {}
+    return {key: entry for key, entry in value.items() if isinstance(entry, str)}

@@ -6,8 +6,8 @@ namespaces and sources outside of the files are assumed to exist.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from configmapsync.admission_checks import AdmissionInput, Snapshot, warnings
@@ -24,9 +24,8 @@ from configmapsync.names import (
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
 from dryrun.yaml_nodes import Node
-from plugin.checks import shape
-from plugin.checks.findings import Finding, Severity, position
-from plugin.checks.manifests import Manifest, text_of
+from plugin.checks.findings import Finding, Severity
+from plugin.checks.manifests import Manifest, texts_of
 from plugin.peers.selectors import NAME_LABEL
 
 MOST_BLOCKERS = 8
@@ -44,7 +43,6 @@ class Known:
         configmaps: keys of each ConfigMap; None if they were not read.
         managed: ConfigMaps that a sync manages.
         missing: ConfigMaps that are known not to exist.
-        protected: namespaces that are destinations only by exact name.
     """
 
     namespaces: dict[str, Namespace] = field(default_factory=dict)
@@ -53,7 +51,6 @@ class Known:
     configmaps: dict[NamespacedName, frozenset[str] | None] = field(default_factory=dict)
     managed: set[NamespacedName] = field(default_factory=set)
     missing: set[NamespacedName] = field(default_factory=set)
-    protected: frozenset[str] = PROTECTED_NAMESPACES
 
 
 def add_files(known: Known, manifests: Iterable[Manifest]) -> set[str]:
@@ -64,19 +61,17 @@ def add_files(known: Known, manifests: Iterable[Manifest]) -> set[str]:
     """
     defined: set[str] = set()
     for manifest in manifests:
-        metadata = manifest.node.get("metadata") or Node({}, 1, 1)
+        key, labels = manifest.key, texts_of(manifest.metadata.get("labels"))
         if manifest.kind == "Namespace":
-            name = manifest.key.name
-            labels = {**_texts(metadata.get("labels")), NAME_LABEL: name}
-            known.namespaces[name] = Namespace(name, labels)
-            defined.add(name)
+            known.namespaces[key.name] = Namespace(key.name, labels | {NAME_LABEL: key.name})
+            defined.add(key.name)
             continue
-        namespace = manifest.key.namespace
-        known.namespaces.setdefault(namespace, Namespace(namespace, {NAME_LABEL: namespace}))
+        namespace = Namespace(key.namespace, {NAME_LABEL: key.namespace})
+        known.namespaces.setdefault(key.namespace, namespace)
         if manifest.kind == "ConfigMap":
-            known.configmaps[manifest.key] = _keys(manifest.node)
-            if _texts(metadata.get("labels")).get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE:
-                known.managed.add(manifest.key)
+            known.configmaps[key] = _keys(manifest.node)
+            if labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE:
+                known.managed.add(key)
     return defined
 
 
@@ -98,31 +93,33 @@ class References:
         for namespace in known.namespaces.values():
             self._graph.put_namespace(namespace)
         for sync in known.syncs.values():
-            self._graph.put(sync, Selector.of(sync, known.protected))
+            self._graph.put(sync, Selector.of(sync, PROTECTED_NAMESPACES))
 
     def check(self, manifest: Manifest, sync: ConfigMapSync) -> Iterator[Finding]:
         """Yield the findings of one sync, and go on as if it had been applied."""
         if (first := self._files.setdefault(sync.key, manifest)) is not manifest:
-            line, column = position(manifest.node, "metadata.name")
             message = f"is defined twice; the first time at {first.file}:{first.node.line}"
-            yield Finding(manifest.file, line, column, Severity.ERROR, str(manifest), "", message)
-        selector = Selector.of(sync, self._known.protected)
+            twice = manifest.finding(Severity.ERROR, "metadata.name", message)
+            yield replace(twice, field="")
+        selector = Selector.of(sync, PROTECTED_NAMESPACES)
         targets = destination_paths(sync, selector)
         sync_input = AdmissionInput(sync, selector, targets, self._known.syncs.get(sync.key))
-        snapshot = self._snapshot(sync, targets, selector)
+        snapshot = self._snapshot(sync_input)
         errors = admit(sync_input, snapshot)
-        yield from (shape.finding(manifest, error) for error in errors)
+        for error in errors:
+            yield manifest.finding(Severity.ERROR, error.path, error.message)
         for text in (*warnings(sync_input, snapshot), *self._undefined(sync, targets)):
-            yield _warning(manifest, text)
+            path, colon, message = text.partition(": ")
+            if not (colon and path.startswith("spec.")):
+                path, message = "", text
+            yield manifest.finding(Severity.WARNING, path, message)
         if not errors:
             self._graph.put(sync, selector)
             self._syncs[sync.key] = sync
 
-    def _snapshot(
-        self, sync: ConfigMapSync, targets: DestinationPaths, selector: Selector
-    ) -> Snapshot:
-        known = self._known
-        search = ReviewSearch(self._graph, sync, selector)
+    def _snapshot(self, sync_input: AdmissionInput) -> Snapshot:
+        known, sync = self._known, sync_input.sync
+        search = ReviewSearch(self._graph, sync, sync_input.selector)
         return Snapshot(
             namespaces=known.namespaces,
             cycle=(cycle := search.cycle()),
@@ -131,7 +128,7 @@ class References:
             readable=frozenset(cycle or ()),
             source_missing=self._source_is_missing(sync),
             source_keys=known.configmaps.get(sync.source),
-            blockers=tuple(self._blockers(sync, targets, selector))[:MOST_BLOCKERS],
+            blockers=tuple(islice(self._blockers(sync_input), MOST_BLOCKERS)),
             complete=known.complete,
         )
 
@@ -151,17 +148,12 @@ class References:
             return source in known.missing
         return any(key.namespace == source.namespace for key in known.configmaps)
 
-    def _blockers(
-        self, sync: ConfigMapSync, targets: DestinationPaths, selector: Selector
-    ) -> Iterator[NamespacedName]:
-        names = {*targets.named, *(one.name for one in selector.among(self._known.namespaces))}
-        for namespace in sorted(names):
+    def _blockers(self, sync_input: AdmissionInput) -> Iterator[NamespacedName]:
+        sync, known = sync_input.sync, self._known
+        selected = (one.name for one in sync_input.selector.among(known.namespaces))
+        for namespace in sorted({*sync_input.targets.named, *selected}):
             key = NamespacedName(namespace, sync.destination_name)
-            if (
-                key in self._known.configmaps
-                and key not in self._known.managed
-                and key != sync.source
-            ):
+            if key in known.configmaps and key not in known.managed and key != sync.source:
                 yield key
 
     def _undefined(self, sync: ConfigMapSync, targets: DestinationPaths) -> Iterator[str]:
@@ -175,21 +167,6 @@ class References:
                 close = difflib.get_close_matches(name, sorted(self._known.namespaces), 1)
                 hint = f'; did you mean "{close[0]}"?' if close else ""
                 yield f'{path}: the files do not define the namespace "{name}"{hint}'
-
-
-def _warning(manifest: Manifest, text: str) -> Finding:
-    """Return a warning as a finding; its text may begin with a field path."""
-    path, colon, message = text.partition(": ")
-    if not (colon and path.startswith("spec.")):
-        path, message = "", text
-    line, column = position(manifest.node, path)
-    return Finding(manifest.file, line, column, Severity.WARNING, str(manifest), path, message)
-
-
-def _texts(node: Node | None) -> Mapping[str, str]:
-    if node is None or not isinstance(node.value, dict):
-        return {}
-    return {key: text_of(value) for key, value in node.value.items()}
 
 
 def _keys(node: Node) -> frozenset[str]:

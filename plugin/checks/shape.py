@@ -7,27 +7,22 @@ checked by the models of the resource, and metadata by the rules of the API serv
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from configmapsync.crd import custom_resource_definition
 from configmapsync.defaulting import default_document, with_defaults
-from configmapsync.field_patterns import LABEL, PATTERN_WORDS, SUBDOMAIN
-from configmapsync.fielderrors import (
-    ErrorKind,
-    FieldError,
-    at_key,
-    forbidden,
-    invalid,
-    not_supported,
-    required,
-)
+from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, not_supported, required
 from configmapsync.names import API_VERSION, KIND
 from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.resource import ConfigMapSync
+from configmapsync.schema_errors import field_errors
+from configmapsync.spec import ConfigMapName, NamespaceName
 from configmapsync.validation import label_errors, validate
-from dryrun.yaml_nodes import Node
-from plugin.checks.findings import Finding, Severity, position
-from plugin.checks.manifests import Manifest, text_of
+from plugin.checks.findings import Finding, Severity
+from plugin.checks.manifests import Manifest, texts_of
 
 TOP_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
 METADATA_FIELDS = (
@@ -47,50 +42,40 @@ METADATA_FIELDS = (
     "selfLink",
     "uid",
 )
-LONGEST_NAME, LONGEST_NAMESPACE = 253, 63
 UNKNOWN_FIELD = "unknown field"
+
+
+class _Metadata(BaseModel):
+    """The fields of the metadata whose form is checked."""
+
+    name: ConfigMapName | None = None
+    namespace: NamespaceName | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
 
 
 def check(manifest: Manifest) -> tuple[ConfigMapSync | None, list[Finding]]:
     """Return the sync with its defaults, and findings; None if it has errors."""
-    node = manifest.node
-    errors = [*_identity_errors(manifest), *_metadata_errors(node.get("metadata"))]
+    document = manifest.node.plain()
+    errors = [*_identity_errors(manifest, document), *_metadata_errors(document.get("metadata"))]
+    spec = document.get("spec")
+    if isinstance(spec, dict):
+        spec = default_document(spec)
     sync: ConfigMapSync | None = None
     try:
-        sync = with_defaults(parse(_document(manifest)))
+        sync = with_defaults(parse({"metadata": manifest.key._asdict(), "spec": spec}))
         errors += validate(sync)
     except InvalidResourceError as problem:
         errors += problem.errors
-    findings = [finding(manifest, _with_suggestion(error)) for error in errors]
+    findings = [
+        manifest.finding(Severity.ERROR, error.path, error.message)
+        for error in map(_with_hint, errors)
+    ]
     findings += _duplicates(manifest)
     return (None if findings else sync), findings
 
 
-def finding(manifest: Manifest, error: FieldError) -> Finding:
-    """Return a field error as a finding with its line."""
-    line, column = position(manifest.node, error.path)
-    name = str(manifest)
-    return Finding(manifest.file, line, column, Severity.ERROR, name, error.path, error.message)
-
-
-def _document(manifest: Manifest) -> dict[str, Any]:
-    """Return the object as admission sees it, with metadata that can be read."""
-    spec = manifest.node.get("spec")
-    value = _without_null(spec.plain()) if spec is not None else None
-    if isinstance(value, dict):
-        value = default_document(value)
-    return {"metadata": manifest.key._asdict(), "spec": value}
-
-
-def _without_null(value: Any) -> Any:
-    """Remove the fields without a value, as the API server does."""
-    if isinstance(value, dict):
-        return {key: _without_null(item) for key, item in value.items() if item is not None}
-    return [_without_null(item) for item in value] if isinstance(value, list) else value
-
-
-def _identity_errors(manifest: Manifest) -> Iterator[FieldError]:
-    node = manifest.node
+def _identity_errors(manifest: Manifest, document: Mapping[str, Any]) -> Iterator[FieldError]:
     if manifest.api_version != API_VERSION:
         yield (
             not_supported("apiVersion", manifest.api_version, [API_VERSION])
@@ -99,59 +84,33 @@ def _identity_errors(manifest: Manifest) -> Iterator[FieldError]:
         )
     if manifest.kind != KIND:
         yield not_supported("kind", manifest.kind, [KIND])
-    yield from _unknown_fields("", node, TOP_FIELDS)
+    yield from _unknown_fields("", document, TOP_FIELDS)
 
 
-def _metadata_errors(metadata: Node | None) -> Iterator[FieldError]:
-    if metadata is None or not isinstance(metadata.value, dict):
+def _metadata_errors(metadata: Any) -> Iterator[FieldError]:
+    if not isinstance(metadata, dict):
         yield required("metadata")
         return
-    yield from _unknown_fields("metadata", metadata, METADATA_FIELDS)
-    name, generated = metadata.get("name"), text_of(metadata.get("generateName"))
-    if name is None and not generated:
+    yield from _unknown_fields("metadata.", metadata, METADATA_FIELDS)
+    if metadata.get("name") is None and not metadata.get("generateName"):
         yield required("metadata.name", "name or generateName is required")
-    elif name is not None:
-        yield from _name_errors("metadata.name", name.value, SUBDOMAIN, LONGEST_NAME)
-    if (namespace := metadata.get("namespace")) is not None:
-        yield from _name_errors("metadata.namespace", namespace.value, LABEL, LONGEST_NAMESPACE)
-    for part in ("labels", "annotations"):
-        yield from _map_errors(f"metadata.{part}", metadata.get(part))
+    try:
+        _Metadata.model_validate(metadata)
+    except ValidationError as error:
+        yield from field_errors("metadata", error.errors(include_url=False))
+    yield from label_errors(texts_of(metadata.get("labels")), "metadata.labels")
 
 
-def _name_errors(path: str, value: Any, pattern: str, longest: int) -> Iterator[FieldError]:
-    if not isinstance(value, str):
-        yield FieldError(path, ErrorKind.TYPE_INVALID, value, "must be of type string")
-    elif len(value) > longest:
-        yield FieldError(path, ErrorKind.TOO_LONG, detail=f"may not be more than {longest} bytes")
-    elif not re.fullmatch(pattern, value):
-        yield invalid(path, value, PATTERN_WORDS[pattern])
+def _unknown_fields(
+    prefix: str, fields: Iterable[str], known: Iterable[str]
+) -> Iterator[FieldError]:
+    return (forbidden(prefix + field, UNKNOWN_FIELD) for field in fields if field not in known)
 
 
-def _map_errors(path: str, entries: Node | None) -> Iterator[FieldError]:
-    if entries is None or entries.value is None:
-        return
-    if not isinstance(entries.value, dict):
-        yield FieldError(path, ErrorKind.TYPE_INVALID, None, "must be of type object")
-        return
-    for key, node in entries.value.items():
-        if not isinstance(node.value, str):
-            detail = "must be of type string; put quotes around it"
-            yield FieldError(at_key(path, key), ErrorKind.TYPE_INVALID, node.plain(), detail)
-    if path.endswith(".labels"):
-        texts = {key: node.value for key, node in entries.value.items()}
-        yield from label_errors(
-            {key: value for key, value in texts.items() if isinstance(value, str)}, path
-        )
-
-
-def _unknown_fields(path: str, node: Node, known: Iterable[str]) -> Iterator[FieldError]:
-    for field in node.value if isinstance(node.value, dict) else ():
-        if field not in known:
-            yield forbidden(f"{path}.{field}" if path else field, UNKNOWN_FIELD)
-
-
-def _with_suggestion(error: FieldError) -> FieldError:
-    """Add the field that an unknown field may be meant to be."""
+def _with_hint(error: FieldError) -> FieldError:
+    """Add what may be meant by an unknown field, or by a label that is no text."""
+    if error.kind is ErrorKind.TYPE_INVALID and re.match(r"metadata\.\w+\[", error.path):
+        return replace(error, detail=f"{error.detail}; put quotes around it")
     if error.kind is not ErrorKind.FORBIDDEN or error.detail != UNKNOWN_FIELD:
         return error
     parent, _, field = error.path.rpartition(".")

@@ -118,7 +118,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
         disable_strict_tls=settings.relaxed_tls,
         user_agent=PROGRAM,
     )
-    async with await Connection.open(connecting) as connection:
+    async with Connection.open(connecting) as connection:
         client = Client(connection)
         trust = Trust(client, configurations) if configurations else None
         if settings.dir is not None:

@@ -129,7 +129,7 @@ async def _base_cluster(settings: PlanSettings) -> AsyncIterator[ApiServer]:
         disable_strict_tls=settings.relaxed_tls,
         user_agent=USER_AGENT,
     )
-    async with await Connection.open(connecting) as connection:
+    async with Connection.open(connecting) as connection:
         yield connection
 
 

@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
@@ -22,13 +21,7 @@ import aiohttp
 from kube import configuration
 from kube.client import ANSWER_BYTES, JSON, REQUEST_SECONDS
 from kube.credentials import Credentials, Identity
-from kube.errors import (
-    ERROR_BODY_BYTES,
-    AnswerTooLarge,
-    Silent,
-    Unauthorized,
-    from_response,
-)
+from kube.errors import ERROR_BODY_BYTES, AnswerTooLarge, Silent, Unauthorized, from_response
 from kube.http_messages import TRANSPORT_ERRORS, Outgoing, as_api_error, read_up_to
 from kube.http_sessions import Fence, open_session
 from kube.slow_answers import SlowAnswers
@@ -84,26 +77,29 @@ class Connection:
     def __init__(
         self,
         credentials: Credentials,
-        settings: ConnectionSettings,
-        metrics: RequestMetrics | None = None,
-        fence: Fence | None = None,
+        requests: aiohttp.ClientSession,
+        watches: aiohttp.ClientSession,
+        watch_idle_seconds: float,
+        metrics: RequestMetrics | None,
     ) -> None:
+        """Use open sessions; `open` makes them."""
         self._credentials = credentials
         self._metrics = metrics
         self._authority = urlsplit(credentials.target.host).netloc.rpartition("@")[2]
         self._slow_answers = SlowAnswers()
-        self._watch_idle_seconds = settings.watch_idle_seconds
-        self._requests = open_session(settings.write_limit, settings.user_agent, fence)
-        self._watches = open_session(0, settings.user_agent)
+        self._watch_idle_seconds = watch_idle_seconds
+        self._requests = requests
+        self._watches = watches
 
     @classmethod
+    @asynccontextmanager
     async def open(
         cls,
         settings: ConnectionSettings,
         metrics: RequestMetrics | None = None,
         fence: Fence | None = None,
-    ) -> Self:
-        """Load the credentials and return a connection; no request is sent yet.
+    ) -> AsyncIterator[Self]:
+        """Load the credentials and yield a connection; no request is sent yet.
 
         Args:
             settings: how to connect.
@@ -116,23 +112,11 @@ class Connection:
         """
         source = configuration.find(settings.kubeconfig, settings.context, settings.service_account)
         credentials = await Credentials.load(source, strict=not settings.disable_strict_tls)
-        return cls(credentials, settings, metrics, fence)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._requests.close()
-        await self._watches.close()
+        async with (
+            open_session(settings.write_limit, settings.user_agent, fence) as requests,
+            open_session(0, settings.user_agent) as watches,
+        ):
+            yield cls(credentials, requests, watches, settings.watch_idle_seconds, metrics)
 
     async def request(
         self,

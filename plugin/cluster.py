@@ -33,7 +33,7 @@ def run(settings: ConnectionSettings, work: Callable[[Reader], Awaitable[Result]
     """
 
     async def connected() -> Result:
-        async with Progress() as progress, await Connection.open(settings) as connection:
+        async with Progress() as progress, Connection.open(settings) as connection:
             return await work(Reader(connection, progress))
 
     logs.configure("console", "warning")

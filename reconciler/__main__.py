@@ -52,7 +52,7 @@ async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:
                 candidacy(settings, connecting, metrics, _clock, rng)
             )
             connection = await stack.enter_async_context(
-                await Connection.open(connecting, metrics, elector.check if elector else None)
+                Connection.open(connecting, metrics, elector.check if elector else None)
             )
         except ConfigurationError as error:
             structlog.get_logger("app").error("cannot connect to the API server", error=str(error))

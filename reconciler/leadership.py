@@ -53,7 +53,7 @@ async def candidacy(
         write_limit=CONCURRENT_REQUESTS,
         user_agent=f"{connection.user_agent}/leader-election",
     )
-    async with await Connection.open(own, metrics) as opened:
+    async with Connection.open(own, metrics) as opened:
         record = LeaseRecord(
             Client(opened), settings.lease_namespace(), settings.leader_election_name
         )

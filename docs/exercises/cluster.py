@@ -50,6 +50,6 @@ async def cluster(*manifests: Path) -> AsyncIterator[Cluster]:
         options = Options(port=0, kubeconfig=kubeconfig, manifests=manifests)
         async with (
             serve(options, lambda: datetime.now(UTC)) as running,  # noqa: TID251 - tokens expire
-            await Connection.open(ConnectionSettings(kubeconfig=kubeconfig)) as connection,
+            Connection.open(ConnectionSettings(kubeconfig=kubeconfig)) as connection,
         ):
             yield Cluster(running, connection, kubeconfig)

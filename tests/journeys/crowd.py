@@ -4,7 +4,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -90,16 +90,16 @@ async def _send_all(cluster: Cluster, requests: Iterator[Sent]) -> None:
         for request in requests:
             await _send(connection, request)
 
-    async with await _connect(cluster) as connection, asyncio.TaskGroup() as workers:
+    async with _connect(cluster) as connection, asyncio.TaskGroup() as workers:
         for _ in range(PARALLEL):
             workers.create_task(work(connection))
 
 
-async def _connect(cluster: Cluster) -> Connection:
+def _connect(cluster: Cluster) -> AbstractAsyncContextManager[Connection]:
     settings = ConnectionSettings(
         kubeconfig=cluster.kubeconfig, disable_strict_tls=True, write_limit=PARALLEL
     )
-    return await Connection.open(settings)
+    return Connection.open(settings)
 
 
 async def _send(connection: Connection, request: Sent) -> None:

@@ -97,7 +97,7 @@ class ApiServer:
     ) -> AsyncIterator[Connection]:
         if "kubeconfig" not in settings:
             settings["kubeconfig"] = self.kubeconfig()
-        async with await Connection.open(ConnectionSettings(**settings), fence=fence) as connection:
+        async with Connection.open(ConnectionSettings(**settings), fence=fence) as connection:
             yield connection
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

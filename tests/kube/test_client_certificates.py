@@ -159,7 +159,7 @@ async def test_a_certificate_that_the_tls_layer_refuses_is_renewed(
     plugin.returns(Authority(tmp_path / "other", NOW).client("first", "first"))
     async with strict_server(authority) as url:
         path = plugin.kubeconfig(tmp_path / "kubeconfig", url, authority.pair.certificate)
-        async with await Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
+        async with Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
             plugin.returns(authority.client("second", "second"))
             await send(connection, stream=stream)
     assert plugin.runs == 2
@@ -172,7 +172,7 @@ async def test_a_refusal_without_a_new_certificate_is_an_error(
     plugin.returns(Authority(tmp_path / "other", NOW).client("first", "first"))
     async with strict_server(authority) as url:
         path = plugin.kubeconfig(tmp_path / "kubeconfig", url, authority.pair.certificate)
-        async with await Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
+        async with Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
             with pytest.raises(Unreachable, match="ALERT"):
                 await send(connection, stream=False)
     assert plugin.runs == 2

@@ -134,7 +134,7 @@ async def test_a_refusal_keeps_the_servers_words_and_its_patience(
 async def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
     async with api_server(tmp_path) as server:
         kubeconfig = server.kubeconfig()
-    async with await Connection.open(ConnectionSettings(kubeconfig=kubeconfig)) as connection:
+    async with Connection.open(ConnectionSettings(kubeconfig=kubeconfig)) as connection:
         with pytest.raises(Unreachable, match="GET /things: ") as caught:
             await connection.request("GET", "/things")
         assert isinstance(caught.value.__cause__, OSError)
@@ -202,7 +202,7 @@ async def test_an_answer_that_is_no_http_is_an_error_that_does_not_quote_it(
     path = write_kubeconfig(
         tmp_path / "kubeconfig", f"http://127.0.0.1:{port}", None, {"token": "secret"}
     )
-    async with listener, await Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
+    async with listener, Connection.open(ConnectionSettings(kubeconfig=path)) as connection:
         with pytest.raises((Unreachable, Malformed), match="POST /things: ") as caught:
             await connection.request("POST", "/things")
         assert "hunter2" not in str(caught.value) + repr(caught.value)
@@ -463,7 +463,7 @@ async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_
 ) -> None:
     told, host = Told(), server.url.split("//")[1]
     settings = ConnectionSettings(kubeconfig=server.kubeconfig())
-    async with await Connection.open(settings, told) as connection:
+    async with Connection.open(settings, told) as connection:
         server.answer = answering({})
         await connection.request("GET", "/things")
         server.answer = answering(status(409, "Conflict"), 409)

@@ -49,7 +49,8 @@ def accepting(*tokens: str) -> Callable[[web.Request], Any]:
 async def refused(settings: ConnectionSettings) -> str:
     """What is said when there is no way."""
     with pytest.raises(ConfigurationError) as caught:
-        await Connection.open(settings)
+        async with Connection.open(settings):
+            pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -75,7 +76,7 @@ async def test_then_those_that_the_environment_names(
         (tmp_path / name).write_text(yaml.safe_dump(part))
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/missing:{tmp_path}/clusters:{tmp_path}/users")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
-    async with await Connection.open(ConnectionSettings()) as connection:
+    async with Connection.open(ConnectionSettings()) as connection:
         await connection.request("GET", "/things")
     assert server.requests[0].headers["Authorization"] == "Bearer alice"
 
@@ -83,7 +84,7 @@ async def test_then_those_that_the_environment_names(
 async def test_at_last_the_one_in_the_home_folder(server: ApiServer, tmp_path: Path) -> None:
     (tmp_path / "home/.kube").mkdir(parents=True)
     server.kubeconfig().rename(tmp_path / "home/.kube/config")
-    async with await Connection.open(ConnectionSettings()) as connection:
+    async with Connection.open(ConnectionSettings()) as connection:
         await connection.request("GET", "/things")
     assert len(server.requests) == 1
 
@@ -360,9 +361,7 @@ async def pod(
 
 async def test_a_pod_uses_its_service_account(pod: tuple[Pod, ApiServer]) -> None:
     files, server = pod
-    async with await Connection.open(
-        ConnectionSettings(service_account=files.folder)
-    ) as connection:
+    async with Connection.open(ConnectionSettings(service_account=files.folder)) as connection:
         await connection.request("GET", "/things")
     assert server.requests[0].headers["Authorization"] == "Bearer first"
 
@@ -371,9 +370,7 @@ async def test_a_pods_token_is_read_again_when_the_server_refuses(
     pod: tuple[Pod, ApiServer],
 ) -> None:
     files, server = pod
-    async with await Connection.open(
-        ConnectionSettings(service_account=files.folder)
-    ) as connection:
+    async with Connection.open(ConnectionSettings(service_account=files.folder)) as connection:
         files.token.write_text("second\n")
         server.answer = accepting("second")
         await asyncio.gather(*(connection.request("GET", "/things") for _ in range(5)))

@@ -122,9 +122,7 @@ async def test_in_the_thick_of_it_versions_only_rise_and_the_cache_ends_as_the_s
     cluster: Cluster, new_namespace: Callable[..., str], accept: str
 ) -> None:
     namespaces = [new_namespace(), new_namespace()]
-    async with await Connection.open(
-        ConnectionSettings(kubeconfig=cluster.kubeconfig)
-    ) as connection:
+    async with Connection.open(ConnectionSettings(kubeconfig=cluster.kubeconfig)) as connection:
         cache = Watched(connection, accept)
         watching = asyncio.create_task(cache.run())
         await asyncio.wait_for(cache.synced.wait(), 20)

@@ -39,7 +39,7 @@ async def record(cluster: Cluster, namespace: str) -> AsyncIterator[LeaseRecord]
     }
     cluster.create(f"{RBAC.format(namespace)}/rolebindings", binding)
     settings = ConnectionSettings(kubeconfig=cluster.kubeconfig_for("alice"))
-    async with await Connection.open(settings) as connection:
+    async with Connection.open(settings) as connection:
         made = LeaseRecord(Client(connection), namespace, "leader")
         await eventually(lambda: _may(made))
         yield made

@@ -44,7 +44,7 @@ def document(name: str, color: str = "red", **metadata: object) -> dict[str, Any
 
 @pytest.fixture
 async def connection(cluster: Cluster) -> AsyncIterator[Connection]:
-    async with await Connection.open(ConnectionSettings(kubeconfig=cluster.kubeconfig)) as opened:
+    async with Connection.open(ConnectionSettings(kubeconfig=cluster.kubeconfig)) as opened:
         yield opened
 
 
@@ -178,14 +178,14 @@ async def test_refusals_have_their_classes(
 
 async def test_strangers_and_the_powerless_are_told_apart(cluster: Cluster, namespace: str) -> None:
     powerless = ConnectionSettings(kubeconfig=cluster.kubeconfig_for("alice"))
-    async with await Connection.open(powerless) as connection:
+    async with Connection.open(powerless) as connection:
         with pytest.raises(Forbidden) as caught:
             await connection.request("GET", path(namespace))
         assert not caught.value.namespace_terminating
     nobody = write_kubeconfig(
         cluster.folder / "nobody", cluster.url, cluster.authority_file, {"token": "of-nobody"}
     )
-    async with await Connection.open(ConnectionSettings(kubeconfig=nobody)) as connection:
+    async with Connection.open(ConnectionSettings(kubeconfig=nobody)) as connection:
         with pytest.raises(Unauthorized):
             await connection.request("GET", path(namespace))
 

@@ -49,7 +49,7 @@ async def test_it_is_ready_only_when_it_listens(
         _cli_parse_args=[],
     )
     connecting = ConnectionSettings(kubeconfig=cluster.kubeconfig, disable_strict_tls=True)
-    async with await Connection.open(connecting) as connection, ClientSession() as session:
+    async with Connection.open(connecting) as connection, ClientSession() as session:
         webhook = Webhook(settings, connection, CollectorRegistry())
         running = asyncio.create_task(webhook.run(stop))
         await asyncio.wait_for(begun.wait(), 20)

@@ -3,12 +3,11 @@
 `configuration.py` calls it. Every import from the library also imports all of its APIs
 and models: 0.27 s of CPU and 37 MiB that the project never uses
 (docs/decisions/08-lean-import.md). So empty parent packages stand in `sys.modules`
-during the import, and are removed after it. If the library has another version or file
-layout, it is imported as a whole.
+during the import, and are removed after it. If the library has another file layout, it
+is imported as a whole.
 """
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 from functools import cache
@@ -19,7 +18,6 @@ from typing import Any, NamedTuple
 import structlog
 
 LIBRARY = "kubernetes_asyncio"
-KNOWN_MAJOR_VERSION = "36"
 
 
 class CredentialLayer(NamedTuple):
@@ -43,25 +41,13 @@ def credential_layer() -> CredentialLayer:
     Raises:
         ImportError: kubernetes_asyncio is not installed.
     """
-    if LIBRARY in sys.modules or not _is_known_version():
-        return _plain_import()
-    try:
-        return _lean_import()
-    except (ImportError, AttributeError) as error:
-        structlog.get_logger("credentials").warning(
-            "kubernetes_asyncio has an unknown layout, importing all of it", error=str(error)
-        )
-        return _plain_import()
-
-
-def _is_known_version() -> bool:
-    try:
-        return importlib.metadata.version(LIBRARY).split(".")[0] == KNOWN_MAJOR_VERSION
-    except importlib.metadata.PackageNotFoundError:
-        return False
-
-
-def _plain_import() -> CredentialLayer:
+    if LIBRARY not in sys.modules:
+        try:
+            return _lean_import()
+        except (ImportError, AttributeError) as error:
+            structlog.get_logger("credentials").warning(
+                "kubernetes_asyncio has an unknown layout, importing all of it", error=str(error)
+            )
     configuration = importlib.import_module(f"{LIBRARY}.client").Configuration
     return CredentialLayer(configuration, importlib.import_module(f"{LIBRARY}.config"))
 
@@ -79,7 +65,7 @@ def _lean_import() -> CredentialLayer:
         # not call.
         client.__dict__.update(Configuration=configuration, ApiClient=object)
         config = importlib.import_module(f"{LIBRARY}.config")
-        return CredentialLayer(configuration, _checked(config))
+        return CredentialLayer(configuration, config)
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == LIBRARY]:
             del sys.modules[name]
@@ -92,9 +78,3 @@ def _add_empty_package(name: str, folder: str) -> ModuleType:
     package.__spec__.submodule_search_locations = [folder]
     sys.modules[name] = package
     return package
-
-
-def _checked(config: ModuleType) -> ModuleType:
-    for name in ("ConfigException", "load_incluster_config", "load_kube_config"):
-        getattr(config, name)
-    return config

@@ -8,13 +8,14 @@ the API server.
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import yaml
 
+from kube.errors import in_one_line
 from kube.lean import credential_layer
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -149,7 +150,7 @@ class InCluster:
             )
         except (library.config.ConfigException, OSError) as error:
             raise ConfigurationError(
-                f"the pod's service account cannot be used: {_in_one_line(error)}"
+                f"the pod's service account cannot be used: {in_one_line(error)}"
             ) from error
         return Target.of(configuration)
 
@@ -196,19 +197,17 @@ class Kubeconfig:
         Raises:
             ConfigurationError: the files cannot be read.
         """
-        documents = _documents(self._files)
-        chosen, _ = _context(self._files, documents, self._context)
-        entry = _entry(self._files, documents, "context", chosen)
-        return str(entry.get("namespace") or "")
+        return _context(self._files, self._context).namespace
 
     async def _load_first(self, configuration: Any) -> None:
         files = self._files
-        context, self._has_plugin = _context(files, _documents(files), self._context)
+        context = _context(files, self._context)
+        self._has_plugin = context.has_plugin
         try:
             async with asyncio.timeout(LOAD_SECONDS):
                 self._loader = await credential_layer().config.load_kube_config(
                     config_file=files,
-                    context=context,
+                    context=context.name,
                     client_configuration=configuration,
                     persist_config=False,
                 )
@@ -217,7 +216,7 @@ class Kubeconfig:
                 f"kubeconfig {files}: the plugin gave no credentials within {LOAD_SECONDS:.0f} s"
             ) from error
         except Exception as error:  # the library and its plugins raise any class
-            raise ConfigurationError(f"kubeconfig {files}: {_in_one_line(error)}") from error
+            raise ConfigurationError(f"kubeconfig {files}: {in_one_line(error)}") from error
 
 
 def _not_after(certificate: str) -> Any:
@@ -240,7 +239,7 @@ def _read(path: Path) -> Document:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"kubeconfig {path} cannot be read: {_in_one_line(error)}"
+            f"kubeconfig {path} cannot be read: {in_one_line(error)}"
         ) from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"kubeconfig {path} is not YAML: {_position(error)}") from error
@@ -249,15 +248,23 @@ def _read(path: Path) -> Document:
     return document
 
 
-def _context(files: str, documents: Sequence[Document], context: str | None) -> tuple[str, bool]:
-    """Return the context to use, and whether its user runs a plugin.
+class _Context(NamedTuple):
+    """The context to use, its namespace (or empty), and whether its user runs a plugin."""
+
+    name: str
+    namespace: str
+    has_plugin: bool
+
+
+def _context(files: str, named: str | None) -> _Context:
+    """Choose the named or the current context, and check what it names.
 
     The cluster and the user are checked here, because the errors of the library do not name
     what is missing. As in `kubectl`, the first file that sets a current context decides.
     """
-    chosen = context or next(
-        (each["current-context"] for each in documents if each.get("current-context")), None
-    )
+    documents = _documents(files)
+    current = (each["current-context"] for each in documents if each.get("current-context"))
+    chosen = named or next(current, None)
     if chosen is None:
         raise ConfigurationError(
             f"kubeconfig {files}: no current-context is set; name one with --context"
@@ -268,12 +275,10 @@ def _context(files: str, documents: Sequence[Document], context: str | None) -> 
         raise ConfigurationError(
             f"kubeconfig {files}: the server of cluster {entry['cluster']!r} is no http(s) address"
         )
-    if "user" in entry:
-        user = _entry(files, documents, "user", str(entry["user"]))
-        return str(chosen), "exec" in user
-    if server.startswith("https://"):
+    if "user" not in entry and server.startswith("https://"):
         raise ConfigurationError(f"kubeconfig {files}: context {chosen!r} names no user")
-    return str(chosen), False
+    user = _entry(files, documents, "user", str(entry["user"])) if "user" in entry else {}
+    return _Context(str(chosen), str(entry.get("namespace") or ""), "exec" in user)
 
 
 def _entry(files: str, documents: Iterable[Document], kind: str, name: str) -> Document:
@@ -293,7 +298,3 @@ def _position(error: yaml.YAMLError) -> str:
     """Return where the error is, without the text around it: it may be a token."""
     mark = getattr(error, "problem_mark", None)
     return f"line {mark.line + 1}, column {mark.column + 1}" if mark else type(error).__name__
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

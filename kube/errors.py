@@ -20,6 +20,11 @@ ERROR_BODY_BYTES = 256 << 10
 CAUSE_LIMIT = 20  # causes of one error that are kept
 
 
+def in_one_line(error: Exception) -> str:
+    """Return the message of any error in one line; its class if it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class Retry(Enum):
     """When a failed request is worth another try."""
 

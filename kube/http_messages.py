@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
-from kube.errors import ApiError, Malformed, Unreachable
+from kube.errors import ApiError, Malformed, Unreachable, in_one_line
 
 LARGE_BODY_BYTES = 1 << 19
 # What aiohttp and the system raise; `TimeoutError` is an `OSError`.
@@ -85,5 +85,4 @@ def as_api_error(error: Exception, what: str) -> ApiError:
         case aiohttp.ClientPayloadError():
             return Unreachable(f"{what}: the answer broke off")
         case _:
-            text = " ".join(str(error).split()) or type(error).__name__
-            return Unreachable(f"{what}: {text}")
+            return Unreachable(f"{what}: {in_one_line(error)}")

@@ -156,34 +156,6 @@ class Client:
             max_bytes=max_bytes,
         )
 
-    def watch(
-        self,
-        kind: Kind,
-        namespace: str = "",
-        *,
-        params: Mapping[str, str],
-        idle_seconds: float,
-        total_seconds: float,
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a watch and yield its lines.
-
-        Args:
-            kind: of the objects.
-            namespace: where the objects are; empty for all namespaces.
-            params: of the watch, such as `labelSelector` and `resourceVersion`.
-            idle_seconds: without a byte, after which the peer counts as dead.
-            total_seconds: after which the client ends the watch.
-
-        Raises:
-            Silent: the watch was open, and brought nothing for `idle_seconds`.
-        """
-        return self._connection.stream(
-            kind.path(namespace),
-            params={**params, "watch": "true"},
-            idle_timeout=idle_seconds,
-            total_timeout=total_seconds,
-        )
-
     async def create(
         self,
         kind: Kind,

@@ -1,28 +1,14 @@
 """Elect a leader: of several processes only the holder of a Lease works.
 
-Four rules keep two processes from working at the same time, also if a process pauses, a
-request fails or a clock is wrong:
-
-- A candidate waits until the record has not changed for the lease duration, by its own
-  monotonic clock. No process compares the times in the record, so wall clocks do not
-  matter.
-- Every write carries the version that it was decided on. A late write gets a Conflict.
-- The holder counts from the moment before its last renewal was sent, and only up to the
-  renew deadline, which is shorter than the lease duration. It stops before another
-  candidate begins.
-- Before each write `connection.py` calls a fence (`Elector.check`). So a leader that
-  was suspended and wakes up late sends no write.
-
-A fence cannot stop a write that was partly sent when the process was suspended, or that
-the network delays. The API server may carry it out after another process took over. So
-every write also needs a precondition: then it changes only objects that have not
-changed since. `lease_record.py` reads and writes the record.
+`reconciler/leadership.py` makes an `Elector`, and `reconciler/app.py` works inside its
+`leadership`. docs/decisions/06-lease-and-fence.md gives the reasons for the rules.
+`lease_record.py` reads and writes the record; this module must not write anything else.
 """
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
@@ -51,7 +37,8 @@ class Timing:
     Attributes:
         duration: whole seconds without a renewal after which another process takes the Lease.
         renew_deadline: seconds without a renewal after which the holder stops.
-        retry_period: seconds between two renewals, and between two tries to take the Lease.
+        retry_period: seconds from one renewal of the holder to the next. Jitter makes it up to a
+            fifth longer. A candidate tries to take the Lease twice in that time.
     """
 
     duration: int = 15
@@ -78,7 +65,23 @@ class Timing:
 
 
 class Elector:
-    """A candidate for a Lease."""
+    """A candidate for a Lease.
+
+    Four rules keep two processes from working at the same time, also if a process pauses, a request
+    fails or a clock is wrong:
+
+    - A candidate waits until the record has not changed for the lease duration, by its own
+      monotonic clock. No process compares the times in the record, so wall clocks do not matter.
+    - Every write of the record carries the version that it was decided on. A late write gets a
+      Conflict.
+    - The holder counts from the moment before its last renewal was sent, and only up to the renew
+      deadline, which is shorter than the lease duration. It stops before another candidate begins.
+    - Before each other write `connection.py` calls a fence (`check`). So a leader that was
+      suspended and wakes up late sends no write.
+
+    A write that was partly sent when the process was suspended can still arrive after another
+    process took over. So each such write also needs a precondition.
+    """
 
     def __init__(
         self,
@@ -105,6 +108,7 @@ class Elector:
         self._record = record
         self._identity = identity
         self._timing = timing
+        self._timeout = timing.renew_deadline / 2  # of a request, so that there is time for two
         self._now = now
         self._clock = clock
         self._rng = rng
@@ -126,7 +130,7 @@ class Elector:
         return self._spec.holder_identity or ""
 
     def check(self) -> None:
-        """Be the fence of a connection.
+        """Raise an error unless this process leads; the connection calls it before each write.
 
         Raises:
             Fenced: this process does not hold the Lease for certain.
@@ -163,7 +167,7 @@ class Elector:
                 if self._free_in == 0:
                     await self._claim()
                 elif self._version is not None:
-                    await self._follow()
+                    await self._follow(self._version)
                 self.problem = None
                 # A release between two watches is noticed soon as well.
                 pause = min(self._pause() / 2, self._free_in)
@@ -185,19 +189,15 @@ class Elector:
             if not self.leading:
                 cause = self.problem or "the process was suspended"
                 raise self._lost(f"not renewed for {self._timing.renew_deadline:g} s: {cause}")
-            pause = await self._renew()
-
-    async def _renew(self) -> float:
-        """Try to renew until the deadline; return the seconds until the next try."""
-        try:
-            async with asyncio.timeout(self._left):
-                await self._as_holder(self._claim)
-        except TimeoutError:
-            return 0.0
-        except ApiError as error:
-            # A longer pause could lose the Lease.
-            return self._failed(error, self._left / 2)
-        return self._pause()
+            try:
+                async with asyncio.timeout(self._left):
+                    await self._as_holder(self._claim)
+                pause = self._pause()
+            except TimeoutError:
+                pause = 0.0
+            except ApiError as error:
+                # A longer pause could lose the Lease.
+                pause = self._failed(error, self._left / 2)
 
     async def _release(self) -> None:
         """Remove the holder from the record, so that the next candidate need not wait."""
@@ -208,12 +208,12 @@ class Elector:
         else:
             self._log.info("released leader lease")
 
-    async def _follow(self) -> None:
+    async def _follow(self, version: str) -> None:
         """Watch the record until it is released or deleted, or has not changed for too long."""
         loop = asyncio.get_running_loop()
-        changes = self._record.follow(self._version or "", self._rng.randint(*WATCH_SECONDS))
+        sightings = self._record.follow(version, self._rng.randint(*WATCH_SECONDS))
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._free_in) as patience, changes as sightings:
+            async with asyncio.timeout(self._free_in) as patience, aclosing(sightings):
                 async for sighting in sightings:
                     self._observe(sighting)
                     if sighting is None or self._free_in == 0:
@@ -282,11 +282,6 @@ class Elector:
     def _left(self) -> float:
         """Return the seconds for which this process certainly holds the Lease."""
         return max(0.0, self._held_until - self._now())
-
-    @property
-    def _timeout(self) -> float:
-        """Return the seconds for one request, so that there is time for another one."""
-        return self._timing.renew_deadline / 2
 
     def _pause(self) -> float:
         return self._timing.retry_period * (1 + JITTER * self._rng.random())

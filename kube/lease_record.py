@@ -1,22 +1,22 @@
 """Read, write and watch one Lease of coordination.k8s.io.
 
-`leader_election.py` decides what to write. Every write has a precondition. The rights
-are get, watch and patch of one name, and create: a watch by name is allowed if its
-field selector names the object.
+`leader_election.py` decides what to write, and `plugin/doctor/` reads the holder. Every
+write has a precondition. A watch by name is allowed if its field selector names the
+object, so the rights are get, watch and patch of one name, and create.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
 import msgspec
 from msgspec import structs
 
-from kube.client import LEASES, Client
-from kube.errors import NotFound, from_status
+from kube.client import LEASES, ApiServer, Client
+from kube.errors import NotFound
 from kube.rbac import Rule
-from kube.wire import ObjectMeta, decode_event, decoding
+from kube.watch_events import read_event
+from kube.wire import ObjectMeta, decoding
 
 MAX_TRANSITIONS = (1 << 31) - 1  # the API server stores 32 bits
 GRACE_SECONDS = 30.0  # by which the API server may be late to end a watch
@@ -49,12 +49,8 @@ class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
         now = self._renewed_at(moment)
         if self.holder_identity == identity:
             return structs.replace(self, renew_time=now, lease_duration_seconds=duration)
-        transitions = (
-            0
-            if self.lease_transitions is None
-            else min(max(0, self.lease_transitions) + 1, MAX_TRANSITIONS)
-        )
-        return type(self)(identity, duration, now, now, transitions)
+        transitions = -1 if self.lease_transitions is None else max(0, self.lease_transitions)
+        return type(self)(identity, duration, now, now, min(transitions + 1, MAX_TRANSITIONS))
 
     def released(self, moment: datetime) -> Self:
         """Return the record without a holder; the API server requires a duration."""
@@ -78,8 +74,9 @@ class Sighting(NamedTuple):
 class LeaseRecord:
     """A Lease, which may not exist."""
 
-    def __init__(self, client: Client, namespace: str, name: str) -> None:
-        self._client = client
+    def __init__(self, connection: ApiServer, namespace: str, name: str) -> None:
+        self._connection = connection
+        self._client = Client(connection)
         self._namespace = namespace
         self._name = name
         self.path = LEASES.path(namespace, name)
@@ -108,32 +105,33 @@ class LeaseRecord:
         """
         if version is None:
             document = {"metadata": {"name": self._name}, "spec": spec}
-            answer = self._client.create(
+            answer = await self._client.create(
                 LEASES, self._namespace, document, timeout_seconds=timeout_seconds
             )
         else:
             patch = {"metadata": {"resourceVersion": version}, "spec": spec}
-            answer = self._client.patch(
+            answer = await self._client.patch(
                 LEASES, self._namespace, self._name, patch, timeout_seconds=timeout_seconds
             )
-        return _read(await answer)
+        return _read(answer)
 
-    @asynccontextmanager
-    async def follow(
-        self, version: str, seconds: int
-    ) -> AsyncIterator[AsyncIterator[Sighting | None]]:
+    async def follow(self, version: str, seconds: int) -> AsyncGenerator[Sighting | None, None]:
         """Watch the changes after `version`, for at most `seconds`; a deletion is None."""
         params = {
+            "watch": "true",
             "fieldSelector": f"metadata.name={self._name}",
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
         }
         limit = seconds + GRACE_SECONDS
-        stream = self._client.watch(
-            LEASES, self._namespace, params=params, idle_seconds=limit, total_seconds=limit
+        path = LEASES.path(self._namespace)
+        stream = self._connection.stream(
+            path, params=params, idle_timeout=limit, total_timeout=limit
         )
-        async with stream as lines, aclosing(_changes(lines)) as changes:
-            yield changes
+        async with stream as lines:
+            async for line in lines:
+                event = read_event(line, f"GET {path}")
+                yield None if event.kind == "DELETED" else _read(event.item)
 
 
 def _micro_time(moment: datetime) -> str:
@@ -153,12 +151,3 @@ def _read(document: bytes | msgspec.Raw) -> Sighting:
     with decoding("the Lease"):
         lease = _decode(document)
     return Sighting(lease.metadata.resource_version, lease.spec)
-
-
-async def _changes(lines: AsyncIterator[bytes]) -> AsyncGenerator[Sighting | None, None]:
-    async for line in lines:
-        with decoding("an event of the Lease"):
-            event = decode_event(line)
-        if event.type == "ERROR":
-            raise from_status(event.object)
-        yield None if event.type == "DELETED" else _read(event.object)

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from kube.client import Client
 from kube.connection import Connection, ConnectionSettings, RequestMetrics
 from kube.leader_election import Elector
 from kube.lease_record import LeaseRecord
@@ -54,9 +53,7 @@ async def candidacy(
         user_agent=f"{connection.user_agent}/leader-election",
     )
     async with Connection.open(own, metrics) as opened:
-        record = LeaseRecord(
-            Client(opened), settings.lease_namespace(), settings.leader_election_name
-        )
+        record = LeaseRecord(opened, settings.lease_namespace(), settings.leader_election_name)
         # The host name is the name of the pod. Two containers of a pod have the same one.
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         yield Elector(

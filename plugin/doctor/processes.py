@@ -34,7 +34,7 @@ DEFAULT_LEASE_SECONDS = 15
 
 async def check_leader(patient: Patient) -> list[Finding]:
     """Read the Lease of the reconcilers."""
-    record = LeaseRecord(patient.reader.client, patient.namespace, patient.named("reconciler"))
+    record = LeaseRecord(patient.reader.connection, patient.namespace, patient.named("reconciler"))
     seen = await record.read(READ_SECONDS)
     logs = f"kubectl logs -n {patient.namespace} -l app.kubernetes.io/component=reconciler"
     if seen is None:

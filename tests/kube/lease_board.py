@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from kube.client import MERGE_PATCH, Client
+from kube.client import MERGE_PATCH
 from kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
 from kube.leader_election import Elector, Timing
 from kube.lease_record import LeaseRecord
@@ -239,7 +239,7 @@ class Candidate:
         self.line = Line(board)
         self.stopped_for = 0.0  # seconds that its own clock has gone on while nothing of it ran
         self.elector = Elector(
-            LeaseRecord(Client(self.line), "system", "leader"),  # type: ignore[arg-type]
+            LeaseRecord(self.line, "system", "leader"),  # type: ignore[arg-type]
             identity,
             timing or Timing(),
             now=lambda: now() + self.stopped_for + next(ticks) * tick,

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from kube.client import Client
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from kube.lease_record import LeaseRecord, LeaseSpec, Sighting
@@ -40,7 +40,7 @@ async def record(cluster: Cluster, namespace: str) -> AsyncIterator[LeaseRecord]
     cluster.create(f"{RBAC.format(namespace)}/rolebindings", binding)
     settings = ConnectionSettings(kubeconfig=cluster.kubeconfig_for("alice"))
     async with Connection.open(settings) as connection:
-        made = LeaseRecord(Client(connection), namespace, "leader")
+        made = LeaseRecord(connection, namespace, "leader")
         await eventually(lambda: _may(made))
         yield made
 
@@ -114,7 +114,7 @@ async def test_every_change_is_followed_and_nobody_elses(
     third = await record.write(HELD, None, LIMIT)
 
     seen: list[Sighting | None] = []
-    async with asyncio.timeout(LIMIT), record.follow(first.version, 60) as changes:
+    async with asyncio.timeout(LIMIT), aclosing(record.follow(first.version, 60)) as changes:
         async for change in changes:
             seen.append(change)
             if len(seen) == 3:

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
-from kube.client import Client
 from kube.connection import Connection
 from kube.leader_election import Elector, LeaseLostError
 from kube.lease_record import LeaseRecord
@@ -139,7 +138,7 @@ class Replica:
         self._lease_connections.append(connection)
         settings = _settings(elects=True)
         record = LeaseRecord(
-            Client(cast("Connection", connection)),
+            connection,
             LEASE_NAMESPACE,
             settings.leader_election_name,
         )

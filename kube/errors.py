@@ -19,6 +19,8 @@ MAX_RETRY_AFTER_SECONDS = 30.0
 ERROR_BODY_BYTES = 256 << 10
 CAUSE_LIMIT = 20  # causes of one error that are kept
 
+Cause = tuple[str, str, str]  # its reason, field and message
+
 
 def in_one_line(error: Exception) -> str:
     """Return the message of any error in one line; its class if it has no message."""
@@ -52,13 +54,13 @@ class ApiError(Exception):
         *,
         status: int = 0,
         reason: str = "",
-        causes: tuple[tuple[str, str, str], ...] = (),
+        causes: tuple[Cause, ...] = (),
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message[:MESSAGE_LIMIT])
+        self.message = message[:MESSAGE_LIMIT]
+        super().__init__(self.message)
         self.status = status
         self.reason = reason
-        self.message = message[:MESSAGE_LIMIT]
         self.causes = causes
         self.retry_after = (
             None if retry_after is None else min(retry_after, MAX_RETRY_AFTER_SECONDS)
@@ -74,10 +76,7 @@ class ApiError(Exception):
 
     def repeats(self, previous: "ApiError | None") -> bool:
         """Return whether a previous error said the same, so that a log need not."""
-        return previous is not None and (type(self), self.message) == (
-            type(previous),
-            previous.message,
-        )
+        return type(self) is type(previous) and str(self) == str(previous)
 
 
 class BadRequest(ApiError):
@@ -214,7 +213,7 @@ def from_response(status: int, body: bytes | msgspec.Raw, headers: Mapping[str, 
 def from_status(status: bytes | msgspec.Raw) -> ApiError:
     """Return the error for a `Status` in a watch, which has no HTTP status of its own."""
     decoded = _read(status)
-    return _error(decoded.code or 500, decoded, None)
+    return _error(decoded.code or 500, decoded, 0.0)
 
 
 class _Cause(msgspec.Struct):
@@ -243,18 +242,22 @@ def _read(body: bytes | msgspec.Raw) -> _Status:
         return _Status()
 
 
-def _error(code: int, status: _Status, retry_after: float | None) -> ApiError:
+def _error(code: int, status: _Status, retry_after: float) -> ApiError:
     details = status.details or _Details()
-    return _class_of(code, status)(
-        status.message or f"the server answered {code} without a message",
+    message = (status.message or f"the server answered {code} without a message")[:MESSAGE_LIMIT]
+    reason = status.reason or ""
+    causes = tuple(map(_cause, (details.causes or ())[:CAUSE_LIMIT]))
+    seconds = retry_after or details.retryAfterSeconds or 0.0
+    return _class_of(code, reason, message, causes)(
+        message,
         status=code,
-        reason=status.reason or "",
-        causes=tuple(map(_cause, (details.causes or ())[:CAUSE_LIMIT])),
-        retry_after=retry_after or _positive(details.retryAfterSeconds or 0.0),
+        reason=reason,
+        causes=causes,
+        retry_after=seconds if seconds > 0 else None,
     )
 
 
-def _cause(cause: _Cause) -> tuple[str, str, str]:
+def _cause(cause: _Cause) -> Cause:
     reason, field, message = (
         (text or "")[:MESSAGE_LIMIT] for text in (cause.reason, cause.field, cause.message)
     )
@@ -276,28 +279,20 @@ def _denied_by(message: str) -> str | None:
     return None
 
 
-def _class_of(code: int, status: _Status) -> type[ApiError]:
-    if _denied_by((status.message or "")[:MESSAGE_LIMIT]) is not None:
+def _class_of(code: int, reason: str, message: str, causes: tuple[Cause, ...]) -> type[ApiError]:
+    # The API server's own validation always names the field that is wrong.
+    unexplained = code == 422 and not any(cause_reason for cause_reason, _, _ in causes)
+    if unexplained or _denied_by(message) is not None:
         return AdmissionDenied
-    if code == 422 and not any(
-        cause.reason for cause in (status.details or _Details()).causes or ()
-    ):
-        # The API server's own validation always names the field that is wrong.
-        return AdmissionDenied
-    if code == 409 and status.reason == "AlreadyExists":
+    if code == 409 and reason == "AlreadyExists":
         return AlreadyExists
-    if status.reason in {"Expired", "Gone"}:
+    if reason in {"Expired", "Gone"}:
         return Gone
-    if code >= 500 and (status.message or "").startswith("etcdserver: request is too large"):
+    if code >= 500 and message.startswith("etcdserver: request is too large"):
         return TooLarge  # the API server passes the error of etcd on as a 500
     return _BY_STATUS.get(code, ServerError if code >= 500 else ApiError)
 
 
-def _seconds(text: str | None) -> float | None:
+def _seconds(text: str | None) -> float:
     """Return a Retry-After in seconds; API servers do not send the form with a date."""
-    return _positive(float(text)) if text and text.isdecimal() else None
-
-
-def _positive(seconds: float) -> float | None:
-    """Return `seconds`; None if they are not positive."""
-    return seconds if seconds > 0 else None
+    return float(text) if text and text.isdecimal() else 0.0

@@ -38,9 +38,8 @@ class OwnWrites:
         if event.place not in self._newest:
             return False
         self._drop(event.place)
-        if event.generation != self._generations[event.place]:
-            return False
-        if self._bytes + len(event.line) > MOST_HELD_BYTES:
+        is_edit = event.generation != self._generations[event.place]
+        if is_edit or self._bytes + len(event.line) > MOST_HELD_BYTES:
             return False
         self._newest[event.place] = event
         self._bytes += len(event.line)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from kube.errors import Malformed, from_status
-from kube.wire import DECODE_ERRORS, Place, Version, decode_event, decode_version
+from kube.wire import DECODE_ERRORS, Place, Version, decode_event
 
 
 class _Head(msgspec.Struct):
@@ -65,10 +65,8 @@ def read_event(line: bytes, what: str) -> WatchedEvent:
 
 
 def event_of(kind: str, item: msgspec.Raw) -> WatchedEvent:
-    """Return an event that no watch has brought, of an object that may have no version."""
-    shown = decode_version(item)
-    line = msgspec.json.encode({"type": kind, "object": item})
-    return WatchedEvent(kind, shown.place, int(shown.resource_version or 0), shown.generation, line)
+    """Return an event that no watch has brought, as `plan` simulates it."""
+    return read_event(msgspec.json.encode({"type": kind, "object": item}), "a simulated event")
 
 
 def version_number(version: str) -> int:

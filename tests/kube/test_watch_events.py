@@ -93,6 +93,8 @@ def test_an_error_event_raises_its_error(metadata: dict[str, Any]) -> None:
     assert isinstance(caught.value, Gone)
 
 
-def test_an_event_can_be_made_of_an_object_without_a_version() -> None:
-    event = event_of("ADDED", msgspec.Raw(b'{"metadata":{"name":"a","namespace":"team"}}'))
-    assert (event.kind, event.place, event.version) == ("ADDED", ("team", "a"), 0)
+def test_an_event_can_be_made_of_an_object() -> None:
+    item = msgspec.Raw(b'{"metadata":{"name":"a","namespace":"team","resourceVersion":"7"}}')
+    event = event_of("ADDED", item)
+    assert (event.kind, event.place, event.version) == ("ADDED", ("team", "a"), 7)
+    assert event.item == item

@@ -7,8 +7,11 @@ run.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 
 from kube.client import ANSWER_BYTES
+from kube.errors import AnswerTooLarge
+from kube.wire import ObjectList, decode_list, decoding
 
 PAGE_BYTES = 4 << 20  # of one page, which is in memory twice while it is read
 AIM_BYTES = 7 << 19  # of the next page, by the average size of objects in the last one; 3.5 MiB
@@ -17,7 +20,7 @@ AIM_BYTES = 7 << 19  # of the next page, by the average size of objects in the l
 MAX_OBJECTS, MAX_METADATA = 1_000, 2_500
 # Most full objects are copies of 16 KiB. A first page of 1,000 would often be too large.
 FIRST_PAGE_FULL = 100
-GROWTH, SHRINKING = 16, 4  # of the limit, by page
+GROWTH, SHRINKING = 16, 4  # the most by which the next limit is larger, and smaller
 
 # JSON that is handled without a pause; decoding, hashing and caching it takes a few milliseconds.
 STEP_BYTES = 64 << 10
@@ -26,28 +29,47 @@ ITEM_BYTES = 2 << 10
 
 
 class Pages:
-    """Chooses how many objects the next page may have."""
+    """Reads the pages of one list, and chooses how many objects each may have."""
 
-    def __init__(self, *, full_objects: bool) -> None:
+    def __init__(
+        self,
+        request: Callable[[Mapping[str, str], int], Awaitable[bytes]],
+        what: str,
+        *,
+        full_objects: bool,
+    ) -> None:
+        """Begin with a first page.
+
+        Args:
+            request: requests a page with these parameters, and stops reading after so many bytes.
+            what: names the list in errors.
+            full_objects: whether the objects come whole, not as metadata.
+        """
+        self._request = request
+        self._what = what
         self._most = MAX_OBJECTS if full_objects else MAX_METADATA
-        self.limit = FIRST_PAGE_FULL if full_objects else MAX_METADATA
+        self._limit = FIRST_PAGE_FULL if full_objects else MAX_METADATA
 
-    @property
-    def max_bytes(self) -> int:
-        """Return how many bytes to read of the next page; a single object may fill an answer."""
-        return PAGE_BYTES if self.limit > 1 else ANSWER_BYTES
+    async def read(self, token: str) -> ObjectList:
+        """Return the page at a continue token, with fewer objects if they are too large.
 
-    def fitted(self, size: int) -> None:
-        """Choose the next limit after a page of `size` bytes; it grows at most 16-fold."""
-        wanted = self.limit * AIM_BYTES // max(1, size)
-        self.limit = max(1, min(self._most, self.limit * GROWTH, wanted))
-
-    def too_large(self) -> bool:
-        """Lower the limit after a page that was too large; return whether it can be lowered."""
-        if self.limit == 1:
-            return False
-        self.limit = max(1, self.limit // SHRINKING)
-        return True
+        Raises:
+            ApiError: it could not be read; `AnswerTooLarge` if a single object is too large.
+        """
+        while True:
+            params = {"limit": str(self._limit)} | ({"continue": token} if token else {})
+            try:
+                # A single object may fill an answer.
+                body = await self._request(params, PAGE_BYTES if self._limit > 1 else ANSWER_BYTES)
+            except AnswerTooLarge:
+                if self._limit == 1:
+                    raise
+                self._limit = max(1, self._limit // SHRINKING)
+                continue
+            wanted = self._limit * AIM_BYTES // max(1, len(body))
+            self._limit = max(1, min(self._most, self._limit * GROWTH, wanted))
+            with decoding(self._what):
+                return decode_list(body)
 
 
 class Pace:

@@ -20,7 +20,6 @@ from kube.history import History, Seen, VersionsWentBackError
 from kube.paging import Pace, Pages
 from kube.watch_events import WatchedEvent, read_event, version_number
 from kube.watch_state import WatchState
-from kube.wire import decode_list, decoding
 
 # Between two tries. An API server that is back is noticed within five seconds.
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.2, 4.0
@@ -87,7 +86,9 @@ class Reflector:
         self._rng = rng
         self._version: str | None = None
         self._history = History(connection, path, sink.newest)
-        self._pages = Pages(full_objects=accept != METADATA)
+        self._pages = Pages(
+            self._request_page, f"GET {path}: the list", full_objects=accept != METADATA
+        )
         self._pace = Pace()
         self._may_rest = False  # the last event changed nothing
         self._log = structlog.get_logger("reflector").bind(path=path)
@@ -95,15 +96,14 @@ class Reflector:
 
     async def run(self) -> None:
         """List and watch until cancelled."""
-        delay = 0.0
+        loop, delay = asyncio.get_running_loop(), 0.0
         while True:
-            began = asyncio.get_running_loop().time()
+            began = loop.time()
             wait = await self._follow_once()
             self.state.tried()
-            healthy = asyncio.get_running_loop().time() - began > HEALTHY_SECONDS
+            if loop.time() - began > HEALTHY_SECONDS:
+                delay = 0.0
             delay = min(MAX_DELAY_SECONDS, max(FIRST_DELAY_SECONDS, delay * 2))
-            if healthy:
-                delay = FIRST_DELAY_SECONDS
             await asyncio.sleep(max(wait, delay * self._rng.uniform(0.5, 1.0)))
 
     async def _follow_once(self) -> float:
@@ -182,8 +182,7 @@ class Reflector:
         The memory of the page is free before the next page is requested.
         """
         shown = self._history.shown if first else 0
-        with decoding(f"GET {self._path}: the list"):
-            page = decode_list(await self._request_page(token))
+        page = await self._pages.read(token)
         version = page.metadata.resource_version
         if first:
             if version_number(version) < shown:
@@ -194,29 +193,22 @@ class Reflector:
             await self._pace.did(len(memoryview(item)))
         return version, page.metadata.continue_
 
-    async def _request_page(self, token: str) -> bytes:
-        """Request a page, with a lower limit if it is too large."""
+    async def _request_page(self, params: Mapping[str, str], max_bytes: int) -> bytes:
         accept = METADATA_LIST if self._accept == METADATA else self._accept
-        while True:
-            limit = self._pages.limit
-            params = {**self._params, "limit": str(limit)} | ({"continue": token} if token else {})
-            try:
-                body = await self._connection.request(
-                    "GET",
-                    self._path,
-                    params=params,
-                    accept=accept,
-                    timeout=LIST_SECONDS,
-                    max_bytes=self._pages.max_bytes,
-                )
-            except AnswerTooLarge:
-                self._heard()
-                if not self._pages.too_large():
-                    raise
-            else:
-                self._heard()
-                self._pages.fitted(len(body))
-                return body
+        try:
+            body = await self._connection.request(
+                "GET",
+                self._path,
+                params={**self._params, **params},
+                accept=accept,
+                timeout=LIST_SECONDS,
+                max_bytes=max_bytes,
+            )
+        except AnswerTooLarge:
+            self._heard()
+            raise
+        self._heard()
+        return body
 
     def _take(self, line: bytes) -> None:
         """Give one event to the sink."""

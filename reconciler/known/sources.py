@@ -16,10 +16,10 @@ from configmapsync.content import SourceObject
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from kube.client import CONFIGMAPS, Client
-from kube.errors import AnswerTooLarge, ApiError, Malformed, NotFound
+from kube.errors import ApiError, Malformed, NotFound
 from kube.paging import Pace, Pages
 from kube.rbac import Rule
-from kube.wire import decode_list, decode_partial, decoding
+from kube.wire import decode_partial, decoding
 from reconciler.known.caches import UNREAD, Caches
 from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_source
 
@@ -180,10 +180,18 @@ class SourceReads:
 
     async def _list(self, namespace: str, waiting: Waiting) -> None:
         """List a namespace page by page, while its pages are worth their bytes."""
-        pages, pace, token = Pages(full_objects=True), Pace(), ""
+        pages = Pages(
+            lambda params, max_bytes: self._client.list(
+                CONFIGMAPS, namespace, params=params, max_bytes=max_bytes
+            ),
+            "the list of ConfigMaps",
+            full_objects=True,
+        )
+        pace, token = Pace(), ""
         try:
             while True:
-                items, token = await self._page(namespace, pages, token)
+                page = await pages.read(token)
+                items, token = page.items or [], page.metadata.continue_
                 useful = 0
                 for item in items:
                     useful += self._offer(waiting, item)
@@ -201,25 +209,6 @@ class SourceReads:
             for future in waiting.values():
                 if not future.done():
                     future.set_result(None)
-
-    async def _page(
-        self, namespace: str, pages: Pages, token: str
-    ) -> tuple[list[msgspec.Raw], str]:
-        """Return the objects of one page, and the continue token."""
-        while True:
-            params = {"limit": str(pages.limit)} | ({"continue": token} if token else {})
-            try:
-                body = await self._client.list(
-                    CONFIGMAPS, namespace, params=params, max_bytes=pages.max_bytes
-                )
-            except AnswerTooLarge:
-                if not pages.too_large():
-                    raise
-                continue
-            pages.fitted(len(body))
-            with decoding("the list of ConfigMaps"):
-                page = decode_list(body)
-            return page.items or [], page.metadata.continue_
 
     def _offer(self, waiting: Waiting, item: msgspec.Raw) -> bool:
         """Give an object to the read that waits for it, or else to the cache."""

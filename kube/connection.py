@@ -9,7 +9,7 @@ kubeconfig decides.
 import asyncio
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ import aiohttp
 from kube import configuration
 from kube.client import ANSWER_BYTES, JSON, REQUEST_SECONDS
 from kube.credentials import Credentials, Identity
-from kube.errors import ERROR_BODY_BYTES, AnswerTooLarge, Silent, Unauthorized, from_response
+from kube.errors import ERROR_BODY_BYTES, AnswerTooLarge, Unauthorized, from_response
 from kube.http_messages import TRANSPORT_ERRORS, Outgoing, as_api_error, read_up_to
 from kube.http_sessions import Fence, open_session
 from kube.slow_answers import SlowAnswers
@@ -205,9 +205,7 @@ class Connection:
             response = await self._answer(self._watches, outgoing, limits)
         except TRANSPORT_ERRORS as error:
             raise as_api_error(error, outgoing.name) from error
-        # Only reading is translated: an error in the caller's block is not an error of the API
-        # server.
-        async with response, aclosing(_lines(response, outgoing, may_rest)) as lines:
+        async with response, aclosing(read_lines(response, outgoing.name, may_rest)) as lines:
             try:
                 yield lines
             finally:
@@ -260,18 +258,6 @@ class Connection:
         async with response:
             body = await read_up_to(response, ERROR_BODY_BYTES)
         raise from_response(response.status, body or b"", response.headers)
-
-
-async def _lines(
-    response: aiohttp.ClientResponse, outgoing: Outgoing, may_rest: Callable[[], bool]
-) -> AsyncGenerator[bytes, None]:
-    try:
-        async for line in read_lines(response, outgoing.name, may_rest):
-            yield line
-    except aiohttp.SocketTimeoutError as error:
-        raise Silent(f"{outgoing.name}: no byte within the idle timeout") from error
-    except TRANSPORT_ERRORS as error:
-        raise as_api_error(error, outgoing.name) from error
 
 
 def _refuses_identity(error: Exception) -> bool:

@@ -29,7 +29,12 @@ Handler = Callable[[R | None, R | None], None]
 
 
 class Informer(Generic[R]):
-    """The collection at one path, as records."""
+    """The collection at one path, as records.
+
+    Attributes:
+        synced: set once a list is complete.
+        state: of the list and watch, for health checks and metrics.
+    """
 
     def __init__(
         self,
@@ -37,8 +42,8 @@ class Informer(Generic[R]):
         path: str,
         *,
         decode: Callable[[msgspec.Raw], R | None],
-        confirms: Callable[[R, msgspec.Raw], bool] | None = None,
-        keeps: Callable[[Place], bool] | None = None,
+        confirms: Callable[[R, msgspec.Raw], bool] = lambda _record, _raw: False,
+        keeps: Callable[[Place], bool] = lambda _place: True,
         rng: random.Random,
         params: Mapping[str, str] | None = None,
         accept: str = JSON,
@@ -52,9 +57,9 @@ class Informer(Generic[R]):
             path: of the collection.
             decode: makes a record of an object; None for one that is not kept.
             confirms: returns whether an object is as its record says, which has the same version
-                and was made of the answer to a write. None to decode the object and compare.
-            keeps: returns whether the decoder may keep an object of that place, so that others are
-                not decoded; None to ask the decoder.
+                and was made of the answer to a write. If not, the object is decoded.
+            keeps: returns whether the decoder may keep an object of that place. If not, a watch
+                event of the object is not decoded, and its record is dropped.
             rng: for jitter.
             params: of the list and the watch, such as `labelSelector`.
             accept: in which form objects are asked for.
@@ -75,45 +80,41 @@ class Informer(Generic[R]):
             connection,
             path,
             self,
-            params=params or {},
+            params=params,
             accept=accept,
             watch_accept=watch_accept,
             rng=rng,
         )
         self.synced = asyncio.Event()
+        self.state: WatchState = self._reflector.state
 
     @property
     def revision(self) -> int:
         """Return the number of changes so far, also of those that call no handler."""
         return self._store.revision
 
-    @property
-    def state(self) -> WatchState:
-        """Return the state of the list and watch."""
-        return self._reflector.state
-
     async def run(self) -> None:
-        """Keep up until cancelled."""
+        """List and watch until cancelled."""
         await self._reflector.run()
 
     async def read_once(self) -> None:
-        """Read the collection as it is, and watch nothing: for a caller that looks only once.
+        """List the collection and watch nothing: for a caller that looks only once.
 
         Raises:
-            ApiError: it did not come whole.
+            ApiError: a page could not be read.
         """
         await self._reflector.list()
 
     def get(self, namespace: str, name: str) -> R | None:
-        """The record of one object."""
+        """Return the record of one object; None if there is none."""
         return self._store.records.get((namespace, name))
 
     def by_index(self, index: str, value: str) -> tuple[R, ...]:
-        """All records that `index` finds under `value`."""
+        """Return all records that `index` finds under `value`."""
         return self._store.by_index(index, value)
 
     def values(self) -> Iterator[R]:
-        """Every record."""
+        """Iterate over every record."""
         return iter(self._store.records.values())
 
     def __len__(self) -> int:
@@ -239,7 +240,7 @@ class Informer(Generic[R]):
         if event.kind == "DELETED":
             self._take_out(event.place, event.version)
         elif not self._is_echo(event):
-            if self._keeps is None or self._keeps(event.place):
+            if self._keeps(event.place):
                 self._take(event.item)
             else:
                 self._take_out(event.place, event.version)
@@ -250,7 +251,7 @@ class Informer(Generic[R]):
         if held is None:
             return event.version <= self._store.removed.get(event.place, 0)
         known = version_of(held)
-        if event.version != known or self._confirms is None:
+        if event.version != known:
             return event.version < known
         return self._confirms(held, event.item)
 

@@ -72,7 +72,7 @@ class Reflector:
         path: str,
         sink: Sink,
         *,
-        params: Mapping[str, str],
+        params: Mapping[str, str] | None,
         accept: str,
         rng: random.Random,
         watch_accept: str | None = None,
@@ -80,7 +80,7 @@ class Reflector:
         self._connection = connection
         self._path = path
         self._sink = sink
-        self._params = dict(params)
+        self._params = params or {}
         self._accept = accept
         self._watch_accept = watch_accept or accept
         self._rng = rng

@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, Callable
 import aiohttp
 
 from kube.client import ANSWER_BYTES
-from kube.errors import Malformed, Unreachable
+from kube.errors import Malformed, Silent, Unreachable
+from kube.http_messages import TRANSPORT_ERRORS, as_api_error
 
 # The rests between readings that change nothing; each is twice as long as the previous one. The
 # last one is the longest delay of a line. At 100 events a second it halves the CPU of a watch.
@@ -33,12 +34,12 @@ async def read_lines(
 
     Raises:
         Malformed: a line is longer than any answer.
-        Unreachable: the response ended in the middle of a line.
-        aiohttp.ClientError: the response broke off, or no byte came within its `sock_read`.
+        Silent: no byte came within the `sock_read` of the response.
+        Unreachable: the response broke off, or ended in the middle of a line.
     """
     begun = bytearray()  # the line that is not complete
     rest, arrived = FIRST_REST_SECONDS, 0
-    while chunk := await response.content.readany():
+    while chunk := await _read(response, what):
         arrived += len(chunk)
         begin = 0
         while end := chunk.find(b"\n", begin) + 1:
@@ -59,6 +60,15 @@ async def read_lines(
         arrived = 0
     if begun:
         raise Unreachable(f"{what}: the answer ended in the middle of a line")
+
+
+async def _read(response: aiohttp.ClientResponse, what: str) -> bytes:
+    try:
+        return await response.content.readany()
+    except aiohttp.SocketTimeoutError as error:
+        raise Silent(f"{what}: no byte within the idle timeout") from error
+    except TRANSPORT_ERRORS as error:
+        raise as_api_error(error, what) from error
 
 
 def _check_length(length: int, what: str) -> None:

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import msgspec
 
@@ -46,7 +45,7 @@ class _Document(msgspec.Struct):
 _decode_document = msgspec.json.Decoder(_Document).decode
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SyncRecord:
     """A cached ConfigMapSync.
 
@@ -54,6 +53,7 @@ class SyncRecord:
         metadata: the fields of the metadata that the operator reads.
         raw_status: the status in JSON. Only a reconcile and its report need it parsed.
         sync: with every default filled in; None if the spec is not valid.
+        selector: the compiled selection of namespaces; None if the spec is not valid.
         errors: what is wrong with the spec.
         protected: namespaces that are destinations only by exact name.
         spec_digest: of the spec in JSON.
@@ -62,9 +62,10 @@ class SyncRecord:
     metadata: ObjectMeta
     raw_status: bytes
     sync: ConfigMapSync | None
+    selector: Selector | None
     errors: tuple[FieldError, ...]
     protected: frozenset[str]
-    spec_digest: bytes = b""
+    spec_digest: bytes
 
     @property
     def namespace(self) -> str:
@@ -96,11 +97,6 @@ class SyncRecord:
         """Parse the status; None if there is none, or none that can be read."""
         return decode_status(self.raw_status)
 
-    @cached_property
-    def selector(self) -> Selector | None:
-        """Return the compiled selection of namespaces; None if the spec is not valid."""
-        return Selector.of(self.sync, self.protected) if self.sync else None
-
     def has_same_spec(self, other: "SyncRecord") -> bool:
         """Return whether both are versions of one object with equal specs."""
         return (self.metadata.uid, self.deleting, self.spec_digest) == (
@@ -110,12 +106,9 @@ class SyncRecord:
         )
 
     def with_same_spec(self, metadata: ObjectMeta, raw_status: bytes) -> "SyncRecord":
-        """Return the record of a later version with the same spec and compiled selection."""
+        """Return the record of a later version with the same spec."""
         sync = msgspec.structs.replace(self.sync, metadata=metadata) if self.sync else None
-        record = replace(self, metadata=metadata, raw_status=raw_status, sync=sync)
-        if "selector" in vars(self):
-            vars(record)["selector"] = self.selector
-        return record
+        return replace(self, metadata=metadata, raw_status=raw_status, sync=sync)
 
     def with_status(self, answer: bytes, status: ConfigMapSyncStatus) -> "SyncRecord":
         """Return the record after a status was written that had this version as precondition.
@@ -155,12 +148,16 @@ def read_sync(
     previous = known(NamespacedName(metadata.namespace, metadata.name))
     if previous and (previous.metadata.uid, previous.spec_digest) == (metadata.uid, digest):
         return previous.with_same_spec(metadata, raw_status)
+    sync: ConfigMapSync | None
     try:
         sync = _parse(document.spec, metadata)
+        errors = tuple(validate(sync))
     except InvalidResourceError as invalid:
-        return SyncRecord(metadata, raw_status, None, invalid.errors, protected, digest)
-    errors = tuple(validate(sync))
-    return SyncRecord(metadata, raw_status, None if errors else sync, errors, protected, digest)
+        errors = invalid.errors
+    if errors:
+        sync = None
+    selector = Selector.of(sync, protected) if sync else None
+    return SyncRecord(metadata, raw_status, sync, selector, errors, protected, digest)
 
 
 class SyncOutline(msgspec.Struct):

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -252,9 +252,7 @@ async def all_of(requests: Iterable[Awaitable[Result]]) -> list[Result]:
     if len(awaited) == 1:
         return [await awaited[0]]  # without a task
     answers = await asyncio.gather(*awaited, return_exceptions=True)
-    results: list[Result] = []
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
-        results.append(answer)
-    return results
+    return cast("list[Result]", answers)

@@ -7,6 +7,7 @@ process it is.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 
@@ -46,19 +47,16 @@ class Role:
     account: str
 
 
-ResourceKey = tuple[str, str, tuple[str, ...]]
-
-
 def merged(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """Return the same rights with one rule for each resource, sorted, and each reason once."""
-    by_resource: dict[ResourceKey, Rule] = {}
-    reasons: dict[ResourceKey, dict[str, None]] = {}
-    for rule in rules:
-        key = (rule.group, rule.resource, rule.names)
-        known = by_resource.get(key, replace(rule, verbs=(), why=""))
-        by_resource[key] = replace(known, verbs=tuple(dict.fromkeys(known.verbs + rule.verbs)))
-        reasons.setdefault(key, {})[rule.why] = None
-    return tuple(
-        replace(by_resource[key], why="; ".join(why for why in reasons[key] if why))
-        for key in sorted(by_resource)
-    )
+    merged_rules = []
+    for _, group in groupby(sorted(rules, key=_resource), key=_resource):
+        same = list(group)
+        verbs = dict.fromkeys(verb for rule in same for verb in rule.verbs)
+        reasons = dict.fromkeys(rule.why for rule in same if rule.why)
+        merged_rules.append(replace(same[0], verbs=tuple(verbs), why="; ".join(reasons)))
+    return tuple(merged_rules)
+
+
+def _resource(rule: Rule) -> tuple[str, str, tuple[str, ...]]:
+    return (rule.group, rule.resource, rule.names)

@@ -7,7 +7,8 @@ library, so that `--help` and shell completion stay fast.
 import importlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from keyword import iskeyword
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -18,37 +19,18 @@ EXECUTABLE = "kubectl-configmapsync"
 COMPLETION_VARIABLE = "_KUBECTL_CONFIGMAPSYNC_COMPLETE"
 
 
-class Row(NamedTuple):
-    """One command.
-
-    Attributes:
-        module: in `plugin.commands`; its click command is `command`.
-        summary: the line of `--help`.
-    """
-
-    module: str
-    summary: str
-
-
-COMMANDS: Mapping[str, Row] = {
-    "status": Row("status", "Show every sync with its state, copies, age and last failure."),
-    "explain": Row(
-        "explain",
-        "Explain a sync or a ConfigMap: the cause of its state, the cure, and what to run.",
-    ),
-    "tree": Row("tree", "Show where a ConfigMap comes from and where its copies go."),
-    "graph": Row("graph", "Draw all syncs with their sources and copies as Mermaid, DOT or SVG."),
-    "doctor": Row("doctor", "Examine the installation, with a remedy for each finding."),
-    "completion": Row("completion", "Print the completion script for bash, zsh or fish."),
-    "check": Row("check", "Check files by every rule of the CRD and of admission."),
-    "plan": Row("plan", "Print what the reconciler would do, and write nothing."),
-    "diff": Row(
-        "diff", "Print how each copy would change, line by line, with the values of ConfigMaps."
-    ),
-    "import": Row(
-        "import_",
-        "Write syncs that do what other tools do: reflector, replicator and config-syncer.",
-    ),
+# The summary of each command; its module in `plugin.commands` has the same name.
+COMMANDS: Mapping[str, str] = {
+    "status": "Show every sync with its state, copies, age and last failure.",
+    "explain": "Explain a sync or a ConfigMap: the cause of its state, the cure, and what to run.",
+    "tree": "Show where a ConfigMap comes from and where its copies go.",
+    "graph": "Draw all syncs with their sources and copies as Mermaid, DOT or SVG.",
+    "doctor": "Examine the installation, with a remedy for each finding.",
+    "completion": "Print the completion script for bash, zsh or fish.",
+    "check": "Check files by every rule of the CRD and of admission.",
+    "plan": "Print what the reconciler would do, and write nothing.",
+    "diff": "Print how each copy would change, line by line, with the values of ConfigMaps.",
+    "import": "Write syncs that do what other tools do: reflector, replicator and config-syncer.",
 }
 
 
@@ -61,23 +43,22 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click passes it
         """Import and return a command; None if there is no such command."""
-        row = COMMANDS.get(cmd_name)
-        if row is None:
+        if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"plugin.commands.{row.module}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - a mistake in the table
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = importlib.import_module(f"plugin.commands.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click passes it
         """Write the table of commands without importing one."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, row.summary) for name, row in COMMANDS.items()])
+            formatter.write_dl([*COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the names of commands and options that begin with `incomplete`."""
         commands = [
-            CompletionItem(name, help=row.summary)
-            for name, row in COMMANDS.items()
+            CompletionItem(name, help=summary)
+            for name, summary in COMMANDS.items()
             if name.startswith(incomplete)
         ]
         return commands + click.Command.shell_complete(self, ctx, incomplete)

@@ -4,14 +4,14 @@
 unless they failed or are the source of another sync.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cluster.syncs import SyncRecord
 from configmapsync.names import NamespacedName
-from configmapsync.reasons import Reason, State
+from configmapsync.reasons import Reason
 from plugin.network import SOURCE, Network
-from plugin.terminal import printable, shortened
+from plugin.terminal import printable, shortened, state_of
 
 MOST_SINGLE_COPIES = 8  # of one sync, in state Synced
 MOST_NOTABLE_COPIES = 40  # of one sync, that failed or lead on
@@ -59,29 +59,20 @@ class _Drawer:
         if record.sync is not None:
             source = record.sync.source
             self.drawing.edges[self._configmap(source, self._network.states[source]), sync] = None
-        rest = 0
-        for key, state, shown in self._chosen(self._network.destinations[record.key]):
+        rest = notable = 0
+        destinations = self._network.destinations[record.key]
+        for key, state in destinations.items():
+            if key in self._network.readers or state != Reason.SYNCED:
+                notable += 1
+                shown = notable <= MOST_NOTABLE_COPIES
+            else:
+                shown = len(destinations) <= MOST_SINGLE_COPIES
             if shown:
                 self.drawing.edges[sync, self._configmap(key, state)] = None
             rest += not shown
         if rest:
             target = self._box(("rest", record.key), "copies", f"{rest:,} copies", "Synced")
             self.drawing.edges[sync, target] = None
-
-    def _chosen(
-        self, destinations: Mapping[NamespacedName, str]
-    ) -> Iterator[tuple[NamespacedName, str, bool]]:
-        """Yield each destination with its state, and whether it is drawn on its own."""
-        single, notable = MOST_SINGLE_COPIES, MOST_NOTABLE_COPIES
-        if len(destinations) > MOST_SINGLE_COPIES:
-            single = 0
-        for key, state in destinations.items():
-            if key in self._network.readers or state != Reason.SYNCED:
-                notable -= 1
-                yield key, state, notable >= 0
-            else:
-                single -= 1
-                yield key, state, single >= 0
 
     def _configmap(self, key: NamespacedName, state: str) -> str:
         return self._box(("configmap", key), "configmap", str(key), state)
@@ -92,7 +83,8 @@ class _Drawer:
             return known
         new = self._ids[identity] = f"n{len(self._ids)}"
         text = shortened(printable(label), LABEL_CHARACTERS)
-        self.drawing.boxes[new] = Box(new, kind, text, printable(state), _level(state))
+        level = "source" if state == SOURCE else state_of(state).name.lower()
+        self.drawing.boxes[new] = Box(new, kind, text, printable(state), level)
         return new
 
 
@@ -105,14 +97,6 @@ def draw(network: Network, syncs: Iterable[SyncRecord]) -> Drawing:
         else:
             drawer.add_sync(record)
     return drawer.drawing
-
-
-def _level(state: str) -> str:
-    if state == SOURCE:
-        return "source"
-    reason = Reason.parse(state)
-    levels = {State.READY: "ready", State.PENDING: "pending", State.FAILED: "failed"}
-    return levels[reason.state if reason else State.PENDING]
 
 
 COLORS = {"source": "#57606a", "ready": "#1a7f37", "pending": "#9a6700", "failed": "#cf222e"}

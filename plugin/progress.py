@@ -7,7 +7,6 @@ result.
 import asyncio
 import contextlib
 import sys
-from types import TracebackType
 from typing import Self, TextIO
 
 FIRST_SECONDS = 1.0
@@ -36,12 +35,7 @@ class Progress:
         self._task = asyncio.create_task(self._show())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.stop()
 
     def step(self, text: str) -> None:

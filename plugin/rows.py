@@ -3,14 +3,15 @@
 `commands/status.py` prints the rows. Nothing here reads a cluster.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
 from cluster.syncs import SyncRecord
-from configmapsync.reasons import Reason, State
+from configmapsync.reasons import State
 from configmapsync.status import ConfigMapSyncStatus, DestinationFailure
-from plugin.terminal import age, painted, printable, shortened
+from plugin.terminal import age, painted, printable, shortened, state_of, table
 
 HEADERS = ("NAMESPACE", "NAME", "COPIES", "STATE", "AGE", "LAST FAILURE")
 WIDE_HEADERS = (
@@ -73,8 +74,7 @@ class StatusRow(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def failed(self) -> bool:
         """Return whether the sync or one of its destinations failed."""
-        reason = Reason.parse(self.state)
-        return self.copies.failed > 0 or (reason is not None and reason.state is State.FAILED)
+        return self.copies.failed > 0 or state_of(self.state) is State.FAILED
 
     @property
     def last_failure(self) -> str:
@@ -113,15 +113,31 @@ def _state(record: SyncRecord, status: ConfigMapSyncStatus, reason: str) -> str:
     return reason
 
 
-def cells(row: StatusRow, now: datetime, *, wide: bool) -> tuple[str, ...]:
-    """Return the cells of a row, in the order of `HEADERS` or `WIDE_HEADERS`."""
-    state = painted(printable(row.state), row.state)
-    failure = printable(row.last_failure)
+def status_table(rows: Iterable[StatusRow], now: datetime, *, wide: bool) -> list[str]:
+    """Return the lines of the table that `status` prints.
+
+    Args:
+        rows: the syncs.
+        now: the time that ages refer to.
+        wide: whether to show every column, and every failure in full.
+    """
+    headers = WIDE_HEADERS if wide else HEADERS
+    found = [_cells(row, now) for row in rows]
     if not wide:
-        failure = shortened(failure, TABLE_FAILURE_CHARACTERS)
-        return (row.namespace, row.name, str(row.copies), state, age(row.created, now), failure)
-    last_write = age(row.last_write, now) if row.last_write else NONE
-    return (
-        *(row.namespace, row.name, row.source or NONE, str(row.copies), row.ready, state),
-        *(age(row.created, now), last_write, failure),
-    )
+        for cells in found:
+            cells["LAST FAILURE"] = shortened(cells["LAST FAILURE"], TABLE_FAILURE_CHARACTERS)
+    return table(headers, [[cells[header] for header in headers] for cells in found])
+
+
+def _cells(row: StatusRow, now: datetime) -> dict[str, str]:
+    return {
+        "NAMESPACE": row.namespace,
+        "NAME": row.name,
+        "SOURCE": row.source or NONE,
+        "COPIES": str(row.copies),
+        "READY": row.ready,
+        "STATE": painted(printable(row.state), row.state),
+        "AGE": age(row.created, now),
+        "LAST WRITE": age(row.last_write, now) if row.last_write else NONE,
+        "LAST FAILURE": printable(row.last_failure),
+    }

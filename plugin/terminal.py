@@ -5,8 +5,9 @@ not reach the terminal: `printable` escapes them.
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import click
 import msgspec
@@ -16,7 +17,17 @@ from configmapsync.reasons import Reason, State
 
 COLUMN_GAP = "   "
 COLORS = {State.READY: "green", State.PENDING: "yellow", State.FAILED: "red"}
-UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# Below so many seconds an age is printed in a unit, and in a smaller one if there is a rest.
+AGES = (
+    (2 * 60, "s", ""),
+    (10 * 60, "m", "s"),
+    (3 * 3600, "m", ""),
+    (8 * 3600, "h", "m"),
+    (2 * 86400, "h", ""),
+    (8 * 86400, "d", "h"),
+    (math.inf, "d", ""),
+)
 
 
 def printable(text: str) -> str:
@@ -66,33 +77,23 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
+def state_of(word: str) -> State:
+    """Return what a reason means; an unknown one is taken for pending."""
+    reason = Reason.parse(word)
+    return reason.state if reason else State.PENDING
+
+
 def painted(text: str, word: str) -> str:
     """Return text in the color of a reason; of an unknown reason in yellow."""
-    reason = Reason.parse(word)
-    return click.style(text, fg=COLORS[reason.state if reason else State.PENDING])
+    return click.style(text, fg=COLORS[state_of(word)])
 
 
 def age(since: datetime | None, now: datetime) -> str:
     """Return how long ago a moment was, as `kubectl get` prints an age."""
     if since is None:
         return "<unknown>"
-    passed = max(timedelta(), now - since)
-    if passed < timedelta(minutes=2):
-        return f"{passed.seconds}s"
-    if passed < timedelta(minutes=10):
-        return _pair(passed, "m", timedelta(seconds=1), "s")
-    if passed < timedelta(hours=3):
-        return f"{passed // UNITS['m']}m"
-    if passed < timedelta(hours=8):
-        return _pair(passed, "h", UNITS["m"], "m")
-    if passed < timedelta(days=2):
-        return f"{passed // UNITS['h']}h"
-    if passed < timedelta(days=8):
-        return _pair(passed, "d", UNITS["h"], "h")
-    return f"{passed.days}d"
-
-
-def _pair(passed: timedelta, unit: str, smaller: timedelta, smaller_unit: str) -> str:
-    """Return an age in two units, without the smaller one if it is zero."""
-    whole, rest = divmod(passed, UNITS[unit])
-    return f"{whole}{unit}" + (f"{rest // smaller}{smaller_unit}" if rest >= smaller else "")
+    passed = max(0, int((now - since).total_seconds()))
+    unit, smaller = next((unit, smaller) for limit, unit, smaller in AGES if passed < limit)
+    whole, rest = divmod(passed, SECONDS[unit])
+    count = rest // SECONDS[smaller] if smaller else 0
+    return f"{whole}{unit}{count}{smaller}" if count else f"{whole}{unit}"

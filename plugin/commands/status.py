@@ -13,8 +13,8 @@ from kube.connection import ConnectionSettings
 from plugin.cluster import problems, run
 from plugin.options import cluster_options, output_option
 from plugin.reading import Reader
-from plugin.rows import HEADERS, WIDE_HEADERS, cells, row_of
-from plugin.terminal import rendered, table
+from plugin.rows import row_of, status_table
+from plugin.terminal import rendered
 from plugin.watching import watch_rows
 
 TABLES = frozenset({"table", "wide"})
@@ -52,8 +52,7 @@ def command(
         click.echo(rendered(rows, output), nl=False)
     elif rows:
         now = datetime.now(UTC)  # noqa: TID251 - the entry point
-        lines = [cells(row, now, wide=wide) for row in rows]
-        click.echo("\n".join(table(WIDE_HEADERS if wide else HEADERS, lines)))
+        click.echo("\n".join(status_table(rows, now, wide=wide)))
     else:
         click.echo(f"There is no ConfigMapSync{f' in {covered}' if covered else ''}.", err=True)
 

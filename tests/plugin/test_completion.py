@@ -78,6 +78,6 @@ def test_kubectl_completes_the_plugin_from_the_path(programs: Path) -> None:
         env=environment,
     )
     assert done.stdout.splitlines() == [
-        f"doctor\t{COMMANDS['doctor'].summary}",
+        f"doctor\t{COMMANDS['doctor']}",
         ":4",
     ]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from plugin.rows import DELETING, NOT_REPORTED, OUTDATED, cells, row_of
+from plugin.rows import DELETING, NOT_REPORTED, OUTDATED, row_of, status_table
 from plugin.terminal import age, painted, printable, rendered, shortened, table
 from tests.plugin.objects import sync_record
 
@@ -41,8 +41,8 @@ def test_control_characters_of_a_cluster_do_not_reach_the_terminal(hostile: str)
     assert printable(printable(hostile)).isprintable()
     record = sync_record(reason="WriteFailed", message=hostile, failures={hostile: hostile})
     for wide in (False, True):
-        for cell in cells(row_of(record), NOW, wide=wide):
-            assert click.unstyle(cell).isprintable()
+        for line in status_table([row_of(record)], NOW, wide=wide):
+            assert click.unstyle(line).isprintable()
 
 
 def test_colors_do_not_shift_the_columns() -> None:
@@ -73,5 +73,5 @@ def test_the_last_failure_is_the_first_destination_else_the_whole_sync() -> None
 
 def test_an_invalid_spec_has_a_row() -> None:
     record = sync_record(reason="InvalidSpec", message="spec.keys: wrong", configMapName=7)
-    assert cells(row_of(record), NOW, wide=True)[2] == "-"
+    assert status_table([row_of(record)], NOW, wide=True)[1].split()[2] == "-"
     assert json.loads(rendered(row_of(record), "json"))["message"] == "spec.keys: wrong"

@@ -1,9 +1,10 @@
-"""Read the files of the page, and answer requests for them.
+"""Serve the files of the page.
 
-`server.py` calls it. The files are read once, and only these names are served.
+`server.py` adds the routes. The files are read once, and only these names are served.
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from aiohttp import hdrs, web
@@ -18,32 +19,24 @@ CONTENT_TYPES = {
 INDEX = "index.html"
 
 
-class Bundle:
-    """The files in memory."""
+def file_routes() -> Iterator[web.RouteDef]:
+    """Yield a route for each file that a browser needs; the index is at the root."""
+    for file in STATIC.iterdir():
+        if file.suffix in CONTENT_TYPES:
+            path = "/" if file.name == INDEX else f"/{file.name}"
+            yield web.get(path, _serving(file), allow_head=False)
 
-    def __init__(self, folder: Path = STATIC) -> None:
-        """Read all files of a folder that a browser needs."""
-        self._files = {
-            file.name: file.read_bytes()
-            for file in sorted(folder.iterdir())
-            if file.suffix in CONTENT_TYPES
-        }
 
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Return the paths of all files, and the root."""
-        return ("/", *(f"/{name}" for name in self._files if name != INDEX))
+def _serving(file: Path) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return a handler that answers with a file as it is now."""
+    body, content_type = file.read_bytes(), CONTENT_TYPES[file.suffix]
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    # The browser asks every time, so that an upgrade of the reconciler shows at once.
+    headers = {hdrs.ETAG: tag, "Cache-Control": "no-cache"}
 
-    async def answer(self, request: web.Request) -> web.Response:
-        """Answer a request for one of `paths`."""
-        name = request.path.removeprefix("/") or INDEX
-        body = self._files[name]
-        # The browser asks every time, so that an upgrade of the reconciler shows at once.
-        headers = {
-            hdrs.ETAG: f'"{hashlib.sha256(body).hexdigest()[:32]}"',
-            "Cache-Control": "no-cache",
-        }
-        if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
             return web.Response(status=304, headers=headers)
-        content_type = CONTENT_TYPES[Path(name).suffix]
         return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+
+    return answer

@@ -48,7 +48,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         refusal = _refusal(request)
         answer = await handler(request) if refusal is None else problem(*refusal)
-    except web.HTTPException as error:  # of the router: no such path or method
+    except web.HTTPException as error:  # of the router or of a handler
         answer = problem(error.status, error.reason)
         if hdrs.ALLOW in error.headers:
             answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]

@@ -18,8 +18,7 @@ from kube.leader_election import Elector
 from reconciler.known.caches import Caches
 from reconciler.page.details import destinations, details
 from reconciler.page.graph import GraphBuilder
-from reconciler.page.guard import problem
-from reconciler.page.queries import Query, QueryError, page_of, select_copies, select_syncs
+from reconciler.page.queries import Query, page_of, select_copies, select_syncs
 from reconciler.page.recent_events import RecentEvents
 from reconciler.page.replica import replica_state
 from reconciler.page.rows import State, SyncRow
@@ -27,7 +26,6 @@ from reconciler.page.snapshot import Snapshot, Snapshots
 
 Answer = Callable[[web.Request, Query, Snapshot], Awaitable[object]]
 MOST_REASONS = 100  # a status can hold any word
-NOT_SYNCED = "the caches are not complete yet"
 
 
 class Handlers:
@@ -86,18 +84,14 @@ class Handlers:
 
         @wraps(answer)
         async def handle(request: web.Request) -> web.Response:
-            try:
-                query = Query.parse(request.query.items())
-            except QueryError as error:
-                return problem(400, str(error))
+            query = Query.parse(request.query.items())
             if not self._caches.complete:
-                return problem(503, NOT_SYNCED)
+                raise web.HTTPServiceUnavailable(reason="the caches are not complete yet")
             snapshot = await self._snapshots.current()
             headers: dict[str, str] = {hdrs.ETAG: f'"{self._tag(snapshot)}"'}
             if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
                 return web.Response(status=304, headers=headers)
-            found = await answer(request, query, snapshot)
-            return problem(404, "there is no such sync") if found is None else _json(found, headers)
+            return _json(await answer(request, query, snapshot), headers)
 
         return handle
 
@@ -117,19 +111,19 @@ class Handlers:
         return page_of([row for row in self._events.rows() if query.matches_event(row)], query)
 
     async def _details(self, request: web.Request, _: Query, snapshot: Snapshot) -> object:
-        found = _named(request, snapshot)
-        return details(*found) if found else None
+        return details(*_named(request, snapshot))
 
     async def _destinations(self, request: web.Request, query: Query, snapshot: Snapshot) -> object:
-        found = _named(request, snapshot)
-        if found is None:
-            return None
-        return page_of(await select_copies(await destinations(self._caches, *found), query), query)
+        found = await destinations(self._caches, *_named(request, snapshot))
+        return page_of(await select_copies(found, query), query)
 
 
-def _named(request: web.Request, snapshot: Snapshot) -> tuple[SyncRecord, SyncRow] | None:
-    """Return the sync that the path of a request names; None if there is no such sync."""
-    return snapshot.records.get(NamespacedName(**request.match_info))
+def _named(request: web.Request, snapshot: Snapshot) -> tuple[SyncRecord, SyncRow]:
+    """Return the sync that the path of a request names, and its row."""
+    try:
+        return snapshot.records[NamespacedName(**request.match_info)]
+    except KeyError as error:
+        raise web.HTTPNotFound(reason="there is no such sync") from error
 
 
 def _json(value: object, headers: Mapping[str, str] | None = None) -> web.Response:

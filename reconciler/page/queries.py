@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
+from aiohttp import web
 
 from reconciler.page.pacing import paced
 from reconciler.page.recent_events import EventRow
@@ -19,10 +20,6 @@ DEFAULT_PAGE = 100
 
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 Number = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
-
-
-class QueryError(ValueError):
-    """A parameter of the query is not valid."""
 
 
 class Sort(StrEnum):
@@ -59,17 +56,18 @@ class Query(msgspec.Struct, forbid_unknown_fields=True):
         """Parse the parameters of a request; an empty one counts as missing.
 
         Raises:
-            QueryError: a parameter is unknown, repeated, too long or not valid.
+            web.HTTPBadRequest: a parameter is unknown, repeated, too long or not valid.
         """
         given: dict[str, str] = {}
-        for key, value in parameters:
-            if key in given:
-                raise QueryError(f"parameter {key!r} is repeated")
-            given[key] = value
         try:
+            for key, value in parameters:
+                if key in given:
+                    raise msgspec.ValidationError(f"Object contains field `{key}` twice")
+                given[key] = value
             query = msgspec.convert({k: v for k, v in given.items() if v}, cls, strict=False)
         except msgspec.ValidationError as error:
-            raise QueryError(f"wrong parameter: {error}"[:LONGEST_TEXT]) from error
+            reason = " ".join(f"wrong parameter: {error}".split())
+            raise web.HTTPBadRequest(reason=reason[:LONGEST_TEXT]) from error
         query.q = query.q.strip().lower()
         return query
 

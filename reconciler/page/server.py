@@ -9,7 +9,7 @@ from aiohttp import web
 from kube.events import EventRecorder
 from kube.leader_election import Elector
 from reconciler.known.caches import Caches
-from reconciler.page.bundle import Bundle
+from reconciler.page.bundle import file_routes
 from reconciler.page.guard import guard
 from reconciler.page.handlers import Handlers
 from reconciler.page.recent_events import RecentEvents
@@ -37,7 +37,6 @@ class PageServer:
         """
         recent = RecentEvents()
         events.on_event(recent.note)
-        self._bundle = Bundle()
         self._handlers = Handlers(caches, elector, recent)
         self._server = BoundedServer(address, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
 
@@ -48,9 +47,7 @@ class PageServer:
             OSError: the address is in use.
         """
         application = web.Application(middlewares=[guard], client_max_size=LARGEST_BODY)
-        for path in self._bundle.paths:
-            application.router.add_get(path, self._bundle.answer, allow_head=False)
-        application.router.add_routes(self._handlers.routes())
+        application.router.add_routes([*file_routes(), *self._handlers.routes()])
         return await self._server.start(application)
 
     async def close(self) -> None:

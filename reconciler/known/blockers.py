@@ -21,9 +21,6 @@ class Blockers:
     def __contains__(self, key: NamespacedName) -> bool:
         return key in self._found
 
-    def __len__(self) -> int:
-        return len(self._found)
-
     def expect(self, key: NamespacedName, sync: NamespacedName) -> None:
         """Keep the version of `key` from now on, so that its deletion enqueues `sync`.
 

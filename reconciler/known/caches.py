@@ -12,7 +12,8 @@ into work. Nothing here may write.
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -76,8 +77,8 @@ class Caches:
             decode=lambda raw: read_sync(raw, protected, lambda key: self.syncs.get(*key)),
             confirms=lambda _record, _raw: True,
             indexes={
-                BY_SOURCE: _sources,
-                BY_NAMESPACE: _selector_keys,
+                BY_SOURCE: lambda sync: (str(sync.sync.source),) if sync.sync else (),
+                BY_NAMESPACE: lambda sync: selector_keys(sync.selector) if sync.selector else (),
                 BY_SYNC_UID: lambda sync: (sync.metadata.uid,),
             },
             rng=rng,
@@ -88,7 +89,10 @@ class Caches:
             decode=self._read_copy,
             confirms=WrittenContent().confirms,
             params={"labelSelector": f"{MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"},
-            indexes={BY_SYNC_NAME: _sync_names, BY_SYNC_UID: _sync_uids},
+            indexes={
+                BY_SYNC_NAME: lambda copy: (str(copy.synced_by),) if copy.synced_by else (),
+                BY_SYNC_UID: lambda copy: (copy.sync_uid,) if copy.sync_uid else (),
+            },
             rng=rng,
         )
         self.namespaces = namespace_informer(connection, rng)
@@ -121,15 +125,7 @@ class Caches:
         await self.all[name].run()
 
     @property
-    def all(
-        self,
-    ) -> Mapping[
-        str,
-        Informer[SyncRecord]
-        | Informer[CopyRecord]
-        | Informer[NamespaceRecord]
-        | Informer[ConfigMapVersion],
-    ]:
+    def all(self) -> Mapping[str, Informer[Any]]:
         """Return the informers by their names in logs, metrics and health checks."""
         return {
             "configmapsyncs": self.syncs,
@@ -223,8 +219,8 @@ class Caches:
         key = NamespacedName(version.namespace, version.name)
         if not self._is_wanted(key):
             return None
-        if is_whole and self.syncs_of_source(key):
-            self.contents.arrived(key, version.resource_version, raw)
+        if is_whole:
+            self._keep_content(key, version.resource_version, raw)
         return version
 
     def _is_wanted(self, place: tuple[str, str]) -> bool:
@@ -233,9 +229,12 @@ class Caches:
 
     def _read_copy(self, raw: msgspec.Raw) -> CopyRecord:
         record = read_copy(raw)
-        if self.syncs_of_source(record.key):
-            self.contents.arrived(record.key, record.resource_version, raw)
+        self._keep_content(record.key, record.resource_version, raw)
         return record
+
+    def _keep_content(self, key: NamespacedName, version: str, raw: msgspec.Raw) -> None:
+        if self.syncs_of_source(key):
+            self.contents.arrived(key, version, raw)
 
     def _note_restore(self) -> None:
         self.was_restored = True
@@ -263,19 +262,3 @@ class Caches:
             self.decisions.put_namespace(new.view)
         elif old is not None:
             self.decisions.remove_namespace(old.name)
-
-
-def _sources(sync: SyncRecord) -> Iterable[str]:
-    return (str(sync.sync.source),) if sync.sync else ()
-
-
-def _selector_keys(sync: SyncRecord) -> Iterable[str]:
-    return selector_keys(sync.selector) if sync.selector else ()
-
-
-def _sync_names(copy: CopyRecord) -> Iterable[str]:
-    return (str(copy.synced_by),) if copy.synced_by else ()
-
-
-def _sync_uids(copy: CopyRecord) -> Iterable[str]:
-    return (copy.sync_uid,) if copy.sync_uid else ()

@@ -26,7 +26,7 @@ class Decider:
         """
         self._decisions = decisions
         self._enqueue = enqueue
-        self._waiting: dict[NamespacedName, list[asyncio.Future[None]]] = {}
+        self._waiting: dict[NamespacedName, asyncio.Future[None]] = {}
         self._work = asyncio.Event()
         self._log = structlog.get_logger("decider")
 
@@ -42,10 +42,9 @@ class Decider:
         """
         if self._decisions.decided(sync):
             return
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(sync, []).append(future)
+        decided = self._waiting.setdefault(sync, asyncio.get_running_loop().create_future())
         self._work.set()
-        await future
+        await asyncio.shield(decided)
 
     async def run(self) -> None:
         """Decide until cancelled."""
@@ -66,12 +65,9 @@ class Decider:
             self._log.debug("enqueued", sync=str(sync), trigger="rival")
             self._enqueue(sync)
         for sync in progress.syncs & self._waiting.keys():
-            for future in self._waiting.pop(sync):
-                if not future.done():
-                    future.set_result(None)
+            self._waiting.pop(sync).set_result(None)
 
     def _fail(self, error: Exception) -> None:
         waiting, self._waiting = self._waiting, {}
-        for future in (future for futures in waiting.values() for future in futures):
-            if not future.done():
-                future.set_exception(RuntimeError(f"cannot decide which syncs may write: {error}"))
+        for decided in waiting.values():
+            decided.set_exception(RuntimeError(f"cannot decide which syncs may write: {error}"))

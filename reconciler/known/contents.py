@@ -37,9 +37,6 @@ class Contents:
         self._kept: OrderedDict[NamespacedName, _Kept] = OrderedDict()
         self._bytes = 0
 
-    def __contains__(self, key: NamespacedName) -> bool:
-        return key in self._kept
-
     @property
     def has_room(self) -> bool:
         """Return whether less than the limit is kept."""

@@ -173,10 +173,8 @@ class SourceReads:
             task = asyncio.create_task(self._list(key.namespace, waiting))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        future = waiting.get(key)
-        if future is None:
-            future = waiting[key] = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(future)
+        found = waiting.setdefault(key, asyncio.get_running_loop().create_future())
+        return await asyncio.shield(found)
 
     async def _list(self, namespace: str, waiting: Waiting) -> None:
         """List a namespace page by page, while its pages are worth their bytes."""
@@ -207,8 +205,7 @@ class SourceReads:
         finally:
             del self._lists[namespace]
             for future in waiting.values():
-                if not future.done():
-                    future.set_result(None)
+                future.set_result(None)
 
     def _offer(self, waiting: Waiting, item: msgspec.Raw) -> bool:
         """Give an object to the read that waits for it, or else to the cache."""
@@ -220,6 +217,5 @@ class SourceReads:
         future = waiting.pop(key, None)
         if future is None:
             return self._prefetch(key, item)
-        if not future.done():
-            future.set_result(item)
+        future.set_result(item)
         return True

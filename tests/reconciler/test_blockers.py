@@ -39,10 +39,10 @@ def test_a_destination_is_evicted_with_the_last_sync_that_waits_for_it() -> None
     kept = NamespacedName("n7", "config")
 
     blockers.retain(ONE, {kept})
-    assert len(blockers) == 100
+    assert len(blockers._found) == 100
     blockers.retain(TWO, ())
-    assert len(blockers) == 1
+    assert len(blockers._found) == 1
     blockers.stop_waiting(kept, ONE)
 
-    assert len(blockers) == 0
+    assert len(blockers._found) == 0
     assert blockers.waiting(kept) == frozenset()

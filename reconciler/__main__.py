@@ -1,29 +1,36 @@
 """Start the reconciler, or the `plan` command: `python -m reconciler`.
 
-Reads the settings, connects to the API server and runs `app.py`. The clock and the
-randomness of the process are made here.
+Reads the settings, connects to the API server and to leader election, and runs
+`app.py`. The clock and the randomness of the process are made here. The protocol of
+leader election is in `kube/leader_election.py`.
 """
 
 import asyncio
 import random
+import socket
 import sys
+import time
+import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
 
 from kube.configuration import ConfigurationError
 from kube.connection import Connection, ConnectionSettings
-from kube.leader_election import LeaseLostError
+from kube.leader_election import Elector, LeaseLostError
+from kube.lease_record import LeaseRecord
 from reconciler.app import App
-from reconciler.leadership import candidacy
 from reconciler.settings import ReconcilerSettings
 from runtime import lifecycle
 from runtime.metrics import RequestMetrics, new_registry
 
 PROGRAM = "configmapsync-reconciler"
 EXIT_OK, EXIT_FAILURE = 0, 1
+# A renewal, and a second request after a timeout.
+CONCURRENT_REQUESTS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,9 +55,11 @@ async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:
     rng = random.Random()  # noqa: S311 - for jitter
     async with AsyncExitStack() as stack:
         try:
-            elector = await stack.enter_async_context(
-                candidacy(settings, connecting, metrics, _clock, rng)
-            )
+            elector = None
+            if settings.leader_elect:
+                # Of its own, so that other requests cannot delay a renewal.
+                opening = Connection.open(_for_leader_election(connecting), metrics)
+                elector = _elector(settings, await stack.enter_async_context(opening), rng)
             connection = await stack.enter_async_context(
                 Connection.open(connecting, metrics, elector.check if elector else None)
             )
@@ -103,6 +112,26 @@ def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:
         write_limit=settings.parallel_writes + settings.workers,
         watch_idle_seconds=settings.watch_idle_timeout,
     )
+
+
+def _for_leader_election(connecting: ConnectionSettings) -> ConnectionSettings:
+    agent = f"{PROGRAM}/leader-election"
+    return replace(connecting, write_limit=CONCURRENT_REQUESTS, user_agent=agent)
+
+
+def _elector(settings: ReconcilerSettings, connection: Connection, rng: random.Random) -> Elector:
+    record = LeaseRecord(connection, settings.lease_namespace(), settings.leader_election_name)
+    # The host name is the name of the pod. Two containers of a pod have the same one.
+    identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+    timing = settings.lease_timing()
+    return Elector(record, identity, timing, now=_boot_clock, clock=_clock, rng=rng)
+
+
+def _boot_clock() -> float:
+    """Return seconds on a clock that also runs while the process is stopped or the host sleeps."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 def _clock() -> datetime:

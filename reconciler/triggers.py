@@ -1,8 +1,9 @@
 """Enqueue the syncs that an event can affect: the map from each watch to its work.
 
-`app.py` connects it to the caches. A handler gets the object before and after a change
-and adds names to the queue; it must not decide what has to be done, nor enqueue a sync
-whose plan cannot depend on the change.
+`app.py` connects it to the caches. A handler gets the object before and after a change,
+adds names to the queue, and ends the backoff of destinations that the change may have
+healed. It must not decide what has to be done, nor enqueue a sync whose plan cannot
+depend on the change.
 """
 
 import structlog
@@ -10,7 +11,7 @@ import structlog
 from cluster.namespaces import NamespaceRecord
 from cluster.syncs import SyncRecord
 from configmapsync.copies import CopyRecord
-from configmapsync.names import SYNC_DISABLED_LABEL, NamespacedName
+from configmapsync.names import NamespacedName
 from configmapsync.selection import Namespace
 from kube.workqueue import WorkQueue
 from reconciler.known.caches import BY_SYNC_UID, Caches
@@ -121,13 +122,11 @@ def _intent(sync: SyncRecord) -> tuple[int | None, bool]:
     return sync.metadata.generation, sync.deleting
 
 
-def _as_seen_by(
-    sync: SyncRecord, namespace: Namespace | None
-) -> tuple[str, bool, str | None] | None:
+def _as_seen_by(sync: SyncRecord, namespace: Namespace | None) -> tuple[str, bool, bool] | None:
     """Return what the plan of a sync can see of a namespace; None if the sync cannot select it."""
     selector = sync.selector
     if namespace is None or selector is None:
         return None
     if not selector.matches(namespace) and namespace.name not in selector.exact_names:
         return None
-    return (namespace.uid, namespace.terminating, namespace.labels.get(SYNC_DISABLED_LABEL))
+    return (namespace.uid, namespace.terminating, namespace.disabled)

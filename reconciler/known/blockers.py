@@ -4,7 +4,7 @@ The writer records a blocker when a write finds one, and the applier the destina
 that a plan waits for. `triggers.py` asks which syncs wait for a ConfigMap that is gone.
 """
 
-from collections.abc import Collection
+from collections.abc import Set
 
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
@@ -54,9 +54,9 @@ class Blockers:
         self._found.pop(key, None)
         return syncs
 
-    def retain(self, sync: NamespacedName, wanted: Collection[NamespacedName]) -> None:
+    def retain(self, sync: NamespacedName, wanted: Set[NamespacedName]) -> None:
         """Let a sync wait for no other destinations than `wanted`."""
-        for key in [key for key in self._destinations.get(sync, ()) if key not in wanted]:
+        for key in self._destinations.get(sync, set()) - wanted:
             self.stop_waiting(key, sync)
 
     def waiting(self, key: NamespacedName) -> frozenset[NamespacedName]:

@@ -72,18 +72,12 @@ async def destinations(caches: Caches, record: SyncRecord, row: SyncRow) -> list
     rows = [each async for each in paced(view.rows(copies))]
     await asyncio.sleep(0)
     known = {each.namespace for each in rows if each.name == row.copy_name}
-    missing = [name for name in _selected(caches, record) if name not in known]
+    selected: Iterable[str] = ()
+    if record.selector is not None and not record.deleting:
+        selected = record.selector.destinations(caches.namespaces_by_name)
+    missing = [name for name in selected if name not in known]
     rows += [each async for each in paced(map(view.absent, missing))]
     return sorted(rows, key=lambda each: (each.namespace, each.name))
-
-
-def _selected(caches: Caches, record: SyncRecord) -> Iterator[str]:
-    """Yield the namespaces that should have a copy."""
-    if record.selector is None or record.deleting:
-        return
-    for namespace in record.selector.among(caches.namespaces_by_name):
-        if not namespace.terminating and not namespace.disabled:
-            yield namespace.name
 
 
 def _facts(sync: ConfigMapSync) -> list[Mapping[str, str]]:

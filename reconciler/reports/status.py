@@ -5,11 +5,10 @@ that wait. What a status says is decided in `configmapsync/conditions.py`.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 
@@ -39,8 +38,7 @@ REPORT_WORKERS = 4
 REPORT_WAIT_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(NamedTuple):
     """A status to be written.
 
     Attributes:
@@ -91,7 +89,7 @@ class Reporter:
         self._metrics = metrics
         self._sync_stats = sync_stats
         self._clock = clock
-        self._pending: OrderedDict[NamespacedName, _Pending] = OrderedDict()
+        self._pending: dict[NamespacedName, _Pending] = {}
         self._writing: dict[NamespacedName, asyncio.Event] = {}
         self._wrote: set[NamespacedName] = set()  # syncs with copies written since their status
         self._status_queued = asyncio.Event()
@@ -157,10 +155,7 @@ class Reporter:
     async def drain(self) -> None:
         """Write every queued status; the caller bounds the time."""
         while self._pending or self._writing:
-            if self._pending:
-                await self._write_next()
-            else:
-                await next(iter(self._writing.values())).wait()
+            await self._write_next()
 
     async def _work(self) -> None:
         while True:
@@ -180,7 +175,10 @@ class Reporter:
                 await self._queue.wait_empty()
 
     async def _write_next(self) -> None:
-        """Write the status that has waited longest, unless its sync is being written already."""
+        """Write the status that has waited longest, of syncs that are not being written already.
+
+        Without such a status, wait for the end of a write.
+        """
         key = next((key for key in self._pending if key not in self._writing), None)
         if key is None:
             for writing in list(self._writing.values())[:1]:
@@ -223,16 +221,11 @@ class Reporter:
         if key not in self._pending:
             self._wrote.discard(key)
 
-    async def _settle(self, key: NamespacedName) -> None:
-        """Drop a queued status, and wait for one that is being written."""
-        self._pending.pop(key, None)
-        if (writing := self._writing.get(key)) is not None:
-            await writing.wait()
-
     async def set_finalizer(self, record: SyncRecord, *, present: bool) -> SyncRecord | None:
         """Add or remove the finalizer of the operator, and keep all others.
 
-        A queued status is dropped: the reconcile reports a new one.
+        A queued status is dropped, because the reconcile reports a new one. One that is being
+        written is awaited.
 
         Returns:
             The new record; None if the sync is gone.
@@ -240,7 +233,9 @@ class Reporter:
         Raises:
             ApiError: the sync could not be written; `Conflict` if another client changed it.
         """
-        await self._settle(record.key)
+        self._pending.pop(record.key, None)
+        if (writing := self._writing.get(record.key)) is not None:
+            await writing.wait()
         record = self._syncs.get(*record.key) or record
         others = [finalizer for finalizer in record.metadata.finalizers if finalizer != FINALIZER]
         metadata = {

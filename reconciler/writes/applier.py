@@ -89,8 +89,9 @@ class Applier:
         self._retain(sync, planned)
         batch = self._batches.setdefault(sync, Batch(sync))
         written = await self._carry_out(batch, planned.writes)
-        keep = not planned.removals or _is_any(written, Reason.PROGRESSING)
-        removed = () if keep else await self._carry_out(batch, planned.removals)
+        removed: tuple[Outcome, ...] = ()
+        if planned.removals and Reason.PROGRESSING not in _reasons(written):
+            removed = await self._carry_out(batch, planned.removals)
         return self._finish(batch, planned, written, removed)
 
     def _retain(self, sync: NamespacedName, planned: Plan) -> None:
@@ -172,7 +173,7 @@ class Applier:
         """
         leftovers = tuple(outcome for outcome in removed if outcome.reason is not Reason.SYNCED)
         all_removed = bool(removed) and not leftovers
-        replaced = planned.staged and _is_any(written, Reason.SYNCED, Reason.CONTESTED)
+        replaced = planned.staged and _reasons(written) & {Reason.SYNCED, Reason.CONTESTED}
         unanswered_for = batch.unanswered_for(asyncio.get_running_loop().time())
         requeue_after = soonest(
             planned.requeue_after,
@@ -276,8 +277,8 @@ class Applier:
         return outcome
 
 
-def _is_any(outcomes: Iterable[Outcome], *reasons: Reason) -> bool:
-    return any(outcome.reason in reasons for outcome in outcomes)
+def _reasons(outcomes: Iterable[Outcome]) -> set[Reason]:
+    return {outcome.reason for outcome in outcomes}
 
 
 def _names(sync: NamespacedName, write: Write) -> dict[str, str]:

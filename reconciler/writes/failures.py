@@ -70,12 +70,8 @@ def describe(error: ApiError) -> str:
         return str(error)
     if (refused_by := _refused_by(error)) is not None:
         return f"refused by {refused_by} ({_status(error)})"
-    fields = (
-        [field[:LONGEST_FIELD] for _, field, _ in error.causes if field]
-        if isinstance(error, Invalid)
-        else []
-    )
-    if fields:
+    causes = error.causes if isinstance(error, Invalid) else ()
+    if fields := [field[:LONGEST_FIELD] for _, field, _ in causes if field]:
         more = f" and {len(fields) - MOST_FIELDS} more" if len(fields) > MOST_FIELDS else ""
         return f"invalid: {', '.join(fields[:MOST_FIELDS])}{more} ({_status(error)})"
     return f"the API server answered {_status(error)}"

@@ -6,7 +6,7 @@ failure that only an edit heals waits for other content.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 
 from configmapsync.names import NamespacedName
@@ -89,9 +89,9 @@ class Retries:
         waits = (max(entry.until - now, 0.0) for key, entry in entries.items() if key not in busy)
         return min(waits, default=None)
 
-    def retain(self, sync: NamespacedName, destinations: Collection[NamespacedName]) -> None:
+    def retain(self, sync: NamespacedName, destinations: Set[NamespacedName]) -> None:
         """Forget the failures of a sync at all other destinations."""
-        for key in [key for key in self._entries.get(sync, ()) if key not in destinations]:
+        for key in self._entries.get(sync, {}).keys() - destinations:
             self.release(sync, key)
 
     def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:

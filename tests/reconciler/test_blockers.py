@@ -40,7 +40,7 @@ def test_a_destination_is_evicted_with_the_last_sync_that_waits_for_it() -> None
 
     blockers.retain(ONE, {kept})
     assert len(blockers._found) == 100
-    blockers.retain(TWO, ())
+    blockers.retain(TWO, set())
     assert len(blockers._found) == 1
     blockers.stop_waiting(kept, ONE)
 

@@ -10,29 +10,22 @@ from dataclasses import dataclass, field
 from cluster.syncs import SyncRecord
 from configmapsync.content import SourceObject
 from configmapsync.copies import CopyRecord
+from configmapsync.explanations import Explanation
 from configmapsync.names import NamespacedName
 from configmapsync.selection import Namespace
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Explanation):
     """One reason why something is not right, in the form of `-o json`.
 
     Attributes:
-        reason: the word of the status.
-        namespaces: those that it concerns; empty for the whole object.
         message: of the status; empty without one.
-        cause: what happened.
-        cure: what to do.
-        commands: to run in this order.
+        namespaces: those that it concerns; empty for the whole object.
     """
 
-    reason: str
-    namespaces: tuple[str, ...]
-    message: str
-    cause: str
-    cure: str
-    commands: tuple[str, ...]
+    message: str = ""
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

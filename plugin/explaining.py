@@ -5,7 +5,7 @@ cluster, and no answer contains a value of a ConfigMap.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from cluster.syncs import SyncRecord
 from configmapsync.copies import CopyRecord
@@ -67,14 +67,7 @@ def _problems_of_sync(record: SyncRecord, row: StatusRow) -> Iterator[Problem]:
 def _problem(
     explanation: Explanation, message: str = "", namespaces: tuple[str, ...] = ()
 ) -> Problem:
-    return Problem(
-        explanation.reason,
-        namespaces,
-        message,
-        explanation.cause,
-        explanation.cure,
-        explanation.commands,
-    )
+    return Problem(**asdict(explanation), message=message, namespaces=namespaces)
 
 
 def _subject_of(record: SyncRecord, namespace: str = "") -> Subject:

@@ -55,6 +55,12 @@ class Patient:
     now: datetime
     metrics_url: str = ""
 
-    def named(self, component: str) -> str:
-        """Return the name of an installed object."""
-        return f"{PREFIX}{component}"
+    @property
+    def renew(self) -> str:
+        """Return the command that makes new certificates."""
+        return f"kubectl create job -n {self.namespace} --from=cronjob/{PREFIX}certs certs-now"
+
+    @property
+    def show_logs(self) -> str:
+        """Return the command that prints the logs of the reconcilers."""
+        return f"kubectl logs -n {self.namespace} -l app.kubernetes.io/component=reconciler"

@@ -23,7 +23,6 @@ CRDS = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 CRD_NAME = f"{PLURAL}.{GROUP}"
 APPLY_CRD = "kubectl apply -k config/crd"
 APPLY_ALL = "kubectl apply -k config/default, or helm upgrade"
-RENEW = "kubectl create job -n {namespace} --from=cronjob/{cronjob} certs-now"
 SOON = timedelta(days=7)
 MOST_CERTIFICATES = 64  # of one bundle
 PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -82,7 +81,6 @@ def _findings(patient: Patient, word: str, webhook: dict[str, Any]) -> Iterator[
     if webhook.get("failurePolicy") != "Fail":
         message = f"the {word} webhook has failurePolicy {webhook.get('failurePolicy')}, not Fail"
         yield Finding(Level.WARNING, "webhook", message, APPLY_ALL)
-    renew = RENEW.format(namespace=patient.namespace, cronjob=patient.named("certs"))
     bundle = f"caBundle of the {word} webhook"
     expiries = list(_expiries(webhook.get("clientConfig", {}).get("caBundle") or ""))
     good = [moment for moment in expiries if moment > patient.now]
@@ -90,10 +88,10 @@ def _findings(patient: Patient, word: str, webhook: dict[str, Any]) -> Iterator[
         message = f"every certificate in {bundle} has expired"
         if not expiries:
             message = f"{bundle} holds no certificate"
-        yield Finding(Level.FAILURE, "certificates", message, renew)
+        yield Finding(Level.FAILURE, "certificates", message, patient.renew)
     elif max(good) - patient.now < SOON:
         message = f"the last certificate in {bundle} expires {max(good):%F}"
-        yield Finding(Level.WARNING, "certificates", message, renew)
+        yield Finding(Level.WARNING, "certificates", message, patient.renew)
     else:
         held = counted(len(good), "certificate")
         message = f"{bundle} holds {held}, valid until {max(good):%F}"

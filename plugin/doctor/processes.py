@@ -14,7 +14,7 @@ from kube.client import Kind
 from kube.errors import ApiError, Forbidden
 from kube.lease_record import LeaseRecord, LeaseSpec
 from kube.wire import decode_object
-from plugin.doctor.findings import Finding, Level, Patient
+from plugin.doctor.findings import PREFIX, Finding, Level, Patient
 
 PODS = Kind("", "v1", "pods")
 COMPONENTS = (
@@ -34,16 +34,16 @@ DEFAULT_LEASE_SECONDS = 15
 
 async def check_leader(patient: Patient) -> list[Finding]:
     """Read the Lease of the reconcilers."""
-    record = LeaseRecord(patient.reader.connection, patient.namespace, patient.named("reconciler"))
+    name = f"{PREFIX}reconciler"
+    record = LeaseRecord(patient.reader.connection, patient.namespace, name)
     seen = await record.read(READ_SECONDS)
-    logs = f"kubectl logs -n {patient.namespace} -l app.kubernetes.io/component=reconciler"
     if seen is None:
         message = (
-            f"there is no Lease {patient.namespace}/{patient.named('reconciler')}: "
+            f"there is no Lease {patient.namespace}/{name}: "
             "no reconciler has run there with leader election"
         )
-        return [Finding(Level.WARNING, "leader", message, logs)]
-    return [_judged_lease(seen.spec, patient.now, logs)]
+        return [Finding(Level.WARNING, "leader", message, patient.show_logs)]
+    return [_judged_lease(seen.spec, patient.now, patient.show_logs)]
 
 
 def _judged_lease(lease: LeaseSpec, now: datetime, logs: str) -> Finding:
@@ -67,14 +67,13 @@ def _judged_lease(lease: LeaseSpec, now: datetime, logs: str) -> Finding:
 async def check_watches(patient: Patient) -> list[Finding]:
     """Read the age of each watch from the metrics of the processes."""
     if patient.metrics_url:
-        return _judged_metrics(patient.metrics_url, await _fetched(patient.metrics_url))
+        return [_judged_metrics(patient.metrics_url, await _fetched(patient.metrics_url))]
     pods = await _pods(patient)
     if not pods:
         message = f"no pod of the operator runs in {patient.namespace}"
         remedy = f"kubectl get pods -n {patient.namespace}, or --operator-namespace"
         return [Finding(Level.WARNING, "watches", message, remedy)]
-    answers = await asyncio.gather(*(_through_api_server(patient, pod) for pod in pods))
-    return [finding for answer in answers for finding in answer]
+    return await asyncio.gather(*(_through_api_server(patient, pod) for pod in pods))
 
 
 async def _pods(patient: Patient) -> list[str]:
@@ -87,7 +86,7 @@ async def _pods(patient: Patient) -> list[str]:
     ]
 
 
-async def _through_api_server(patient: Patient, pod: str) -> list[Finding]:
+async def _through_api_server(patient: Patient, pod: str) -> Finding:
     try:
         path = f"{pod}:{HEALTH_PORT}/proxy/metrics"
         raw = await patient.reader.client.get(
@@ -100,7 +99,7 @@ async def _through_api_server(patient: Patient, pod: str) -> list[Finding]:
             f"kubectl port-forward -n {patient.namespace} pod/{pod} {HEALTH_PORT}, then doctor "
             f"--metrics-url http://127.0.0.1:{HEALTH_PORT}/metrics"
         )
-        return [Finding(Level.SKIPPED, "watches", message, remedy)]
+        return Finding(Level.SKIPPED, "watches", message, remedy)
     return _judged_metrics(f"pod {pod}", raw)
 
 
@@ -113,17 +112,17 @@ async def _fetched(url: str) -> bytes:
         return b""
 
 
-def _judged_metrics(where: str, metrics: bytes) -> list[Finding]:
+def _judged_metrics(where: str, metrics: bytes) -> Finding:
     text = metrics.decode(errors="replace")
     ages = {name: float(age) for name, age in WATCH_AGE.findall(text)}
     if not ages:
         message = f"{where} shows no watch age"
-        return [Finding(Level.WARNING, "watches", message, "check the address and the port")]
+        return Finding(Level.WARNING, "watches", message, "check the address and the port")
     oldest = max(ages, key=ages.__getitem__)
     seconds = round(ages[oldest])
     if ages[oldest] < OLD_SECONDS:
         message = f"{where}: the oldest of {len(ages)} watches heard something {seconds} s ago"
-        return [Finding(Level.OK, "watches", message)]
+        return Finding(Level.OK, "watches", message)
     level = Level.FAILURE if ages[oldest] >= DEAD_SECONDS else Level.WARNING
     message = f"{where}: the watch of {oldest} has heard nothing for {seconds} s"
-    return [Finding(level, "watches", message, "restart the pod, and check the API server")]
+    return Finding(level, "watches", message, "restart the pod, and check the API server")

@@ -56,7 +56,7 @@ async def check_rights(patient: Patient) -> list[Finding]:
     )
     found = []
     for component in CLUSTER:
-        account = patient.named(component)
+        account = f"{PREFIX}{component}"
         wanted = list(rights_of(component, patient.namespace))
         held = await reviews.may(of_service_account(patient.namespace, account), wanted)
         missing = [right for right in wanted if right not in held]

@@ -9,7 +9,7 @@ from cluster.syncs import CONFIGMAPSYNCS
 from configmapsync.names import API_VERSION, KIND
 from kube.errors import ApiError, Forbidden
 from plugin.doctor.findings import Finding, Level, Patient
-from plugin.doctor.installed import APPLY_ALL, RENEW
+from plugin.doctor.installed import APPLY_ALL
 
 PROBE_NAME = "configmapsync-doctor"
 PROBE_NAMESPACE = "default"
@@ -54,8 +54,7 @@ def _failed(patient: Patient, error: ApiError) -> Finding:
     detail = error.message.rpartition(": ")[2]
     if any(word in error.message for word in TLS_WORDS):
         message = f"the API server does not trust the certificate of the webhook: {detail}"
-        remedy = RENEW.format(namespace=patient.namespace, cronjob=patient.named("certs"))
-        return Finding(Level.FAILURE, "webhook", message, remedy)
+        return Finding(Level.FAILURE, "webhook", message, patient.renew)
     message = f"the API server cannot reach the webhook: {detail}"
     remedy = f"kubectl get pods -n {patient.namespace} -l app.kubernetes.io/component=webhook"
     return Finding(Level.FAILURE, "webhook", message, remedy)

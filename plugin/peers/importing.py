@@ -3,10 +3,14 @@
 `plugin/commands/import_.py` calls it.
 """
 
+from collections import defaultdict
+
+from configmapsync.names import NamespacedName
 from configmapsync.spec import ConflictPolicy
 from plugin.peers import config_syncer, reflector, replicator
 from plugin.peers.inventory import Inventory, Remark
-from plugin.peers.syncs import ImportedSync, make
+from plugin.peers.syncs import ImportedSync, SyncMaker
+from plugin.peers.wanted import WantedCopies
 
 TOOLS = (reflector, replicator, config_syncer)
 
@@ -14,15 +18,21 @@ TOOLS = (reflector, replicator, config_syncer)
 def translate(
     inventory: Inventory, conflict_policy: ConflictPolicy = ConflictPolicy.ADOPT
 ) -> tuple[list[ImportedSync], list[Remark]]:
-    """Return the syncs that do what the annotations ask for, and sorted remarks."""
+    """Return the syncs that do what the annotations ask for, and sorted remarks.
+
+    Args:
+        inventory: the objects that exist.
+        conflict_policy: of every sync; Adopt takes the existing copies over.
+    """
     remarks = {*inventory.remarks}
-    wanted = []
+    groups: dict[tuple[NamespacedName, str], list[WantedCopies]] = defaultdict(list)
     for tool in TOOLS:
         for configmap in inventory.sorted_configmaps():
             for found in tool.find(configmap, inventory):
                 if isinstance(found, Remark):
                     remarks.add(found)
                 else:
-                    wanted.append(found)
-    syncs, notes = make(wanted, inventory, conflict_policy)
-    return syncs, sorted({*remarks, *notes})
+                    groups[found.source, found.asked_by.name].append(found)
+    maker = SyncMaker(inventory, conflict_policy)
+    syncs = [sync for key in sorted(groups) if (sync := maker.sync(groups[key])) is not None]
+    return syncs, sorted({*remarks, *maker.remarks})

@@ -49,26 +49,20 @@ class ImportedSync:
     tools: tuple[str, ...]
 
 
-def make(
-    wanted: Iterable[WantedCopies], inventory: Inventory, conflict_policy: ConflictPolicy
-) -> tuple[list[ImportedSync], list[Remark]]:
-    """Return the syncs that make the wanted copies, and remarks.
+class SyncMaker:
+    """Makes the syncs of one import.
 
-    Args:
-        wanted: what the tools do.
-        inventory: the objects that exist.
-        conflict_policy: of every sync; Adopt takes the existing copies over.
+    Attributes:
+        remarks: what the user must know about the syncs so far.
     """
-    groups: dict[tuple[NamespacedName, str], list[WantedCopies]] = defaultdict(list)
-    for copies in wanted:
-        groups[copies.source, copies.asked_by.name].append(copies)
-    maker = _Maker(inventory, conflict_policy)
-    syncs = [sync for key in sorted(groups) if (sync := maker.sync(groups[key])) is not None]
-    return syncs, maker.remarks
 
-
-class _Maker:
     def __init__(self, inventory: Inventory, conflict_policy: ConflictPolicy) -> None:
+        """Make nothing yet.
+
+        Args:
+            inventory: the objects that exist.
+            conflict_policy: of every sync.
+        """
         self._inventory = inventory
         self._conflict_policy = conflict_policy
         self._taken: set[NamespacedName] = set()

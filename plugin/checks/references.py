@@ -53,7 +53,7 @@ class Known:
     missing: set[NamespacedName] = field(default_factory=set)
 
 
-def add_files(known: Known, manifests: Iterable[Manifest]) -> set[str]:
+def _add_files(known: Known, manifests: Iterable[Manifest]) -> set[str]:
     """Add the namespaces and ConfigMaps of files; return the namespaces that files define.
 
     The namespace of each object is assumed to exist, because the object could not be applied
@@ -78,15 +78,15 @@ def add_files(known: Known, manifests: Iterable[Manifest]) -> set[str]:
 class References:
     """Admits syncs in the order of the files."""
 
-    def __init__(self, known: Known, defined: Iterable[str] = ()) -> None:
+    def __init__(self, known: Known, manifests: Iterable[Manifest]) -> None:
         """Build the graph of the syncs of the cluster.
 
         Args:
-            known: the objects of files and cluster.
-            defined: namespaces that the files define.
+            known: the objects of the cluster, to which those of the files are added.
+            manifests: the objects of the files.
         """
         self._known = known
-        self._defined = frozenset(defined)
+        self._defined = _add_files(known, manifests)
         self._files: dict[NamespacedName, Manifest] = {}
         self._syncs = dict(known.syncs)
         self._graph = Graph()

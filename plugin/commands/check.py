@@ -14,7 +14,7 @@ from plugin.checks import live, shape
 from plugin.checks.findings import Finding, Severity
 from plugin.checks.live import Checked
 from plugin.checks.manifests import Manifest, read
-from plugin.checks.references import Known, References, add_files
+from plugin.checks.references import Known, References
 from plugin.cluster import problems, run
 from plugin.options import cluster_options, errors_end_with, filename_option, output_option
 from plugin.terminal import counted, printable, rendered
@@ -60,7 +60,7 @@ def command(
         if against_cluster:
             known, answers = run(cluster, lambda reader: live.ask(reader, checked))
             findings += answers
-    references = References(known, add_files(known, manifests))
+    references = References(known, manifests)
     for manifest, sync in checked:
         findings += references.check(manifest, sync)
     found = sorted(set(findings))

@@ -44,29 +44,25 @@ def command(cluster: ConnectionSettings, name: NamespacedName, output: str) -> N
 
 async def _answers(reader: Reader, key: NamespacedName) -> list[Answer]:
     """Explain what the user may read; fail only if that is nothing."""
-    answers: list[Answer] = []
+    answers: list[Answer | None] = []
     denied: list[Forbidden] = []
     for find in (_about_sync, _about_configmap):
         try:
-            answers += await find(reader, key)
+            answers.append(await find(reader, key))
         except Forbidden as error:
             denied.append(error)
-    if denied and not answers:
+    found = [answer for answer in answers if answer is not None]
+    if denied and not found:
         raise denied[0]
-    return answers
+    return found
 
 
-async def _about_sync(reader: Reader, key: NamespacedName) -> list[Answer]:
+async def _about_sync(reader: Reader, key: NamespacedName) -> Answer | None:
     record = await reader.sync(key)
-    return [explained_sync(record)] if record else []
+    return explained_sync(record) if record else None
 
 
-async def _about_configmap(reader: Reader, key: NamespacedName) -> list[Answer]:
-    answer = explained_configmap(await _observed(reader, key))
-    return [answer] if answer else []
-
-
-async def _observed(reader: Reader, key: NamespacedName) -> Observation:
+async def _about_configmap(reader: Reader, key: NamespacedName) -> Answer | None:
     raw = await reader.configmap(key)
     record = read_copy(raw) if raw else None
     seen = Observation(key, record)
@@ -86,7 +82,7 @@ async def _observed(reader: Reader, key: NamespacedName) -> Observation:
         seen.unread.append("the labels of the namespace")
     if seen.owner is not None and seen.owner.sync is not None:
         await _read_source(reader, seen, seen.owner.sync.source)
-    return seen
+    return explained_configmap(seen)
 
 
 async def _read_source(reader: Reader, seen: Observation, source: NamespacedName) -> None:

@@ -135,31 +135,23 @@ def intersection(left: Selection, right: Selection) -> Selection:
 
 def _of_pattern(text: str, *, searched: bool) -> Selection:
     try:
-        regex = parse(_anchored(text) if searched else text, searched=searched)
+        anchored = f"^{text.removeprefix('^').removesuffix('$')}$"
+        regex = parse(anchored if searched else text, searched=searched)
     except UnsupportedRegexError as error:
         return Selection(ignored=frozenset({f'the expression "{text[:64]}" {error}'}))
     patterns = regex.patterns()
     if patterns is None:
-        return Selection(remainders=frozenset({_of_regex(text, regex)}))
+        globs = ", ".join(f'"{glob}"' for glob in regex.closest_globs()[:MOST_LISTED])
+        hint = f"{globs} would select these and more"
+        remainder = Remainder(f'the expression "{text[:64]}"', (regex,), hint)
+        return Selection(remainders=frozenset({remainder}))
     possible = [text for text in patterns if re.fullmatch(LABEL_GLOB, text) and len(text) < 64]
-    globs = frozenset(pattern for pattern in possible if is_glob(pattern))
-    names = frozenset(possible) - globs
+    found = Selection(globs=frozenset(filter(is_glob, possible)))
+    names = frozenset(possible) - found.globs
     if len(patterns) == 1 or names <= {text}:
-        return Selection(names=names, globs=globs)
+        return replace(found, names=names)
     # Names that stand for an expression need not exist, and a selector does not require it.
-    selectors = frozenset({on_names(names)} if names else ())
-    return Selection(globs=globs, selectors=selectors)
-
-
-def _anchored(text: str) -> str:
-    start, end = "" if text.startswith("^") else "^", "" if text.endswith("$") else "$"
-    return f"{start}{text}{end}"
-
-
-def _of_regex(text: str, regex: Regex) -> Remainder:
-    globs = ", ".join(f'"{glob}"' for glob in regex.closest_globs()[:MOST_LISTED])
-    hint = f"{globs} would select these and more"
-    return Remainder(f'the expression "{text[:64]}"', (regex,), hint)
+    return replace(found, selectors=frozenset({on_names(names)} if names else ()))
 
 
 def describe(requirements: Iterable[Requirement]) -> str:

@@ -21,7 +21,7 @@ from configmapsync.names import (
     NamespacedName,
 )
 from configmapsync.selection import Namespace
-from kube.client import CONFIGMAPS, JSON, METADATA, NAMESPACES, ApiServer, Client, all_of
+from kube.client import CONFIGMAPS, JSON, METADATA, NAMESPACES, ApiServer, Client, Kind, all_of
 from kube.errors import NotFound
 from kube.indexer import Record
 from kube.informer import Informer
@@ -123,21 +123,50 @@ class Reader:
         marks = await self.metadata(CONFIGMAPS.path(), read_mark, {"labelSelector": MANAGED})
         return Network(syncs, marks)
 
-    async def namespace(self, name: str) -> Namespace | None:
-        """Return one namespace; None if it does not exist."""
+    async def get(
+        self, kind: Kind, namespace: str, name: str, *, metadata_only: bool = False
+    ) -> bytes | None:
+        """Return one object, or only its metadata, in JSON; None if it does not exist."""
         try:
-            raw = await self.client.get(NAMESPACES, "", name, metadata_only=True)
+            return await self.client.get(kind, namespace, name, metadata_only=metadata_only)
         except NotFound:
             return None
-        return read_namespace(raw).view
+
+    async def namespace(self, name: str) -> Namespace | None:
+        """Return one namespace; None if it does not exist."""
+        raw = await self.get(NAMESPACES, "", name, metadata_only=True)
+        return read_namespace(raw).view if raw else None
 
     async def configmap(self, key: NamespacedName) -> bytes | None:
         """Return one ConfigMap in JSON; None if it does not exist."""
         self.progress.step(f"reading ConfigMap {key}")
-        try:
-            return await self.client.get(CONFIGMAPS, *key)
-        except NotFound:
-            return None
+        return await self.get(CONFIGMAPS, *key)
+
+    async def each(
+        self,
+        step: str,
+        work: Callable[[Item], Awaitable[Result]],
+        items: Iterable[Item],
+        limit: int,
+    ) -> list[Result]:
+        """Return the result of the work on each item.
+
+        Args:
+            step: what the progress line shows, with the number of finished items.
+            work: reads or asks something about one item.
+            items: in any order.
+            limit: how many items are worked on at the same time.
+        """
+        self.progress.step(step)
+        slots = asyncio.Semaphore(limit)
+
+        async def with_slot(item: Item) -> Result:
+            async with slots:
+                result = await work(item)
+            self.progress.did()
+            return result
+
+        return await all_of(map(with_slot, items))
 
     async def metadata(
         self,
@@ -169,16 +198,3 @@ class Reader:
         )
         informer.on_change(lambda _old, _new: self.progress.did())
         return informer
-
-
-async def in_parallel(
-    work: Callable[[Item], Awaitable[Result]], items: Iterable[Item], limit: int
-) -> list[Result]:
-    """Return the result of the work on each item, at most `limit` items at a time."""
-    slots = asyncio.Semaphore(limit)
-
-    async def with_slot(item: Item) -> Result:
-        async with slots:
-            return await work(item)
-
-    return await all_of(map(with_slot, items))

@@ -4,7 +4,8 @@
 rights of the user, and the CRD and webhook that are installed. It changes nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from cluster.syncs import CONFIGMAPSYNCS
 from configmapsync.admission_checks import MOST_LISTED
 from configmapsync.content import MOST_SOURCE_KEYS
+from configmapsync.fielderrors import ErrorKind
 from configmapsync.names import (
     MANAGED_BY_LABEL,
     MANAGED_BY_VALUE,
@@ -23,10 +25,10 @@ from configmapsync.selection import Selector
 from kube.client import CONFIGMAPS
 from kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
 from kube.wire import decode_partial, decoding
-from plugin.checks.findings import Finding, Severity
+from plugin.checks.findings import Finding
 from plugin.checks.manifests import Manifest
 from plugin.checks.references import Known
-from plugin.reading import Reader, in_parallel, keys_of
+from plugin.reading import Reader, keys_of
 
 FIELD_MANAGER = "kubectl-configmapsync"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -42,35 +44,39 @@ async def ask(reader: Reader, checked: list[Checked]) -> tuple[Known, list[Findi
         MissingApiError: the cluster does not serve ConfigMapSyncs.
         ApiError: an object could not be read, or the API server could not be asked.
     """
-    known = await _read_known(reader, [sync for _, sync in checked])
-    reader.progress.step("asking the API server to admit each sync")
-
-    async def dry_run(one: Checked) -> list[Finding]:
-        findings = await _dry_run(reader, *one)
-        reader.progress.did()
-        return findings
-
-    answers = await in_parallel(dry_run, checked, PARALLEL_REQUESTS)
-    return known, [finding for findings in answers for finding in findings]
-
-
-async def _read_known(reader: Reader, syncs: Iterable[ConfigMapSync]) -> Known:
-    """Return the namespaces and syncs of a cluster, and the ConfigMaps that matter to syncs."""
     known = Known(namespaces=await reader.namespaces(), complete=True)
     known.syncs = {
         record.key: record.sync for record in await reader.syncs() if record.sync is not None
     }
-    reader.progress.step("reading sources and destinations")
-    wanted = {
-        key: False for sync in syncs for key in (sync.source, *_first_destinations(sync, known))
-    }
-    wanted |= {sync.source: True for sync in syncs if sync.spec.keys}
+    await _read_configmaps(reader, known, [sync for _, sync in checked])
+    step = "asking the API server to admit each sync"
+    answers = await reader.each(step, partial(_dry_run, reader), checked, PARALLEL_REQUESTS)
+    return known, [finding for findings in answers for finding in findings]
+
+
+async def _read_configmaps(reader: Reader, known: Known, syncs: list[ConfigMapSync]) -> None:
+    """Read the sources of syncs, with their keys if a sync selects some, and destinations."""
+    wanted = {key for sync in syncs for key in (sync.source, *_first_destinations(sync, known))}
+    keyed = {sync.source for sync in syncs if sync.spec.keys}
 
     async def read_one(key: NamespacedName) -> None:
-        await _read_configmap(reader, known, key, with_keys=wanted[key])
+        try:
+            answer = await reader.get(CONFIGMAPS, *key, metadata_only=key not in keyed)
+        except Forbidden:
+            return  # the dry run reports what the user lacks
+        if answer is None:
+            known.missing.add(key)
+            return
+        with decoding("the ConfigMap"):
+            labels = decode_partial(answer).metadata.labels or {}
+        found = keys_of(answer) if key in keyed else None
+        too_many = found is not None and len(found) > MOST_SOURCE_KEYS
+        known.configmaps[key] = None if too_many else found
+        if labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE:
+            known.managed.add(key)
 
-    await in_parallel(read_one, sorted(wanted), PARALLEL_REQUESTS)
-    return known
+    step = "reading sources and destinations"
+    await reader.each(step, read_one, sorted(wanted), PARALLEL_REQUESTS)
 
 
 def _first_destinations(sync: ConfigMapSync, known: Known) -> Iterator[NamespacedName]:
@@ -80,27 +86,9 @@ def _first_destinations(sync: ConfigMapSync, known: Known) -> Iterator[Namespace
     return (NamespacedName(name, sync.destination_name) for name in names[:MOST_LISTED])
 
 
-async def _read_configmap(
-    reader: Reader, known: Known, key: NamespacedName, *, with_keys: bool
-) -> None:
-    try:
-        answer = await reader.client.get(CONFIGMAPS, *key, metadata_only=not with_keys)
-    except NotFound:
-        known.missing.add(key)
-        return
-    except Forbidden:
-        return  # the dry run reports what the user lacks
-    with decoding("the ConfigMap"):
-        labels = decode_partial(answer).metadata.labels or {}
-    found = keys_of(answer) if with_keys else None
-    too_many = found is not None and len(found) > MOST_SOURCE_KEYS
-    known.configmaps[key] = None if too_many else found
-    if labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE:
-        known.managed.add(key)
-
-
-async def _dry_run(reader: Reader, manifest: Manifest, sync: ConfigMapSync) -> list[Finding]:
+async def _dry_run(reader: Reader, checked: Checked) -> list[Finding]:
     """Return why the API server or one of its webhooks would refuse a sync."""
+    manifest, sync = checked
     try:
         await reader.connection.request(
             "PATCH",
@@ -119,7 +107,12 @@ async def _dry_run(reader: Reader, manifest: Manifest, sync: ConfigMapSync) -> l
     except NotFound:
         return []  # the namespace is in the files only
     except ApiError as error:
-        return list(_findings(manifest, error))
+        causes = error.causes or (("", "", f"the API server rejects it: {error.message}"),)
+        return [
+            manifest.finding(field, message)
+            for reason, field, message in causes
+            if reason != ErrorKind.NOT_FOUND  # a missing namespace may be in the files
+        ]
     return []
 
 
@@ -130,12 +123,3 @@ def _document(manifest: Manifest, sync: ConfigMapSync) -> dict[str, Any]:
     document["metadata"].pop("generateName", None)
     document.pop("status", None)
     return document
-
-
-def _findings(manifest: Manifest, error: ApiError) -> Iterator[Finding]:
-    """Yield a finding for each cause; a missing namespace may be in the files."""
-    causes = [cause for cause in error.causes if cause[0] != "FieldValueNotFound"]
-    if not error.causes:
-        causes = [("", "", f"the API server rejects it: {error.message}")]
-    for _, field, message in causes:
-        yield manifest.finding(Severity.ERROR, field, message)

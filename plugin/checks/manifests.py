@@ -62,7 +62,7 @@ class Manifest:
         name = texts.get("name") or texts.get("generateName", "")
         return NamespacedName(texts.get("namespace") or DEFAULT_NAMESPACE, name)
 
-    def finding(self, severity: Severity, path: str, message: str) -> Finding:
+    def finding(self, path: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
         """Return a finding about the field at `path`, or about the object if it is empty."""
         line, column = position(self.node, path)
         return Finding(self.file, line, column, severity, str(self), path, message)

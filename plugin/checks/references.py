@@ -99,7 +99,7 @@ class References:
         """Yield the findings of one sync, and go on as if it had been applied."""
         if (first := self._files.setdefault(sync.key, manifest)) is not manifest:
             message = f"is defined twice; the first time at {first.file}:{first.node.line}"
-            twice = manifest.finding(Severity.ERROR, "metadata.name", message)
+            twice = manifest.finding("metadata.name", message)
             yield replace(twice, field="")
         selector = Selector.of(sync, PROTECTED_NAMESPACES)
         targets = destination_paths(sync, selector)
@@ -107,12 +107,12 @@ class References:
         snapshot = self._snapshot(sync_input)
         errors = admit(sync_input, snapshot)
         for error in errors:
-            yield manifest.finding(Severity.ERROR, error.path, error.message)
+            yield manifest.finding(error.path, error.message)
         for text in (*warnings(sync_input, snapshot), *self._undefined(sync, targets)):
             path, colon, message = text.partition(": ")
             if not (colon and path.startswith("spec.")):
                 path, message = "", text
-            yield manifest.finding(Severity.WARNING, path, message)
+            yield manifest.finding(path, message, Severity.WARNING)
         if not errors:
             self._graph.put(sync, selector)
             self._syncs[sync.key] = sync

@@ -67,10 +67,7 @@ def check(manifest: Manifest) -> tuple[ConfigMapSync | None, list[Finding]]:
         errors += validate(sync)
     except InvalidResourceError as problem:
         errors += problem.errors
-    findings = [
-        manifest.finding(Severity.ERROR, error.path, error.message)
-        for error in map(_with_hint, errors)
-    ]
+    findings = [manifest.finding(one.path, one.message) for one in map(_with_hint, errors)]
     findings += _duplicates(manifest)
     return (None if findings else sync), findings
 

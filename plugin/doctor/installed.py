@@ -14,7 +14,6 @@ from typing import Any
 from configmapsync.crd import custom_resource_definition
 from configmapsync.names import GROUP, KIND, PLURAL, VERSION
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Kind
-from kube.errors import NotFound
 from kube.wire import decode_object
 from plugin.doctor.findings import Finding, Level, Patient
 from plugin.terminal import counted
@@ -30,9 +29,8 @@ PEM_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE----
 
 async def check_crd(patient: Patient) -> list[Finding]:
     """Compare the CRD of the cluster with that of this program."""
-    try:
-        raw = await patient.reader.client.get(CRDS, "", CRD_NAME)
-    except NotFound:
+    raw = await patient.reader.get(CRDS, "", CRD_NAME)
+    if raw is None:
         return [Finding(Level.FAILURE, "CRD", f"{CRD_NAME} is not installed", APPLY_CRD)]
     crd = decode_object(raw, CRD_NAME)
     conditions = crd.get("status", {}).get("conditions", ())

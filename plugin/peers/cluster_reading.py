@@ -17,7 +17,7 @@ from kube.wire import decode_partial, decoding
 from plugin.peers import config_syncer, replicator
 from plugin.peers.documents import PREFIXES
 from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark, of_other_kind
-from plugin.reading import MissingApiError, Reader, in_parallel, keys_of
+from plugin.reading import MissingApiError, Reader, keys_of
 
 PARALLEL_READS = 16
 NO_TEXTS: Mapping[str, str] = {}
@@ -89,8 +89,9 @@ async def _read_keys(reader: Reader, inventory: Inventory) -> None:
     wanted = {one.key for one in targets} | {key for key in sources if key is not None}
 
     async def read_one(key: NamespacedName) -> None:
-        if (answer := await reader.configmap(key)) is not None:
+        if (answer := await reader.get(CONFIGMAPS, *key)) is not None:
             known = inventory.configmaps[key]
             inventory.configmaps[key] = replace(known, keys=keys_of(answer))
 
-    await in_parallel(read_one, sorted(wanted & inventory.configmaps.keys()), PARALLEL_READS)
+    present = sorted(wanted & inventory.configmaps.keys())
+    await reader.each("reading the keys of ConfigMaps", read_one, present, PARALLEL_READS)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from configmapsync.globs import Globs, is_glob
-from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
+from configmapsync.names import NamespacedName
 from configmapsync.spec import KeySelection
 
 # A ConfigMap of 1.5 MB can have 190,000 keys, and hashing them took 140 ms. A source with more
@@ -73,11 +73,6 @@ class SourceObject:
     annotations: Mapping[str, str]
     too_many_keys: int = 0
     known_digest: str | None = None
-
-    @property
-    def labelled_as_copy(self) -> bool:
-        """Return whether the ConfigMap has the label of copies, and so belongs to their watch."""
-        return self.labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
 
 
 def digest(content: Content) -> str:

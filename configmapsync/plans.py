@@ -208,11 +208,6 @@ class Plan:
     requeue_after: float | None = None
     content_needed: bool = False
 
-    @property
-    def empty(self) -> bool:
-        """Return whether the plan has no write and no removal."""
-        return not self.writes and not self.removals
-
 
 def soonest(*waits: float | None) -> float | None:
     """Return the shortest wait; None if there is none."""

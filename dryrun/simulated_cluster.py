@@ -38,8 +38,8 @@ class EmptyCluster:
         if method == "GET" and path in COLLECTIONS:
             return EMPTY_LIST
         if method == "GET" and SERVICE_ACCOUNTS not in path:
-            raise NotFound(f"GET {path}: not in the files", status=404, reason="NotFound")
-        raise Forbidden(f"{method} {path}: no cluster", status=403, reason="Forbidden")
+            raise NotFound(f"GET {path}: not in the files")
+        raise Forbidden(f"{method} {path}: no cluster")
 
     def stream(
         self, path: str, **_options: Any
@@ -70,12 +70,10 @@ class SimulatedCluster:
         """
         if method == "GET" and path in self._planned:
             if (planned := self._planned[path]) is None:
-                raise NotFound(f"GET {path}: deleted by the plan", status=404, reason="NotFound")
+                raise NotFound(f"GET {path}: deleted by the plan")
             return planned
         if method != "GET" and path != SUBJECT_ACCESS_REVIEWS.path():
-            raise Forbidden(
-                f"{method} {path}: a plan writes nothing", status=403, reason="Forbidden"
-            )
+            raise Forbidden(f"{method} {path}: a plan writes nothing")
         async with self._slots:
             return await self._base.request(method, path, **options)
 

@@ -1,9 +1,8 @@
-"""Plan every sync on a simulated cluster, and repeat until nothing changes.
+"""Plan every sync on a simulated cluster until no plan has a write, at most 50 times.
 
-`command.py` calls it. One plan is not enough: a renamed copy is removed only after its
-successor exists, and a copy can be the source of another sync. After each step the
-caches get the events that a watch would bring. Nothing here may write to a real
-cluster.
+`command.py` calls it. One round is not enough: a renamed copy is removed only after its
+successor exists, and a copy can be the source of another sync. The caches get the
+events that a watch would bring, and nothing here may write to a real cluster.
 """
 
 import random
@@ -152,12 +151,11 @@ class Simulator:
         """
         simulated_syncs = [SimulatedSync(key, self.caches.syncs.get(*key)) for key in syncs]
         for _ in range(MOST_ROUNDS):
-            changed = [await self._advance(simulated) for simulated in simulated_syncs]
-            if not any(changed):
-                return simulated_syncs
-        for simulated, still_changes in zip(simulated_syncs, changed, strict=True):
-            if still_changes:
-                simulated.notes.append(f"the plan is not complete after {MOST_ROUNDS} rounds")
+            changing = [each for each in simulated_syncs if await self._advance(each)]
+            if not changing:
+                break
+        for simulated in changing:
+            simulated.notes.append(f"the plan is not complete after {MOST_ROUNDS} rounds")
         return simulated_syncs
 
     async def _advance(self, simulated: SimulatedSync) -> bool:

@@ -75,7 +75,6 @@ class Decisions:
 
     def __init__(self) -> None:
         self.graph = Graph()
-        self.steps = 0  # taken so far: the cost of all decisions
         # A sync without an entry depends on no other sync.
         self._components: dict[NamespacedName, _Component] = {}
         self._fingerprints: dict[NamespacedName, object] = {}
@@ -151,7 +150,6 @@ class Decisions:
         while self._undecided:
             asked = next((key for key in first if key in self._undecided), None)
             for cost in self._decide_component(asked or next(iter(self._undecided))):
-                self.steps += cost
                 steps += cost
                 if steps >= STEPS_AT_ONCE:
                     yield self._take_progress()

@@ -31,7 +31,6 @@ class Graph:
         # By destination name: syncs with globs or selectors.
         self.open_ended: defaultdict[str, Nodes] = defaultdict(dict)
         self.namespaces = NamespaceIndex()
-        self.comparisons = 0  # of syncs with namespaces so far: the cost of the sets
         # By what selects a namespace (see `selector_keys`).
         self._selecting: defaultdict[str, set[NamespacedName]] = defaultdict(set)
         # Computed on the first request, then kept up to date.
@@ -115,9 +114,6 @@ class Graph:
         """Return the existing namespaces that a sync selects; the first call checks them all."""
         if self.knows_reach(node):
             return self._reach[node.key]
-        self.comparisons += (
-            len(self.namespaces) if node.selector.open_ended else len(node.selector.exact_names)
-        )
         reach = self.numbers.of(node.selector.destinations(self.namespaces))
         if self.nodes.get(node.key) is node:
             self._reach[node.key] = reach
@@ -141,7 +137,6 @@ class Graph:
                 continue
             if reach is None:
                 continue
-            self.comparisons += 1
             if (exists and self.reaches(node, name)) != bool(reach & single):
                 self._reach[key] = reach ^ single
                 changed.append(key)

@@ -14,7 +14,7 @@ import msgspec
 
 from configmapsync.content import SourceObject
 from configmapsync.copies import CopyRecord
-from configmapsync.names import NamespacedName
+from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError, Malformed, NotFound
 from kube.paging import Pace, Pages
@@ -98,7 +98,7 @@ class Sources:
             return None, True
         source = read_source(raw)
         held: CopyRecord | ConfigMapVersion | None
-        if source.labelled_as_copy:
+        if source.labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE:
             self._caches.forget_expected(key)
             if self._caches.copy_at(key) is None:
                 self._caches.copies.record(read_copy(raw))

@@ -11,6 +11,7 @@ from configmapsync.copies import CopyRecord
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
 from configmapsync.parsing import decode_status, parse
+from configmapsync.plans import Plan
 from configmapsync.reasons import Outcome
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
@@ -48,6 +49,11 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     return [_without_nulls(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def is_empty(planned: Plan) -> bool:
+    """Return whether a plan has no write and no removal."""
+    return not planned.writes and not planned.removals
 
 
 class Selection(NamedTuple):

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from configmapsync.defaulting import with_defaults
 from configmapsync.graph.allocation import Node
+from configmapsync.graph.components import Steps
 from configmapsync.graph.decisions import Decisions
+from configmapsync.graph.index import Graph
+from configmapsync.graph.namespace_sets import NamespaceSet
 from configmapsync.graph.review import MAX_LOOKUPS, ReviewSearch
 from configmapsync.names import NamespacedName
 from configmapsync.parsing import parse
@@ -49,12 +52,38 @@ def sync(
     return with_defaults(parse(document))
 
 
-class Known(Decisions):
-    """Decisions that are made before each query."""
+class CountingGraph(Graph):
+    """A graph that counts how often it compares a sync with a namespace."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.comparisons = 0
+
+    def reach(self, node: Node) -> NamespaceSet:
+        if not self.knows_reach(node):
+            self.comparisons += len(self.namespaces)
+        return super().reach(node)
+
+    def reaches(self, node: Node, name: str) -> bool:
+        self.comparisons += 1
+        return super().reaches(node, name)
+
+
+class Known(Decisions):
+    """Decisions that are made before each query, with their cost."""
+
+    graph: CountingGraph
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph = CountingGraph()
+        self.steps = 0  # of all decisions
         self.lookups = 0  # of all reviews
+
+    def _decide_component(self, key: NamespacedName) -> Steps:
+        for cost in super()._decide_component(key):
+            self.steps += cost
+            yield cost
 
     def add(self, one: ConfigMapSync) -> None:
         self.put(one, Selector.of(one, PROTECTED))

@@ -25,7 +25,7 @@ from configmapsync.rendering import copy_template
 from configmapsync.selection import Namespace, Selector
 from configmapsync.spec import MOST_KEYS
 from reconciler.known.configmaps import read_copy, read_source
-from tests.configmapsync.objects import record, source, sync
+from tests.configmapsync.objects import is_empty, record, source, sync
 from tests.configmapsync.test_conditions import NOW
 
 
@@ -63,7 +63,7 @@ def test_a_source_with_too_many_keys_is_not_copied_and_its_copies_stay() -> None
     seen = observed(config_map(MOST_SOURCE_KEYS, binaryData={"one-more": ""}))
     planned = plan(seen)
 
-    assert planned.empty
+    assert is_empty(planned)
     assert planned.finalizer
     assert planned.verdict is not None
     assert planned.verdict.reason is Reason.TOO_LARGE

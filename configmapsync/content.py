@@ -117,15 +117,11 @@ def choose_keys(content: Content, keys: Iterable[KeySelection]) -> Content:
     if not chosen:
         return content
     names = _names_in_copy(chosen, (*content.data, *content.binary_data))
-    return Content(
-        data={new: content.data[old] for new, old in names.items() if old in content.data},
-        binary_data={
-            new: content.binary_data[old]
-            for new, old in names.items()
-            if old in content.binary_data
-        },
-        immutable=content.immutable,
+    data, binary_data = (
+        {new: part[old] for new, old in names.items() if old in part}
+        for part in (content.data, content.binary_data)
     )
+    return Content(data, binary_data, content.immutable)
 
 
 def _names_in_copy(chosen: tuple[KeySelection, ...], present: Iterable[str]) -> dict[str, str]:

@@ -1,10 +1,8 @@
 """Find copies that another writer keeps changing, and write those less often.
 
-A write with the same content as the previous write to a copy is a repair. Edits of the
-source or the sync cause none, and rare manual changes cause few. After five repairs in
-ten minutes the copy is contested: it is written once a minute at most, until it has
-stayed unchanged for ten minutes. `reconciler/writes/contention.py` keeps the histories
-and `planning.py` defers the writes. Times are seconds on any clock.
+`reconciler/writes/contention.py` keeps the histories with `record_write`, and
+`planning.py` defers the writes with `defer_contested`. Times are seconds on any clock;
+nothing here may read one.
 """
 
 from collections.abc import Mapping
@@ -15,7 +13,9 @@ from configmapsync.names import NamespacedName
 from configmapsync.plans import ContestedCopy, Interference, Plan, soonest
 from configmapsync.reasons import Outcome, Reason
 
-REPAIRS = 5  # in one window make a copy contested
+# A write with the same content as the previous write to a copy is a repair. Edits of the source or
+# the sync cause none, and rare manual changes cause few.
+REPAIRS = 5  # in one window make a copy contested, until it has stayed unchanged for a window
 WINDOW_SECONDS = 600.0
 NO_CONTENT = 0  # the content hash of a delete or a release
 

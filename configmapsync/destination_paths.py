@@ -1,7 +1,7 @@
 """Find the spec field that selects a destination.
 
-The webhook puts these field paths into its errors and warnings. `selection.py` decides
-what is selected.
+The errors and warnings of the webhook and of the plugin name these field paths, and the
+rights of a sync are listed by them. `selection.py` decides what is selected.
 """
 
 from collections.abc import Iterator, Mapping

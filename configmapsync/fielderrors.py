@@ -1,8 +1,8 @@
 """Format field errors like kube-apiserver: the same kinds, paths and words.
 
-The words are those of kube-apiserver v1.36. `schema_errors.py` and `validation.py` make
-these errors, and the webhook turns a list of them into one Status. The cost and the
-size of an error are bounded for any value.
+The checks of a spec, of rights and of the cluster make these errors, and the webhook
+turns a list of them into one Status. The words are those of kube-apiserver v1.36. The
+cost and the size of an error must be bounded for any value.
 """
 
 import json

@@ -20,7 +20,9 @@ MOST_GENERAL_CHARACTERS = 512
 # Names are joined up to this length: an integer of so many bits (4 KiB) stays in the CPU cache.
 _BLOCK_CHARACTERS = 32 * 1024
 _END = "\0"  # ends each name in the joined text; no name contains it
-_NONE: frozenset[str] = frozenset()
+NOTHING: frozenset[str] = frozenset()  # shared, because an own empty set takes 216 bytes
+_is_prefix = re.compile(r"[^*?]*\*").fullmatch
+_is_suffix = re.compile(r"\*[^*?]*").fullmatch
 _BITS = tuple(
     bytes(ord("1") if code >> bit & 1 else ord("0") for code in range(256)) for bit in range(7)
 )
@@ -61,8 +63,7 @@ class Globs:
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(patterns)
         squeezed = {_squeezed(pattern) for pattern in self.patterns}
-        # The shared empty set, because most lists have no names and an own one takes 216 bytes.
-        self._exact = frozenset(text for text in squeezed if not is_glob(text)) or _NONE
+        self._exact = frozenset(text for text in squeezed if not is_glob(text)) or NOTHING
         self._prefixes = tuple(pattern[:-1] for pattern in squeezed if _is_prefix(pattern))
         self._suffixes = tuple(pattern[1:] for pattern in squeezed if _is_suffix(pattern))
         self._general = tuple(pattern for pattern in squeezed if is_general(pattern))
@@ -134,14 +135,6 @@ def compiled(patterns: Iterable[str]) -> Globs:
 def _squeezed(pattern: str) -> str:
     """Return the pattern with one star for each run of stars."""
     return re.sub(r"\*+", "*", pattern)
-
-
-def _is_prefix(pattern: str) -> bool:
-    return pattern.endswith("*") and not is_glob(pattern[:-1])
-
-
-def _is_suffix(pattern: str) -> bool:
-    return pattern.startswith("*") and not is_glob(pattern[1:])
 
 
 def _any_with_prefix(ordered: Sequence[str], prefix: str) -> bool:

@@ -4,7 +4,7 @@
 that they check. A tenant writes the documents, so the cost must be bounded for any.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -28,11 +28,11 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class InvalidResourceError(Exception):
-    """A spec does not match the schema; `errors` lists the first 20 errors."""
+    """A spec does not match the schema; `errors` lists the first 20 and counts the rest."""
 
-    def __init__(self, errors: tuple[FieldError, ...]) -> None:
-        super().__init__("; ".join(str(error) for error in errors))
-        self.errors = errors
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        self.errors = limited(errors)
+        super().__init__("; ".join(map(str, self.errors)))
 
 
 def parse(document: Mapping[str, Any]) -> ConfigMapSync:
@@ -58,14 +58,14 @@ def parse_spec(document: Any) -> ConfigMapSyncSpec:
         InvalidResourceError: the spec does not match the schema.
     """
     if errors := size_errors("spec", document):
-        raise InvalidResourceError(limited(errors))
+        raise InvalidResourceError(errors)
     try:
         return ConfigMapSyncSpec.model_validate(
             {} if document is None else _without_nulls(document), by_alias=True, by_name=False
         )
     except ValidationError as error:
         errors = field_errors("spec", error.errors(include_url=False))
-        raise InvalidResourceError(limited(errors)) from None
+        raise InvalidResourceError(errors) from None
 
 
 def decode_status(raw: bytes) -> ConfigMapSyncStatus | None:

@@ -167,14 +167,13 @@ def render(
         metadata |= record.others
         if not recreated:
             metadata |= {"uid": record.uid, "resourceVersion": record.resource_version}
-    configmap: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-    if wanted.content.data:
-        configmap["data"] = wanted.content.data
-    if wanted.content.binary_data:
-        configmap["binaryData"] = wanted.content.binary_data
-    if wanted.content.immutable:
-        configmap["immutable"] = True
-    return configmap
+    content = {
+        "data": wanted.content.data,
+        "binaryData": wanted.content.binary_data,
+        "immutable": wanted.content.immutable,
+    }
+    given = {field: value for field, value in content.items() if value}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **given}
 
 
 def _metadata(wanted: CopyTemplate, record: CopyRecord | None, *, adopted: bool) -> Metadata:

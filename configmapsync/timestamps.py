@@ -1,7 +1,8 @@
 """Read and write times as the API server stores them: in UTC, with whole seconds.
 
-The structs of `resource.py` and `status.py` call it. A time that was written must equal
-the time that is read back; otherwise a status would be written again and again.
+The structs of `resource.py` and `status.py` use it, and `conditions.py` for new times.
+A time that was written must equal the time that is read back; otherwise a status would
+be written again and again.
 """
 
 from datetime import UTC, datetime

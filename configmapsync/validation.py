@@ -1,8 +1,8 @@
 """Validate the rules of a spec that need only the sync, and return all errors.
 
-`parsing.py` checks the single fields first. The webhook validates on `kubectl apply`,
-and the reconciler validates again what did not pass the webhook. Rules over several
-syncs are in `graph/`.
+`parsing.py` checks the single fields first. The webhook validates what a user applies,
+and the reconciler each spec that it reads, because the webhook may have been down. The
+rules over several syncs are in `graph/`.
 """
 
 import re
@@ -59,9 +59,7 @@ def validate(sync: ConfigMapSync) -> list[FieldError]:
         limited(
             chain(
                 _destination_errors(spec),
-                _selector_errors(
-                    spec.destination_namespace_selector, "spec.destinationNamespaceSelector"
-                ),
+                _selector_errors(spec.destination_namespace_selector),
                 _exclusion_errors(spec),
                 _name_errors(sync),
                 _key_errors(spec),
@@ -164,9 +162,10 @@ def _copied_metadata(spec: ConfigMapSyncSpec) -> Iterator[tuple[str, str]]:
             yield f"spec.copyMetadata.{part}[{index}]", pattern
 
 
-def _selector_errors(selector: LabelSelector | None, path: str) -> Iterator[FieldError]:
+def _selector_errors(selector: LabelSelector | None) -> Iterator[FieldError]:
     if selector is None:
         return
+    path = "spec.destinationNamespaceSelector"
     yield from label_errors(selector.match_labels, f"{path}.matchLabels")
     for index, requirement in enumerate(selector.match_expressions):
         yield from _requirement_errors(requirement, f"{path}.matchExpressions[{index}]")

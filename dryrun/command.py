@@ -124,10 +124,7 @@ async def _base_cluster(settings: PlanSettings) -> AsyncIterator[ApiServer]:
         yield EmptyCluster()
         return
     connecting = ConnectionSettings(
-        kubeconfig=settings.kubeconfig,
-        context=settings.context,
-        disable_strict_tls=settings.relaxed_tls,
-        user_agent=USER_AGENT,
+        settings.kubeconfig, settings.context, settings.relaxed_tls, USER_AGENT
     )
     async with Connection.open(connecting) as connection:
         yield connection

@@ -15,9 +15,9 @@ from dryrun.simulated_cluster import Document, SimulatedCluster
 from dryrun.simulator import Simulator
 from dryrun.texts import UnreadableFileError, texts
 from dryrun.yaml_nodes import YamlError, load_all
-from kube.client import CONFIGMAPS, NAMESPACES, Client, Kind
-from kube.errors import Malformed, NotFound
-from kube.wire import decode_object, decode_partial
+from kube.client import NAMESPACES
+from kube.errors import Malformed
+from kube.wire import decode_partial
 from reconciler.known.configmaps import read_source
 
 READERS: Mapping[tuple[str, str], Callable[[bytes], object]] = {
@@ -63,7 +63,7 @@ def documents_of(filename: str) -> Iterator[tuple[Any, str]]:
             for node in load_all(text):
                 yield node.plain(), origin
         except YamlError as error:
-            message = f"{origin} is not valid YAML at line {error.line}: {error}"
+            message = f"{origin} is not valid YAML at line {error.position.line}: {error}"
             raise UnreadableFileError(message) from error
 
 
@@ -89,9 +89,9 @@ async def apply_files(
             await _put_namespace(simulator, cluster, {"metadata": {"name": key.namespace}})
         qualified = {**document, "metadata": {**metadata, **key._asdict()}}
         if document["kind"] == "ConfigMap":
-            simulator.put(key, _applied(qualified, await _live(cluster, CONFIGMAPS, *key)))
+            simulator.put(key, _applied(qualified, await cluster.find(key)))
         else:
-            simulator.put_sync(_applied(qualified, await _live(cluster, CONFIGMAPSYNCS, *key)))
+            simulator.put_sync(_applied(qualified, await cluster.find(key, CONFIGMAPSYNCS)))
             syncs[key] = None
     return list(syncs)
 
@@ -130,21 +130,14 @@ async def _put_namespace(
     simulator: Simulator, cluster: SimulatedCluster, document: Document
 ) -> None:
     name = document["metadata"]["name"]
-    applied = _applied(document, await _live(cluster, NAMESPACES, "", name))
-    labels = {**(applied["metadata"].get("labels") or {}), NAME_LABEL: name}
-    simulator.put_namespace({**applied, "metadata": {**applied["metadata"], "labels": labels}})
+    applied = _applied(document, await cluster.find(NamespacedName("", name), NAMESPACES))
+    applied["metadata"]["labels"][NAME_LABEL] = name
+    simulator.put_namespace(applied)
 
 
-async def _live(cluster: SimulatedCluster, kind: Kind, namespace: str, name: str) -> Document:
-    try:
-        answer = await Client(cluster).get(kind, namespace, name)
-    except NotFound:
-        return {"metadata": {}}
-    return decode_object(answer, kind.path(namespace, name))
-
-
-def _applied(document: Document, live: Document) -> Document:
+def _applied(document: Document, found: Document | None) -> Document:
     """Merge a document over the live object, as `kubectl apply` does."""
+    live = found or {"metadata": {}}
     given, existing = document["metadata"], live["metadata"]
     metadata: dict[str, Any] = {**existing, **given}
     metadata |= {field: existing[field] for field in SERVER_FIELDS if field in existing}

@@ -12,7 +12,7 @@ from typing import Any
 from cluster.namespaces import NAMESPACES_PATH
 from cluster.syncs import SYNCS_PATH
 from configmapsync.names import NamespacedName
-from kube.client import CONFIGMAPS, SUBJECT_ACCESS_REVIEWS, ApiServer
+from kube.client import CONFIGMAPS, SUBJECT_ACCESS_REVIEWS, ApiServer, Kind
 from kube.errors import Forbidden, NotFound
 from kube.wire import decode_object
 from reconciler.known.caches import CONFIGMAPS_PATH
@@ -83,17 +83,17 @@ class SimulatedCluster:
         """Open a watch of the base."""
         return self._base.stream(path, **options)
 
-    async def find(self, key: NamespacedName) -> Document | None:
-        """Return a ConfigMap; None if it does not exist.
+    async def find(self, key: NamespacedName, kind: Kind = CONFIGMAPS) -> Document | None:
+        """Return an object; None if it does not exist.
 
         Raises:
-            ApiError: the ConfigMap could not be read.
+            ApiError: the object could not be read.
         """
         try:
-            answer = await self.request("GET", CONFIGMAPS.path(*key))
+            answer = await self.request("GET", kind.path(*key))
         except NotFound:
             return None
-        return decode_object(answer, str(key))
+        return decode_object(answer, kind.path(*key))
 
     def put(self, key: NamespacedName, raw: bytes | None) -> None:
         """Plan a ConfigMap in JSON, or its deletion if `raw` is None."""

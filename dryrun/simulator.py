@@ -223,7 +223,7 @@ class Simulator:
         raw = _encode(stored)
         self._cluster.put(key, bytes(raw) if document else None)
         labels = stored["metadata"].get("labels") or {}
-        marked = document is not None and labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
+        marked = labels.get(MANAGED_BY_LABEL) == MANAGED_BY_VALUE
         self.caches.blockers.gone(key)
         self.caches.copies.changed(event_of("MODIFIED" if marked else "DELETED", raw))
         self.caches.versions.changed(event_of("MODIFIED" if document else "DELETED", raw))
@@ -239,9 +239,8 @@ class Simulator:
     def _as_stored(self, document: Document) -> Document:
         """Add a new resourceVersion, and a UID if there is none."""
         self._version += 1
-        generated = {"uid": f"known-after-apply-{self._version - FIRST_PLANNED_VERSION}"}
         metadata = {
-            **generated,
+            "uid": f"known-after-apply-{self._version - FIRST_PLANNED_VERSION}",
             **document["metadata"],
             "resourceVersion": str(self._version),
         }

@@ -7,7 +7,7 @@ memory. An error message must not quote the text, because it may hold secrets.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml.constructor import ConstructorError, SafeConstructor
@@ -30,12 +30,22 @@ _CONSTRUCTORS: Mapping[str, Callable[[ScalarNode], Any]] = {
 }
 
 
-class YamlError(Exception):
-    """The text is no YAML that can be read. `line` counts from 1."""
+class Position(NamedTuple):
+    """A place in a text; line and column count from 1."""
 
-    def __init__(self, message: str, line: int, column: int = 1) -> None:
+    line: int
+    column: int
+
+
+START = Position(1, 1)
+
+
+class YamlError(Exception):
+    """The text is no YAML that can be read, because of what stands at `position`."""
+
+    def __init__(self, message: str, position: Position) -> None:
         super().__init__(message)
-        self.line, self.column = line, column
+        self.position = position
 
 
 @dataclass(slots=True)
@@ -44,21 +54,19 @@ class Node:
 
     Attributes:
         value: a scalar, a list of nodes, or a map of nodes by key.
-        line: from 1.
-        column: from 1.
+        position: where it begins.
         size: the number of values in it, itself included.
         text: of a scalar, as it is written; None for a list or map.
-        keys: the position of each key of a map, as line and column.
+        keys: the position of each key of a map.
         duplicates: keys that occur more than once in a map, with the position of the later one.
     """
 
     value: Any
-    line: int
-    column: int
+    position: Position = START
     size: int = 1
     text: str | None = None
-    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
-    duplicates: list[tuple[str, int, int]] = field(default_factory=list)
+    keys: dict[str, Position] = field(default_factory=dict)
+    duplicates: list[tuple[str, Position]] = field(default_factory=list)
 
     def plain(self) -> Any:
         """Return the value without positions."""
@@ -85,11 +93,8 @@ def load_all(text: str) -> Iterator[Node]:
             if (document := builder.add(event)) is not None:
                 yield document
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise YamlError(
-            getattr(error, "problem", None) or "not valid YAML", line, column
-        ) from error
+        message = getattr(error, "problem", None) or "not valid YAML"
+        raise YamlError(message, _position(getattr(error, "problem_mark", None))) from error
 
 
 @dataclass(slots=True)
@@ -122,23 +127,23 @@ class _Builder:
                 _merge(closed)
                 return self._complete(closed.node, closed.anchor)
             case yaml.ScalarEvent():
-                line, column = _position(event)
-                node = Node(_scalar(event), line, column, text=event.value)
+                node = Node(_scalar(event), _position(event.start_mark), text=event.value)
                 return self._complete(node, event.anchor)
             case yaml.AliasEvent():
                 return self._complete(self._known(event), None)
         return None
 
     def _start(self, event: Any) -> None:
-        line, column = _position(event)
+        position = _position(event.start_mark)
         if len(self._open) >= DEEPEST:
-            raise YamlError(f"nested deeper than {DEEPEST} levels", line, column)
+            raise YamlError(f"nested deeper than {DEEPEST} levels", position)
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self._open.append(_Open(Node(value, line, column), event.anchor))
+        self._open.append(_Open(Node(value, position), event.anchor))
 
     def _known(self, event: Any) -> Node:
         if event.anchor not in self._anchors:
-            raise YamlError("an alias without an anchor before it", *_position(event))
+            position = _position(event.start_mark)
+            raise YamlError("an alias without an anchor before it", position)
         return self._anchors[event.anchor]
 
     def _complete(self, node: Node, anchor: str | None) -> Node | None:
@@ -150,7 +155,7 @@ class _Builder:
         parent = self._open[-1]
         parent.node.size += node.size
         if self._spent + parent.node.size > MOST_VALUES:
-            raise YamlError(f"more than {MOST_VALUES} values", node.line, node.column)
+            raise YamlError(f"more than {MOST_VALUES} values", node.position)
         if isinstance(parent.node.value, list):
             parent.node.value.append(node)
         elif parent.key is None:
@@ -164,29 +169,29 @@ class _Builder:
 def _put(parent: _Open, key_node: Node, node: Node) -> None:
     key = key_node.text
     if key is None:
-        raise YamlError("a key that is no text", key_node.line, key_node.column)
+        raise YamlError("a key that is no text", key_node.position)
     if key == _MERGE:
         parent.merged += node.value if isinstance(node.value, list) else [node]
         return
     if key in parent.node.value:
-        parent.node.duplicates.append((key, key_node.line, key_node.column))
+        parent.node.duplicates.append((key, key_node.position))
     parent.node.value[key] = node
-    parent.node.keys[key] = (key_node.line, key_node.column)
+    parent.node.keys[key] = key_node.position
 
 
 def _merge(closed: _Open) -> None:
     """Add the keys of `<<`; a key of the map itself takes precedence."""
     for other in closed.merged:
         if not isinstance(other.value, dict):
-            raise YamlError("<< needs a map", other.line, other.column)
+            raise YamlError("<< needs a map", other.position)
         for key, node in other.value.items():
             if key not in closed.node.value:
                 closed.node.value[key] = node
                 closed.node.keys[key] = other.keys[key]
 
 
-def _position(event: Any) -> tuple[int, int]:
-    return event.start_mark.line + 1, event.start_mark.column + 1
+def _position(mark: Any) -> Position:
+    return Position(mark.line + 1, mark.column + 1) if mark else START
 
 
 def _scalar(event: yaml.ScalarEvent) -> Any:
@@ -199,4 +204,5 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
     try:
         return construct(ScalarNode(tag, event.value))
     except (ValueError, KeyError, ConstructorError) as error:
-        raise YamlError("a value does not match its tag", *_position(event)) from error
+        position = _position(event.start_mark)
+        raise YamlError("a value does not match its tag", position) from error

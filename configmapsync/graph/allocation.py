@@ -1,12 +1,8 @@
 """Decide which sync may write which ConfigMap, from the oldest sync to the youngest.
 
 A claim is granted if no older sync was granted that ConfigMap, and if it closes no
-loop with the claims of older syncs. So each ConfigMap has at most one writer, and the
-granted claims form a forest: from a ConfigMap the path to its source, to the source
-of that source and so on ends at one root. A new claim closes a loop exactly if its
-destination is the root of its own source. A disjoint-set forest with path compression
-finds roots in near-constant time, so the cost is linear in the number of syncs.
-`decisions.py` and `review.py` choose the syncs to decide together.
+loop with the claims of older syncs. `decisions.py` and `review.py` choose the syncs to
+decide together. The cost must stay linear in their number.
 """
 
 from collections import defaultdict
@@ -64,6 +60,11 @@ class Decision:
 
 class Allocation:
     """Decide about the claims of one sync at a time.
+
+    Each ConfigMap has at most one writer, so the granted claims form a forest: from a ConfigMap the
+    path to its source, to the source of that source and so on ends at one root. A new claim closes
+    a loop exactly if its destination is the root of its own source. A disjoint-set forest with path
+    compression finds roots in near-constant time.
 
     Args:
         numbers: the namespace numbers of all sets.

@@ -1,11 +1,8 @@
 """Keep the decisions of `allocation.py` right while syncs and namespaces change.
 
-Syncs that can affect each other form a component: they claim a common ConfigMap, or
-one reads what another writes. A change makes the components of the changed syncs
-undecided, and `decide` decides each component again. It pauses after a few
-milliseconds, so that the event loop can run other work, and it names the syncs whose
-refusals changed, so that only those are enqueued. A sync that shares no ConfigMap
-with another sync needs no memory here. `reconciler/known/claims.py` calls it.
+`reconciler/known/caches.py` and `dryrun/` report the changes, and
+`reconciler/known/claims.py` has them decided in small steps. A decision must not take
+the event loop for more than a few milliseconds, nor enqueue a sync without need.
 """
 
 from collections import OrderedDict, defaultdict
@@ -71,7 +68,12 @@ Moved = defaultdict[_Component | None, defaultdict[str, NamespaceSet]]
 
 
 class Decisions:
-    """The decisions about all living syncs."""
+    """The decisions about all living syncs.
+
+    Syncs that can affect each other form a component: they claim a common ConfigMap, or one reads
+    what another writes. A change makes the components of the changed syncs undecided, and `decide`
+    decides each of them again. For a sync that no other sync can affect, only its node is kept.
+    """
 
     def __init__(self) -> None:
         self.graph = Graph()
@@ -84,10 +86,13 @@ class Decisions:
         self._progress = Progress()
 
     def put(self, sync: ConfigMapSync, selector: Selector) -> None:
-        """Add or replace a sync. Remove one that is being deleted: it writes no more copies."""
+        """Add or replace a sync, or remove it if it is being deleted: it writes no more copies.
+
+        The components of the sync become undecided, unless only its status or labels changed.
+        """
         previous = self.graph.nodes.get(sync.key)
         if not sync.deleting and previous == Node.of(sync, selector):
-            return  # only its status or labels changed
+            return
         self._mark([sync.key])
         self.graph.put(sync, selector)
 

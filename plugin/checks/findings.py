@@ -55,14 +55,14 @@ def position(node: Node, path: str) -> tuple[int, int]:
         node: the object.
         path: such as `spec.keys[0].as`.
     """
-    found = (node.line, node.column)
+    found = node.position
     for name, bracketed in _PARTS.findall(path):
         part = name or bracketed
         if isinstance(node.value, dict) and part in node.value:
             found, node = node.keys[part], node.value[part]
         elif isinstance(node.value, list) and part.isdecimal() and int(part) < len(node.value):
             node = node.value[int(part)]
-            found = (node.line, node.column)
+            found = node.position
         else:
             break
     return found

@@ -64,8 +64,7 @@ class Manifest:
 
     def finding(self, path: str, message: str, severity: Severity = Severity.ERROR) -> Finding:
         """Return a finding about the field at `path`, or about the object if it is empty."""
-        line, column = position(self.node, path)
-        return Finding(self.file, line, column, severity, str(self), path, message)
+        return Finding(self.file, *position(self.node, path), severity, str(self), path, message)
 
     def __str__(self) -> str:
         key = self.key
@@ -98,7 +97,7 @@ def read(filenames: Iterable[str]) -> tuple[list[Manifest], list[Finding], int]:
 def _unreadable(text: str, origin: str, error: YamlError) -> Finding:
     """Return an error if the file has a sync, else a warning: it may be a template."""
     severity = Severity.ERROR if KIND in text or GROUP in text else Severity.WARNING
-    return Finding(origin, error.line, error.column, severity, "", "", f"invalid YAML: {error}")
+    return Finding(origin, *error.position, severity, "", "", f"invalid YAML: {error}")
 
 
 def _objects(node: Node, origin: str) -> Iterator[Manifest]:

@@ -98,7 +98,7 @@ class References:
     def check(self, manifest: Manifest, sync: ConfigMapSync) -> Iterator[Finding]:
         """Yield the findings of one sync, and go on as if it had been applied."""
         if (first := self._files.setdefault(sync.key, manifest)) is not manifest:
-            message = f"is defined twice; the first time at {first.file}:{first.node.line}"
+            message = f"is defined twice; the first time at {first.file}:{first.node.position.line}"
             twice = manifest.finding("metadata.name", message)
             yield replace(twice, field="")
         selector = Selector.of(sync, PROTECTED_NAMESPACES)

@@ -136,8 +136,8 @@ def _duplicates(manifest: Manifest) -> Iterator[Finding]:
     pending = [manifest.node]
     while pending:
         node = pending.pop()
-        for key, line, column in node.duplicates:
+        for key, at in node.duplicates:
             message = f'the key "{key[:64]}" occurs more than once'
-            yield Finding(manifest.file, line, column, Severity.ERROR, str(manifest), "", message)
+            yield Finding(manifest.file, *at, Severity.ERROR, str(manifest), "", message)
         if isinstance(node.value, dict | list):
             pending += node.value.values() if isinstance(node.value, dict) else node.value

@@ -24,7 +24,7 @@ def test_nodes_and_keys_know_their_positions():
     assert metadata is not None
     assert entries is not None
     assert metadata.keys["name"] == (2, 3)
-    assert [(node.line, node.column) for node in entries.value] == [(4, 3), (5, 5)]
+    assert [node.position for node in entries.value] == [(4, 3), (5, 5)]
 
 
 def test_aliases_and_merge_keys_stand_for_their_values():
@@ -35,7 +35,7 @@ def test_aliases_and_merge_keys_stand_for_their_values():
 
 def test_a_key_that_occurs_twice_is_remembered():
     (document,) = load_all("a: 1\nb: 2\na: 3\n")
-    assert document.duplicates == [("a", 3, 1)]
+    assert document.duplicates == [("a", (3, 1))]
     assert document.plain() == {"a": 3, "b": 2}
 
 
@@ -74,5 +74,5 @@ def test_deep_nesting_is_an_error_and_no_recursion():
 def test_an_error_names_its_line_and_quotes_no_value(text, line, message):
     with pytest.raises(YamlError, match=message) as caught:
         plain(text)
-    assert caught.value.line == line
+    assert caught.value.position.line == line
     assert "secret" not in str(caught.value)

@@ -17,10 +17,9 @@ import structlog
 
 from kube.client import JSON, ApiServer
 from kube.history import Seen
-from kube.indexer import IndexFunction, R, place_of
 from kube.own_writes import OwnWrites
 from kube.reflector import Reflector
-from kube.store import Store, number, version_of
+from kube.store import IndexFunction, R, Store, number, place_of, version_of
 from kube.watch_events import WatchedEvent
 from kube.watch_state import WatchState
 from kube.wire import Place, decode_version

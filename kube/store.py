@@ -1,24 +1,52 @@
-"""Keep the records of one collection, each with the version in which it was seen.
+"""Keep the records of one collection, with indexes and versions.
 
 `informer.py` asks whether an object is news before it puts a record, so no record goes
 back to an older version. Two exceptions: a list that shows a lower version, and stale
-records after a restore of the storage, which any version replaces.
+records after a restore of the storage, which any version replaces. An index is a
+function from a record to the values under which the record is found.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, Protocol, TypeVar
 
 from kube.history import Seen
-from kube.indexer import Indexer, IndexFunction, R, Record, place_of
 from kube.wire import Place
 
 # Removed objects; beyond that number, those that the watch has passed are dropped.
 REMOVED_LIMIT = 1000
 
 
-class Store(Indexer[R]):
+class Record(Protocol):
+    """What can be cached: the place and the version of an object, and what the owner keeps."""
+
+    @property
+    def namespace(self) -> str:
+        """Return the namespace of the object; empty for cluster-scoped kinds."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the object."""
+
+    @property
+    def resource_version(self) -> str:
+        """Return the version in which the object was seen."""
+
+
+def place_of(record: Record) -> Place:
+    """Return the namespace and the name of a record."""
+    return (record.namespace, record.name)
+
+
+R = TypeVar("R", bound=Record)
+IndexFunction = Callable[[R], Iterable[str]]
+
+
+class Store(Generic[R]):
     """The records, and what a list in progress has shown of them.
 
     Attributes:
+        records: by place; only `put` and `remove` may change them.
         revision: the number of changes so far.
         reached: the version up to which the list and the watch are complete.
         removed: the last version of each object that this process removed and of which an event may
@@ -31,7 +59,11 @@ class Store(Indexer[R]):
         Args:
             indexes: by name, what a record is to be found under.
         """
-        super().__init__(indexes)
+        self.records: dict[Place, R] = {}
+        self._indexes = indexes
+        self._indexed: dict[str, defaultdict[str, dict[Place, None]]] = {
+            name: defaultdict(dict) for name in indexes
+        }
         self.revision = 0
         self.reached = 0
         self.removed: dict[Place, int] = {}
@@ -68,17 +100,41 @@ class Store(Indexer[R]):
         # restored.
         return self.version_at(place) <= max(version, self._listing)
 
+    def by_index(self, index: str, value: str) -> tuple[R, ...]:
+        """Return the records that `index` finds under `value`."""
+        places = self._indexed[index].get(value)
+        return tuple(self.records[place] for place in places) if places else ()
+
     def put(self, new: R) -> None:
         """Keep a record in place of the previous one, whatever its version."""
-        self._stale.discard(place_of(new))
+        place = place_of(new)
+        old = self.records.get(place)
+        self.records[place] = new
+        self._stale.discard(place)
         self.revision += 1
-        super().put(new)
+        for index, function in self._indexes.items():
+            before, after = tuple(function(old)) if old is not None else (), tuple(function(new))
+            if before != after:
+                self._drop(index, place, before)
+                for value in after:
+                    self._indexed[index][value][place] = None
 
     def remove(self, place: Place) -> R | None:
         """Remove and return a record; None if there is none."""
+        old = self.records.pop(place, None)
         self._stale.discard(place)
         self.revision += 1
-        return super().remove(place)
+        if old is not None:
+            for index, function in self._indexes.items():
+                self._drop(index, place, function(old))
+        return old
+
+    def _drop(self, index: str, place: Place, values: Iterable[str]) -> None:
+        entries = self._indexed[index]
+        for value in values:
+            entries[value].pop(place, None)
+            if not entries[value]:
+                del entries[value]
 
     def note_removed(self, place: Place, version: int) -> None:
         """Note that this process removed an object, of which the watch may still bring events."""

@@ -23,8 +23,8 @@ from configmapsync.names import (
 from configmapsync.selection import Namespace
 from kube.client import CONFIGMAPS, JSON, METADATA, NAMESPACES, ApiServer, Client, Kind, all_of
 from kube.errors import NotFound
-from kube.indexer import Record
 from kube.informer import Informer
+from kube.store import Record
 from kube.wire import decoding
 from plugin.network import Network, read_mark
 from plugin.progress import Progress

@@ -22,7 +22,7 @@ from configmapsync.rendering import release_patch, render
 from dryrun.simulated_cluster import Document, SimulatedCluster
 from kube.client import Client, all_of
 from kube.errors import Forbidden
-from kube.watch_events import event_of
+from kube.wire import event_of
 from reconciler.known.caches import Caches
 from reconciler.known.claims import Decider
 from reconciler.known.configmaps import read_copy, read_whole_copy

@@ -10,8 +10,14 @@ from typing import NamedTuple
 
 from kube.client import METADATA_LIST, ApiServer
 from kube.errors import Gone
-from kube.watch_events import WatchedEvent, version_number
-from kube.wire import ObjectList, decode_list, decode_version, decoding
+from kube.wire import (
+    ObjectList,
+    WatchedEvent,
+    decode_list,
+    decode_version,
+    decoding,
+    version_number,
+)
 
 PROBE_SECONDS = 10.0  # for a list of one object
 

@@ -20,9 +20,8 @@ from kube.history import Seen
 from kube.own_writes import OwnWrites
 from kube.reflector import Reflector
 from kube.store import IndexFunction, R, Store, number, place_of, version_of
-from kube.watch_events import WatchedEvent
 from kube.watch_state import WatchState
-from kube.wire import Place, decode_version
+from kube.wire import Place, WatchedEvent, decode_version
 
 Handler = Callable[[R | None, R | None], None]
 
@@ -203,20 +202,20 @@ class Informer(Generic[R]):
         """Return the record with the highest version; None if there is none."""
         return self._store.newest()
 
-    def list_began(self, version: str) -> None:
+    def list_began(self, version: int) -> None:
         """Begin a list of that version."""
-        self._store.begin_list(number(version))
+        self._store.begin_list(version)
         self._own_writes.drop_events()
 
     def listed(self, item: msgspec.Raw) -> None:
         """Take an object of the list."""
         self._take(item)
 
-    def list_complete(self, version: str) -> None:
+    def list_complete(self, version: int) -> None:
         """End a list: drop what it did not hold, unless it was recorded after the list was made."""
-        for place in self._store.not_listed(number(version)):
+        for place in self._store.not_listed(version):
             self._delete(place)
-        self._store.end_list(number(version))
+        self._store.end_list(version)
         if self._was_reset:
             self._was_reset = False
             self._call(self._reset_handlers)

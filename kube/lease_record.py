@@ -15,8 +15,7 @@ from msgspec import structs
 from kube.client import LEASES, ApiServer, Client
 from kube.errors import NotFound
 from kube.rbac import Rule
-from kube.watch_events import read_event
-from kube.wire import ObjectMeta, decoding
+from kube.wire import ObjectMeta, decoding, read_event
 
 MAX_TRANSITIONS = (1 << 31) - 1  # the API server stores 32 bits
 GRACE_SECONDS = 30.0  # by which the API server may be late to end a watch

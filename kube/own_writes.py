@@ -4,8 +4,7 @@
 answer, and without the answer it looks like a change by another client: it is held.
 """
 
-from kube.watch_events import WatchedEvent
-from kube.wire import Place
+from kube.wire import Place, WatchedEvent
 
 # Of all held events. A tenant can change many objects of a mebibyte while they are written.
 MOST_HELD_BYTES = 8 << 20

@@ -18,8 +18,8 @@ from kube.client import METADATA, METADATA_LIST, ApiServer
 from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Retry, Silent
 from kube.history import History, Seen, VersionsWentBackError
 from kube.paging import Pace, Pages
-from kube.watch_events import WatchedEvent, read_event, version_number
 from kube.watch_state import WatchState
+from kube.wire import WatchedEvent, read_event, version_number
 
 # Between two tries. An API server that is back is noticed within five seconds.
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.2, 4.0
@@ -40,13 +40,13 @@ class Sink(Protocol):
     def reset(self) -> None:
         """Drop every version that was given so far, because versions went back."""
 
-    def list_began(self, version: str) -> None:
+    def list_began(self, version: int) -> None:
         """Start a new list that shows `version`; drop an earlier one that was not completed."""
 
     def listed(self, item: msgspec.Raw) -> None:
         """Take an object of the list."""
 
-    def list_complete(self, version: str) -> None:
+    def list_complete(self, version: int) -> None:
         """End the list: an object that was on no page is gone."""
 
     def newest(self) -> Seen | None:
@@ -84,7 +84,7 @@ class Reflector:
         self._accept = accept
         self._watch_accept = watch_accept or accept
         self._rng = rng
-        self._version: str | None = None
+        self._version: int | None = None
         self._history = History(connection, path, sink.newest)
         self._pages = Pages(
             self._request_page, f"GET {path}: the list", full_objects=accept != METADATA
@@ -140,7 +140,7 @@ class Reflector:
             **self._params,
             "watch": "true",
             "allowWatchBookmarks": "true",
-            "resourceVersion": self._version,
+            "resourceVersion": str(self._version),
             "timeoutSeconds": str(seconds),
         }
         stream = self._connection.stream(
@@ -160,32 +160,30 @@ class Reflector:
                 # A burst of events may be buffered, and reading it would never wait.
                 await self._pace.did(len(line))
 
-    async def list(self) -> str:
+    async def list(self) -> int:
         """List the whole collection and return its version.
 
         Raises:
             ApiError: a page could not be read.
         """
-        token, version = "", ""
-        while True:
-            shown, token = await self._list_page(token, first=not version)
-            version = version or shown
-            if not token:
-                self._sink.list_complete(version)
-                self._history.listed(version_number(version))
-                self.state.lists += 1
-                return version
+        version, token = await self._list_page("")
+        while token:
+            _, token = await self._list_page(token)
+        self._sink.list_complete(version)
+        self._history.listed(version)
+        self.state.lists += 1
+        return version
 
-    async def _list_page(self, token: str, *, first: bool) -> tuple[str, str]:
+    async def _list_page(self, token: str) -> tuple[int, str]:
         """Give the objects of one page to the sink; return the version and the continue token.
 
         The memory of the page is free before the next page is requested.
         """
-        shown = self._history.shown if first else 0
+        shown = 0 if token else self._history.shown
         page = await self._pages.read(token)
-        version = page.metadata.resource_version
-        if first:
-            if version_number(version) < shown:
+        version = version_number(page.metadata.resource_version)
+        if not token:
+            if version < shown:
                 self._begin_anew()
             self._sink.list_began(version)
         for item in page.items or []:
@@ -215,7 +213,7 @@ class Reflector:
         event = read_event(line, f"GET {self._path}")
         self._history.watched(event)
         self._may_rest = event.kind == "BOOKMARK" or not self._sink.changed(event)
-        self._version = str(event.version)
+        self._version = event.version
 
     def _begin_anew(self) -> None:
         """Forget every version and mark the cache as stale: the next list replaces it."""

@@ -1,16 +1,17 @@
 """Decode what every kind has in common: metadata, lists and watch events.
 
-`reflector.py` and the readers of objects use these structs. Fields that no controller
-reads, such as managedFields, are not decoded.
+`reflector.py` and the readers of objects in all packages use these structs. Fields that
+no controller reads are not decoded. Most events of a busy cluster are dropped after the
+name and the version, so one scan of the line finds both, and no more.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from kube.errors import Malformed
+from kube.errors import Malformed, from_status
 
 Place = tuple[str, str]  # namespace and name; the namespace is empty for cluster-scoped kinds
 
@@ -53,13 +54,6 @@ class ObjectList(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
 
 
-class WatchEvent(msgspec.Struct):
-    """One line of a watch; its object is still raw."""
-
-    type: str
-    object: msgspec.Raw
-
-
 class Version(msgspec.Struct, rename="camel"):
     """Which version of which object it is; the generation changes with its spec."""
 
@@ -78,8 +72,22 @@ class _Versioned(msgspec.Struct):
     metadata: Version
 
 
+class _Head(msgspec.Struct):
+    metadata: Version = msgspec.field(default_factory=Version)
+
+
+class _EventHead(msgspec.Struct):
+    type: str
+    object: _Head
+
+
+class _RawEvent(msgspec.Struct):
+    object: msgspec.Raw
+
+
 decode_list = msgspec.json.Decoder(ObjectList).decode
-decode_event = msgspec.json.Decoder(WatchEvent).decode
+decode_event = msgspec.json.Decoder(_RawEvent).decode
+_decode_head = msgspec.json.Decoder(_EventHead).decode
 decode_partial = msgspec.json.Decoder(PartialObject).decode
 _decode_versioned = msgspec.json.Decoder(_Versioned).decode
 
@@ -87,6 +95,61 @@ _decode_versioned = msgspec.json.Decoder(_Versioned).decode
 def decode_version(raw: bytes | msgspec.Raw) -> Version:
     """Return the version of an object, and skip the rest of it."""
     return _decode_versioned(raw).metadata
+
+
+class WatchedEvent(NamedTuple):
+    """An event whose object is not decoded beyond its version."""
+
+    kind: str
+    place: Place
+    version: int
+    generation: int | None
+    line: bytes
+
+    @property
+    def item(self) -> msgspec.Raw:
+        """Return the object; finding it costs another scan of the line."""
+        return decode_event(self.line).object
+
+
+def read_event(line: bytes, what: str) -> WatchedEvent:
+    """Return the event in one line of a watch.
+
+    The whole line is checked to be JSON. Nothing depends on the order of its fields.
+
+    Args:
+        line: with or without its line feed.
+        what: names the watch in errors.
+
+    Raises:
+        Malformed: it is not an event, or its object has no numeric version.
+        ApiError: the event reports that error.
+    """
+    try:
+        head = _decode_head(line)
+        if head.type == "ERROR":
+            raise from_status(decode_event(line).object)
+    except DECODE_ERRORS as error:
+        raise Malformed(f"{what}: an event cannot be decoded") from error
+    shown = head.object.metadata
+    version = version_number(shown.resource_version)
+    return WatchedEvent(head.type, shown.place, version, shown.generation, line)
+
+
+def event_of(kind: str, item: msgspec.Raw) -> WatchedEvent:
+    """Return an event that no watch has brought, as `plan` simulates it."""
+    return read_event(msgspec.json.encode({"type": kind, "object": item}), "a simulated event")
+
+
+def version_number(version: str) -> int:
+    """Return a version as an integer, as which versions of one cluster can be compared.
+
+    Raises:
+        Malformed: it is not a number.
+    """
+    if not version.isdecimal():
+        raise Malformed("a resourceVersion is not a number")
+    return int(version)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ CALLS = {
     "digests": "configmapsync.content.digest",
     "copies decoded": "reconciler.known.configmaps.read_copy",
     "sources decoded": "reconciler.known.configmaps.read_source",
-    "events read": "kube.watch_events.read_event",
+    "events read": "kube.wire.read_event",
     "objects of events found": "kube.wire.decode_event",
     "versions decoded": "reconciler.known.configmaps.read_identity",
     "syncs decoded": "cluster.syncs._decode",

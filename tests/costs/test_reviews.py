@@ -13,7 +13,7 @@ import pytest
 from configmapsync.names import GROUP, PLURAL
 from kube.client import Client
 from kube.errors import NotFound
-from kube.watch_events import event_of
+from kube.wire import event_of
 from webhook.admission import Admission
 from webhook.admission_review import parse
 from webhook.authorization import Authorizer

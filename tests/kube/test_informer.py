@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from kube.informer import Informer
 from kube.store import REMOVED_LIMIT
-from kube.watch_events import event_of
-from kube.wire import ObjectMeta, decode_version
+from kube.wire import ObjectMeta, decode_version, event_of
 from tests.kube.scripted import ScriptedConnection, Step, a_list, configmap, event, rng
 from tests.support.eventually import eventually
 
@@ -134,13 +133,13 @@ async def test_it_is_not_in_sync_before_the_last_page() -> None:
 
 
 async def test_a_new_list_tells_only_what_is_different(bench: Bench) -> None:
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     show(bench.informer, raw("same", 1), raw("changed", 2), raw("gone", 3))
-    bench.informer.list_complete("5")
+    bench.informer.list_complete(5)
     bench.take_told()
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     show(bench.informer, raw("same", 1), raw("changed", 8), raw("new", 9))
-    bench.informer.list_complete("10")
+    bench.informer.list_complete(10)
     assert bench.told == [
         (thing("changed", 2), thing("changed", 8)),
         (None, thing("new", 9)),
@@ -149,14 +148,14 @@ async def test_a_new_list_tells_only_what_is_different(bench: Bench) -> None:
 
 
 async def test_a_list_that_was_broken_off_deletes_nothing(bench: Bench) -> None:
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     show(bench.informer, raw("a", 1), raw("b", 2))
-    bench.informer.list_complete("5")
-    bench.informer.list_began("0")
+    bench.informer.list_complete(5)
+    bench.informer.list_began(0)
     show(bench.informer, raw("a", 1))
-    bench.informer.list_began("0")  # the next page had expired
+    bench.informer.list_began(0)  # the next page had expired
     show(bench.informer, raw("b", 2))
-    bench.informer.list_complete("9")
+    bench.informer.list_complete(9)
     assert bench.content() == {("b", "2", "")}
 
 
@@ -166,9 +165,9 @@ async def test_what_is_older_than_what_is_held_is_dropped(bench: Bench) -> None:
     bench.informer.changed(event_of("MODIFIED", raw("a", 99, "old")))
     bench.informer.changed(event_of("DELETED", raw("a", 98)))
     bench.informer.record(thing("a", 97, "older"))
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     show(bench.informer, raw("a", 96, "oldest"))
-    bench.informer.list_complete("99")
+    bench.informer.list_complete(99)
     assert bench.content() == {("a", "100", "new")}
     assert bench.told == []
 
@@ -201,20 +200,20 @@ async def test_a_writes_answer_that_was_not_what_was_stored_is_put_right(bench: 
 
 
 async def test_what_was_written_after_a_list_survives_it(bench: Bench) -> None:
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     bench.informer.record(thing("ours", 12))
-    bench.informer.list_complete("10")
+    bench.informer.list_complete(10)
     assert bench.content() == {("ours", "12", "")}
-    bench.informer.list_began("0")
-    bench.informer.list_complete("20")  # another client deleted it since
+    bench.informer.list_began(0)
+    bench.informer.list_complete(20)  # another client deleted it since
     assert bench.content() == set()
     assert bench.told == [(thing("ours", 12), None)]
 
 
 async def test_what_was_written_before_a_list_and_deleted_goes_with_it(bench: Bench) -> None:
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     bench.informer.record(thing("ours", 9))  # the answer came late
-    bench.informer.list_complete("10")
+    bench.informer.list_complete(10)
     assert bench.content() == set()
 
 
@@ -242,19 +241,19 @@ async def test_a_place_that_is_watched_before_it_is_known_misses_neither_news_no
 
 
 async def test_a_place_that_a_list_has_passed_already_stays_watched(bench: Bench) -> None:
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     show(bench.informer, raw("a", 3, "none"))
     bench.informer.record(thing("a", 0))  # now it is wanted
-    bench.informer.list_complete("10")
+    bench.informer.list_complete(10)
     assert bench.informer.get("team", "a") == thing("a", 0)
     bench.informer.changed(event_of("DELETED", raw("a", 11)))
     assert bench.told == [(thing("a", 0), None)]
 
 
 async def test_what_is_not_to_be_kept_is_not(bench: Bench) -> None:
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     show(bench.informer, raw("a", 1, "none"), raw("b", 2, "red"))
-    bench.informer.list_complete("5")
+    bench.informer.list_complete(5)
     assert bench.content() == {("b", "2", "red")}
     bench.take_told()
     bench.informer.changed(event_of("MODIFIED", raw("b", 6, "none")))
@@ -271,9 +270,9 @@ async def test_an_object_that_cannot_be_read_stays_as_it_was_and_stops_nobody(
     bench.informer.changed(event_of("ADDED", raw("a", 1, "red")))
     bench.take_told()
     bench.informer.changed(event_of("MODIFIED", raw("a", 2, "broken")))
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     show(bench.informer, raw("a", 2, "broken"), raw("b", 3))
-    bench.informer.list_complete("5")
+    bench.informer.list_complete(5)
     assert bench.content() == {("a", "1", "red"), ("b", "3", "")}
     assert bench.told == [(None, thing("b", 3))]
     assert "cannot decode an object" in "".join(capsys.readouterr())
@@ -290,9 +289,9 @@ async def test_a_handler_that_fails_keeps_nothing_from_the_others(
     later: list[Thing | None] = []
     bench.informer.on_change(fail)
     bench.informer.on_change(lambda _, new: later.append(new))
-    bench.informer.list_began("0")
+    bench.informer.list_began(0)
     show(bench.informer, raw("a", 1), raw("b", 2))
-    bench.informer.list_complete("5")
+    bench.informer.list_complete(5)
     assert later == [thing("a", 1), thing("b", 2)]
     assert bench.informer.synced.is_set()
     assert "ZeroDivisionError" in "".join(capsys.readouterr())
@@ -347,9 +346,9 @@ class World:
 
     def relist(self, version: int, broken_off: int) -> None:
         for _ in range(broken_off + 1):
-            self.informer.list_began("0")
+            self.informer.list_began(0)
             show(self.informer, *[raw(name, *held) for name, held in self.objects.items()])
-        self.informer.list_complete(str(version))
+        self.informer.list_complete(version)
         self.on_its_way.clear()
 
     def _listen(self, old: Thing | None, new: Thing | None) -> None:
@@ -396,7 +395,7 @@ async def test_whatever_comes_late_or_twice_or_by_a_list_the_cache_ends_as_the_s
     assert world.heard <= set(world.objects)
 
 
-def restored(bench: Bench, version: str, *items: msgspec.Raw) -> None:
+def restored(bench: Bench, version: int, *items: msgspec.Raw) -> None:
     """A list comes, as after a restore of the storage."""
     bench.informer.list_began(version)
     show(bench.informer, *items)
@@ -404,7 +403,7 @@ def restored(bench: Bench, version: str, *items: msgspec.Raw) -> None:
 
 
 async def test_after_versions_went_back_the_list_is_the_truth(bench: Bench) -> None:
-    restored(bench, "50", raw("kept", 10, "red"), raw("changed", 40, "red"), raw("gone", 45))
+    restored(bench, 50, raw("kept", 10, "red"), raw("changed", 40, "red"), raw("gone", 45))
     bench.informer.forget("team", "back", None)
     bench.informer.record(thing("written", 60, "red"))
     bench.informer.record(thing("removed", 61))
@@ -414,7 +413,7 @@ async def test_after_versions_went_back_the_list_is_the_truth(bench: Bench) -> N
     bench.take_told()
     bench.informer.reset()
     assert len(bench.informer) == 4  # until the truth is known
-    restored(bench, "30", raw("kept", 10, "red"), raw("changed", 20, "blue"), raw("removed", 25))
+    restored(bench, 30, raw("kept", 10, "red"), raw("changed", 20, "blue"), raw("removed", 25))
     assert bench.content() == {
         ("kept", "10", "red"),
         ("changed", "20", "blue"),
@@ -429,33 +428,33 @@ async def test_after_versions_went_back_the_list_is_the_truth(bench: Bench) -> N
     assert resets == [3]
     bench.informer.changed(event_of("MODIFIED", raw("kept", 31, "green")))
     assert ("kept", "31", "green") in bench.content()
-    restored(bench, "32", raw("kept", 31, "green"))
+    restored(bench, 32, raw("kept", 31, "green"))
     assert resets == [3]
 
 
 async def test_what_is_written_while_the_list_after_a_reset_comes_stays(bench: Bench) -> None:
-    restored(bench, "50", raw("a", 40))
+    restored(bench, 50, raw("a", 40))
     bench.informer.reset()
-    bench.informer.list_began("30")
+    bench.informer.list_began(30)
     bench.informer.record(thing("a", 31, "red"))
     bench.informer.record(thing("b", 32, "red"))
     show(bench.informer, raw("a", 20))
-    bench.informer.list_complete("30")
+    bench.informer.list_complete(30)
     assert bench.content() == {("a", "31", "red"), ("b", "32", "red")}
 
 
 async def test_a_list_wins_over_records_that_are_not_newer_than_itself(bench: Bench) -> None:
     """A restore may raise the version of the storage (`--bump-revision`)."""
-    restored(bench, "50", raw("a", 40, "red"), raw("b", 41))
+    restored(bench, 50, raw("a", 40, "red"), raw("b", 41))
     bench.informer.record(thing("c", 60))
     bench.informer.forget("team", "c")
-    restored(bench, "1000", raw("a", 20, "blue"), raw("c", 15, "blue"))
+    restored(bench, 1000, raw("a", 20, "blue"), raw("c", 15, "blue"))
     assert bench.content() == {("a", "20", "blue"), ("c", "15", "blue")}
 
 
 async def test_forgotten_places_do_not_pile_up(bench: Bench) -> None:
     """A namespace or a name is used once, and a tenant may use as many as it likes."""
-    restored(bench, "1")
+    restored(bench, 1)
     for number in range(3000):
         bench.informer.record(thing(f"thing-{number}", 10 + number))
         bench.informer.forget("team", f"thing-{number}")
@@ -489,10 +488,10 @@ async def test_the_end_of_a_list_visits_no_record_that_did_not_change() -> None:
     )
     items = [raw(f"thing-{number}", number) for number in range(1, 1001)]
     for _ in range(2):
-        informer.list_began("2000")
+        informer.list_began(2000)
         show(informer, *items)
         Weighed.reads = 0
-        informer.list_complete("2000")
+        informer.list_complete(2000)
         assert len(informer) == 1000
         assert Weighed.reads < 10
         newest = informer.newest()

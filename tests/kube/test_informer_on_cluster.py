@@ -15,7 +15,7 @@ from kube.client import JSON, MERGE_PATCH, METADATA
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.informer import Informer
-from kube.watch_events import WatchedEvent
+from kube.wire import WatchedEvent
 from tests.kube.scripted import rng
 from tests.kube.test_informer_races import Version, read_version
 from tests.support.cluster import Cluster

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from kube.informer import Informer
 from kube.own_writes import MOST_HELD_BYTES
-from kube.watch_events import event_of
-from kube.wire import decode_partial
+from kube.wire import decode_partial, event_of
 from tests.kube.scripted import configmap, rng
 
 
@@ -69,10 +68,10 @@ class Bench:
             del self.known[old.name]
 
     def list(self, version: int, held: dict[str, int]) -> None:
-        self.cache.list_began("0")
+        self.cache.list_began(0)
         for name, each in held.items():
             self.cache.listed(raw(name, each))
-        self.cache.list_complete(str(version))
+        self.cache.list_complete(version)
 
     def wrote(self, name: str, version: int) -> None:
         self.cache.record(of(name, version))
@@ -174,10 +173,10 @@ async def test_what_was_made_and_removed_once_more_is_not_brought_back_by_the_wh
 async def test_what_was_made_and_removed_while_a_list_was_read_is_not_brought_back_after_it(
     bench: Bench,
 ) -> None:
-    bench.cache.list_began("0")
+    bench.cache.list_began(0)
     bench.wrote("b", 10)
     bench.removed("b", 10)
-    bench.cache.list_complete("8")
+    bench.cache.list_complete(8)
     bench.cache.changed(event_of("ADDED", raw("b", 10)))
     assert "b" not in bench.held()
 
@@ -363,7 +362,7 @@ class World(Bench):
         self.events.clear()
         self.on_its_way = sorted(self.stored.items())
         self.listed_version = self.version
-        self.cache.list_began("0")
+        self.cache.list_began(0)
         self.list_page()
 
     def list_page(self) -> None:
@@ -374,7 +373,7 @@ class World(Bench):
         if self.listed_version is not None:
             while self.on_its_way:
                 self.list_page()
-            self.cache.list_complete(str(self.listed_version))
+            self.cache.list_complete(self.listed_version)
             self.listed_version = None
 
     def check(self) -> None:

@@ -27,7 +27,7 @@ from kube.reflector import (
     WATCH_SECONDS,
     Reflector,
 )
-from kube.watch_events import WatchedEvent
+from kube.wire import WatchedEvent
 from tests.kube.scripted import (
     ScriptedConnection,
     Step,
@@ -59,13 +59,13 @@ class Sink:
     def newest(self) -> Seen | None:
         return self.newest_seen
 
-    def list_began(self, version: str) -> None:
+    def list_began(self, version: int) -> None:
         self.heard.append(f"list {version}")
 
     def listed(self, item: msgspec.Raw) -> None:
         self.heard.append(self._name(item))
 
-    def list_complete(self, version: str) -> None:
+    def list_complete(self, version: int) -> None:
         self.heard.append(f"complete {version}")
 
     def changed(self, event: WatchedEvent) -> bool:

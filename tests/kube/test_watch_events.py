@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kube.errors import ApiError, Gone, Malformed
-from kube.watch_events import event_of, read_event
+from kube.wire import event_of, read_event
 
 # Values that look like the fields that decide.
 HOSTILE = (

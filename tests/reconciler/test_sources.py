@@ -12,7 +12,7 @@ from cluster.syncs import SyncRecord, read_sync
 from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, NamespacedName
 from kube.client import Client
 from kube.errors import Malformed, NotFound
-from kube.watch_events import event_of
+from kube.wire import event_of
 from reconciler.known.caches import Caches
 from reconciler.known.sources import Sources
 
@@ -43,8 +43,8 @@ class World:
         self.caches = Caches(self, frozenset(), rng, limit)  # type: ignore[arg-type]
         self.versions = self.caches.versions
         self.caches.syncs.record(sync_of(KEY))
-        self.versions.list_began("0")
-        self.versions.list_complete("1")
+        self.versions.list_began(0)
+        self.versions.list_complete(1)
         self.versions.on_change(
             lambda _, new: self.changes.append(new.resource_version if new else None)
         )
@@ -201,9 +201,9 @@ async def test_a_listed_version_without_content_makes_the_kept_content_stale(wor
     world.change(10)
     await world.read()
     world.change(11)
-    world.versions.list_began("11")
+    world.versions.list_began(11)
     world.versions.listed(msgspec.Raw(json.dumps(world.document(11)).encode()))
-    world.versions.list_complete("11")
+    world.versions.list_complete(11)
 
     assert await world.read() == "11"
     assert world.reads == 2

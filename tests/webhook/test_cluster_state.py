@@ -17,7 +17,7 @@ from configmapsync.parsing import parse
 from configmapsync.selection import Selector
 from kube.client import METADATA
 from kube.errors import ApiError, Malformed, NotFound
-from kube.watch_events import event_of
+from kube.wire import event_of
 from webhook.admission_review import User
 from webhook.authorization import Authorizer, Requester
 from webhook.cluster_state import ENOUGH_MISSING, PARALLEL_NAMESPACE_READS, ClusterState

@@ -22,7 +22,7 @@ from configmapsync.names import (
 from kube.client import ApiServer, Client
 from kube.events import EventRecorder
 from kube.leader_election import Elector
-from kube.watch_events import event_of
+from kube.wire import event_of
 from reconciler.known.caches import Caches
 from reconciler.page.server import PageServer
 from runtime.settings import Address
@@ -206,8 +206,8 @@ async def serving(
     )
     if synced:
         for informer in caches.all.values():
-            informer.list_began("1")
-            informer.list_complete("1")
+            informer.list_began(1)
+            informer.list_complete(1)
     server = PageServer(Address("127.0.0.1", 0), caches, cast("Elector | None", elector), events)
     address = await server.start()
     try:

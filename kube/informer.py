@@ -231,7 +231,6 @@ class Informer(Generic[R]):
         self._store.advance(event.version)
         if not self._own_writes.hold(event):
             self._handle(event)
-        self._store.bound_removed()
         return self.revision != before
 
     def _handle(self, event: WatchedEvent) -> None:

@@ -140,6 +140,10 @@ class Store(Generic[R]):
         """Note that this process removed an object, of which the watch may still bring events."""
         if version > self.reached:
             self.removed[place] = version
+        if len(self.removed) > self._removed_limit:
+            self._drop_passed()
+            # Twice the rest, so that each sweep is paid for by as many removals.
+            self._removed_limit = max(REMOVED_LIMIT, 2 * len(self.removed))
 
     def note_gone(self, place: Place, version: int) -> None:
         """Note that the watch has shown the removal of an object."""
@@ -149,13 +153,6 @@ class Store(Generic[R]):
     def advance(self, version: int) -> None:
         """Note that the list or the watch has shown everything up to a version."""
         self.reached = max(self.reached, version)
-
-    def bound_removed(self) -> None:
-        """Drop removed objects that the watch has passed, if there are many."""
-        if len(self.removed) > self._removed_limit:
-            self._drop_passed()
-            # Twice the rest, so that each sweep is paid for by as many removals.
-            self._removed_limit = max(REMOVED_LIMIT, 2 * len(self.removed))
 
     def mark_stale(self) -> None:
         """Mark every record as stale, because versions went back."""

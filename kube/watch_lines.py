@@ -78,8 +78,7 @@ def _check_length(length: int, what: str) -> None:
 
 async def _pause(response: aiohttp.ClientResponse, seconds: float) -> None:
     """Let what arrives wait in the socket."""
-    connection = response.connection
-    transport = connection.transport if connection is not None else None
+    transport = _transport(response)
     if transport is None or transport.is_closing():
         return
     # A paused TLS transport still reads into its own buffer, up to a limit. Both event loops have
@@ -97,6 +96,10 @@ async def _pause(response: aiohttp.ClientResponse, seconds: float) -> None:
 
 def hang_up(response: aiohttp.ClientResponse) -> None:
     """Abort the connection of a watch: a TLS shutdown would wait for a peer that may be gone."""
-    connection = response.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
+    transport = _transport(response)
+    if transport is not None:
+        transport.abort()
+
+
+def _transport(response: aiohttp.ClientResponse) -> asyncio.Transport | None:
+    return response.connection.transport if response.connection is not None else None

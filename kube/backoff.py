@@ -35,8 +35,7 @@ class Backoff(Generic[Key]):
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(MAX_SECONDS, FIRST_SECONDS * 2.0 ** min(failures, 32))
-        jittered = delay * self._rng.uniform(1 - JITTER, 1 + JITTER)
-        return max(jittered, retry_after or 0.0)
+        return max(delay * self._rng.uniform(1 - JITTER, 1 + JITTER), retry_after or 0.0)
 
     def forget(self, key: Key) -> None:
         """Reset `key`: it succeeded, or is not tried any more."""

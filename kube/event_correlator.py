@@ -43,11 +43,6 @@ class Occurrence:
     message: str
     action: str = ""
 
-    @property
-    def similar(self) -> "Occurrence":
-        """Return the occurrence without its message, equal for all that differ only in it."""
-        return replace(self, message="")
-
 
 @dataclass(slots=True)
 class Series:
@@ -81,26 +76,23 @@ class Correlator:
 
     def note(self, occurrence: Occurrence, now: datetime) -> Series | None:
         """Count an occurrence; return its series, or None if its object has too many events."""
-        merged = self._combine(occurrence, now)
+        group = replace(occurrence, message="")  # equal for all that differ only in the message
+        similar = self._similar.get_or_make(group, lambda: _Similar(now))
         allowance = self._allowances.get_or_make(occurrence.regarding, lambda: _Allowance(now))
+        identity = occurrence
+        if similar.add(occurrence.message, now):
+            # Combined occurrences share one series, whatever the newest message is.
+            identity = group
+            occurrence = replace(occurrence, message=COMBINED + occurrence.message)
         if not allowance.take(now):
             return None
-        # Combined occurrences share one series, whatever the newest message is.
-        identity = merged if merged is occurrence else occurrence.similar
         series = self._series.get_or_make(
-            identity, lambda: Series(self._make_name(merged, now), merged, 0, now, now)
+            identity, lambda: Series(self._make_name(occurrence, now), occurrence, 0, now, now)
         )
         series.count += 1
         series.last = now
-        series.latest = merged
+        series.latest = occurrence
         return series
-
-    def _combine(self, occurrence: Occurrence, now: datetime) -> Occurrence:
-        """Note the occurrence; return it, marked as combined if there are many similar ones."""
-        similar = self._similar.get_or_make(occurrence.similar, lambda: _Similar(now))
-        if not similar.add(occurrence.message, now):
-            return occurrence
-        return replace(occurrence, message=COMBINED + occurrence.message)
 
     def _make_name(self, occurrence: Occurrence, now: datetime) -> str:
         """Make a unique name: the object's, and the time in microseconds or a higher number."""

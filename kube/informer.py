@@ -213,9 +213,8 @@ class Informer(Generic[R]):
 
     def list_complete(self, version: int) -> None:
         """End a list: drop what it did not hold, unless it was recorded after the list was made."""
-        for place in self._store.not_listed(version):
+        for place in self._store.end_list(version):
             self._delete(place)
-        self._store.end_list(version)
         if self._was_reset:
             self._was_reset = False
             self._call(self._reset_handlers)

@@ -169,18 +169,16 @@ class Store(Generic[R]):
         if self._listed is not None:
             self._listed.add(place)
 
-    def not_listed(self, version: int) -> list[Place]:
-        """Return the records that a whole list of that version did not show, unless newer."""
+    def end_list(self, version: int) -> list[Place]:
+        """End a complete list of that version; return the records that it should have shown."""
         listed = self._listed or set()
         missing = (place for place in self.records if place not in listed)
-        return [place for place in missing if self.version_at(place) <= version]
-
-    def end_list(self, version: int) -> None:
-        """End a list: it was complete at that version."""
+        gone = [place for place in missing if self.version_at(place) <= version]
         self._listed, self._listing = None, 0
         self.advance(version)
         self._drop_passed()
         self._stale.clear()
+        return gone
 
     def _drop_passed(self) -> None:
         """Drop removed objects that the watch has passed: no older event can come any more."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -31,6 +31,10 @@ CONNECT_SECONDS = 5.0
 REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
 TLS_ALERT = re.compile(r"\[SSL: \w*ALERT")
 NO_ANSWER = "<error>"  # the word of client-go's metrics in place of a status code
+
+# Takes the HTTP method, the host and port, the status code or `NO_ANSWER`, and the seconds until
+# the answer began.
+OnAnswer = Callable[[str, str, str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +61,6 @@ class ConnectionSettings:
     service_account: Path = configuration.SERVICE_ACCOUNT
 
 
-class RequestMetrics(Protocol):
-    """Counts requests."""
-
-    def answered(self, method: str, host: str, code: str, seconds: float) -> None:
-        """Count a request.
-
-        Args:
-            method: of HTTP.
-            host: host and port of the API server.
-            code: the HTTP status, or `<error>` if no answer came.
-            seconds: until the answer began.
-        """
-
-
 class Connection:
     """Sends requests and watches to one API server, as one user."""
 
@@ -80,11 +70,11 @@ class Connection:
         requests: aiohttp.ClientSession,
         watches: aiohttp.ClientSession,
         watch_idle_seconds: float,
-        metrics: RequestMetrics | None,
+        on_answer: OnAnswer,
     ) -> None:
         """Use open sessions; `open` makes them."""
         self._credentials = credentials
-        self._metrics = metrics
+        self._on_answer = on_answer
         self._authority = urlsplit(credentials.target.host).netloc.rpartition("@")[2]
         self._slow_answers = SlowAnswers()
         self._watch_idle_seconds = watch_idle_seconds
@@ -96,14 +86,14 @@ class Connection:
     async def open(
         cls,
         settings: ConnectionSettings,
-        metrics: RequestMetrics | None = None,
+        on_answer: OnAnswer = lambda *_: None,
         fence: Fence | None = None,
     ) -> AsyncIterator[Self]:
         """Load the credentials and yield a connection; no request is sent yet.
 
         Args:
             settings: how to connect.
-            metrics: counts every request.
+            on_answer: called after each request, also after one without an answer.
             fence: called immediately before each write is sent, also before it is sent again;
                 what it raises goes to the caller of `request`.
 
@@ -116,7 +106,7 @@ class Connection:
             open_session(settings.write_limit, settings.user_agent, fence) as requests,
             open_session(0, settings.user_agent) as watches,
         ):
-            yield cls(credentials, requests, watches, settings.watch_idle_seconds, metrics)
+            yield cls(credentials, requests, watches, settings.watch_idle_seconds, on_answer)
 
     async def request(
         self,
@@ -250,8 +240,7 @@ class Connection:
             code = str(response.status)
         finally:
             now = asyncio.get_running_loop().time()
-            if self._metrics is not None:
-                self._metrics.answered(outgoing.method, self._authority, code, now - began)
+            self._on_answer(outgoing.method, self._authority, code, now - began)
         self._slow_answers.answered(outgoing.method, now - began, now)
         if 200 <= response.status < 300:
             return response

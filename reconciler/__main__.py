@@ -50,7 +50,7 @@ async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:
     An error that an administrator can correct is one log line without a traceback.
     """
     registry = new_registry()
-    metrics = RequestMetrics(registry)
+    on_answer = RequestMetrics(registry).answered
     connecting = _connection_settings(settings)
     rng = random.Random()  # noqa: S311 - for jitter
     async with AsyncExitStack() as stack:
@@ -58,10 +58,10 @@ async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:
             elector = None
             if settings.leader_elect:
                 # Of its own, so that other requests cannot delay a renewal.
-                opening = Connection.open(_for_leader_election(connecting), metrics)
+                opening = Connection.open(_for_leader_election(connecting), on_answer)
                 elector = _elector(settings, await stack.enter_async_context(opening), rng)
             connection = await stack.enter_async_context(
-                Connection.open(connecting, metrics, elector.check if elector else None)
+                Connection.open(connecting, on_answer, elector.check if elector else None)
             )
         except ConfigurationError as error:
             structlog.get_logger("app").error("cannot connect to the API server", error=str(error))

@@ -41,7 +41,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> int:
     )
     registry = new_registry()
     try:
-        async with Connection.open(connecting, RequestMetrics(registry)) as connection:
+        async with Connection.open(connecting, RequestMetrics(registry).answered) as connection:
             return await Webhook(settings, connection, registry).run(stop)
     except (ConfigurationError, OSError) as error:
         structlog.get_logger("webhook").error("cannot start", error=str(error))

@@ -463,7 +463,7 @@ async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_
 ) -> None:
     told, host = Told(), server.url.split("//")[1]
     settings = ConnectionSettings(kubeconfig=server.kubeconfig())
-    async with Connection.open(settings, told) as connection:
+    async with Connection.open(settings, told.answered) as connection:
         server.answer = answering({})
         await connection.request("GET", "/things")
         server.answer = answering(status(409, "Conflict"), 409)

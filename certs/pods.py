@@ -18,7 +18,7 @@ from certs.material import Material
 from certs.trust import PATHS
 from kube.client import ENDPOINT_SLICES, VALIDATING_WEBHOOKS, Client
 from kube.rbac import Rule
-from kube.wire import decoding
+from kube.wire import decode_as
 
 PORT_NAME = "webhook"
 PROBE_SECONDS = 5.0
@@ -104,8 +104,7 @@ class ServicePods:
             self._namespace,
             params={"labelSelector": f"kubernetes.io/service-name={self._service}"},
         )
-        with decoding("the list of EndpointSlices"):
-            slices = msgspec.json.decode(answer, type=_SliceList).items
+        slices = decode_as(answer, _SliceList, "the list of EndpointSlices").items
         return sorted({address for one in slices for address in ready_addresses(one)})
 
     async def _serves(

@@ -13,7 +13,7 @@ from certs.material import Files, ForeignObjectError, Material, OutdatedError, P
 from kube.client import SECRETS, Client
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.rbac import Rule
-from kube.wire import decoding
+from kube.wire import decode_as
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "configmapsync-certs"
@@ -142,5 +142,4 @@ class _Secret:
         return self._decoded(answer).part
 
     def _decoded(self, answer: bytes) -> _Stored:
-        with decoding(f"the {self}"):
-            return msgspec.json.decode(answer, type=_Stored)
+        return decode_as(answer, _Stored, f"the {self}")

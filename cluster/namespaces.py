@@ -13,7 +13,7 @@ from configmapsync.selection import Namespace
 from kube.client import METADATA, NAMESPACES, ApiServer
 from kube.informer import Informer
 from kube.rbac import Rule
-from kube.wire import decode_partial, decoding
+from kube.wire import PartialObject, decode_as
 
 NAMESPACES_PATH = NAMESPACES.path()
 
@@ -48,8 +48,7 @@ def read_namespace(raw: bytes | msgspec.Raw) -> NamespaceRecord:
     Raises:
         Malformed: the metadata cannot be decoded.
     """
-    with decoding("the namespace"):
-        metadata = decode_partial(raw).metadata
+    metadata = decode_as(raw, PartialObject, "the namespace").metadata
     view = Namespace(
         name=metadata.name,
         labels=metadata.labels or {},

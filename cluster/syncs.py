@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -24,7 +25,7 @@ from configmapsync.validation import validate
 from kube.client import Kind
 from kube.errors import Malformed
 from kube.rbac import Rule
-from kube.wire import DECODE_ERRORS, check_stored, decode_version, decoding
+from kube.wire import DECODE_ERRORS, PartialObject, check_stored, decode_as
 
 CONFIGMAPSYNCS = Kind(GROUP, VERSION, PLURAL)
 SYNCS_PATH = CONFIGMAPSYNCS.path()
@@ -120,8 +121,7 @@ class SyncRecord:
         Raises:
             Malformed: the answer is not a stored object.
         """
-        with decoding(WHAT):
-            version = decode_version(answer).resource_version
+        version = decode_as(answer, PartialObject, WHAT).metadata.resource_version
         metadata = msgspec.structs.replace(self.metadata, resource_version=version)
         check_stored(self.name, version, WHAT)
         return self.with_same_spec(metadata, msgspec.json.encode(status))
@@ -243,8 +243,7 @@ def _parse(raw_spec: msgspec.Raw, metadata: ObjectMeta) -> ConfigMapSync:
         InvalidResourceError: the spec does not have the right shape.
         Malformed: the spec is not JSON.
     """
-    with decoding(WHAT):
-        document = msgspec.json.decode(raw_spec)
+    document = decode_as(raw_spec, Any, WHAT)
     return with_defaults(ConfigMapSync(metadata, parse_spec(document)))
 
 

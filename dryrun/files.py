@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cluster.namespaces import read_namespace
 from cluster.syncs import CONFIGMAPSYNCS, read_sync
 from configmapsync.names import API_VERSION, KIND, NamespacedName
 from dryrun.simulated_cluster import Document, SimulatedCluster
@@ -17,12 +18,11 @@ from dryrun.texts import UnreadableFileError, texts
 from dryrun.yaml_nodes import YamlError, load_all
 from kube.client import NAMESPACES
 from kube.errors import Malformed
-from kube.wire import decode_partial
 from reconciler.known.configmaps import read_source
 
 READERS: Mapping[tuple[str, str], Callable[[bytes], object]] = {
     ("v1", "ConfigMap"): read_source,
-    ("v1", "Namespace"): decode_partial,
+    ("v1", "Namespace"): read_namespace,
     (API_VERSION, KIND): lambda raw: read_sync(raw, frozenset()),
 }
 NAME_LABEL = "kubernetes.io/metadata.name"  # the API server puts it on every namespace

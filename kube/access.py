@@ -17,7 +17,7 @@ from kube.access_review import AnyRight, AnySubject, is_allowed, review_of, user
 from kube.client import SERVICE_ACCOUNTS, SUBJECT_ACCESS_REVIEWS, Client, all_of
 from kube.errors import NotFound
 from kube.rbac import Rule
-from kube.wire import decode_partial, decoding
+from kube.wire import PartialObject, decode_as
 
 RULES = (
     Rule(
@@ -165,8 +165,8 @@ class AccessReviews(Generic[RightT]):
             )
         except NotFound:
             return False
-        with decoding("the ServiceAccount"):
-            exists = decode_partial(answer).metadata.deletion_timestamp is None
+        account = decode_as(answer, PartialObject, "the ServiceAccount")
+        exists = account.metadata.deletion_timestamp is None
         if exists:
             self._keep(key, answer=True)
         return exists

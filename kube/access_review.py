@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
-from kube.wire import decoding
+from kube.wire import decode_as
 
 
 class AnySubject(Protocol):
@@ -52,17 +52,13 @@ class _AccessReview(msgspec.Struct, frozen=True):
     status: _AccessStatus = _AccessStatus()
 
 
-_decoder = msgspec.json.Decoder(_AccessReview)
-
-
 def is_allowed(answer: bytes) -> bool:
     """Return what the API server answered to a review.
 
     Raises:
         Malformed: the answer is not a SubjectAccessReview.
     """
-    with decoding("the SubjectAccessReview"):
-        return _decoder.decode(answer).status.allowed
+    return decode_as(answer, _AccessReview, "the SubjectAccessReview").status.allowed
 
 
 def review_of(user: Mapping[str, Any], right: AnyRight) -> Mapping[str, Any]:

@@ -12,10 +12,9 @@ from kube.client import METADATA_LIST, ApiServer
 from kube.errors import Gone
 from kube.wire import (
     ObjectList,
+    PartialObject,
     WatchedEvent,
-    decode_list,
-    decode_version,
-    decoding,
+    decode_as,
     version_number,
 )
 
@@ -115,21 +114,18 @@ class History:
         )
         params = {"fieldSelector": f"metadata.name={seen.name}"}
         page = await self._probe(path, params, max(self._reached, seen.version))
-        with decoding(f"GET {path}: the list"):
-            versions = [
-                version_number(decode_version(item).resource_version) for item in page.items or []
-            ]
-        if any(version < seen.version for version in versions):
-            raise VersionsWentBackError
-        return bool(versions)
+        for item in page.items or []:
+            shown = decode_as(item, PartialObject, f"GET {path}: the list").metadata
+            if version_number(shown.resource_version) < seen.version:
+                raise VersionsWentBackError
+        return bool(page.items)
 
     async def _probe(self, path: str, params: Mapping[str, str], shown: int) -> ObjectList:
         """Return a short list, whose version must not be lower than one that was shown before."""
         body = await self._connection.request(
             "GET", path, params=params, accept=METADATA_LIST, timeout=PROBE_SECONDS
         )
-        with decoding(f"GET {self._path}: the list"):
-            page = decode_list(body)
+        page = decode_as(body, ObjectList, f"GET {self._path}: the list")
         if version_number(page.metadata.resource_version) < shown:
             raise VersionsWentBackError
         return page

@@ -15,7 +15,7 @@ from msgspec import structs
 from kube.client import LEASES, ApiServer, Client
 from kube.errors import NotFound
 from kube.rbac import Rule
-from kube.wire import ObjectMeta, decoding, read_event
+from kube.wire import ObjectMeta, decode_as, read_event
 
 MAX_TRANSITIONS = (1 << 31) - 1  # the API server stores 32 bits
 GRACE_SECONDS = 30.0  # by which the API server may be late to end a watch
@@ -143,10 +143,6 @@ class _Lease(msgspec.Struct, frozen=True):
     spec: LeaseSpec = LeaseSpec()
 
 
-_decode = msgspec.json.Decoder(_Lease).decode
-
-
 def _read(document: bytes | msgspec.Raw) -> Sighting:
-    with decoding("the Lease"):
-        lease = _decode(document)
+    lease = decode_as(document, _Lease, "the Lease")
     return Sighting(lease.metadata.resource_version, lease.spec)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from kube.client import ANSWER_BYTES
 from kube.errors import AnswerTooLarge
-from kube.wire import ObjectList, decode_list, decoding
+from kube.wire import ObjectList, decode_as
 
 PAGE_BYTES = 4 << 20  # of one page, which is in memory twice while it is read
 AIM_BYTES = 7 << 19  # of the next page, by the average size of objects in the last one; 3.5 MiB
@@ -68,8 +68,7 @@ class Pages:
                 continue
             wanted = self._limit * AIM_BYTES // max(1, len(body))
             self._limit = max(1, min(self._most, self._limit * GROWTH, wanted))
-            with decoding(self._what):
-                return decode_list(body)
+            return decode_as(body, ObjectList, self._what)
 
 
 class Pace:

@@ -5,9 +5,7 @@ no controller reads are not decoded. Most events of a busy cluster are dropped a
 name and the version, so one scan of the line finds both, and no more.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +16,9 @@ Place = tuple[str, str]  # namespace and name; the namespace is empty for cluste
 # What decoding an answer may raise: not JSON or not of the expected shape, not UTF-8, or nested
 # too deeply.
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+Shape = TypeVar("Shape")
 
 
 class ObjectMeta(msgspec.Struct, rename="camel", frozen=True):
@@ -85,10 +86,8 @@ class _RawEvent(msgspec.Struct):
     object: msgspec.Raw
 
 
-decode_list = msgspec.json.Decoder(ObjectList).decode
 decode_event = msgspec.json.Decoder(_RawEvent).decode
 _decode_head = msgspec.json.Decoder(_EventHead).decode
-decode_partial = msgspec.json.Decoder(PartialObject).decode
 _decode_versioned = msgspec.json.Decoder(_Versioned).decode
 
 
@@ -152,21 +151,6 @@ def version_number(version: str) -> int:
     return int(version)
 
 
-@contextmanager
-def decoding(what: str) -> Iterator[None]:
-    """Raise `Malformed` where the block cannot decode an answer.
-
-    A proxy before the API server may answer with something else; the caller retries.
-
-    Args:
-        what: names the answer, such as "the ConfigMap"; never its content.
-    """
-    try:
-        yield
-    except DECODE_ERRORS as error:
-        raise Malformed(f"{what} cannot be decoded") from error
-
-
 def check_stored(name: str, version: str, what: str) -> None:
     """Check that an object has a name and a numeric version, or none.
 
@@ -177,14 +161,31 @@ def check_stored(name: str, version: str, what: str) -> None:
         raise Malformed(f"{what} has no name, or a version that is no number")
 
 
+def decode_as(answer: bytes | msgspec.Raw, shape: type[Shape], what: str) -> Shape:
+    """Return an answer as a value of type `shape`.
+
+    Args:
+        answer: in JSON.
+        shape: what to decode; other fields are skipped.
+        what: names the answer, such as "the ConfigMap"; never its content.
+
+    Raises:
+        Malformed: it is not JSON, or has another shape. A proxy before the API server may answer
+            with something else; the caller retries.
+    """
+    try:
+        return msgspec.json.decode(answer, type=shape)
+    except DECODE_ERRORS as error:
+        raise Malformed(f"{what} cannot be decoded") from error
+
+
 def decode_object(answer: bytes | msgspec.Raw, what: str) -> dict[str, Any]:
     """Return a whole object as a document with metadata.
 
     Raises:
         Malformed: it is none.
     """
-    with decoding(what):
-        document: dict[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])
+    document = decode_as(answer, dict[str, Any], what)
     if not isinstance(document.get("metadata"), dict):
         raise Malformed(f"{what} has no metadata")
     return document
@@ -201,7 +202,5 @@ def decode_shaped(answer: bytes, shape: type[msgspec.Struct], what: str) -> dict
     Raises:
         Malformed: the answer is not JSON, or a field has another type.
     """
-    with decoding(what):
-        document: dict[str, Any] = msgspec.json.decode(answer)
-        msgspec.convert(document, shape)
-    return document
+    decode_as(answer, shape, what)
+    return decode_as(answer, dict[str, Any], what)

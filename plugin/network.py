@@ -12,7 +12,7 @@ import msgspec
 from cluster.syncs import SyncRecord
 from configmapsync.names import DESTINATION, DIGEST, SYNC_UID_LABEL, SYNCED_BY, NamespacedName
 from configmapsync.reasons import Reason
-from kube.wire import check_stored, decode_partial, decoding
+from kube.wire import PartialObject, check_stored, decode_as
 from plugin.rows import row_of
 
 ORPHANED = "Orphaned"
@@ -53,8 +53,7 @@ def read_mark(raw: bytes | msgspec.Raw) -> CopyMark | None:
     Raises:
         Malformed: the metadata cannot be decoded.
     """
-    with decoding("the ConfigMap"):
-        metadata = decode_partial(raw).metadata
+    metadata = decode_as(raw, PartialObject, "the ConfigMap").metadata
     check_stored(metadata.name, metadata.resource_version, "the ConfigMap")
     labels, annotations = metadata.labels or {}, metadata.annotations or {}
     mark = CopyMark(

@@ -25,7 +25,7 @@ from kube.client import CONFIGMAPS, JSON, METADATA, NAMESPACES, ApiServer, Clien
 from kube.errors import NotFound
 from kube.informer import Informer
 from kube.store import Record
-from kube.wire import decoding
+from kube.wire import decode_as
 from plugin.network import Network, read_mark
 from plugin.progress import Progress
 
@@ -46,17 +46,13 @@ class _Keys(msgspec.Struct, rename="camel"):
     binary_data: dict[str, msgspec.Raw] | None = None
 
 
-_keys_decoder = msgspec.json.Decoder(_Keys)
-
-
 def keys_of(configmap: bytes) -> frozenset[str]:
     """Return the keys of a ConfigMap in JSON; no value is decoded.
 
     Raises:
         Malformed: the ConfigMap cannot be decoded.
     """
-    with decoding("the ConfigMap"):
-        content = _keys_decoder.decode(configmap)
+    content = decode_as(configmap, _Keys, "the ConfigMap")
     return frozenset((*(content.data or ()), *(content.binary_data or ())))
 
 

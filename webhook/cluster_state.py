@@ -47,7 +47,7 @@ from kube.connection import Connection
 from kube.errors import ApiError, NotFound
 from kube.informer import Informer
 from kube.rbac import Rule
-from kube.wire import decode_partial, decoding
+from kube.wire import PartialObject, decode_as
 from webhook.authorization import Authorizer, Requester
 
 RULES = (
@@ -79,9 +79,6 @@ class _Keys(msgspec.Struct, rename="camel"):
 
     data: dict[str, msgspec.Raw] | None = None
     binary_data: dict[str, msgspec.Raw] | None = None
-
-
-_keys_decoder = msgspec.json.Decoder(_Keys)
 
 
 class ClusterState:
@@ -216,8 +213,7 @@ class ClusterState:
     async def _is_unmanaged(self, key: NamespacedName) -> bool:
         try:
             answer = await self._read_configmap(key, metadata_only=True)
-            with decoding("the ConfigMap"):
-                labels = decode_partial(answer).metadata.labels or {}
+            labels = decode_as(answer, PartialObject, "the ConfigMap").metadata.labels or {}
         except ApiError:
             return False
         return labels.get(MANAGED_BY_LABEL) != MANAGED_BY_VALUE or SYNC_UID_LABEL not in labels
@@ -254,8 +250,7 @@ def _keys_of(answer: bytes) -> frozenset[str] | None:
     """
     if answer.count(b'":"') > MOST_HASHED_KEYS:
         return None
-    with decoding("the source"):
-        content = _keys_decoder.decode(answer)
+    content = decode_as(answer, _Keys, "the source")
     data, binary_data = content.data or {}, content.binary_data or {}
     if len(data) + len(binary_data) > MOST_SOURCE_KEYS:
         return None

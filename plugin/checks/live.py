@@ -24,7 +24,7 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from kube.client import CONFIGMAPS
 from kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
-from kube.wire import decode_partial, decoding
+from kube.wire import PartialObject, decode_as
 from plugin.checks.findings import Finding
 from plugin.checks.manifests import Manifest
 from plugin.checks.references import Known
@@ -67,8 +67,7 @@ async def _read_configmaps(reader: Reader, known: Known, syncs: list[ConfigMapSy
         if answer is None:
             known.missing.add(key)
             return
-        with decoding("the ConfigMap"):
-            labels = decode_partial(answer).metadata.labels or {}
+        labels = decode_as(answer, PartialObject, "the ConfigMap").metadata.labels or {}
         found = keys_of(answer) if key in keyed else None
         too_many = found is not None and len(found) > MOST_SOURCE_KEYS
         known.configmaps[key] = None if too_many else found

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from kube.errors import ApiError, Forbidden
-from kube.wire import decoding
+from kube.wire import decode_as
 from plugin.doctor.findings import Finding, Level, Patient
 from plugin.doctor.installed import check_crd, check_webhooks
 from plugin.doctor.processes import check_leader, check_watches
@@ -41,8 +41,7 @@ async def examine(patient: Patient) -> list[Finding]:
     """
     patient.reader.progress.step("reading the version of the API server")
     raw = await patient.reader.connection.request("GET", "/version")
-    with decoding("the version"):
-        version = msgspec.json.decode(raw, type=_Version).git_version
+    version = decode_as(raw, _Version, "the version").git_version
     findings = [Finding(Level.OK, "API server", f"kube-apiserver {version}")]
     for topic, check in CHECKS.items():
         patient.reader.progress.step(f"checking {topic}")

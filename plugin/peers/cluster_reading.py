@@ -13,7 +13,7 @@ import msgspec
 from configmapsync.names import MANAGED_BY_LABEL, NamespacedName
 from kube.client import CONFIGMAPS, SECRETS
 from kube.errors import Forbidden
-from kube.wire import decode_partial, decoding
+from kube.wire import PartialObject, decode_as
 from plugin.peers import config_syncer, replicator
 from plugin.peers.documents import PREFIXES
 from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark, of_other_kind
@@ -49,8 +49,7 @@ async def read(reader: Reader) -> Inventory:
 
 def _read_record(raw: bytes | msgspec.Raw) -> AnnotatedConfigMap:
     """Return the record of an object; labels and annotations only if a tool set one of them."""
-    with decoding("the object"):
-        metadata = decode_partial(raw).metadata
+    metadata = decode_as(raw, PartialObject, "the object").metadata
     labels, annotations = metadata.labels or NO_TEXTS, metadata.annotations or NO_TEXTS
     if not any(key.startswith(PREFIXES) for key in (*labels, *annotations)):
         managed_by = labels.get(MANAGED_BY_LABEL)

@@ -22,7 +22,7 @@ from configmapsync.content import (
 from configmapsync.copies import CopyRecord, abridge
 from configmapsync.names import NamespacedName
 from kube.errors import Malformed
-from kube.wire import ObjectMeta, check_stored, decoding
+from kube.wire import DECODE_ERRORS, ObjectMeta, check_stored, decode_as
 
 
 class _CopyMeta(ObjectMeta, rename="camel", frozen=True):
@@ -61,9 +61,11 @@ class _ConfigMap(_Content, kw_only=True, rename="camel"):
         return sum(bytes(part).count(b'":"') for part in (self.data, self.binary_data))
 
     def content(self) -> Content:
-        with decoding(WHAT):
+        try:
             data = _decode_part("data", self.data)
             binary_data = _decode_part("binaryData", self.binary_data)
+        except DECODE_ERRORS as error:
+            raise Malformed(f"{WHAT} cannot be decoded") from error
         return Content(data, binary_data, immutable=bool(self.immutable))
 
 
@@ -95,17 +97,12 @@ class _OnlyCopyMetadata(msgspec.Struct):
 
 _Decoded = TypeVar("_Decoded", _ConfigMap, _Identity, _OnlyCopyMetadata)
 
-_configmap_decoder = msgspec.json.Decoder(_ConfigMap)
-_content_decoder = msgspec.json.Decoder(_Content)
 _part_decoder = msgspec.json.Decoder(dict[str, str] | None)
-_identity_decoder = msgspec.json.Decoder(_Identity)
-_copy_metadata_decoder = msgspec.json.Decoder(_OnlyCopyMetadata)
 WHAT = "the ConfigMap"
 
 
-def _decode(decoder: msgspec.json.Decoder[_Decoded], raw: bytes | msgspec.Raw) -> _Decoded:
-    with decoding(WHAT):
-        decoded = decoder.decode(raw)
+def _decode(shape: type[_Decoded], raw: bytes | msgspec.Raw) -> _Decoded:
+    decoded = decode_as(raw, shape, WHAT)
     metadata = decoded.metadata
     check_stored(metadata.name, metadata.resource_version, WHAT)
     return decoded
@@ -118,7 +115,7 @@ def read_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
 
 def read_whole_copy(raw: bytes | msgspec.Raw) -> CopyRecord:
     """Return the record of a copy with all metadata, as a write needs it."""
-    configmap = _decode(_configmap_decoder, raw)
+    configmap = _decode(_ConfigMap, raw)
     many = configmap.key_count() > MOST_HASHED_KEYS
     content_digest = TOO_MANY_KEYS if many else digest(configmap.content())
     return _copy_record(configmap.metadata, content_digest, immutable=bool(configmap.immutable))
@@ -132,13 +129,13 @@ def read_metadata(raw: bytes | msgspec.Raw, content_digest: str, *, immutable: b
         content_digest: of the content, which the answer does not hold.
         immutable: whether the copy is immutable, which the answer does not say.
     """
-    metadata = _decode(_copy_metadata_decoder, raw).metadata
+    metadata = _decode(_OnlyCopyMetadata, raw).metadata
     return _copy_record(metadata, content_digest, immutable=immutable)
 
 
 def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
     """Return a ConfigMap as a source, without its content if it has too many keys."""
-    configmap = _decode(_configmap_decoder, raw)
+    configmap = _decode(_ConfigMap, raw)
     metadata, too_many_keys = configmap.metadata, configmap.key_count()
     content = Content({}, {}, bool(configmap.immutable))
     if too_many_keys <= MOST_HASHED_KEYS:
@@ -156,7 +153,7 @@ def read_source(raw: bytes | msgspec.Raw) -> SourceObject:
 
 def read_identity(raw: bytes | msgspec.Raw) -> tuple[ConfigMapVersion, bool]:
     """Return the name and the version of a ConfigMap, and whether `raw` has its content."""
-    found = _decode(_identity_decoder, raw)
+    found = _decode(_Identity, raw)
     metadata = found.metadata
     version = ConfigMapVersion(metadata.namespace, metadata.name, metadata.resource_version)
     return version, found.kind == "ConfigMap"
@@ -191,8 +188,8 @@ class WrittenContent:
 
     def confirms(self, record: CopyRecord, raw: msgspec.Raw) -> bool:
         """Return whether an object has the content that its record of the same version says."""
-        with suppress(Malformed), decoding(WHAT):
-            stored = _content_decoder.decode(raw)
+        with suppress(Malformed):
+            stored = decode_as(raw, _Content, WHAT)
             content = (bytes(stored.data), bytes(stored.binary_data), bool(stored.immutable))
             if content != self._last:
                 self._last_digest = read_copy(raw).digest

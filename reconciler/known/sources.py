@@ -19,7 +19,7 @@ from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError, Malformed, NotFound
 from kube.paging import Pace, Pages
 from kube.rbac import Rule
-from kube.wire import decode_partial, decoding
+from kube.wire import PartialObject, decode_as
 from reconciler.known.caches import UNREAD, Caches
 from reconciler.known.configmaps import ConfigMapVersion, read_copy, read_source
 
@@ -209,8 +209,7 @@ class SourceReads:
 
     def _offer(self, waiting: Waiting, item: msgspec.Raw) -> bool:
         """Give an object to the read that waits for it, or else to the cache."""
-        with decoding("a listed ConfigMap"):
-            metadata = decode_partial(item).metadata
+        metadata = decode_as(item, PartialObject, "a listed ConfigMap").metadata
         if not metadata.name:
             raise Malformed("a listed ConfigMap has no name")
         key = NamespacedName(metadata.namespace, metadata.name)

@@ -25,7 +25,7 @@ from configmapsync.status import MOST_LISTED_FAILURES
 from kube.client import CONFIGMAPS, Client
 from kube.errors import ApiError
 from kube.rbac import Rule
-from kube.wire import decoding
+from kube.wire import decode_as
 from reconciler.known.caches import Caches
 from reconciler.reports.metrics import Metrics
 from reconciler.writes.writer import MANAGER
@@ -47,9 +47,6 @@ class _ManagedFieldsMetadata(msgspec.Struct, rename="camel"):
 
 class _WithManagedFields(msgspec.Struct):
     metadata: _ManagedFieldsMetadata
-
-
-_managed_fields_decoder = msgspec.json.Decoder(_WithManagedFields)
 
 
 @dataclass(slots=True)
@@ -224,7 +221,7 @@ def read_last_manager(raw: bytes, excluding: str) -> str | None:
         raw: the object in JSON.
         excluding: the field manager to skip.
     """
-    with decoding("the ConfigMap"):
-        entries = _managed_fields_decoder.decode(raw).metadata.managed_fields or []
+    metadata = decode_as(raw, _WithManagedFields, "the ConfigMap").metadata
+    entries = metadata.managed_fields or []
     others = [entry for entry in entries if entry.manager and entry.manager != excluding]
     return max(others, key=lambda entry: entry.time).manager if others else None

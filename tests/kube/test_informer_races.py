@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from kube.informer import Informer
 from kube.own_writes import MOST_HELD_BYTES
-from kube.wire import decode_partial, event_of
+from kube.wire import PartialObject, decode_as, event_of
 from tests.kube.scripted import configmap, rng
 
 
@@ -28,7 +28,7 @@ class Version(msgspec.Struct, frozen=True):
 
 
 def read_version(raw: msgspec.Raw) -> Version:
-    metadata = decode_partial(raw).metadata
+    metadata = decode_as(raw, PartialObject, "the object").metadata
     return Version(metadata.namespace, metadata.name, metadata.resource_version)
 
 

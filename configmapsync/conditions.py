@@ -175,10 +175,7 @@ def _unmatched_keys(report: Report) -> tuple[str, ...]:
 
 
 def _failed(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    return sorted(
-        (outcome for outcome in outcomes if outcome.reason.state is State.FAILED),
-        key=lambda outcome: (outcome.namespace, outcome.reason, outcome.message),
-    )
+    return sorted(outcome for outcome in outcomes if outcome.reason.state is State.FAILED)
 
 
 def _commonest(failed: Sequence[Outcome]) -> Reason:

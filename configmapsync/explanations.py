@@ -17,7 +17,7 @@ from configmapsync.resource import ConfigMapSync
 # As `config/default` installs it.
 OPERATOR_NAMESPACE = "configmapsync-system"
 UNKNOWN = "(unknown)"  # in a text; a command with an unknown name is left out
-RECONCILER_ACCOUNT = "configmapsync-reconciler"
+RECONCILER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:configmapsync-reconciler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,21 @@ class Subject:
         sync: the sync.
         source: its source; None if the spec cannot be read.
         copy_name: the name of its copies; empty if the spec cannot be read.
-        service_account: `spec.serviceAccountName`; empty without one.
+        account: the user whose rights the sync needs.
         namespace: the destination; for a sync the first failed one, or empty.
     """
 
     sync: NamespacedName
     source: NamespacedName | None = None
     copy_name: str = ""
-    service_account: str = ""
+    account: str = RECONCILER
     namespace: str = ""
 
     @classmethod
     def of(cls, sync: ConfigMapSync, namespace: str = "") -> "Subject":
         """Return the subject for a sync, or for its destination in `namespace`."""
-        account = sync.spec.service_account_name or ""
+        name = sync.spec.service_account_name
+        account = f"system:serviceaccount:{sync.key.namespace}:{name}" if name else RECONCILER
         return cls(sync.key, sync.source, sync.destination_name, account, namespace)
 
 
@@ -269,9 +270,6 @@ def _filled(word: str, cause: str, text: _Text, subject: Subject) -> Explanation
 
 def _names(subject: Subject) -> dict[str, str]:
     source = subject.source
-    account_namespace, account = OPERATOR_NAMESPACE, RECONCILER_ACCOUNT
-    if subject.service_account:
-        account_namespace, account = subject.sync.namespace, subject.service_account
     return {
         "name": subject.sync.name,
         "sync_namespace": subject.sync.namespace,
@@ -280,5 +278,5 @@ def _names(subject: Subject) -> dict[str, str]:
         "source_name": source.name if source else "",
         "namespace": subject.namespace,
         "copy": subject.copy_name,
-        "account": f"system:serviceaccount:{account_namespace}:{account}",
+        "account": subject.account,
     }

@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from configmapsync.names import GROUP
+from configmapsync.names import GROUP, KIND
 
 
 class ErrorKind(StrEnum):
@@ -153,13 +153,12 @@ def not_supported(path: str, value: Any, supported: Sequence[str]) -> FieldError
     return FieldError(path, ErrorKind.NOT_SUPPORTED, value, f"supported values: {words}")
 
 
-def to_status(errors: Iterable[FieldError], kind: str, name: str) -> dict[str, Any]:
-    """Return the `metav1.Status` (code 422) that an API server returns for an invalid object.
+def to_status(errors: Iterable[FieldError], name: str) -> dict[str, Any]:
+    """Return the `metav1.Status` (code 422) that an API server returns for an invalid sync.
 
     Args:
         errors: all errors; the first 20 are listed.
-        kind: of the object.
-        name: of the object; empty if the API server generates it.
+        name: of the sync; empty if the API server generates it.
     """
     listed = limited(errors)
     texts = [str(error) for error in listed]
@@ -169,12 +168,12 @@ def to_status(errors: Iterable[FieldError], kind: str, name: str) -> dict[str, A
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": f'{kind}.{GROUP} "{name}" is invalid: {summary}',
+        "message": f'{KIND}.{GROUP} "{name}" is invalid: {summary}',
         "reason": "Invalid",
         "details": {
             "name": name,
             "group": GROUP,
-            "kind": kind,
+            "kind": KIND,
             "causes": [
                 {"reason": error.kind.value, "message": error.message, "field": error.path}
                 for error in listed

@@ -206,9 +206,11 @@ class _Block:
                 positions = (positions & self._positions(character)) << 1
             if not positions:
                 return
-        positions &= self._end_of_name
-        if positions:
-            yield from self._at(positions)
+        if ends := positions & self._end_of_name:
+            digits = f"{ends:0{self._ends[-1]}b}"[::-1]
+            for name, end in zip(self._names, self._ends, strict=True):
+                if digits[end - 1] == "1":
+                    yield name
 
     def _positions(self, character: str) -> int:
         """Return the positions of a character, combined from the seven bits of its code."""
@@ -219,10 +221,3 @@ class _Block:
                 known &= positions if code >> bit & 1 else ~positions
             self._characters[character] = known if code < 128 else 0
         return self._characters[character]
-
-    def _at(self, ends: int) -> Iterator[str]:
-        digits = f"{ends:b}"[::-1]
-        length = len(digits)
-        for name, end in zip(self._names, self._ends, strict=True):
-            if end <= length and digits[end - 1] == "1":
-                yield name

@@ -106,9 +106,8 @@ RESERVED_DOMAINS = frozenset(
     }
 )
 _RESERVED_ENDINGS = tuple(f".{domain}" for domain in RESERVED_DOMAINS)
-RESERVED_PREFIXES = (
-    "olm.",
-)  # Operator Lifecycle Manager: olm.owner, olm.managed, olm.owner.namespace
+# Operator Lifecycle Manager: olm.owner, olm.managed, olm.owner.namespace
+_RESERVED_PREFIX = "olm."
 
 
 class NamespacedName(NamedTuple):
@@ -138,5 +137,5 @@ def is_reserved_key(key: str) -> bool:
     """Return whether a label or annotation key belongs to Kubernetes or to another tool."""
     prefix, slash, _ = key.rpartition("/")
     if not slash:
-        return key in RESERVED_DOMAINS or key.startswith(RESERVED_PREFIXES)
+        return key in RESERVED_DOMAINS or key.startswith(_RESERVED_PREFIX)
     return f".{prefix}".endswith(_RESERVED_ENDINGS)

@@ -106,9 +106,12 @@ class Reason(StrEnum):
     # fmt: on
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Outcome:
-    """The state of one destination, or of the whole sync if `namespace` is empty."""
+    """The state of one destination, or of the whole sync if `namespace` is empty.
+
+    Outcomes are sorted by namespace.
+    """
 
     namespace: str
     reason: Reason

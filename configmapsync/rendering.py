@@ -158,8 +158,8 @@ def render(
     Raises:
         ValueError: the record is abridged; a PUT would remove the metadata of others.
     """
-    if record is not None and record.applied is not None:
-        raise ValueError(f"the metadata of {record.key} was not read whole")
+    if record is not None:
+        _check_whole(record)
     parts = _metadata(wanted, record, adopted=adopted)
     parts["annotations"][DESTINATION] = f"{namespace}/{wanted.name}"
     metadata: dict[str, Any] = {"name": wanted.name, "namespace": namespace, **parts}
@@ -174,6 +174,11 @@ def render(
     }
     given = {field: value for field, value in content.items() if value}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **given}
+
+
+def _check_whole(record: CopyRecord) -> None:
+    if record.applied is not None:
+        raise ValueError(f"the metadata of {record.key} was not read whole")
 
 
 def _metadata(wanted: CopyTemplate, record: CopyRecord | None, *, adopted: bool) -> Metadata:
@@ -251,8 +256,7 @@ def release_patch(record: CopyRecord) -> dict[str, Any]:
     Raises:
         ValueError: the record is abridged and lacks what adoption replaced.
     """
-    if record.applied is not None:
-        raise ValueError(f"the metadata of {record.key} was not read whole")
+    _check_whole(record)
     applied, replaced = applied_keys(record), _replaced(record)
     patch: dict[str, dict[str, str | None]] = {}
     for part, present in record.parts.items():

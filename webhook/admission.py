@@ -17,7 +17,7 @@ from configmapsync.admission_checks import AdmissionInput
 from configmapsync.defaulting import default_document, with_defaults
 from configmapsync.destination_paths import destination_paths
 from configmapsync.fielderrors import FieldError, to_status
-from configmapsync.names import FINALIZER, GROUP, KIND, PLURAL
+from configmapsync.names import FINALIZER, GROUP, PLURAL
 from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.permissions import rights_needed, rights_to_drop
 from configmapsync.resource import ConfigMapSync
@@ -174,7 +174,7 @@ class Admission:
             errors=[str(error)[:MAX_LOGGED_CHARACTERS] for error in errors[:MAX_LOGGED_ERRORS]],
             count=len(errors),
         )
-        status = to_status(errors, KIND, review.request.name)
+        status = to_status(errors, review.request.name)
         return Answer(denied(review.request.uid, status, warnings), "refused")
 
     def _undecided(self, review: Review, error: ApiError | TimeoutError) -> Answer:

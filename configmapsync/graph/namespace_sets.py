@@ -64,7 +64,7 @@ class NamespaceNumbers:
     def names(self, members: NamespaceSet) -> Iterator[str]:
         """Yield the namespaces of a set; skip numbers that were freed since."""
         for number in _numbers_in(members):
-            if number < len(self._names) and (name := self._names[number]):
+            if name := self._names[number]:
                 yield name
 
 

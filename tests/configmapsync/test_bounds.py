@@ -35,7 +35,7 @@ def refusal(spec: Any) -> list[str]:
         errors = list(refused.errors)
     assert len(errors) <= MOST_ERRORS + 1
     assert all(len(str(error)) < LONGEST_ERROR for error in errors)
-    assert len(json.dumps(to_status(errors, "ConfigMapSync", "sync"))) < LARGEST_ANSWER
+    assert len(json.dumps(to_status(errors, "sync"))) < LARGEST_ANSWER
     return [str(error) for error in errors]
 
 
@@ -193,7 +193,7 @@ def test_any_json_is_read_or_refused_with_few_short_errors(spec: Any, metadata: 
         assert metadata
     assert len(errors) <= MOST_ERRORS + 1
     assert all(len(str(error)) < LONGEST_ERROR for error in errors)
-    assert len(json.dumps(to_status(errors, "ConfigMapSync", "s"))) < LARGEST_ANSWER
+    assert len(json.dumps(to_status(errors, "s"))) < LARGEST_ANSWER
 
 
 @settings(max_examples=200, deadline=None)

@@ -13,6 +13,7 @@ from configmapsync.explanations import (
 )
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Reason
+from tests.configmapsync.objects import sync
 
 SUBJECT = Subject(
     sync=NamespacedName("platform", "shared"),
@@ -73,11 +74,11 @@ def test_a_name_cannot_add_a_command() -> None:
 
 
 def test_a_service_account_is_named_with_the_namespace_of_the_sync() -> None:
-    subject = replace(SUBJECT, service_account="robot")
+    subject = Subject.of(sync(serviceAccountName="robot"))
     explanation = explain_sync(Reason.NOT_AUTHORIZED, subject)
-    assert "system:serviceaccount:platform:robot" in explanation.cause
+    assert "system:serviceaccount:home:robot" in explanation.cause
     assert all(
-        command.endswith("--as=system:serviceaccount:platform:robot")
+        command.endswith("--as=system:serviceaccount:home:robot")
         for command in explanation.commands
     )
 

@@ -428,7 +428,6 @@ def test_field_errors_read_like_those_of_kubernetes() -> None:
 def test_a_status_of_several_errors_lists_them_as_the_api_server_does() -> None:
     status = to_status(
         [required("spec.a"), FieldError("spec.b", ErrorKind.TOO_LONG, detail="x")],
-        "ConfigMapSync",
         "s",
     )
 
@@ -437,6 +436,6 @@ def test_a_status_of_several_errors_lists_them_as_the_api_server_does() -> None:
         "[spec.a: Required value, spec.b: Too long: x]"
     )
     assert [cause["field"] for cause in status["details"]["causes"]] == ["spec.a", "spec.b"]
-    assert to_status([required("spec.a")], "ConfigMapSync", "s")["message"].endswith(
+    assert to_status([required("spec.a")], "s")["message"].endswith(
         "is invalid: spec.a: Required value"
     )

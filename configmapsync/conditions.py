@@ -48,14 +48,14 @@ class Report:
 
     generation: int | None
     previous: ConfigMapSyncStatus | None
-    source: SourceObject | None = None
-    digest: str | None = None
-    outcomes: tuple[Outcome, ...] = ()
-    leftovers: tuple[Outcome, ...] = ()
-    verdict: Outcome | None = None
-    wrote: bool = False
-    keys: tuple[KeySelection, ...] = ()
-    remaining: int | None = None
+    source: SourceObject | None
+    digest: str | None
+    outcomes: tuple[Outcome, ...]
+    leftovers: tuple[Outcome, ...]
+    verdict: Outcome | None
+    wrote: bool
+    keys: tuple[KeySelection, ...]
+    remaining: int | None
 
 
 def status(report: Report, now: datetime) -> ConfigMapSyncStatus:

@@ -51,9 +51,6 @@ class Owner(NamedTuple):
     namespace_uid: str
 
 
-NO_OWNER = Owner("", False, "")
-
-
 @dataclass(frozen=True, slots=True)
 class History:
     """The recent writes to one copy.
@@ -66,9 +63,9 @@ class History:
     """
 
     last: WriteRecord
-    repairs: tuple[float, ...] = ()
-    interference: Interference = Interference.WRITER
-    owner: Owner = NO_OWNER
+    repairs: tuple[float, ...]
+    interference: Interference
+    owner: Owner
 
     @property
     def contested(self) -> bool:
@@ -77,7 +74,7 @@ class History:
 
 
 def record_write(
-    history: History | None, done: WriteRecord, *, owner: Owner = NO_OWNER, drifted: bool = False
+    history: History | None, done: WriteRecord, owner: Owner, *, drifted: bool
 ) -> History:
     """Return the history with one more write.
 
@@ -89,7 +86,7 @@ def record_write(
             matters only without a history.
     """
     if history is None or history.owner != owner:
-        return History(done, (done.at,) if drifted else (), owner=owner)
+        return History(done, (done.at,) if drifted else (), Interference.WRITER, owner)
     recent = tuple(at for at in history.repairs if done.at - at < WINDOW_SECONDS)
     if history.last.content_hash != done.content_hash:
         return replace(history, last=done, repairs=recent)

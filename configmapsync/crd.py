@@ -77,21 +77,13 @@ REQUIREMENT_RULES = (
         "fieldPath": ".values",
     },
 )
-COLUMNS = (
-    {"name": "Source-Namespace", "type": "string", "jsonPath": ".spec.sourceNamespace"},
-    {"name": "ConfigMap", "type": "string", "jsonPath": ".spec.configMapName"},
-    {"name": "Synced", "type": "string", "jsonPath": ".status.summary"},
-    {
-        "name": "Ready",
-        "type": "string",
-        "jsonPath": '.status.conditions[?(@.type=="Ready")].status',
-    },
-    {
-        "name": "Reason",
-        "type": "string",
-        "jsonPath": '.status.conditions[?(@.type=="Ready")].reason',
-    },
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+COLUMNS = (  # name, type, path
+    ("Source-Namespace", "string", ".spec.sourceNamespace"),
+    ("ConfigMap", "string", ".spec.configMapName"),
+    ("Synced", "string", ".status.summary"),
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason'),
+    ("Age", "date", ".metadata.creationTimestamp"),
 )
 
 
@@ -117,7 +109,10 @@ def custom_resource_definition() -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": list(COLUMNS),
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": kind, "jsonPath": path}
+                        for name, kind, path in COLUMNS
+                    ],
                     "schema": {"openAPIV3Schema": _object_schema()},
                 }
             ],

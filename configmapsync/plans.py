@@ -6,7 +6,7 @@ anything.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from configmapsync.content import SourceObject
@@ -81,13 +81,13 @@ class Observed:
     namespaces: Mapping[str, Namespace]
     is_living: Callable[[str], bool]
     blocker_at: Callable[[NamespacedName], CopyRecord | None]
-    denied: str | None = None
-    refused: Mapping[NamespacedName, Outcome] = field(default_factory=dict)
-    must_release: Callable[[CopyRecord], bool] = lambda _copy: False
-    served: frozenset[str] | None = None
-    source_unreadable: str | None = None
-    contested: Mapping[NamespacedName, ContestedCopy] = field(default_factory=dict)
-    recheck_seconds: float | None = None
+    denied: str | None
+    refused: Mapping[NamespacedName, Outcome]
+    must_release: Callable[[CopyRecord], bool]
+    served: frozenset[str] | None
+    source_unreadable: str | None
+    contested: Mapping[NamespacedName, ContestedCopy]
+    recheck_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class ObservedInvalid:
     errors: tuple[FieldError, ...]
     copies: tuple[CopyRecord, ...]
     namespaces: Mapping[str, Namespace]
-    served: frozenset[str] | None = None
+    served: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +126,9 @@ class ObservedMissing:
 
     orphans: tuple[CopyRecord, ...]
     namespaces: Mapping[str, Namespace]
-    served: frozenset[str] | None = None
-    grace_seconds: float = 0.0
-    contested: Mapping[NamespacedName, ContestedCopy] = field(default_factory=dict)
+    served: frozenset[str] | None
+    grace_seconds: float
+    contested: Mapping[NamespacedName, ContestedCopy]
 
 
 Observation = Observed | ObservedInvalid | ObservedMissing

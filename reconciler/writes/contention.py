@@ -153,7 +153,7 @@ class Contention:
     def _remember(self, sync: NamespacedName, write: Write, done: WriteRecord) -> History:
         previous = self._histories.pop((sync, write.key), None)
         history = self._histories[sync, write.key] = record_write(
-            previous, done, owner=self._owner_of(sync, write.key), drifted=_drifted(write)
+            previous, done, self._owner_of(sync, write.key), drifted=_drifted(write)
         )
         self._forget_old()
         if history.contested:

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from lupa.lua51 import LuaRuntime
 
-from configmapsync.conditions import Report, status
+from configmapsync.conditions import status
 from configmapsync.names import GROUP, KIND
 from configmapsync.reasons import Heals, Outcome, Reason
-from tests.configmapsync.objects import source, stored_status
+from tests.configmapsync.objects import report, source, stored_status
 from tests.support.cluster import Cluster
 from tests.support.manifests import CONFIG, build, named
 
@@ -54,15 +54,10 @@ def health() -> Check:
 
 def written(*outcomes: Outcome, verdict: Outcome | None = None) -> dict[str, Any]:
     """Return the status as the reconciler writes it and the API server stores it."""
-    report = Report(
-        generation=4,
-        previous=None,
-        source=source(),
-        digest="sha256:1",
-        outcomes=outcomes,
-        verdict=verdict,
+    made = report(
+        generation=4, source=source(), digest="sha256:1", outcomes=outcomes, verdict=verdict
     )
-    return stored_status(status(report, NOW))
+    return stored_status(status(made, NOW))
 
 
 @pytest.mark.parametrize("reason", Reason)

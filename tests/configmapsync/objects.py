@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 from msgspec import json, to_builtins
 from msgspec.structs import replace
 
+from configmapsync.conditions import Report
 from configmapsync.content import Content, SourceObject, digest
 from configmapsync.copies import CopyRecord
 from configmapsync.defaulting import with_defaults
 from configmapsync.names import NamespacedName
 from configmapsync.parsing import decode_status, parse
-from configmapsync.plans import Plan
+from configmapsync.plans import Observed, ObservedMissing, Plan
 from configmapsync.reasons import Outcome
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
@@ -54,6 +55,45 @@ def _without_nulls(value: Any) -> Any:
 def is_empty(planned: Plan) -> bool:
     """Return whether a plan has no write and no removal."""
     return not planned.writes and not planned.removals
+
+
+def observe(**facts: Any) -> Observed:
+    """Return an observation in which nothing else matters than the given facts."""
+    plain: dict[str, Any] = {
+        "denied": None,
+        "refused": {},
+        "must_release": lambda _copy: False,
+        "served": None,
+        "source_unreadable": None,
+        "contested": {},
+        "recheck_seconds": None,
+    }
+    return Observed(**plain | facts)
+
+
+def observe_missing(
+    *orphans: CopyRecord, namespaces: Mapping[str, Namespace], **facts: Any
+) -> ObservedMissing:
+    """Return the observation of a sync that has been missing for long enough."""
+    plain: dict[str, Any] = {"served": None, "grace_seconds": 0.0, "contested": {}}
+    return ObservedMissing(orphans, namespaces, **plain | facts)
+
+
+def report(**facts: Any) -> Report:
+    """Return the report of a reconcile in which nothing else happened than the given facts."""
+    plain: dict[str, Any] = {
+        "generation": 1,
+        "previous": None,
+        "source": None,
+        "digest": None,
+        "outcomes": (),
+        "leftovers": (),
+        "verdict": None,
+        "wrote": False,
+        "keys": (),
+        "remaining": None,
+    }
+    return Report(**plain | facts)
 
 
 class Selection(NamedTuple):

@@ -14,10 +14,10 @@ from configmapsync.copies import CopyRecord
 from configmapsync.names import DESTINATION, SYNC_UID_LABEL, SYNCED_BY
 from configmapsync.names import NamespacedName as Name
 from configmapsync.planning import plan
-from configmapsync.plans import ObservedMissing, Verb
+from configmapsync.plans import Verb
 from configmapsync.reasons import Reason
 from configmapsync.resource import ConfigMapSync
-from tests.configmapsync.objects import is_empty, source, sync, with_metadata
+from tests.configmapsync.objects import is_empty, observe_missing, source, sync, with_metadata
 from tests.configmapsync.test_decisions import NAMESPACES, copy_of, observed, reasons, verbs
 
 ELSEWHERE = Name("elsewhere", "config")
@@ -56,7 +56,7 @@ def test_a_clone_outlives_the_sync() -> None:
 
 
 def test_a_clone_is_left_alone_if_its_sync_does_not_exist() -> None:
-    assert plan(ObservedMissing((clone(),), NAMESPACES)).removals == ()
+    assert plan(observe_missing(clone(), namespaces=NAMESPACES)).removals == ()
 
 
 def test_a_clone_at_a_destination_is_a_conflict_and_the_message_names_the_original() -> None:
@@ -126,9 +126,9 @@ def test_a_copy_without_destination_mark_is_released_and_never_deleted() -> None
     assert verbs(plan(observed(deleted(sync()), unmarked))) == [
         (Verb.RELEASE, Name("there", "config"))
     ]
-    assert [write.verb for write in plan(ObservedMissing((unmarked,), NAMESPACES)).removals] == [
-        Verb.RELEASE
-    ]
+    assert [
+        write.verb for write in plan(observe_missing(unmarked, namespaces=NAMESPACES)).removals
+    ] == [Verb.RELEASE]
 
 
 def test_an_immutable_unmanaged_configmap_is_not_adopted_if_that_needs_a_delete() -> None:

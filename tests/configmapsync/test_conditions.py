@@ -11,6 +11,7 @@ from configmapsync.conditions import Report, status
 from configmapsync.crd import custom_resource_definition
 from configmapsync.reasons import Heals, Outcome, Reason
 from configmapsync.status import MOST_LISTED_FAILURES, ConfigMapSyncStatus, DestinationCounts
+from tests.configmapsync import objects
 from tests.configmapsync.objects import read_status, source, stored_status, sync
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,7 +22,7 @@ FINE = tuple(Outcome(f"ns-{number}", Reason.SYNCED) for number in range(3))
 def report(
     *outcomes: Outcome, previous: ConfigMapSyncStatus | None = None, **more: object
 ) -> Report:
-    return Report(
+    return objects.report(
         generation=4,
         previous=previous,
         outcomes=outcomes,

@@ -8,6 +8,7 @@ from configmapsync.contention import (
     REPAIRS,
     WINDOW_SECONDS,
     History,
+    Owner,
     WriteRecord,
     contention_message,
     defer_contested,
@@ -26,13 +27,20 @@ DEFERRED = ContestedCopy(Interference.REMOVER, None, 30.0, 60.0)
 DUE = ContestedCopy(Interference.REMOVER, None, 0.0, 60.0)
 
 
+OWNER = Owner("uid-1", False, "uid-of-namespace")
+
+
+def recorded(history: History | None, done: WriteRecord, *, drifted: bool = False) -> History:
+    return record_write(history, done, OWNER, drifted=drifted)
+
+
 def told(
     writes: Iterable[tuple[float, int]], found: str | None = "7", left: str | None = "8"
 ) -> History:
     """Return the history of writes, each with a content hash and a time."""
     history: History | None = None
     for at, content_hash in writes:
-        history = record_write(history, WriteRecord(content_hash, at, found, left))
+        history = recorded(history, WriteRecord(content_hash, at, found, left))
     assert history is not None
     return history
 
@@ -61,7 +69,7 @@ def test_rare_repairs_are_no_contention() -> None:
 def test_an_edit_of_the_source_does_not_end_contention() -> None:
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
 
-    edited = record_write(fighting, WriteRecord(OTHER, 10.0, "7", "8"))
+    edited = recorded(fighting, WriteRecord(OTHER, 10.0, "7", "8"))
 
     assert edited.contested
     assert edited.repairs == fighting.repairs
@@ -70,19 +78,17 @@ def test_an_edit_of_the_source_does_not_end_contention() -> None:
 def test_contention_lasts_with_one_write_a_minute_and_ends_after_the_window() -> None:
     fighting = told((float(second), SAME) for second in range(REPAIRS + 1))
     for minute in range(1, 60):
-        fighting = record_write(fighting, WriteRecord(SAME, minute * 60.0, "7", "8"))
+        fighting = recorded(fighting, WriteRecord(SAME, minute * 60.0, "7", "8"))
         assert fighting.contested
 
-    assert not record_write(
-        fighting, WriteRecord(SAME, 59 * 60.0 + WINDOW_SECONDS, "7", "8")
-    ).contested
+    assert not recorded(fighting, WriteRecord(SAME, 59 * 60.0 + WINDOW_SECONDS, "7", "8")).contested
 
 
 def test_a_drifted_copy_without_history_counts_as_repaired() -> None:
     done = WriteRecord(SAME, 0.0, "7", "8")
 
-    assert record_write(None, done, drifted=True).repairs == (0.0,)
-    assert record_write(None, done).repairs == ()
+    assert recorded(None, done, drifted=True).repairs == (0.0,)
+    assert recorded(None, done).repairs == ()
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ from configmapsync.plans import (
     ContestedCopy,
     Interference,
     Observed,
-    ObservedMissing,
     Plan,
     Verb,
 )
@@ -36,7 +35,15 @@ from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import copy_template, release_patch, render
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
-from tests.configmapsync.objects import is_empty, record, source, sync, with_metadata
+from tests.configmapsync.objects import (
+    is_empty,
+    observe,
+    observe_missing,
+    record,
+    source,
+    sync,
+    with_metadata,
+)
 from tests.configmapsync.worlds import patched
 from tests.support.cpu import cpu_seconds
 
@@ -56,7 +63,7 @@ def observed(
     """Return the observation of a cluster in which `live` are all ConfigMaps."""
     marked = {copy.key: copy for copy in live if copy.managed}
     foreign = {copy.key: copy for copy in live if not copy.managed}
-    return Observed(
+    return observe(
         sync=asked,
         selector=Selector.of(asked, frozenset()),
         source=origin,
@@ -289,11 +296,13 @@ def test_a_terminating_namespace_removes_its_copy_without_a_write() -> None:
 def test_the_mark_of_an_orphan_decides_whether_it_is_deleted(mark: str | None, verb: Verb) -> None:
     copy = record({}, {DESTINATION: "there/config"} | ({DELETION_POLICY: mark} if mark else {}))
 
-    assert [write.verb for write in plan(ObservedMissing((copy,), NAMESPACES)).removals] == [verb]
+    assert [
+        write.verb for write in plan(observe_missing(copy, namespaces=NAMESPACES)).removals
+    ] == [verb]
 
 
 def test_orphans_stay_during_the_grace_period_and_go_after_it() -> None:
-    missing = ObservedMissing((copy_of(sync()),), NAMESPACES, grace_seconds=60.0)
+    missing = observe_missing(copy_of(sync()), namespaces=NAMESPACES, grace_seconds=60.0)
 
     waiting, due = plan(missing), plan(replace(missing, grace_seconds=0.0))
 
@@ -306,7 +315,7 @@ def test_orphans_stay_during_the_grace_period_and_go_after_it() -> None:
 def test_a_contested_orphan_is_removed_later() -> None:
     contested = {PLACE: ContestedCopy(Interference.WRITER, None, 30.0, 60.0)}
 
-    made = plan(ObservedMissing((copy_of(sync()),), NAMESPACES, contested=contested))
+    made = plan(observe_missing(copy_of(sync()), namespaces=NAMESPACES, contested=contested))
 
     assert (verbs(made), made.requeue_after) == ([], 30.0)
 

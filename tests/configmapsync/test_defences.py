@@ -15,7 +15,7 @@ from configmapsync.reasons import Outcome, Reason
 from configmapsync.rendering import copy_template, is_up_to_date, render
 from configmapsync.status import MOST_LISTED_FAILURES
 from configmapsync.validation import doubtful_metadata
-from tests.configmapsync.objects import read_status, record, source, stored_status, sync
+from tests.configmapsync.objects import read_status, record, report, source, stored_status, sync
 
 NOW = datetime(2026, 1, 1, microsecond=123456, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -30,7 +30,7 @@ outcomes = st.lists(
     max_size=30,
 ).map(tuple)
 reports = st.builds(
-    Report,
+    report,
     generation=st.none() | st.just(3),
     previous=st.none(),
     source=st.none() | st.just(source({"k": "v"})),

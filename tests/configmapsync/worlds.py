@@ -25,6 +25,7 @@ from configmapsync.plans import Observed, Plan, Verb, Write
 from configmapsync.rendering import release_patch, render
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
+from tests.configmapsync.objects import observe
 
 NAMESPACES = ("a", "b", "team-a", "team-b", "kube-system", "home")
 NAMES = ("config", "other")
@@ -47,7 +48,7 @@ class World:
     def observe(self) -> Observed:
         """Return what the reconciler observes if it knows all blockers."""
         marked = {key: record for key, record in self.configmaps.items() if record.managed}
-        return Observed(
+        return observe(
             sync=self.sync,
             selector=Selector.of(self.sync, PROTECTED),
             source=self.source,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from configmapsync.conditions import Report, status
+from configmapsync.conditions import status
 from configmapsync.content import (
     MOST_HASHED_KEYS,
     MOST_SOURCE_KEYS,
@@ -25,7 +25,7 @@ from configmapsync.rendering import copy_template
 from configmapsync.selection import Namespace, Selector
 from configmapsync.spec import MOST_KEYS
 from reconciler.known.configmaps import read_copy, read_source
-from tests.configmapsync.objects import is_empty, record, source, sync
+from tests.configmapsync.objects import is_empty, observe, record, report, source, sync
 from tests.configmapsync.test_conditions import NOW
 
 
@@ -47,7 +47,7 @@ def observed(raw: bytes) -> Observed:
         },
         data={"a": "1"},
     )
-    return Observed(
+    return observe(
         sync=wanted,
         selector=Selector.of(wanted, frozenset()),
         source=read_source(raw),
@@ -69,7 +69,7 @@ def test_a_source_with_too_many_keys_is_not_copied_and_its_copies_stay() -> None
     assert planned.verdict.reason is Reason.TOO_LARGE
     assert "16385 keys" in planned.verdict.message
     assert "at most 16384" in planned.verdict.message
-    made = status(Report(1, None, source=seen.source, verdict=planned.verdict), NOW)
+    made = status(report(source=seen.source, verdict=planned.verdict), NOW)
     assert {condition.reason for condition in made.conditions or ()} >= {Reason.TOO_LARGE}
 
 

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from cluster.syncs import SyncRecord, read_sync
-from configmapsync.conditions import Report, status
+from configmapsync.conditions import status
 from configmapsync.names import FINALIZER, NamespacedName
 from configmapsync.plans import Applied, Plan
 from configmapsync.reasons import Outcome, Reason
@@ -29,6 +29,7 @@ from reconciler.reports.events import MOST_EVENTS, Events
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
 from reconciler.reports.status import REPORT_WAIT_SECONDS, REPORT_WORKERS, Reporter
 from reconciler.reports.sync_stats import SyncStats
+from tests.configmapsync.objects import report
 
 pytestmark = pytest.mark.looptime(start=0)
 REQUEST_SECONDS = 0.01
@@ -187,7 +188,7 @@ async def test_a_waiting_status_takes_little_memory() -> None:
     names = [f"sync-{number}" for number in range(MANY)]
     for name in names:
         record = bench.add(name)
-        stored = status(Report(1, None, outcomes=(Outcome("there", Reason.WRITE_FAILED),)), NOW)
+        stored = status(report(outcomes=(Outcome("there", Reason.WRITE_FAILED),)), NOW)
         bench.records[record.key] = record.with_status(
             json.dumps(bench.objects[name]).encode(), stored
         )

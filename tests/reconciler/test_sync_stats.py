@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from configmapsync.conditions import Report, status
+from configmapsync.conditions import status
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Outcome, Reason
 from reconciler.reports.sync_stats import SyncStats
+from tests.configmapsync.objects import report
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SYNC = NamespacedName("home", "sync")
@@ -50,12 +51,12 @@ class MovableClock:
         outcomes = tuple(
             Outcome(f"namespace-{number}", reason) for number, reason in enumerate(reasons)
         )
-        report = Report(generation=1, previous=None, outcomes=outcomes, wrote=wrote)
-        self.sync_stats.note(sync, report, status(report, NOW))
+        made = report(outcomes=outcomes, wrote=wrote)
+        self.sync_stats.note(sync, made, status(made, NOW))
 
     def refused(self, reason: Reason) -> None:
-        report = Report(generation=1, previous=None, verdict=Outcome("", reason))
-        self.sync_stats.note(SYNC, report, status(report, NOW))
+        made = report(verdict=Outcome("", reason))
+        self.sync_stats.note(SYNC, made, status(made, NOW))
 
 
 @pytest.fixture

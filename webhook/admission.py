@@ -24,9 +24,9 @@ from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from configmapsync.validation import validate
 from kube.errors import ApiError
-from webhook.admission_review import Document, MalformedReviewError, Review, UnreadableSpecError
+from webhook.admission_review import Document, MalformedReviewError, Review
 from webhook.answers import allowed, denied, failure
-from webhook.authorization import Authorizer, Requester, shortened
+from webhook.authorization import Authorizer, Requester, of_user, shortened
 from webhook.cluster_state import ClusterState
 from webhook.review_slots import ReviewSlots, TooManyReviewsError
 
@@ -107,13 +107,12 @@ class Admission:
         """
         if exempt(review):
             return Answer(allowed(review.request.uid), "exempt")
-        user = review.user
         try:
             async with (
                 asyncio.timeout(DECISION_SECONDS),
-                self._slots.slot(user.username, review.spec_bytes) as questions,
+                self._slots.slot(review.user.username, review.spec_bytes) as questions,
             ):
-                return await self._check(review, Requester(user, questions))
+                return await self._check(review, Requester(of_user(review.user), questions))
         except (ApiError, TimeoutError) as error:
             return self._undecided(review, error)
         except TooManyReviewsError as error:
@@ -125,8 +124,6 @@ class Admission:
             errors = validate(sync_input.sync)
         except InvalidResourceError as invalid:
             return self._denied(review, invalid.errors)
-        except UnreadableSpecError as unreadable:
-            return self._denied(review, [unreadable.error])
         if errors:
             return self._denied(review, errors)
         denials = await self._denials(review, requester, sync_input)
@@ -143,8 +140,7 @@ class Admission:
         """Parse both versions of the object.
 
         Raises:
-            InvalidResourceError: the spec does not have the right shape.
-            UnreadableSpecError: the spec is too large or nested too deeply.
+            InvalidResourceError: the spec is too large, nested too deeply, or of another shape.
             MalformedReviewError: the metadata cannot be read; no API server sends such an object.
         """
         try:
@@ -224,12 +220,12 @@ def mutation(review: Review) -> list[Document]:
     The patch stores the static defaults. A new sync also gets the finalizer, so that the reconciler
     needs no write of its own for it.
     """
-    present = review.new.shallow_spec() if review.new else None
-    if review.new is None or present is None:
+    if review.new is None or (present := review.new.shallow_spec()) is None:
         return []  # the API server's schema rejects the object with a better message
-    finalizers = review.new.metadata.finalizers
-    is_new = review.request.operation == "CREATE"
-    return [*_defaults(present), *(_finalizer(finalizers) if is_new else ())]
+    patch = _defaults(present)
+    if review.request.operation == "CREATE":
+        patch += _finalizer(review.new.metadata.finalizers)
+    return patch
 
 
 def _finalizer(present: Sequence[str] | None) -> list[Document]:
@@ -261,16 +257,14 @@ def _previous(review: Review, fields: Collection[str] | None = None) -> ConfigMa
         if fields is not None and isinstance(spec := document["spec"], dict):
             document["spec"] = {name: spec[name] for name in fields if name in spec}
         return with_defaults(parse(document))
-    except (InvalidResourceError, UnreadableSpecError, ValueError):
+    except (InvalidResourceError, ValueError):
         return None
 
 
 def _bounded(warnings: list[str]) -> list[str]:
     """Return the first warnings, and the number of the others."""
-    left_out = len(warnings) - MAX_WARNINGS
-    return (
-        warnings if left_out <= 0 else [*warnings[:MAX_WARNINGS], f"and {left_out} more warnings"]
-    )
+    more = len(warnings) - MAX_WARNINGS
+    return warnings[:MAX_WARNINGS] + ([f"and {more} more warnings"] if more > 0 else [])
 
 
 def _name(review: Review) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from configmapsync.fielderrors import ErrorKind, FieldError
+from configmapsync.parsing import InvalidResourceError
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
@@ -44,14 +45,6 @@ NO_SPEC = msgspec.Raw(b"null")
 
 class MalformedReviewError(Exception):
     """The body is not an AdmissionReview that can be answered."""
-
-
-class UnreadableSpecError(Exception):
-    """The spec of an object cannot be decoded; `error` is the reason."""
-
-    def __init__(self, error: FieldError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):
@@ -132,7 +125,7 @@ class SentObject:
         """Return metadata and spec.
 
         Raises:
-            UnreadableSpecError: the spec is too large or nested too deeply.
+            InvalidResourceError: the spec is too large or nested too deeply.
         """
         metadata = msgspec.to_builtins(self.metadata)
         return {"metadata": metadata, "spec": self._decoded(msgspec.json.decode)}
@@ -145,7 +138,7 @@ class SentObject:
         """
         try:
             fields: dict[str, msgspec.Raw] = self._decoded(_decode_fields)
-        except (UnreadableSpecError, msgspec.ValidationError):
+        except (InvalidResourceError, msgspec.ValidationError):
             return None
         if len(fields) > MOST_FIELDS:
             return None
@@ -153,17 +146,13 @@ class SentObject:
 
     def _decoded(self, decode: Any) -> Any:
         if self.digest:
-            raise UnreadableSpecError(
-                FieldError(
-                    "spec", ErrorKind.TOO_LONG, detail=f"may not be more than {LARGEST_SPEC} bytes"
-                )
-            )
+            detail = f"may not be more than {LARGEST_SPEC} bytes"
+            raise InvalidResourceError((FieldError("spec", ErrorKind.TOO_LONG, detail=detail),))
         try:
             return decode(self.spec)
         except RecursionError:
-            raise UnreadableSpecError(
-                FieldError("spec", ErrorKind.TYPE_INVALID, "[...]", "is nested too deeply")
-            ) from None
+            error = FieldError("spec", ErrorKind.TYPE_INVALID, "[...]", "is nested too deeply")
+            raise InvalidResourceError((error,)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +183,7 @@ class Review:
             return False
         try:
             return bool(self.new.document()["spec"] == self.old.document()["spec"])
-        except (UnreadableSpecError, RecursionError):
+        except (InvalidResourceError, RecursionError):
             return False
 
 

@@ -39,11 +39,11 @@ class Requester:
     """The user of one request.
 
     Attributes:
-        user: as the API server authenticated the user.
+        subject: the user, as the API server authenticated it.
         slots: bounds the access reviews that are sent for this user at once.
     """
 
-    user: User
+    subject: Subject
     slots: asyncio.Semaphore
 
 
@@ -87,15 +87,20 @@ class Authorizer:
         """
         if self._mode is AuthorizationMode.OFF:
             return []
-        account = account_of(sync)
-        if account is not None and (denial := await self._account_denial(requester, account)):
-            return [denial]
-        subject = subject_of(sync, requester.user)
+        subject = requester.subject
+        if (account := account_of(sync)) is not None:
+            if denial := await self._account_denial(requester, account):
+                return [denial]
+            subject = of_service_account(*account)
         rights = (right for need in needs for right in need.rights)
         answers = await self._reviews.check(subject, rights, requester.slots)
         denials = denials_of(subject, needs, answers.refused)
         if not answers.complete:
-            denials.append(forbidden("spec", _ended_early(subject)))
+            message = (
+                f"the check of the rights of {subject.title} ended after {MAX_REFUSALS} denials; "
+                "more rights may be missing"
+            )
+            denials.append(forbidden("spec", message))
         return denials
 
     async def may(self, requester: Requester, rights: Iterable[Right]) -> set[Right]:
@@ -106,12 +111,12 @@ class Authorizer:
         """
         if self._mode is AuthorizationMode.OFF:
             return set(rights)
-        return await self._reviews.may(of_user(requester.user), rights, requester.slots)
+        return await self._reviews.may(requester.subject, rights, requester.slots)
 
     async def _account_denial(
         self, requester: Requester, account: NamespacedName
     ) -> FieldError | None:
-        user = of_user(requester.user)
+        user = requester.subject
         itself = user.username == of_service_account(*account).username
         if not itself and not await self._reviews.may(
             user, rights_to_act_as(account), requester.slots
@@ -122,12 +127,6 @@ class Authorizer:
             if await self._reviews.account_exists(*account)
             else missing_account_denial(account)
         )
-
-
-def subject_of(sync: ConfigMapSync, user: User) -> Subject:
-    """Return the named service account of a sync, or the user if the sync names none."""
-    account = account_of(sync)
-    return of_service_account(*account) if account else of_user(user)
 
 
 def of_user(user: User) -> Subject:
@@ -141,10 +140,3 @@ def of_user(user: User) -> Subject:
 def shortened(username: str) -> str:
     """Return a user name in the form of messages and logs."""
     return username if len(username) <= MAX_SHOWN_NAME else f"{username[:MAX_SHOWN_NAME]}..."
-
-
-def _ended_early(subject: Subject) -> str:
-    return (
-        f"the check of the rights of {subject.title} ended after {MAX_REFUSALS} denials; "
-        "more rights may be missing"
-    )

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configmapsync.parsing import InvalidResourceError
 from tests.support.cpu import cpu_seconds
 from tests.webhook import recorded
 from webhook.admission import exempt, mutation
 from webhook.admission_review import (
     LARGEST_SPEC,
     MalformedReviewError,
-    UnreadableSpecError,
     parse,
 )
 from webhook.answers import allowed, denied, failure
@@ -175,7 +175,7 @@ def cost(action: Callable[[], object]) -> float:
     """Return the CPU time in seconds of an action that may refuse its input."""
 
     def try_action() -> None:
-        with contextlib.suppress(MalformedReviewError, UnreadableSpecError):
+        with contextlib.suppress(MalformedReviewError, InvalidResourceError):
             action()
 
     return cpu_seconds(try_action)
@@ -213,7 +213,7 @@ def test_a_spec_that_could_not_be_stored_is_not_decoded(name: str):
     assert new is not None
     assert new.shallow_spec() is None
     with pytest.raises(
-        UnreadableSpecError, match=f"spec: Too long: may not be more than {LARGEST_SPEC} bytes"
+        InvalidResourceError, match=f"spec: Too long: may not be more than {LARGEST_SPEC} bytes"
     ):
         new.document()
 

@@ -17,7 +17,7 @@ from kube.errors import ApiError, NotFound, Unreachable
 from tests.webhook import recorded
 from webhook.admission_review import User
 from webhook.admission_review import parse as parse_review
-from webhook.authorization import CACHE_SECONDS, MAX_SHOWN_NAME, Authorizer, Requester
+from webhook.authorization import CACHE_SECONDS, MAX_SHOWN_NAME, Authorizer, Requester, of_user
 from webhook.settings import AuthorizationMode
 
 ALICE = User(username="alice", groups=("devs", "system:authenticated"))
@@ -80,7 +80,7 @@ def authorizer(
 
 
 def requester(user: User = ALICE) -> Requester:
-    return Requester(user, asyncio.Semaphore(8))
+    return Requester(of_user(user), asyncio.Semaphore(8))
 
 
 async def denials(server: ApiServer, of: ConfigMapSync, user: User = ALICE) -> list[str]:

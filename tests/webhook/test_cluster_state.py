@@ -19,7 +19,7 @@ from kube.client import METADATA
 from kube.errors import ApiError, Malformed, NotFound
 from kube.wire import event_of
 from webhook.admission_review import User
-from webhook.authorization import Authorizer, Requester
+from webhook.authorization import Authorizer, Requester, of_user
 from webhook.cluster_state import ENOUGH_MISSING, PARALLEL_NAMESPACE_READS, ClusterState
 from webhook.settings import AuthorizationMode
 
@@ -59,7 +59,9 @@ async def snapshot(
 ) -> Snapshot:
     state = ClusterState(server, frozenset(), random.Random(1))  # type: ignore[arg-type]  # noqa: S311 - jitter
     authorizer = Authorizer(server, lambda: 0.0, lambda _: None, mode)  # type: ignore[arg-type]
-    return await state.snapshot(of, authorizer, Requester(User("alice"), asyncio.Semaphore(8)))
+    return await state.snapshot(
+        of, authorizer, Requester(of_user(User("alice")), asyncio.Semaphore(8))
+    )
 
 
 async def test_hundreds_of_missing_namespaces_cost_few_reads() -> None:

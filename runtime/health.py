@@ -15,7 +15,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime.listening import BoundedServer
+from runtime.listening import BoundedServer, ConnectionLimits
 from runtime.metrics import Watch, observe_watches
 from runtime.settings import Address
 
@@ -39,7 +39,13 @@ class HealthServer:
         self._registry = registry
         self._alive: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
-        self._server = BoundedServer(address, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
+        limits = ConnectionLimits(
+            total=MOST_CONNECTIONS,
+            unproven=MOST_CONNECTIONS,
+            unproven_per_address=MOST_CONNECTIONS,
+            unproven_seconds=LONGEST_CONNECTION_SECONDS,
+        )
+        self._server = BoundedServer(address, limits)
         self._rendered = b""
         self._fresh_until = 0.0
 
@@ -78,7 +84,7 @@ class HealthServer:
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
-        return await self._server.start(application)
+        return await self._server.start(web.AppRunner(application, access_log=None))
 
     async def close(self) -> None:
         """Stop listening."""

@@ -1,25 +1,36 @@
-"""Open the socket of a server, and bound the connections that it keeps open.
+"""Accept connections, and bound how many there are and how long they may be unused.
 
-`health.py`, the page of the reconciler and the webhook's listener use it. It must not
-know what is served.
+The health server, the page of the reconciler and the webhook listen with it. At a bound,
+the oldest connection without a valid request is closed for the new one. It must not know
+what is served: `webhook/server.py` reports which connections are busy and which proven.
 """
 
 import asyncio
 import errno
 import socket
+import ssl
+from collections import Counter
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import cast
 
+import structlog
 from aiohttp import web
 
 from runtime.settings import Address
 
-BACKLOG = 128
-SWEEP_SECONDS = 1.0
+# The kernel queue must hold the connections of all API servers when they reconnect at once.
+BACKLOG = 1024
+
+# Connections accepted in one step of the event loop.
+ACCEPTED_AT_ONCE = 64
+
+SWEEP_SECONDS = 0.5
+OUT_OF_DESCRIPTORS_PAUSE_SECONDS = 1.0
 
 
-def open_socket(address: Address, backlog: int = BACKLOG) -> socket.socket:
+def open_socket(address: Address) -> socket.socket:
     """Return a socket that listens at `address`.
 
     Without a host it listens on every interface, by IPv6 and IPv4.
@@ -31,16 +42,16 @@ def open_socket(address: Address, backlog: int = BACKLOG) -> socket.socket:
         family, _, _, _, place = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM
         )[0]
-        return socket.create_server(cast("tuple[str, int]", place), family=family, backlog=backlog)
+        return socket.create_server(cast("tuple[str, int]", place), family=family, backlog=BACKLOG)
     if socket.has_dualstack_ipv6():
         try:
             return socket.create_server(
-                ("", address.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=backlog
+                ("", address.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
             )
         except OSError as error:
             if error.errno in {errno.EADDRINUSE, errno.EACCES}:
                 raise
-    return socket.create_server(("", address.port), backlog=backlog)  # IPv6 is switched off
+    return socket.create_server(("", address.port), backlog=BACKLOG)  # IPv6 is switched off
 
 
 def address_of(listening: socket.socket) -> Address:
@@ -49,87 +60,238 @@ def address_of(listening: socket.socket) -> Address:
     return Address(host, port)
 
 
-class BoundedServer:
-    """Serves an application at one address, with a bound on its connections.
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Bounds on connections.
 
-    A new connection is always accepted and the oldest one closed for it. So clients that keep
-    connections open cannot shut out a probe.
+    The defaults are for the webhook: all API servers connect from few addresses, with one
+    connection for each request in flight.
+
+    Attributes:
+        total: open connections; each costs about 45 KiB with TLS.
+        unproven: of these, connections without a valid request so far.
+        unproven_per_address: of these, connections from one address.
+        handshake_seconds: time for the TLS handshake.
+        unproven_seconds: time from the start of a connection to the headers of its first
+            request.
     """
 
-    def __init__(self, address: Address, most: int, longest_seconds: float) -> None:
+    total: int = 1024
+    unproven: int = 384
+    unproven_per_address: int = 256
+    handshake_seconds: float = 5.0
+    unproven_seconds: float = 5.0
+
+
+@dataclass(slots=True)
+class _Connection:
+    address: str
+    since: float
+    transport: asyncio.Transport | None = None
+    task: asyncio.Task[None] | None = None
+    busy: bool = False
+
+    @property
+    def closed(self) -> bool:
+        transport = self.transport
+        return transport.is_closing() if transport else self.task is not None and self.task.done()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.task is not None:
+            self.task.cancel()
+
+
+class Listener:
+    """Accepts connections from its construction until closed.
+
+    Attributes:
+        address: where it listens, with the port that the system selected for port 0.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        limits: ConnectionLimits,
+        new_protocol: Callable[[], asyncio.BaseProtocol],
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """Open the socket.
+
+        Args:
+            address: to listen at.
+            limits: on connections.
+            new_protocol: returns the protocol of one connection.
+            context: of a TLS server; None without TLS.
+
+        Raises:
+            OSError: the address is in use, or there is no such interface.
+        """
+        self._log = structlog.get_logger("listener")
+        self._context = context
+        self._new_protocol = new_protocol
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        # Both parts are oldest first.
+        self._unproven: dict[asyncio.BaseProtocol, _Connection] = {}
+        self._proven: dict[asyncio.BaseProtocol, _Connection] = {}
+        self._socket = open_socket(address)
+        self._socket.setblocking(False)
+        self.address = address_of(self._socket)
+        self._resume()
+        self._sweeping = asyncio.ensure_future(self._sweep())
+
+    async def close(self) -> None:
+        """Stop accepting. Open connections stay with their protocols."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        for connection in self._unproven.values():
+            if connection.transport is None:
+                connection.abort()
+        self._sweeping.cancel()
+        await asyncio.gather(self._sweeping, return_exceptions=True)
+
+    def began(self, protocol: asyncio.BaseProtocol) -> None:
+        """Mark a connection as busy: the headers of a request have arrived.
+
+        The request has time limits of its own.
+        """
+        if connection := self._unproven.get(protocol):
+            connection.busy = True
+
+    def ended(self, protocol: asyncio.BaseProtocol, *, valid: bool) -> None:
+        """Mark a connection as idle, and as proven if the request was valid."""
+        if connection := self._unproven.get(protocol):
+            connection.busy = False
+            if valid:
+                self._proven[protocol] = self._unproven.pop(protocol)
+
+    def count(self) -> int:
+        """Return the number of connections that are open, or were closed a moment ago."""
+        return len(self._unproven) + len(self._proven)
+
+    def _accept_some(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                accepted, peer = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._pause(error)
+                return
+            accepted.setblocking(False)
+            self._admit(accepted, str(peer[0]))
+
+    def _pause(self, error: OSError) -> None:
+        """Pause accepting when file descriptors have run out.
+
+        Otherwise the readable socket would keep the event loop busy.
+        """
+        if error.errno not in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+            raise error
+        self._log.warning("cannot accept connections", error=error.strerror)
+        self._loop.remove_reader(self._socket)
+        self._loop.call_later(OUT_OF_DESCRIPTORS_PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if self._socket.fileno() >= 0:  # not closed
+            self._loop.add_reader(self._socket, self._accept_some)
+
+    def _admit(self, accepted: socket.socket, address: str) -> None:
+        if not self._make_room(address):
+            accepted.close()
+            return
+        protocol, connection = self._new_protocol(), _Connection(address, self._loop.time())
+        self._unproven[protocol] = connection
+        connection.task = asyncio.ensure_future(self._open(connection, protocol, accepted))
+        connection.task.add_done_callback(
+            lambda _: None if connection.transport else accepted.close()
+        )
+
+    def _make_room(self, address: str) -> bool:
+        """Return whether there is room, after evicting an unproven connection at a bound."""
+        limits = self._limits
+        if (
+            len(self._unproven) < min(limits.unproven, limits.unproven_per_address)
+            and self.count() < limits.total
+        ):
+            return True
+        self._drop_closed()
+        by_address = Counter(connection.address for connection in self._unproven.values())
+        if by_address[address] >= limits.unproven_per_address:
+            return self._evict(address)
+        if len(self._unproven) >= limits.unproven or self.count() >= limits.total:
+            return self._evict(max(by_address, key=by_address.__getitem__, default=""))
+        return True
+
+    def _evict(self, address: str) -> bool:
+        for protocol, connection in self._unproven.items():
+            if connection.address == address and not connection.busy:
+                connection.abort()
+                del self._unproven[protocol]
+                return True
+        return False
+
+    async def _open(
+        self, connection: _Connection, protocol: asyncio.BaseProtocol, accepted: socket.socket
+    ) -> None:
+        seconds = self._limits.handshake_seconds if self._context else None
+        with suppress(OSError):  # ssl.SSLError and TimeoutError are OSErrors
+            connection.transport, _ = await self._loop.connect_accepted_socket(
+                lambda: protocol, accepted, ssl=self._context, ssl_handshake_timeout=seconds
+            )
+
+    async def _sweep(self) -> None:
+        """Abort connections that sent no request in time, periodically."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._drop_closed()
+            too_old = self._loop.time() - self._limits.unproven_seconds
+            for connection in self._unproven.values():
+                if connection.since > too_old:
+                    break
+                if not connection.busy:
+                    connection.abort()
+
+    def _drop_closed(self) -> None:
+        for part in (self._unproven, self._proven):
+            for protocol in [each for each, connection in part.items() if connection.closed]:
+                del part[protocol]
+
+
+class BoundedServer:
+    """Serves an application at one address, with bounds on its connections."""
+
+    def __init__(
+        self, address: Address, limits: ConnectionLimits, context: ssl.SSLContext | None = None
+    ) -> None:
         """Prepare; nothing listens before `start`.
 
         Args:
             address: where to listen.
-            most: connections at the same time.
-            longest_seconds: after which a connection is closed.
+            limits: on connections.
+            context: of a TLS server; None without TLS.
         """
         self._address = address
-        self._most = most
-        self._longest_seconds = longest_seconds
-        self._now = asyncio.get_running_loop().time
-        self._opened: dict[web.RequestHandler, float] = {}  # when each began, the oldest first
-        self._server: web.Server  # `start` makes it
+        self._limits = limits
+        self._context = context
         self._closing = AsyncExitStack()
+        self.listener: Listener  # `start` opens it
 
-    async def start(self, application: web.Application) -> Address:
+    async def start(self, runner: web.AppRunner) -> Address:
         """Listen; return the address, with the port that the system selected for port 0.
 
         Raises:
             OSError: the address is in use, or there is no such interface.
         """
-        listening = open_socket(self._address)
-        runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         self._closing.push_async_callback(runner.cleanup)
-        self._server = cast("web.Server", runner.server)  # made by `setup`
-        listener = await asyncio.get_running_loop().create_server(
-            self._accept, sock=listening, backlog=BACKLOG
-        )
-        self._closing.callback(listener.close)
-        self._closing.callback(asyncio.create_task(self._sweep(), name="connections").cancel)
-        return address_of(listening)
+        server = cast("web.Server", runner.server)  # made by `setup`
+        self.listener = Listener(self._address, self._limits, server, self._context)
+        self._closing.push_async_callback(self.listener.close)
+        return self.listener.address
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening, finish the requests in flight, and close all connections."""
         await self._closing.aclose()
-
-    def _accept(self) -> asyncio.BaseProtocol:
-        """Return the protocol of a new connection, as the event loop asks for it."""
-        self._forget_closed()
-        if len(self._opened) >= self._most:
-            # Connections that were accepted in this very turn have no transport yet.
-            connected = (handler for handler in self._opened if handler.transport is not None)
-            if oldest := next(connected, None):
-                self._close(oldest)
-        handler = cast("Callable[[], web.RequestHandler]", self._server)()
-        self._opened[handler] = self._now()
-        return handler
-
-    async def _sweep(self) -> None:
-        """Close what has been open for too long, until cancelled."""
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            self._forget_closed()
-            limit, too_many = self._now() - self._longest_seconds, len(self._opened) - self._most
-            for number, (handler, began) in enumerate(list(self._opened.items())):
-                if began <= limit or number < too_many:
-                    self._close(handler)
-
-    def _forget_closed(self) -> None:
-        living = set(self._server.connections)
-        # The server does not know one yet that was just accepted.
-        lately = self._now() - SWEEP_SECONDS
-        self._opened = {
-            handler: began
-            for handler, began in self._opened.items()
-            if handler in living or began > lately
-        }
-
-    def _close(self, handler: web.RequestHandler) -> None:
-        """Close at once: a client that does not read would keep an orderly end waiting."""
-        del self._opened[handler]
-        transport = handler.transport
-        handler.force_close()
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()

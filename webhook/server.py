@@ -2,26 +2,26 @@
 
 `app.py` starts and stops the server. Every request receives an answer: HTTP 200 with an
 AdmissionReview, or an HTTP error with a Kubernetes Status. `admission.py` decides about
-reviews, `paths.py` which paths are served, and `listener.py` which connections are
-kept.
+reviews, `paths.py` which paths are served, and `runtime/listening.py` which connections
+are kept.
 """
 
 import asyncio
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from runtime.listening import BoundedServer, ConnectionLimits
 from runtime.settings import Address
 from webhook.admission import Admission
 from webhook.admission_review import Document, MalformedReviewError, parse
 from webhook.answers import failure
 from webhook.certwatcher import CertWatcher
-from webhook.listener import ConnectionLimits, Listener
 from webhook.metrics import Metrics
 from webhook.paths import MUTATE_PATH, PATHS, VALIDATE_PATH, ServedPaths
 
@@ -74,7 +74,7 @@ class WebhookServer:
         metrics: Metrics,
         *,
         client_names: frozenset[str] = frozenset(),
-        connections: ConnectionLimits | None = None,
+        limits: ConnectionLimits | None = None,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         """Prepare; `start` opens the socket.
@@ -86,19 +86,18 @@ class WebhookServer:
             admission: answers the reviews.
             metrics: counts the requests.
             client_names: a client certificate must have one of these names; empty for any.
-            connections: bounds on connections; None for the defaults.
+            limits: on connections; None for the defaults.
             body_seconds: time for a client to send a body.
         """
         self._log = structlog.get_logger("server")
-        self._address = address
+        self._server = BoundedServer(
+            address, limits or ConnectionLimits(), watcher.listener_context
+        )
         self._body_seconds = body_seconds
-        self._context = watcher.listener_context
         self._paths = paths
         self._handlers = {MUTATE_PATH: admission.mutate, VALIDATE_PATH: admission.validate}
         self._metrics = metrics
         self._client_names = client_names
-        self._connections = connections
-        self._listener: Listener  # `start` opens it
         self._held_bytes = 0
         self._draining = False
         for path in PATHS:
@@ -117,10 +116,7 @@ class WebhookServer:
 
     async def start(self) -> Address:
         """Open the socket; return its address with the actual port."""
-        await self._runner.setup()
-        server = cast("web.Server", self._runner.server)  # made by `setup`
-        self._listener = Listener(self._address, self._context, server, self._connections)
-        return self._listener.address
+        return await self._server.start(self._runner)
 
     def drain(self) -> None:
         """Close each connection after its next answer. New connections are still served."""
@@ -128,8 +124,7 @@ class WebhookServer:
 
     async def close(self) -> None:
         """Stop accepting, finish the requests in flight, and close all connections."""
-        await self._listener.close()
-        await self._runner.cleanup()
+        await self._server.close()
 
     async def _continue(self, request: web.Request) -> None:
         """Answer `Expect: 100-continue` only if the body will be read."""
@@ -194,7 +189,7 @@ class WebhookServer:
         Other paths must not create series of metrics.
         """
         webhook = self._plain_path(request)
-        self._listener.began(request.protocol)
+        self._server.listener.began(request.protocol)
         valid = False
         try:
             if webhook is None:
@@ -208,7 +203,7 @@ class WebhookServer:
                 response.force_close()
             return response
         finally:
-            self._listener.ended(request.protocol, valid=valid)
+            self._server.listener.ended(request.protocol, valid=valid)
 
     @web.middleware
     async def _with_status(self, request: web.Request, handler: Handler) -> web.StreamResponse:

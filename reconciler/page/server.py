@@ -13,7 +13,7 @@ from reconciler.page.bundle import file_routes
 from reconciler.page.guard import guard
 from reconciler.page.handlers import Handlers
 from reconciler.page.recent_events import RecentEvents
-from runtime.listening import BoundedServer
+from runtime.listening import BoundedServer, ConnectionLimits
 from runtime.settings import Address
 
 MOST_CONNECTIONS = 32
@@ -38,7 +38,13 @@ class PageServer:
         recent = RecentEvents()
         events.on_event(recent.note)
         self._handlers = Handlers(caches, elector, recent)
-        self._server = BoundedServer(address, MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
+        limits = ConnectionLimits(
+            total=MOST_CONNECTIONS,
+            unproven=MOST_CONNECTIONS,
+            unproven_per_address=MOST_CONNECTIONS,
+            unproven_seconds=LONGEST_CONNECTION_SECONDS,
+        )
+        self._server = BoundedServer(address, limits)
 
     async def start(self) -> Address:
         """Listen; return the address, with the port that the system selected for port 0.
@@ -48,7 +54,7 @@ class PageServer:
         """
         application = web.Application(middlewares=[guard], client_max_size=LARGEST_BODY)
         application.router.add_routes([*file_routes(), *self._handlers.routes()])
-        return await self._server.start(application)
+        return await self._server.start(web.AppRunner(application, access_log=None))
 
     async def close(self) -> None:
         """Stop listening."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.listening import ConnectionLimits
 from tests.journeys.test_admission import ALL_ON_CONFIGMAPS, sync
 from tests.journeys.user_shell import UserShell
 from tests.journeys.webhook_process import (
@@ -24,7 +25,6 @@ from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS
 from tests.webhook import recorded
 from webhook.certwatcher import generation_of
-from webhook.listener import ConnectionLimits
 from webhook.paths import TOKEN_FILE, VALIDATE_PATH
 
 pytestmark = pytest.mark.only_on("devcluster", "real")

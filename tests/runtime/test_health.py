@@ -99,7 +99,8 @@ async def status_of(url: str) -> int:
 async def test_scrapes_that_come_together_share_one_rendering(
     address: Address, counting: Counting
 ) -> None:
-    async with aiohttp.ClientSession() as session:
+    connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS)
+    async with aiohttp.ClientSession(connector=connector) as session:
 
         async def scrape() -> str:
             async with session.get(f"http://{address}/metrics") as answer:

@@ -13,6 +13,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from prometheus_client import CollectorRegistry, generate_latest
 
 from certs.authority import new_authority, new_serving_pair
+from runtime.listening import ConnectionLimits
 from runtime.settings import Address
 from tests.support.eventually import eventually
 from tests.support.pki import Authority, KeyPair
@@ -21,7 +22,6 @@ from webhook.admission import Answer
 from webhook.admission_review import Review
 from webhook.answers import allowed
 from webhook.certwatcher import CertWatcher
-from webhook.listener import ConnectionLimits
 from webhook.metrics import Metrics
 from webhook.paths import (
     FORMER_SERVED_SECONDS,
@@ -226,7 +226,7 @@ async def test_a_client_that_never_finishes_sending_is_disconnected(tmp_path: Pa
 
 async def test_hundreds_of_silent_connections_keep_no_request_out(tmp_path: Path):
     limits = ConnectionLimits(total=60, unproven=40, unproven_per_address=30)
-    async with running(tmp_path, connections=limits) as it:
+    async with running(tmp_path, limits=limits) as it:
         assert (await it.send(recorded.body("create.json")))[0] == 200
         silent = [await asyncio.open_connection("127.0.0.1", it.address.port) for _ in range(500)]
         async with (
@@ -236,7 +236,7 @@ async def test_hundreds_of_silent_connections_keep_no_request_out(tmp_path: Path
             ) as answer,
         ):
             assert answer.status == 200
-        assert it.server._listener.count() <= limits.total
+        assert it.server._server.listener.count() <= limits.total
         for _, writer in silent:
             writer.transport.abort()
 
@@ -244,23 +244,23 @@ async def test_hundreds_of_silent_connections_keep_no_request_out(tmp_path: Path
 @pytest.mark.parametrize("tls", [True, False], ids=["after the handshake", "before the handshake"])
 async def test_a_connection_without_a_request_is_closed_soon(tmp_path: Path, tls: bool):
     limits = ConnectionLimits(unproven_seconds=0.2, handshake_seconds=0.2)
-    async with running(tmp_path, connections=limits) as it:
+    async with running(tmp_path, limits=limits) as it:
         options = {"ssl": trusting_context()} if tls else {}
         reader, writer = await asyncio.open_connection("127.0.0.1", it.address.port, **options)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" if tls else b"\x16")
         with suppress(ConnectionError):
             assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.transport.abort()
-        await eventually(lambda: it.server._listener.count() == 0)
+        await eventually(lambda: it.server._server.listener.count() == 0)
 
 
 async def test_a_connection_with_a_valid_request_is_kept(tmp_path: Path):
     limits = ConnectionLimits(unproven_seconds=0.2)
-    async with running(tmp_path, connections=limits) as it:
+    async with running(tmp_path, limits=limits) as it:
         for _ in range(3):
             assert (await it.send(recorded.body("create.json")))[0] == 200
             await asyncio.sleep(1)
-        assert it.server._listener.count() == 1, "the same connection was used each time"
+        assert it.server._server.listener.count() == 1, "the same connection was used each time"
 
 
 async def test_a_connection_is_closed_after_a_request_that_is_not_valid(tmp_path: Path):

@@ -13,10 +13,10 @@ from typing import Any, cast
 import pytest
 import uvloop
 
+from runtime.listening import ConnectionLimits, Listener
 from runtime.settings import Address
 from tests.support.eventually import eventually
 from tests.support.pki import Authority
-from webhook.listener import ConnectionLimits, Listener
 
 NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock
 Story = Callable[[], Coroutine[Any, Any, None]]
@@ -63,7 +63,7 @@ class Scene:
         self.client = ssl.create_default_context(cafile=str(authority.pair.certificate))
         self._proves = proves
         self.listener = Listener(
-            Address("127.0.0.1", 0), context, lambda: Echo(self._on_data), limits
+            Address("127.0.0.1", 0), limits, lambda: Echo(self._on_data), context
         )
         self.port = self.listener.address.port
 

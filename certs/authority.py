@@ -120,8 +120,7 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
         san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
-    addresses = (str(address) for address in san.get_values_for_type(x509.IPAddress))
-    return tuple(sorted((*san.get_values_for_type(x509.DNSName), *addresses)))
+    return tuple(sorted(str(name.value) for name in san))
 
 
 def _new_pair(

@@ -1,9 +1,9 @@
 """Run the whole tool: a CA, trust in it, a pair that it signed, and a secret path.
 
-`__main__.py` calls `ensure`. Each of its five steps does nothing if nothing is due.
-`rotation.py` decides, `secret_store.py` or `directory.py` stores, and `pods.py` finds
-the webhook pods that lag behind. The next run finishes a run, or a revocation, that
-ended between two writes.
+`__main__.py` calls `ensure`. Each of its five steps does nothing if nothing is due:
+`rotation.py` decides, `secret_store.py` or `directory.py` stores, `trust.py` publishes,
+and `pods.py` finds the webhook pods that lag behind. The next run finishes a run, or a
+revocation, that ended between two writes.
 """
 
 import asyncio
@@ -192,7 +192,11 @@ class Ensurer:
         return saved
 
     async def _with_token(self, material: Material, asked: _Asked, now: datetime) -> Material:
-        """Add or replace the path token, after a change that is under way."""
+        """Return the material with the path token that is due.
+
+        A store that has lost its token gets the one of the published paths. A token that was
+        asked for is not replaced while the previous one is still served.
+        """
         due = rotation.token_due(material, self.order).renew
         wanted = self._token_asked(material, asked) or (
             self.order.unguessable_path
@@ -211,7 +215,7 @@ class Ensurer:
         return self.trust is not None and self.order.unguessable_path and asked.token(material)
 
     async def _publish_path(self, stored: Stored, served_before: bool) -> None:
-        """Publish the path after every pod has started to serve it."""
+        """Publish the path after every pod that can be reached serves it."""
         if self.trust is None:
             return
         material = stored.material
@@ -247,6 +251,9 @@ class Ensurer:
 
     async def _wait_for_pods(self, material: Material) -> None:
         """Wait until every pod serves the pair and the path.
+
+        Pods that cannot be reached within `patience` are logged and ignored. Without a way to
+        find the pods, wait for `settling`.
 
         Raises:
             UnsettledError: a pod still serves another pair or path after `patience`.

@@ -3,7 +3,6 @@
 `__main__.py` reads them once.
 """
 
-import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import CliPositionalArg, CliSuppress
 
+from certs.authority import alternative_name
 from certs.rotation import Order, Renewal
 from certs.trust import Configuration
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
@@ -152,7 +152,8 @@ class Settings(ProcessSettings):
             host,
             f"{host}.{self.cluster_domain}",
             *development,
-            *map(_normalised, self.extra_names),
+            # An IP address in the form that a certificate has.
+            *(str(alternative_name(name).value) for name in self.extra_names),
         )
         return Order(
             tuple(dict.fromkeys(names)),
@@ -160,10 +161,3 @@ class Settings(ProcessSettings):
             self.certificate_lifetime,
             self.unguessable_path,
         )
-
-
-def _normalised(name: str) -> str:
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name

@@ -1,8 +1,8 @@
 """Accept connections, and bound how many there are and how long they may be unused.
 
-The health server, the page of the reconciler and the webhook listen with it. At a bound,
-the oldest connection without a valid request is closed for the new one. It must not know
-what is served: `webhook/server.py` reports which connections are busy and which proven.
+The health server, the page of the reconciler and the webhook listen with it: at a
+bound, the oldest connection without a valid request is closed for the new one. It must
+not know what is served; the webhook's server reports which are busy or proven.
 """
 
 import asyncio
@@ -52,12 +52,6 @@ def open_socket(address: Address) -> socket.socket:
             if error.errno in {errno.EADDRINUSE, errno.EACCES}:
                 raise
     return socket.create_server(("", address.port), backlog=BACKLOG)  # IPv6 is switched off
-
-
-def address_of(listening: socket.socket) -> Address:
-    """Return where a socket listens, with the port that the system picked."""
-    host, port = listening.getsockname()[:2]
-    return Address(host, port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +132,7 @@ class Listener:
         self._proven: dict[asyncio.BaseProtocol, _Connection] = {}
         self._socket = open_socket(address)
         self._socket.setblocking(False)
-        self.address = address_of(self._socket)
+        self.address = Address(*self._socket.getsockname()[:2])
         self._resume()
         self._sweeping = asyncio.ensure_future(self._sweep())
 

@@ -24,7 +24,7 @@ TRACEBACK_BYTES = 8 << 10
 # log shippers accept.
 LINE_BYTES = 14 << 10
 TRACEBACKS = frozenset({"exception", "stack"})
-FIRST_KEYS = ("event", "level", "time", "exception")  # these get their share first
+FIRST_KEYS = frozenset({"event", "level", "time", "exception"})  # these get their share first
 
 
 class Verbosity:
@@ -32,19 +32,17 @@ class Verbosity:
 
     def __init__(self, level: int) -> None:
         self._usual = level
-        self._level = level
         self._set(level)
 
     def toggle(self) -> None:
         """Write debug lines from now on; the next time, what was asked for at the start again."""
-        self._set(self._usual if self._level == logging.DEBUG else logging.DEBUG)
+        debug = logging.getLogger().level == logging.DEBUG
+        level = self._usual if debug else logging.DEBUG
+        self._set(level)
         log = structlog.get_logger("logs")
-        log.warning(
-            "the log level has changed", log_level=logging.getLevelName(self._level).lower()
-        )
+        log.warning("the log level has changed", log_level=logging.getLevelName(level).lower())
 
     def _set(self, level: int) -> None:
-        self._level = level
         logging.getLogger().setLevel(level)
         for library in CHATTY_LIBRARIES:
             logging.getLogger(library).setLevel(max(level, logging.WARNING))
@@ -98,9 +96,7 @@ def bounded(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> Even
     """Shorten each value of a log line, and leave out what is beyond the limit of the line."""
     left = LINE_BYTES
     short: dict[str, Any] = {}
-    for key in sorted(
-        event_dict, key=lambda key: FIRST_KEYS.index(key) if key in FIRST_KEYS else len(FIRST_KEYS)
-    ):
+    for key in sorted(event_dict, key=lambda key: key not in FIRST_KEYS):
         limit = min(left, TRACEBACK_BYTES if key in TRACEBACKS else VALUE_BYTES)
         if limit <= len(key):
             short["cut"] = "the line was too long"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -168,12 +168,11 @@ def load(
     try:
         return CliApp.run(settings, cli_args=given, cli_settings_source=source)
     except ValidationError as error:
-        _reject(
-            program,
-            "; ".join(_problem(details["loc"], details["msg"]) for details in error.errors()),
-        )
+        problem = "; ".join(_problem(found["loc"], found["msg"]) for found in error.errors())
     except SettingsError as error:
-        _reject(program, str(error).removeprefix("error parsing CLI: "))
+        problem = str(error).removeprefix("error parsing CLI: ")
+    sys.stderr.write(f"{program}: {problem}\n")
+    raise SystemExit(EXIT_USAGE)
 
 
 def _add_argument(
@@ -201,8 +200,3 @@ def _problem(location: tuple[int | str, ...], message: str) -> str:
     """Return one sentence; an error of several flags together names them in its message."""
     flag = ".".join(str(part) for part in location).replace("_", "-")
     return f"--{flag}: {message}" if flag else message.removeprefix("Value error, ")
-
-
-def _reject(program: str, problem: str) -> NoReturn:
-    sys.stderr.write(f"{program}: {problem}\n")
-    raise SystemExit(EXIT_USAGE)

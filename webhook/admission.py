@@ -2,8 +2,8 @@
 
 `server.py` calls this module with each parsed review. Validation checks the shape
 first, then permission, then the rules of `admission_checks.py`. A denial for missing
-permission depends on the object and the user alone, so it does not reveal which objects
-exist.
+permission does not reveal which objects exist, with one exception: a user who may act
+as the named service account learns that it does not exist.
 """
 
 import asyncio

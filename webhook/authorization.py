@@ -1,8 +1,8 @@
 """Ask the API server what the user of a review, or the named service account, may do.
 
-`admission.py` asks for denials before it reads anything else; `cluster_state.py` asks
-what the user may see. This module does not know what a sync copies: it receives the
-rights.
+`admission.py` asks for denials after the shape of a sync is checked and before its
+namespaces and ConfigMaps are read; `cluster_state.py` asks what the user may see. This
+module does not know what a sync copies: it receives the rights.
 """
 
 import asyncio
@@ -48,7 +48,11 @@ class Requester:
 
 
 class Authorizer:
-    """Answers which rights a user has, from SubjectAccessReviews."""
+    """Answers which rights a user has, from SubjectAccessReviews.
+
+    A right that was granted, and an account that exists, count for `CACHE_SECONDS` without
+    another request. A cached refusal denies nothing: it is asked for again.
+    """
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ are kept.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -236,17 +236,15 @@ def accepts(names: frozenset[str], certificate: Mapping[str, Any] | None) -> boo
         names: common names or subject alternative names; empty to accept every client.
         certificate: as `getpeercert` returns it; None if the client presented none.
     """
-    return not names or any(name in names for name in _names(certificate or {}))
-
-
-def _names(certificate: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each common name and each subject alternative name."""
-    for relative_name in certificate.get("subject", ()):
-        for key, value in relative_name:
-            if key == "commonName":
-                yield value
-    for _kind, value in certificate.get("subjectAltName", ()):
-        yield value
+    certificate = certificate or {}
+    common = (
+        value
+        for relative_name in certificate.get("subject", ())
+        for key, value in relative_name
+        if key == "commonName"
+    )
+    alternative = (value for _kind, value in certificate.get("subjectAltName", ()))
+    return not names or not names.isdisjoint((*common, *alternative))
 
 
 def _status(status: Document) -> web.Response:

@@ -16,7 +16,7 @@ import structlog
 
 from certs import inspection
 from certs.directory import DirectoryStore
-from certs.ensure import Ensurer, UnsettledError, Waiting
+from certs.ensure import Ensurer, UnsettledError
 from certs.material import ForeignObjectError, Store
 from certs.pods import ServicePods
 from certs.secret_store import SecretStore
@@ -83,9 +83,13 @@ async def _run_command(settings: Settings) -> int:
 
 async def _ensure(settings: Settings) -> None:
     async with _parts(settings) as parts:
-        waiting = Waiting(settings.settling, settings.patience)
         ensurer = Ensurer(
-            parts.store, parts.trust, parts.pods, settings.order, clock, waiting, settings.renewal
+            *parts,
+            order=settings.order,
+            clock=clock,
+            settling=settings.settling,
+            patience=settings.patience,
+            renewal=settings.renewal,
         )
         await ensurer.ensure()
 

@@ -37,19 +37,6 @@ class UnsettledError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """How long a run waits.
-
-    Attributes:
-        settling: time for every API server to see a changed webhook configuration.
-        patience: longest time for every pod to serve a changed Secret.
-    """
-
-    settling: timedelta
-    patience: timedelta
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
     """What this run must renew on request.
 
@@ -86,7 +73,8 @@ class Ensurer:
         pods: the pods that serve the material; None if they cannot be asked.
         order: the wanted material.
         clock: returns the current time.
-        waiting: how long to wait.
+        settling: time for every API server to see a changed webhook configuration.
+        patience: longest time for every pod to serve a changed Secret.
         renewal: what to renew.
     """
 
@@ -95,7 +83,8 @@ class Ensurer:
     pods: ServicePods | None
     order: Order
     clock: Callable[[], datetime]
-    waiting: Waiting
+    settling: timedelta
+    patience: timedelta
     renewal: Renewal = Renewal.DUE
     _log: structlog.stdlib.BoundLogger = field(
         init=False, repr=False, default_factory=partial(structlog.get_logger, "ensure")
@@ -262,7 +251,7 @@ class Ensurer:
             await self._settle()
             return
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self.waiting.patience.total_seconds()
+        deadline = clock() + self.patience.total_seconds()
         while any(lagging := await self.pods.lagging(material)):
             if clock() >= deadline:
                 break
@@ -280,7 +269,7 @@ class Ensurer:
             )
 
     async def _settle(self) -> None:
-        await asyncio.sleep(self.waiting.settling.total_seconds())
+        await asyncio.sleep(self.settling.total_seconds())
 
 
 def _facts(store: Store, pem: bytes) -> dict[str, str]:

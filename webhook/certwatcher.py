@@ -104,21 +104,18 @@ class CertWatcher:
                 return
             pair = _load(generation, files, self._client_ca)
         except UnusablePairError as error:
-            self._report(f"{self._directory}: {error}")
+            problem = f"{self._directory}: {error}"
+            if problem != self._problem:  # logged once, not at every read
+                self._log.warning(
+                    "certificate not loaded", error=problem, serving_on=self.served is not None
+                )
+            self._problem = problem
             self._metrics.certificate_unusable()
             return
         self._seen, self._problem, self.served = files, None, pair
         self.loaded.set()
         self._metrics.certificate_served(pair.serial, pair.expires)
         self._log.info("certificate served", serial=pair.serial, expires=pair.expires.isoformat())
-
-    def _report(self, problem: str) -> None:
-        """Log a problem once, not at every read."""
-        if problem != self._problem:
-            self._log.warning(
-                "certificate not loaded", error=problem, serving_on=self.served is not None
-            )
-        self._problem = problem
 
     def _hand_out(
         self, connection: ssl.SSLObject, _name: str | None, _listener: ssl.SSLContext

@@ -27,8 +27,6 @@ OUTCOMES = (
     "throttled",
 )
 
-ALLOWED, DENIED = ANSWERS = ("allowed", "denied")
-
 
 class Metrics:
     """The metrics of one process."""
@@ -65,7 +63,7 @@ class Metrics:
             ["answer"],
             registry=registry,
         )
-        for answer in ANSWERS:
+        for answer in ("allowed", "denied"):
             self._access_reviews.labels(answer)
         self._certificates = Counter(
             "certwatcher_read_certificate",
@@ -91,8 +89,8 @@ class Metrics:
         """
         self._seconds.labels(webhook)
         self._in_flight.labels(webhook)
-        for code in (200, 500):
-            self._requests.labels(webhook, str(code))
+        for code in ("200", "500"):
+            self._requests.labels(webhook, code)
         for operation, outcome in product(OPERATIONS, OUTCOMES):
             self._reviews.labels(webhook, operation, outcome)
 
@@ -125,4 +123,4 @@ class Metrics:
 
     def access_review_answered(self, allowed: bool) -> None:
         """Count an answer to an access review."""
-        self._access_reviews.labels(ALLOWED if allowed else DENIED).inc()
+        self._access_reviews.labels("allowed" if allowed else "denied").inc()

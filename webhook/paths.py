@@ -9,6 +9,7 @@ metric or answer.
 import hmac
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import structlog
@@ -68,7 +69,9 @@ class ServedPaths:
             prefix = _read(generation / TOKEN_FILE) or PLAIN
             previous = _read(generation / PREVIOUS_TOKEN_FILE)
         except (OSError, ValueError) as error:
-            self._report(str(error))
+            if str(error) != self._problem:  # logged once, not at every read
+                self._log.warning("path token not loaded", error=str(error))
+            self._problem = str(error)
             return
         if generation_of(self._directory) != generation:
             # The directory was switched meanwhile: a missing file may exist in the new
@@ -90,23 +93,15 @@ class ServedPaths:
 
     def plain(self, path: str) -> str | None:
         """Return the plain path that a requested path stands for, or None if it is not served."""
+        served = [self._prefix, self._previous]
+        served += [prefix for prefix, until in self._former if until > self._now()]
         found = None
-        for prefix in self._served():
-            for each in PATHS:
-                if hmac.compare_digest(path.encode(), f"{prefix}{each}".encode()):
-                    found = each
+        for prefix, plain in product(served, PATHS):
+            if prefix is not None and hmac.compare_digest(
+                path.encode(), f"{prefix}{plain}".encode()
+            ):
+                found = plain
         return found
-
-    def _served(self) -> list[str]:
-        former = (prefix for prefix, until in self._former if until > self._now())
-        served = (self._prefix, self._previous, *former)
-        return [prefix for prefix in served if prefix is not None]
-
-    def _report(self, problem: str) -> None:
-        """Log a problem once, not at every read."""
-        if problem != self._problem:
-            self._log.warning("path token not loaded", error=problem)
-        self._problem = problem
 
 
 def _read(file: Path) -> str | None:

@@ -154,9 +154,8 @@ def share_of(username: str) -> str:
     The service accounts of one namespace count as one user, because a user that may create one
     may create a hundred.
     """
-    if not username.startswith(SERVICE_ACCOUNT_PREFIX):
-        return username
-    return username.rpartition(":")[0]
+    is_account = username.startswith(SERVICE_ACCOUNT_PREFIX)
+    return username.rpartition(":")[0] if is_account else username
 
 
 def _message(running: int) -> str:

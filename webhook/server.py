@@ -102,9 +102,7 @@ class WebhookServer:
         self._draining = False
         for path in PATHS:
             metrics.serves(path)
-        application = web.Application(
-            client_max_size=LARGEST_BODY, middlewares=[self._tracked, self._with_status]
-        )
+        application = web.Application(middlewares=[self._tracked, self._with_status])
         application.router.add_route("*", "/{path:.*}", self._handle, expect_handler=self._continue)
         self._runner = web.AppRunner(
             application,

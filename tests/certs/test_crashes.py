@@ -17,14 +17,14 @@ from cryptography.exceptions import InvalidSignature
 
 from certs import rotation
 from certs.bundle import authorities_in, merge
-from certs.ensure import Ensurer, UnsettledError, Waiting
+from certs.ensure import Ensurer, UnsettledError
 from certs.material import Material, OutdatedError, Part, Stored
 from certs.pods import Lagging
 from certs.rotation import Order, Renewal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
-WAITING = Waiting(timedelta(seconds=5), timedelta(minutes=4))
+SETTLING, PATIENCE = timedelta(seconds=5), timedelta(minutes=4)
 MOST_WRITES = 16
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -138,7 +138,7 @@ class World:
         return Lagging(outdated, [])
 
     def run(self, renewal: Renewal = Renewal.DUE) -> Ensurer:
-        return Ensurer(self, self, self, ORDER, lambda: NOW, WAITING, renewal)
+        return Ensurer(self, self, self, ORDER, lambda: NOW, SETTLING, PATIENCE, renewal)
 
     @property
     def stored(self) -> Material:
@@ -287,7 +287,7 @@ async def test_an_unreachable_pod_is_waited_for_and_then_skipped(
     world.pods = []
     started = asyncio.get_running_loop().time()
     await world.run(Renewal.REVOKE).ensure()
-    assert asyncio.get_running_loop().time() - started >= WAITING.patience.total_seconds()
+    assert asyncio.get_running_loop().time() - started >= PATIENCE.total_seconds()
     assert_in_order(world)
 
 

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from certs.bundle import authorities_in, merge
 from certs.directory import DirectoryStore
-from certs.ensure import Ensurer, UnsettledError, Waiting
+from certs.ensure import Ensurer, UnsettledError
 from certs.inspection import as_document, as_text, findings
 from certs.material import Material, Part, Stored
 from certs.rotation import Order, Renewal, serving_due
@@ -16,7 +16,7 @@ from certs.trust import ClientConfig
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
-AT_ONCE = Waiting(timedelta(0), timedelta(0))
+AT_ONCE = (timedelta(0), timedelta(0))
 
 
 @dataclass
@@ -58,7 +58,7 @@ def _run(
     directory: Path, *, days: float = 0, order: Order = ORDER, trust: TrustedBundle | None = None
 ) -> Ensurer:
     return Ensurer(
-        DirectoryStore(directory), trust, None, order, lambda: NOW + timedelta(days=days), AT_ONCE
+        DirectoryStore(directory), trust, None, order, lambda: NOW + timedelta(days=days), *AT_ONCE
     )
 
 
@@ -132,7 +132,7 @@ async def test_a_run_ends_with_an_error_if_the_store_keeps_changing(tmp_path: Pa
             return replace(await super().load(), authority=Part("a version long gone"))
 
     with pytest.raises(UnsettledError, match="times in a row"):
-        await Ensurer(Contested(tmp_path), None, None, ORDER, lambda: NOW, AT_ONCE).ensure()
+        await Ensurer(Contested(tmp_path), None, None, ORDER, lambda: NOW, *AT_ONCE).ensure()
 
 
 async def test_no_log_line_holds_a_key(tmp_path: Path):

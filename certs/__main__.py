@@ -72,7 +72,8 @@ async def _run(settings: Settings, stop: asyncio.Event) -> int:
 async def _run_command(settings: Settings) -> int:
     """Log an error that an administrator can correct as one line, without a traceback."""
     try:
-        await (_inspect if settings.command == "inspect" else _ensure)(settings)
+        async with _parts(settings) as parts:
+            await (_inspect if settings.command == "inspect" else _ensure)(settings, parts)
     except (ApiError, ConfigurationError, ForeignObjectError, UnsettledError, OSError) as error:
         structlog.get_logger("certs").error(
             "command failed", command=settings.command, error=str(error)
@@ -81,23 +82,21 @@ async def _run_command(settings: Settings) -> int:
     return 0
 
 
-async def _ensure(settings: Settings) -> None:
-    async with _parts(settings) as parts:
-        ensurer = Ensurer(
-            *parts,
-            order=settings.order,
-            clock=clock,
-            settling=settings.settling,
-            patience=settings.patience,
-            renewal=settings.renewal,
-        )
-        await ensurer.ensure()
+async def _ensure(settings: Settings, parts: Parts) -> None:
+    ensurer = Ensurer(
+        *parts,
+        order=settings.order,
+        clock=clock,
+        settling=settings.settling,
+        patience=settings.patience,
+        renewal=settings.renewal,
+    )
+    await ensurer.ensure()
 
 
-async def _inspect(settings: Settings) -> None:
-    async with _parts(settings) as parts:
-        stored = await parts.store.load()
-        clients = await parts.trust.read() if parts.trust else {}
+async def _inspect(settings: Settings, parts: Parts) -> None:
+    stored = await parts.store.load()
+    clients = await parts.trust.read() if parts.trust else {}
     found = inspection.findings(
         parts.store.location, stored.material, clients, settings.order, clock()
     )

@@ -64,7 +64,13 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
     renderer: list[Processor] = (
         [structlog.processors.format_exc_info, bounded, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else [bounded, _for_people(colors=(stream or sys.stderr).isatty())]
+        # Richer tracebacks print the values of local variables.
+        else [
+            bounded,
+            structlog.dev.ConsoleRenderer(
+                colors=(stream or sys.stderr).isatty(), exception_formatter=bounded_traceback
+            ),
+        ]
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
@@ -85,11 +91,6 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
         cache_logger_on_first_use=True,
     )
     return Verbosity(logging.getLevelNamesMapping()[level.upper()])
-
-
-def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:
-    """Return a renderer with plain tracebacks: richer ones print the values of local variables."""
-    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=bounded_traceback)
 
 
 def bounded(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:

@@ -39,13 +39,14 @@ async def _run(settings: Settings, stop: asyncio.Event) -> int:
         write_limit=MAX_CONCURRENT_REQUESTS,
         watch_idle_seconds=settings.watch_idle_timeout,
     )
-    registry = new_registry()
+    registry, code = new_registry(), 0
     try:
         async with Connection.open(connecting, RequestMetrics(registry).answered) as connection:
-            return await Webhook(settings, connection, registry).run(stop)
-    except (ConfigurationError, OSError) as error:
-        structlog.get_logger("webhook").error("cannot start", error=str(error))
-        return EXIT_CANNOT_START
+            await Webhook(settings, connection, registry).run(stop)
+    except* (ConfigurationError, OSError) as failed:
+        structlog.get_logger("webhook").error("cannot start", error=str(failed.exceptions[0]))
+        code = EXIT_CANNOT_START
+    return code
 
 
 if __name__ == "__main__":

@@ -29,8 +29,6 @@ from webhook.paths import ServedPaths
 from webhook.server import WebhookServer
 from webhook.settings import AuthorizationMode, Settings
 
-EXIT_FAILED = 1
-
 
 class Webhook:
     """The webhook process."""
@@ -70,8 +68,13 @@ class Webhook:
         )
         self._add_checks()
 
-    async def run(self, stop: asyncio.Event) -> int:
-        """Serve until `stop` is set, and return the exit code."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set.
+
+        Raises:
+            OSError: the process cannot listen at the address of its health server.
+            ExceptionGroup: a part failed; it holds an `OSError` if the webhook cannot listen.
+        """
         if self._settings.authorization is not AuthorizationMode.ENFORCE:
             self._log.warning(
                 "rights of users are not enforced", authorization=self._settings.authorization
@@ -79,35 +82,21 @@ class Webhook:
         health = await self._health.start()
         self._log.info("started", health_address=str(health))
         try:
-            return await self._serve_with_background_tasks(stop)
+            async with asyncio.TaskGroup() as background:
+                keepers = [
+                    background.create_task(work)
+                    for work in (
+                        *(informer.run() for informer in self._state.informers.values()),
+                        follow(self._watcher.look, self._paths.look),
+                        self._loop_lag.run(),
+                        self._collect_garbage(),
+                    )
+                ]
+                await self._serve(stop)
+                for keeper in keepers:
+                    keeper.cancel()
         finally:
             await self._health.close()
-
-    async def _serve_with_background_tasks(self, stop: asyncio.Event) -> int:
-        """Serve while the caches and the certificate are kept up to date.
-
-        Those tasks end only because of a fault, which then ends the process.
-        """
-        serving, *keepers = (
-            asyncio.ensure_future(work)
-            for work in (
-                self._serve(stop),
-                *(informer.run() for informer in self._state.informers.values()),
-                follow(self._watcher.look, self._paths.look),
-                self._loop_lag.run(),
-                self._collect_garbage(),
-            )
-        )
-        tasks = (serving, *keepers)
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-            return 0 if serving in done else EXIT_FAILED
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, stop: asyncio.Event) -> None:
         """Listen when the caches and the certificate are ready; close after the drain time."""

@@ -166,8 +166,8 @@ class WebhookServer:
         """
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType
-        if (request.content_length or 0) > LARGEST_BODY:
-            raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, request.content_length or 0)
+        if (announced := request.content_length or 0) > LARGEST_BODY:
+            raise web.HTTPRequestEntityTooLarge(LARGEST_BODY, announced)
         try:
             async with asyncio.timeout(self._body_seconds):
                 while part := await request.content.readany():

@@ -15,7 +15,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from runtime.listening import BoundedServer, ConnectionLimits
+from runtime.listening import ConnectionLimits, Listener
 from runtime.metrics import Watch, observe_watches
 from runtime.settings import Address
 
@@ -45,7 +45,7 @@ class HealthServer:
             unproven_per_address=MOST_CONNECTIONS,
             unproven_seconds=LONGEST_CONNECTION_SECONDS,
         )
-        self._server = BoundedServer(address, limits)
+        self._listener = Listener(address, limits)
         self._rendered = b""
         self._fresh_until = 0.0
 
@@ -81,20 +81,14 @@ class HealthServer:
             OSError: it cannot listen there.
         """
         application = web.Application()
-        application.router.add_get("/healthz", self._healthz)
-        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/healthz", partial(_report, self.alive))
+        application.router.add_get("/readyz", partial(_report, self.ready))
         application.router.add_get("/metrics", self._metrics)
-        return await self._server.start(web.AppRunner(application, access_log=None))
+        return await self._listener.serve(web.AppRunner(application, access_log=None))
 
     async def close(self) -> None:
         """Stop listening."""
-        await self._server.close()
-
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        return _answer(self.alive())
-
-    async def _readyz(self, _request: web.Request) -> web.Response:
-        return _answer(self.ready())
+        await self._listener.close()
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -129,7 +123,7 @@ def _problems(checks: Mapping[str, Check]) -> list[str]:
     ]
 
 
-def _answer(problems: list[str]) -> web.Response:
-    if problems:
+async def _report(find: Callable[[], list[str]], _request: web.Request) -> web.Response:
+    if problems := find():
         return web.Response(status=503, text="\n".join(problems) + "\n")
     return web.Response(text="ok\n")

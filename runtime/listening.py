@@ -98,53 +98,55 @@ class _Connection:
 
 
 class Listener:
-    """Accepts connections from its construction until closed.
-
-    Attributes:
-        address: where it listens, with the port that the system selected for port 0.
-    """
+    """Listens at one address, with bounds on its connections."""
 
     def __init__(
-        self,
-        address: Address,
-        limits: ConnectionLimits,
-        new_protocol: Callable[[], asyncio.BaseProtocol],
-        context: ssl.SSLContext | None = None,
+        self, address: Address, limits: ConnectionLimits, context: ssl.SSLContext | None = None
     ) -> None:
-        """Open the socket.
+        """Prepare; `serve` or `start` opens the socket.
 
         Args:
-            address: to listen at.
+            address: where to listen.
             limits: on connections.
-            new_protocol: returns the protocol of one connection.
             context: of a TLS server; None without TLS.
+        """
+        self._log = structlog.get_logger("listener")
+        self._address = address
+        self._limits = limits
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._socket: socket.socket  # `start` opens it
+        # Both parts are oldest first.
+        self._unproven: dict[asyncio.BaseProtocol, _Connection] = {}
+        self._proven: dict[asyncio.BaseProtocol, _Connection] = {}
+        self._closing = AsyncExitStack()
+
+    async def serve(self, runner: web.AppRunner) -> Address:
+        """Serve an application; raises and returns as `start`."""
+        await runner.setup()
+        self._closing.push_async_callback(runner.cleanup)
+        return self.start(cast("web.Server", runner.server))  # made by `setup`
+
+    def start(self, new_protocol: Callable[[], asyncio.BaseProtocol]) -> Address:
+        """Listen; return the address, with the port that the system selected for port 0.
+
+        Args:
+            new_protocol: returns the protocol of one connection.
 
         Raises:
             OSError: the address is in use, or there is no such interface.
         """
-        self._log = structlog.get_logger("listener")
-        self._context = context
         self._new_protocol = new_protocol
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        # Both parts are oldest first.
-        self._unproven: dict[asyncio.BaseProtocol, _Connection] = {}
-        self._proven: dict[asyncio.BaseProtocol, _Connection] = {}
-        self._socket = open_socket(address)
+        self._socket = open_socket(self._address)
         self._socket.setblocking(False)
-        self.address = Address(*self._socket.getsockname()[:2])
+        self._closing.callback(self._stop_accepting)
         self._resume()
-        self._sweeping = asyncio.ensure_future(self._sweep())
+        self._closing.callback(asyncio.ensure_future(self._sweep()).cancel)
+        return Address(*self._socket.getsockname()[:2])
 
     async def close(self) -> None:
-        """Stop accepting. Open connections stay with their protocols."""
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
-        for connection in self._unproven.values():
-            if connection.transport is None:
-                connection.abort()
-        self._sweeping.cancel()
-        await asyncio.gather(self._sweeping, return_exceptions=True)
+        """Stop accepting, finish the requests in flight, and close all connections."""
+        await self._closing.aclose()
 
     def began(self, protocol: asyncio.BaseProtocol) -> None:
         """Mark a connection as busy: the headers of a request have arrived.
@@ -176,6 +178,13 @@ class Listener:
                 return
             accepted.setblocking(False)
             self._admit(accepted, str(peer[0]))
+
+    def _stop_accepting(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        for connection in self._unproven.values():
+            if connection.transport is None:
+                connection.abort()
 
     def _pause(self, error: OSError) -> None:
         """Pause accepting when file descriptors have run out.
@@ -252,40 +261,3 @@ class Listener:
         for part in (self._unproven, self._proven):
             for protocol in [each for each, connection in part.items() if connection.closed]:
                 del part[protocol]
-
-
-class BoundedServer:
-    """Serves an application at one address, with bounds on its connections."""
-
-    def __init__(
-        self, address: Address, limits: ConnectionLimits, context: ssl.SSLContext | None = None
-    ) -> None:
-        """Prepare; nothing listens before `start`.
-
-        Args:
-            address: where to listen.
-            limits: on connections.
-            context: of a TLS server; None without TLS.
-        """
-        self._address = address
-        self._limits = limits
-        self._context = context
-        self._closing = AsyncExitStack()
-        self.listener: Listener  # `start` opens it
-
-    async def start(self, runner: web.AppRunner) -> Address:
-        """Listen; return the address, with the port that the system selected for port 0.
-
-        Raises:
-            OSError: the address is in use, or there is no such interface.
-        """
-        await runner.setup()
-        self._closing.push_async_callback(runner.cleanup)
-        server = cast("web.Server", runner.server)  # made by `setup`
-        self.listener = Listener(self._address, self._limits, server, self._context)
-        self._closing.push_async_callback(self.listener.close)
-        return self.listener.address
-
-    async def close(self) -> None:
-        """Stop listening, finish the requests in flight, and close all connections."""
-        await self._closing.aclose()

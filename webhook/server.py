@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from runtime.listening import BoundedServer, ConnectionLimits
+from runtime.listening import ConnectionLimits, Listener
 from runtime.settings import Address
 from webhook.admission import Admission
 from webhook.admission_review import Document, MalformedReviewError, parse
@@ -90,9 +90,7 @@ class WebhookServer:
             body_seconds: time for a client to send a body.
         """
         self._log = structlog.get_logger("server")
-        self._server = BoundedServer(
-            address, limits or ConnectionLimits(), watcher.listener_context
-        )
+        self._listener = Listener(address, limits or ConnectionLimits(), watcher.listener_context)
         self._body_seconds = body_seconds
         self._paths = paths
         self._handlers = {MUTATE_PATH: admission.mutate, VALIDATE_PATH: admission.validate}
@@ -114,7 +112,7 @@ class WebhookServer:
 
     async def start(self) -> Address:
         """Open the socket; return its address with the actual port."""
-        return await self._server.start(self._runner)
+        return await self._listener.serve(self._runner)
 
     def drain(self) -> None:
         """Close each connection after its next answer. New connections are still served."""
@@ -122,7 +120,7 @@ class WebhookServer:
 
     async def close(self) -> None:
         """Stop accepting, finish the requests in flight, and close all connections."""
-        await self._server.close()
+        await self._listener.close()
 
     async def _continue(self, request: web.Request) -> None:
         """Answer `Expect: 100-continue` only if the body will be read."""
@@ -187,7 +185,7 @@ class WebhookServer:
         Other paths must not create series of metrics.
         """
         webhook = self._plain_path(request)
-        self._server.listener.began(request.protocol)
+        self._listener.began(request.protocol)
         valid = False
         try:
             if webhook is None:
@@ -201,7 +199,7 @@ class WebhookServer:
                 response.force_close()
             return response
         finally:
-            self._server.listener.ended(request.protocol, valid=valid)
+            self._listener.ended(request.protocol, valid=valid)
 
     @web.middleware
     async def _with_status(self, request: web.Request, handler: Handler) -> web.StreamResponse:

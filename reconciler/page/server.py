@@ -13,7 +13,7 @@ from reconciler.page.bundle import file_routes
 from reconciler.page.guard import guard
 from reconciler.page.handlers import Handlers
 from reconciler.page.recent_events import RecentEvents
-from runtime.listening import BoundedServer, ConnectionLimits
+from runtime.listening import ConnectionLimits, Listener
 from runtime.settings import Address
 
 MOST_CONNECTIONS = 32
@@ -44,7 +44,7 @@ class PageServer:
             unproven_per_address=MOST_CONNECTIONS,
             unproven_seconds=LONGEST_CONNECTION_SECONDS,
         )
-        self._server = BoundedServer(address, limits)
+        self._listener = Listener(address, limits)
 
     async def start(self) -> Address:
         """Listen; return the address, with the port that the system selected for port 0.
@@ -54,8 +54,8 @@ class PageServer:
         """
         application = web.Application(middlewares=[guard], client_max_size=LARGEST_BODY)
         application.router.add_routes([*file_routes(), *self._handlers.routes()])
-        return await self._server.start(web.AppRunner(application, access_log=None))
+        return await self._listener.serve(web.AppRunner(application, access_log=None))
 
     async def close(self) -> None:
         """Stop listening."""
-        await self._server.close()
+        await self._listener.close()

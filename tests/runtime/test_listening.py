@@ -62,10 +62,8 @@ class Scene:
         context.load_cert_chain(pair.certificate, pair.key)
         self.client = ssl.create_default_context(cafile=str(authority.pair.certificate))
         self._proves = proves
-        self.listener = Listener(
-            Address("127.0.0.1", 0), limits, lambda: Echo(self._on_data), context
-        )
-        self.port = self.listener.address.port
+        self.listener = Listener(Address("127.0.0.1", 0), limits, context)
+        self.port = self.listener.start(lambda: Echo(self._on_data)).port
 
     def _on_data(self, protocol: Echo) -> None:
         self.listener.began(protocol)

@@ -236,7 +236,7 @@ async def test_hundreds_of_silent_connections_keep_no_request_out(tmp_path: Path
             ) as answer,
         ):
             assert answer.status == 200
-        assert it.server._server.listener.count() <= limits.total
+        assert it.server._listener.count() <= limits.total
         for _, writer in silent:
             writer.transport.abort()
 
@@ -251,7 +251,7 @@ async def test_a_connection_without_a_request_is_closed_soon(tmp_path: Path, tls
         with suppress(ConnectionError):
             assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.transport.abort()
-        await eventually(lambda: it.server._server.listener.count() == 0)
+        await eventually(lambda: it.server._listener.count() == 0)
 
 
 async def test_a_connection_with_a_valid_request_is_kept(tmp_path: Path):
@@ -260,7 +260,7 @@ async def test_a_connection_with_a_valid_request_is_kept(tmp_path: Path):
         for _ in range(3):
             assert (await it.send(recorded.body("create.json")))[0] == 200
             await asyncio.sleep(1)
-        assert it.server._server.listener.count() == 1, "the same connection was used each time"
+        assert it.server._listener.count() == 1, "the same connection was used each time"
 
 
 async def test_a_connection_is_closed_after_a_request_that_is_not_valid(tmp_path: Path):

@@ -1,12 +1,12 @@
 """Answer the JSON requests of the page.
 
-`server.py` routes requests to it. Each answer is bounded by the page size and carries
-an ETag of its snapshot, so that an unchanged cluster costs a 304.
+`server.py` routes requests to it. Each answer is bounded by the page size. All but
+`/api/state` carry an ETag of their snapshot, so that an unchanged cluster costs a 304.
 """
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import wraps
 
 import msgspec
@@ -20,7 +20,6 @@ from reconciler.page.details import destinations, details
 from reconciler.page.graph import GraphBuilder
 from reconciler.page.queries import Query, page_of, select_copies, select_syncs
 from reconciler.page.recent_events import RecentEvents
-from reconciler.page.replica import replica_state
 from reconciler.page.rows import State, SyncRow
 from reconciler.page.snapshot import Snapshot, Snapshots
 
@@ -70,7 +69,7 @@ class Handlers:
         snapshot = await self._snapshots.current() if self._caches.complete else Snapshot()
         return _json(
             {
-                "replica": replica_state(self._caches, self._elector, self._now()),
+                "replica": _replica_state(self._caches, self._elector, self._now()),
                 "revision": self._tag(snapshot),
                 "syncs": len(snapshot.records),
                 "copies": snapshot.copies,
@@ -132,3 +131,46 @@ def _json(value: object, headers: Mapping[str, str] | None = None) -> web.Respon
         content_type="application/json",
         headers={"Cache-Control": "no-cache", **(headers or {})},
     )
+
+
+def _replica_state(caches: Caches, elector: Elector | None, now: float) -> Mapping[str, object]:
+    """Return the state of this replica for JSON.
+
+    Args:
+        caches: of the reconciler.
+        elector: None if this is the only replica.
+        now: on the event loop's clock, in seconds.
+
+    Returns:
+        `role`: `starting` until every cache has synced, then `leading` or `standby`; `leader`: the
+        pod or host that holds the Lease, empty if it is not known; `leaseProblem`: why the Lease
+        cannot be read or written, else null; `watches`: one object for each watch.
+    """
+    leads = elector is None or elector.leading
+    return {
+        "role": ("leading" if leads else "standby") if caches.complete else "starting",
+        "leader": elector.holder.rpartition("_")[0] if elector else "",
+        "leaseProblem": _text(elector.problem) if elector else None,
+        "watches": list(_watches(caches, now)),
+    }
+
+
+def _watches(caches: Caches, now: float) -> Iterable[Mapping[str, object]]:
+    """Yield the name and the number of objects of each watch, and how it is.
+
+    `silentSeconds` is the time since the API server was last heard, null before the first list;
+    `problem` says why the watch fails now, else null.
+    """
+    for name, informer in caches.all.items():
+        state = informer.state
+        yield {
+            "name": name,
+            "objects": len(informer),
+            "synced": informer.synced.is_set(),
+            "silentSeconds": int(now - state.last_heard) if state.lists else None,
+            "problem": _text(state.problem),
+        }
+
+
+def _text(problem: Exception | None) -> str | None:
+    return str(problem) if problem else None

@@ -104,7 +104,7 @@ async def test_a_defect_is_logged_and_not_shown(
     def broken(*_arguments: object) -> None:
         raise RuntimeError("inner text")
 
-    monkeypatch.setattr("reconciler.page.handlers.replica_state", broken)
+    monkeypatch.setattr("reconciler.page.handlers._replica_state", broken)
 
     answer = await bench.get("/api/state")
 

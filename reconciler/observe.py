@@ -88,7 +88,14 @@ class Observer:
         if record is None:
             return await self._observe_missing(key, contested)
         if record.sync is None or record.selector is None:
-            return self._observe_invalid(record)
+            return ObservedInvalid(
+                uid=record.metadata.uid,
+                deleting=record.deleting,
+                errors=record.errors,
+                copies=self.caches.copies_naming(record),
+                namespaces=self.caches.namespaces_by_name,
+                served=self.served,
+            )
         outline = self._outline(record, record.sync) if trust_status else None
         source, rights = await self._read(record.sync, record.selector, outline)
         await self.decider.decided(key)
@@ -169,14 +176,4 @@ class Observer:
             labels={},
             annotations={},
             known_digest=digest,
-        )
-
-    def _observe_invalid(self, record: SyncRecord) -> ObservedInvalid:
-        return ObservedInvalid(
-            uid=record.metadata.uid,
-            deleting=record.deleting,
-            errors=record.errors,
-            copies=self.caches.copies_naming(record),
-            namespaces=self.caches.namespaces_by_name,
-            served=self.served,
         )

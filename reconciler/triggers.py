@@ -111,8 +111,7 @@ class Triggers:
             "enqueued",
             sync=str(sync),
             trigger=trigger,
-            namespace=changed.namespace,
-            name=changed.name,
+            **changed._asdict(),
         )
         self._queue.add(sync)
 

@@ -22,16 +22,17 @@ class Blockers:
         return key in self._found
 
     def expect(self, key: NamespacedName, sync: NamespacedName) -> None:
-        """Keep the version of `key` from now on, so that its deletion enqueues `sync`.
+        """Let `sync` wait for the deletion of a ConfigMap at `key`, known or not.
 
-        Called before the blocker is read, so that a deletion during the read is not missed.
+        From now on the watch of versions keeps `key`. The writer calls it before it reads a
+        blocker, so that a deletion during the read is not missed.
         """
         self._found.setdefault(key, None)
         self._waiting.setdefault(key, set()).add(sync)
         self._destinations.setdefault(sync, set()).add(key)
 
     def found(self, record: CopyRecord) -> None:
-        """Record a blocker that was read."""
+        """Record a blocker that was read; do nothing if no sync waits for its key any more."""
         if record.key in self._found:
             self._found[record.key] = record
 

@@ -1,9 +1,9 @@
 """Read the content of sources, or answer from what the watches brought.
 
-`observe.py` calls `Sources`. The watch of ConfigMaps brings an edited source with its
-content (`caches.py`), so that a read is needed only for a source that is new to this
-process. `SourceReads` sends the reads one by one, or as a list where many lie in one
-namespace. This module must not decide what a missing source means.
+`observe.py` calls `Sources`. An edited source comes with the watch (`caches.py`); one
+whose content is not cached yet, or not any more, is read: with a request of its own, or
+with a list while many reads of its namespace are in flight. This module must not decide
+what a missing source means.
 """
 
 import asyncio
@@ -53,7 +53,9 @@ class Sources:
         self._reads = SourceReads(client, self._prefetch)
 
     async def read(self, key: NamespacedName) -> SourceObject | None:
-        """Return the current source; None if it does not exist.
+        """Return the source, from the cache if it is current; None if it does not exist.
+
+        A read may be older than what a watch has shown. The third read is returned in any case.
 
         Raises:
             ApiError: the source could not be read.

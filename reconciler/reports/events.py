@@ -80,8 +80,10 @@ class Events:
         """
         self._report_failures(record, previous, new)
         before, after = previous.ready if previous else None, new.ready
-        reason_before, message_before = (before.reason, before.message) if before else (None, None)
-        if after is None or (reason_before, message_before) == (after.reason, after.message):
+        reason_before = before.reason if before else None
+        if after is None or (
+            before and (before.reason, before.message) == (after.reason, after.message)
+        ):
             return
         self._log.info(
             "status changed",

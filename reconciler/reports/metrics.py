@@ -7,12 +7,15 @@ grow with the cluster.
 """
 
 from itertools import product
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Verb
 from kube.workqueue import WorkQueue
+
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 
 CONTROLLER = "configmapsync"
 # fmt: off
@@ -29,19 +32,10 @@ class _OneLabel:
     """Makes metrics that have one label with one value, as those of controller-runtime have."""
 
     def __init__(self, registry: CollectorRegistry, label: str) -> None:
-        self._registry = registry
-        self._labels = (label,)
+        self._options: dict[str, Any] = {"registry": registry, "labelnames": (label,)}
 
-    def counter(self, name: str, text: str) -> Counter:
-        return Counter(name, text, self._labels, registry=self._registry).labels(CONTROLLER)
-
-    def gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, self._labels, registry=self._registry).labels(CONTROLLER)
-
-    def histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(
-            name, text, self._labels, buckets=BUCKETS_SECONDS, registry=self._registry
-        ).labels(CONTROLLER)
+    def __call__(self, kind: type[Metric], name: str, text: str, **options: Any) -> Metric:
+        return kind(name, text, **self._options, **options).labels(CONTROLLER)
 
 
 class Metrics:
@@ -85,22 +79,27 @@ class Metrics:
             registry=registry,
         )
         make = _OneLabel(registry, "controller")
-        self._errors = make.counter(
-            "controller_runtime_reconcile_errors", "Reconciles that failed."
+        self._errors = make(
+            Counter, "controller_runtime_reconcile_errors", "Reconciles that failed."
         )
-        self.panics = make.counter(
+        self.panics = make(
+            Counter,
             "controller_runtime_reconcile_panics",
             "Reconciles that failed with an unexpected exception; the log has its traceback.",
         )
-        self._reconcile_seconds = make.histogram(
-            "controller_runtime_reconcile_time_seconds", "Duration of a reconcile."
+        self._reconcile_seconds = make(
+            Histogram,
+            "controller_runtime_reconcile_time_seconds",
+            "Duration of a reconcile.",
+            buckets=BUCKETS_SECONDS,
         )
-        self.max_workers = make.gauge(
+        self.max_workers = make(
+            Gauge,
             "controller_runtime_max_concurrent_reconciles",
             "Most syncs that are reconciled at the same time.",
         )
-        self.active_workers = make.gauge(
-            "controller_runtime_active_workers", "Syncs that are being reconciled."
+        self.active_workers = make(
+            Gauge, "controller_runtime_active_workers", "Syncs that are being reconciled."
         )
         for result in RESULTS:
             self._reconciles.labels(CONTROLLER, result)
@@ -139,20 +138,28 @@ class WorkQueueMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         make = _OneLabel(registry, "name")
-        self._depth = make.gauge("workqueue_depth", "Syncs that wait.")
-        self._adds = make.counter("workqueue_adds", "Syncs added.")
-        self._retries = make.counter("workqueue_retries", "Syncs added with a delay.")
-        self._waited = make.histogram(
-            "workqueue_queue_duration_seconds", "Time that a sync waited."
+        self._depth = make(Gauge, "workqueue_depth", "Syncs that wait.")
+        self._adds = make(Counter, "workqueue_adds", "Syncs added.")
+        self._retries = make(Counter, "workqueue_retries", "Syncs added with a delay.")
+        self._waited = make(
+            Histogram,
+            "workqueue_queue_duration_seconds",
+            "Time that a sync waited.",
+            buckets=BUCKETS_SECONDS,
         )
-        self._worked = make.histogram(
-            "workqueue_work_duration_seconds", "Time that a worker spent on a sync."
+        self._worked = make(
+            Histogram,
+            "workqueue_work_duration_seconds",
+            "Time that a worker spent on a sync.",
+            buckets=BUCKETS_SECONDS,
         )
-        self._unfinished = make.gauge(
+        self._unfinished = make(
+            Gauge,
             "workqueue_unfinished_work_seconds",
             "Time that all workers have spent on their current syncs, in total.",
         )
-        self._longest = make.gauge(
+        self._longest = make(
+            Gauge,
             "workqueue_longest_running_processor_seconds",
             "Longest time that a worker has spent on its current sync.",
         )

@@ -1,9 +1,8 @@
 """Carry out planned writes in parallel, each destination on its own.
 
-`reconcile.py` calls it. A failed destination backs off, and a slow one delays only its
-own retries. The oldest copies are written first, so that frequent edits of a source
-starve no copy. What to write is decided by the planner, and `failures.py` turns errors
-into reasons.
+`reconcile.py` calls it. A reconcile waits two seconds for its writes; slower ones go on
+without it and delay no other destination, and a failed one backs off alone. What to
+write is decided by the planner, and `failures.py` turns errors into reasons.
 """
 
 import asyncio
@@ -82,9 +81,12 @@ class Applier:
         """Carry out a plan in place of the previous plan of the sync.
 
         A copy that replaces another one is written before the other one is removed: removals begin
-        when every write has an outcome. When the sync is enqueued again, writes that have not
-        started are left to the next plan. Writes that take longer than `WRITE_WAIT_SECONDS` go on,
-        and the sync is enqueued when they end.
+        in a reconcile in which every write has ended, well or not. When the sync is enqueued again,
+        writes that have not started are left to the next plan. Writes that take longer than
+        `WRITE_WAIT_SECONDS` go on after the return, and the sync is enqueued when they end.
+
+        Raises:
+            Exception: a defect in a write. An `ApiError` is not raised: it becomes an outcome.
         """
         self._retain(sync, planned)
         batch = self._batches.setdefault(sync, Batch(sync))
@@ -244,7 +246,8 @@ class Applier:
         for other in affected - {sync}:
             self._queue.add(other)
         self._metrics.writes.labels(write.verb, DONE).inc()
-        self._log.debug("wrote", verb=write.verb, why=write.cause, **_names(sync, write))
+        names = {"sync": str(sync), **write.key._asdict()}
+        self._log.debug("wrote", verb=write.verb, why=write.cause, **names)
         if not as_planned:
             # No event follows. `configmapsync/contention.py` limits the retries.
             batch.outdated = True
@@ -272,17 +275,14 @@ class Applier:
             reason=outcome.reason,
             error=outcome.message,
             retry_in=delay,
-            **_names(sync, write),
+            sync=str(sync),
+            **write.key._asdict(),
         )
         return outcome
 
 
 def _reasons(outcomes: Iterable[Outcome]) -> set[Reason]:
     return {outcome.reason for outcome in outcomes}
-
-
-def _names(sync: NamespacedName, write: Write) -> dict[str, str]:
-    return {"sync": str(sync), "namespace": write.key.namespace, "name": write.key.name}
 
 
 def _by_age(write: Write) -> tuple[int, NamespacedName]:

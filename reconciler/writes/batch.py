@@ -20,7 +20,7 @@ class Batch:
     Attributes:
         sync: the sync.
         waiting: writes of the newest plan that have not started.
-        in_flight: writes without an answer, of the newest plan or of an earlier one, by copy.
+        in_flight: destinations of writes without an answer, of the newest plan or an earlier one.
         begun: destinations in flight that the newest plan has begun.
         joined: writes of the newest plan that found an earlier write in flight, by copy.
         outcomes: of the newest plan, by copy; `Progressing` until the write ends.
@@ -35,7 +35,7 @@ class Batch:
 
     sync: NamespacedName
     waiting: deque[Write] = field(default_factory=deque)
-    in_flight: dict[NamespacedName, Write] = field(default_factory=dict)
+    in_flight: set[NamespacedName] = field(default_factory=set)
     begun: set[NamespacedName] = field(default_factory=set)
     joined: dict[NamespacedName, Write] = field(default_factory=dict)
     outcomes: dict[NamespacedName, Outcome] = field(default_factory=dict)
@@ -61,9 +61,9 @@ class Batch:
         return not self.waiting and not self.begun
 
     @property
-    def busy_keys(self) -> frozenset[NamespacedName]:
+    def busy_keys(self) -> set[NamespacedName]:
         """Return the destinations whose write has not ended."""
-        return frozenset(self.in_flight) | {write.key for write in self.waiting}
+        return self.in_flight | {write.key for write in self.waiting}
 
     def begin_plan(self) -> None:
         """Drop what is left of the previous plan, except the writes in flight."""
@@ -81,12 +81,12 @@ class Batch:
 
     def begin(self, write: Write) -> None:
         """Record that a write is in flight."""
-        self.in_flight[write.key] = write
+        self.in_flight.add(write.key)
         self.begun.add(write.key)
 
     def end(self, write: Write, outcome: Outcome | None) -> None:
         """Record that a write has ended, and its outcome if the newest plan has the same write."""
-        del self.in_flight[write.key]
+        self.in_flight.discard(write.key)
         self.begun.discard(write.key)
         planned = self.joined.pop(write.key, write)
         if write.key in self.outcomes and (planned is write or planned.is_same_as(write)):

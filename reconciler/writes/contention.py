@@ -37,6 +37,8 @@ FOREIGN_VERSION = ""
 
 
 class _ManagedFields(msgspec.Struct):
+    """One entry of metadata.managedFields."""
+
     manager: str = ""
     time: str = ""
 
@@ -191,7 +193,7 @@ class Contention:
             return
         contested.asked = True
         try:
-            answer = await self._client.get(CONFIGMAPS, *key)
+            answer = await self._client.get(CONFIGMAPS, *key, metadata_only=True)
         except ApiError:
             return  # the name is not necessary
         contested.manager = read_last_manager(answer, MANAGER) or contested.manager

@@ -38,12 +38,6 @@ class BackoffEntry:
     content_hash: int | None
     retry: Retry
 
-    def defers(self, write: Write, now: float) -> bool:
-        """Return whether `write` must wait."""
-        template = write.template
-        is_other = template is not None and template.content_hash != self.content_hash
-        return now < self.until and not (is_other and self.retry is Retry.NEVER)
-
 
 class Retries:
     """The failed destinations of all syncs."""
@@ -59,9 +53,10 @@ class Retries:
     def deferred(self, sync: NamespacedName, write: Write) -> Outcome | None:
         """Return the last outcome of a destination that must wait; None if it may be tried."""
         entry = self._entries.get(sync, {}).get(write.key)
-        if entry is None or not entry.defers(write, asyncio.get_running_loop().time()):
+        if entry is None or asyncio.get_running_loop().time() >= entry.until:
             return None
-        return entry.outcome
+        is_other = write.template and write.template.content_hash != entry.content_hash
+        return None if is_other and entry.retry is Retry.NEVER else entry.outcome
 
     def failed(
         self, sync: NamespacedName, write: Write, outcome: Outcome, error: ApiError

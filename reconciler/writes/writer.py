@@ -137,10 +137,7 @@ class Writer:
             return  # the create succeeded although its answer was lost
         except ApiError as error:
             self._log.error(
-                "cannot restore an immutable copy",
-                namespace=key.namespace,
-                name=key.name,
-                error=describe(error),
+                "cannot restore an immutable copy", error=describe(error), **key._asdict()
             )
 
     async def _whole(self, record: CopyRecord) -> CopyRecord:

@@ -77,7 +77,7 @@ async def destinations(caches: Caches, record: SyncRecord, row: SyncRow) -> list
         selected = record.selector.destinations(caches.namespaces_by_name)
     missing = [name for name in selected if name not in known]
     rows += [each async for each in paced(map(view.absent, missing))]
-    return sorted(rows, key=lambda each: (each.namespace, each.name))
+    return sorted(rows)
 
 
 def _facts(sync: ConfigMapSync) -> list[Mapping[str, str]]:

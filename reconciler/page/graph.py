@@ -13,7 +13,7 @@ from cluster.syncs import SyncRecord
 from configmapsync.names import NamespacedName
 from reconciler.known.caches import BY_SYNC_UID, Caches
 from reconciler.page.pacing import paced
-from reconciler.page.queries import Query, select_syncs
+from reconciler.page.queries import Query, select
 from reconciler.page.rows import RANK, Destinations, SyncRow
 from reconciler.page.snapshot import Snapshot
 
@@ -40,7 +40,7 @@ class GraphBuilder:
         if (sync := NamespacedName.parse(query.sync)) is not None:
             found = [sync] if sync in self._records else []
         else:
-            rows = await select_syncs(self._syncs, query)
+            rows = await select(self._syncs, query)
             found = [NamespacedName(row.namespace, row.name) for row in rows]
         matched = found[:MOST_MATCHES]
         drawn, cut = await self._with_chains(matched, downstream=sync is not None)

@@ -18,7 +18,7 @@ from kube.leader_election import Elector
 from reconciler.known.caches import Caches
 from reconciler.page.details import destinations, details
 from reconciler.page.graph import GraphBuilder
-from reconciler.page.queries import Query, page_of, select_copies, select_syncs
+from reconciler.page.queries import Query, page_of, select
 from reconciler.page.recent_events import RecentEvents
 from reconciler.page.rows import State, SyncRow
 from reconciler.page.snapshot import Snapshot, Snapshots
@@ -98,10 +98,10 @@ class Handlers:
         return f"{self._process}-{snapshot.version}-{self._events.revision}"
 
     async def _syncs(self, _request: web.Request, query: Query, snapshot: Snapshot) -> object:
-        return page_of(await select_syncs(snapshot.syncs, query), query)
+        return page_of(await select(snapshot.syncs, query), query)
 
     async def _copies(self, _request: web.Request, query: Query, snapshot: Snapshot) -> object:
-        return page_of(await select_copies(await self._snapshots.copies(snapshot), query), query)
+        return page_of(await select(await self._snapshots.copies(snapshot), query), query)
 
     async def _graph(self, _request: web.Request, query: Query, snapshot: Snapshot) -> object:
         return await GraphBuilder(self._caches, snapshot).build(query)
@@ -114,7 +114,7 @@ class Handlers:
 
     async def _destinations(self, request: web.Request, query: Query, snapshot: Snapshot) -> object:
         found = await destinations(self._caches, *_named(request, snapshot))
-        return page_of(await select_copies(found, query), query)
+        return page_of(await select(found, query), query)
 
 
 def _named(request: web.Request, snapshot: Snapshot) -> tuple[SyncRecord, SyncRow]:

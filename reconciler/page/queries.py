@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -18,6 +18,7 @@ LONGEST_TEXT = 320  # characters; "namespace/name" has at most 317
 LARGEST_PAGE = 200
 DEFAULT_PAGE = 100
 
+Row = TypeVar("Row", SyncRow, CopyRow)
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 Number = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
 
@@ -85,20 +86,14 @@ class Query(msgspec.Struct, forbid_unknown_fields=True):
         return self.reason in {"", row.reason} and self.q in text.lower()
 
 
-async def select_syncs(rows: Iterable[SyncRow], query: Query) -> list[SyncRow]:
-    """Return the syncs that a query wants, in its order."""
+async def select(rows: Iterable[Row], query: Query) -> list[Row]:
+    """Return the syncs or copies that a query wants, in its order."""
     found = [row async for row in paced(rows) if query.matches(row)]
     if query.sort is Sort.STATE:
-        found.sort(key=_rank)
+        found.sort(key=lambda row: RANK[row.state])
     elif query.sort is Sort.WRITTEN:
-        found.sort(key=lambda row: row.written or "", reverse=True)
+        found.sort(key=_written, reverse=True)
     return found
-
-
-async def select_copies(rows: Iterable[CopyRow], query: Query) -> list[CopyRow]:
-    """Return the copies that a query wants, in its order."""
-    found = [row async for row in paced(rows) if query.matches(row)]
-    return sorted(found, key=_rank) if query.sort is Sort.STATE else found
 
 
 def page_of(rows: Sequence[object], query: Query) -> Mapping[str, object]:
@@ -113,5 +108,5 @@ def page_of(rows: Sequence[object], query: Query) -> Mapping[str, object]:
     return {"total": len(rows), "offset": offset, "rows": rows[offset : offset + limit]}
 
 
-def _rank(row: SyncRow | CopyRow) -> int:
-    return RANK[row.state]
+def _written(row: SyncRow | CopyRow) -> str:
+    return (row.written or "") if isinstance(row, SyncRow) else ""

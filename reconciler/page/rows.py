@@ -78,8 +78,8 @@ class SyncRow(msgspec.Struct, frozen=True, rename="camel"):
         return self.key, self.source, self.copy_name
 
 
-class CopyRow(msgspec.Struct, frozen=True, rename="camel"):
-    """One copy, or a destination that has none.
+class CopyRow(msgspec.Struct, frozen=True, order=True, rename="camel"):
+    """One copy, or a destination that has none. Rows are ordered by namespace and name.
 
     Attributes:
         namespace: of the copy.

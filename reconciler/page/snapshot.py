@@ -122,7 +122,7 @@ class Snapshots:
         async for record, row in paced(snapshot.records.values()):
             copies = caches.copies.by_index(BY_SYNC_UID, record.metadata.uid)
             own = [copy async for copy in paced(Destinations(record, row).rows(copies))]
-            rows += sorted(own, key=lambda copy: (copy.namespace, copy.name))
+            rows += sorted(own)
         async for copy in paced(tuple(caches.copies.values())):
             if caches.is_orphan(copy):
                 rows.append(orphan_row(copy))

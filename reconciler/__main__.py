@@ -57,9 +57,11 @@ async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:
         try:
             elector = None
             if settings.leader_elect:
-                # Of its own, so that other requests cannot delay a renewal.
-                opening = Connection.open(_for_leader_election(connecting), on_answer)
-                elector = _elector(settings, await stack.enter_async_context(opening), rng)
+                # A connection of its own, so that other requests cannot delay a renewal.
+                agent = f"{PROGRAM}/leader-election"
+                own = replace(connecting, write_limit=CONCURRENT_REQUESTS, user_agent=agent)
+                opened = await stack.enter_async_context(Connection.open(own, on_answer))
+                elector = _elector(settings, opened, rng)
             connection = await stack.enter_async_context(
                 Connection.open(connecting, on_answer, elector.check if elector else None)
             )
@@ -112,11 +114,6 @@ def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:
         write_limit=settings.parallel_writes + settings.workers,
         watch_idle_seconds=settings.watch_idle_timeout,
     )
-
-
-def _for_leader_election(connecting: ConnectionSettings) -> ConnectionSettings:
-    agent = f"{PROGRAM}/leader-election"
-    return replace(connecting, write_limit=CONCURRENT_REQUESTS, user_agent=agent)
 
 
 def _elector(settings: ReconcilerSettings, connection: Connection, rng: random.Random) -> Elector:

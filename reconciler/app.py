@@ -91,7 +91,9 @@ class App:
         self._log = structlog.get_logger("app")
         self._client = Client(connection, field_manager=MANAGER)
         self._metrics = Metrics(registry)
-        self._set_leading(leads=False)
+        if elector is not None:
+            leading = self._metrics.leading.labels(settings.leader_election_name)
+            leading.set_function(lambda: elector.leading)
         self._sync_stats = SyncStats(registry, self._now)
         queue_metrics = WorkQueueMetrics(registry)
         self._queue: WorkQueue[NamespacedName] = WorkQueue(
@@ -191,7 +193,9 @@ class App:
             self._stopping = True
             self._queue.shutdown()
             if self._working:
-                await self._finish(tasks["work"])
+                _, unfinished = await asyncio.wait({tasks["work"]}, timeout=DRAIN_SECONDS)
+                if unfinished:
+                    self._log.warning("writes in flight abandoned", seconds=DRAIN_SECONDS)
             for task in tasks.values():
                 task.cancel()
 
@@ -206,7 +210,6 @@ class App:
         leadership = self._elector.leadership() if self._elector else nullcontext()
         async with leadership:  # everything that writes is in this block
             self._working = True
-            self._set_leading(leads=True)
             self._sync_stats.begin()
             self._queue.begin()
             async with asyncio.TaskGroup() as group:
@@ -218,12 +221,6 @@ class App:
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVENTS_DRAIN_SECONDS):
                     await self._recorder.drain()
-
-    async def _finish(self, work: asyncio.Task[None]) -> None:
-        """Wait for writes in flight."""
-        _, unfinished = await asyncio.wait({work}, timeout=DRAIN_SECONDS)
-        if unfinished:
-            self._log.warning("writes in flight abandoned", seconds=DRAIN_SECONDS)
 
     def _reset(self) -> None:
         """Enqueue every sync: the cluster was restored."""
@@ -238,10 +235,6 @@ class App:
         failed = {*self._controller.failing(), *self._reporter.failing()}
         for sync in failed | self._retries.release_transient():
             self._queue.add(sync)
-
-    def _set_leading(self, *, leads: bool) -> None:
-        if self._elector:
-            self._metrics.leading.labels(self._settings.leader_election_name).set(leads)
 
     def _lease_problem(self) -> str | None:
         """Return a problem if this replica could not lead, for example without a right.

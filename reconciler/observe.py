@@ -29,15 +29,17 @@ from reconciler.known.service_accounts import Authorization
 from reconciler.known.sources import Sources
 
 
-class _Rights(NamedTuple):
-    """What the sync may read and write.
+class _Read(NamedTuple):
+    """The source, and the rights that reading and writing need.
 
     Attributes:
-        denied: what its service account lacks; None if it lacks nothing.
+        source: the source or its outline; None if it does not exist or was not read.
+        denied: what the service account of the sync lacks; None if it lacks nothing.
         unreadable: why the source cannot be read; None if it was read or does not exist.
-        recheck_seconds: until both must be checked again; None if the plan depends on no right.
+        recheck_seconds: until the rights must be checked again; None if the plan depends on none.
     """
 
+    source: SourceObject | None = None
     denied: str | None = None
     unreadable: str | None = None
     recheck_seconds: float | None = None
@@ -97,24 +99,24 @@ class Observer:
                 served=self.served,
             )
         outline = self._outline(record, record.sync) if trust_status else None
-        source, rights = await self._read(record.sync, record.selector, outline)
+        read = await self._read(record.sync, record.selector, outline)
         await self.decider.decided(key)
         return Observed(  # no await from here on: the caches show one moment
             sync=record.sync,
             selector=record.selector,
-            source=source,
+            source=read.source,
             copies=self.caches.copies_naming(record),
             copy_at=self.caches.copy_at,
             namespaces=self.caches.namespaces_by_name,
             is_living=self.caches.is_living,
             blocker_at=self.caches.blockers.at,
-            denied=rights.denied,
+            denied=read.denied,
             refused=self.caches.decisions.refusals(key),
             must_release=self.caches.must_release,
             served=self.served,
-            source_unreadable=rights.unreadable,
+            source_unreadable=read.unreadable,
             contested=contested,
-            recheck_seconds=rights.recheck_seconds,
+            recheck_seconds=read.recheck_seconds,
         )
 
     async def _observe_missing(
@@ -132,14 +134,14 @@ class Observer:
 
     async def _read(
         self, sync: ConfigMapSync, selector: Selector, outline: SourceObject | None
-    ) -> tuple[SourceObject | None, _Rights]:
+    ) -> _Read:
         """Return the source and the rights of the sync, if the plan depends on them.
 
         An outline is used in place of the source. RBAC changes emit no events, so a sync that
         depends on a right is requeued to check it again.
         """
         if sync.deleting or sync.spec.suspend:
-            return None, _Rights()
+            return _Read()
         recheck_seconds = self.authorization.ask_again_after
         try:
             denied = await self.authorization.denial(sync, selector)
@@ -148,9 +150,9 @@ class Observer:
             unreadable = (
                 f'source ConfigMap "{sync.source}" or the right to it may not be read: {error}'
             )
-            return None, _Rights(None, unreadable, recheck_seconds)
+            return _Read(unreadable=unreadable, recheck_seconds=recheck_seconds)
         depends = sync.spec.service_account_name is not None
-        return source, _Rights(denied, None, recheck_seconds if depends else None)
+        return _Read(source, denied, None, recheck_seconds if depends else None)
 
     def _outline(self, record: SyncRecord, sync: ConfigMapSync) -> SourceObject | None:
         """Return the source if no read is needed: as it was kept, or without its content.

@@ -65,18 +65,13 @@ class Orphans:
         missing_for = self._now() - self._since.setdefault(sync, self._now())
         if missing_for < self._grace:
             return min(self._grace - missing_for, self._grace / CHECKS)
-        if await self._exists(sync):
-            self._since[sync] = self._now()  # its event is on the way
-            return self._grace / CHECKS
-        return 0.0
+        try:
+            await self._client.get(CONFIGMAPSYNCS, *sync, metadata_only=True)
+        except NotFound:
+            return 0.0
+        self._since[sync] = self._now()  # it exists, and its event is on the way
+        return self._grace / CHECKS
 
     def _forget_existing(self, _old: SyncRecord | None, new: SyncRecord | None) -> None:
         if new is not None:
             self._since.pop(new.key, None)
-
-    async def _exists(self, sync: NamespacedName) -> bool:
-        try:
-            await self._client.get(CONFIGMAPSYNCS, *sync, metadata_only=True)
-        except NotFound:
-            return False
-        return True

@@ -57,7 +57,20 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._register_reconciles(registry)
-        self._register_writes(registry)
+        self.writes = Counter(
+            "configmapsync_writes",
+            "Writes of copies by verb and result; stale: another client changed the copy first.",
+            ["verb", "result"],
+            registry=registry,
+        )
+        self.status_writes = Counter(
+            "configmapsync_status_writes", "Writes of changed statuses.", registry=registry
+        )
+        self.contested = Counter(
+            "configmapsync_contested", "Copies that became contested.", registry=registry
+        )
+        for labels in product(Verb, WRITE_RESULTS):
+            self.writes.labels(*labels)
         self.retries_held = Gauge(
             "configmapsync_retries_held",
             "Syncs and destinations that failed and wait for their next attempt.",
@@ -103,22 +116,6 @@ class Metrics:
         )
         for result in RESULTS:
             self._reconciles.labels(CONTROLLER, result)
-
-    def _register_writes(self, registry: CollectorRegistry) -> None:
-        self.writes = Counter(
-            "configmapsync_writes",
-            "Writes of copies by verb and result; stale: another client changed the copy first.",
-            ["verb", "result"],
-            registry=registry,
-        )
-        self.status_writes = Counter(
-            "configmapsync_status_writes", "Writes of changed statuses.", registry=registry
-        )
-        self.contested = Counter(
-            "configmapsync_contested", "Copies that became contested.", registry=registry
-        )
-        for labels in product(Verb, WRITE_RESULTS):
-            self.writes.labels(*labels)
 
     def reconciled(self, result: str, seconds: float) -> None:
         """Count one reconcile.

@@ -88,21 +88,17 @@ class Applier:
         Raises:
             Exception: a defect in a write. An `ApiError` is not raised: it becomes an outcome.
         """
-        self._retain(sync, planned)
+        keys = {write.key for write in (*planned.writes, *planned.removals)}
+        self._retries.retain(sync, keys)
+        self._caches.blockers.retain(sync, keys | planned.taken)
+        for destination in planned.taken:
+            self._caches.blockers.expect(destination, sync)
         batch = self._batches.setdefault(sync, Batch(sync))
         written = await self._carry_out(batch, planned.writes)
         removed: tuple[Outcome, ...] = ()
         if planned.removals and Reason.PROGRESSING not in _reasons(written):
             removed = await self._carry_out(batch, planned.removals)
         return self._finish(batch, planned, written, removed)
-
-    def _retain(self, sync: NamespacedName, planned: Plan) -> None:
-        """Keep the backoff of the planned writes, and the blockers that the plan waits for."""
-        keys = {write.key for write in (*planned.writes, *planned.removals)}
-        self._retries.retain(sync, keys)
-        self._caches.blockers.retain(sync, keys | planned.taken)
-        for destination in planned.taken:
-            self._caches.blockers.expect(destination, sync)
 
     async def drain(self) -> None:
         """Start no further write and wait for those in flight, before the process stops."""

@@ -7,7 +7,7 @@ the records: a copy that is still contested is found again after a few more writ
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -97,7 +97,8 @@ class Contention:
 
     def wrote(self, sync: NamespacedName, write: Write) -> bool:
         """Record a write that succeeded; return whether it was a repair of drift."""
-        history = self._remember(sync, write, self._done(write))
+        copy = self._caches.copy_at(write.key) if write.template else None
+        history = self._remember(sync, write, copy.resource_version if copy else None)
         return bool(history.repairs) and history.repairs[-1] == history.last.at
 
     def lost_race(self, sync: NamespacedName, write: Write) -> None:
@@ -106,7 +107,7 @@ class Contention:
         A client that writes all the time would otherwise cause retries without end.
         """
         if write.template is not None:
-            self._remember(sync, write, replace(self._done(write), stored=FOREIGN_VERSION))
+            self._remember(sync, write, FOREIGN_VERSION)
 
     async def contested_copies(self, sync: NamespacedName) -> dict[NamespacedName, ContestedCopy]:
         """Return the contested copies of a sync.
@@ -152,7 +153,11 @@ class Contention:
             namespace_uid=namespace.uid if namespace else "",
         )
 
-    def _remember(self, sync: NamespacedName, write: Write, done: WriteRecord) -> History:
+    def _remember(self, sync: NamespacedName, write: Write, stored: str | None) -> History:
+        """Add a write to the history of its copy; `stored` is the version that it made."""
+        replaced = write.record.resource_version if write.record else None
+        content_hash = write.template.content_hash if write.template else NO_CONTENT
+        done = WriteRecord(content_hash, self._now(), replaced, stored)
         previous = self._histories.pop((sync, write.key), None)
         history = self._histories[sync, write.key] = record_write(
             previous, done, self._owner_of(sync, write.key), drifted=_drifted(write)
@@ -161,14 +166,6 @@ class Contention:
         if history.contested:
             self._contest(sync, write.key, history)
         return history
-
-    def _done(self, write: Write) -> WriteRecord:
-        found = write.record.resource_version if write.record else None
-        copy = self._caches.copy_at(write.key) if write.template else None
-        content_hash = write.template.content_hash if write.template else NO_CONTENT
-        return WriteRecord(
-            content_hash, self._now(), found, copy.resource_version if copy else None
-        )
 
     def _contest(self, sync: NamespacedName, key: NamespacedName, history: History) -> None:
         contested = self._contested_copies.setdefault(sync, {})

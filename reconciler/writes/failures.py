@@ -110,9 +110,7 @@ def _reason(write: Write, error: ApiError) -> Reason:
             return Reason.NAMESPACE_TERMINATING
         case NotFound():
             return Reason.NAMESPACE_NOT_FOUND
-        case TooLarge():
-            return Reason.TOO_LARGE
-        case Invalid(too_long=True):
+        case TooLarge() | Invalid(too_long=True):
             return Reason.TOO_LARGE
         case _:
             return Reason.WRITE_FAILED

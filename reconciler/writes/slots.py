@@ -38,10 +38,8 @@ class WriteSlots:
     @asynccontextmanager
     async def slot(self, tenant: str, size: int) -> AsyncIterator[None]:
         """Hold a slot for one write of `size` bytes."""
-        share = self._shares.get(tenant)
-        if share is None:
-            share = _Slots(self._parallel - self._parallel // 4, LARGE_AT_ONCE // 2)
-            self._shares[tenant] = share
+        most = self._parallel - self._parallel // 4
+        share = self._shares.setdefault(tenant, _Slots(most, LARGE_AT_ONCE // 2))
         if size < LARGE_BYTES:
             async with share.all, self._total.all:
                 yield

@@ -1,6 +1,6 @@
 """The kubectl plugin `kubectl configmapsync`: show, explain and check syncs.
 
-Start at `cli.py`, which has one row for each command. Each command is a module in
-`commands/`. The plugin must not write to a cluster and must not print values of
+Start at `cli.py`, which lists the commands. Each command is a module in `commands/`.
+The plugin must not write to a cluster, and only `plan` and `diff` may print values of
 ConfigMaps.
 """

@@ -1,7 +1,7 @@
 """The command line of the plugin: a table of commands that are imported when they run.
 
-`__main__.py` calls `main`. This module must import nothing but click and the standard
-library, so that `--help` and shell completion stay fast.
+`__main__.py` and the installed program call `main`. This module must import nothing but
+click and the standard library, so that `--help` and shell completion stay fast.
 """
 
 import importlib

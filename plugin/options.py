@@ -1,6 +1,7 @@
 """Define the options that several commands share, and the exit code of their errors.
 
-A command takes each option as a decorator. This module reads no cluster.
+The modules in `commands/` take each option as a decorator. This module reads no
+cluster.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Read from a cluster what the commands show: syncs, copies, namespaces, ConfigMaps.
 
-Lists come in pages bounded by bytes and are reduced to records on arrival, so that a
-large cluster costs little memory. Of a list of ConfigMaps only metadata is read. This
-module must not write.
+`cluster.py` gives a `Reader` to the work of each command. Lists come in pages bounded
+by bytes and are reduced to records on arrival, of ConfigMaps only the metadata, so that
+a large cluster costs little memory. This module must not write.
 """
 
 import asyncio

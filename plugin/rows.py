@@ -1,6 +1,7 @@
 """Compute what `status` shows of each sync, from its spec and status.
 
-`commands/status.py` prints the rows. Nothing here reads a cluster.
+`status` prints the rows as a table, and `explain`, `tree`, `graph` and `doctor` read
+their states. Nothing here reads a cluster.
 """
 
 from collections.abc import Iterable

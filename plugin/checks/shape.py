@@ -1,7 +1,8 @@
 """Check one ConfigMapSync by the rules that need no other object.
 
-`references.py` goes on with the syncs that are valid. The fields below `spec` are
-checked by the models of the resource, and metadata by the rules of the API server.
+`plugin/commands/check.py` calls it, and goes on with the syncs that are valid. The
+fields below `spec` are checked by the models of the resource, and metadata by the rules
+of the API server.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""Check what is installed: the API server, the CRD, and the webhook configurations.
+"""Check what is installed: the CRD and the webhook configurations.
 
 `examination.py` calls each function. The certificates are those in `caBundle`; no
 Secret is read.

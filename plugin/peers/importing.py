@@ -1,6 +1,7 @@
 """Translate an inventory: all tools, then the syncs, then the remarks in order.
 
-`plugin/commands/import_.py` calls it.
+`plugin/commands/import_.py` calls it. The order of the result depends on the names
+alone.
 """
 
 from collections import defaultdict

@@ -1,7 +1,8 @@
 """Match regular expressions with namespace names, and turn them into globs and names.
 
-`regex_parser.py` parses them. The cost must be bounded for any expression, because a
-tenant writes it, so no regular expression engine runs it.
+`regex_parser.py` makes them from text, and `selections.py` uses them. The cost must be
+bounded for any expression, because a tenant writes it, so no regular expression engine
+runs it.
 """
 
 import math

@@ -1,8 +1,7 @@
 """Make one ConfigMapSync for each source and name of its copies.
 
-`importing.py` calls it after the modules of the tools. The order of the
-result depends on the names alone. A sync that the rules of a spec reject is not
-returned; it becomes a remark.
+`importing.py` calls it after the modules of the tools. A sync that the rules of a spec
+reject is not returned; it becomes a remark.
 """
 
 from collections import defaultdict

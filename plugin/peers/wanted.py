@@ -1,6 +1,6 @@
 """Define what a module of a tool returns: the copies that the tool makes of one source.
 
-`syncs.py` makes the syncs from these values.
+`importing.py` groups these values, and `syncs.py` makes a sync of each group.
 """
 
 from collections.abc import Callable, Iterator

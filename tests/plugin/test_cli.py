@@ -3,13 +3,17 @@
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from dryrun.settings import PlanSettings
 from plugin.cli import COMMANDS, COMPLETION_VARIABLE, LazyGroup, cli
+from runtime.settings import load
 
 # What a command imports and `--help` must not: the client, the models, YAML.
 HEAVY = {"aiohttp", "asyncio", "configmapsync", "cryptography", "kube", "kubernetes_asyncio"} | {
@@ -75,6 +79,36 @@ def test_a_wrong_flag_and_a_wrong_command_end_with_two() -> None:
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 2, arguments
         assert "Usage: " in result.output
+
+
+def test_plan_has_every_flag_of_the_dry_run_and_passes_its_value_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed: list[PlanSettings] = []
+
+    def dry_run(arguments: Sequence[str], program: str) -> int:
+        passed.append(load(PlanSettings, program, arguments))
+        return 0
+
+    monkeypatch.setattr("plugin.planning.dryrun_main", dry_run)
+    values: dict[str, Any] = {
+        "syncs": ["web/a", "web/b"],
+        "filename": ["x.yaml", "y.yaml"],
+        "with_cluster": True,
+        "output": "json",
+        "protected_namespaces": ["one", "two"],
+        "operator_namespace": "operators",
+        "kubeconfig": Path("no-file"),
+        "context": "here",
+        "relaxed_tls": True,
+    }
+    assert values.keys() == PlanSettings.model_fields.keys()
+    flags = ["-f", "x.yaml", "-f", "y.yaml", "--with-cluster", "-o", "json", "--relaxed-tls"]
+    flags += ["--protected-namespaces", "one,two", "--operator-namespace", "operators"]
+    flags += ["--kubeconfig", "no-file", "--context", "here", "web/a", "web/b"]
+    assert CliRunner().invoke(cli, ["plan", *flags]).exit_code == 0
+    assert CliRunner().invoke(cli, ["plan"]).exit_code == 0
+    assert passed == [PlanSettings(**values), PlanSettings()]
 
 
 @pytest.mark.parametrize("words", ["", "st"])

@@ -40,10 +40,16 @@ class Box:
 
 @dataclass(slots=True)
 class Drawing:
-    """The nodes by id, the edges between their ids, and how many syncs were left out."""
+    """A graph.
 
-    boxes: dict[str, Box] = field(default_factory=dict)
-    edges: dict[tuple[str, str], None] = field(default_factory=dict)
+    Attributes:
+        boxes: the nodes, by kind and by the sync or ConfigMap.
+        edges: pairs of nodes, in the order in which they are drawn.
+        left_out: how many syncs were left out.
+    """
+
+    boxes: dict[tuple[str, NamespacedName], Box] = field(default_factory=dict)
+    edges: dict[tuple[Box, Box], None] = field(default_factory=dict)
     left_out: int = 0
 
 
@@ -51,11 +57,10 @@ class _Drawer:
     def __init__(self, network: Network) -> None:
         self.drawing = Drawing()
         self._network = network
-        self._ids: dict[object, str] = {}
 
     def add_sync(self, record: SyncRecord) -> None:
         row = self._network.rows[record.key]
-        sync = self._box(("sync", record.key), "sync", f"{record.key} {row.copies}", row.state)
+        sync = self._box("sync", record.key, f"{record.key} {row.copies}", row.state)
         if record.sync is not None:
             source = record.sync.source
             self.drawing.edges[self._configmap(source, self._network.states[source]), sync] = None
@@ -71,21 +76,19 @@ class _Drawer:
                 self.drawing.edges[sync, self._configmap(key, state)] = None
             rest += not shown
         if rest:
-            target = self._box(("rest", record.key), "copies", f"{rest:,} copies", "Synced")
+            target = self._box("copies", record.key, f"{rest:,} copies", "Synced")
             self.drawing.edges[sync, target] = None
 
-    def _configmap(self, key: NamespacedName, state: str) -> str:
-        return self._box(("configmap", key), "configmap", str(key), state)
+    def _configmap(self, key: NamespacedName, state: str) -> Box:
+        return self._box("configmap", key, str(key), state)
 
-    def _box(self, identity: object, kind: str, label: str, state: str) -> str:
-        known = self._ids.get(identity)
-        if known is not None:
-            return known
-        new = self._ids[identity] = f"n{len(self._ids)}"
-        text = shortened(printable(label), LABEL_CHARACTERS)
-        level = "source" if state == SOURCE else state_of(state).name.lower()
-        self.drawing.boxes[new] = Box(new, kind, text, printable(state), level)
-        return new
+    def _box(self, kind: str, key: NamespacedName, label: str, state: str) -> Box:
+        boxes = self.drawing.boxes
+        if (kind, key) not in boxes:
+            text = shortened(printable(label), LABEL_CHARACTERS)
+            level = "source" if state == SOURCE else state_of(state).name.lower()
+            boxes[kind, key] = Box(f"n{len(boxes)}", kind, text, printable(state), level)
+        return boxes[kind, key]
 
 
 def draw(network: Network, syncs: Iterable[SyncRecord]) -> Drawing:
@@ -110,7 +113,7 @@ def mermaid(drawing: Drawing) -> str:
         left, right = MERMAID_SHAPES[box.kind]
         label = f"{_for_mermaid(box.label)}<br/>{_for_mermaid(box.state)}"
         lines.append(f'  {box.id}{left}"{label}"{right}:::{box.level}')
-    lines += [f"  {source} --> {target}" for source, target in drawing.edges]
+    lines += [f"  {source.id} --> {target.id}" for source, target in drawing.edges]
     lines += [f"  classDef {level} stroke:{color},color:{color}" for level, color in COLORS.items()]
     return "\n".join(lines) + "\n"
 
@@ -134,7 +137,7 @@ def dot(drawing: Drawing) -> str:
         shape = ', style="rounded"' if box.kind == "sync" else ""
         label = f"{_for_dot(box.label)}\\n{_for_dot(box.state)}"
         lines.append(f'  {box.id} [label="{label}", color="{COLORS[box.level]}"{shape}];')
-    lines += [f"  {source} -> {target};" for source, target in drawing.edges]
+    lines += [f"  {source.id} -> {target.id};" for source, target in drawing.edges]
     return "\n".join([*lines, "}"]) + "\n"
 
 

@@ -6,6 +6,7 @@ also for loops and long chains.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
 from plugin.drawing import COLORS, Box, Drawing
@@ -33,22 +34,22 @@ class _Layout:
     """The column and the row of each node."""
 
     def __init__(self, drawing: Drawing) -> None:
-        self.columns: dict[str, int] = {}
-        self.rows: dict[str, float] = {}
-        self._children: dict[str, list[str]] = defaultdict(list)
+        self.columns: dict[Box, int] = {}
+        self.rows: dict[Box, float] = {}
+        self._children: dict[Box, list[Box]] = defaultdict(list)
         for source, target in drawing.edges:
             self._children[source].append(target)
         targets = {target for _, target in drawing.edges}
         self._next_row = 0
-        roots = [box for box in drawing.boxes if box not in targets]
-        for start in (*roots, *drawing.boxes):  # a loop has no root
+        boxes = drawing.boxes.values()
+        for start in (*(box for box in boxes if box not in targets), *boxes):  # a loop has no root
             if start not in self.columns:
                 self._place(start)
 
-    def _place(self, start: str) -> None:
+    def _place(self, start: Box) -> None:
         """Place everything that can be reached from `start`, with a stack of its own."""
         self.columns[start] = 0
-        stack = [(start, iter(self._children[start]), list[str]())]
+        stack = [(start, iter(self._children[start]), list[Box]())]
         while stack:
             node, rest, placed = stack[-1]
             child = next((each for each in rest if each not in self.columns), None)
@@ -60,7 +61,7 @@ class _Layout:
             stack.pop()
             self.rows[node] = self._row(placed)
 
-    def _row(self, placed: list[str]) -> float:
+    def _row(self, placed: list[Box]) -> float:
         """Return the middle of the placed children, or a new row."""
         if placed:
             return (self.rows[placed[0]] + self.rows[placed[-1]]) / 2
@@ -73,7 +74,7 @@ def svg(drawing: Drawing) -> str:
     layout = _Layout(drawing)
     widths: dict[int, float] = defaultdict(float)
     for box in drawing.boxes.values():
-        column = layout.columns[box.id]
+        column = layout.columns[box]
         widths[column] = max(widths[column], _width(box))
     lefts, left = {}, float(MARGIN)
     for column in sorted(widths):
@@ -82,8 +83,8 @@ def svg(drawing: Drawing) -> str:
     width = left - COLUMN_GAP + MARGIN if widths else 2 * MARGIN
     height = 2 * MARGIN + ROW_HEIGHT * (max(layout.rows.values(), default=0) + 1)
     corners = {
-        id_: (lefts[layout.columns[id_]], MARGIN + ROW_HEIGHT * layout.rows[id_])
-        for id_ in drawing.boxes
+        box: (lefts[layout.columns[box]], MARGIN + ROW_HEIGHT * layout.rows[box])
+        for box in drawing.boxes.values()
     }
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     return "\n".join(
@@ -91,16 +92,18 @@ def svg(drawing: Drawing) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">',
             '<title id="title">ConfigMapSyncs, their sources and their copies</title>',
             f"<style>{STYLE}{_colors()}</style>",
-            *(_edge(drawing, corners, edge) for edge in drawing.edges),
-            *(_node(box, *corners[box.id]) for box in drawing.boxes.values()),
+            *(_edge(corners, source, target) for source, target in drawing.edges),
+            *(_node(box, left, top) for box, (left, top) in corners.items()),
             "</svg>\n",
         ]
     )
 
 
 def _colors() -> str:
-    light = "".join(f".{level} {{ stroke: {color}; }}\n" for level, color in COLORS.items())
-    dark = "".join(f".{level} {{ stroke: {color}; }}\n" for level, color in DARK_COLORS.items())
+    light, dark = (
+        "".join(f".{level} {{ stroke: {color}; }}\n" for level, color in colors.items())
+        for colors in (COLORS, DARK_COLORS)
+    )
     return f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 
@@ -119,12 +122,10 @@ def _node(box: Box, left: float, top: float) -> str:
     )
 
 
-def _edge(drawing: Drawing, corners: dict[str, tuple[float, float]], edge: tuple[str, str]) -> str:
+def _edge(corners: Mapping[Box, tuple[float, float]], source: Box, target: Box) -> str:
     """Return a curve from the right side of the source to the left side of the target."""
-    source, target = edge
-    x1 = corners[source][0] + _width(drawing.boxes[source])
-    y1 = corners[source][1] + BOX_HEIGHT / 2
-    x2, y2 = corners[target][0], corners[target][1] + BOX_HEIGHT / 2
+    (x1, y1), (x2, y2) = corners[source], corners[target]
+    x1, y1, y2 = x1 + _width(source), y1 + BOX_HEIGHT / 2, y2 + BOX_HEIGHT / 2
     bend = max(COLUMN_GAP / 2, abs(x2 - x1) / 2)
     return (
         f'<path d="M{x1:.1f},{y1:.1f} C{x1 + bend:.1f},{y1:.1f} {x2 - bend:.1f},{y2:.1f} '

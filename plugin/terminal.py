@@ -51,6 +51,14 @@ def rendered(value: object, output: str) -> str:
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
+def show(value: object, lines: Iterable[str], output: str) -> None:
+    """Print a value as `json` or `yaml`, or its lines for another output."""
+    if output in {"json", "yaml"}:
+        click.echo(rendered(value, output), nl=False)
+    else:
+        click.echo("".join(f"{line}\n" for line in lines), nl=False)
+
+
 def shortened(text: str, limit: int) -> str:
     """Return at most `limit` characters of a text."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -17,7 +17,7 @@ from plugin.checks.manifests import Manifest, read
 from plugin.checks.references import Known, References
 from plugin.cluster import problems, run
 from plugin.options import cluster_options, errors_end_with, filename_option, output_option
-from plugin.terminal import counted, printable, rendered
+from plugin.terminal import counted, printable, show
 
 EXIT_FINE, EXIT_FINDINGS, EXIT_FAILURE = 0, 1, 2
 
@@ -64,11 +64,7 @@ def command(
     for manifest, sync in checked:
         findings += references.check(manifest, sync)
     found = sorted(set(findings))
-    if output == "json":
-        click.echo(rendered(found, output), nl=False)
-    else:
-        for finding in found:
-            click.echo(printable(str(finding)))
+    show(found, (printable(str(finding)) for finding in found), output)
     errors = sum(finding.severity is Severity.ERROR for finding in found)
     syncs = sum(manifest.is_sync for manifest in manifests)
     warnings = len(found) - errors

@@ -15,7 +15,7 @@ from plugin.doctor.examination import examine
 from plugin.doctor.findings import Finding, Level, Patient
 from plugin.options import cluster_options, output_option
 from plugin.reading import Reader
-from plugin.terminal import printable, rendered
+from plugin.terminal import printable, show
 
 SIGNS = {
     Level.OK: ("✓", "green"),
@@ -63,10 +63,7 @@ def command(
         return await examine(Patient(reader, operator_namespace, now, metrics_url))
 
     findings = run(cluster, findings_of)
-    if output == "text":
-        click.echo("\n".join(line for finding in findings for line in _lines(finding)))
-    else:
-        click.echo(rendered(findings, output), nl=False)
+    show(findings, (line for finding in findings for line in _lines(finding)), output)
     if any(finding.level is Level.FAILURE for finding in findings):
         ctx.exit(EXIT_FAILURE)
 

@@ -16,7 +16,7 @@ from plugin.cluster import run
 from plugin.explaining import MOST_NAMES, explained_configmap, explained_sync
 from plugin.options import Name, cluster_options, output_option
 from plugin.reading import Reader
-from plugin.terminal import listed, painted, printable, rendered
+from plugin.terminal import listed, painted, printable, show
 
 LABEL_WIDTH = 10
 
@@ -36,10 +36,8 @@ def command(cluster: ConnectionSettings, name: NamespacedName, output: str) -> N
         raise click.ClickException(
             f"there is no ConfigMapSync and no ConfigMap {name}, and no ConfigMapSync writes one"
         )
-    if output == "text":
-        click.echo("\n\n".join("\n".join(_lines(answer)) for answer in answers))
-    else:
-        click.echo(rendered(answers, output), nl=False)
+    lines = [line for answer in answers for line in ("", *_lines(answer))]
+    show(answers, lines[1:], output)
 
 
 async def _answers(reader: Reader, key: NamespacedName) -> list[Answer]:

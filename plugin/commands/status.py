@@ -14,7 +14,7 @@ from plugin.cluster import problems, run
 from plugin.options import cluster_options, output_option
 from plugin.reading import Reader
 from plugin.rows import row_of, status_table
-from plugin.terminal import rendered
+from plugin.terminal import show
 from plugin.watching import watch_rows
 
 TABLES = frozenset({"table", "wide"})
@@ -48,13 +48,11 @@ def command(
             run(cluster, lambda reader: _watch(reader, covered, wide=wide))
         return
     rows = [row_of(record) for record in run(cluster, lambda reader: reader.syncs(covered))]
-    if output not in TABLES:
-        click.echo(rendered(rows, output), nl=False)
-    elif rows:
-        now = datetime.now(UTC)  # noqa: TID251 - the entry point
-        click.echo("\n".join(status_table(rows, now, wide=wide)))
-    else:
+    if not rows and output in TABLES:
         click.echo(f"There is no ConfigMapSync{f' in {covered}' if covered else ''}.", err=True)
+        return
+    now = datetime.now(UTC)  # noqa: TID251 - the entry point
+    show(rows, status_table(rows, now, wide=wide) if output in TABLES else (), output)
 
 
 def namespace_of(cluster: ConnectionSettings) -> str:

@@ -13,7 +13,7 @@ from plugin.cluster import run
 from plugin.network import SOURCE
 from plugin.options import Name, cluster_options, output_option
 from plugin.reading import Reader
-from plugin.terminal import painted, printable, rendered
+from plugin.terminal import painted, printable, show
 from plugin.trees import DEFAULT_COPIES, MOST_NODES, Node, TreeBuilder
 
 BRANCH, LAST, BAR, SPACE = "├── ", "└── ", "│   ", "    "
@@ -41,10 +41,7 @@ def command(
             f"ConfigMap {name} is no source and no copy of any ConfigMapSync\n"
             f"Run kubectl configmapsync explain {name}"
         )
-    if output == "text":
-        click.echo("\n".join(_aligned(list(_lines(tree, "", "")))))
-    else:
-        click.echo(rendered(tree, output), nl=False)
+    show(tree, _aligned(list(_lines(tree, "", ""))), output)
 
 
 def _lines(node: Node, first: str, rest: str) -> Iterator[tuple[str, str]]:

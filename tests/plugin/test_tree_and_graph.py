@@ -167,8 +167,7 @@ def drawing(network: Network) -> Drawing:
 
 def test_a_graph_has_one_node_for_each_object_and_all_edges() -> None:
     made = drawing(chain(3))
-    labels = {box.id: box.label for box in made.boxes.values()}
-    assert {(labels[source], labels[target]) for source, target in made.edges} == {
+    assert {(source.label, target.label) for source, target in made.edges} == {
         *(("n0/x", "n0/link 1/1"), ("n0/link 1/1", "n1/x"), ("n1/x", "n1/link 1/1")),
         *(("n1/link 1/1", "n2/x"), ("n2/x", "n2/link 1/1"), ("n2/link 1/1", "n3/x")),
     }

@@ -17,7 +17,6 @@ from configmapsync.reasons import Outcome, Reason
 # the sync cause none, and rare manual changes cause few.
 REPAIRS = 5  # in one window make a copy contested, until it has stayed unchanged for a window
 WINDOW_SECONDS = 600.0
-NO_CONTENT = 0  # the content hash of a delete or a release
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +24,13 @@ class WriteRecord:
     """One write of the reconciler that the API server accepted.
 
     Attributes:
-        content_hash: of content and metadata (`CopyTemplate.content_hash`), or `NO_CONTENT`.
+        content_hash: `Write.content_hash`.
         at: the time, in seconds.
         replaced: the version that the write replaced; None for a create.
         stored: the version that the write made; None for a delete.
     """
 
-    content_hash: int
+    content_hash: int | None
     at: float
     replaced: str | None
     stored: str | None

@@ -7,7 +7,7 @@ decides what a sync may change.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from configmapsync.content import hash_of
@@ -59,9 +59,9 @@ class CopyRecord:
     digest: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
-    immutable: bool = False
-    deleting: bool = False
-    others: Mapping[str, Any] = field(default_factory=dict)
+    immutable: bool
+    deleting: bool
+    others: Mapping[str, Any]
     applied: str | None = None
 
     @property

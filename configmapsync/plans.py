@@ -167,11 +167,10 @@ class Write:
     template: CopyTemplate | None = None
     contested: str = ""
 
-    def is_same_as(self, other: "Write") -> bool:
-        """Return whether both writes leave the same copy, or none."""
-        if self.template is None or other.template is None:
-            return self.template is other.template
-        return self.template.content_hash == other.template.content_hash
+    @property
+    def content_hash(self) -> int | None:
+        """Return the hash of the copy that the write leaves; None if it leaves none."""
+        return self.template.content_hash if self.template else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +227,8 @@ class Applied:
             change the plan.
     """
 
-    outcomes: tuple[Outcome, ...] = ()
-    leftovers: tuple[Outcome, ...] = ()
-    wrote: bool = False
-    settled: bool = True
-    requeue_after: float | None = None
+    outcomes: tuple[Outcome, ...]
+    leftovers: tuple[Outcome, ...]
+    wrote: bool
+    settled: bool
+    requeue_after: float | None

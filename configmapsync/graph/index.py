@@ -7,7 +7,7 @@ webhook.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from configmapsync.graph.allocation import Node
 from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
@@ -77,18 +77,13 @@ class Graph:
         previous = self.namespaces.get(namespace.name)
         self.namespaces.put(namespace)
         self.numbers.add(namespace.name, reuse=reuse)
-        came = previous is None or previous.accepts_copies != namespace.accepts_copies
-        if previous and not came and previous.labels == namespace.labels:
-            return []
-        return self._namespace_changed(previous or namespace, namespace, came_or_went=came)
+        return self._namespace_changed(previous, namespace)
 
     def remove_namespace(self, name: str) -> list[NamespacedName]:
         """Remove a namespace; return the syncs whose selection may differ."""
         previous = self.namespaces.get(name)
-        if previous is None:
-            return []
         self.namespaces.remove(name)
-        changed = self._namespace_changed(previous, previous, came_or_went=True)
+        changed = self._namespace_changed(previous, None)
         self.numbers.remove(name)
         return changed
 
@@ -119,30 +114,30 @@ class Graph:
             self._reach[node.key] = reach
         return reach
 
-    def _namespace_changed(
-        self, before: Namespace, after: Namespace, *, came_or_went: bool
-    ) -> list[NamespacedName]:
-        """Update the sets that must contain a namespace; return the syncs whose set changed."""
+    def _namespace_changed(self, *versions: Namespace | None) -> list[NamespacedName]:
+        """Update the sets that must contain a namespace; return the syncs whose set changed.
+
+        Args:
+            versions: the namespace before and after; None where it does not exist.
+        """
+        accepting = [each for each in versions if each is not None and each.accepts_copies]
+        came_or_went = len(accepting) == 1
+        if not accepting or (not came_or_went and accepting[0].labels == accepting[1].labels):
+            return []
         changed: list[NamespacedName] = []
-        name = after.name
+        name = accepting[0].name
         single = self.numbers.single(name)
         exists = name in self.namespaces
-        for key in self._selecting_any(before, after):
+        for key in self._selecting_any(accepting):
             node, reach = self.nodes[key], self._reach.get(key)
-            if not (came_or_went or node.selector.labels is not None):
-                continue
-            if not node.selector.open_ended:
-                self._reach.pop(key, None)  # a few names, which are looked up again quickly
-                changed.append(key)
-                continue
-            if reach is None:
+            if reach is None or not (came_or_went or node.selector.labels is not None):
                 continue
             if (exists and self.reaches(node, name)) != bool(reach & single):
                 self._reach[key] = reach ^ single
                 changed.append(key)
         return changed
 
-    def _selecting_any(self, *namespaces: Namespace) -> set[NamespacedName]:
+    def _selecting_any(self, namespaces: Iterable[Namespace]) -> set[NamespacedName]:
         """Return the syncs that may select one of these namespaces."""
         return {
             key

@@ -89,7 +89,9 @@ class Batch:
         self.in_flight.discard(write.key)
         self.begun.discard(write.key)
         planned = self.joined.pop(write.key, write)
-        if write.key in self.outcomes and (planned is write or planned.is_same_as(write)):
+        if write.key in self.outcomes and (
+            planned is write or planned.content_hash == write.content_hash
+        ):
             self.outcomes[write.key] = outcome or self.outcomes[write.key]
         else:
             self.outdated = True

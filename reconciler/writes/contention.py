@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import msgspec
 
 from configmapsync.contention import (
-    NO_CONTENT,
     WINDOW_SECONDS,
     History,
     Owner,
@@ -156,8 +155,7 @@ class Contention:
     def _remember(self, sync: NamespacedName, write: Write, stored: str | None) -> History:
         """Add a write to the history of its copy; `stored` is the version that it made."""
         replaced = write.record.resource_version if write.record else None
-        content_hash = write.template.content_hash if write.template else NO_CONTENT
-        done = WriteRecord(content_hash, self._now(), replaced, stored)
+        done = WriteRecord(write.content_hash, self._now(), replaced, stored)
         previous = self._histories.pop((sync, write.key), None)
         history = self._histories[sync, write.key] = record_write(
             previous, done, self._owner_of(sync, write.key), drifted=_drifted(write)

@@ -67,8 +67,7 @@ class Retries:
             (sync, write.key), MAX_BACKOFF_SECONDS if longest else error.retry_after
         )
         until = asyncio.get_running_loop().time() + delay
-        content_hash = write.template.content_hash if write.template else None
-        entry = BackoffEntry(until, outcome, content_hash, error.retry)
+        entry = BackoffEntry(until, outcome, write.content_hash, error.retry)
         self._entries.setdefault(sync, {})[write.key] = entry
         return delay
 

@@ -136,6 +136,9 @@ def record(
         "name": "config",
         "uid": "uid-of-copy",
         "resource_version": "7",
+        "immutable": False,
+        "deleting": False,
+        "others": {},
         **more,
     }
     return CopyRecord(

@@ -119,6 +119,8 @@ def _written(write: Write) -> CopyRecord:
         labels=dict(metadata["labels"]),
         annotations=dict(metadata["annotations"]),
         immutable=write.template.content.immutable,
+        deleting=False,
+        others={},
     )
 
 
@@ -241,6 +243,7 @@ def _form(
         annotations=annotations,
         immutable=immutable,
         deleting=deleting,
+        others={},
     )
 
 

@@ -6,7 +6,9 @@ from reconciler.known.blockers import Blockers
 
 PLACE = NamespacedName("web", "config")
 ONE, TWO = NamespacedName("home", "one"), NamespacedName("home", "two")
-FOREIGN = CopyRecord("web", "config", "uid", "7", "sha256:0", {}, {})
+FOREIGN = CopyRecord(
+    "web", "config", "uid", "7", "sha256:0", {}, {}, immutable=False, deleting=False, others={}
+)
 
 
 def test_other_waiting_syncs_stay_registered_when_one_has_seen_the_blocker_go() -> None:

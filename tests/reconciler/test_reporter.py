@@ -128,7 +128,8 @@ class Bench:
         self.report_on(self.records["home", name], reason)
 
     def report_on(self, record: SyncRecord, reason: Reason, *, wrote: bool = False) -> None:
-        applied = Applied(outcomes=(Outcome("there", reason),), wrote=wrote)
+        outcomes = (Outcome("there", reason),)
+        applied = Applied(outcomes, (), wrote=wrote, settled=True, requeue_after=None)
         self.reporter.report(record, None, Plan(), applied)
 
 

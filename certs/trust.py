@@ -18,7 +18,7 @@ from certs.material import PATH_TOKEN_FORM
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Client, Kind
 from kube.errors import Conflict, NotFound
 from kube.rbac import Rule
-from kube.wire import decode_shaped
+from kube.wire import decode_as
 
 PATHS = {
     MUTATING_WEBHOOKS: "/mutate-apps-nishaf-info-v1-configmapsync",
@@ -165,7 +165,8 @@ class Trust:
 
     async def _get(self, configuration: Configuration) -> Document:
         answer = await self._client.get(configuration.kind, "", configuration.name)
-        return decode_shaped(answer, _ConfigurationShape, f"the {configuration}")
+        decode_as(answer, _ConfigurationShape, f"the {configuration}")
+        return decode_as(answer, dict[str, Any], f"the {configuration}")
 
     async def _update(
         self, change: Callable[[Configuration, Document], bool]

@@ -140,9 +140,7 @@ class Connection:
             Unreachable: no answer came in time; the request may have been carried out.
             ApiError: the status is not 2xx.
         """
-        outgoing = Outgoing(
-            method, path, params, body, accept, content_type if body is not None else None
-        )
+        outgoing = Outgoing(method, path, params, accept, body, content_type if body else None)
         try:
             async with (
                 asyncio.timeout(timeout),
@@ -185,7 +183,7 @@ class Connection:
             Silent: the watch was open, and no byte came for `idle_timeout`.
             ApiError: the watch could not be opened, or broke off.
         """
-        outgoing = Outgoing("GET", path, params, None, accept, None)
+        outgoing = Outgoing("GET", path, params, accept)
         limits = aiohttp.ClientTimeout(
             total=total_timeout,
             sock_connect=CONNECT_SECONDS,

@@ -26,9 +26,9 @@ class Outgoing:
     method: str
     path: str
     params: Mapping[str, str] | None
-    body: bytes | None
     accept: str
-    content_type: str | None
+    body: bytes | None = None
+    content_type: str | None = None
 
     @property
     def name(self) -> str:

@@ -72,9 +72,7 @@ def _lean_import() -> CredentialLayer:
 
 
 def _add_empty_package(name: str, folder: str) -> ModuleType:
-    package = ModuleType(name)
-    package.__path__ = [folder]
-    package.__spec__ = ModuleSpec(name, None, is_package=True)
-    package.__spec__.submodule_search_locations = [folder]
-    sys.modules[name] = package
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = [folder]
+    sys.modules[name] = package = importlib.util.module_from_spec(spec)
     return package

@@ -118,12 +118,11 @@ class Reflector:
                 self._version = None  # with the same version the same answer would come again
             if isinstance(error, Silent):
                 self._log.info("watch idle timeout, reconnecting")
-                return 0.0
-            if error.retry is Retry.SOON:
+            elif error.retry is Retry.SOON:
                 self._log.info("watch expired, reconnecting", reason=type(error).__name__)
-                return 0.0
-            self.state.failed(error)
-            return error.retry_after or 0.0
+            else:
+                self.state.failed(error)
+                return error.retry_after or 0.0
         except Exception:  # noqa: BLE001 - the watch must go on after any error; a new list repairs what it left
             self._version = None
             self._log.exception("watch failed unexpectedly, relisting")

@@ -189,18 +189,3 @@ def decode_object(answer: bytes | msgspec.Raw, what: str) -> dict[str, Any]:
     if not isinstance(document.get("metadata"), dict):
         raise Malformed(f"{what} has no metadata")
     return document
-
-
-def decode_shaped(answer: bytes, shape: type[msgspec.Struct], what: str) -> dict[str, Any]:
-    """Return a whole document whose fields have the types of `shape`.
-
-    Args:
-        answer: the document in JSON.
-        shape: the fields that the caller reads; other fields may hold anything.
-        what: names the answer, such as "the Secret"; never its content.
-
-    Raises:
-        Malformed: the answer is not JSON, or a field has another type.
-    """
-    decode_as(answer, shape, what)
-    return decode_as(answer, dict[str, Any], what)

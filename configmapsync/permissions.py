@@ -30,6 +30,16 @@ class Subject:
     groups: tuple[str, ...]
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    @property
+    def review_fields(self) -> dict[str, object]:
+        """Return the fields of a SubjectAccessReview that name the user."""
+        return {
+            "user": self.username,
+            "uid": self.uid,
+            "groups": self.groups,
+            "extra": dict(self.extra),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Right:

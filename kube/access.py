@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from kube.access_review import AnyRight, AnySubject, is_allowed, review_of, user_fields
+from kube.access_review import AnyRight, AnySubject, is_allowed, review_of
 from kube.client import SERVICE_ACCOUNTS, SUBJECT_ACCESS_REVIEWS, Client, all_of
 from kube.errors import NotFound
 from kube.rbac import Rule
@@ -241,6 +241,6 @@ class AccessReviews(Generic[RightT]):
 
 
 def _asked(subject: AnySubject, slots: asyncio.Semaphore | None) -> _Asked:
-    user = user_fields(subject)
+    user = subject.review_fields
     digest = hashlib.sha256(msgspec.json.encode(user)).digest()
     return _Asked(user, digest, slots or asyncio.Semaphore(MAX_IN_FLIGHT))

@@ -13,23 +13,11 @@ from kube.wire import decode_as
 
 
 class AnySubject(Protocol):
-    """A user or service account; hashable."""
+    """A user or service account."""
 
     @property
-    def username(self) -> str:
-        """Return the name, such as `alice` or `system:serviceaccount:<namespace>:<name>`."""
-
-    @property
-    def uid(self) -> str:
-        """Return the UID; empty without one."""
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Return all groups, including `system:authenticated`."""
-
-    @property
-    def extra(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Return the extra fields of the authenticator, by key."""
+    def review_fields(self) -> Mapping[str, Any]:
+        """Return the fields of a review that name the subject: user, uid, groups and extra."""
 
 
 class AnyRight(Protocol):
@@ -65,7 +53,7 @@ def review_of(user: Mapping[str, Any], right: AnyRight) -> Mapping[str, Any]:
     """Return the review that asks whether a subject has a right.
 
     Args:
-        user: the fields that name the subject, as of `user_fields`.
+        user: the fields that name the subject, as of `AnySubject.review_fields`.
         right: the right.
     """
     attributes = msgspec.to_builtins(right) | {"version": "v1"}
@@ -73,14 +61,4 @@ def review_of(user: Mapping[str, Any], right: AnyRight) -> Mapping[str, Any]:
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {**user, "resourceAttributes": attributes},
-    }
-
-
-def user_fields(subject: AnySubject) -> dict[str, Any]:
-    """Return the fields of a review that name the subject."""
-    return {
-        "user": subject.username,
-        "uid": subject.uid,
-        "groups": subject.groups,
-        "extra": dict(subject.extra),
     }

@@ -25,6 +25,11 @@ class Subject:
     groups: tuple[str, ...] = ("system:authenticated",)
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    @property
+    def review_fields(self) -> dict[str, object]:
+        extra = dict(self.extra)
+        return {"user": self.username, "uid": self.uid, "groups": self.groups, "extra": extra}
+
 
 @dataclass(frozen=True)
 class Right:

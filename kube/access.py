@@ -9,11 +9,10 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
-from kube.access_review import AnyRight, AnySubject, is_allowed, review_of
 from kube.client import SERVICE_ACCOUNTS, SUBJECT_ACCESS_REVIEWS, Client, all_of
 from kube.errors import NotFound
 from kube.rbac import Rule
@@ -44,7 +43,35 @@ MAX_IN_FLIGHT = 8
 MAX_REFUSALS = 8
 
 
+class AnySubject(Protocol):
+    """A user or service account."""
+
+    @property
+    def review_fields(self) -> Mapping[str, Any]:
+        """Return the fields of a review that name the subject: user, uid, groups and extra."""
+
+
+class AnyRight(Protocol):
+    """One verb on one object, in one namespace or in all; a hashable dataclass.
+
+    Its fields are those of `resourceAttributes` in a review, apart from the version: verb, group,
+    resource, subresource, namespace and name.
+    """
+
+    @property
+    def broad(self) -> Self:
+        """Return the same verb on every object of the cluster, which includes this right."""
+
+
 RightT = TypeVar("RightT", bound=AnyRight)
+
+
+class _Status(msgspec.Struct):
+    allowed: bool = False
+
+
+class _Review(msgspec.Struct):
+    status: _Status = msgspec.field(default_factory=_Status)
 
 
 class _Asked(NamedTuple):
@@ -227,14 +254,17 @@ class AccessReviews(Generic[RightT]):
 
     async def _ask(self, asked: _Asked, right: RightT) -> bool:
         """Ask the API server whether the subject has `right`, and cache the answer."""
+        attributes = msgspec.to_builtins(right) | {"version": "v1"}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {**asked.user, "resourceAttributes": attributes},
+        }
         async with asked.slots:
             answer = await self._client.create(
-                SUBJECT_ACCESS_REVIEWS,
-                "",
-                review_of(asked.user, right),
-                timeout_seconds=ANSWER_SECONDS,
+                SUBJECT_ACCESS_REVIEWS, "", review, timeout_seconds=ANSWER_SECONDS
             )
-        yes = is_allowed(answer)
+        yes = decode_as(answer, _Review, "the SubjectAccessReview").status.allowed
         self._on_answer(yes)
         self._keep((asked.digest, right), answer=yes)
         return yes

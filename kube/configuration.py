@@ -18,7 +18,7 @@ import yaml
 from kube.errors import in_one_line
 from kube.lean import credential_layer
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")  # with token and CA
 DEFAULT_NAMESPACE = "default"  # of a context that names none
 LOAD_SECONDS = 20.0  # for one load; an exec plugin may ask an identity provider
 
@@ -91,14 +91,13 @@ def own_namespace() -> str:
     return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
 
-def find(kubeconfig: Path | None, context: str | None, service_account: Path) -> Source:
+def find(kubeconfig: Path | None, context: str | None) -> Source:
     """Return the source of the credentials; nothing is loaded yet.
 
     Args:
         kubeconfig: the file; by default `$KUBECONFIG`, then the pod's service account, then
             `~/.kube/config`.
         context: of the kubeconfig; its current one by default.
-        service_account: folder with the pod's token and CA.
 
     Raises:
         ConfigurationError: no source exists.
@@ -107,7 +106,7 @@ def find(kubeconfig: Path | None, context: str | None, service_account: Path) ->
     if named:
         return Kubeconfig(named, context)
     if "KUBERNETES_SERVICE_HOST" in os.environ:
-        return InCluster(service_account)
+        return InCluster()
     default = Path("~/.kube/config").expanduser()
     if not default.exists():
         raise ConfigurationError(
@@ -127,16 +126,13 @@ def default_namespace(kubeconfig: Path | None, context: str | None) -> str:
     Raises:
         ConfigurationError: the kubeconfig cannot be read.
     """
-    source = find(kubeconfig, context, SERVICE_ACCOUNT)
+    source = find(kubeconfig, context)
     named = source.namespace() if isinstance(source, Kubeconfig) else own_namespace()
     return named or DEFAULT_NAMESPACE
 
 
 class InCluster:
     """The service account of the pod that the process runs in."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
 
     async def load(self, *, refused: bool) -> Target:  # noqa: ARG002 - the files are read in any case
         """Read the token and the CA, as `Source.load` describes."""
@@ -145,8 +141,8 @@ class InCluster:
         try:
             library.config.load_incluster_config(
                 client_configuration=configuration,
-                token_filename=str(self._folder / "token"),
-                cert_filename=str(self._folder / "ca.crt"),
+                token_filename=str(SERVICE_ACCOUNT / "token"),
+                cert_filename=str(SERVICE_ACCOUNT / "ca.crt"),
             )
         except (library.config.ConfigException, OSError) as error:
             raise ConfigurationError(

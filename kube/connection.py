@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from kube import configuration
 from kube.client import ANSWER_BYTES, JSON, REQUEST_SECONDS
+from kube.configuration import find
 from kube.credentials import Credentials, Identity
 from kube.errors import ERROR_BODY_BYTES, AnswerTooLarge, Unauthorized, from_response
 from kube.http_messages import TRANSPORT_ERRORS, Outgoing, as_api_error, read_up_to
@@ -49,7 +49,6 @@ class ConnectionSettings:
         user_agent: name and version of the program, for the API server's logs.
         write_limit: requests at the same time; watches are not counted.
         watch_idle_seconds: longest silence of a watch, also if the caller allows a longer one.
-        service_account: folder with the pod's token and CA.
     """
 
     kubeconfig: Path | None = None
@@ -58,7 +57,6 @@ class ConnectionSettings:
     user_agent: str = "kube"
     write_limit: int = 32
     watch_idle_seconds: float = math.inf
-    service_account: Path = configuration.SERVICE_ACCOUNT
 
 
 class Connection:
@@ -100,7 +98,7 @@ class Connection:
         Raises:
             ConfigurationError: the API server cannot be found, or its certificates cannot be read.
         """
-        source = configuration.find(settings.kubeconfig, settings.context, settings.service_account)
+        source = find(settings.kubeconfig, settings.context)
         credentials = await Credentials.load(source, strict=not settings.disable_strict_tls)
         async with (
             open_session(settings.write_limit, settings.user_agent, fence) as requests,

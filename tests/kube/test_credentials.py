@@ -11,7 +11,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from kube import credentials
+from kube import configuration, credentials
 from kube.configuration import ConfigurationError
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import Unauthorized
@@ -356,12 +356,14 @@ async def pod(
         server.answer = accepting("first")
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.server.port))
-        yield Pod(tmp_path, authority.pair.certificate), server
+        pod = Pod(tmp_path, authority.pair.certificate)
+        monkeypatch.setattr(configuration, "SERVICE_ACCOUNT", pod.folder)
+        yield pod, server
 
 
 async def test_a_pod_uses_its_service_account(pod: tuple[Pod, ApiServer]) -> None:
-    files, server = pod
-    async with Connection.open(ConnectionSettings(service_account=files.folder)) as connection:
+    _, server = pod
+    async with Connection.open(ConnectionSettings()) as connection:
         await connection.request("GET", "/things")
     assert server.requests[0].headers["Authorization"] == "Bearer first"
 
@@ -370,7 +372,7 @@ async def test_a_pods_token_is_read_again_when_the_server_refuses(
     pod: tuple[Pod, ApiServer],
 ) -> None:
     files, server = pod
-    async with Connection.open(ConnectionSettings(service_account=files.folder)) as connection:
+    async with Connection.open(ConnectionSettings()) as connection:
         files.token.write_text("second\n")
         server.answer = accepting("second")
         await asyncio.gather(*(connection.request("GET", "/things") for _ in range(5)))
@@ -384,5 +386,5 @@ async def test_a_pod_without_a_service_account_is_told(
 ) -> None:
     files, _ = pod
     (files.folder / missing).unlink()
-    message = await refused(ConnectionSettings(service_account=files.folder))
+    message = await refused(ConnectionSettings())
     assert message.startswith("the pod's service account cannot be used: ")

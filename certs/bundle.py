@@ -22,7 +22,9 @@ MOST_REVOKED = 128
 
 def authorities_in(bundle: bytes) -> tuple[x509.Certificate, ...]:
     """Return the CA certificates of a bundle in order, without other or unreadable ones."""
-    return tuple(certificate for certificate in _readable(bundle) if _is_authority(certificate))
+    return tuple(
+        certificate for certificate in certificates_in(bundle) if _is_authority(certificate)
+    )
 
 
 def merge(
@@ -51,7 +53,8 @@ def pem(certificates: Iterable[x509.Certificate]) -> bytes:
     return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
 
 
-def _readable(bundle: bytes) -> Iterator[x509.Certificate]:
+def certificates_in(bundle: bytes) -> Iterator[x509.Certificate]:
+    """Yield the certificates of a bundle, without unreadable ones."""
     for block in PEM_BLOCK.findall(bundle):
         try:
             yield x509.load_pem_x509_certificate(block)

@@ -8,6 +8,7 @@ nothing.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from cryptography import x509
@@ -67,7 +68,11 @@ def findings(
         _finding(
             f"authority in {location}", authority, bundle.authorities_in(material.authorities)
         ),
-        _finding(f"certificate in {location}", serving, _leaf(material.certificate)),
+        _finding(
+            f"certificate in {location}",
+            serving,
+            islice(bundle.certificates_in(material.certificate), 1),
+        ),
         *([_path(material, order)] if clients else ()),
         *(_trust(str(name), present, material, now) for name, present in clients.items()),
     )
@@ -112,13 +117,6 @@ def _trust(
     reason = " and ".join(wrong) or "trusts the right authorities and has the right path"
     trusted = bundle.authorities_in(b"".join(one.bundle for one in present))
     return _finding(name, Decision(bool(wrong), reason), dict.fromkeys(trusted))
-
-
-def _leaf(pem: bytes) -> tuple[x509.Certificate, ...]:
-    try:
-        return tuple(x509.load_pem_x509_certificates(pem)[:1])
-    except ValueError:
-        return ()
 
 
 def _facts(certificate: x509.Certificate) -> CertificateFacts:

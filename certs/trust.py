@@ -204,13 +204,12 @@ def _bundle_of(client: Document) -> bytes:
 
 def _client(configuration: Configuration, client: Document) -> ClientConfig:
     path, plain = _path_of(client), PATHS[configuration.kind]
-    if path in ("", "/"):
-        return ClientConfig(_bundle_of(client), path_is_managed=True, token=None)
-    token = path.removesuffix(plain).removeprefix("/").encode()
-    managed = path.endswith(plain) and (not token or PATH_TOKEN_FORM.fullmatch(token) is not None)
-    return ClientConfig(
-        _bundle_of(client), path_is_managed=managed, token=token if managed else None
-    )
+    token = None
+    if path.endswith(plain):
+        prefix = path.removesuffix(plain).removeprefix("/").encode()
+        token = prefix if not prefix or PATH_TOKEN_FORM.fullmatch(prefix) else None
+    is_managed = token is not None or path in ("", "/")
+    return ClientConfig(_bundle_of(client), is_managed, token)
 
 
 def _path_of(client: Document) -> str:

@@ -93,7 +93,7 @@ class Admission:
         An object that cannot be read is allowed here: the API server's schema or `validate`
         rejects it.
         """
-        uid = review.request.uid
+        uid = review.uid
         if exempt(review):
             return Answer(allowed(uid), "exempt")
         patch = mutation(review)
@@ -106,7 +106,7 @@ class Admission:
             MalformedReviewError: the metadata of the object cannot be read.
         """
         if exempt(review):
-            return Answer(allowed(review.request.uid), "exempt")
+            return Answer(allowed(review.uid), "exempt")
         try:
             async with (
                 asyncio.timeout(DECISION_SECONDS),
@@ -121,11 +121,8 @@ class Admission:
     async def _check(self, review: Review, requester: Requester) -> Answer:
         try:
             sync_input = self._read(review)
-            errors = validate(sync_input.sync)
         except InvalidResourceError as invalid:
             return self._denied(review, invalid.errors)
-        if errors:
-            return self._denied(review, errors)
         denials = await self._denials(review, requester, sync_input)
         if denials and self._authorizer.enforces:
             return self._denied(review, denials)
@@ -134,19 +131,21 @@ class Admission:
         if errors := admission_checks.check(sync_input, snapshot):
             return self._denied(review, errors, warnings)
         warnings += admission_checks.warnings(sync_input, snapshot)
-        return Answer(allowed(review.request.uid, _bounded(warnings)), "allowed")
+        return Answer(allowed(review.uid, _bounded(warnings)), "allowed")
 
     def _read(self, review: Review) -> AdmissionInput:
-        """Parse both versions of the object.
+        """Parse both versions of the object, and check the new one as far as it needs no cluster.
 
         Raises:
-            InvalidResourceError: the spec is too large, nested too deeply, or of another shape.
+            InvalidResourceError: the spec cannot be read, or breaks a rule.
             MalformedReviewError: the metadata cannot be read; no API server sends such an object.
         """
         try:
             sync = with_defaults(parse(review.new.document() if review.new else {}))
         except ValueError as error:
             raise MalformedReviewError("the metadata of the object cannot be read") from error
+        if errors := validate(sync):
+            raise InvalidResourceError(tuple(errors))
         selector = Selector.of(sync, self._state.protected)
         return AdmissionInput(sync, selector, destination_paths(sync, selector), _previous(review))
 
@@ -170,8 +169,8 @@ class Admission:
             errors=[str(error)[:MAX_LOGGED_CHARACTERS] for error in errors[:MAX_LOGGED_ERRORS]],
             count=len(errors),
         )
-        status = to_status(errors, review.request.name)
-        return Answer(denied(review.request.uid, status, warnings), "refused")
+        status = to_status(errors, review.name)
+        return Answer(denied(review.uid, status, warnings), "refused")
 
     def _undecided(self, review: Review, error: ApiError | TimeoutError) -> Answer:
         """Deny a review that could not be checked: allowing it would be a guess."""
@@ -183,7 +182,7 @@ class Admission:
             "questions in time; try again"
         )
         status = failure(503, "ServiceUnavailable", message)
-        return Answer(denied(review.request.uid, status), "undecided")
+        return Answer(denied(review.uid, status), "undecided")
 
     def _throttled(self, review: Review, error: TooManyReviewsError) -> Answer:
         """Deny with a 429, which the API server passes to its client with a Retry-After header."""
@@ -194,7 +193,7 @@ class Admission:
         )
         status = failure(429, "TooManyRequests", str(error))
         status["details"] = {"retryAfterSeconds": RETRY_AFTER_SECONDS}
-        return Answer(denied(review.request.uid, status), "throttled")
+        return Answer(denied(review.uid, status), "throttled")
 
 
 def exempt(review: Review) -> str | None:
@@ -202,10 +201,9 @@ def exempt(review: Review) -> str | None:
 
     An invalid spec must never block a change of labels or finalizers, or a deletion.
     """
-    request = review.request
-    if (request.resource.group, request.resource.resource) != (GROUP, PLURAL):
+    if (review.resource.group, review.resource.resource) != (GROUP, PLURAL):
         return "another resource"
-    if request.operation not in CHECKED_OPERATIONS or request.sub_resource:
+    if review.operation not in CHECKED_OPERATIONS or review.sub_resource:
         return "another operation"
     if review.new and review.new.metadata.deletion_timestamp:
         return "being deleted"
@@ -223,7 +221,7 @@ def mutation(review: Review) -> list[Document]:
     if review.new is None or (present := review.new.shallow_spec()) is None:
         return []  # the API server's schema rejects the object with a better message
     patch = _defaults(present)
-    if review.request.operation == "CREATE":
+    if review.operation == "CREATE":
         patch += _finalizer(review.new.metadata.finalizers)
     return patch
 
@@ -268,4 +266,4 @@ def _bounded(warnings: list[str]) -> list[str]:
 
 
 def _name(review: Review) -> str:
-    return f"{review.request.namespace}/{review.request.name}"
+    return f"{review.namespace}/{review.name}"

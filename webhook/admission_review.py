@@ -64,8 +64,8 @@ class Resource(msgspec.Struct, frozen=True):
     resource: str = ""
 
 
-class Request(msgspec.Struct, frozen=True, rename="camel"):
-    """One write that the API server has under admission."""
+class _Request(msgspec.Struct, frozen=True, rename="camel"):
+    """The words of a request."""
 
     uid: str
     operation: Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
@@ -75,7 +75,7 @@ class Request(msgspec.Struct, frozen=True, rename="camel"):
     name: str = ""
 
 
-class _SentRequest(Request, frozen=True, rename="camel"):
+class _SentRequest(_Request, frozen=True, rename="camel"):
     """A request with the parts that are decoded separately, each with a bound of its own."""
 
     user_info: msgspec.Raw = msgspec.Raw(b"{}")
@@ -155,11 +155,15 @@ class SentObject:
             raise InvalidResourceError((error,)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
-    """One request with its user and objects; an object is None if the API server sent none."""
+class Review(_Request, frozen=True, kw_only=True):
+    """One write that the API server has under admission.
 
-    request: Request
+    Attributes:
+        user: of the request.
+        new: the object; None if the API server sent none.
+        old: the object before an update; None if the API server sent none.
+    """
+
     user: User
     new: SentObject | None
     old: SentObject | None
@@ -215,7 +219,12 @@ def parse(body: bytes | bytearray) -> Review:
     if len(memoryview(sent.user_info)) > LARGEST_USER:
         raise MalformedReviewError(f"the user has more than {LARGEST_USER} bytes")
     return Review(
-        request=msgspec.convert(sent, Request, from_attributes=True),
+        uid=sent.uid,
+        operation=sent.operation,
+        resource=sent.resource,
+        sub_resource=sent.sub_resource,
+        namespace=sent.namespace,
+        name=sent.name,
         user=_decode("the body is not an AdmissionReview", _decode_user, sent.user_info),
         new=_object(sent.object),
         old=_object(sent.old_object),

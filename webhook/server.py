@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler
 from runtime.listening import ConnectionLimits, Listener
 from runtime.settings import Address
 from webhook.admission import Admission
-from webhook.admission_review import Document, MalformedReviewError, parse
+from webhook.admission_review import MalformedReviewError, parse
 from webhook.answers import failure
 from webhook.certwatcher import CertWatcher
 from webhook.metrics import Metrics
@@ -150,9 +150,9 @@ class WebhookServer:
             review = parse(body)
         finally:
             self._held_bytes -= len(body)
-        with structlog.contextvars.bound_contextvars(review=review.request.uid):
+        with structlog.contextvars.bound_contextvars(review=review.uid):
             answer = await self._handlers[webhook](review)
-        self._metrics.checked(webhook, review.request.operation, answer.outcome)
+        self._metrics.checked(webhook, review.operation, answer.outcome)
         return web.Response(body=answer.body, content_type="application/json")
 
     async def _read(self, request: web.Request, body: bytearray) -> None:
@@ -210,17 +210,17 @@ class WebhookServer:
         try:
             return await handler(request)
         except MalformedReviewError as error:
-            return _status(failure(400, "BadRequest", str(error)))
+            return _status(400, "BadRequest", str(error))
         except web.HTTPException as error:
             reason = REASONS.get(error.status, "Unknown")
-            response = _status(failure(error.status, reason, f"{request.method}: {error.reason}"))
+            response = _status(error.status, reason, f"{request.method}: {error.reason}")
             if "Allow" in error.headers:
                 response.headers["Allow"] = error.headers["Allow"]
             return response
         except Exception:  # noqa: BLE001 - any fault of one request must not affect others
             self._log.exception("request failed unexpectedly", webhook=self._plain_path(request))
             message = "the webhook failed to check this request; see the log of the webhook"
-            return _status(failure(500, "InternalError", message))
+            return _status(500, "InternalError", message)
 
 
 def accepts(names: frozenset[str], certificate: Mapping[str, Any] | None) -> bool:
@@ -243,7 +243,6 @@ def accepts(names: frozenset[str], certificate: Mapping[str, Any] | None) -> boo
     return not names or not names.isdisjoint((*common, *alternative))
 
 
-def _status(status: Document) -> web.Response:
-    return web.Response(
-        status=status["code"], body=msgspec.json.encode(status), content_type="application/json"
-    )
+def _status(code: int, reason: str, message: str) -> web.Response:
+    body = msgspec.json.encode(failure(code, reason, message))
+    return web.Response(status=code, body=body, content_type="application/json")

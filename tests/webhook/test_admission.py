@@ -62,7 +62,7 @@ async def checked(
     )
     answer = await admission.validate(what)
     response = json.loads(answer.body)["response"]
-    assert response["uid"] == what.request.uid
+    assert response["uid"] == what.uid
     return response | {"outcome": answer.outcome}
 
 
@@ -72,7 +72,7 @@ def fields(response: dict[str, Any]) -> list[str]:
 
 async def test_a_good_sync_is_accepted():
     assert await checked(review()) == {
-        "uid": review().request.uid,
+        "uid": review().uid,
         "allowed": True,
         "outcome": "allowed",
     }

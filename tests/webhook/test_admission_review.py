@@ -24,14 +24,13 @@ from webhook.answers import allowed, denied, failure
 def test_recorded_reviews_are_decoded(entry: dict[str, Any]):
     sent = recorded.document(entry["file"])["request"]
     review = parse(recorded.body(entry["file"]))
-    request = review.request
-    assert (request.uid, request.operation, request.name) == (
+    assert (review.uid, review.operation, review.name) == (
         sent["uid"],
         entry["operation"],
         sent["name"],
     )
     assert review.user.username == entry["user"]
-    assert request.sub_resource == sent.get("subResource", "")
+    assert review.sub_resource == sent.get("subResource", "")
     for found, document in ((review.new, sent["object"]), (review.old, sent["oldObject"])):
         assert (found is None) == (document is None)
         if found is not None:
@@ -132,7 +131,7 @@ def test_a_mutated_review_is_decoded_or_rejected(path: list[int], value: object)
             here[key] = value
             break
     with contextlib.suppress(MalformedReviewError):
-        assert parse(json.dumps(document).encode()).request.uid
+        assert parse(json.dumps(document).encode()).uid
 
 
 def test_an_answer_repeats_the_uid_and_carries_patch_and_warnings():

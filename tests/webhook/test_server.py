@@ -40,7 +40,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 async def yes(review: Review) -> Answer:
-    return Answer(allowed(review.request.uid), "allowed")
+    return Answer(allowed(review.uid), "allowed")
 
 
 async def no_idea(_review: Review) -> Answer:

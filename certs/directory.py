@@ -108,13 +108,11 @@ class DirectoryStore:
         folder = self._directory / generation
         folder.mkdir(mode=ENTERED_BY_OWNER)
         for name, content in files.items():
-            descriptor = os.open(
-                folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READABLE_BY_OWNER
-            )
-            with os.fdopen(descriptor, "wb") as file:
+            with (folder / name).open("xb") as file:
+                os.fchmod(file.fileno(), READABLE_BY_OWNER)
                 file.write(content)
                 file.flush()
-                os.fsync(descriptor)
+                os.fsync(file.fileno())
 
     def _switch_to(self, generation: str) -> None:
         self._link(CURRENT, Path(generation))

@@ -116,11 +116,8 @@ def bounded_traceback(output: TextIO, exc_info: ExcInfo) -> None:
 
 def shorten(text: str, limit: int) -> str:
     """Return `text` with its middle cut out until it is at most `limit` bytes in JSON."""
-    keep = len(text)
-    short = text
-    if keep > limit:
-        keep = limit
-        short = _without_middle(text, keep)
+    keep = min(len(text), limit)
+    short = text if keep == len(text) else _without_middle(text, keep)
     while keep and (size := len(json.dumps(short))) > limit:
         keep = min(keep - 1, int(keep * limit / size))
         short = _without_middle(text, keep)

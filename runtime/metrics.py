@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import Protocol
 
@@ -75,17 +76,16 @@ class RequestMetrics:
             registry=registry,
         )
         # Finding the series of a few labels costs more than counting.
-        self._series: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._series = cache(self._labelled)
 
     def answered(self, method: str, host: str, code: str, seconds: float) -> None:
         """Count one request."""
-        series = self._series.get((code, method, host))
-        if series is None:
-            series = self._requests.labels(code, method, host), self._seconds.labels(method, host)
-            self._series[code, method, host] = series
-        requests, durations = series
+        requests, durations = self._series(method, host, code)
         requests.inc()
         durations.observe(seconds)
+
+    def _labelled(self, method: str, host: str, code: str) -> tuple[Counter, Histogram]:
+        return self._requests.labels(code, method, host), self._seconds.labels(method, host)
 
 
 @dataclass(frozen=True, eq=False)

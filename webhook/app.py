@@ -38,7 +38,7 @@ class Webhook:
     ) -> None:
         self._log = structlog.get_logger("app")
         self._settings = settings
-        self._loop = asyncio.get_running_loop()
+        now = asyncio.get_running_loop().time
         self._listening = False
         self._draining = False
         self._metrics = Metrics(registry)
@@ -49,12 +49,12 @@ class Webhook:
             self._metrics,
             settings.client_ca_file,
         )
-        self._paths = ServedPaths(settings.certificate_dir, self._loop.time)
+        self._paths = ServedPaths(settings.certificate_dir, now)
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
         self._state = ClusterState(connection, settings.protected(), rng)
         authorizer = Authorizer(
             Client(connection),
-            self._loop.time,
+            now,
             self._metrics.access_review_answered,
             settings.authorization,
         )

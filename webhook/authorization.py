@@ -121,16 +121,13 @@ class Authorizer:
         self, requester: Requester, account: NamespacedName
     ) -> FieldError | None:
         user = requester.subject
-        itself = user.username == of_service_account(*account).username
-        if not itself and not await self._reviews.may(
+        may_act = user.username == of_service_account(*account).username or await self._reviews.may(
             user, rights_to_act_as(account), requester.slots
-        ):
-            return acting_denial(user, account)
-        return (
-            None
-            if await self._reviews.account_exists(*account)
-            else missing_account_denial(account)
         )
+        if not may_act:
+            return acting_denial(user, account)
+        exists = await self._reviews.account_exists(*account)
+        return None if exists else missing_account_denial(account)
 
 
 def of_user(user: User) -> Subject:

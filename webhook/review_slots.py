@@ -57,9 +57,8 @@ class ReviewSlots:
         self._limits = limits or Limits()
         self._running = 0
         self._bytes = 0
-        self._users: dict[str, _User] = {}
-        # Users with waiting reviews; the first is next.
-        self._turns: OrderedDict[str, _User] = OrderedDict()
+        # Of the users with waiting reviews, the first is next.
+        self._users: OrderedDict[str, _User] = OrderedDict()
 
     @asynccontextmanager
     async def slot(self, username: str, size: int = 0) -> AsyncIterator[asyncio.Semaphore]:
@@ -98,19 +97,19 @@ class ReviewSlots:
         if self._free_for(user) and not user.waiting:
             self._start(user)
             return
-        waiting = sum(len(each.waiting) for each in self._turns.values())
+        waiting = sum(len(each.waiting) for each in self._users.values())
         if waiting >= self._limits.waiting or len(user.waiting) >= self._limits.waiting_per_user:
             raise TooManyReviewsError(_message(user.running))
+        if not user.waiting:
+            self._users.move_to_end(name)
         turn = asyncio.get_running_loop().create_future()
         user.waiting.append(turn)
-        self._turns[name] = user
         try:
             async with asyncio.timeout(self._limits.wait_seconds):
                 await turn
         except (TimeoutError, asyncio.CancelledError) as error:
             if turn in user.waiting:
                 user.waiting.remove(turn)
-                self._drop_turn(name, user)
             elif not turn.cancelled():  # granted at the same moment
                 self._end(user)
             if isinstance(error, TimeoutError):
@@ -119,21 +118,14 @@ class ReviewSlots:
 
     def _grant(self) -> None:
         """Grant free slots to waiting users, one each in turn."""
-        for name, user in list(self._turns.items()):
-            if self._running >= self._limits.running:
-                return
+        for name, user in list(self._users.items()):
             while self._free_for(user) and user.waiting:
                 turn = user.waiting.popleft()
-                self._turns.move_to_end(name)
+                self._users.move_to_end(name)
                 if not turn.done():
                     self._start(user)
                     turn.set_result(None)
                     break
-            self._drop_turn(name, user)
-
-    def _drop_turn(self, name: str, user: _User) -> None:
-        if not user.waiting:
-            self._turns.pop(name, None)
 
     def _start(self, user: _User) -> None:
         self._running += 1

@@ -112,7 +112,7 @@ async def _inspect(settings: Settings, parts: Parts) -> None:
 async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     """Yield the parts. Connect to a cluster only if one of them needs it."""
     configurations = settings.configurations
-    if settings.dir is not None and not configurations:
+    if settings.dir and not configurations:
         yield Parts(DirectoryStore(settings.dir), None, None)
         return
     connecting = ConnectionSettings(
@@ -124,7 +124,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Parts]:
     async with Connection.open(connecting) as connection:
         client = Client(connection)
         trust = Trust(client, configurations) if configurations else None
-        if settings.dir is not None:
+        if settings.dir:
             yield Parts(DirectoryStore(settings.dir), trust, None)
         else:
             store = SecretStore(client, settings.namespace, settings.secret, settings.ca_secret)

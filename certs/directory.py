@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from certs.material import (
@@ -127,8 +127,7 @@ class DirectoryStore:
     def _link(self, name: str, target: Path) -> None:
         """Create or replace a link in one step, because a rename is atomic."""
         fresh = self._directory / f"{name}.new"
-        with suppress(FileNotFoundError):
-            fresh.unlink()
+        fresh.unlink(missing_ok=True)
         fresh.symlink_to(target)
         fresh.replace(self._directory / name)
 

@@ -43,7 +43,7 @@ def _duration(text: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Lifetime = Annotated[Duration, Field(ge=SHORTEST_LIFETIME, le=LONGEST)]
+Lifetime = Annotated[Duration, Field(ge=SHORTEST_LIFETIME)]
 Wait = Annotated[Duration, Field(ge=timedelta(0), le=LONGEST_WAIT)]
 
 
@@ -147,7 +147,7 @@ class Settings(ProcessSettings):
     def order(self) -> Order:
         """Return the wanted material."""
         host = f"{self.service}.{self.namespace}.svc"
-        development = DEVELOPMENT_NAMES if self.dir is not None else ()
+        development = DEVELOPMENT_NAMES if self.dir else ()
         names = (
             host,
             f"{host}.{self.cluster_domain}",

@@ -177,7 +177,11 @@ class Listener:
                 self._pause(error)
                 return
             accepted.setblocking(False)
-            self._admit(accepted, str(peer[0]))
+            address = str(peer[0])
+            if self._make_room(address):
+                self._admit(accepted, address)
+            else:
+                accepted.close()
 
     def _stop_accepting(self) -> None:
         self._loop.remove_reader(self._socket)
@@ -202,9 +206,6 @@ class Listener:
             self._loop.add_reader(self._socket, self._accept_some)
 
     def _admit(self, accepted: socket.socket, address: str) -> None:
-        if not self._make_room(address):
-            accepted.close()
-            return
         protocol, connection = self._new_protocol(), _Connection(address, self._loop.time())
         self._unproven[protocol] = connection
         connection.task = asyncio.ensure_future(self._open(connection, protocol, accepted))

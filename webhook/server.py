@@ -186,20 +186,17 @@ class WebhookServer:
         """
         webhook = self._plain_path(request)
         self._listener.began(request.protocol)
-        valid = False
-        try:
-            if webhook is None:
+        if webhook is None:
+            response = await handler(request)
+        else:
+            with self._metrics.answering(webhook):
                 response = await handler(request)
-            else:
-                with self._metrics.answering(webhook):
-                    response = await handler(request)
-                self._metrics.answered(webhook, response.status)
-            valid = response.status == HTTPStatus.OK
-            if self._draining or not valid:
-                response.force_close()
-            return response
-        finally:
-            self._listener.ended(request.protocol, valid=valid)
+            self._metrics.answered(webhook, response.status)
+        valid = response.status == HTTPStatus.OK
+        if self._draining or not valid:
+            response.force_close()
+        self._listener.ended(request.protocol, valid=valid)
+        return response
 
     @web.middleware
     async def _with_status(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -37,31 +37,32 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer a request, or refuse it with an error in JSON."""
     try:
-        refusal = _refusal(request)
-        answer = await handler(request) if refusal is None else problem(*refusal)
-    except web.HTTPException as error:  # of the router or of a handler
-        answer = problem(error.status, error.reason)
+        _check(request)
+        answer = await handler(request)
+    except web.HTTPException as error:  # of the check, the router or a handler
+        answer = _problem(error.status, error.reason)
         if hdrs.ALLOW in error.headers:
             answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
     except Exception:  # noqa: BLE001 - a defect of the page must not reach the client as a traceback
         structlog.get_logger("page").exception("page request failed", path=request.path)
-        answer = problem(500, "internal error; the log of the reconciler has the traceback")
+        answer = _problem(500, "internal error; the log of the reconciler has the traceback")
     answer.headers.update(HEADERS)
     return answer
 
 
-def problem(status: int, message: str) -> web.Response:
+def _problem(status: int, message: str) -> web.Response:
     """Return an error in JSON."""
     return web.json_response({"error": message}, status=status)
 
 
-def _refusal(request: web.Request) -> tuple[int, str] | None:
+def _check(request: web.Request) -> None:
     if not _is_loopback_name(request.headers.getall(hdrs.HOST, [])):
-        return 421, "this page answers only requests for localhost, 127.0.0.1 or [::1]"
+        raise web.HTTPMisdirectedRequest(
+            reason="this page answers only requests for localhost, 127.0.0.1 or [::1]"
+        )
     site = request.headers.get("Sec-Fetch-Site", "none")
     if request.path.startswith(API_PREFIX) and site not in SAME_ORIGIN:
-        return 403, "this page does not answer requests of other web sites"
-    return None
+        raise web.HTTPForbidden(reason="this page does not answer requests of other web sites")
 
 
 def _is_loopback_name(hosts: list[str]) -> bool:

@@ -97,25 +97,22 @@ class Snapshots:
         self._cost += time.thread_time() - began
 
     async def _take(self) -> Snapshot:
-        old = self._snapshot
-        found = [
-            (record.key, (record, self._row(record, old)))
-            async for record in paced(tuple(self._caches.syncs.values()))
-        ]
-        found.sort(key=lambda item: item[0])
+        """Return a new snapshot; the row of an unchanged sync stays."""
+        old, found = self._snapshot, dict[NamespacedName, tuple[SyncRecord, SyncRow]]()
+        async for record in paced(tuple(self._caches.syncs.values())):
+            known = old.records.get(record.key)
+            if known is None or known[0] is not record:
+                known = (record, sync_row(record))
+            found[record.key] = known
+        records = dict(sorted(found.items()))
         await asyncio.sleep(0)
         return Snapshot(
             version=old.version + 1,
-            records=dict(found),
-            states=Counter(row.state for _, (_, row) in found),
-            reasons=Counter(row.reason for _, (_, row) in found if row.reason),
+            records=records,
+            states=Counter(row.state for _, row in records.values()),
+            reasons=Counter(row.reason for _, row in records.values() if row.reason),
             copies=len(self._caches.copies),
         )
-
-    @staticmethod
-    def _row(record: SyncRecord, old: Snapshot) -> SyncRow:
-        known = old.records.get(record.key)
-        return known[1] if known and known[0] is record else sync_row(record)
 
     async def _copies_of(self, snapshot: Snapshot) -> list[CopyRow]:
         caches, rows = self._caches, list[CopyRow]()

@@ -51,7 +51,14 @@ async def _run(settings: ReconcilerSettings, stop: asyncio.Event) -> int:
     """
     registry = new_registry()
     on_answer = RequestMetrics(registry).answered
-    connecting = _connection_settings(settings)
+    connecting = ConnectionSettings(
+        kubeconfig=settings.kubeconfig,
+        context=settings.context,
+        disable_strict_tls=settings.relaxed_tls,
+        user_agent=PROGRAM,
+        write_limit=settings.parallel_writes + settings.workers,
+        watch_idle_seconds=settings.watch_idle_timeout,
+    )
     rng = random.Random()  # noqa: S311 - for jitter
     async with AsyncExitStack() as stack:
         try:
@@ -103,17 +110,6 @@ async def _listen(app: App, settings: ReconcilerSettings) -> bool:
         log.error("cannot listen", address=address, error=str(error))  # noqa: TRY400 - no traceback
         return False
     return True
-
-
-def _connection_settings(settings: ReconcilerSettings) -> ConnectionSettings:
-    return ConnectionSettings(
-        kubeconfig=settings.kubeconfig,
-        context=settings.context,
-        disable_strict_tls=settings.relaxed_tls,
-        user_agent=PROGRAM,
-        write_limit=settings.parallel_writes + settings.workers,
-        watch_idle_seconds=settings.watch_idle_timeout,
-    )
 
 
 def _elector(settings: ReconcilerSettings, connection: Connection, rng: random.Random) -> Elector:

@@ -82,8 +82,6 @@ class App:
             rng: for jitter.
         """
         self._now = asyncio.get_running_loop().time
-        self._clock = clock
-        self._rng = rng
         self._settings = settings
         self._elector = elector
         self._working = False
@@ -107,13 +105,13 @@ class App:
             self._client, component=MANAGED_BY_VALUE, instance=EVENT_SOURCE, clock=clock
         )
         self._retries = Retries(Backoff(rng))
-        self._build_reconciler()
+        self._build_reconciler(clock, rng)
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
         self.page = self._build_page()
         self._connect()
 
-    def _build_reconciler(self) -> None:
+    def _build_reconciler(self, clock: Clock, rng: random.Random) -> None:
         """Build the steps of a reconcile, and the controller that calls them."""
         client, caches, now, settings = self._client, self._caches, self._now, self._settings
         observer = Observer(
@@ -140,15 +138,15 @@ class App:
             client,
             caches.syncs,
             self._queue,
-            backoff=Backoff(self._rng),
+            backoff=Backoff(rng),
             events=events,
             metrics=self._metrics,
             sync_stats=self._sync_stats,
-            clock=self._clock,
+            clock=clock,
         )
         reconciler = Reconciler(caches, observer, contention, self._applier, self._reporter)
         self._controller = Controller(
-            self._queue, reconciler, Backoff(self._rng), self._metrics, settings.workers
+            self._queue, reconciler, Backoff(rng), self._metrics, settings.workers
         )
 
     def _build_page(self) -> "PageServer | None":

@@ -75,7 +75,8 @@ class Reconciler:
             The outcomes; None if the sync is gone.
         """
         current: SyncRecord | None = record
-        if planned.finalizer and not record.deleting and not _has_finalizer(record):
+        is_missing = FINALIZER not in record.metadata.finalizers
+        if planned.finalizer and not record.deleting and is_missing:
             current = await self.reporter.set_finalizer(record, present=True)
         if current is None:
             return None
@@ -83,13 +84,9 @@ class Reconciler:
         # Before the deletion the finalizer stays, so that the next copy needs no write to the sync.
         # A create in flight can still make a copy.
         done = record.deleting and not planned.finalizer and applied.settled
-        if done and _has_finalizer(current):
+        if done and FINALIZER in current.metadata.finalizers:
             current = await self.reporter.set_finalizer(current, present=False)
         return applied if current is not None else None
-
-
-def _has_finalizer(record: SyncRecord) -> bool:
-    return FINALIZER in record.metadata.finalizers
 
 
 def _is_finished(record: SyncRecord, planned: Plan, applied: Applied) -> bool:

@@ -7,7 +7,7 @@ the records: a copy that is still contested is found again after a few more writ
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -65,38 +65,34 @@ class _ContestedCopy:
     asked: bool = False
 
 
+@dataclass(slots=True)
 class Contention:
-    """Records the writes to copies, and which copies are contested."""
+    """Records the writes to copies, and which copies are contested.
 
-    def __init__(
-        self,
-        client: Client,
-        caches: Caches,
-        metrics: Metrics,
-        now: Callable[[], float],
-        interval: float,
-    ) -> None:
-        """Create an empty record.
+    Attributes:
+        client: of the API server.
+        caches: hold the copies and their owners.
+        metrics: counts copies that become contested.
+        now: the event loop's clock, in seconds.
+        interval: seconds between two writes of a contested copy.
+    """
 
-        Args:
-            client: of the API server.
-            caches: hold the copies and their owners.
-            metrics: counts copies that become contested.
-            now: the event loop's clock, in seconds.
-            interval: seconds between two writes of a contested copy.
-        """
-        self._client = client
-        self._caches = caches
-        self._metrics = metrics
-        self._now = now
-        self._interval = interval
-        # By sync and copy, in the order of their last write.
-        self._histories: OrderedDict[tuple[NamespacedName, NamespacedName], History] = OrderedDict()
-        self._contested_copies: dict[NamespacedName, dict[NamespacedName, _ContestedCopy]] = {}
+    client: Client
+    caches: Caches
+    metrics: Metrics
+    now: Callable[[], float]
+    interval: float
+    # By sync and copy, in the order of their last write.
+    _histories: OrderedDict[tuple[NamespacedName, NamespacedName], History] = field(
+        init=False, default_factory=OrderedDict
+    )
+    _contested_copies: dict[NamespacedName, dict[NamespacedName, _ContestedCopy]] = field(
+        init=False, default_factory=dict
+    )
 
     def wrote(self, sync: NamespacedName, write: Write) -> bool:
         """Record a write that succeeded; return whether it was a repair of drift."""
-        copy = self._caches.copy_at(write.key) if write.template else None
+        copy = self.caches.copy_at(write.key) if write.template else None
         history = self._remember(sync, write, copy.resource_version if copy else None)
         return bool(history.repairs) and history.repairs[-1] == history.last.at
 
@@ -128,24 +124,24 @@ class Contention:
                 copy.history.interference,
                 copy.manager,
                 wait_seconds=max(waits[key], 0.0),
-                interval_seconds=self._interval,
+                interval_seconds=self.interval,
             )
             for key, copy in contested.items()
         }
 
     def _wait_seconds(self, copy: _ContestedCopy) -> float:
         """Return the seconds until a copy may be written again; negative if it may be now."""
-        return copy.history.last.at + self._interval - self._now()
+        return copy.history.last.at + self.interval - self.now()
 
     def _is_over(self, sync: NamespacedName, key: NamespacedName, copy: _ContestedCopy) -> bool:
         owner = self._owner_of(sync, key)
-        are_both_gone = not owner.sync_uid and self._caches.copy_at(key) is None
+        are_both_gone = not owner.sync_uid and self.caches.copy_at(key) is None
         is_quiet = self._wait_seconds(copy) < -WINDOW_SECONDS
         return is_quiet or copy.history.owner != owner or are_both_gone
 
     def _owner_of(self, sync: NamespacedName, key: NamespacedName) -> Owner:
-        record = self._caches.syncs.get(*sync)
-        namespace = self._caches.namespaces_by_name.get(key.namespace)
+        record = self.caches.syncs.get(*sync)
+        namespace = self.caches.namespaces_by_name.get(key.namespace)
         return Owner(
             sync_uid=record.metadata.uid if record else "",
             deleting=record is not None and record.deleting,
@@ -155,7 +151,7 @@ class Contention:
     def _remember(self, sync: NamespacedName, write: Write, stored: str | None) -> History:
         """Add a write to the history of its copy; `stored` is the version that it made."""
         replaced = write.record.resource_version if write.record else None
-        done = WriteRecord(write.content_hash, self._now(), replaced, stored)
+        done = WriteRecord(write.content_hash, self.now(), replaced, stored)
         previous = self._histories.pop((sync, write.key), None)
         history = self._histories[sync, write.key] = record_write(
             previous, done, self._owner_of(sync, write.key), drifted=_drifted(write)
@@ -170,7 +166,7 @@ class Contention:
         previous = contested.get(key)
         if previous is None or self._is_over(sync, key, previous):
             previous = None
-            self._metrics.contested.inc()
+            self.metrics.contested.inc()
         contested[key] = _ContestedCopy(history, previous.manager if previous else None)
 
     async def _find_manager(self, key: NamespacedName, contested: _ContestedCopy) -> None:
@@ -179,7 +175,7 @@ class Contention:
         The copy is read once after each write of the reconciler that was undone. The next write
         removes the trace of the other field manager.
         """
-        copy = self._caches.copy_at(key)
+        copy = self.caches.copy_at(key)
         if (
             contested.asked
             or copy is None
@@ -188,14 +184,14 @@ class Contention:
             return
         contested.asked = True
         try:
-            answer = await self._client.get(CONFIGMAPS, *key, metadata_only=True)
+            answer = await self.client.get(CONFIGMAPS, *key, metadata_only=True)
         except ApiError:
             return  # the name is not necessary
         contested.manager = read_last_manager(answer, MANAGER) or contested.manager
 
     def _forget_old(self) -> None:
         """Forget copies without a recent write, which bounds the memory."""
-        oldest = self._now() - WINDOW_SECONDS - self._interval
+        oldest = self.now() - WINDOW_SECONDS - self.interval
         while next(iter(self._histories.values())).last.at < oldest:
             (sync, key), _ = self._histories.popitem(last=False)
             contested = self._contested_copies.get(sync, {})

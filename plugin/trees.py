@@ -75,7 +75,8 @@ class TreeBuilder:
             below = self._configmap(step, self._network.states[step])
             top.children.append(self._sync(self._network.owners[step], [below]))
             top = below
-        top.note = "this ConfigMap" if len(chain) > 1 else top.note
+        if len(chain) > 1:
+            top.note = "this ConfigMap"
         self._expand(top, MOST_DEPTH)
         return root
 

@@ -3,6 +3,7 @@
 The checks are in `plugin/doctor/`. This module runs them and prints.
 """
 
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -14,7 +15,6 @@ from plugin.cluster import run
 from plugin.doctor.examination import examine
 from plugin.doctor.findings import Finding, Level, Patient
 from plugin.options import cluster_options, output_option
-from plugin.reading import Reader
 from plugin.terminal import printable, show
 
 SIGNS = {
@@ -43,9 +43,7 @@ EXIT_FAILURE = 1
 )
 @output_option("text", "json", "yaml", default="text")
 @cluster_options
-@click.pass_context
 def command(
-    ctx: click.Context,
     cluster: ConnectionSettings,
     operator_namespace: str,
     metrics_url: str,
@@ -58,14 +56,12 @@ def command(
     dry run. Exit code: 1 if a check fails, else 0.
     """
     now = datetime.now(UTC)  # noqa: TID251 - the entry point
-
-    async def findings_of(reader: Reader) -> list[Finding]:
-        return await examine(Patient(reader, operator_namespace, now, metrics_url))
-
-    findings = run(cluster, findings_of)
+    findings = run(
+        cluster, lambda reader: examine(Patient(reader, operator_namespace, now, metrics_url))
+    )
     show(findings, (line for finding in findings for line in _lines(finding)), output)
     if any(finding.level is Level.FAILURE for finding in findings):
-        ctx.exit(EXIT_FAILURE)
+        sys.exit(EXIT_FAILURE)
 
 
 def _lines(finding: Finding) -> Iterator[str]:

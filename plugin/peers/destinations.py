@@ -30,14 +30,14 @@ class Destinations:
     Attributes:
         names: exact names; each exists, if the namespaces are known.
         globs: globs over names.
-        selector: the label selector; None if there is none.
+        selector: the label selector; empty if there is none.
         notes: what the user should know.
         losses: what the fields do not express.
     """
 
     names: set[str]
     globs: frozenset[str]
-    selector: Requirements | None
+    selector: Requirements = ()
     notes: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
 
@@ -48,7 +48,7 @@ class Destinations:
     def selects_without_name(self, namespace: Namespace) -> bool:
         """Return whether the globs or the selector select a namespace."""
         return Globs(self.globs).matches(namespace.name) or (
-            self.selector is not None and compiled(self.selector).match(namespace.labels)
+            bool(self.selector) and compiled(self.selector).match(namespace.labels)
         )
 
 
@@ -65,7 +65,7 @@ class Resolver:
 
     def resolve(self, selection: Selection) -> Destinations:
         """Return the fields of a spec for a selection."""
-        found = Destinations({*selection.names}, selection.globs, None)
+        found = Destinations({*selection.names}, selection.globs)
         found.losses += [f"cannot be read and is ignored: {text}" for text in selection.ignored]
         if selection.everything:
             found.globs = frozenset({EVERYTHING})
@@ -89,7 +89,7 @@ class Resolver:
     def _add_selectors(self, found: Destinations, selection: Selection) -> None:
         """Add one label selector, and the namespaces that the other parts match now."""
         selectors = sorted(selection.selectors)
-        found.selector = selectors[0] if selectors else None
+        found.selector = selectors[0] if selectors else ()
         remainders = {*selection.remainders}
         for requirements in selectors[1:]:
             text = f"the second label selector ({describe(requirements)})"
@@ -132,7 +132,7 @@ def _wait_for(missing: set[str], found: Destinations) -> None:
     """Include names that do not exist yet in the selector, and add a remark."""
     shown = ", ".join(sorted(missing)[:MOST_LISTED])
     match found.selector:
-        case None:
+        case ():
             known: tuple[str, ...] = ()
         case (one,) if (one.key, one.operator) == (NAME_LABEL, "In"):
             known = one.values

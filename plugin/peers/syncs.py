@@ -162,7 +162,7 @@ def _spec(
         "sourceNamespace": source.namespace,
         "configMapName": source.name,
         "destinationNamespaces": [*sorted(destinations.names), *sorted(destinations.globs)],
-        "destinationNamespaceSelector": selector_document(destinations.selector or ()),
+        "destinationNamespaceSelector": selector_document(destinations.selector),
         "excludedNamespaces": sorted(excluded),
         "destinationConfigMapName": name if name != source.name else "",
         "copyMetadata": {part: entries for part, entries in copied.items() if entries},

@@ -36,7 +36,8 @@ class Snapshot:
 
     Attributes:
         namespaces: all namespaces by name; a live read has confirmed those that the spec names.
-        cycle: the ConfigMaps of a loop that the sync would close, or None.
+        cycle: the ConfigMaps of a loop that the sync would close, from its source back to it; None
+            without a loop.
         contested: destinations that another sync writes, with that sync.
         visible: the other syncs that the requesting user may get.
         readable: the ConfigMaps of the loop that the requesting user may get.
@@ -128,11 +129,11 @@ def _self_sync(sync_input: AdmissionInput) -> Iterator[FieldError]:
 
 def _loop(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[FieldError]:
     if snapshot.cycle:
-        namespace = _first_step(sync_input.sync, snapshot.cycle)
-        path = sync_input.targets.path_to(namespace)
-        own = {sync_input.sync.source, NamespacedName(namespace, sync_input.sync.destination_name)}
-        shown = [step in own or step in snapshot.readable for step in snapshot.cycle]
-        yield invalid(path, namespace, f"would close a loop: {format_path(snapshot.cycle, shown)}")
+        source, destination = snapshot.cycle[:2]
+        path = sync_input.targets.path_to(destination.namespace)
+        visible = snapshot.readable | {source, destination}
+        loop = format_path(snapshot.cycle, [step in visible for step in snapshot.cycle])
+        yield invalid(path, destination.namespace, f"would close a loop: {loop}")
 
 
 def steps_to_ask(cycle: Sequence[NamespacedName] | None) -> Sequence[NamespacedName]:
@@ -141,11 +142,6 @@ def steps_to_ask(cycle: Sequence[NamespacedName] | None) -> Sequence[NamespacedN
     The others are the source and the first destination, which the spec itself names.
     """
     return cycle[2:-1][:MOST_LISTED] if cycle else ()
-
-
-def _first_step(sync: ConfigMapSync, cycle: Sequence[NamespacedName]) -> str:
-    """Return the destination namespace of the sync on the cycle."""
-    return cycle[cycle.index(sync.source) + 1].namespace
 
 
 def _contested_copies(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[FieldError]:

@@ -73,16 +73,14 @@ class FieldError:
     @property
     def message(self) -> str:
         """Return the message without the path."""
-        quoted = "" if self.kind in _WITHOUT_VALUE else f": {quote(self.value)}"
-        return f"{_WORDS[self.kind]}{quoted}" + (f": {self.detail}" if self.detail else "")
+        message = _WORDS[self.kind]
+        if self.kind not in _WITHOUT_VALUE:
+            value = _shortened(self.value, _QUOTED_DEPTH)
+            message += f": {cut(json.dumps(value, ensure_ascii=False, default=str))}"
+        return f"{message}: {self.detail}" if self.detail else message
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
-
-
-def quote(value: Any) -> str:
-    """Return a value as short JSON; the cost is bounded for any value."""
-    return cut(json.dumps(_shortened(value, _QUOTED_DEPTH), ensure_ascii=False, default=str))
 
 
 def cut(text: str) -> str:

@@ -14,6 +14,7 @@ from configmapsync.contention import defer_contested
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
 from configmapsync.plans import (
+    Copies,
     Observation,
     Observed,
     ObservedInvalid,
@@ -75,9 +76,7 @@ def _plan_valid(observed: Observed) -> Plan:
     return _plan_copies(observed, owned, observed.source)
 
 
-def _refuse(
-    reason: Reason, message: str, owned: tuple[CopyRecord, ...], removals: tuple[Write, ...] = ()
-) -> Plan:
+def _refuse(reason: Reason, message: str, owned: Copies, removals: tuple[Write, ...] = ()) -> Plan:
     """Write no copy; keep those of `owned` that are not removed."""
     return Plan(
         removals=removals,
@@ -99,7 +98,7 @@ def owns(sync: ConfigMapSync, copy: CopyRecord, is_living: Callable[[str], bool]
     return copy.sync_uid == sync.metadata.uid or not is_living(copy.sync_uid)
 
 
-def _plan_deletion(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
+def _plan_deletion(observed: Observed, owned: Copies) -> Plan:
     removals = _removals(observed, owned, cause="the sync is being deleted")
     # A copy with another UID may be forged, so the finalizer does not wait for it.
     uid = observed.sync.metadata.uid
@@ -107,7 +106,7 @@ def _plan_deletion(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
     return Plan(removals=removals, finalizer=finalizer)
 
 
-def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> Plan:
+def _plan_without_source(observed: Observed, owned: Copies) -> Plan:
     """Keep or delete the copies, as spec.sourceDeletionPolicy says."""
     sync = observed.sync
     if sync.spec.source_deletion_policy is SourceDeletionPolicy.DELETE:
@@ -118,9 +117,7 @@ def _plan_without_source(observed: Observed, owned: tuple[CopyRecord, ...]) -> P
     return _refuse(Reason.SOURCE_NOT_FOUND, message, owned, removals)
 
 
-def _plan_with_too_many_keys(
-    observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject
-) -> Plan:
+def _plan_with_too_many_keys(observed: Observed, owned: Copies, source: SourceObject) -> Plan:
     """Write no copy, and keep the copies of an earlier, smaller source."""
     message = (
         f'source ConfigMap "{source.key}" has {source.too_many_keys} keys, and at most '
@@ -130,7 +127,7 @@ def _plan_with_too_many_keys(
     return _refuse(Reason.TOO_LARGE, message, owned, removals)
 
 
-def _plan_copies(observed: Observed, owned: tuple[CopyRecord, ...], source: SourceObject) -> Plan:
+def _plan_copies(observed: Observed, owned: Copies, source: SourceObject) -> Plan:
     """Plan each selected destination, and the removal of copies that are no longer wanted."""
     selector, namespaces = observed.selector, observed.namespaces
     template = copy_template(observed.sync, source)
@@ -248,7 +245,7 @@ def _plan_orphans(
     )
 
 
-def _removals_of_unselected(observed: Observed, owned: tuple[CopyRecord, ...]) -> tuple[Write, ...]:
+def _removals_of_unselected(observed: Observed, owned: Copies) -> tuple[Write, ...]:
     """Return the removals of copies in namespaces that are no longer selected."""
     selected = set(observed.selector.destinations(observed.namespaces))
     wanted = frozenset(copy.key for copy in owned if copy.namespace in selected)
@@ -257,7 +254,7 @@ def _removals_of_unselected(observed: Observed, owned: tuple[CopyRecord, ...]) -
 
 def _removals(
     observed: Observed,
-    owned: tuple[CopyRecord, ...],
+    owned: Copies,
     *,
     cause: str,
     wanted: frozenset[NamespacedName] = frozenset(),

@@ -18,6 +18,8 @@ from configmapsync.rendering import CopyTemplate
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
 
+Copies = tuple[CopyRecord, ...]
+
 
 class Interference(StrEnum):
     """What undoes the writes of the reconciler, as far as the copy shows it."""
@@ -76,7 +78,7 @@ class Observed:
     sync: ConfigMapSync
     selector: Selector
     source: SourceObject | None
-    copies: tuple[CopyRecord, ...]
+    copies: Copies
     copy_at: Callable[[NamespacedName], CopyRecord | None]
     namespaces: Mapping[str, Namespace]
     is_living: Callable[[str], bool]
@@ -106,7 +108,7 @@ class ObservedInvalid:
     uid: str
     deleting: bool
     errors: tuple[FieldError, ...]
-    copies: tuple[CopyRecord, ...]
+    copies: Copies
     namespaces: Mapping[str, Namespace]
     served: frozenset[str] | None
 
@@ -124,7 +126,7 @@ class ObservedMissing:
         contested: the copies that another writer keeps changing.
     """
 
-    orphans: tuple[CopyRecord, ...]
+    orphans: Copies
     namespaces: Mapping[str, Namespace]
     served: frozenset[str] | None
     grace_seconds: float

@@ -57,7 +57,7 @@ class Labels:
         """Compile the label selector of a spec into one entry for each label key."""
         inside = {key: frozenset((value,)) for key, value in selector.match_labels.items()}
         outside: dict[str, frozenset[str]] = {}
-        present, absent = set[str](), set[str]()
+        present = absent = NOTHING
         for requirement in selector.match_expressions:
             key, values = requirement.key, frozenset(requirement.values)
             match requirement.operator:
@@ -66,15 +66,10 @@ class Labels:
                 case SelectorOperator.NOT_IN:
                     outside[key] = outside.get(key, values) | values
                 case SelectorOperator.EXISTS:
-                    present.add(key)
+                    present |= {key}
                 case SelectorOperator.DOES_NOT_EXIST:
-                    absent.add(key)
-        return cls(
-            tuple(inside.items()),
-            tuple(outside.items()),
-            frozenset(present) or NOTHING,
-            frozenset(absent) or NOTHING,
-        )
+                    absent |= {key}
+        return cls(tuple(inside.items()), tuple(outside.items()), present, absent)
 
     def match(self, labels: Mapping[str, str]) -> bool:
         """Return whether labels meet all requirements."""

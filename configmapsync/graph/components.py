@@ -5,11 +5,12 @@ search must find all rivals and all loops; it reads the index and changes nothin
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Generator
+from collections.abc import Generator, Iterator
 
 from configmapsync.graph.allocation import Node
 from configmapsync.graph.index import Graph
 from configmapsync.graph.namespace_sets import NamespaceSet
+from configmapsync.graph.node_index import NodeIndex
 from configmapsync.names import NamespacedName
 
 NAMESPACES_PER_STEP = 20  # the comparisons of a selector with a namespace that cost one step
@@ -82,11 +83,10 @@ class ComponentSearch:
         if not new:
             return
         self._explored[name] |= new
-        for namespace in self._members_in(self._graph.exact.namespaces(name), new):
-            for node in list(self._graph.exact.at(NamespacedName(namespace, name))):
-                yield 1
-                if node.key not in self.members and (yield from self._reach_of(node)) & new:
-                    self._add(node)
+        for node in self._nodes_in(self._graph.exact, name, new):
+            yield 1
+            if node.key not in self.members and (yield from self._reach_of(node)) & new:
+                self._add(node)
         self._scans[name] += 1
         for node in list(self._graph.open_ended.get(name, {}).values()):
             if node.key not in self.members:
@@ -96,11 +96,10 @@ class ComponentSearch:
 
     def _add_readers(self, name: str, namespaces: NamespaceSet) -> Steps:
         """Add each sync that reads one of these ConfigMaps and whose copies may be sources."""
-        for namespace in self._members_in(self._graph.readers.namespaces(name), namespaces):
-            for reader in list(self._graph.readers.at(NamespacedName(namespace, name))):
-                yield 1
-                if self._has_readers(reader):
-                    self._add(reader)
+        for reader in self._nodes_in(self._graph.readers, name, namespaces):
+            yield 1
+            if self._has_readers(reader):
+                self._add(reader)
 
     def _is_copied_to(self, key: NamespacedName) -> Generator[int, None, bool]:
         """Return whether any sync claims a ConfigMap."""
@@ -122,9 +121,12 @@ class ComponentSearch:
             yield 1 + len(self._graph.namespaces) // NAMESPACES_PER_STEP
         return self._graph.reach(node)
 
-    def _members_in(self, spaces: Collection[str], namespaces: NamespaceSet) -> list[str]:
-        """Return the namespaces that are in both; the cost is that of the smaller one."""
-        numbers = self._graph.numbers
+    def _nodes_in(self, index: NodeIndex, name: str, namespaces: NamespaceSet) -> Iterator[Node]:
+        """Yield the nodes of a name in some namespaces, at the cost of the smaller set."""
+        spaces, numbers = index.namespaces(name), self._graph.numbers
         if len(spaces) < namespaces.bit_count():
-            return [name for name in spaces if numbers.single(name) & namespaces]
-        return [name for name in numbers.names(namespaces) if name in spaces]
+            common = [space for space in spaces if numbers.single(space) & namespaces]
+        else:
+            common = [space for space in numbers.names(namespaces) if space in spaces]
+        for space in common:  # the graph may change while the caller pauses
+            yield from list(index.at(NamespacedName(space, name)))

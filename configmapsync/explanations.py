@@ -241,18 +241,18 @@ def explain_sync(word: str, subject: Subject) -> Explanation:
         word: the reason in the status; another version of the operator may have written it.
         subject: the sync.
     """
-    text = _TEXTS.get(word, _UNKNOWN_WORD)
-    return _filled(word, text.of_sync, text, subject)
+    return _filled(word, subject, of_sync=True)
 
 
 def explain_destination(word: str, subject: Subject) -> Explanation:
     """Return the explanation of one destination; `subject.namespace` is its namespace."""
-    text = _TEXTS.get(word, _UNKNOWN_WORD)
-    return _filled(word, text.of_destination, text, subject)
+    return _filled(word, subject, of_sync=False)
 
 
-def _filled(word: str, cause: str, text: _Text, subject: Subject) -> Explanation:
+def _filled(word: str, subject: Subject, *, of_sync: bool) -> Explanation:
     """Fill the names in; leave out the commands whose objects are unknown."""
+    text = _TEXTS.get(word, _UNKNOWN_WORD)
+    cause = text.of_sync if of_sync else text.of_destination
     names = _names(subject) | {"word": word}
     unknown = {f"{{{name}}}" for name, value in names.items() if not value}
     known = [each for each in text.commands if not any(name in each for name in unknown)]

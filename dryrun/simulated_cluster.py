@@ -25,7 +25,17 @@ SERVICE_ACCOUNTS = "/serviceaccounts/"
 Document = dict[str, Any]
 
 
-class EmptyCluster:
+class _Unwatched:
+    """An API server without watches, because a plan needs none."""
+
+    def stream(
+        self, path: str, **_options: Any
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Refuse a watch."""
+        raise NotFound(f"{path} is not watched")
+
+
+class EmptyCluster(_Unwatched):
     """An API server without objects, for plans from files alone. It knows no rights."""
 
     async def request(self, method: str, path: str, **_options: Any) -> bytes:
@@ -41,14 +51,8 @@ class EmptyCluster:
             raise NotFound(f"GET {path}: not in the files")
         raise Forbidden(f"{method} {path}: no cluster")
 
-    def stream(
-        self, path: str, **_options: Any
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Refuse a watch, because a plan needs none."""
-        raise NotFound(f"{path} is not watched")
 
-
-class SimulatedCluster:
+class SimulatedCluster(_Unwatched):
     """The planned ConfigMaps over an API server that is only read."""
 
     def __init__(self, base: ApiServer) -> None:
@@ -76,12 +80,6 @@ class SimulatedCluster:
             raise Forbidden(f"{method} {path}: a plan writes nothing")
         async with self._slots:
             return await self._base.request(method, path, **options)
-
-    def stream(
-        self, path: str, **options: Any
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a watch of the base."""
-        return self._base.stream(path, **options)
 
     async def find(self, key: NamespacedName, kind: Kind = CONFIGMAPS) -> Document | None:
         """Return an object; None if it does not exist.

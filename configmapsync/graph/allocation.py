@@ -6,7 +6,7 @@ decide together. The cost must stay linear in their number.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -68,13 +68,15 @@ class Allocation:
 
     Args:
         numbers: the namespace numbers of all sets.
-        sources: for each ConfigMap name, the namespaces where a sync to be decided has its source.
-            Only a copy that is a source can be part of a loop.
+        nodes: the syncs to be decided.
     """
 
-    def __init__(self, numbers: NamespaceNumbers, sources: Mapping[str, NamespaceSet]) -> None:
+    def __init__(self, numbers: NamespaceNumbers, nodes: Iterable[Node]) -> None:
         self._numbers = numbers
-        self._sources = sources
+        # By ConfigMap name. Only a copy that is a source can be part of a loop.
+        self._sources: defaultdict[str, NamespaceSet] = defaultdict(int)
+        for node in nodes:
+            self._sources[node.source.name] |= numbers.single(node.source.namespace)
         self._taken: defaultdict[str, NamespaceSet] = defaultdict(int)
         self._writers: dict[NamespacedName, Node] = {}  # by copy
         # By copy: its source or, after path compression, a ConfigMap further up.
@@ -92,7 +94,7 @@ class Allocation:
             message = self._describe_loop(node, root)
             loop = Outcome(root.namespace, Reason.LOOP_DETECTED, message)
         self._taken[name] |= granted
-        for namespace in self._numbers.names(granted & self._sources.get(name, 0)):
+        for namespace in self._numbers.names(granted & self._sources[name]):
             copy = NamespacedName(namespace, name)
             self._writers[copy] = node
             self._above[copy] = node.source

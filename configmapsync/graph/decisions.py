@@ -204,14 +204,12 @@ class Decisions:
         """Decide about the claims of all members, oldest first."""
         component, numbers = _Component(), self.graph.numbers
         claimed: defaultdict[str, NamespaceSet] = defaultdict(int)
-        sources: defaultdict[str, NamespaceSet] = defaultdict(int)
         for node in members:
             name = node.destination_name
             component.disputed[name] |= claimed[name] & reach[node.key]
             claimed[name] |= reach[node.key]
-            sources[node.source.name] |= numbers.single(node.source.namespace)
             yield 1
-        allocation = Allocation(numbers, sources)
+        allocation = Allocation(numbers, members)
         for node in members:
             decision = component.decisions[node.key] = allocation.grant(node, reach[node.key])
             yield 1

@@ -5,12 +5,12 @@ bounded number of lookups: a tenant chooses how many syncs there are, and the le
 a chain. Only `decisions.py` decides exactly, for the reconciler.
 """
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from configmapsync.graph.allocation import Allocation, Node
 from configmapsync.graph.index import Graph
-from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
+from configmapsync.graph.namespace_sets import NamespaceNumbers
 from configmapsync.names import NamespacedName
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
@@ -127,10 +127,7 @@ class ReviewSearch:
 def _writers(claims: list[Claim]) -> dict[NamespacedName, NamespacedName]:
     """Decide about claims, oldest sync first; return the sync that may write each ConfigMap."""
     numbers = NamespaceNumbers({key.namespace for _, keys in claims for key in keys})
-    sources: defaultdict[str, NamespaceSet] = defaultdict(int)
-    for claimant, _ in claims:
-        sources[claimant.source.name] |= numbers.single(claimant.source.namespace)
-    allocation = Allocation(numbers, sources)
+    allocation = Allocation(numbers, (claimant for claimant, _ in claims))
     writers: dict[NamespacedName, NamespacedName] = {}
     for claimant, keys in claims:
         decision = allocation.grant(claimant, numbers.of(key.namespace for key in keys))

@@ -1,8 +1,8 @@
 """Explain each reason: the cause, the cure, and the commands to run.
 
-The kubectl plugin and the reconciler's page print these texts beside the message of the
-status, which the module that decides on a reason words. A text must contain no value of
-a ConfigMap.
+The kubectl plugin and the reconciler's page print these texts beside the short message
+of the status, which `reason_messages.py` words. A text must contain no value of a
+ConfigMap.
 """
 
 import shlex

@@ -9,7 +9,8 @@ plan of a cluster that is up to date is empty. `plans.py` defines both types.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from configmapsync.content import MOST_SOURCE_KEYS, SourceObject
+from configmapsync import reason_messages
+from configmapsync.content import SourceObject
 from configmapsync.contention import defer_contested
 from configmapsync.copies import CopyRecord
 from configmapsync.names import NamespacedName
@@ -63,7 +64,7 @@ def _plan_valid(observed: Observed) -> Plan:
     if sync.deleting:
         return _plan_deletion(observed, owned)
     if sync.spec.suspend:
-        return _refuse(Reason.SUSPENDED, "spec.suspend is true: copies stay as they are", owned)
+        return _refuse(Reason.SUSPENDED, reason_messages.SUSPENDED, owned)
     if observed.denied is not None:
         removals = _removals(observed, owned, cause="the service account lost its rights")
         return _refuse(Reason.NOT_AUTHORIZED, observed.denied, owned, removals)
@@ -113,18 +114,14 @@ def _plan_without_source(observed: Observed, owned: Copies) -> Plan:
         removals = _removals(observed, owned, cause="the source is gone", may_orphan=False)
     else:
         removals = _removals_of_unselected(observed, owned)
-    message = f'source ConfigMap "{sync.source}" not found'
+    message = reason_messages.source_not_found(sync.source)
     return _refuse(Reason.SOURCE_NOT_FOUND, message, owned, removals)
 
 
 def _plan_with_too_many_keys(observed: Observed, owned: Copies, source: SourceObject) -> Plan:
     """Write no copy, and keep the copies of an earlier, smaller source."""
-    message = (
-        f'source ConfigMap "{source.key}" has {source.too_many_keys} keys, and at most '
-        f"{MOST_SOURCE_KEYS} are copied: split it, or put the values into fewer keys"
-    )
     removals = _removals_of_unselected(observed, owned)
-    return _refuse(Reason.TOO_LARGE, message, owned, removals)
+    return _refuse(Reason.TOO_LARGE, reason_messages.too_many_keys(source), owned, removals)
 
 
 def _plan_copies(observed: Observed, owned: Copies, source: SourceObject) -> Plan:
@@ -171,8 +168,7 @@ def _plan_destination(
             return _plan_unmanaged(sync, key, template, blocker)
         return Write(Verb.CREATE, key, "there is no copy", template=template)
     if existing.deleting:
-        message = f'ConfigMap "{key}" is being deleted; it is created again afterwards'
-        return Outcome(key.namespace, Reason.PROGRESSING, message)
+        return Outcome(key.namespace, Reason.PROGRESSING, reason_messages.being_deleted(key))
     if existing.cloned or not existing.managed:
         return _plan_unmanaged(sync, key, template, existing)
     # At a destination the UID is sufficient: a removed annotation is drift and is restored.
@@ -182,8 +178,7 @@ def _plan_destination(
     if observed.must_release(existing):
         cause = f"it is taken over from ConfigMapSync {existing.synced_by}"
         return _plan_own_copy(sync, key, template, existing, cause)
-    owner = existing.synced_by or "another sync"
-    message = f'ConfigMap "{key}" is the copy of ConfigMapSync "{owner}"'
+    message = reason_messages.owned_by(existing)
     return Outcome(key.namespace, Reason.DESTINATION_CONTESTED, message)
 
 
@@ -200,12 +195,7 @@ def _plan_own_copy(
     content_differs = copy.digest != template.digest
     if copy.immutable and content_differs:
         if copy.adopted or not sync.may_delete_copies:
-            policies = "the policies of its ConfigMapSync (Orphan, Retain) never delete a copy"
-            message = (
-                f'ConfigMap "{key}" is immutable and '
-                f"{'was adopted' if copy.adopted else policies}: "
-                "delete it, and it is created with the new content"
-            )
+            message = reason_messages.not_recreated(copy)
             return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
         return Write(Verb.RECREATE, key, "an immutable copy has other content", copy, template)
     difference = "the content differs" if content_differs else "labels or annotations differ"
@@ -219,17 +209,11 @@ def _plan_unmanaged(
     if existing.released_by == sync.key:
         cause = "a copy that was released is taken back"
         return _plan_own_copy(sync, key, template, existing, cause)
-    state = "is not managed by ConfigMapSync"
-    if existing.cloned:
-        state = f'is a clone of the copy "{existing.destination}"'
     if sync.spec.conflict_policy is not ConflictPolicy.ADOPT:
-        message = (
-            f'ConfigMap "{key}" exists and {state}; delete it, '
-            "choose another destinationConfigMapName, or set conflictPolicy: Adopt"
-        )
+        message = reason_messages.unmanaged(existing)
         return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
     if existing.immutable and existing.digest != template.digest:
-        message = f'ConfigMap "{key}" {state} and is immutable: it cannot be adopted; delete it'
+        message = reason_messages.not_adoptable(existing)
         return Outcome(key.namespace, Reason.DESTINATION_CONFLICT, message)
     return Write(Verb.ADOPT, key, "an unmanaged ConfigMap is adopted", existing, template)
 

@@ -1,8 +1,8 @@
 """Keep one table of reasons: why a sync or a destination is in its state.
 
 Conditions, events, metric labels and log lines use these words, and every process asks
-the table. No other module may keep a set of reasons; the module that decides on one
-words its message.
+the table. `reason_messages.py` words their messages. No other module may keep a set of
+reasons.
 """
 
 from dataclasses import dataclass

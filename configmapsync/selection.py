@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from configmapsync import reason_messages
 from configmapsync.globs import NOTHING, Globs, compiled, is_glob, literal_prefix
 from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE
 from configmapsync.namespace_index import NamespaceIndex
@@ -143,17 +144,15 @@ class Selector:
         for name in sorted(self.exact_names - self.excluded.among(self.exact_names)):
             namespace = namespaces.get(name)
             if name == self.source_namespace:
-                message = f'the copy in namespace "{name}" would be the source itself'
-                yield Outcome(name, Reason.INVALID_SPEC, message)
+                yield Outcome(name, Reason.INVALID_SPEC, reason_messages.source_is_copy(name))
             elif namespace is None:
-                message = f'namespace "{name}" not found'
+                message = reason_messages.namespace_not_found(name)
                 yield Outcome(name, Reason.NAMESPACE_NOT_FOUND, message)
             elif namespace.terminating:
-                message = f'namespace "{name}" is being terminated'
+                message = reason_messages.namespace_terminating(name)
                 yield Outcome(name, Reason.NAMESPACE_TERMINATING, message)
             elif namespace.disabled:
-                label = f"{SYNC_DISABLED_LABEL}: {SYNC_DISABLED_VALUE}"
-                message = f'namespace "{name}" is labelled {label}'
+                message = reason_messages.namespace_disabled(name)
                 yield Outcome(name, Reason.NAMESPACE_DISABLED, message)
 
     def reachable(self, names: Iterable[str]) -> list[str]:

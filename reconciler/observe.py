@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cluster.syncs import SyncRecord
+from configmapsync import reason_messages
 from configmapsync.conditions import known_digest
 from configmapsync.content import Content, SourceObject
 from configmapsync.names import NamespacedName
@@ -147,9 +148,7 @@ class Observer:
             denied = await self.authorization.denial(sync, selector)
             source = None if denied else outline or await self.sources.read(sync.source)
         except Forbidden as error:
-            unreadable = (
-                f'source ConfigMap "{sync.source}" or the right to it may not be read: {error}'
-            )
+            unreadable = reason_messages.source_unreadable(sync.source, error)
             return _Read(unreadable=unreadable, recheck_seconds=recheck_seconds)
         depends = sync.spec.service_account_name is not None
         return _Read(source, denied, None, recheck_seconds if depends else None)

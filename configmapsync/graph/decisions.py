@@ -9,6 +9,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from configmapsync import reason_messages
 from configmapsync.graph.allocation import Allocation, Decision, Node
 from configmapsync.graph.components import ComponentSearch, Steps
 from configmapsync.graph.index import Graph
@@ -125,7 +126,7 @@ class Decisions:
         for namespace in self.graph.numbers.names(decision.contested):
             destination = NamespacedName(namespace, node.destination_name)
             writer = component.writers.get(destination)
-            message = f'ConfigMap "{destination}" is written by the older ConfigMapSync "{writer}"'
+            message = reason_messages.written_by_older(destination, writer)
             refused[destination] = Outcome(namespace, Reason.DESTINATION_CONTESTED, message)
         if (loop := decision.loop) is not None:
             refused[NamespacedName(loop.namespace, node.destination_name)] = loop

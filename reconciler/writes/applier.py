@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from configmapsync import reason_messages
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Applied, Plan, Verb, Write, soonest
 from configmapsync.reasons import Outcome, Reason
@@ -122,7 +123,7 @@ class Applier:
         if (outcome := self._retries.deferred(batch.sync, write)) is not None:
             batch.outcomes[write.key] = outcome
             return
-        message = f"to {write.verb}: {write.cause}"
+        message = reason_messages.to_be_written(write.verb, write.cause)
         batch.outcomes[write.key] = Outcome(write.key.namespace, Reason.PROGRESSING, message)
         if write.key in batch.in_flight:
             batch.joined[write.key] = write
@@ -247,7 +248,7 @@ class Applier:
         if not as_planned:
             # No event follows. `configmapsync/contention.py` limits the retries.
             batch.outdated = True
-            message = f"{write.verb} {write.key}: admission changed what was written"
+            message = reason_messages.changed_by_admission(write.key, write.verb)
             return Outcome(write.key.namespace, Reason.PROGRESSING, message)
         batch.wrote = batch.wrote or write.template is not None
         reason = Reason.CONTESTED if write.contested else Reason.SYNCED

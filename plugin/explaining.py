@@ -58,7 +58,7 @@ def _problems_of_sync(record: SyncRecord, row: StatusRow) -> Iterator[Problem]:
         yield _problem(explain_sync(row.state, subject), row.message)
     for reason in dict.fromkeys(failure.reason for failure in row.failures):
         failures = [each for each in row.failures if each.reason == reason]
-        at_first = replace(subject, namespace=failures[0].namespace)
+        at_first = _subject_of(record, failures[0].namespace)
         explanation = explain_destination(reason, at_first)
         namespaces = tuple(each.namespace for each in failures)
         yield _problem(explanation, failures[0].message, namespaces)
@@ -83,18 +83,26 @@ def explained_configmap(seen: Observation) -> Answer | None:
     readers = [sync for sync in seen.syncs if sync.sync and sync.sync.source == seen.key]
     writers = [sync for sync in seen.syncs if _selects(sync, seen)]
     source_of = {"source of": _listed(readers)} if readers else {}
-    if record is None:
-        if not writers and not readers:
-            return None
-        return _not_managed(seen, {"exists": "no", **source_of}, writers, readers)
-    if record.managed and not record.cloned:
+    if record is None and not writers and not readers:
+        return None
+    if record is not None and record.managed and not record.cloned:
         return _managed(seen, record, source_of, writers)
-    managed = "no"
-    if record.cloned:
-        managed = f"no: it is a clone of the copy {record.destination}"
+    facts = {"managed": "no"}
+    problems = [_problem_at(writer, seen) for writer in writers[:MOST_NAMES]]
+    if record is None:
+        facts = {"exists": "no"}
+        problems += [
+            _problem(explain_sync(Reason.SOURCE_NOT_FOUND, _subject_of(reader)))
+            for reader in readers[:1]  # the others have the same problem
+        ]
+    elif record.cloned:
+        facts["managed"] = f"no: it is a clone of the copy {record.destination}"
     elif record.released_by:
-        managed = f"no: ConfigMapSync {record.released_by} has released it"
-    return _not_managed(seen, {"managed": managed, **source_of}, writers, ())
+        facts["managed"] = f"no: ConfigMapSync {record.released_by} has released it"
+    facts |= source_of
+    if writers:
+        facts["wanted by"] = _listed(writers)
+    return _answer(seen, facts, problems)
 
 
 def _answer(
@@ -108,30 +116,6 @@ def _answer(
     if seen.unread:
         facts["not read"] = "; ".join(seen.unread)
     return Answer("ConfigMap", *seen.key, False if problems else right, facts, tuple(problems))
-
-
-def _not_managed(
-    seen: Observation,
-    facts: dict[str, str],
-    writers: Sequence[SyncRecord],
-    readers: Sequence[SyncRecord],
-) -> Answer:
-    """Return the answer about a ConfigMap that no sync manages.
-
-    Args:
-        seen: the ConfigMap.
-        facts: about it.
-        writers: the syncs that select it as a destination.
-        readers: the syncs whose source is missing.
-    """
-    problems = [_problem_at(writer, seen) for writer in writers[:MOST_NAMES]]
-    problems += [
-        _problem(explain_sync(Reason.SOURCE_NOT_FOUND, _subject_of(reader)))
-        for reader in readers[:1]
-    ]
-    if writers:
-        facts["wanted by"] = _listed(writers)
-    return _answer(seen, facts, problems)
 
 
 def _managed(

@@ -5,7 +5,6 @@ number of its copies, the whole tree by the number of its nodes, and a loop by s
 each ConfigMap once.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cluster.syncs import SyncRecord
@@ -95,25 +94,22 @@ class TreeBuilder:
                 self._add_reader(node, reader, depth)
 
     def _add_reader(self, node: Node, reader: SyncRecord, depth: int) -> None:
+        """Add a sync, and of its copies what leads on or failed, and the first of the others."""
         if self._nodes >= MOST_NODES:
             node.more += 1
             return
         sync = self._sync(reader, [])
         node.children.append(sync)
-        for key, state in self._chosen(reader):
-            below = self._configmap(key, state)
-            sync.children.append(below)
-            self._expand(below, depth - 1)
-        sync.more = len(self._network.destinations[reader.key]) - len(sync.children)
-
-    def _chosen(self, sync: SyncRecord) -> Iterator[tuple[NamespacedName, str]]:
-        """Yield what leads on or failed, and the first of the others."""
+        destinations = self._network.destinations[reader.key]
         left = self._most_copies
-        for key, state in self._network.destinations[sync.key].items():
+        for key, state in destinations.items():
             notable = key in self._network.readers or state != Reason.SYNCED
             if self._nodes < MOST_NODES and (notable or left > 0):
                 left -= 1
-                yield key, state
+                below = self._configmap(key, state)
+                sync.children.append(below)
+                self._expand(below, depth - 1)
+        sync.more = len(destinations) - len(sync.children)
 
     def _configmap(self, key: NamespacedName, state: str) -> Node:
         self._nodes += 1

@@ -28,11 +28,7 @@ def command(cluster: ConnectionSettings, namespace: str | None, output: str) -> 
     the source of another sync.
     """
     network = run(cluster, Reader.network)
-    syncs = [
-        record
-        for record in network.syncs.values()
-        if namespace is None or record.namespace == namespace
-    ]
+    syncs = [record for record in network.syncs.values() if namespace in {None, record.namespace}]
     drawing = draw(network, syncs)
     if drawing.left_out:
         click.echo(f"{drawing.left_out:,} syncs are left out; use -n NAMESPACE.", err=True)

@@ -97,15 +97,11 @@ def at_key(path: str, key: str) -> str:
 def limited(errors: Iterable[FieldError]) -> tuple[FieldError, ...]:
     """Return the first errors; one more counts the errors that are left out."""
     found = tuple(errors)
-    if len(found) <= MOST_ERRORS:
-        return found
     missing = len(found) - MOST_ERRORS
-    if found[-1].kind is ErrorKind.OMITTED:
+    if missing <= 0 or found[-1].kind is ErrorKind.OMITTED:
         return found
-    return (
-        *found[:MOST_ERRORS],
-        FieldError("spec", ErrorKind.OMITTED, detail=f"and {missing} more"),
-    )
+    more = FieldError("spec", ErrorKind.OMITTED, detail=f"and {missing} more")
+    return (*found[:MOST_ERRORS], more)
 
 
 def _shortened(value: Any, depth: int) -> Any:

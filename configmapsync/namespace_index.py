@@ -1,8 +1,8 @@
 """Find namespaces by label and by prefix, and selectors by what they can select.
 
-The caches and the graph use it, so that a selection looks at the namespaces that it can
-select, and a new namespace at the syncs that can select it. The index only narrows a
-search: `Selector.matches` decides.
+The caches, the graph and the webhook use it, so that a selection looks at the
+namespaces that it can select, and a new namespace at the syncs that can select it. The
+index only narrows a search: `Selector.matches` decides.
 """
 
 from bisect import bisect_left, insort

@@ -1,7 +1,7 @@
 """Check the size of a document, and turn the errors of pydantic into field errors.
 
-`parsing.py` calls it. The paths and words must be those of the API server, which checks
-the same fields with the CRD.
+`parsing.py` and the `check` command of the plugin call it. The paths and words must be
+those of the API server, which checks the same fields with the CRD.
 """
 
 from collections.abc import Collection, Iterable, Mapping

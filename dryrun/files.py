@@ -1,7 +1,8 @@
 """Read syncs, ConfigMaps and namespaces from YAML and JSON files, and apply them.
 
-`command.py` calls it. Objects of other kinds are skipped. An error message must not
-quote the content of a file, because it may hold secrets.
+`command.py` calls it, and the `import` command of the plugin for its reading. A plan
+skips objects of other kinds. An error message must not quote the content of a file,
+because it may hold secrets.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -31,18 +31,17 @@ def texts(filename: str) -> Iterator[tuple[str, str]]:
     if filename == STANDARD_INPUT:
         yield _bounded(sys.stdin.read(LARGEST_FILE + 1), STANDARD_INPUT_NAME), STANDARD_INPUT_NAME
         return
-    path = Path(filename)
+    file = path = Path(filename)
     try:
-        pending = [path]
+        files = [path]
         if path.is_dir():
-            pending = sorted(child for child in path.iterdir() if child.suffix in SUFFIXES)
-        while pending:
-            path = pending.pop(0)
-            with path.open(encoding="utf-8") as opened:
+            files = sorted(child for child in path.iterdir() if child.suffix in SUFFIXES)
+        for file in files:
+            with file.open(encoding="utf-8") as opened:
                 text = opened.read(LARGEST_FILE + 1)
-            yield _bounded(text, str(path)), str(path)
+            yield _bounded(text, str(file)), str(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableFileError(f"cannot read {path}: {error.__class__.__name__}") from error
+        raise UnreadableFileError(f"cannot read {file}: {error.__class__.__name__}") from error
 
 
 def _bounded(text: str, origin: str) -> str:

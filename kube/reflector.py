@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from kube.client import METADATA, METADATA_LIST, ApiServer
-from kube.errors import AnswerTooLarge, ApiError, Gone, Malformed, Retry, Silent
+from kube.errors import ApiError, Gone, Malformed, Retry, Silent
 from kube.history import History, Seen, VersionsWentBackError
 from kube.paging import Pace, Pages
 from kube.watch_state import WatchState
@@ -192,18 +192,14 @@ class Reflector:
 
     async def _request_page(self, params: Mapping[str, str], max_bytes: int) -> bytes:
         accept = METADATA_LIST if self._accept == METADATA else self._accept
-        try:
-            body = await self._connection.request(
-                "GET",
-                self._path,
-                params={**self._params, **params},
-                accept=accept,
-                timeout=LIST_SECONDS,
-                max_bytes=max_bytes,
-            )
-        except AnswerTooLarge:
-            self._heard()
-            raise
+        body = await self._connection.request(
+            "GET",
+            self._path,
+            params={**self._params, **params},
+            accept=accept,
+            timeout=LIST_SECONDS,
+            max_bytes=max_bytes,
+        )
         self._heard()
         return body
 

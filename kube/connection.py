@@ -17,6 +17,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
+import structlog
 
 from kube.client import ANSWER_BYTES, JSON, REQUEST_SECONDS
 from kube.configuration import find
@@ -24,12 +25,14 @@ from kube.credentials import Credentials, Identity
 from kube.errors import ERROR_BODY_BYTES, AnswerTooLarge, Unauthorized, from_response
 from kube.http_messages import TRANSPORT_ERRORS, Outgoing, as_api_error, read_up_to
 from kube.http_sessions import Fence, open_session
-from kube.slow_answers import SlowAnswers
 from kube.watch_lines import hang_up, read_lines
 
 CONNECT_SECONDS = 5.0
 REQUEST_LIMITS = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
 TLS_ALERT = re.compile(r"\[SSL: \w*ALERT")
+# Requests for one object take milliseconds. From here on, edits reach their copies late.
+SLOW_SECONDS = 1.0
+QUIET_SECONDS = 60.0  # between two log lines about slow answers
 NO_ANSWER = "<error>"  # the word of client-go's metrics in place of a status code
 
 # Takes the HTTP method, the host and port, the status code or `NO_ANSWER`, and the seconds until
@@ -74,7 +77,8 @@ class Connection:
         self._credentials = credentials
         self._on_answer = on_answer
         self._authority = urlsplit(credentials.target.host).netloc.rpartition("@")[2]
-        self._slow_answers = SlowAnswers()
+        self._quiet_until = -math.inf
+        self._log = structlog.get_logger("connection")
         self._watch_idle_seconds = watch_idle_seconds
         self._requests = requests
         self._watches = watches
@@ -237,12 +241,18 @@ class Connection:
         finally:
             now = asyncio.get_running_loop().time()
             self._on_answer(outgoing.method, self._authority, code, now - began)
-        self._slow_answers.answered(outgoing.method, now - began, now)
+        self._note_slow(outgoing.method, now - began, now)
         if 200 <= response.status < 300:
             return response
         async with response:
             body = await read_up_to(response, ERROR_BODY_BYTES)
         raise from_response(response.status, body or b"", response.headers)
+
+    def _note_slow(self, method: str, seconds: float, now: float) -> None:
+        """Log a slow answer, at most once a minute, because all answers may be slow."""
+        if seconds >= SLOW_SECONDS and now >= self._quiet_until:
+            self._quiet_until = now + QUIET_SECONDS
+            self._log.warning("API server answers slowly", verb=method, seconds=round(seconds, 1))
 
 
 def _refuses_identity(error: Exception) -> bool:

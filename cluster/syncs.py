@@ -144,7 +144,7 @@ def read_sync(
         Malformed: the object is not a stored object; a proxy may send one.
     """
     metadata, document = _decode(raw)
-    raw_status, digest = bytes(document.status), _digest(document.spec)
+    raw_status, digest = bytes(document.status), hashlib.sha256(document.spec).digest()
     previous = known(NamespacedName(metadata.namespace, metadata.name))
     if previous and (previous.metadata.uid, previous.spec_digest) == (metadata.uid, digest):
         return previous.with_same_spec(metadata, raw_status)
@@ -211,7 +211,7 @@ def read_outline(
         resource_version=metadata.resource_version,
         uid=metadata.uid,
         deleting=metadata.deletion_timestamp is not None,
-        spec_digest=_digest(document.spec),
+        spec_digest=hashlib.sha256(document.spec).digest(),
     )
     previous = known(NamespacedName(outline.namespace, outline.name))
     if previous is None or not outline.is_same(previous):
@@ -245,7 +245,3 @@ def _parse(raw_spec: msgspec.Raw, metadata: ObjectMeta) -> ConfigMapSync:
     """
     document = decode_as(raw_spec, Any, WHAT)
     return with_defaults(ConfigMapSync(metadata, parse_spec(document)))
-
-
-def _digest(raw_spec: msgspec.Raw) -> bytes:
-    return hashlib.sha256(raw_spec).digest()

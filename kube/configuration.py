@@ -71,14 +71,11 @@ class Target:
 class Source(Protocol):
     """Where the credentials come from."""
 
-    async def load(self, *, refused: bool) -> Target | None:
-        """Load the credentials.
+    async def load(self, *, refused: bool) -> Target:
+        """Return the newest credentials.
 
         Args:
             refused: whether the API server has refused the present ones.
-
-        Returns:
-            The credentials; None if the present ones are still the newest.
 
         Raises:
             ConfigurationError: they cannot be loaded.
@@ -164,9 +161,10 @@ class Kubeconfig:
         self._files = files
         self._context = context
         self._loader: Any = None
+        self._target: Target  # the last one
         self._has_plugin = False
 
-    async def load(self, *, refused: bool) -> Target | None:
+    async def load(self, *, refused: bool) -> Target:
         """Load the user's credentials, as `Source.load` describes."""
         library = credential_layer()
         configuration = library.configuration()
@@ -178,9 +176,9 @@ class Kubeconfig:
                 vars(self._loader).pop("exec_plugin_expiry", None)
             elif self._has_plugin and not hasattr(self._loader, "exec_plugin_expiry"):
                 # Credentials without an expiry are good until the API server refuses them.
-                return None
+                return self._target
             await self._loader.load_and_set(configuration)
-        target = Target.of(configuration)
+        self._target = target = Target.of(configuration)
         if self._has_plugin and target.certificate and target.authorization is None:
             # For a token the library sets the expiry itself. With it, it runs the plugin five
             # minutes before.

@@ -64,8 +64,6 @@ class Credentials:
             ConfigurationError: they cannot be loaded, or a certificate cannot be used.
         """
         target = await source.load(refused=False)
-        if target is None:
-            raise ConfigurationError("the source of the credentials is empty")
         try:
             return cls(source, target, strict=strict)
         except OSError as error:  # ssl.SSLError is one
@@ -103,8 +101,7 @@ class Credentials:
         try:
             async with asyncio.timeout(LOAD_SECONDS):
                 target = await self._source.load(refused=refused)
-            if target is not None:
-                self._identity = self._identity_of(target)
+            self._identity = self._identity_of(target)
         except Exception as error:  # noqa: BLE001 - a plugin may fail in any way, and the old credentials may still be valid
             self._log.warning(
                 "cannot reload the credentials, keeping the old ones", error=type(error).__name__

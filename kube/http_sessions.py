@@ -11,7 +11,6 @@ import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-READING = {"GET", "HEAD", "OPTIONS"}
 READ_AHEAD_BYTES = 1 << 18
 POOL_SECONDS = 60.0  # an idle connection is kept for this time; the API server closes it after 90 s
 # A peer that is gone is noticed within 35 seconds; the last value is in milliseconds.
@@ -53,7 +52,7 @@ class FencedConnector(aiohttp.TCPConnector):
             Exception: what the fence raises; nothing was sent.
         """
         acquired = await super().connect(req, traces, timeout)
-        if self._fence is not None and req.method not in READING:
+        if self._fence is not None and req.method != "GET":
             try:
                 self._fence()
             except BaseException:

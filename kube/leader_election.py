@@ -163,7 +163,7 @@ class Elector:
         """Try to take the Lease, and watch the record in between, until this process holds it."""
         while not self.leading:
             try:
-                await self._look()
+                self._observe(await self._record.read(self._timeout))
                 if self._free_in == 0:
                     await self._claim()
                 elif self._version is not None:
@@ -220,9 +220,6 @@ class Elector:
                         return
                     patience.reschedule(loop.time() + self._free_in)
 
-    async def _look(self) -> None:
-        self._observe(await self._record.read(self._timeout))
-
     async def _claim(self) -> None:
         """Write this process into the record as its holder, on top of the version that was seen."""
         asked = self._now()
@@ -241,7 +238,7 @@ class Elector:
         except ApiError as error:
             if error.retry is not Retry.SOON and not isinstance(error, NotFound):
                 raise
-            await self._look()
+            self._observe(await self._record.read(self._timeout))
             if self._version is not None and self.holder != self._identity:
                 raise self._lost(f"{self.holder or 'no process'} holds it now") from None
             await write()

@@ -100,7 +100,7 @@ class Reflector:
         while True:
             began = loop.time()
             wait = await self._follow_once()
-            self.state.tried()
+            self.state.last_active = loop.time()
             if loop.time() - began > HEALTHY_SECONDS:
                 delay = 0.0
             delay = min(MAX_DELAY_SECONDS, max(FIRST_DELAY_SECONDS, delay * 2))

@@ -17,38 +17,27 @@ class WatchState:
     Attributes:
         problem: why it does not work now; None while it does.
         last_heard: when the API server was last heard.
+        last_active: when the last byte came or the last attempt ended. While the API server is away,
+            attempts go on and fail. A stuck reflector does neither.
         lists: how often the whole collection was listed.
         watches: how often a watch was opened; a healthy one is renewed in five to ten minutes.
     """
 
     def __init__(self, path: str) -> None:
         self.problem: ApiError | None = None
-        self.last_heard = asyncio.get_running_loop().time()
+        self.last_heard = self.last_active = asyncio.get_running_loop().time()
         self.lists = 0
         self.watches = 0
-        self._tried = self.last_heard  # when the last attempt ended
         self._log = structlog.get_logger("reflector").bind(path=path)
-
-    @property
-    def last_active(self) -> float:
-        """Return when the last byte came or the last attempt ended.
-
-        While the API server is away, attempts go on and fail. A stuck reflector does neither.
-        """
-        return max(self.last_heard, self._tried)
 
     def heard(self) -> bool:
         """Note that the API server was heard; return whether that ended a problem."""
-        self.last_heard = asyncio.get_running_loop().time()
+        self.last_heard = self.last_active = asyncio.get_running_loop().time()
         recovered = self.problem is not None
         if recovered:
             self._log.info("list and watch recovered")
             self.problem = None
         return recovered
-
-    def tried(self) -> None:
-        """Note that an attempt ended."""
-        self._tried = asyncio.get_running_loop().time()
 
     def failed(self, error: ApiError) -> None:
         """Note an error, and log it unless it is the previous one again."""

@@ -69,10 +69,6 @@ class Version(msgspec.Struct, rename="camel"):
         return (self.namespace, self.name)
 
 
-class _Versioned(msgspec.Struct):
-    metadata: Version
-
-
 class _Head(msgspec.Struct):
     metadata: Version = msgspec.field(default_factory=Version)
 
@@ -88,7 +84,7 @@ class _RawEvent(msgspec.Struct):
 
 decode_event = msgspec.json.Decoder(_RawEvent).decode
 _decode_head = msgspec.json.Decoder(_EventHead).decode
-_decode_versioned = msgspec.json.Decoder(_Versioned).decode
+_decode_versioned = msgspec.json.Decoder(_Head).decode
 
 
 def decode_version(raw: bytes | msgspec.Raw) -> Version:

@@ -19,12 +19,12 @@ class Source:
         self.loads: list[bool] = []
         self.seconds = 0.0
 
-    async def load(self, *, refused: bool) -> Target | None:
+    async def load(self, *, refused: bool) -> Target:
         self.loads.append(refused)
         await asyncio.sleep(self.seconds)
         if isinstance(self.next, Exception):
             raise self.next
-        return None if self.next is None else Target(HOST, authorization=self.next)
+        return Target(HOST, authorization="first" if self.next is None else self.next)
 
 
 async def credentials(source: Source) -> Credentials:

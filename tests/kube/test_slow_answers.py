@@ -41,7 +41,7 @@ class Session:
 class Source:
     """Has no newer credentials."""
 
-    async def load(self, *, refused: bool) -> None:
+    async def load(self, *, refused: bool) -> Target:
         raise AssertionError(refused)
 
 

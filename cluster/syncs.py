@@ -23,9 +23,9 @@ from configmapsync.selection import Selector
 from configmapsync.status import ConfigMapSyncStatus
 from configmapsync.validation import validate
 from kube.client import Kind
-from kube.errors import Malformed
+from kube.errors import DECODE_ERRORS, Malformed
 from kube.rbac import Rule
-from kube.wire import DECODE_ERRORS, PartialObject, check_stored, decode_as
+from kube.wire import PartialObject, check_stored, decode_as
 
 CONFIGMAPSYNCS = Kind(GROUP, VERSION, PLURAL)
 SYNCS_PATH = CONFIGMAPSYNCS.path()

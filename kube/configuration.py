@@ -99,9 +99,9 @@ def find(kubeconfig: Path | None, context: str | None) -> Source:
     Raises:
         ConfigurationError: no source exists.
     """
-    named = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
+    named = kubeconfig or os.environ.get("KUBECONFIG")
     if named:
-        return Kubeconfig(named, context)
+        return Kubeconfig(str(named), context)
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return InCluster()
     default = Path("~/.kube/config").expanduser()

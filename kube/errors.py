@@ -18,6 +18,9 @@ MAX_RETRY_AFTER_SECONDS = 30.0
 # The largest error answer that is read. Of a larger one only the status code is known.
 ERROR_BODY_BYTES = 256 << 10
 CAUSE_LIMIT = 20  # causes of one error that are kept
+# What decoding an answer may raise: not JSON or not of the expected shape, not UTF-8, or nested
+# too deeply.
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Cause = tuple[str, str, str]  # its reason, field and message
 
@@ -238,7 +241,7 @@ def _read(body: bytes | msgspec.Raw) -> _Status:
     """Return the `Status` in an answer; an empty one if a proxy answered with something else."""
     try:
         return msgspec.json.decode(body, type=_Status)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except DECODE_ERRORS:
         return _Status()
 
 

@@ -261,14 +261,11 @@ class Elector:
         previous = self.holder
         self._version, self._spec = sighting
         others = self.holder not in {"", self._identity}
-        self._free_at = self._now() + (self._duration_of_holder() if others else 0)
+        asked = self._spec.lease_duration_seconds or 0
+        duration = min(asked, MAX_DURATION_SECONDS) if asked > 0 else self._timing.duration
+        self._free_at = self._now() + (duration if others else 0)
         if others and self.holder != previous:
             self._log.info("another process leads", holder=self.holder)
-
-    def _duration_of_holder(self) -> float:
-        """Return the seconds for which the holder in the record has the Lease after a change."""
-        asked = self._spec.lease_duration_seconds
-        return min(asked, MAX_DURATION_SECONDS) if asked and asked > 0 else self._timing.duration
 
     @property
     def _free_in(self) -> float:

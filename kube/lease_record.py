@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
 import msgspec
-from msgspec import structs
 
 from kube.client import LEASES, ApiServer, Client
 from kube.errors import NotFound
@@ -47,7 +46,7 @@ class LeaseSpec(msgspec.Struct, rename="camel", frozen=True):
         """Return the record with `identity` as its holder for `duration` seconds from `moment`."""
         now = self._renewed_at(moment)
         if self.holder_identity == identity:
-            return structs.replace(self, renew_time=now, lease_duration_seconds=duration)
+            return msgspec.structs.replace(self, renew_time=now, lease_duration_seconds=duration)
         transitions = -1 if self.lease_transitions is None else max(0, self.lease_transitions)
         return type(self)(identity, duration, now, now, min(transitions + 1, MAX_TRANSITIONS))
 

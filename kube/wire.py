@@ -9,13 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from kube.errors import Malformed, from_status
+from kube.errors import DECODE_ERRORS, Malformed, from_status
 
 Place = tuple[str, str]  # namespace and name; the namespace is empty for cluster-scoped kinds
-
-# What decoding an answer may raise: not JSON or not of the expected shape, not UTF-8, or nested
-# too deeply.
-DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 Shape = TypeVar("Shape")

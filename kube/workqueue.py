@@ -147,12 +147,11 @@ class WorkQueue(Generic[Key]):
             self.add(key, Priority.LOW)
             return
         loop = asyncio.get_running_loop()
-        seconds = max(seconds, RESOLUTION_SECONDS)
+        due = loop.time() + max(seconds, RESOLUTION_SECONDS)
         timer = self._timers.get(key)
-        if timer is not None and timer.when() <= loop.time() + seconds:
-            return
-        self._cancel_timer(key)
-        self._timers[key] = loop.call_later(seconds, self.add, key, Priority.LOW)
+        if timer is None or timer.when() > due:
+            self._cancel_timer(key)
+            self._timers[key] = loop.call_at(due, self.add, key, Priority.LOW)
 
     async def get(self) -> Key | None:
         """Return the next name, marked as worked on until `done`; None after `shutdown`."""

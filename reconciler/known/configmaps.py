@@ -21,8 +21,8 @@ from configmapsync.content import (
 )
 from configmapsync.copies import CopyRecord, abridge
 from configmapsync.names import NamespacedName
-from kube.errors import Malformed
-from kube.wire import DECODE_ERRORS, ObjectMeta, check_stored, decode_as
+from kube.errors import DECODE_ERRORS, Malformed
+from kube.wire import ObjectMeta, check_stored, decode_as
 
 
 class _CopyMeta(ObjectMeta, rename="camel", frozen=True):

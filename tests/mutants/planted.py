@@ -137,7 +137,7 @@ MUTANTS = (
     Mutant(
         "a candidate takes the Lease while another process holds it",
         "kube/leader_election.py",
-        "self._duration_of_holder() if others else 0",
+        "duration if others else 0",
         "1 if others else 0",
         ("takeover",),
     ),

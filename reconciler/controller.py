@@ -67,9 +67,10 @@ class Controller:
         while (key := await self._queue.get()) is not None:
             started = loop.time()
             try:
-                numbered = {"reconcile": next(self._numbers), "sync": str(key)}
                 with (
-                    structlog.contextvars.bound_contextvars(**numbered),
+                    structlog.contextvars.bound_contextvars(
+                        reconcile=next(self._numbers), sync=str(key)
+                    ),
                     self._metrics.active_workers.track_inprogress(),
                 ):
                     result, requeue_after = await self._attempt(key)

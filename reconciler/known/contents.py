@@ -6,7 +6,7 @@ request.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,8 +15,7 @@ from configmapsync.names import NamespacedName
 from reconciler.known.configmaps import read_source
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):
     """A source in one version: as the watch brought it, or decoded."""
 
     version: int
@@ -59,9 +58,7 @@ class Contents:
             Malformed: the object cannot be decoded; a read will return it again.
         """
         kept = self._kept.get(key)
-        if kept is None:
-            return None
-        if kept.version != int(version or 0):
+        if kept is None or kept.version != int(version or 0):
             self.drop(key)
             return None
         if isinstance(kept.value, bytes):

@@ -159,12 +159,9 @@ class SourceReads:
                 del self._single[key.namespace]
 
     def _should_list(self, namespace: str) -> bool:
-        if namespace in self._lists:
-            return True
         now = asyncio.get_running_loop().time()
-        if self._not_before.get(namespace, now) > now:
-            return False
-        return self._single[namespace] >= MANY_READS
+        may_begin = self._not_before.get(namespace, now) <= now
+        return namespace in self._lists or (may_begin and self._single[namespace] >= MANY_READS)
 
     async def _from_list(self, key: NamespacedName) -> Raw | None:
         """Wait for the list to pass `key`; None if the list ends before or does not hold it."""

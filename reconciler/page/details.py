@@ -40,13 +40,12 @@ def details(record: SyncRecord, row: SyncRow) -> Mapping[str, object]:
 
 
 def _condition(condition: Condition) -> Mapping[str, object]:
-    since = condition.last_transition_time
     return {
         "type": condition.type,
         "status": condition.status,
         "reason": condition.reason,
         "message": condition.message[:MESSAGE_LIMIT],
-        "since": since.isoformat() if since else None,
+        "since": condition.last_transition_time,
     }
 
 

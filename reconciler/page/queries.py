@@ -108,5 +108,5 @@ def page_of(rows: Sequence[object], query: Query) -> Mapping[str, object]:
     return {"total": len(rows), "offset": offset, "rows": rows[offset : offset + limit]}
 
 
-def _written(row: SyncRow | CopyRow) -> str:
-    return (row.written or "") if isinstance(row, SyncRow) else ""
+def _written(row: SyncRow | CopyRow) -> float:
+    return row.written.timestamp() if isinstance(row, SyncRow) and row.written else 0.0

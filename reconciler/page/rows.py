@@ -6,6 +6,7 @@ the digest of the copy, so that every replica shows the same.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -48,8 +49,8 @@ class SyncRow(msgspec.Struct, frozen=True, rename="camel"):
         desired: number of copies that should exist; None if it is not counted.
         synced: number of copies that are up to date.
         failed: number of failed destinations.
-        written: time of the last write to a copy, in UTC; None if there was none.
-        created: time of creation, in UTC.
+        written: time of the last write to a copy; None if there was none.
+        created: time of creation.
         deleting: whether the sync is being deleted.
     """
 
@@ -63,8 +64,8 @@ class SyncRow(msgspec.Struct, frozen=True, rename="camel"):
     desired: int | None
     synced: int
     failed: int
-    written: str | None
-    created: str | None
+    written: datetime | None
+    created: datetime | None
     deleting: bool
 
     @property
@@ -134,8 +135,8 @@ def sync_row(record: SyncRecord) -> SyncRow:
         desired=counts.desired if counts else None,
         synced=counts.synced if counts else 0,
         failed=counts.failed if counts else 0,
-        written=status.last_sync_time.isoformat() if status.last_sync_time else None,
-        created=metadata.creation_timestamp.isoformat() if metadata.creation_timestamp else None,
+        written=status.last_sync_time,
+        created=metadata.creation_timestamp,
         deleting=record.deleting,
     )
 

@@ -111,13 +111,13 @@ class Events:
         known = {(failure.namespace, failure.reason) for failure in failures}
         for failure in new.failures:
             reason = Reason.parse(failure.reason)
-            if (failure.namespace, failure.reason) in known or reason is None:
-                continue
-            if reason.scope is Scope.CONFIGMAP and self._may_emit(record.key):
+            is_new = (failure.namespace, failure.reason) not in known
+            is_of_copy = reason is not None and reason.scope is Scope.CONFIGMAP
+            if is_new and is_of_copy and self._may_emit(record.key):
                 key = NamespacedName(failure.namespace, record.sync.destination_name)
                 reference = _reference(key, self._caches.configmap_at(key))
                 message = f"ConfigMapSync {record.key}: {failure.message}"
-                self._recorder.emit(reference, "Warning", reason, message, "Sync")
+                self._recorder.emit(reference, "Warning", failure.reason, message, "Sync")
 
     def _may_emit(self, key: NamespacedName | str) -> bool:
         """Return whether one more event of `key` may be emitted in its period, and count it."""

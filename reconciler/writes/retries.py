@@ -7,7 +7,7 @@ failure that only an edit heals waits for other content.
 
 import asyncio
 from collections.abc import Collection, Set
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from configmapsync.names import NamespacedName
 from configmapsync.plans import Write
@@ -22,8 +22,7 @@ MAX_BACKOFF_SECONDS = 300.0
 SyncDestination = tuple[NamespacedName, NamespacedName]  # the sync and the copy
 
 
-@dataclass(frozen=True, slots=True)
-class BackoffEntry:
+class BackoffEntry(NamedTuple):
     """A destination that failed and waits for its next attempt.
 
     Attributes:

@@ -33,7 +33,7 @@ async def test_a_sync_is_shown_with_its_state_and_counts(bench: Bench) -> None:
             "synced": 2,
             "failed": 1,
             "written": None,
-            "created": "2026-01-01T00:00:00+00:00",
+            "created": "2026-01-01T00:00:00Z",
             "deleting": False,
         }
     ]

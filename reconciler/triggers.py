@@ -68,7 +68,7 @@ class Triggers:
                 continue
             if copy.synced_by is not None:
                 self._enqueue_for(copy.synced_by, "copy", copy.key)
-            for sync in self._caches.syncs.by_index(BY_SYNC_UID, copy.sync_uid or ""):
+            for sync in self._caches.syncs.by_index(BY_SYNC_UID, copy.sync_uid):
                 self._enqueue_for(sync.key, "copy", copy.key)
             for waiting in self._caches.blockers.waiting(copy.key):
                 self._enqueue_for(waiting, "blocker", copy.key)

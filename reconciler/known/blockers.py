@@ -49,7 +49,7 @@ class Blockers:
 
     def gone(self, key: NamespacedName) -> frozenset[NamespacedName]:
         """Forget a deleted blocker; return the syncs that waited for its deletion."""
-        syncs = frozenset(self._waiting.get(key, ()))
+        syncs = self.waiting(key)
         for sync in syncs:
             self.stop_waiting(key, sync)
         self._found.pop(key, None)

@@ -64,8 +64,9 @@ class Query(msgspec.Struct, forbid_unknown_fields=True):
             for key, value in parameters:
                 if key in given:
                     raise msgspec.ValidationError(f"Object contains field `{key}` twice")
-                given[key] = value
-            query = msgspec.convert({k: v for k, v in given.items() if v}, cls, strict=False)
+                if value:
+                    given[key] = value
+            query = msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
             reason = " ".join(f"wrong parameter: {error}".split())
             raise web.HTTPBadRequest(reason=reason[:LONGEST_TEXT]) from error

@@ -8,7 +8,6 @@ from collections import OrderedDict
 
 import msgspec
 
-from configmapsync.conditions import MESSAGE_LIMIT
 from kube.events import Series
 
 MOST_EVENTS = 500
@@ -23,7 +22,7 @@ class EventRow(msgspec.Struct, frozen=True, rename="camel"):
         name: of the object.
         type: `Normal` or `Warning`.
         reason: the reason word.
-        message: for people.
+        message: for people; `EventRecorder.emit` cuts it.
         count: number of occurrences.
         last: time of the newest occurrence, in UTC.
     """
@@ -52,7 +51,7 @@ class RecentEvents:
             *(latest.regarding.kind, latest.regarding.namespace, latest.regarding.name),
             type=latest.type,
             reason=latest.reason,
-            message=latest.message[:MESSAGE_LIMIT],
+            message=latest.message,
             count=series.count,
             last=series.last.isoformat(timespec="seconds"),
         )

@@ -130,7 +130,7 @@ def sync_row(record: SyncRecord) -> SyncRow:
         source=str(sync.source) if sync else "",
         copy_name=sync.destination_name if sync else "",
         state=state,
-        reason=reason[:MESSAGE_LIMIT],
+        reason=reason,
         message=message,
         desired=counts.desired if counts else None,
         synced=counts.synced if counts else 0,

@@ -152,8 +152,7 @@ class SyncStats:
                 counts.desired - counts.synced - counts.failed, 0
             )
             tally[self._copies, FAILED] = counts.failed
-        verdict = (report.verdict,) if report.verdict is not None else ()
-        for outcome in (*verdict, *report.outcomes, *report.leftovers):
-            if outcome.reason.state is State.FAILED:
+        for outcome in (report.verdict, *report.outcomes, *report.leftovers):
+            if outcome is not None and outcome.reason.state is State.FAILED:
                 tally[self._failures, outcome.reason] += 1
         return tally

@@ -34,8 +34,8 @@ from reconciler.observe import Observer
 from reconciler.reconcile import Reconciler
 from reconciler.reports.events import Events
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
+from reconciler.reports.state_metrics import StateMetrics
 from reconciler.reports.status import Reporter
-from reconciler.reports.sync_stats import SyncStats
 from reconciler.settings import ReconcilerSettings
 from reconciler.triggers import Triggers
 from reconciler.writes.applier import Applier
@@ -92,7 +92,7 @@ class App:
         if elector is not None:
             leading = self._metrics.leading.labels(settings.leader_election_name)
             leading.set_function(lambda: elector.leading)
-        self._sync_stats = SyncStats(registry, self._now)
+        self._state_metrics = StateMetrics(registry, self._now)
         queue_metrics = WorkQueueMetrics(registry)
         self._queue: WorkQueue[NamespacedName] = WorkQueue(
             queue_metrics, group_of=attrgetter("namespace")
@@ -104,7 +104,7 @@ class App:
         self._recorder = EventRecorder(
             self._client, component=MANAGED_BY_VALUE, instance=EVENT_SOURCE, clock=clock
         )
-        self._retries = Retries(Backoff(rng))
+        self._retries = Retries(rng)
         self._build_reconciler(clock, rng)
         self._loop_lag = LoopLag(registry)
         self.health = HealthServer(Address.parse(settings.health_address), registry)
@@ -141,7 +141,7 @@ class App:
             backoff=Backoff(rng),
             events=events,
             metrics=self._metrics,
-            sync_stats=self._sync_stats,
+            state_metrics=self._state_metrics,
             clock=clock,
         )
         reconciler = Reconciler(caches, observer, contention, self._applier, self._reporter)
@@ -161,7 +161,7 @@ class App:
     def _connect(self) -> None:
         """Connect the caches to the queue and the probes to the parts."""
         Triggers(
-            self._caches, self._queue, self._retries, self._sync_stats, self._decider
+            self._caches, self._queue, self._retries, self._state_metrics, self._decider
         ).connect()
         for informer in self._caches.all.values():
             informer.on_reset(self._reset)
@@ -208,7 +208,7 @@ class App:
         leadership = self._elector.leadership() if self._elector else nullcontext()
         async with leadership:  # everything that writes is in this block
             self._working = True
-            self._sync_stats.begin()
+            self._state_metrics.begin()
             self._queue.begin()
             async with asyncio.TaskGroup() as group:
                 reporting = group.create_task(self._reporter.run(), name="reporter")

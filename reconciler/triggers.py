@@ -17,7 +17,7 @@ from kube.workqueue import WorkQueue
 from reconciler.known.caches import BY_SYNC_UID, Caches
 from reconciler.known.claims import Decider
 from reconciler.known.configmaps import ConfigMapVersion
-from reconciler.reports.sync_stats import SyncStats
+from reconciler.reports.state_metrics import StateMetrics
 from reconciler.writes.retries import Retries
 
 
@@ -29,13 +29,13 @@ class Triggers:
         caches: Caches,
         queue: WorkQueue[NamespacedName],
         retries: Retries,
-        sync_stats: SyncStats,
+        state_metrics: StateMetrics,
         decider: Decider,
     ) -> None:
         self._caches = caches
         self._queue = queue
         self._retries = retries
-        self._sync_stats = sync_stats
+        self._state_metrics = state_metrics
         self._decider = decider
         self._log = structlog.get_logger("triggers")
 
@@ -86,7 +86,7 @@ class Triggers:
 
     def _source_changed(self, key: NamespacedName) -> None:
         for sync in self._caches.syncs_of_source(key):
-            self._sync_stats.edited(sync.key)
+            self._state_metrics.edited(sync.key)
             self._enqueue(sync.key, "source", key)
 
     def namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:

@@ -2,7 +2,7 @@
 
 The controller, the applier, the reporter and `contention.py` count here. Metrics that
 controller-runtime or client-go also have carry their names. Gauges of syncs and copies
-are in `sync_stats.py`, metrics of every process in `runtime/metrics.py`; no label may
+are in `state_metrics.py`, metrics of every process in `runtime/metrics.py`; no label may
 grow with the cluster.
 """
 

@@ -26,7 +26,7 @@ from kube.rbac import Rule
 from kube.workqueue import WorkQueue
 from reconciler.reports.events import Events
 from reconciler.reports.metrics import Metrics
-from reconciler.reports.sync_stats import SyncStats
+from reconciler.reports.state_metrics import StateMetrics
 
 RULES = (
     Rule(PLURAL, ("patch",), group=GROUP, why="adds and removes the finalizer"),
@@ -66,7 +66,7 @@ class Reporter:
         backoff: Backoff[NamespacedName],
         events: Events,
         metrics: Metrics,
-        sync_stats: SyncStats,
+        state_metrics: StateMetrics,
         clock: Callable[[], datetime],
     ) -> None:
         """Create a reporter; nothing is sent before `run`.
@@ -78,7 +78,7 @@ class Reporter:
             backoff: of statuses that could not be written.
             events: emits events on syncs and on copies that fail.
             metrics: counts status writes.
-            sync_stats: counts syncs, copies and failures.
+            state_metrics: counts syncs, copies and failures.
             clock: the time of day.
         """
         self._client = client
@@ -87,7 +87,7 @@ class Reporter:
         self._backoff = backoff
         self._events = events
         self._metrics = metrics
-        self._sync_stats = sync_stats
+        self._state_metrics = state_metrics
         self._clock = clock
         self._pending: dict[NamespacedName, _Pending] = {}
         self._writing: dict[NamespacedName, asyncio.Event] = {}
@@ -125,7 +125,7 @@ class Reporter:
             remaining=planned.remaining,
         )
         new = status(report, self._clock())
-        self._sync_stats.note(record.key, report, new)
+        self._state_metrics.note(record.key, report, new)
         if new == report.previous and record.key not in self._writing:
             self._pending.pop(record.key, None)
             self._wrote.discard(record.key)
@@ -140,7 +140,7 @@ class Reporter:
         self._pending.pop(sync, None)
         self._wrote.discard(sync)
         self._backoff.forget(sync)
-        self._sync_stats.forget(sync)
+        self._state_metrics.forget(sync)
 
     def failing(self) -> tuple[NamespacedName, ...]:
         """Return the syncs whose last status write failed."""

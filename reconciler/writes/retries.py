@@ -1,11 +1,12 @@
 """Decide when a destination that failed may be tried again.
 
 `applier.py` asks it before each write and reports each failure to it, and `triggers.py`
-ends a wait when an event may have healed the cause. `kube/backoff.py` has the delays. A
-failure that only an edit heals waits for other content.
+ends a wait when an event may have healed the cause. `kube/backoff.py` doubles the delay
+with each failure. A failure that only an edit heals waits for other content.
 """
 
 import asyncio
+import random
 from collections.abc import Collection, Set
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ from kube.backoff import Backoff
 from kube.errors import ApiError, Retry
 from reconciler.writes.failures import is_stale
 
-# The delay of an error that only an edit can heal.
-MAX_BACKOFF_SECONDS = 300.0
+# The delay after the first failure of a destination, and the longest one, which is also that of an
+# error that only an edit can heal.
+FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.1, 300.0
 
 SyncDestination = tuple[NamespacedName, NamespacedName]  # the sync and the copy
 
@@ -41,8 +43,11 @@ class BackoffEntry(NamedTuple):
 class Retries:
     """The failed destinations of all syncs."""
 
-    def __init__(self, backoff: Backoff[SyncDestination]) -> None:
-        self._backoff = backoff
+    def __init__(self, rng: random.Random) -> None:
+        """Start with no failures; `rng` is for jitter."""
+        self._backoff: Backoff[SyncDestination] = Backoff(
+            rng, FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS
+        )
         self._entries: dict[NamespacedName, dict[NamespacedName, BackoffEntry]] = {}
 
     def __len__(self) -> int:
@@ -63,7 +68,7 @@ class Retries:
         """Record a failure; return the seconds until the destination may be tried again."""
         longest = error.retry is Retry.NEVER and not is_stale(write, error)
         delay = self._backoff.failed(
-            (sync, write.key), MAX_BACKOFF_SECONDS if longest else error.retry_after
+            (sync, write.key), MAX_DELAY_SECONDS if longest else error.retry_after
         )
         until = asyncio.get_running_loop().time() + delay
         entry = BackoffEntry(until, outcome, write.content_hash, error.retry)

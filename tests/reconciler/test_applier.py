@@ -15,7 +15,6 @@ from configmapsync.names import NamespacedName
 from configmapsync.plans import Applied, Plan, Verb, Write
 from configmapsync.reasons import Reason
 from configmapsync.rendering import CopyTemplate
-from kube.backoff import Backoff
 from kube.errors import ApiError, Conflict, Forbidden, TooLarge, TooManyRequests, Unreachable
 from reconciler.known.blockers import Blockers
 from reconciler.reports.metrics import Metrics
@@ -25,7 +24,7 @@ from reconciler.writes.applier import (
     WRITE_WAIT_SECONDS,
     Applier,
 )
-from reconciler.writes.retries import Retries, SyncDestination
+from reconciler.writes.retries import Retries
 from reconciler.writes.slots import LARGE_AT_ONCE, LARGE_BYTES
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -81,9 +80,8 @@ class Bench:
         self.result = NOTHING_APPLIED
         self.written: list[str] = []
         self.races: list[str] = []
-        self.backoff: Backoff[SyncDestination] = Backoff(random.Random(1))  # noqa: S311
         self.registry = CollectorRegistry()
-        self.retries = Retries(self.backoff)
+        self.retries = Retries(random.Random(1))  # noqa: S311
         self.applier = Applier(
             self.writer,  # type: ignore[arg-type]
             self.retries,
@@ -381,7 +379,7 @@ async def test_a_destination_that_is_no_longer_planned_is_evicted() -> None:
     await bench.apply()
 
     assert bench.held() == 0
-    assert len(bench.backoff) == 0
+    assert len(bench.retries._backoff) == 0
 
 
 async def test_a_sync_is_not_settled_while_a_create_is_in_flight() -> None:

@@ -27,8 +27,8 @@ from kube.events import ObjectReference
 from kube.workqueue import WorkQueue
 from reconciler.reports.events import MOST_EVENTS, Events
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics
+from reconciler.reports.state_metrics import StateMetrics
 from reconciler.reports.status import REPORT_WAIT_SECONDS, REPORT_WORKERS, Reporter
-from reconciler.reports.sync_stats import SyncStats
 from tests.configmapsync.objects import report
 
 pytestmark = pytest.mark.looptime(start=0)
@@ -71,7 +71,7 @@ class Bench:
             backoff=Backoff(random.Random(1)),  # noqa: S311
             events=Events(self, self, asyncio.get_running_loop().time),  # type: ignore[arg-type]
             metrics=metrics,
-            sync_stats=SyncStats(registry, asyncio.get_running_loop().time),
+            state_metrics=StateMetrics(registry, asyncio.get_running_loop().time),
             clock=lambda: NOW,
         )
 

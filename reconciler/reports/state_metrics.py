@@ -35,7 +35,7 @@ class Edit:
     wrote: bool = False
 
 
-class SyncStats:
+class StateMetrics:
     """Running totals over all syncs: a scrape costs the same for 10 syncs and for 10,000.
 
     A standby replica reconciles nothing and counts nothing, so sums over all replicas are right.

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from configmapsync.conditions import status
 from configmapsync.names import NamespacedName
 from configmapsync.reasons import Outcome, Reason
-from reconciler.reports.sync_stats import SyncStats
+from reconciler.reports.state_metrics import StateMetrics
 from tests.configmapsync.objects import report
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ class MovableClock:
     def __init__(self) -> None:
         self.now = 100.0
         self._registry = CollectorRegistry()
-        self.sync_stats = SyncStats(self._registry, lambda: self.now)
+        self.state_metrics = StateMetrics(self._registry, lambda: self.now)
 
     @property
     def measured(self) -> tuple[float | None, float | None]:
@@ -52,64 +52,64 @@ class MovableClock:
             Outcome(f"namespace-{number}", reason) for number, reason in enumerate(reasons)
         )
         made = report(outcomes=outcomes, wrote=wrote)
-        self.sync_stats.note(sync, made, status(made, NOW))
+        self.state_metrics.note(sync, made, status(made, NOW))
 
     def refused(self, reason: Reason) -> None:
         made = report(verdict=Outcome("", reason))
-        self.sync_stats.note(SYNC, made, status(made, NOW))
+        self.state_metrics.note(SYNC, made, status(made, NOW))
 
 
 @pytest.fixture
 def made() -> MovableClock:
     made = MovableClock()
-    made.sync_stats.begin()
+    made.state_metrics.begin()
     return made
 
 
 def test_an_edit_is_measured_to_the_last_copy_over_as_many_reconciles_as_it_takes(
     made: MovableClock,
 ) -> None:
-    made.sync_stats.edited(SYNC)
+    made.state_metrics.edited(SYNC)
     made.now += 2
     made.reconciled(Reason.SYNCED, Reason.PROGRESSING, wrote=True)
-    assert (made.measured, made.sync_stats.lag()) == ((0, 0), 2.0)
+    assert (made.measured, made.state_metrics.lag()) == ((0, 0), 2.0)
     made.now += 3
     made.reconciled(Reason.SYNCED, Reason.SYNCED)
-    assert (made.measured, made.sync_stats.lag()) == ((1, 5.0), 0.0)
+    assert (made.measured, made.state_metrics.lag()) == ((1, 5.0), 0.0)
 
 
 def test_the_first_of_overlapping_edits_is_measured(made: MovableClock) -> None:
-    made.sync_stats.edited(SYNC)
+    made.state_metrics.edited(SYNC)
     made.now += 2
-    made.sync_stats.edited(SYNC)
+    made.state_metrics.edited(SYNC)
     made.now += 1
     made.reconciled(Reason.SYNCED, wrote=True)
     assert made.measured == (1, 3.0)
 
 
 def test_an_edit_that_changes_no_copy_is_no_propagation(made: MovableClock) -> None:
-    made.sync_stats.edited(SYNC)
+    made.state_metrics.edited(SYNC)
     made.reconciled(Reason.SYNCED)
-    assert (made.measured, made.sync_stats.lag()) == ((0, 0), 0.0)
+    assert (made.measured, made.state_metrics.lag()) == ((0, 0), 0.0)
 
 
 def test_a_failing_write_is_lag_and_a_taken_destination_is_not(made: MovableClock) -> None:
-    made.sync_stats.edited(SYNC)
-    made.sync_stats.edited(OTHER)
+    made.state_metrics.edited(SYNC)
+    made.state_metrics.edited(OTHER)
     made.now += 1
     made.reconciled(Reason.SYNCED, Reason.WRITE_FAILED, wrote=True)
     made.reconciled(Reason.SYNCED, Reason.DESTINATION_CONFLICT, wrote=True, sync=OTHER)
     assert made.measured == (1, 1.0)
     made.now += 60
-    assert made.sync_stats.lag() == 61.0
+    assert made.state_metrics.lag() == 61.0
 
 
 def test_a_replica_that_stands_by_measures_nothing() -> None:
     made = MovableClock()
-    made.sync_stats.edited(SYNC)
+    made.state_metrics.edited(SYNC)
     made.now += 1000
-    assert made.sync_stats.lag() == 0.0
-    made.sync_stats.begin()
+    assert made.state_metrics.lag() == 0.0
+    made.state_metrics.begin()
     made.reconciled(Reason.SYNCED, wrote=True)
     assert made.measured == (0, 0)
 
@@ -145,8 +145,8 @@ def test_a_sync_is_counted_once_until_it_is_deleted(
     made.reconciled(Reason.SYNCED, sync=OTHER)
     assert made.counted("syncs") == {"Synced": 2}
     assert made.counted("failures") == {}
-    made.sync_stats.edited(SYNC)
-    made.sync_stats.forget(SYNC)
-    made.sync_stats.forget(NamespacedName("never", "seen"))
+    made.state_metrics.edited(SYNC)
+    made.state_metrics.forget(SYNC)
+    made.state_metrics.forget(NamespacedName("never", "seen"))
     assert made.counted("copies") == {"synced": 1}
-    assert made.sync_stats.lag() == 0.0
+    assert made.state_metrics.lag() == 0.0

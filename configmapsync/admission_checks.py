@@ -91,8 +91,7 @@ def warnings(sync_input: AdmissionInput, snapshot: Snapshot) -> list[str]:
     return [
         *_source_warnings(sync_input.sync, snapshot),
         *islice(doubtful_metadata(sync_input.sync), MOST_LISTED),
-        *_idle_selection(sync_input, snapshot),
-        *_disabled(sync_input, snapshot),
+        *_selection_warnings(sync_input, snapshot),
         *_contested_matches(sync_input, snapshot),
         *_blockers(sync_input.sync, snapshot),
     ]
@@ -220,19 +219,12 @@ def _source_warnings(sync: ConfigMapSync, snapshot: Snapshot) -> Iterator[str]:
         yield from unmatched_keys(sync.spec.keys, snapshot.source_keys)[:MOST_LISTED]
 
 
-def _idle_selection(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[str]:
-    """Yield the first globs and selectors that match no namespace.
-
-    The cause may be a typo, or a namespace that does not exist yet.
-    """
-    if not snapshot.complete:
-        return
-    idle = unmatched_patterns(sync_input.targets, sync_input.selector, snapshot.namespaces)
-    for path, value in islice(idle, MOST_LISTED):
-        yield f"{path}: {value} matches no namespace now"
-
-
-def _disabled(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[str]:
+def _selection_warnings(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[str]:
+    """Yield the first globs and selectors that match nothing, and the disabled namespaces."""
+    if snapshot.complete:  # a typo, or a namespace that does not exist yet
+        idle = unmatched_patterns(sync_input.targets, sync_input.selector, snapshot.namespaces)
+        for path, value in islice(idle, MOST_LISTED):
+            yield f"{path}: {value} matches no namespace now"
     for name, path in sync_input.targets.named.items():
         namespace = snapshot.namespaces.get(name)
         if namespace and namespace.disabled:

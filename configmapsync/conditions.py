@@ -154,7 +154,11 @@ def _readiness(report: Report) -> Outcome:
     failed = _failed(outcomes)
     total = len(outcomes)
     if failed:
-        return Outcome("", _commonest(failed), _failure_message(failed, total))
+        first = failed[0]
+        others = f" (and {len(failed) - 1} more, see status.failures)" if len(failed) > 1 else ""
+        detail = f"{first.namespace}: {first.message}{others}"
+        message = f"{len(failed)} of {total} destinations failed: {detail}"
+        return Outcome("", _commonest(failed), message)
     if waiting:
         return Outcome(
             "", Reason.PROGRESSING, f"{total - len(waiting)} of {total} copies are up to date"
@@ -182,14 +186,6 @@ def _commonest(failed: Sequence[Outcome]) -> Reason:
     """Return the most frequent reason; of equally frequent ones the first of the table."""
     counts = Counter(outcome.reason for outcome in failed)
     return max(Reason, key=lambda reason: counts[reason])
-
-
-def _failure_message(failed: Sequence[Outcome], total: int) -> str:
-    first = failed[0]
-    others = f" (and {len(failed) - 1} more, see status.failures)" if len(failed) > 1 else ""
-    return (
-        f"{len(failed)} of {total} destinations failed: {first.namespace}: {first.message}{others}"
-    )
 
 
 def _conditions(

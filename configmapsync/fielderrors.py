@@ -109,21 +109,19 @@ def _shortened(value: Any, depth: int) -> Any:
     match value:
         case str():
             return cut(value)
-        case Mapping() | list() | tuple() if not depth:
+        case Mapping() | list() if not depth:
             return _CUT
         case Mapping():
             first = islice(value.items(), _QUOTED_ITEMS)
             items = {cut(str(key)): _shortened(item, depth - 1) for key, item in first}
             return items if len(value) <= _QUOTED_ITEMS else items | {_CUT: len(value)}
-        case list() | tuple():
+        case list():
             listed = [_shortened(item, depth - 1) for item in value[:_QUOTED_ITEMS]]
             return listed if len(value) <= _QUOTED_ITEMS else [*listed, _CUT]
         case int() if abs(value) > _LARGEST_NUMBER:
             return "a large number"
-        case None | bool() | int() | float():
-            return value
         case _:
-            return cut(str(value))
+            return value
 
 
 def required(path: str, detail: str = "") -> FieldError:

@@ -49,8 +49,8 @@ class CopyTemplate:
     name: str
     content: Content
     digest: str
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
+    labels: dict[str, str]
+    annotations: dict[str, str]
 
     @property
     def content_hash(self) -> int:
@@ -126,7 +126,7 @@ def is_up_to_date(record: CopyRecord, wanted: CopyTemplate) -> bool:
         labels, annotations = readable_marks(wanted.labels), readable_marks(wanted.annotations)
         nothing_left = record.applied == wanted.applied
     else:
-        labels, annotations = dict(wanted.labels), dict(wanted.annotations)
+        labels, annotations = wanted.labels, wanted.annotations
         nothing_left = (
             APPLIED_METADATA in wanted.annotations or APPLIED_METADATA not in record.annotations
         )

@@ -31,7 +31,7 @@ _TYPES = {
     "model_type": "object",
     "model_attributes_type": "object",
 }
-_CONTAINERS = (dict, list, Mapping)
+_CONTAINERS = (dict, list)
 # Maps with keys of the user, which a path shows as labels[key].
 _OPEN_KEYS = frozenset({"labels", "annotations", "matchLabels"})
 

@@ -8,9 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator
 
 from configmapsync.graph.allocation import Node
-from configmapsync.graph.index import Graph
+from configmapsync.graph.index import Graph, NodeIndex
 from configmapsync.graph.namespace_sets import NamespaceSet
-from configmapsync.graph.node_index import NodeIndex
 from configmapsync.names import NamespacedName
 
 NAMESPACES_PER_STEP = 20  # the comparisons of a selector with a namespace that cost one step

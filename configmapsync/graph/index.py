@@ -7,17 +7,64 @@ webhook.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from configmapsync.graph.allocation import Node
 from configmapsync.graph.namespace_sets import NamespaceNumbers, NamespaceSet
-from configmapsync.graph.node_index import NodeIndex
 from configmapsync.names import NamespacedName
 from configmapsync.namespace_index import NamespaceIndex, namespace_keys, selector_keys
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
 
 Nodes = dict[NamespacedName, Node]
+
+
+class NodeIndex:
+    """Nodes by the name, then by the namespace of a ConfigMap.
+
+    Most ConfigMaps have one node, so a dictionary is made only for the second: with 10,000 syncs
+    this saves 6 MiB.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, dict[str, Node | dict[NamespacedName, Node]]] = {}
+
+    def add(self, key: NamespacedName, node: Node) -> None:
+        """Add a node of a ConfigMap, or replace the node of the same sync."""
+        namespace, name = key
+        spaces = self._nodes.setdefault(name, {})
+        present = spaces.get(namespace)
+        if isinstance(present, dict):
+            present[node.key] = node
+        elif present is None or present.key == node.key:
+            spaces[namespace] = node
+        else:
+            spaces[namespace] = {present.key: present, node.key: node}
+
+    def remove(self, key: NamespacedName, node: Node) -> None:
+        """Remove the node of a sync, which must be present."""
+        namespace, name = key
+        spaces = self._nodes[name]
+        present = spaces[namespace]
+        if isinstance(present, dict):
+            del present[node.key]
+            if len(present) == 1:
+                [spaces[namespace]] = present.values()
+            return
+        del spaces[namespace]
+        if not spaces:
+            del self._nodes[name]
+
+    def namespaces(self, name: str) -> Collection[str]:
+        """Return the namespaces in which a ConfigMap of this name has a node."""
+        return self._nodes.get(name, {}).keys()
+
+    def at(self, key: NamespacedName) -> Collection[Node]:
+        """Return the nodes of one ConfigMap."""
+        present = self._nodes.get(key.name, {}).get(key.namespace)
+        if isinstance(present, dict):
+            return present.values()
+        return () if present is None else (present,)
 
 
 class Graph:

@@ -29,9 +29,9 @@ from prometheus_client.registry import Collector
 
 DISTRIBUTION = "configmapsync"
 UNKNOWN_VERSION = "unknown"  # run from a folder that was never installed
-REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LAG_INTERVAL_SECONDS = 0.25
-LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LAG_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REQUEST_SECONDS = (*LAG_SECONDS, 30.0)
 
 Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
 Read = Callable[[], Mapping[str, float]]
@@ -189,7 +189,7 @@ class LoopLag:
             "configmapsync_event_loop_lag_seconds",
             "How late a timer fires that is due four times a second: "
             "for so long, one step held the event loop.",
-            buckets=LAG_BUCKETS,
+            buckets=LAG_SECONDS,
             registry=registry,
         )
 

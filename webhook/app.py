@@ -39,8 +39,7 @@ class Webhook:
         self._log = structlog.get_logger("app")
         self._settings = settings
         now = asyncio.get_running_loop().time
-        self._listening = False
-        self._draining = False
+        self._unready: str | None = "not listening yet"
         self._metrics = Metrics(registry)
         self._loop_lag = LoopLag(registry)
         self._health = HealthServer(Address.parse(settings.health_address), registry)
@@ -103,11 +102,11 @@ class Webhook:
         if not await until_stopped(stop, self._prepared()):
             return
         address = await self._server.start()
-        self._listening = True
+        self._unready = None
         self._log.info("serving", address=str(address))
         await stop.wait()
         self._log.info("stopping", drain_seconds=self._settings.drain_seconds)
-        self._draining = True
+        self._unready = "the process is stopping"
         self._server.drain()
         await asyncio.sleep(self._settings.drain_seconds)
         await self._server.close()
@@ -126,12 +125,7 @@ class Webhook:
         await keep_collections_short()
 
     def _add_checks(self) -> None:
-        self._health.ready_when(
-            "stopping", lambda: "the process is stopping" if self._draining else None
-        )
-        self._health.ready_when(
-            "listener", lambda: None if self._listening else "not listening yet"
-        )
+        self._health.ready_when("listener", lambda: self._unready)
         self._health.ready_when("certificate", lambda: self._watcher.problem(_utc_now()))
         self._health.ready_when("paths", self._paths.problem)
         self._health.add_watches(self._state.informers)

@@ -81,7 +81,7 @@ class CertWatcher:
         self._metrics = metrics
         self._log = structlog.get_logger("certwatcher")
         self._seen: _Files | None = None
-        self._problem: str | None = None
+        self._problem: str | None = f"no certificate was read from {directory} yet"
         self.loaded = asyncio.Event()
         self.served: ServedPair | None = None
         self.listener_context = _server_context(client_ca is not None)
@@ -90,7 +90,7 @@ class CertWatcher:
     def problem(self, now: datetime) -> str | None:
         """Return why no client can be served, or None."""
         if self.served is None:
-            return self._problem or f"no certificate was read from {self._directory} yet"
+            return self._problem
         if self.served.expires <= now:
             return f"the certificate expired at {self.served.expires.isoformat()}"
         return None

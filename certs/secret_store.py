@@ -129,15 +129,14 @@ class _Secret:
             "type": self.type,
             "data": files,
         }
+        # A create in a namespace that does not exist fails with NotFound; a retry would not help.
+        outdated = (Conflict, NotFound) if version else (Conflict, AlreadyExists)
         try:
             if version:
                 answer = await self.client.put(SECRETS, self.namespace, self.name, document)
             else:
                 answer = await self.client.create(SECRETS, self.namespace, document)
-        except (AlreadyExists, Conflict, NotFound) as error:
-            if isinstance(error, NotFound) and not version:
-                # The namespace does not exist, and a retry would not help.
-                raise
+        except outdated as error:
             raise OutdatedError from error
         return self._decoded(answer).part
 

@@ -5,11 +5,11 @@ those of every process; `docs/metrics.md` lists all. Labels never hold names tha
 choose.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from datetime import datetime
 from itertools import product
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # Buckets. The bar is 10 ms of own time; the API server gives up after 5 s.
@@ -94,18 +94,17 @@ class Metrics:
         for operation, outcome in product(OPERATIONS, OUTCOMES):
             self._reviews.labels(webhook, operation, outcome)
 
-    @contextmanager
-    def answering(self, webhook: str) -> Iterator[None]:
-        """Measure the duration of a request, and count it as in flight."""
+    async def measure(
+        self, webhook: str, answer: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
+        """Await the answer to a request; count it in flight, by duration and by HTTP status."""
         with (
             self._seconds.labels(webhook).time(),
             self._in_flight.labels(webhook).track_inprogress(),
         ):
-            yield
-
-    def answered(self, webhook: str, code: int) -> None:
-        """Count a request by the HTTP status of its answer."""
-        self._requests.labels(webhook, str(code)).inc()
+            response = await answer
+        self._requests.labels(webhook, str(response.status)).inc()
+        return response
 
     def checked(self, webhook: str, operation: str, outcome: str) -> None:
         """Count a review by its outcome."""

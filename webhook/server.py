@@ -23,7 +23,7 @@ from webhook.admission_review import MalformedReviewError, parse
 from webhook.answers import failure
 from webhook.certwatcher import CertWatcher
 from webhook.metrics import Metrics
-from webhook.paths import MUTATE_PATH, PATHS, VALIDATE_PATH, ServedPaths
+from webhook.paths import MUTATE_PATH, VALIDATE_PATH, ServedPaths
 
 # The API server accepts requests of 3 MiB and stores objects of 1.5 MiB as JSON. An update
 # carries two objects: half of this limit. The rest is for new objects that JSON escapes make
@@ -98,7 +98,7 @@ class WebhookServer:
         self._client_names = client_names
         self._held_bytes = 0
         self._draining = False
-        for path in PATHS:
+        for path in self._handlers:
             metrics.serves(path)
         application = web.Application(middlewares=[self._tracked, self._with_status])
         application.router.add_route("*", "/{path:.*}", self._handle, expect_handler=self._continue)
@@ -186,12 +186,8 @@ class WebhookServer:
         """
         webhook = self._plain_path(request)
         self._listener.began(request.protocol)
-        if webhook is None:
-            response = await handler(request)
-        else:
-            with self._metrics.answering(webhook):
-                response = await handler(request)
-            self._metrics.answered(webhook, response.status)
+        answer = handler(request)
+        response = await (self._metrics.measure(webhook, answer) if webhook else answer)
         valid = response.status == HTTPStatus.OK
         if self._draining or not valid:
             response.force_close()

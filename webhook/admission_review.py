@@ -253,8 +253,6 @@ def _object(raw: msgspec.Raw) -> SentObject | None:
 
     Copies the spec, because a view of it would keep the whole body in memory.
     """
-    if bytes(memoryview(raw)[:1]) not in {b"{", b"n"}:
-        raise MalformedReviewError("an object of the review is not a JSON object")
     found: _Object | None = _decode("an object of the review is invalid", _decode_object, raw)
     if found is None:
         return None

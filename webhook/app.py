@@ -88,19 +88,18 @@ class Webhook:
                         *(informer.run() for informer in self._state.informers.values()),
                         follow(self._watcher.look, self._paths.look),
                         self._loop_lag.run(),
-                        self._collect_garbage(),
                     )
                 ]
-                await self._serve(stop)
+                if await until_stopped(stop, self._prepared()):
+                    keepers.append(background.create_task(keep_collections_short()))
+                    await self._serve(stop)
                 for keeper in keepers:
                     keeper.cancel()
         finally:
             await self._health.close()
 
     async def _serve(self, stop: asyncio.Event) -> None:
-        """Listen when the caches and the certificate are ready; close after the drain time."""
-        if not await until_stopped(stop, self._prepared()):
-            return
+        """Listen until `stop` is set, and close after the drain time."""
         address = await self._server.start()
         self._unready = None
         self._log.info("serving", address=str(address))
@@ -113,23 +112,16 @@ class Webhook:
         self._log.info("stopped")
 
     async def _prepared(self) -> bool:
-        await self._synced()
-        return await self._watcher.loaded.wait()
-
-    async def _synced(self) -> None:
+        """Wait for the caches and the certificate."""
         for informer in self._state.informers.values():
             await informer.synced.wait()
-
-    async def _collect_garbage(self) -> None:
-        await self._synced()
-        await keep_collections_short()
+        return await self._watcher.loaded.wait()
 
     def _add_checks(self) -> None:
         self._health.ready_when("listener", lambda: self._unready)
-        self._health.ready_when("certificate", lambda: self._watcher.problem(_utc_now()))
+        self._health.ready_when(
+            "certificate",
+            lambda: self._watcher.problem(datetime.now(UTC)),  # noqa: TID251 - of the handshakes
+        )
         self._health.ready_when("paths", self._paths.problem)
         self._health.add_watches(self._state.informers)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - certificates expire by the real clock

@@ -163,16 +163,15 @@ class ClusterState:
         ]
         unconfirmed = iter(unknown)
         found: dict[str, Namespace] = {}
-        missing = 0
+        missing: list[str] = []
 
         async def confirm_next() -> None:
-            nonlocal missing
             for name in unconfirmed:
                 if namespace := await self._read_namespace(name):
                     found[name] = namespace
                 else:
-                    missing += 1
-                if missing >= ENOUGH_MISSING:
+                    missing.append(name)
+                if len(missing) >= ENOUGH_MISSING:
                     return
 
         await all_of(confirm_next() for _ in range(min(len(unknown), PARALLEL_NAMESPACE_READS)))

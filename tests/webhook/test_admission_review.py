@@ -92,7 +92,7 @@ def _with_request(**changes: object) -> bytes:
             _with_request(operation="BURN"), "is not an AdmissionReview", id="unknown operation"
         ),
         pytest.param(
-            _with_request(object=[1]), "is not a JSON object", id="an object that is a list"
+            _with_request(object=[1]), "got `array`", id="an object that is a list"
         ),
         pytest.param(
             _with_request(userInfo={"groups": "all"}),

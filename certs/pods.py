@@ -30,13 +30,9 @@ class _Port(msgspec.Struct):
     name: str | None = None
 
 
-class _Conditions(msgspec.Struct):
-    ready: bool | None = None
-
-
 class _Endpoint(msgspec.Struct):
     addresses: list[str]
-    conditions: _Conditions | None = None
+    conditions: dict[str, bool | None] | None = None
 
 
 class EndpointSlice(msgspec.Struct):
@@ -137,7 +133,7 @@ def ready_addresses(endpoint_slice: EndpointSlice) -> list[str]:
     hosts = [
         one.addresses[0]
         for one in endpoint_slice.endpoints or ()
-        if one.addresses and not (one.conditions and one.conditions.ready is False)
+        if one.addresses and (one.conditions or {}).get("ready") is not False
     ]
     return [
         f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts for port in ports

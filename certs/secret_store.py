@@ -13,21 +13,16 @@ from certs.material import Files, ForeignObjectError, Material, OutdatedError, P
 from kube.client import SECRETS, Client
 from kube.errors import AlreadyExists, Conflict, NotFound
 from kube.rbac import Rule
-from kube.wire import decode_as
+from kube.wire import ObjectMeta, decode_as
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "configmapsync-certs"
 
 
-class _Metadata(msgspec.Struct, rename="camel"):
-    resource_version: str
-    labels: dict[str, str] | None = None
-
-
 class _Stored(msgspec.Struct):
     """The fields of a Secret that are read. msgspec decodes `bytes` from base64."""
 
-    metadata: _Metadata
+    metadata: ObjectMeta
     data: dict[str, bytes] | None = None
 
     @property

@@ -39,8 +39,9 @@ class Verbosity:
         debug = logging.getLogger().level == logging.DEBUG
         level = self._usual if debug else logging.DEBUG
         self._set(level)
-        log = structlog.get_logger("logs")
-        log.warning("the log level has changed", log_level=logging.getLevelName(level).lower())
+        structlog.get_logger("logs").warning(
+            "the log level has changed", log_level=logging.getLevelName(level).lower()
+        )
 
     def _set(self, level: int) -> None:
         logging.getLogger().setLevel(level)

@@ -83,4 +83,4 @@ class Settings(ProcessSettings):
 
     def protected(self) -> frozenset[str]:
         """Return the protected namespaces, and in a pod the namespace of this process."""
-        return frozenset(self.protected_namespaces) | {name for name in [own_namespace()] if name}
+        return frozenset(filter(None, (*self.protected_namespaces, own_namespace())))

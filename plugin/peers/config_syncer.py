@@ -6,7 +6,7 @@ and annotations. Copies in other clusters (`sync-contexts`) cannot be expressed.
 """
 
 from configmapsync.names import is_reserved_key
-from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory
 from plugin.peers.selections import of_selector
 from plugin.peers.selectors import SelectorError, parse_selector
 from plugin.peers.wanted import Found, WantedCopies
@@ -27,18 +27,18 @@ def find(source: AnnotatedConfigMap, _inventory: Inventory) -> Found:
         return  # a copy
     if source.annotations.get(CONTEXTS):
         text = "copies to other clusters (sync-contexts); install the operator there"
-        yield Remark(str(source), text, lost=True)
+        yield source.remark(text, lost=True)
     if SYNC not in source.annotations:
         return
     value = source.annotations[SYNC]
     try:
         requirements = () if value == "true" else parse_selector(value)
     except SelectorError as error:
-        yield Remark(str(source), str(error), lost=True)
+        yield source.remark(str(error), lost=True)
         return
     if reserved := sorted(key for key in {*source.labels, *source.annotations} if _is_lost(key)):
         shown = ", ".join(reserved[:MOST_LISTED])
-        yield Remark(str(source), f"{shown}: copied only if copyMetadata names them without a glob")
+        yield source.remark(f"{shown}: copied only if copyMetadata names them without a glob")
     yield WantedCopies(
         tool=TOOL,
         asked_by=source,

@@ -11,6 +11,24 @@ from configmapsync.names import NamespacedName
 from configmapsync.selection import Namespace
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Remark:
+    """One thing that the user must know.
+
+    Attributes:
+        subject: the object, such as `ConfigMap default/app`.
+        text: what the tool does, and what the sync does instead.
+        lost: whether something that the tool does cannot be expressed.
+    """
+
+    subject: str
+    text: str
+    lost: bool = False
+
+    def __str__(self) -> str:
+        return f"{'not expressible' if self.lost else 'note'}: {self.subject}: {self.text}"
+
+
 @dataclass(frozen=True, slots=True)
 class AnnotatedConfigMap:
     """A ConfigMap with its labels and annotations.
@@ -36,26 +54,12 @@ class AnnotatedConfigMap:
         """Return the namespace and name of the ConfigMap."""
         return NamespacedName(self.namespace, self.name)
 
+    def remark(self, text: str, *, lost: bool = False) -> Remark:
+        """Return a remark about the ConfigMap."""
+        return Remark(str(self), text, lost)
+
     def __str__(self) -> str:
         return f"ConfigMap {self.key}"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Remark:
-    """One thing that the user must know.
-
-    Attributes:
-        subject: the object, such as `ConfigMap default/app`.
-        text: what the tool does, and what the sync does instead.
-        lost: whether something that the tool does cannot be expressed.
-    """
-
-    subject: str
-    text: str
-    lost: bool = False
-
-    def __str__(self) -> str:
-        return f"{'not expressible' if self.lost else 'note'}: {self.subject}: {self.text}"
 
 
 def of_other_kind(kind: str, key: NamespacedName) -> Remark:

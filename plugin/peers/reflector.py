@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from configmapsync.names import NamespacedName
 from configmapsync.selection import Namespace
-from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory
 from plugin.peers.selections import Selection, everything, intersection, of_patterns, of_selector
 from plugin.peers.selectors import SelectorError, parse_selector
 from plugin.peers.wanted import Found, WantedCopies
@@ -34,18 +34,18 @@ def find(configmap: AnnotatedConfigMap, inventory: Inventory) -> Found:
         yield from _automatic(configmap)
     elif _is_true(configmap, ALLOWED):
         text = "permits mirrors and creates none; the rights of the user replace the permission"
-        yield Remark(str(configmap), text)
+        yield configmap.remark(text)
 
 
 def _automatic(source: AnnotatedConfigMap) -> Found:
     if not _is_true(source, ALLOWED):
         text = "reflector creates no mirrors, because reflection-allowed is not true"
-        yield Remark(str(source), text)
+        yield source.remark(text)
         return
     try:
         selection = intersection(_namespaces(source, ALLOWED), _namespaces(source, AUTO))
     except SelectorError as error:
-        yield Remark(str(source), str(error), lost=True)
+        yield source.remark(str(error), lost=True)
         return
     yield WantedCopies(
         tool=TOOL,
@@ -60,11 +60,11 @@ def _automatic(source: AnnotatedConfigMap) -> Found:
 def _mirror(mirror: AnnotatedConfigMap, inventory: Inventory) -> Found:
     source = NamespacedName.parse(mirror.annotations[REFLECTS].strip())
     if source is None:
-        yield Remark(str(mirror), f"{REFLECTS} is not NAMESPACE/NAME", lost=True)
+        yield mirror.remark(f"{REFLECTS} is not NAMESPACE/NAME", lost=True)
         return
     permitted, reason = _permits(inventory.configmaps.get(source), mirror, inventory)
     if reason:
-        yield Remark(str(mirror), reason)
+        yield mirror.remark(reason)
     if permitted:
         yield WantedCopies(
             tool=TOOL,

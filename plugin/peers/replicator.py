@@ -9,7 +9,7 @@ to its source.
 
 from configmapsync.names import NamespacedName, is_reserved_key
 from configmapsync.selection import Namespace
-from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory
 from plugin.peers.selections import Selection, of_patterns, of_selector
 from plugin.peers.selectors import SelectorError, parse_selector
 from plugin.peers.wanted import Found, WantedCopies
@@ -38,7 +38,7 @@ def find(configmap: AnnotatedConfigMap, inventory: Inventory) -> Found:
         yield from _pushed(configmap)
     elif annotations.get(ALLOWED) in TRUE:
         text = "permits copies and makes none; the rights of the user replace the permission"
-        yield Remark(str(configmap), text)
+        yield configmap.remark(text)
 
 
 def _pushed(source: AnnotatedConfigMap) -> Found:
@@ -47,19 +47,19 @@ def _pushed(source: AnnotatedConfigMap) -> Found:
         try:
             requirements = parse_selector(source.annotations[TO_MATCHING])
         except SelectorError as error:
-            yield Remark(str(source), str(error), lost=True)
+            yield source.remark(str(error), lost=True)
         else:
             selection = selection.union(of_selector(requirements))
     if source.annotations.get(KEEP_OWNERS) == "true":
         text = "keeps owner references; a sync never copies them, because they end at a namespace"
-        yield Remark(str(source), text, lost=True)
+        yield source.remark(text, lost=True)
     # Any value of strip-labels strips them, also "false".
     copies_labels = STRIP_LABELS not in source.annotations
     reserved = sorted(label for label in source.labels if is_reserved_key(label))
     if copies_labels and reserved:
         shown = ", ".join(reserved[:MOST_LISTED])
         text = f"the labels {shown} are copied only if copyMetadata names them without a glob"
-        yield Remark(str(source), text)
+        yield source.remark(text)
     yield WantedCopies(
         tool=TOOL,
         asked_by=source,
@@ -74,20 +74,20 @@ def _pushed(source: AnnotatedConfigMap) -> Found:
 def _pulled(target: AnnotatedConfigMap, inventory: Inventory) -> Found:
     source = NamespacedName.parse(target.annotations[FROM].strip())
     if source is None:
-        yield Remark(str(target), f"{FROM} is not NAMESPACE/NAME", lost=True)
+        yield target.remark(f"{FROM} is not NAMESPACE/NAME", lost=True)
         return
     found = inventory.configmaps.get(source)
     permitted, reason = _permits(found, target)
     if reason:
-        yield Remark(str(target), reason)
+        yield target.remark(reason)
     if not permitted:
         return
     if own := _own_keys(found, target):
         text = f"has keys of its own ({', '.join(own[:MOST_LISTED])}), which a sync would remove"
-        yield Remark(str(target), text, lost=True)
+        yield target.remark(text, lost=True)
         return
     text = "replicator empties it when the source is deleted; the sync keeps the last content"
-    yield Remark(str(target), text)
+    yield target.remark(text)
     yield WantedCopies(
         tool=TOOL,
         asked_by=target,

@@ -1,9 +1,8 @@
 """Count what the reconciler does: reconciles, writes, retries and its work queue.
 
 The controller, the applier, the reporter and `contention.py` count here. Metrics that
-controller-runtime or client-go also have carry their names. Gauges of syncs and copies
-are in `state_metrics.py`, metrics of every process in `runtime/metrics.py`; no label may
-grow with the cluster.
+controller-runtime or client-go also have carry their names. No label may grow with the
+cluster; `state_metrics.py` has the gauges of syncs and copies.
 """
 
 from itertools import product

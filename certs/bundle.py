@@ -1,8 +1,8 @@
 """Read and merge bundles of CA certificates, as `caBundle` and `ca.crt` hold them.
 
-`rotation.py` and `trust.py` call this module. The new CA comes first. Each old one
-stays until it expires or is revoked, because pods serve the old pair until the changed
-Secret reaches them. This module does no I/O.
+`rotation.py`, `trust.py` and `inspection.py` call this module. The new CA comes first.
+Each old one stays until it expires or is revoked, because pods serve the old pair until
+the changed Secret reaches them. This module does no I/O.
 """
 
 import re

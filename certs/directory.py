@@ -1,9 +1,9 @@
 """Store the material in a directory, for development and for files mounted otherwise.
 
-`ensure.py` calls this module. The layout is that of a mounted Secret: the files are
-links through one link, `..data`, to the directory of one generation. Replacing that
-link replaces all files at once, so a reader never sees the certificate of one pair with
-the key of another.
+`__main__.py` builds the store for `ensure.py` and for `inspect`. The layout is that of
+a mounted Secret: the files are links through one link, `..data`, to the directory of
+one generation. Replacing that link replaces all files at once, so a reader never sees
+the certificate of one pair with the key of another.
 """
 
 import fcntl

@@ -4,7 +4,7 @@
 Trust must come before use, so the CA and the serving certificate are renewed in two
 steps: first the new CA is stored and published while the old pair is served; then it
 signs a new pair. A revocation is such a renewal that also drops the old CA and changes
-the path. The next run finishes a run that stopped in between. No I/O and no clock here.
+the path. This module does no I/O and reads no clock.
 """
 
 from collections.abc import Collection

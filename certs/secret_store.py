@@ -1,8 +1,8 @@
 """Store the material in two Secrets.
 
-`ensure.py` calls this module. Every write carries the resourceVersion that was read, so
-the slower of two runs gets a conflict and reads again. The Secret of the CA must never
-be mounted by a pod.
+`__main__.py` builds the store for `ensure.py` and for `inspect`. Every write carries
+the resourceVersion that was read, so the slower of two runs gets a conflict and reads
+again. The Secret of the CA must never be mounted by a pod.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Define the flags and environment variables of the certificate tool.
 
-`__main__.py` reads them once.
+`__main__.py` loads them once and builds the parts of a run from them.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Publish the CA and the path in the webhook configurations, and read what they hold.
 
-`ensure.py` and `inspection.py` call this module. It changes only `caBundle` and the
-path of each webhook; `config/certs/policy.yaml` limits the tool to these fields.
+`ensure.py` publishes with it, and `__main__.py` reads with it for `inspection.py`. It
+changes only `caBundle` and the path of each webhook; `config/certs/policy.yaml` limits
+the tool to these fields.
 """
 
 import base64

@@ -75,10 +75,10 @@ class HealthServer:
         return _problems(self._ready)
 
     async def start(self) -> Address:
-        """Listen; returns the address, with the port that the system picked where 0 was asked for.
+        """Listen; return the address, with the port that the system selected for port 0.
 
         Raises:
-            OSError: it cannot listen there.
+            OSError: the address is in use, or there is no such interface.
         """
         application = web.Application()
         application.router.add_get("/healthz", partial(_report, self.alive))

@@ -1,8 +1,8 @@
 """Configure structured logs: one line for each event, with named values.
 
-`__main__` calls `configure` once. The loggers of libraries (aiohttp, asyncio) use the
-same output. A log line must not contain values of a ConfigMap, and has at most 16 KiB,
-whatever it quotes.
+Each process calls `configure` once (`lifecycle.py`), and so do the `plan` command and
+the plugin. The loggers of libraries (aiohttp, asyncio) use the same output. A log line
+must not contain values of a ConfigMap, and has at most 16 KiB, whatever it quotes.
 """
 
 import io
@@ -50,7 +50,7 @@ class Verbosity:
 
 
 def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> Verbosity:
-    """Route every log line of the process to `stream`; `__main__` calls it once.
+    """Route every log line of the process to `stream`.
 
     Args:
         log_format: json for machines, console for people.

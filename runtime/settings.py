@@ -1,8 +1,8 @@
 """Build the settings of a process from flags and environment variables.
 
-Each `__main__` calls `load` once, and nothing else reads a flag or a variable. A flag
-wins over a variable, and a variable over the default. The field descriptions are the
-text of `--help`.
+`lifecycle.py` calls `load` once for each process, and `dryrun/command.py` for the
+`plan` command. A flag wins over a variable, and a variable over the default. The field
+descriptions are the text of `--help`.
 """
 
 import sys

@@ -3,7 +3,7 @@
 `server.py` parses bodies here; `answers.py` encodes the answers. The sender is not
 trusted: anything but an AdmissionReview raises `MalformedReviewError`. Only the fields
 that the webhook reads are decoded, and a spec only on demand and up to a size that can
-be stored. Nothing here does I/O.
+be stored.
 """
 
 import hashlib

@@ -1,9 +1,8 @@
 """Keep the namespaces, and the graph of all syncs, and take snapshots for the checks.
 
-`admission.py` asks for a snapshot for a review. ConfigMaps are not cached: they
-are read live and only for warnings. A named namespace that the cache does not hold
-is read live before it counts as missing, so a namespace of the same `kubectl apply`
-counts.
+`admission.py` asks for a snapshot for a review. ConfigMaps are not cached: they are
+read live and only for warnings. A named namespace that the cache does not hold, or
+holds as terminating, is read live, so a namespace of the same `kubectl apply` counts.
 """
 
 import asyncio

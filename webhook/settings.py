@@ -1,6 +1,6 @@
 """Define the flags and environment variables of the webhook.
 
-`__main__.py` reads them once.
+`__main__.py` loads them once and passes them to `app.py`.
 """
 
 from enum import StrEnum

@@ -91,9 +91,7 @@ def _with_request(**changes: object) -> bytes:
         pytest.param(
             _with_request(operation="BURN"), "is not an AdmissionReview", id="unknown operation"
         ),
-        pytest.param(
-            _with_request(object=[1]), "got `array`", id="an object that is a list"
-        ),
+        pytest.param(_with_request(object=[1]), "got `array`", id="an object that is a list"),
         pytest.param(
             _with_request(userInfo={"groups": "all"}),
             "is not an AdmissionReview",

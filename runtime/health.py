@@ -91,16 +91,13 @@ class HealthServer:
         await self._listener.close()
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    def _render(self) -> bytes:
-        """Return the text of all metrics; scrapes that come close together share one."""
+        """Answer with the text of all metrics; scrapes that come close together share one."""
         began = time.perf_counter()  # the loop's clock stands still during a step
         if began >= self._fresh_until:
             self._rendered = generate_latest(self._registry)
             ended = time.perf_counter()
             self._fresh_until = ended + FRESH_FACTOR * (ended - began)
-        return self._rendered
+        return web.Response(body=self._rendered, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _unlisted(watch: Watch) -> str | None:

@@ -1,9 +1,11 @@
 """Fill an inventory from Kubernetes objects as they stand in files.
 
-`plugin/commands/import_.py` calls it. An object of the wrong shape is skipped, because
-the API server would not store it; no value of a ConfigMap or Secret is kept.
+`plugin/commands/import_.py` calls it. An object of the wrong shape is skipped with a
+remark, because the API server would not store it. No value of a ConfigMap or Secret is
+kept.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ from configmapsync.names import API_VERSION, KIND, NamespacedName
 from configmapsync.parsing import InvalidResourceError, parse
 from configmapsync.selection import Namespace
 from plugin.peers import config_syncer, reflector, replicator
-from plugin.peers.inventory import AnnotatedConfigMap, Inventory, of_other_kind
+from plugin.peers.inventory import AnnotatedConfigMap, Inventory, Remark, of_other_kind
 from plugin.peers.selectors import NAME_LABEL
 
 PREFIXES = (reflector.PREFIX, replicator.PREFIX, config_syncer.PREFIX)
@@ -22,8 +24,8 @@ DEFAULT_NAMESPACE = "default"
 class _Metadata(msgspec.Struct):
     name: str
     namespace: str | None = None
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
+    labels: dict[str, str | None] | None = None
+    annotations: dict[str, str | None] | None = None
 
 
 class _Object(msgspec.Struct, rename="camel"):
@@ -43,11 +45,12 @@ def add(inventory: Inventory, document: Any) -> None:
         return
     try:
         found = msgspec.convert(document, _Object)
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
+        _remark_shape(inventory, document, error)
         return
     name, kind = found.metadata.name, found.kind
     key = NamespacedName(found.metadata.namespace or DEFAULT_NAMESPACE, name)
-    labels, annotations = found.metadata.labels or {}, found.metadata.annotations or {}
+    labels, annotations = _texts(found.metadata.labels), _texts(found.metadata.annotations)
     if (found.api_version, kind) == ("v1", "ConfigMap"):
         keys = frozenset((*(found.data or ()), *(found.binary_data or ())))
         inventory.configmaps[key] = AnnotatedConfigMap(*key, labels, annotations, keys)
@@ -58,6 +61,18 @@ def add(inventory: Inventory, document: Any) -> None:
         _add_sync(inventory, key, found.spec)
     elif any(annotation.startswith(PREFIXES) for annotation in annotations):
         inventory.remarks.append(of_other_kind(kind, key))
+
+
+def _texts(entries: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Return labels or annotations; the API server stores null as an empty text."""
+    return {key: value or "" for key, value in (entries or {}).items()}
+
+
+def _remark_shape(inventory: Inventory, document: Any, error: msgspec.ValidationError) -> None:
+    """Remark an object that cannot be read; other documents are of no interest."""
+    match document:
+        case {"kind": str(kind), "metadata": {"name": str(name)}}:
+            inventory.remarks.append(Remark(f"{kind} {name}", f"is not read: {error}", lost=True))
 
 
 def _add_sync(inventory: Inventory, key: NamespacedName, spec: Any) -> None:

@@ -75,6 +75,22 @@ def test_a_secret_is_reported_by_name(prefix: str) -> None:
     assert str(remark).startswith("not expressible: Secret web/password: a Secret is not copied")
 
 
+def test_an_object_that_the_api_server_would_refuse_is_reported_and_a_null_is_no_error() -> None:
+    example = EXAMPLES[0].objects[0]
+    assert isinstance(example, dict)
+    metadata = example["metadata"]
+    null = example | {"metadata": metadata | {"labels": {"team": None}}}
+    found = inventory(null)
+    assert (len(found.configmaps), found.remarks) == (1, [])
+    wrong = example | {"metadata": metadata | {"labels": {"team": 5}}}
+    found = inventory(wrong, {"no": "object"}, ["neither"])
+    assert found.configmaps == {}
+    [remark] = found.remarks
+    assert remark.lost
+    assert str(remark).startswith(f"not expressible: ConfigMap {metadata['name']}: is not read: ")
+    assert "metadata.labels" in str(remark)
+
+
 def one_sync(*objects: object, namespaces: dict[str, Namespace] | None = None) -> dict[str, object]:
     [imported] = translate(inventory(*objects, namespaces=namespaces))[0]
     return json.loads(json.dumps(imported.document["spec"]))

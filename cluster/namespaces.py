@@ -1,7 +1,7 @@
-"""Reads and caches namespaces, as metadata only.
+"""Read and cache namespaces, as metadata only.
 
-The reconciler's caches, the webhook's cluster state and `plan` use these records.
-This module decides nothing and writes nothing.
+The reconciler's caches, the webhook's cluster state, `plan` and the plugin use these
+records. This module decides nothing and writes nothing.
 """
 
 import random

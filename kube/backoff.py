@@ -1,7 +1,7 @@
 """Compute the delay before the next try of each key: doubling, jittered and bounded.
 
-The work queue's users and the applier call it. It only counts and computes; the caller
-waits.
+The controller, the status reporter and the retries of destinations in `reconciler/` use
+it. It only counts and computes; the caller waits.
 """
 
 import random

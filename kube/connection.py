@@ -1,9 +1,8 @@
 """Send every request of every process to the API server.
 
-A request has a time limit, TCP keepalive finds dead peers, and watches have a pool of
-their own so that they never block requests. Errors are the classes of `kube.errors`.
-This module must not log a body, and reads neither proxy variables nor netrc; the
-kubeconfig decides.
+`client.py` and `reflector.py` call it. A request has a time limit, TCP keepalive finds
+dead peers, and watches have a pool of their own so that they never block requests. This
+module must not log a body, and reads neither proxy variables nor netrc.
 """
 
 import asyncio

@@ -1,9 +1,8 @@
 """Keep the client's credentials fresh: the `Authorization` header and the TLS context.
 
-A kubelet replaces the token of a service account, and the credentials of an exec plugin
-expire. `connection.py` asks for an `Identity` before each request, and after a refusal.
-The credentials are loaded again each minute and after a refusal; if that fails, the
-present ones are kept.
+`connection.py` asks for an `Identity` before each request and after a refusal. The
+credentials are loaded again each minute and after a refusal, because a kubelet replaces
+tokens and those of exec plugins expire. If a load fails, the present ones are kept.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Notice that the storage of the API server was restored from a backup.
 
 Versions of a collection only rise. `reflector.py` reports each version that it sees,
-and asks for a check before it resumes a watch. After a restore the cache is stale
-until a list is complete.
+and asks for a check before it resumes a watch. This module only raises an error; the
+reflector then marks the cache as stale and lists again.
 """
 
 from collections.abc import Callable, Mapping

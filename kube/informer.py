@@ -1,9 +1,8 @@
 """Cache one collection, with indexes and handlers.
 
-`reflector.py` feeds it. The cache never goes back in time: an event that is older than
-the record is dropped, and so is the answer to a write that the watch has passed. After
-a restore of the storage a complete list replaces every record. Handlers get the old and
-the new record.
+The processes, `plan` and the plugin make an `Informer` for each kind that they cache,
+and `reflector.py` feeds it. The cache must not go back in time: an event or an answer
+that is older than the record is dropped, except after a restore of the storage.
 """
 
 import asyncio

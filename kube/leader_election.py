@@ -1,8 +1,8 @@
 """Elect a leader: of several processes only the holder of a Lease works.
 
-`reconciler/leadership.py` makes an `Elector`, and `reconciler/app.py` works inside its
-`leadership`. docs/decisions/06-lease-and-fence.md gives the reasons for the rules.
-`lease_record.py` reads and writes the record; this module must not write anything else.
+`reconciler/__main__.py` makes an `Elector`, and `reconciler/app.py` works inside its
+`leadership`. This module must not write anything but the record (`lease_record.py`).
+docs/decisions/06-lease-and-fence.md gives the reasons for the rules of `Elector`.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Hold the watch events that the writes of this process may have caused.
 
-`informer.py` asks it about each event. The event of an own write can arrive before the
-answer, and without the answer it looks like a change by another client: it is held.
+`informer.py` asks it about each event, and handles a held event when the write has
+ended. The event of an own write can arrive before the answer, and without the answer it
+looks like a change by another client.
 """
 
 from kube.wire import Place, WatchedEvent

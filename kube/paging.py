@@ -1,9 +1,8 @@
 """Bound the pages of a list by bytes, and yield while many objects are handled.
 
-`reflector.py` and `reconciler/known/sources.py` use both classes. The API server
-bounds a page by a count only, and an object may have a hundred bytes or nine mebibytes.
-Both classes measure bytes, not time, so that simulations give the same result in each
-run.
+`reflector.py` and `reconciler/known/sources.py` use both classes. The API server bounds
+a page by a count only, and an object may have a hundred bytes or nine mebibytes. Both
+classes measure bytes, not time, so that simulations give the same result in each run.
 """
 
 import asyncio

@@ -2,9 +2,8 @@
 
 `reconciler/triggers.py` and retries add names, `reconciler/controller.py` takes them,
 and `reconciler/reports/status.py` waits until none waits. As in controller-runtime, a
-name that is added while it is worked on is worked on once more afterwards; as an
-addition, names come in groups, which are served in turn. Times are on the event loop's
-clock.
+name that is added while it is worked on is worked on once more afterwards. In addition,
+names come in groups, which are served in turn.
 """
 
 import asyncio

@@ -208,7 +208,9 @@ class Connection:
         try:
             return await self._send(session, outgoing, limits, identity)
         except (Unauthorized, aiohttp.ClientError) as error:
-            if not _refuses_identity(error):
+            # A server, or a proxy before it, that requires a client certificate ends the TLS
+            # connection with an alert.
+            if not isinstance(error, Unauthorized) and not TLS_ALERT.search(str(error)):
                 raise
             other = await self._credentials.replace_refused(identity)
             if other == identity:
@@ -252,11 +254,3 @@ class Connection:
         if seconds >= SLOW_SECONDS and now >= self._quiet_until:
             self._quiet_until = now + QUIET_SECONDS
             self._log.warning("API server answers slowly", verb=method, seconds=round(seconds, 1))
-
-
-def _refuses_identity(error: Exception) -> bool:
-    """Return whether the API server, or a proxy before it, does not accept the credentials.
-
-    A server that requires a client certificate ends the TLS connection with an alert.
-    """
-    return isinstance(error, Unauthorized) or TLS_ALERT.search(str(error)) is not None

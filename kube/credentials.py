@@ -100,19 +100,16 @@ class Credentials:
         try:
             async with asyncio.timeout(LOAD_SECONDS):
                 target = await self._source.load(refused=refused)
-            self._identity = self._identity_of(target)
+            files, tls = _digest(target), self._identity.tls
+            if files != self._files:
+                tls = tls_context(target, strict=self._strict)
+                self._files = files
+                self._log.info("loaded new certificates")
+            self._identity = Identity(target.authorization or self._identity.authorization, tls)
         except Exception as error:  # noqa: BLE001 - a plugin may fail in any way, and the old credentials may still be valid
             self._log.warning(
                 "cannot reload the credentials, keeping the old ones", error=type(error).__name__
             )
-
-    def _identity_of(self, target: Target) -> Identity:
-        files, tls = _digest(target), self._identity.tls
-        if files != self._files:
-            tls = tls_context(target, strict=self._strict)
-            self._files = files
-            self._log.info("loaded new certificates")
-        return Identity(target.authorization or self._identity.authorization, tls)
 
 
 def tls_context(target: Target, *, strict: bool) -> ssl.SSLContext:

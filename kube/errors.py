@@ -210,7 +210,9 @@ _RETRY: Mapping[type[ApiError], Retry] = {
 
 def from_response(status: int, body: bytes | msgspec.Raw, headers: Mapping[str, str]) -> ApiError:
     """Return the error for an answer whose status is not 2xx; its body may be anything."""
-    return _error(status, _read(body), _seconds(headers.get("Retry-After")))
+    # API servers do not send the form with a date.
+    wait = headers.get("Retry-After", "")
+    return _error(status, _read(body), float(wait) if wait.isdecimal() else 0.0)
 
 
 def from_status(status: bytes | msgspec.Raw) -> ApiError:
@@ -294,8 +296,3 @@ def _class_of(code: int, reason: str, message: str, causes: tuple[Cause, ...]) -
     if code >= 500 and message.startswith("etcdserver: request is too large"):
         return TooLarge  # the API server passes the error of etcd on as a 500
     return _BY_STATUS.get(code, ServerError if code >= 500 else ApiError)
-
-
-def _seconds(text: str | None) -> float:
-    """Return a Retry-After in seconds; API servers do not send the form with a date."""
-    return float(text) if text and text.isdecimal() else 0.0

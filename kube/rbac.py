@@ -8,6 +8,7 @@ process it is.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
+from operator import attrgetter
 from typing import Literal
 
 
@@ -50,13 +51,10 @@ class Role:
 def merged(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """Return the same rights with one rule for each resource, sorted, and each reason once."""
     merged_rules = []
-    for _, group in groupby(sorted(rules, key=_resource), key=_resource):
+    resource = attrgetter("group", "resource", "names")
+    for _, group in groupby(sorted(rules, key=resource), key=resource):
         same = list(group)
         verbs = dict.fromkeys(verb for rule in same for verb in rule.verbs)
         reasons = dict.fromkeys(rule.why for rule in same if rule.why)
         merged_rules.append(replace(same[0], verbs=tuple(verbs), why="; ".join(reasons)))
     return tuple(merged_rules)
-
-
-def _resource(rule: Rule) -> tuple[str, str, tuple[str, ...]]:
-    return (rule.group, rule.resource, rule.names)

@@ -361,7 +361,8 @@ class ExpectedState:
             digest = (status.get("source") or {}).get("digest")
             for namespace, reason in outcomes.items():
                 copy = self._cluster.find(CONFIGMAPS, namespace, sync.name)
-                if reason == SYNCED and copy and digest != copy["metadata"]["annotations"][DIGEST]:
+                annotations = copy["metadata"].get("annotations", {}) if copy else {}
+                if reason == SYNCED and copy and digest != annotations.get(DIGEST):
                     yield f"{sync.key}: the status has another digest than the copy in {namespace}"
             synced = sum(reason == SYNCED for reason in outcomes.values())
             counts = {"desired": len(outcomes), "synced": synced, "failed": len(outcomes) - synced}

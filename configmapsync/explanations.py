@@ -81,10 +81,7 @@ class _Text(NamedTuple):
 
 SHOW_SYNC = "kubectl describe configmapsync {name} -n {sync_namespace}"
 EDIT_SYNC = "kubectl edit configmapsync {name} -n {sync_namespace}"
-SHOW_COPY = "kubectl get configmap {copy} -n {namespace} -o yaml"
-SHOW_NAMESPACE = "kubectl get namespace {namespace} --show-labels"
 DOCTOR = "kubectl configmapsync doctor"
-SHOW_TREE = "kubectl configmapsync tree {source_namespace}/{source_name}"
 
 _UNKNOWN_WORD = _Text(
     'This version of the program does not know the reason "{word}".',
@@ -156,7 +153,10 @@ _TEXTS: Mapping[str, _Text] = {
         "forbids copies.",
         "Ask the owner of the namespace to remove the label, or remove the namespace from the "
         "spec.",
-        (SHOW_NAMESPACE, f"kubectl label namespace {{namespace}} {SYNC_DISABLED_LABEL}-"),
+        (
+            "kubectl get namespace {namespace} --show-labels",
+            f"kubectl label namespace {{namespace}} {SYNC_DISABLED_LABEL}-",
+        ),
     ),
     Reason.DESTINATION_CONFLICT: _Text(
         "A ConfigMap that ConfigMapSync does not manage, or an immutable one that it must not "
@@ -166,7 +166,10 @@ _TEXTS: Mapping[str, _Text] = {
         "Look at the ConfigMap. Delete it if nothing needs it. Otherwise set another "
         "spec.destinationConfigMapName, or set spec.conflictPolicy: Adopt, which replaces its "
         "content.",
-        (SHOW_COPY, "kubectl delete configmap {copy} -n {namespace}"),
+        (
+            "kubectl get configmap {copy} -n {namespace} -o yaml",
+            "kubectl delete configmap {copy} -n {namespace}",
+        ),
     ),
     Reason.DESTINATION_CONTESTED: _Text(
         "Another sync owns a destination of this sync. The older sync keeps it.",
@@ -193,7 +196,7 @@ _TEXTS: Mapping[str, _Text] = {
         "A copy of this sync would lead back to its own source {source}.",
         "The copy {namespace}/{copy} would lead back to its own source {source}.",
         "Remove one destination from a sync of the loop. The message shows the loop.",
-        (SHOW_TREE, EDIT_SYNC),
+        ("kubectl configmapsync tree {source_namespace}/{source_name}", EDIT_SYNC),
     ),
     Reason.NOT_AUTHORIZED: _Text(
         "The account {account} lacks the right to read the source {source} or to write the copies.",

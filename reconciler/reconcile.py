@@ -61,7 +61,9 @@ class Reconciler:
         if applied is None:
             return None  # the sync is gone: its finalizer was removed
         await asyncio.sleep(0)  # planning and reporting take up to 30 ms each, for the largest spec
-        if not _is_finished(record, planned, applied):
+        # A deleted sync that nothing keeps is gone before a status could be read.
+        is_gone = record.deleting and not planned.leftovers and not applied.leftovers
+        if not is_gone:
             source = observed.source if isinstance(observed, Observed) else None
             self.reporter.report(record, source, planned, applied)  # 5. report
         return applied.requeue_after
@@ -87,8 +89,3 @@ class Reconciler:
         if done and FINALIZER in current.metadata.finalizers:
             current = await self.reporter.set_finalizer(current, present=False)
         return applied if current is not None else None
-
-
-def _is_finished(record: SyncRecord, planned: Plan, applied: Applied) -> bool:
-    """Return whether nothing keeps a deleted sync: it is gone before a status could be read."""
-    return record.deleting and not planned.leftovers and not applied.leftovers

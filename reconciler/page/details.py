@@ -71,9 +71,8 @@ async def destinations(caches: Caches, record: SyncRecord, row: SyncRow) -> list
     rows = [each async for each in paced(view.rows(copies))]
     await asyncio.sleep(0)
     known = {each.namespace for each in rows if each.name == row.copy_name}
-    selected: Iterable[str] = ()
-    if record.selector is not None and not record.deleting:
-        selected = record.selector.destinations(caches.namespaces_by_name)
+    selector = None if record.deleting else record.selector
+    selected = selector.destinations(caches.namespaces_by_name) if selector else ()
     missing = [name for name in selected if name not in known]
     rows += [each async for each in paced(map(view.absent, missing))]
     return sorted(rows)

@@ -184,16 +184,16 @@ class Reporter:
             for writing in list(self._writing.values())[:1]:
                 await writing.wait()
             return
-        pending = self._pending.pop(key)
+        new = self._pending.pop(key).status
         done = self._writing[key] = asyncio.Event()
         try:
-            await self._write(key, pending)
+            await self._write(key, new)
         finally:
             del self._writing[key]
             done.set()
 
-    async def _write(self, key: NamespacedName, pending: _Pending) -> None:
-        record, new = self._syncs.get(*key), pending.status
+    async def _write(self, key: NamespacedName, new: ConfigMapSyncStatus) -> None:
+        record = self._syncs.get(*key)
         if record is None or (previous := record.status) == new:
             self._note_included(key)
             return

@@ -52,8 +52,8 @@ class Series:
         name: of the Event object.
         latest: the newest occurrence, with the message of the event.
         count: number of occurrences.
-        first: time of the first occurrence.
-        last: time of the newest occurrence.
+        first: time of the first occurrence, in whole seconds.
+        last: time of the newest occurrence, in whole seconds.
         stored: whether the Event object exists and has to be updated.
     """
 
@@ -86,11 +86,13 @@ class Correlator:
             occurrence = replace(occurrence, message=COMBINED + occurrence.message)
         if not allowance.take(now):
             return None
+        second = now.replace(microsecond=0)
         series = self._series.get_or_make(
-            identity, lambda: Series(self._make_name(occurrence, now), occurrence, 0, now, now)
+            identity,
+            lambda: Series(self._make_name(occurrence, now), occurrence, 0, second, second),
         )
         series.count += 1
-        series.last = now
+        series.last = second
         series.latest = occurrence
         return series
 

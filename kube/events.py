@@ -17,8 +17,6 @@ from kube.errors import AlreadyExists, ApiError, NotFound, Retry
 from kube.event_correlator import Correlator, ObjectReference, Occurrence, Series
 from kube.rbac import Rule
 
-__all__ = ["EventRecorder", "ObjectReference", "Series"]
-
 RULES = (Rule("events", ("create", "patch")),)
 QUEUE_LIMIT = 1000  # events
 MESSAGE_LIMIT = 1024  # characters, the limit of events.k8s.io
@@ -135,7 +133,7 @@ class EventRecorder:
     async def _update(self, series: Series) -> None:
         change = {
             "count": series.count,
-            "lastTimestamp": _in_seconds(series.last),
+            "lastTimestamp": series.last,
             "message": series.latest.message,
         }
         await self._client.patch(EVENTS, _namespace(series), series.name, change)
@@ -152,8 +150,8 @@ class EventRecorder:
             "message": latest.message,
             "action": latest.action,
             "count": series.count,
-            "firstTimestamp": _in_seconds(series.first),
-            "lastTimestamp": _in_seconds(series.last),
+            "firstTimestamp": series.first,
+            "lastTimestamp": series.last,
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
@@ -168,7 +166,3 @@ class EventRecorder:
 
 def _namespace(series: Series) -> str:
     return series.latest.regarding.namespace or CLUSTER_SCOPED
-
-
-def _in_seconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=0)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from kube.events import Series
+from kube.event_correlator import Series
 
 MOST_EVENTS = 500
 

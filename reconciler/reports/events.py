@@ -16,7 +16,8 @@ from configmapsync.names import API_VERSION, KIND, NamespacedName
 from configmapsync.plans import Verb, Write
 from configmapsync.reasons import Reason, Scope, State
 from configmapsync.status import ConfigMapSyncStatus
-from kube.events import EventRecorder, ObjectReference
+from kube.event_correlator import ObjectReference
+from kube.events import EventRecorder
 from reconciler.known.caches import Caches
 
 MOST_EVENTS = 20  # within the period

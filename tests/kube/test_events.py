@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from kube import events
 from kube.client import Client
 from kube.connection import Connection
-from kube.event_correlator import BURST, COMBINED_FROM, Correlator, Occurrence
-from kube.events import EventRecorder, ObjectReference
+from kube.event_correlator import BURST, COMBINED_FROM, Correlator, ObjectReference, Occurrence
+from kube.events import EventRecorder
 from tests.kube.scripted import ApiServer, api_server, status
 from tests.support.eventually import eventually
 

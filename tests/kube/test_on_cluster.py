@@ -20,7 +20,8 @@ from kube.errors import (
     TooLarge,
     Unauthorized,
 )
-from kube.events import EventRecorder, ObjectReference
+from kube.event_correlator import ObjectReference
+from kube.events import EventRecorder
 from kube.informer import Informer
 from tests.kube.scripted import rng, running
 from tests.kube.test_informer import Thing, read_thing

@@ -9,7 +9,7 @@ from configmapsync.names import NamespacedName
 from configmapsync.plans import Verb, Write
 from configmapsync.rendering import copy_template
 from configmapsync.status import ConfigMapSyncStatus, DestinationFailure
-from kube.events import ObjectReference
+from kube.event_correlator import ObjectReference
 from reconciler.reports.events import MOST_EVENTS, PERIOD_SECONDS, Events
 from tests.configmapsync.objects import record, source, sync
 

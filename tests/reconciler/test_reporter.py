@@ -23,7 +23,7 @@ from configmapsync.reasons import Outcome, Reason
 from kube.backoff import Backoff
 from kube.client import Client
 from kube.errors import ApiError, Conflict, ServerError
-from kube.events import ObjectReference
+from kube.event_correlator import ObjectReference
 from kube.workqueue import WorkQueue
 from reconciler.reports.events import MOST_EVENTS, Events
 from reconciler.reports.metrics import Metrics, WorkQueueMetrics

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kube.events import ObjectReference
+from kube.event_correlator import ObjectReference
 from tests.reconciler.page.bench import DATA, Bench, FakeElector, ready, serving
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028 %s {}"

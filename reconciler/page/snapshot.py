@@ -1,8 +1,8 @@
 """Take snapshots of the cached syncs and copies, which all readers of the page share.
 
 `handlers.py` asks for one with each request. A snapshot is taken only when a reader
-asks and a cache has changed, at most once a second, and in small steps. Rows of
-unchanged syncs are reused.
+asks and a cache has changed, at most once a second and in small steps; large ones are
+taken less often. Rows of unchanged syncs are reused.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Snapshots:
         self._cost = 0.0  # CPU seconds of the snapshot and its copies
 
     async def current(self) -> Snapshot:
-        """Return a snapshot that is a second older than the caches, or a little more for many."""
+        """Return a snapshot that is at most a second old, or ten if many syncs change."""
         async with self._lock:
             caches = self._caches
             revision = (caches.syncs.revision, caches.copies.revision, caches.namespaces.revision)

@@ -1,9 +1,9 @@
 """Send one planned write to the API server, and put its answer into the cache.
 
-`applier.py` calls it and decides about retries. A create fails if the name is taken, and
-every other write carries the version that the plan saw; after such a refusal the writer
-reads the live object into the cache, so that the next plan is right even if the watch
-lags. A write must not change an object that was not planned.
+`applier.py` calls it and decides about retries. Every write but a create carries the
+version that the plan saw; if it is refused, or a name is taken, the live object is read
+into the cache, so that the next plan is right even if the watch lags. A write must not
+change an object that was not planned.
 """
 
 from collections.abc import Mapping

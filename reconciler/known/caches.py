@@ -120,9 +120,10 @@ class Caches:
 
         ConfigMaps are listed after the syncs, so that the list shows the version of every source.
         """
-        if self.all[name] is self.versions:
+        informer = self.all[name]
+        if informer is self.versions:
             await self.syncs.synced.wait()
-        await self.all[name].run()
+        await informer.run()
 
     @property
     def all(self) -> Mapping[str, Informer[Any]]:

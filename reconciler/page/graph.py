@@ -28,7 +28,7 @@ class GraphBuilder:
     def __init__(self, caches: Caches, snapshot: Snapshot) -> None:
         self._caches = caches
         self._records = snapshot.records
-        self._syncs = snapshot.syncs
+        self._snapshot = snapshot
 
     async def build(self, query: Query) -> Mapping[str, object]:
         """Return the graph of the syncs that a query wants, or of one sync and its chain.
@@ -40,7 +40,7 @@ class GraphBuilder:
         if (sync := NamespacedName.parse(query.sync)) is not None:
             found = [sync] if sync in self._records else []
         else:
-            rows = await select(self._syncs, query)
+            rows = await select(self._snapshot.syncs, query)
             found = [NamespacedName(row.namespace, row.name) for row in rows]
         matched = found[:MOST_MATCHES]
         drawn, cut = await self._with_chains(matched, downstream=sync is not None)

@@ -119,10 +119,10 @@ class Handlers:
 
 def _named(request: web.Request, snapshot: Snapshot) -> tuple[SyncRecord, SyncRow]:
     """Return the sync that the path of a request names, and its row."""
-    try:
-        return snapshot.records[NamespacedName(**request.match_info)]
-    except KeyError as error:
-        raise web.HTTPNotFound(reason="there is no such sync") from error
+    found = snapshot.records.get(NamespacedName(**request.match_info))
+    if found is None:
+        raise web.HTTPNotFound(reason="there is no such sync")
+    return found
 
 
 def _json(value: object, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -173,10 +173,11 @@ class Applier:
         leftovers = tuple(outcome for outcome in removed if outcome.reason is not Reason.SYNCED)
         all_removed = bool(removed) and not leftovers
         replaced = planned.staged and _reasons(written) & {Reason.SYNCED, Reason.CONTESTED}
+        busy = batch.in_flight | {write.key for write in batch.waiting}
         unanswered_for = batch.unanswered_for(asyncio.get_running_loop().time())
         requeue_after = soonest(
             planned.requeue_after,
-            self._retries.next_in(batch.sync, batch.busy_keys),
+            self._retries.next_in(batch.sync, busy),
             unanswered_for or None,
             None if batch.idle else PROGRESS_SECONDS,
         )

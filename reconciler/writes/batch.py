@@ -60,11 +60,6 @@ class Batch:
         """
         return not self.waiting and not self.begun
 
-    @property
-    def busy_keys(self) -> set[NamespacedName]:
-        """Return the destinations whose write has not ended."""
-        return self.in_flight | {write.key for write in self.waiting}
-
     def begin_plan(self) -> None:
         """Drop what is left of the previous plan, except the writes in flight."""
         self.waiting.clear()

@@ -7,7 +7,7 @@ with each failure. A failure that only an edit heals waits for other content.
 
 import asyncio
 import random
-from collections.abc import Collection, Set
+from collections.abc import Set
 from typing import NamedTuple
 
 from configmapsync.names import NamespacedName
@@ -75,7 +75,7 @@ class Retries:
         self._entries.setdefault(sync, {})[write.key] = entry
         return delay
 
-    def next_in(self, sync: NamespacedName, busy: Collection[NamespacedName]) -> float | None:
+    def next_in(self, sync: NamespacedName, busy: Set[NamespacedName]) -> float | None:
         """Return the seconds until a destination of `sync` may be tried; None if none waits.
 
         Args:

@@ -1,8 +1,8 @@
 """Decode what every kind has in common: metadata, lists and watch events.
 
-`reflector.py` and the readers of objects in all packages use these structs. Fields that
-no controller reads are not decoded. Most events of a busy cluster are dropped after the
-name and the version, so one scan of the line finds both, and no more.
+`reflector.py` and the readers of objects in all packages call it. Of a watch event only
+the name and the version are decoded, because most events of a busy cluster are dropped
+then. Errors must not quote an answer, which may be a ConfigMap.
 """
 
 from typing import Any, NamedTuple, TypeVar
@@ -12,8 +12,6 @@ import msgspec
 from kube.errors import DECODE_ERRORS, Malformed, from_status
 
 Place = tuple[str, str]  # namespace and name; the namespace is empty for cluster-scoped kinds
-
-
 Shape = TypeVar("Shape")
 
 
@@ -89,7 +87,15 @@ def decode_version(raw: bytes | msgspec.Raw) -> Version:
 
 
 class WatchedEvent(NamedTuple):
-    """An event whose object is not decoded beyond its version."""
+    """An event whose object is not decoded beyond its version.
+
+    Attributes:
+        kind: `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`.
+        place: of the object; empty names for a bookmark.
+        version: of the object after the event, or that the bookmark has reached.
+        generation: of the object; None for a kind without generations.
+        line: as the watch sent it.
+    """
 
     kind: str
     place: Place

@@ -18,15 +18,7 @@ KEY = "tls.key"
 PATH_TOKEN = "path-token"  # noqa: S105 - the name of an entry
 PREVIOUS_PATH_TOKEN = "previous-path-token"  # noqa: S105 - the name of an entry
 
-ALL_FILES = (
-    AUTHORITIES,
-    AUTHORITY_KEY,
-    REVOKED,
-    CERTIFICATE,
-    KEY,
-    PATH_TOKEN,
-    PREVIOUS_PATH_TOKEN,
-)
+ALL_FILES = (AUTHORITIES, AUTHORITY_KEY, REVOKED, CERTIFICATE, KEY, PATH_TOKEN, PREVIOUS_PATH_TOKEN)
 
 # The API server accepts a path only if each segment is a DNS subdomain, which excludes base64.
 PATH_TOKEN_FORM = re.compile(rb"[a-z0-9]{32,128}")

@@ -13,11 +13,7 @@ from configmapsync.content import unmatched_keys
 from configmapsync.destination_paths import DestinationPaths, unmatched_patterns
 from configmapsync.fielderrors import ErrorKind, FieldError, forbidden, invalid
 from configmapsync.graph.allocation import format_path
-from configmapsync.names import (
-    SYNC_DISABLED_LABEL,
-    SYNC_DISABLED_VALUE,
-    NamespacedName,
-)
+from configmapsync.names import SYNC_DISABLED_LABEL, SYNC_DISABLED_VALUE, NamespacedName
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Namespace, Selector
 from configmapsync.spec import ConflictPolicy

@@ -196,11 +196,7 @@ def _conditions(
     # for it forever.
     is_ready = ready.reason.state is State.READY
     stalled = ready.reason.heals is Heals.EDIT
-    values = {
-        "Ready": is_ready,
-        "Reconciling": not is_ready and not stalled,
-        "Stalled": stalled,
-    }
+    values = {"Ready": is_ready, "Reconciling": not is_ready and not stalled, "Stalled": stalled}
     conditions = (
         Condition(
             type=kind,

@@ -62,13 +62,7 @@ class Reason(StrEnum):
     unforeseen: bool
 
     def __new__(
-        cls,
-        word: str,
-        state: State,
-        heals: Heals,
-        scope: Scope,
-        taken: bool,
-        unforeseen: bool,
+        cls, word: str, state: State, heals: Heals, scope: Scope, taken: bool, unforeseen: bool
     ) -> "Reason":
         """Make the member of one row of the table."""
         reason = str.__new__(cls, word)

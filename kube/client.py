@@ -150,10 +150,7 @@ class Client:
             max_bytes: of the answer; a larger one raises `AnswerTooLarge`.
         """
         return await self._connection.request(
-            "GET",
-            kind.path(namespace),
-            params=params,
-            max_bytes=max_bytes,
+            "GET", kind.path(namespace), params=params, max_bytes=max_bytes
         )
 
     async def create(
@@ -236,10 +233,7 @@ class Client:
             "preconditions": {"uid": uid, "resourceVersion": resource_version},
         }
         await self._connection.request(
-            "DELETE",
-            kind.path(namespace, name),
-            body=msgspec.json.encode(options),
-            accept=METADATA,
+            "DELETE", kind.path(namespace, name), body=msgspec.json.encode(options), accept=METADATA
         )
 
 

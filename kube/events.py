@@ -28,12 +28,7 @@ class EventRecorder:
     """Sends Events in the background, for one component."""
 
     def __init__(
-        self,
-        client: Client,
-        *,
-        component: str,
-        instance: str,
-        clock: Callable[[], datetime],
+        self, client: Client, *, component: str, instance: str, clock: Callable[[], datetime]
     ) -> None:
         """Create a recorder; nothing is sent before `run` or `drain`.
 

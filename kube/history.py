@@ -10,13 +10,7 @@ from typing import NamedTuple
 
 from kube.client import METADATA_LIST, ApiServer
 from kube.errors import Gone
-from kube.wire import (
-    ObjectList,
-    PartialObject,
-    WatchedEvent,
-    decode_as,
-    version_number,
-)
+from kube.wire import ObjectList, PartialObject, WatchedEvent, decode_as, version_number
 
 PROBE_SECONDS = 10.0  # for a list of one object
 

@@ -74,13 +74,7 @@ class Informer(Generic[R]):
         self._recovery_handlers: list[Callable[[], None]] = []
         self._log = structlog.get_logger("informer").bind(path=path)
         self._reflector = Reflector(
-            connection,
-            path,
-            self,
-            params=params,
-            accept=accept,
-            watch_accept=watch_accept,
-            rng=rng,
+            connection, path, self, params=params, accept=accept, watch_accept=watch_accept, rng=rng
         )
         self.synced = asyncio.Event()
         self.state: WatchState = self._reflector.state

@@ -119,10 +119,7 @@ def _answer(
 
 
 def _managed(
-    seen: Observation,
-    record: CopyRecord,
-    source_of: dict[str, str],
-    writers: Sequence[SyncRecord],
+    seen: Observation, record: CopyRecord, source_of: dict[str, str], writers: Sequence[SyncRecord]
 ) -> Answer:
     owner = seen.owner
     name = owner.key if owner else record.synced_by or "(unreadable)"

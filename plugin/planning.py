@@ -12,13 +12,7 @@ import click
 
 from dryrun.command import EXIT_FAILURE
 from dryrun.command import main as dryrun_main
-from plugin.options import (
-    CLUSTER_FLAGS,
-    Function,
-    errors_end_with,
-    filename_option,
-    with_options,
-)
+from plugin.options import CLUSTER_FLAGS, Function, errors_end_with, filename_option, with_options
 
 
 class PlanCommand(click.Command):

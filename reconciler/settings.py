@@ -104,8 +104,7 @@ class ReconcilerSettings(ProcessSettings):
         description="reconcile only while holding a Lease, so that one of several replicas works",
     )
     leader_election_namespace: str = Field(
-        default="",
-        description="namespace of the Lease; default: the namespace of this pod",
+        default="", description="namespace of the Lease; default: the namespace of this pod"
     )
     leader_election_name: str = Field(
         default="configmapsync-reconciler", description="name of the Lease"

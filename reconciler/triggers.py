@@ -107,12 +107,7 @@ class Triggers:
         self._enqueue(sync, trigger, destination)
 
     def _enqueue(self, sync: NamespacedName, trigger: str, changed: NamespacedName) -> None:
-        self._log.debug(
-            "enqueued",
-            sync=str(sync),
-            trigger=trigger,
-            **changed._asdict(),
-        )
+        self._log.debug("enqueued", sync=str(sync), trigger=trigger, **changed._asdict())
         self._queue.add(sync)
 
 

@@ -187,9 +187,7 @@ class Admission:
     def _throttled(self, review: Review, error: TooManyReviewsError) -> Answer:
         """Deny with a 429, which the API server passes to its client with a Retry-After header."""
         self._log.warning(
-            "too many reviews",
-            sync=_name(review),
-            user=shortened(review.user.username),
+            "too many reviews", sync=_name(review), user=shortened(review.user.username)
         )
         status = failure(429, "TooManyRequests", str(error))
         status["details"] = {"retryAfterSeconds": RETRY_AFTER_SECONDS}

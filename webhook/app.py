@@ -44,18 +44,13 @@ class Webhook:
         self._loop_lag = LoopLag(registry)
         self._health = HealthServer(Address.parse(settings.health_address), registry)
         self._watcher = CertWatcher(
-            settings.certificate_dir,
-            self._metrics,
-            settings.client_ca_file,
+            settings.certificate_dir, self._metrics, settings.client_ca_file
         )
         self._paths = ServedPaths(settings.certificate_dir, now)
         rng = random.Random()  # noqa: S311 - jitter for the informers, built here once
         self._state = ClusterState(connection, settings.protected(), rng)
         authorizer = Authorizer(
-            Client(connection),
-            now,
-            self._metrics.access_review_answered,
-            settings.authorization,
+            Client(connection), now, self._metrics.access_review_answered, settings.authorization
         )
         self._server = WebhookServer(
             Address.parse(settings.listen),

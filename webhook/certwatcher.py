@@ -63,12 +63,7 @@ class CertWatcher:
         loaded: set once a pair is served.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        metrics: Metrics,
-        client_ca: Path | None = None,
-    ) -> None:
+    def __init__(self, directory: Path, metrics: Metrics, client_ca: Path | None = None) -> None:
         """Prepare; nothing is read before `look`.
 
         Args:

@@ -31,12 +31,7 @@ from configmapsync.content import MOST_HASHED_KEYS, MOST_SOURCE_KEYS
 from configmapsync.fielderrors import MOST_ERRORS
 from configmapsync.graph.index import Graph
 from configmapsync.graph.review import ReviewSearch
-from configmapsync.names import (
-    MANAGED_BY_LABEL,
-    MANAGED_BY_VALUE,
-    SYNC_UID_LABEL,
-    NamespacedName,
-)
+from configmapsync.names import MANAGED_BY_LABEL, MANAGED_BY_VALUE, SYNC_UID_LABEL, NamespacedName
 from configmapsync.namespace_index import growing_batches
 from configmapsync.permissions import Right, right_to_see
 from configmapsync.selection import Namespace, Selector

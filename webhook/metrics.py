@@ -18,14 +18,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 # The operations of the webhook configurations.
 OPERATIONS = ("CREATE", "UPDATE")
 # As of `admission.py`.
-OUTCOMES = (
-    "allowed",
-    "patched",
-    "exempt",
-    "refused",
-    "undecided",
-    "throttled",
-)
+OUTCOMES = ("allowed", "patched", "exempt", "refused", "undecided", "throttled")
 
 
 class Metrics:

@@ -44,10 +44,7 @@ EXIT_FAILURE = 1
 @output_option("text", "json", "yaml", default="text")
 @cluster_options
 def command(
-    cluster: ConnectionSettings,
-    operator_namespace: str,
-    metrics_url: str,
-    output: str,
+    cluster: ConnectionSettings, operator_namespace: str, metrics_url: str, output: str
 ) -> None:
     """Examine the installation, with a remedy for each finding.
 

@@ -29,12 +29,7 @@ from kube.client import JSON, METADATA, ApiServer
 from kube.informer import Informer
 from kube.rbac import Rule
 from reconciler.known.blockers import Blockers
-from reconciler.known.configmaps import (
-    ConfigMapVersion,
-    WrittenContent,
-    read_copy,
-    read_identity,
-)
+from reconciler.known.configmaps import ConfigMapVersion, WrittenContent, read_copy, read_identity
 from reconciler.known.contents import Contents
 
 CONFIGMAPS_PATH = "/api/v1/configmaps"

@@ -32,12 +32,7 @@ class Authorization:
         interval: seconds within which a revoked right is noticed.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        now: Callable[[], float],
-        interval: float,
-    ) -> None:
+    def __init__(self, client: Client, now: Callable[[], float], interval: float) -> None:
         # An answer is used up to this age, and the next check comes this much later: together the
         # interval.
         self.ask_again_after = interval / 2

@@ -11,13 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from configmapsync.contention import (
-    WINDOW_SECONDS,
-    History,
-    Owner,
-    WriteRecord,
-    record_write,
-)
+from configmapsync.contention import WINDOW_SECONDS, History, Owner, WriteRecord, record_write
 from configmapsync.names import DIGEST, NamespacedName
 from configmapsync.plans import ContestedCopy, Write
 from configmapsync.status import MOST_LISTED_FAILURES

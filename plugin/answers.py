@@ -21,7 +21,7 @@ class Problem(Explanation):
 
     Attributes:
         message: of the status; empty without one.
-        namespaces: those that it concerns; empty for the whole object.
+        namespaces: those with this failure; empty if the problem concerns the whole object.
     """
 
     message: str = ""
@@ -56,12 +56,13 @@ class Observation:
     Attributes:
         key: the ConfigMap.
         record: the ConfigMap; None if it does not exist.
-        namespace: its namespace; None if it does not exist.
-        syncs: every sync of the cluster; only the one that the marks name if `unread` says so.
-        source: the source of the sync that manages the ConfigMap; None if it does not exist.
-        unreadable: why the source could not be read; None if it could.
-        labels_known: whether the namespace could be read.
-        unread: what else could not be read for a missing right.
+        namespace: its namespace; None if it does not exist or was not read.
+        syncs: every sync of the cluster; at most the one that `synced_by` of the record names
+            if the user may not list them.
+        source: the source of the owner; None if it does not exist or was not read.
+        unreadable: why the source was not read; None if the user may read it.
+        labels_known: whether the user may read the namespace.
+        unread: what else the user may not read.
     """
 
     key: NamespacedName
@@ -75,6 +76,6 @@ class Observation:
 
     @property
     def owner(self) -> SyncRecord | None:
-        """Return the sync that manages the ConfigMap."""
+        """Return the sync with the UID on the ConfigMap; None if `syncs` has none."""
         uid = self.record.sync_uid if self.record else ""
         return next((sync for sync in self.syncs if uid and sync.metadata.uid == uid), None)

@@ -81,7 +81,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
-    """Run one command. It ends the process with the exit code of the command.
+    """Run one command, and exit with its exit code.
 
     Args:
         arguments: of the command line; by default those of the process.

@@ -1,7 +1,7 @@
 """Run the work of a command on a cluster, and explain every failure to the user.
 
-The commands call `run`. This is the only module of the plugin that explains why a
-cluster cannot be read.
+The commands call `run`, and use `problems` around other code that reads files. This is
+the only module of the plugin that explains why a cluster cannot be read.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def run(settings: ConnectionSettings, work: Callable[[Reader], Awaitable[Result]
 
 @contextmanager
 def problems() -> Iterator[None]:
-    """Raise a ClickException where the block cannot read a file or the cluster."""
+    """Turn the errors of a block that reads files or a cluster into a ClickException."""
     try:
         yield
     except UnreadableFileError as error:

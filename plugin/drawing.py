@@ -1,7 +1,8 @@
-"""Draw syncs as a graph: from sources over syncs to copies, as Mermaid, DOT or SVG.
+"""Draw syncs as a graph from sources over syncs to copies, as Mermaid or DOT.
 
-`commands/graph.py` prints it. Copies of one sync beyond the first few become one node,
-unless they failed or are the source of another sync.
+`commands/graph.py` prints it, and `svg.py` draws it as SVG. If a sync has many copies,
+one node stands for all that are up to date and not the source of another sync. The size
+is bounded, also for copies that failed and for syncs.
 """
 
 from collections.abc import Iterable
@@ -13,8 +14,8 @@ from configmapsync.reasons import Reason
 from plugin.network import SOURCE, Network
 from plugin.terminal import printable, shortened, state_of
 
-MOST_SINGLE_COPIES = 8  # of one sync, in state Synced
-MOST_NOTABLE_COPIES = 40  # of one sync, that failed or lead on
+MOST_SINGLE_COPIES = 8  # of one sync; with more, those in state Synced become one node
+MOST_NOTABLE_COPIES = 40  # of one sync, that are not up to date or lead on
 MOST_NODES = 4000
 LABEL_CHARACTERS = 60
 
@@ -45,7 +46,7 @@ class Drawing:
     Attributes:
         boxes: the nodes, by kind and by the sync or ConfigMap.
         edges: pairs of nodes, in the order in which they are drawn.
-        left_out: how many syncs were left out.
+        left_out: how many syncs were left out because the graph was full.
     """
 
     boxes: dict[tuple[str, NamespacedName], Box] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class _Drawer:
 
 
 def draw(network: Network, syncs: Iterable[SyncRecord]) -> Drawing:
-    """Return the graph of some syncs of a network."""
+    """Return the graph of these syncs of a network, in their order, until it is full."""
     drawer = _Drawer(network)
     for record in syncs:
         if len(drawer.drawing.boxes) >= MOST_NODES:

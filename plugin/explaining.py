@@ -78,7 +78,7 @@ def _subject_of(record: SyncRecord, namespace: str = "") -> Subject:
 
 
 def explained_configmap(seen: Observation) -> Answer | None:
-    """Return the answer about a ConfigMap; None if it does not exist and no sync would write it."""
+    """Return the answer about a ConfigMap; None if it does not exist and no sync uses it."""
     record = seen.record
     readers = [sync for sync in seen.syncs if sync.sync and sync.sync.source == seen.key]
     writers = [sync for sync in seen.syncs if _selects(sync, seen)]

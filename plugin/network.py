@@ -28,7 +28,7 @@ class CopyMark(msgspec.Struct, frozen=True):
         resource_version: the version that was read.
         sync_uid: of the sync that wrote it.
         synced_by: that sync; empty without the mark.
-        digest: the digest that the sync noted.
+        digest: of the content that the sync wrote.
     """
 
     namespace: str
@@ -45,7 +45,7 @@ class CopyMark(msgspec.Struct, frozen=True):
 
 
 def read_mark(raw: bytes | msgspec.Raw) -> CopyMark | None:
-    """Return the marks of a copy; None for a ConfigMap that another client made from a copy.
+    """Return the marks of a copy; None for a clone of a copy, or without the UID of a sync.
 
     Args:
         raw: the ConfigMap, or its metadata as a PartialObjectMetadata, in JSON.
@@ -74,11 +74,13 @@ class Network:
 
     Attributes:
         syncs: by key.
-        rows: what `status` shows of each sync, by its key.
-        readers: the syncs whose source is a ConfigMap.
-        owners: the sync that writes a copy.
-        orphans: the copies whose sync does not exist.
-        destinations: the states of the copies and failed destinations of a sync, sorted by key.
+        rows: what `status` shows of each sync, by the key of the sync.
+        readers: the syncs that have a ConfigMap as their source, by its key.
+        owners: the sync of a copy, by the key of the copy. It has the UID that the copy names,
+            or else the name, because a sync that was created again takes its copies back.
+        orphans: the keys of the copies without an owner.
+        destinations: by the key of the sync, the state of each copy and failed destination,
+            sorted by key.
         states: of each source, copy and failed destination: a reason word, `Source` or `Orphaned`.
     """
 
@@ -112,7 +114,7 @@ class Network:
     def _destinations(
         self, record: SyncRecord, digests: Mapping[NamespacedName, str]
     ) -> dict[NamespacedName, str]:
-        """Return the states of the destinations of a sync, and note those of its copies."""
+        """Return the states of the destinations of a sync; add those of its copies to `states`."""
         status, row = record.status, self.rows[record.key]
         failed = {each.namespace: each.reason for each in row.failures}
         current = status.source.digest if status and status.source else ""

@@ -1,8 +1,8 @@
 """Define what the commands `plan` and `diff` share: flags, exit codes and the call.
 
-`dryrun/command.py` does the work and has the same flags; a test compares both. Like
-`kubectl diff`, an exit code of its own means that something would change, so a wrong
-flag must not end with it.
+`commands/plan.py` and `commands/diff.py` call it. `dryrun/command.py` does the work and
+has the same flags; a test compares both. Exit code 2 means that something would change,
+so a wrong flag must not end with 2, as it does in click.
 """
 
 from collections.abc import Iterator

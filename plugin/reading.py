@@ -97,6 +97,7 @@ class Reader:
         try:
             raw = await self.client.get(CONFIGMAPSYNCS, *key)
         except NotFound as error:
+            # The API server names the object unless it does not serve the resource at all.
             if key.name not in error.message:
                 raise MissingApiError from error
             return None
@@ -145,12 +146,12 @@ class Reader:
         items: Iterable[Item],
         limit: int,
     ) -> list[Result]:
-        """Return the result of the work on each item.
+        """Return the result of the work on each item, in the order of the items.
 
         Args:
             step: what the progress line shows, with the number of finished items.
             work: reads or asks something about one item.
-            items: in any order.
+            items: what to work on.
             limit: how many items are worked on at the same time.
         """
         self.progress.step(step)

@@ -1,8 +1,8 @@
 """Lay a graph out in columns and draw it as SVG, without another program.
 
-`commands/graph.py` calls it. A node stands one column right of the first node that
-leads to it, in the middle of what it leads to. The cost is linear in nodes and edges,
-also for loops and long chains.
+`commands/graph.py` calls it. The column of a node is one right of the first node that
+leads to it; its row is the middle of the nodes that it leads to. The cost is linear in
+nodes and edges, also for loops and long chains.
 """
 
 from collections import defaultdict

@@ -1,7 +1,8 @@
 """Render for a terminal: tables, colours, JSON, YAML, and ages as `kubectl get` does.
 
 The commands print through it. Text of a cluster may hold control characters, which must
-not reach the terminal: `printable` escapes them.
+not reach the terminal. Only `printable` escapes them, so callers pass such text to it
+before they build tables and lines.
 """
 
 import json

@@ -49,11 +49,12 @@ class TreeBuilder:
     """Builds the tree of one ConfigMap."""
 
     def __init__(self, network: Network, most_copies: int = DEFAULT_COPIES) -> None:
-        """Prepare.
+        """Build nothing yet.
 
         Args:
             network: all syncs and copies.
-            most_copies: of one sync that are shown; those that lead on are always shown.
+            most_copies: how many copies of one sync are shown. Those that are not up to date,
+                or are the source of another sync, are always shown.
         """
         self._network = network
         self._most_copies = most_copies

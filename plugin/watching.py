@@ -22,7 +22,7 @@ CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
 
 
 async def watch_rows(informer: Informer[SyncRecord], *, wide: bool) -> None:
-    """Print rows until the task is cancelled."""
+    """Start an informer, and print its rows until the task is cancelled."""
     changed = asyncio.Event()
     informer.on_change(lambda _old, _new: changed.set())
     redraw, headers = sys.stdout.isatty(), True

@@ -38,7 +38,7 @@ Checked = tuple[Manifest, ConfigMapSync]
 
 
 async def ask(reader: Reader, checked: list[Checked]) -> tuple[Known, list[Finding]]:
-    """Return what a cluster has that matters to syncs, and what its API server says to each.
+    """Return what the checks need from a cluster, and why its API server rejects syncs.
 
     Raises:
         MissingApiError: the cluster does not serve ConfigMapSyncs.
@@ -55,7 +55,7 @@ async def ask(reader: Reader, checked: list[Checked]) -> tuple[Known, list[Findi
 
 
 async def _read_configmaps(reader: Reader, known: Known, syncs: list[ConfigMapSync]) -> None:
-    """Read the sources of syncs, with their keys if a sync selects some, and destinations."""
+    """Read sources, with their keys if a sync selects some, and the first destinations."""
     wanted = {key for sync in syncs for key in (sync.source, *_first_destinations(sync, known))}
     keyed = {sync.source for sync in syncs if sync.spec.keys}
 

@@ -1,7 +1,7 @@
 """Read the objects of files that the checks need: syncs, namespaces and ConfigMaps.
 
-`plugin/commands/check.py` calls it. Text that is no Kubernetes object is skipped,
-because a folder may hold other YAML. What cannot be read is a finding.
+`plugin/commands/check.py` calls it. Other objects and other YAML are skipped, because a
+folder may hold them. What cannot be read is a finding.
 """
 
 from collections.abc import Iterable, Iterator
@@ -57,7 +57,7 @@ class Manifest:
 
     @property
     def key(self) -> NamespacedName:
-        """Return namespace and name; the name may be empty."""
+        """Return namespace (or `default`) and name (or `generateName`), which may be empty."""
         texts = texts_of(self.metadata)
         name = texts.get("name") or texts.get("generateName", "")
         return NamespacedName(texts.get("namespace") or DEFAULT_NAMESPACE, name)

@@ -1,8 +1,9 @@
 """Check syncs against the other objects of files, and of a cluster if there is one.
 
 `plugin/commands/check.py` calls it. It admits one sync after the other, as the webhook
-does if the files are applied in their order, with the same checks. Without a cluster,
-namespaces and sources outside of the files are assumed to exist.
+does if the files are applied in their order, with the same checks. Without a cluster, a
+namespace or source outside of the files is assumed to exist, with a warning if the
+files define other objects of the same kind.
 """
 
 import difflib
@@ -96,7 +97,7 @@ class References:
             self._graph.put(sync, Selector.of(sync, PROTECTED_NAMESPACES))
 
     def check(self, manifest: Manifest, sync: ConfigMapSync) -> Iterator[Finding]:
-        """Yield the findings of one sync, and go on as if it had been applied."""
+        """Yield the findings of one sync; without an error, later syncs are checked against it."""
         if (first := self._files.setdefault(sync.key, manifest)) is not manifest:
             message = f"is defined twice; the first time at {first.file}:{first.node.position.line}"
             twice = manifest.finding("metadata.name", message)

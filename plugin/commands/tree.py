@@ -49,8 +49,8 @@ def _lines(node: Node, first: str, rest: str) -> Iterator[tuple[str, str]]:
 
     Args:
         node: the top of a subtree.
-        first: the lines before its name.
-        rest: the lines before the names below it.
+        first: the box-drawing characters before its name.
+        rest: those before the names below it.
     """
     prefix = "sync " if node.kind == "ConfigMapSync" else ""
     state = "" if node.state == SOURCE else painted(printable(node.state), node.state)

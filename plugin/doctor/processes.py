@@ -1,7 +1,8 @@
 """Check the processes: which reconciler leads, and how old the watches are.
 
-`examination.py` calls each function. Watch ages come from `/metrics` of the pods,
-through the API server or from a forwarded port.
+`examination.py` calls each function. The age of a watch is the time since its last
+event. It comes from `/metrics` of the pods, through the API server or from a forwarded
+port.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ DEFAULT_LEASE_SECONDS = 15
 
 
 async def check_leader(patient: Patient) -> list[Finding]:
-    """Read the Lease of the reconcilers."""
+    """Check that a reconciler holds the Lease and renews it in time."""
     name = f"{PREFIX}reconciler"
     record = LeaseRecord(patient.reader.connection, patient.namespace, name)
     seen = await record.read(READ_SECONDS)
@@ -65,7 +66,7 @@ def _judged_lease(lease: LeaseSpec, now: datetime, logs: str) -> Finding:
 
 
 async def check_watches(patient: Patient) -> list[Finding]:
-    """Read the age of each watch from the metrics of the processes."""
+    """Return a finding about the oldest watch of each process."""
     if patient.metrics_url:
         return [_judged_metrics(patient.metrics_url, await _fetched(patient.metrics_url))]
     pods = await _pods(patient)

@@ -65,7 +65,12 @@ async def check_rights(patient: Patient) -> list[Finding]:
 
 
 def rights_of(component: str, own_namespace: str) -> Iterator[Right]:
-    """Yield every right of one account, in the names of an installation."""
+    """Yield every right of one account, with the object names that `config/default` installs.
+
+    Args:
+        component: `reconciler`, `webhook` or `certs`.
+        own_namespace: the namespace of the operator.
+    """
     for rules, namespace in ((CLUSTER, ""), (OWN_NAMESPACE, own_namespace)):
         for rule in rules[component]:
             resource, _, subresource = rule.resource.partition("/")

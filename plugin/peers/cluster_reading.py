@@ -27,7 +27,7 @@ async def read(reader: Reader) -> Inventory:
     """Return the ConfigMaps, namespaces and syncs of a cluster.
 
     Raises:
-        ApiError: namespaces or ConfigMaps could not be read.
+        ApiError: namespaces, syncs or ConfigMaps could not be read.
     """
     inventory = Inventory(namespaces=await reader.namespaces())
     try:
@@ -48,7 +48,7 @@ async def read(reader: Reader) -> Inventory:
 
 
 def _read_record(raw: bytes | msgspec.Raw) -> AnnotatedConfigMap:
-    """Return the record of an object; labels and annotations only if a tool set one of them."""
+    """Return the record of an object, with its labels and annotations if a tool set one."""
     metadata = decode_as(raw, PartialObject, "the object").metadata
     labels, annotations = metadata.labels or NO_TEXTS, metadata.annotations or NO_TEXTS
     if not any(key.startswith(PREFIXES) for key in (*labels, *annotations)):

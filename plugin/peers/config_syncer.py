@@ -1,8 +1,9 @@
 """Find the copies that AppsCode's config-syncer makes, which was kubed before.
 
-The annotation `kubed.appscode.com/sync` holds a label selector of namespaces; empty or
-`true` means every namespace. Copies go with their source, and carry all of its labels
-and annotations. Copies in other clusters (`sync-contexts`) cannot be expressed.
+`importing.py` calls `find`. The annotation `kubed.appscode.com/sync` holds a label
+selector of namespaces; empty or `true` means every namespace. Copies are deleted with
+their source, and have all of its labels and annotations. Copies in other clusters
+(`sync-contexts`) cannot be expressed.
 """
 
 from configmapsync.names import is_reserved_key
@@ -55,5 +56,5 @@ def find(source: AnnotatedConfigMap, _inventory: Inventory) -> Found:
 
 
 def _is_lost(key: str) -> bool:
-    """Return whether the user may miss a label or annotation that no glob copies."""
+    """Return whether a label or annotation of the user is reserved, so that no glob copies it."""
     return is_reserved_key(key) and not key.startswith((PREFIX, "kubectl.kubernetes.io/"))

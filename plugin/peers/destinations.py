@@ -1,8 +1,8 @@
 """Turn the selection of a tool into the fields of a spec.
 
 `syncs.py` calls it. A part that neither names, globs nor one label selector can express
-selects the namespaces that it matches now, and the user learns that later ones are not
-selected.
+becomes the names of the namespaces that it matches now, with a remark that later ones
+are not selected. It is left out if the namespaces are not known.
 """
 
 from collections.abc import Mapping

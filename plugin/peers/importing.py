@@ -1,7 +1,7 @@
-"""Translate an inventory: all tools, then the syncs, then the remarks in order.
+"""Translate an inventory: find the copies of each tool, and make a sync of each group.
 
-`plugin/commands/import_.py` calls it. The order of the result depends on the names
-alone.
+`plugin/commands/import_.py` calls it. A group has one source and one name of copies.
+The order of the result depends on the names alone.
 """
 
 from collections import defaultdict

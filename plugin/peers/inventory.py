@@ -36,8 +36,9 @@ class AnnotatedConfigMap:
     Attributes:
         namespace: of the ConfigMap.
         name: of the ConfigMap.
-        labels: all labels; from a cluster only if one of the tools set a label or annotation.
-        annotations: like the labels.
+        labels: all labels; from a cluster only the managed-by label if no tool set a label or
+            annotation.
+        annotations: all annotations; from a cluster none if no tool set a label or annotation.
         keys: the keys of data and binaryData; None if they were not read.
         resource_version: the version that was read; empty for a file.
     """

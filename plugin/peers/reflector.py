@@ -1,9 +1,10 @@
 """Find the copies that emberstack/kubernetes-reflector makes.
 
-A source permits copies (`reflection-allowed`), creates them itself (`reflection-auto-`)
-or is named by a mirror (`reflects`). A namespace list holds .NET regular expressions
-over whole names, and a label selector adds to it. An automatic mirror is deleted with
-its source, a mirror that a user created is not.
+`importing.py` calls `find`. If a source permits it (`reflection-allowed`), reflector
+creates mirrors of it (`reflection-auto-`), and fills a mirror that names it
+(`reflects`). A namespace list holds .NET regular expressions over whole names, and a
+label selector adds to it. An automatic mirror is deleted with its source, a mirror that
+a user created is not.
 """
 
 from collections.abc import Callable

@@ -34,7 +34,7 @@ _ESCAPED_CLASSES = {
 
 
 class UnsupportedRegexError(Exception):
-    """The text is no regular expression that this module understands; the message says why."""
+    """An expression is not supported; the message is a predicate, such as `has a ) without a (`."""
 
 
 def parse(text: str, *, searched: bool = False) -> Regex:

@@ -64,7 +64,7 @@ class Regex:
         return any(_matches(branch, name) for branch in self.branches)
 
     def patterns(self) -> tuple[str, ...] | None:
-        """Return names and globs that match the same namespaces; None if there are none such."""
+        """Return names and globs that match the same namespaces; None if none or too many do."""
         found: set[str] = set()
         for branch in self.branches:
             choices = [_texts(item) for item in branch]

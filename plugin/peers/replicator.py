@@ -1,10 +1,10 @@
 """Find the copies that mittwald/kubernetes-replicator makes.
 
-A source pushes copies by name (`replicate-to`) and by label (`replicate-to-matching`);
-a target pulls its content (`replicate-from`) if the source permits it. Names are Go
-regular expressions; `^` and `$` are added to the list item as a whole, so in `a|b` they
-belong to one alternative each. A pull only adds keys, while a sync makes a copy equal
-to its source.
+`importing.py` calls `find`. A source pushes copies by name (`replicate-to`) and by
+label (`replicate-to-matching`); a target pulls its content (`replicate-from`) if the
+source permits it. Names are Go regular expressions; `^` and `$` are added to the list
+item as a whole, so in `a|b` they belong to one alternative each. A pull only adds keys,
+while a sync makes a copy equal to its source.
 """
 
 from configmapsync.names import NamespacedName, is_reserved_key
@@ -112,7 +112,7 @@ def _permits(source: AnnotatedConfigMap | None, target: AnnotatedConfigMap) -> t
 
 
 def _own_keys(source: AnnotatedConfigMap | None, target: AnnotatedConfigMap) -> list[str]:
-    """Return the keys of a target that do not come from its source."""
+    """Return the keys of a target that do not come from its source, sorted."""
     replicated = target.annotations.get(REPLICATED_KEYS, "").split(",")
     from_source = source.keys if source and source.keys is not None else frozenset(replicated)
     return sorted((target.keys or frozenset()) - from_source - frozenset(replicated))

@@ -1,7 +1,8 @@
 """Describe which namespaces a tool copies to.
 
 The modules of the tools build a `Selection`, and `destinations.py` turns it into the
-fields of a spec. What no field can say is a `Remainder`.
+fields of a spec. A part that no field can express is a `Remainder`. No function here
+raises for the text of a tenant: what cannot be parsed is in `ignored`.
 """
 
 import re
@@ -27,9 +28,9 @@ class Remainder:
     """A part of a selection that no field of a spec can express.
 
     Attributes:
-        text: the part, as the user wrote it.
+        text: describes the part in a remark, such as `the expression "a.b"`.
         conditions: it selects the namespaces that all of them select.
-        hint: what comes close; empty if nothing does.
+        hint: the globs that come close; empty if none do.
     """
 
     text: str
@@ -50,7 +51,7 @@ class Selection:
         globs: globs over names.
         selectors: label selectors; an empty one selects everything.
         remainders: parts that no field can express.
-        ignored: parts that the tool itself cannot read, with the cause.
+        ignored: texts that this package cannot parse, with the cause.
     """
 
     names: frozenset[str] = frozenset()
@@ -155,7 +156,7 @@ def _of_pattern(text: str, *, searched: bool) -> Selection:
 
 
 def describe(requirements: Iterable[Requirement]) -> str:
-    """Return a selector for people."""
+    """Return a selector as text for a remark."""
     return ", ".join(
         f"{one.key} {one.operator} {' '.join(one.values[:MOST_LISTED])}".rstrip()
         for one in requirements

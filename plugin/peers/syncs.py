@@ -72,7 +72,11 @@ class SyncMaker:
         self.remarks: list[Remark] = []
 
     def sync(self, group: list[WantedCopies]) -> ImportedSync | None:
-        """Return the sync of one source and one name of copies; None if there is none."""
+        """Return the sync of one source and one name of copies; None leaves a remark instead.
+
+        Args:
+            group: what the tools copy from that source under that name; not empty.
+        """
         subjects = tuple(sorted({str(copies.asked_by) for copies in group}))
         source, name = group[0].source, group[0].asked_by.name
         selection = reduce(Selection.union, (copies.selection for copies in group))
@@ -136,7 +140,7 @@ class SyncMaker:
         return known or Namespace(name, {NAME_LABEL: name})
 
     def _reserve_name(self, source: NamespacedName, name: str) -> NamespacedName:
-        """Reserve a name in the namespace of the source that no other sync has."""
+        """Reserve a name in the namespace of the source that no sync of other copies has."""
         wanted = source.name if name == source.name else f"{source.name}-to-{name}"
         for number in count(1):
             suffix = f"-{number}" if number > 1 else ""

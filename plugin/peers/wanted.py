@@ -1,4 +1,4 @@
-"""Define what a module of a tool returns: the copies that the tool makes of one source.
+"""Define what a module of a tool returns: the copies that the tool makes, and remarks.
 
 `importing.py` groups these values, and `syncs.py` makes a sync of each group.
 """
@@ -13,7 +13,7 @@ from plugin.peers.selections import Selection
 
 @dataclass(frozen=True, slots=True)
 class WantedCopies:
-    """Copies of one source under one name.
+    """Copies of one source under one name, as one ConfigMap asks for them.
 
     Attributes:
         tool: the name of the tool.

@@ -69,7 +69,7 @@ def namespace_informer(connection: ApiServer, rng: random.Random) -> Informer[Na
 
 
 def namespaces_by_name(informer: Informer[NamespaceRecord]) -> NamespaceIndex:
-    """Return an index that always equals the informer's cache; only this function changes it."""
+    """Return an index that follows the informer's cache; the caller must not change it."""
     index = NamespaceIndex()
 
     def update(old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:

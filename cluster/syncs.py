@@ -1,9 +1,8 @@
 """Read ConfigMapSyncs, in full or in outline.
 
-The reconciler, `plan` and the plugin use a `SyncRecord` of each sync, the webhook an
-outline. Of an object that the API server should have rejected the metadata is read all
-the same, so that the reconciler can write a status and remove the finalizer; the spec
-only if it is valid. This module writes nothing.
+The reconciler, `plan` and the plugin use a `SyncRecord` of each sync, the webhook a
+`SyncOutline`. A sync with an invalid spec has a record, too, so that the reconciler can
+write a status and remove the finalizer. This module writes nothing.
 """
 
 import hashlib
@@ -85,7 +84,7 @@ class SyncRecord:
 
     @property
     def key(self) -> NamespacedName:
-        """Return the work item of the sync."""
+        """Return the namespace and name of the sync."""
         return NamespacedName(self.namespace, self.name)
 
     @property
@@ -99,7 +98,7 @@ class SyncRecord:
         return decode_status(self.raw_status)
 
     def has_same_spec(self, other: "SyncRecord") -> bool:
-        """Return whether both are versions of one object with equal specs."""
+        """Return whether both are versions of one object with equal `deleting` and equal specs."""
         return (self.metadata.uid, self.deleting, self.spec_digest) == (
             other.metadata.uid,
             other.deleting,
@@ -112,7 +111,7 @@ class SyncRecord:
         return replace(self, metadata=metadata, raw_status=raw_status, sync=sync)
 
     def with_status(self, answer: bytes, status: ConfigMapSyncStatus) -> "SyncRecord":
-        """Return the record after a status was written that had this version as precondition.
+        """Return the record after a write of its status, with this version as precondition.
 
         Args:
             answer: the object or its metadata after the write; only the version is read.
@@ -170,8 +169,9 @@ class SyncOutline(msgspec.Struct):
         uid: of the sync.
         deleting: whether the sync is being deleted.
         spec_digest: of the spec in JSON.
-        sync: with every default filled in. None if the spec cannot be parsed, or equals that of
-            the previous outline; the owner of the cache sets it to None after its use.
+        sync: with every default filled in; `validation.py` has not checked it. None if the spec
+            cannot be parsed, or equals that of the previous outline; the owner of the cache sets
+            it to None after its use.
     """
 
     namespace: str
@@ -183,7 +183,7 @@ class SyncOutline(msgspec.Struct):
     sync: ConfigMapSync | None = None
 
     def is_same(self, other: "SyncOutline") -> bool:
-        """Return whether both are versions of one object with equal specs."""
+        """Return whether both are versions of one object with equal `deleting` and equal specs."""
         return (self.uid, self.deleting, self.spec_digest) == (
             other.uid,
             other.deleting,

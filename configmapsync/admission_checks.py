@@ -31,7 +31,8 @@ class Snapshot:
     """The state of the cluster that the check of one sync reads.
 
     Attributes:
-        namespaces: all namespaces by name; a live read has confirmed those that the spec names.
+        namespaces: all namespaces by name. A live read has confirmed that a named one is missing
+            or terminating.
         cycle: the ConfigMaps of a loop that the sync would close, from its source back to it; None
             without a loop.
         contested: destinations that another sync writes, with that sync.
@@ -73,7 +74,10 @@ class AdmissionInput:
 
 
 def check(sync_input: AdmissionInput, snapshot: Snapshot) -> list[FieldError]:
-    """Return the errors of a sync that its user has all rights for."""
+    """Return the errors of a sync whose rights the caller has checked.
+
+    Loops and contested destinations are checked only if the edges of the sync change.
+    """
     errors = [*_missing_namespaces(sync_input, snapshot), *_self_sync(sync_input)]
     if _edges(sync_input.sync) != _edges(sync_input.previous):
         # An update that adds no edge does not cause a loop or a contest that exists already, so

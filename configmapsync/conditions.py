@@ -59,10 +59,11 @@ class Report:
 
 
 def status(report: Report, now: datetime) -> ConfigMapSyncStatus:
-    """Return the status of a report. The times of unchanged conditions stay.
+    """Return the status of a report.
 
-    A new version of the source alone does not change the status: an edit of its metadata that no
-    copy takes over costs no write.
+    The transition time of a condition stays while its status (True or False) is the same. A new
+    version of the source alone does not change the status: an edit of its metadata that no copy
+    takes over costs no write.
     """
     previous = report.previous or ConfigMapSyncStatus()
     new = _status(report, previous, whole_seconds(now))
@@ -94,6 +95,7 @@ def known_digest(
 ) -> str | None:
     """Return the digest of all copies if a status describes this spec and this source.
 
+    `reconciler/observe.py` need not read such a source.
     Only a status with the reason `Synced` is used: under other reasons the source may belong to an
     earlier spec. The caller must compare the digest with that of each copy.
 
@@ -212,7 +214,7 @@ def _conditions(
 
 
 def _since(condition: Condition, before: Condition | None) -> Condition:
-    """Return a condition with the time of its last change."""
+    """Return a condition with the time when its status (True or False) last changed."""
     if before is None or before.status != condition.status:
         return condition
     return replace(condition, last_transition_time=before.last_transition_time)

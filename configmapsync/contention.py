@@ -37,7 +37,7 @@ class WriteRecord:
 
 
 class Owner(NamedTuple):
-    """The sync and the namespace of a history; if one of them is created again, a new one begins.
+    """The sync and the namespace of a copy; if one of them is created again, a new history begins.
 
     Attributes:
         sync_uid: of the sync; empty if it does not exist.

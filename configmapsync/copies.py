@@ -71,7 +71,7 @@ class CopyRecord:
 
     @property
     def parts(self) -> dict[str, Mapping[str, str]]:
-        """Return labels and annotations by these words."""
+        """Return the labels and annotations as a map with the keys `labels` and `annotations`."""
         return {"labels": self.labels, "annotations": self.annotations}
 
     @property
@@ -86,7 +86,7 @@ class CopyRecord:
 
     @property
     def synced_by(self) -> NamespacedName | None:
-        """Return the sync that wrote the copy."""
+        """Return the sync that wrote the copy; None without that mark."""
         return NamespacedName.parse(self.annotations.get(SYNCED_BY))
 
     @property
@@ -121,7 +121,7 @@ class CopyRecord:
 
 
 def abridge(record: CopyRecord) -> CopyRecord:
-    """Return the record to cache: without the metadata of others if that is too large."""
+    """Return the record to cache: with only its marks if its metadata is too large."""
     size = sum(
         len(key) + len(value) for part in record.parts.values() for key, value in part.items()
     )
@@ -161,7 +161,7 @@ def without_marks(present: Mapping[str, str]) -> dict[str, str]:
 
 
 def applied_keys(record: CopyRecord) -> dict[str, frozenset[str]]:
-    """Return the keys of labels and annotations that a sync applied; none if unreadable."""
+    """Return the keys that a sync applied, for labels and annotations; none if unreadable."""
     try:
         applied = json.loads(record.annotations.get(APPLIED_METADATA, "{}"))
         return {part: frozenset(applied.get(part, ())) for part in MARKS_OF}

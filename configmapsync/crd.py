@@ -1,8 +1,9 @@
 """Make the CustomResourceDefinition from `spec.py` and `status.py`.
 
-`hack/manifests.py` writes it to `config/crd`. The API server validates and defaults
-with it when the webhook is down. What a structural schema cannot express is removed
-from the schemas of pydantic and msgspec. Rules over several fields are added as CEL.
+`hack/manifests.py` writes it to `config/crd`, and the plugin compares the installed CRD
+with it. The API server validates and defaults with it, also when the webhook is down.
+What a structural schema cannot express is removed from the schemas of pydantic and
+msgspec. Rules over several fields are added as CEL, and docstrings as descriptions.
 """
 
 from typing import Any

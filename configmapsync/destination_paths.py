@@ -35,7 +35,7 @@ class DestinationPaths:
         return (*self.globs.values(), *((SELECTOR_PATH,) if self.has_selector else ()))
 
     def path_to(self, namespace: str) -> str:
-        """Return the field that makes `namespace` a destination."""
+        """Return the path that selects `namespace`, which must be a destination."""
         if namespace in self.named:
             return self.named[namespace]
         unmatched = set(Globs(self.globs).unmatched((namespace,)))
@@ -57,7 +57,9 @@ def destination_paths(sync: ConfigMapSync, selector: Selector) -> DestinationPat
 def unmatched_patterns(
     paths: DestinationPaths, selector: Selector, namespaces: Mapping[str, Namespace]
 ) -> Iterator[tuple[str, str]]:
-    """Yield path and value of each glob or label selector that alone selects no namespace.
+    """Yield each glob or label selector that alone selects no namespace.
+
+    The first value is its path, the second names it in a message.
 
     Args:
         paths: of the destinations.

@@ -50,7 +50,7 @@ def dropped_destinations(
 def _path_of_pattern(
     previous: ConfigMapSyncSpec, spec: ConfigMapSyncSpec, after: Selector
 ) -> str | None:
-    """Return the glob, selector or new exclusion that may drop unnamed namespaces."""
+    """Return the path of the glob, selector or new exclusion that may drop unnamed namespaces."""
     if EVERY_NAMESPACE not in spec.destination_namespaces and after.labels is None:
         gone = {*previous.destination_namespaces} - {*spec.destination_namespaces}
         if any(map(is_glob, gone)):

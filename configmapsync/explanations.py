@@ -54,7 +54,7 @@ class Explanation:
         reason: the word of the status.
         cause: what happened, in one or two sentences.
         cure: what to do; empty if nothing is wrong.
-        commands: to run in this order; empty if there is nothing to run.
+        commands: to run in this order, with quoted names; empty if there is nothing to run.
     """
 
     reason: str
@@ -241,7 +241,8 @@ def explain_sync(word: str, subject: Subject) -> Explanation:
     """Return the explanation of the Ready condition of a sync.
 
     Args:
-        word: the reason in the status; another version of the operator may have written it.
+        word: the reason in the status; empty without a status. Another version of the operator
+            may have written it.
         subject: the sync.
     """
     return _filled(word, subject, of_sync=True)

@@ -1,7 +1,8 @@
 """Define the patterns of names and keys, and the words for values that do not match.
 
-`spec.py` puts the patterns on its fields, and so into the CRD. The words are those
-of the API server, except for globs.
+`spec.py` puts the patterns on its fields, and so into the CRD. `schema_errors.py` looks
+up the words by pattern, so no pattern may lack them. The words are those of the API
+server, except for globs.
 """
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"

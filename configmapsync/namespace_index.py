@@ -59,7 +59,7 @@ class NamespaceIndex(dict[str, "Namespace"]):
         return ordered[bisect_left(ordered, prefix) : bisect_left(ordered, prefix + LAST)]
 
     def labelled(self, labels: "Labels") -> Iterable[str]:
-        """Return the names of namespaces that can match, from the requirement with the fewest."""
+        """Return at least the names that match: those of the requirement that the fewest meet."""
         found = [
             [self._by_label.get(f"{key}={value}", {}) for value in values]
             for key, values in labels.inside
@@ -89,7 +89,7 @@ def growing_batches(names: Iterable[str]) -> Iterator[list[str]]:
 
 
 def selector_keys(selector: "Selector") -> frozenset[str]:
-    """Return the keys under which a selector is found, one of which each selected namespace has."""
+    """Return the keys of a selector; each namespace that it selects has one of them."""
     keys = {f"={name}" for name in selector.exact_names}
     keys.update(ANY + literal_prefix(pattern) for pattern in selector.globs.patterns)
     if selector.labels is not None:

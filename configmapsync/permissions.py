@@ -128,7 +128,7 @@ def rights_to_act_as(account: NamespacedName) -> tuple[Right, ...]:
 
 
 def right_to_see(sync: NamespacedName) -> Right:
-    """Return the right that a user needs to see a message about another sync."""
+    """Return the right without which a message to a user must not name another sync."""
     return Right("get", *sync, GROUP, PLURAL)
 
 

@@ -104,7 +104,7 @@ class Reason(StrEnum):
 class Outcome:
     """The state of one destination, or of the whole sync if `namespace` is empty.
 
-    Outcomes are sorted by namespace.
+    Outcomes sort by namespace.
     """
 
     namespace: str

@@ -28,6 +28,7 @@ class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
         normalize_times(self, "creation_timestamp", "deletion_timestamp")
 
 
+# The docstring is the description of the resource in the CRD.
 class ConfigMapSync(Struct, frozen=True):
     """Keeps copies of a ConfigMap up to date in all selected namespaces."""
 

@@ -1,9 +1,9 @@
 """Define the spec of a ConfigMapSync as pydantic models.
 
-`crd.py` makes the schema of the CRD from these models, and `parsing.py` parses specs
-with them. The wire format is camelCase. An unknown field is an error with its path; it
-must never be ignored. `defaulting.py` sets defaults and `validation.py` has the rules
-over several fields.
+`crd.py` makes the schema of the CRD from these models and their docstrings, and
+`parsing.py` parses specs with them. The wire format is camelCase. An unknown field is
+an error with its path; it must never be ignored. `defaulting.py` sets defaults and
+`validation.py` has the rules over several fields.
 """
 
 from enum import StrEnum

@@ -1,8 +1,8 @@
 """Define the status of a ConfigMapSync as structs.
 
 `conditions.py` computes it, `parsing.py` reads it, and `crd.py` makes the schema of the
-CRD from these structs. The wire format is camelCase. An unknown field is ignored,
-because other versions and clients may extend a status.
+CRD from these structs and their docstrings. The wire format is camelCase. An unknown
+field is ignored, because other versions and clients may extend a status.
 """
 
 from typing import Annotated

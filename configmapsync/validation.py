@@ -1,8 +1,9 @@
-"""Validate the rules of a spec that need only the sync, and return all errors.
+"""Validate the rules of a spec that need only the sync.
 
-`parsing.py` checks the single fields first. The webhook validates what a user applies,
-and the reconciler each spec that it reads, because the webhook may have been down. The
-rules over several syncs are in `graph/`.
+`parsing.py` checks the single fields first. The webhook and the plugin validate what a
+user applies, and the reconciler each spec that it reads, because the webhook may have
+been down. `crd.py` repeats some rules as CEL. The rules over several syncs are in
+`graph/`.
 """
 
 import re

@@ -49,7 +49,10 @@ class OptionalAuthorization(Authorization):
     may_review = True
 
     async def denial(self, sync: ConfigMapSync, selector: Selector) -> str | None:
-        """Return which rights the named service account lacks; None if no review is allowed."""
+        """Return which rights the named service account lacks.
+
+        None if it lacks none, or if no review is allowed.
+        """
         if not self.may_review:
             return None
         try:
@@ -65,6 +68,9 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> int:
     Args:
         arguments: the command line after the name of the command.
         program: the name of the command in `--help` and errors.
+
+    Raises:
+        SystemExit: a flag is wrong, or `--help` is among the arguments.
     """
     settings = _settings(arguments, program)
     logs.configure("console", "warning")

@@ -137,7 +137,11 @@ async def _put_namespace(
 
 
 def _applied(document: Document, found: Document | None) -> Document:
-    """Merge a document over the live object, as `kubectl apply` does."""
+    """Return the live object with the fields of a document.
+
+    Labels and annotations are merged. The status and the fields of the API server stay. Any other
+    field is replaced as a whole.
+    """
     live = found or {"metadata": {}}
     given, existing = document["metadata"], live["metadata"]
     metadata: dict[str, Any] = {**existing, **given}

@@ -1,7 +1,6 @@
-"""Decode ConfigMaps as the reconciler does, for programs that only read.
+"""Export `read_copy` and `read_source`, which decode ConfigMaps, from the reconciler.
 
-The kubectl plugin imports these functions from here, because it must not import a
-process.
+The kubectl plugin imports them from here, because it must not import a process.
 """
 
 from reconciler.known.configmaps import read_copy, read_source

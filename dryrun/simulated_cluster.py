@@ -1,7 +1,8 @@
 """An API server as it would be after the planned writes.
 
-`simulator.py` puts objects into it and reads them back; other reads go to the real API
-server. It must not send a write.
+`simulator.py` puts ConfigMaps into it, and it answers reads of them by name. Other
+reads, also lists, and access reviews go to the API server below it. It must not send a
+write.
 """
 
 import asyncio
@@ -66,7 +67,7 @@ class SimulatedCluster(_Unwatched):
         self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
 
     async def request(self, method: str, path: str, **options: Any) -> bytes:
-        """Answer a read from the planned ConfigMaps, else from the base.
+        """Answer the read of a planned ConfigMap; pass other reads and access reviews on.
 
         Raises:
             ApiError: the base answered with an error.

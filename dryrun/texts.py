@@ -15,7 +15,7 @@ LARGEST_FILE = 64 << 20  # characters
 
 
 class UnreadableFileError(Exception):
-    """A file is missing, or its content is not Kubernetes objects. The message has one line."""
+    """A file cannot be read, or is not Kubernetes objects. The message has one line."""
 
 
 def texts(filename: str) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,12 @@ Steps = Generator[int]  # yields the cost of each step
 
 
 class ComponentSearch:
-    """Collect the component of a sync. A member too many costs time and changes no decision."""
+    """Collect the component of a sync. A member too many costs time and changes no decision.
+
+    Attributes:
+        members: the syncs of the component; complete when `run` has ended.
+        reach: by sync, the namespaces of its destinations; it may lack that of a lone member.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.members: dict[NamespacedName, Node] = {}
@@ -33,7 +38,10 @@ class ComponentSearch:
         self._open_ended_reach: dict[str, NamespaceSet] = {}
 
     def run(self, start: Node) -> Steps:
-        """Collect the component of `start`."""
+        """Collect the component of `start`, and yield the cost of each step.
+
+        The graph may change between steps; the caller must then search again.
+        """
         self._add(start)
         while self._waiting:
             node = self._waiting.pop()

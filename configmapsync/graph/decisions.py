@@ -1,8 +1,8 @@
 """Keep the decisions of `allocation.py` right while syncs and namespaces change.
 
-`reconciler/known/caches.py` and `dryrun/` report the changes, and
-`reconciler/known/claims.py` has them decided in small steps. A decision must not take
-the event loop for more than a few milliseconds, nor enqueue a sync without need.
+`reconciler/known/caches.py` reports the changes. `reconciler/known/claims.py` has them
+decided in small steps, and `dryrun/` at once. One step must not take the event loop for
+more than a few milliseconds. A sync that is not affected must not count as changed.
 """
 
 from collections import OrderedDict, defaultdict
@@ -89,7 +89,7 @@ class Decisions:
     def put(self, sync: ConfigMapSync, selector: Selector) -> None:
         """Add or replace a sync, or remove it if it is being deleted: it writes no more copies.
 
-        The components of the sync become undecided, unless only its status or labels changed.
+        The components of the sync become undecided, unless its claims and source are the same.
         """
         previous = self.graph.nodes.get(sync.key)
         if not sync.deleting and previous == Node.of(sync, selector):

@@ -120,14 +120,19 @@ class Graph:
             del self.open_ended[name]
 
     def put_namespace(self, namespace: Namespace, *, reuse: bool = True) -> list[NamespacedName]:
-        """Add a namespace or update its labels; return the syncs whose selection may differ."""
+        """Add or replace a namespace; return the syncs whose answer of `reach` changes.
+
+        Args:
+            namespace: the new version.
+            reuse: as in `NamespaceNumbers.add`.
+        """
         previous = self.namespaces.get(namespace.name)
         self.namespaces.put(namespace)
         self.numbers.add(namespace.name, reuse=reuse)
         return self._namespace_changed(previous, namespace)
 
     def remove_namespace(self, name: str) -> list[NamespacedName]:
-        """Remove a namespace; return the syncs whose selection may differ."""
+        """Remove a namespace; return the syncs whose answer of `reach` changes."""
         previous = self.namespaces.get(name)
         self.namespaces.remove(name)
         changed = self._namespace_changed(previous, None)
@@ -135,7 +140,7 @@ class Graph:
         return changed
 
     def reaches(self, node: Node, name: str) -> bool:
-        """Return whether a sync selects a namespace, which need not exist yet."""
+        """Return whether a sync selects a namespace that accepts copies or does not exist yet."""
         namespace = self.namespaces.get(name) or Namespace(name)
         return namespace.accepts_copies and node.selector.matches(namespace)
 
@@ -144,7 +149,7 @@ class Graph:
         return node.destination_name == key.name and self.reaches(node, key.namespace)
 
     def possible_claimants(self, key: NamespacedName) -> Iterator[Node]:
-        """Yield the syncs that may claim a ConfigMap by its name; `reaches` checks the others."""
+        """Yield every sync whose names allow that it claims a ConfigMap; `reaches` decides."""
         yield from self.exact.at(key)
         yield from self.open_ended.get(key.name, {}).values()
 
@@ -153,7 +158,10 @@ class Graph:
         return node.key in self._reach and self.nodes.get(node.key) is node
 
     def reach(self, node: Node) -> NamespaceSet:
-        """Return the existing namespaces that a sync selects; the first call checks them all."""
+        """Return the namespaces that a sync selects and that accept copies.
+
+        The first call for a sync checks all namespaces.
+        """
         if self.knows_reach(node):
             return self._reach[node.key]
         reach = self.numbers.of(node.selector.destinations(self.namespaces))

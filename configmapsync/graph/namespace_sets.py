@@ -2,7 +2,8 @@
 
 Thousands of syncs may select thousands of namespaces each. As integers, 10,000 sets
 over 5,000 namespaces need 6 MB, and the intersection of two sets takes less than a
-microsecond. `index.py` owns the numbers; a set is meaningless without them.
+microsecond. `index.py` numbers all namespaces, and `review.py` those of one answer; a
+set is meaningless without its numbers.
 """
 
 from collections.abc import Iterable, Iterator

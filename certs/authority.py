@@ -25,7 +25,7 @@ SERVING_COMMON_NAME = "configmapsync-webhook"
 
 
 class UnreadablePairError(ValueError):
-    """A pair cannot be used; the message is the reason and holds no part of the key."""
+    """A pair cannot be used; the message ends a sentence about it, and holds no part of the key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,8 @@ def findings(
     Args:
         location: the store, in words.
         material: the stored material.
-        clients: the clients of each webhook configuration; None for a missing one.
+        clients: the clients of each webhook configuration; None for a missing one. If empty,
+            the path is left out.
         order: the wanted material.
         now: the time of the decisions.
     """

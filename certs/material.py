@@ -110,14 +110,14 @@ class Store(Protocol):
         """
 
     async def save_authority(self, material: Material, stored: Stored) -> Stored:
-        """Replace the authority part that `load` returned.
+        """Replace the authority part of `stored`, and return what is stored then.
 
         Raises:
             OutdatedError: another run wrote in between; load again and decide again.
         """
 
     async def save_serving(self, material: Material, stored: Stored) -> Stored:
-        """Replace the serving part that `load` returned.
+        """Replace the serving part of `stored`, and return what is stored then.
 
         Raises:
             OutdatedError: another run wrote in between; load again and decide again.
@@ -129,4 +129,4 @@ class ForeignObjectError(Exception):
 
 
 class OutdatedError(Exception):
-    """Another run wrote in between."""
+    """Another run wrote since `load`; `ensure` starts again from there."""

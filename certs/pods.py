@@ -127,7 +127,7 @@ class ServicePods:
 
 
 def ready_addresses(endpoint_slice: EndpointSlice) -> list[str]:
-    """Return `host:port` of each pod of a slice that the API server may call."""
+    """Return `host:port` of each pod of a slice that is not unready, at the port `webhook`."""
     ports = [one.port for one in endpoint_slice.ports or () if one.port and one.name == PORT_NAME]
     # The first address is the one that clients use. Unknown readiness counts as ready.
     hosts = [

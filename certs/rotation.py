@@ -44,7 +44,11 @@ class Order:
 
 
 class Renewal(StrEnum):
-    """What to renew: what is due, or more on request."""
+    """What to renew: what is due, or more on request.
+
+    `certificate` adds the serving pair, `all` also the CA and the path. `revoke` is `all`, and
+    ends the trust in the previous CAs.
+    """
 
     DUE = "due"
     CERTIFICATE = "certificate"
@@ -149,7 +153,11 @@ def current_authority(material: Material) -> bytes:
 
 
 def with_new_serving_pair(material: Material, order: Order, now: datetime) -> Material:
-    """Return the material with a new pair signed by its current CA."""
+    """Return the material with a new pair signed by its current CA.
+
+    Raises:
+        UnreadablePairError: the CA is due, too.
+    """
     authority = KeyPair.parse(material.authorities, material.authority_key)
     pair = new_serving_pair(authority, order.names, now, order.certificate_lifetime)
     return replace(material, certificate=pair.certificate_pem, key=pair.key_pem)
@@ -196,7 +204,7 @@ def with_new_token(material: Material, token: bytes, now: datetime) -> Material:
 
 
 def trust_is_new(material: Material) -> bool:
-    """Return whether the current CA has not signed the stored pair yet."""
+    """Return whether another CA than the current one has signed the stored pair."""
     certificate = _served(material)
     # Without a pair no pod serves, so there is nothing to wait for.
     return certificate is not None and not _issued_by_current_authority(certificate, material)
@@ -211,7 +219,7 @@ def renewal_time(certificate: x509.Certificate) -> datetime:
 def still_serves(material: Material, now: datetime) -> bool:
     """Return whether the stored pair can be served.
 
-    Otherwise no pod serves and nothing has to be waited for.
+    Otherwise no pod serves, so `ensure` does not wait for pods.
     """
     certificate = _served(material)
     return certificate is not None and certificate.not_valid_after_utc > now

@@ -141,7 +141,7 @@ class Trust:
         return await self._update(change)
 
     async def read(self) -> Mapping[Configuration, tuple[ClientConfig, ...] | None]:
-        """Return the clients of each configuration; None for one that does not exist."""
+        """Return the client configurations of each configuration; None if it does not exist."""
         return {
             configuration: await self._read(configuration) for configuration in self._configurations
         }

@@ -1,7 +1,7 @@
 """Keep each garbage collection short, however many objects the caches hold.
 
-Both processes run `keep_collections_short` beside their work once their caches are in
-sync. This module must not decide what is cached.
+The reconciler and the webhook run `keep_collections_short` beside their work once their
+caches are in sync. This module must not decide what is cached.
 
 CPython up to 3.13 walks every tracked object in a full collection. With 5,000 cached
 syncs (148,000 objects) a full collection took 101 to 105 ms, twice what a step may

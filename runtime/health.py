@@ -1,9 +1,9 @@
 """Serve `/healthz`, `/readyz` and `/metrics` beside a process.
 
-A check returns None, or the reason of a failure as a sentence. The reasons are the body
-of a 503, which `kubectl describe pod` shows, so they say what the process waits for.
-Every client of the pod network may connect, so connections are few and short, and
-rendering has a bounded cost.
+The reconciler and the webhook add their checks and start it. A check returns None, or
+the reason of a failure as a sentence. The reasons are the body of a 503, which `kubectl
+describe pod` shows, so they say what the process waits for. Every client of the pod
+network may connect, so connections are few and short, and rendering has a bounded cost.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class HealthServer:
         self._fresh_until = 0.0
 
     def ready_when(self, name: str, check: Check) -> None:
-        """Let `/readyz` ask `check`; a failing one takes the process out of service."""
+        """Add a check to `/readyz`; while it fails, the process gets no requests."""
         self._ready[name] = check
 
     def add_watches(self, watches: Mapping[str, Watch]) -> None:

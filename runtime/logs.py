@@ -28,14 +28,14 @@ FIRST_KEYS = frozenset({"event", "level", "time", "exception"})  # these get the
 
 
 class Verbosity:
-    """How much is written: what was asked for at the start, or everything."""
+    """The log level of the process: the configured one, or debug."""
 
     def __init__(self, level: int) -> None:
         self._usual = level
         self._set(level)
 
     def toggle(self) -> None:
-        """Write debug lines from now on; the next time, what was asked for at the start again."""
+        """Switch to debug, or back to the configured level."""
         debug = logging.getLogger().level == logging.DEBUG
         level = self._usual if debug else logging.DEBUG
         self._set(level)

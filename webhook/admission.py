@@ -62,7 +62,7 @@ class Answer:
 
     Attributes:
         body: the AdmissionReview for the API server, in JSON.
-        outcome: the value of the metric label.
+        outcome: one of `OUTCOMES` of `metrics.py`.
     """
 
     body: bytes
@@ -80,7 +80,7 @@ class Admission:
         Args:
             state: the cluster, for the checks that depend on it.
             authorizer: the rights of users.
-            slots: bounds how many reviews are validated at once.
+            slots: bounds how many reviews are validated at once; None for the default limits.
         """
         self._state = state
         self._authorizer = authorizer
@@ -101,6 +101,8 @@ class Admission:
 
     async def validate(self, review: Review) -> Answer:
         """Check a review in the order of the module's docstring.
+
+        A review that cannot be checked, in time or among too many others, is denied.
 
         Raises:
             MalformedReviewError: the metadata of the object cannot be read.

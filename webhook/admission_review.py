@@ -131,7 +131,9 @@ class SentObject:
         return {"metadata": metadata, "spec": self._decoded(msgspec.json.decode)}
 
     def shallow_spec(self) -> Document | None:
-        """Return the spec with its short scalars decoded, and its other values in JSON.
+        """Return the spec with its short scalars decoded, and its other values as raw JSON.
+
+        `admission.mutation` needs no more, and deep or large values must not cost time there.
 
         Returns:
             The spec, or None if it is not an object or has too many fields.
@@ -156,7 +158,7 @@ class SentObject:
 
 
 class Review(_Request, frozen=True, kw_only=True):
-    """One write that the API server has under admission.
+    """The request of an AdmissionReview: one write that the API server asks about.
 
     Attributes:
         user: of the request.

@@ -107,7 +107,7 @@ class Webhook:
         self._log.info("stopped")
 
     async def _prepared(self) -> bool:
-        """Wait for the caches and the certificate."""
+        """Wait for the caches and the certificate, and return True."""
         for informer in self._state.informers.values():
             await informer.synced.wait()
         return await self._watcher.loaded.wait()

@@ -80,7 +80,7 @@ class Authorizer:
     async def denials(
         self, requester: Requester, sync: ConfigMapSync, needs: Sequence[Need]
     ) -> list[FieldError]:
-        """Return the rights that the user, or the service account that the sync names, lacks.
+        """Return errors for the rights that the user, or the account that the sync names, lacks.
 
         A named account is checked first: whether the user may act as it, then whether it
         exists. The other rights are checked only after both. There is one denial for each
@@ -108,7 +108,7 @@ class Authorizer:
         return denials
 
     async def may(self, requester: Requester, rights: Iterable[Right]) -> set[Right]:
-        """Return those of `rights` that the user has.
+        """Return those of `rights` that the user has; all of them in mode `OFF`.
 
         Raises:
             ApiError: the API server returned an error, or did not answer in time.
@@ -139,5 +139,5 @@ def of_user(user: User) -> Subject:
 
 
 def shortened(username: str) -> str:
-    """Return a user name in the form of messages and logs."""
+    """Return a user name, cut to the length that messages and logs show."""
     return username if len(username) <= MAX_SHOWN_NAME else f"{username[:MAX_SHOWN_NAME]}..."

@@ -76,7 +76,12 @@ class _Keys(msgspec.Struct, rename="camel"):
 
 
 class ClusterState:
-    """The cached namespaces and the graph; both are empty until the informers have synced."""
+    """The cached namespaces and the graph; both are empty until the informers have synced.
+
+    Attributes:
+        protected: the protected namespaces.
+        informers: by name; `app.py` runs them.
+    """
 
     def __init__(
         self, connection: Connection, protected: frozenset[str], rng: random.Random

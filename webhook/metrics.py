@@ -1,8 +1,9 @@
 """Define the metrics of the webhook.
 
-Metrics that exist in controller-runtime have its names. `runtime/metrics.py` defines
-those of every process; `docs/metrics.md` lists all. Labels never hold names that users
-choose.
+`app.py` builds them; `server.py`, `certwatcher.py` and `authorization.py` count with
+them. Metrics that exist in controller-runtime have its names. `runtime/metrics.py`
+defines those of every process; `docs/metrics.md` lists all. Labels never hold names
+that users choose.
 """
 
 from collections.abc import Awaitable

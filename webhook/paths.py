@@ -33,7 +33,7 @@ MAX_FORMER_SERVED = 4
 
 
 class ServedPaths:
-    """Reads the path token of a directory again and again.
+    """Knows the served paths from the path token of a directory, as of the last `look`.
 
     Without a token, the plain paths are served; with one, only the paths below it. While a
     changed token reaches all processes, the previous paths are served as well, so that no

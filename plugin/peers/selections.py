@@ -1,8 +1,8 @@
 """Describe which namespaces a tool copies to.
 
 The modules of the tools build a `Selection`, and `destinations.py` turns it into the
-fields of a spec. A part that no field can express is a `Remainder`. No function here
-raises for the text of a tenant: what cannot be parsed is in `ignored`.
+fields of a spec. A part that no field can express is a `Remainder`. A regular
+expression that cannot be parsed does not raise; it is in `ignored`.
 """
 
 import re

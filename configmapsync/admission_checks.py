@@ -74,7 +74,7 @@ class AdmissionInput:
 
 
 def check(sync_input: AdmissionInput, snapshot: Snapshot) -> list[FieldError]:
-    """Return the errors of a sync whose rights the caller has checked.
+    """Return the errors of a sync. The rights of its user are checked elsewhere.
 
     Loops and contested destinations are checked only if the edges of the sync change.
     """

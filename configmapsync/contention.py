@@ -56,7 +56,8 @@ class History:
 
     Attributes:
         last: the newest write.
-        repairs: the times of the last repairs within the window, in seconds.
+        repairs: the times of the last repairs within the window, in seconds. A repair writes the
+            same content as the previous write.
         interference: what made the last repair necessary.
         owner: the sync and the namespace of the copy.
     """

@@ -117,8 +117,8 @@ def _allowed(present: Mapping[str, str], allow_list: tuple[str, ...]) -> dict[st
 def is_up_to_date(record: CopyRecord, wanted: CopyTemplate) -> bool:
     """Return whether a copy needs no write.
 
-    Its content and metadata must be those of the template, and no label or annotation may remain
-    that an earlier template applied.
+    It must have the content, labels and annotations of the template, and the mark of its own
+    destination. No label or annotation may remain that only an earlier template applied.
     """
     if record.digest != wanted.digest or record.destination != record.key:
         return False

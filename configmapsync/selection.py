@@ -137,7 +137,7 @@ class Selector:
         return (namespace.name for namespace in selected if namespace.accepts_copies)
 
     def refused(self, namespaces: Mapping[str, Namespace]) -> Iterator[Outcome]:
-        """Yield, sorted, why each namespace that the spec names and that gets no copy is refused.
+        """Yield an outcome, in order, for each exactly named namespace that gets no copy.
 
         A namespace that only globs or labels select is never refused.
         """

@@ -83,7 +83,7 @@ class Allocation:
         self._above: dict[NamespacedName, NamespacedName] = {}
 
     def grant(self, node: Node, wanted: NamespaceSet) -> Decision:
-        """Decide about the next sync. The caller must start with the oldest sync."""
+        """Decide about the claims of a sync in the `wanted` namespaces, after all older syncs."""
         name = node.destination_name
         contested = wanted & self._taken[name]
         granted = wanted & ~contested

@@ -1,7 +1,7 @@
 """Connect sources, syncs and copies: which ConfigMap is copied where, in which state.
 
-`tree`, `graph` and `doctor` walk through it. It is built from statuses and from the
-marks of copies, so no content is read. Nothing here reads a cluster.
+`reading.py` builds it from statuses and the marks of copies, so no content is read;
+`tree`, `graph` and `doctor` walk through it. Nothing here reads a cluster.
 """
 
 from collections import defaultdict

@@ -120,7 +120,7 @@ class CertWatcher:
 
 
 async def follow(*looks: Callable[[], None]) -> None:
-    """Call each of `looks` several times a second, until cancelled."""
+    """Call each of `looks` several times a second, until `app.py` cancels it."""
     while True:
         for look in looks:
             look()

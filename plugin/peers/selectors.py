@@ -1,8 +1,8 @@
 """Parse label selectors in the text form of Kubernetes, such as `a=b,c in (d,e),!f`.
 
-The modules of the tools call it. A selector with an operator that a ConfigMapSync lacks
-raises `SelectorError`. The result is checked again with the rules of a spec, so this
-module does not check keys and values.
+The modules of the tools parse with it, and `syncs.py` writes the result. A selector
+with an operator that a ConfigMapSync lacks raises `SelectorError`. `syncs.py` checks
+the whole spec, so this module does not check keys and values.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Define the errors of requests, and the one table that decides retrying.
 
 `connection.py` raises them, and every caller matches a class or `ApiError.retry`, never
-a status code. A message must not hold a request or answer body, because a body may be a
-ConfigMap.
+a status code. A message holds of an answer at most the message of its `Status`, never
+the body, because a body may be a ConfigMap.
 """
 
 import re

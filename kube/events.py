@@ -1,8 +1,8 @@
 """Emit Kubernetes Events, which `kubectl describe` and `kubectl events` show.
 
-`emit` only enqueues an event and never fails; a task of its own sends it.
-`event_correlator.py` decides which occurrences are one event. This module must not
-delay its callers.
+`reconciler/reports/events.py` calls `emit`, which only enqueues an event; a task of its
+own sends it. `event_correlator.py` decides which occurrences are one event. This module
+must not delay its callers, and may lose events.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class EventRecorder:
         message: str,
         action: str = "",
     ) -> None:
-        """Enqueue an event; never fail.
+        """Enqueue an event, or drop it if there are too many; never fail.
 
         Args:
             regarding: the object that the event is about.

@@ -29,7 +29,7 @@ class Informer(Generic[R]):
     """The collection at one path, as records.
 
     Attributes:
-        synced: set once a list is complete.
+        synced: set once the first list is complete.
         state: of the list and watch, for health checks and metrics.
     """
 
@@ -53,8 +53,8 @@ class Informer(Generic[R]):
             connection: the way to the API server.
             path: of the collection.
             decode: makes a record of an object; None for one that is not kept.
-            confirms: returns whether an object is as its record says, which has the same version
-                and was made of the answer to a write. If not, the object is decoded.
+            confirms: returns whether the record of the same version is right, which may be made
+                of the answer to a write. If not, the object is decoded.
             keeps: returns whether the decoder may keep an object of that place. If not, a watch
                 event of the object is not decoded, and its record is dropped.
             rng: for jitter.
@@ -163,7 +163,8 @@ class Informer(Generic[R]):
     def learn(self, new: R) -> None:
         """Cache what was read and call the handlers, as if the watch had brought it.
 
-        The watch calls no handler for it any more.
+        The watch calls no handler for it any more. An object that the watch has deleted since
+        is not cached.
         """
         if place_of(new) in self._store.records or version_of(new) > self._store.reached:
             self._change(new)

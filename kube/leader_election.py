@@ -67,6 +67,8 @@ class Timing:
 class Elector:
     """A candidate for a Lease.
 
+    Its `problem` is the error that keeps it from reading or writing the Lease now, else None.
+
     Four rules keep two processes from working at the same time, also if a process pauses, a request
     fails or a clock is wrong:
 

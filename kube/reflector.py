@@ -38,7 +38,7 @@ class Sink(Protocol):
     """Takes the objects and events. Its methods must be quick."""
 
     def reset(self) -> None:
-        """Drop every version that was given so far, because versions went back."""
+        """Let the next list replace every object, because versions went back."""
 
     def list_began(self, version: int) -> None:
         """Start a new list that shows `version`; drop an earlier one that was not completed."""

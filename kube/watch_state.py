@@ -17,7 +17,7 @@ class WatchState:
     Attributes:
         problem: why it does not work now; None while it does.
         last_heard: when the API server was last heard.
-        last_active: when the last byte came or the last attempt ended. While the API
+        last_active: when the last page or line came or the last attempt ended. While the API
             server is away, attempts go on and fail. A stuck reflector does neither.
         lists: how often the whole collection was listed.
         watches: how often a watch was opened; a healthy one is renewed in five to ten minutes.

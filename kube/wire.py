@@ -150,10 +150,10 @@ def version_number(version: str) -> int:
 
 
 def check_stored(name: str, version: str, what: str) -> None:
-    """Check that an object has a name and a numeric version, or none.
+    """Check that an object has a name, and that its version is a number or empty.
 
     Raises:
-        Malformed: it has not.
+        Malformed: the check failed.
     """
     if not name or not (version or "0").isdecimal():
         raise Malformed(f"{what} has no name, or a version that is no number")

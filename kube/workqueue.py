@@ -1,7 +1,7 @@
 """Queue names of syncs for the workers of the reconciler, each name once.
 
-`reconciler/triggers.py` and retries add names, `reconciler/controller.py` takes them,
-and `reconciler/reports/status.py` waits until none waits. As in controller-runtime, a
+Events, writes and retries add names, `reconciler/controller.py` takes them, and
+`reconciler/reports/status.py` waits until none waits. As in controller-runtime, a
 name that is added while it is worked on is worked on once more afterwards. In addition,
 names come in groups, which are served in turn.
 """

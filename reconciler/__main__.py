@@ -1,8 +1,8 @@
 """Start the reconciler, or the `plan` command: `python -m reconciler`.
 
-Reads the settings, connects to the API server and to leader election, and runs
-`app.py`. The clock and the randomness of the process are made here. The protocol of
-leader election is in `kube/leader_election.py`.
+Reads the settings, opens one connection for the reconciler and one for the Lease, and
+runs `app.py`. Only this module makes the clock and the randomness of the process; other
+modules get them as arguments.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ async def _serve(app: App, settings: ReconcilerSettings, stop: asyncio.Event) ->
 
 
 async def _listen(app: App, settings: ReconcilerSettings) -> bool:
-    """Start the servers of the process; log which address cannot be used."""
+    """Start the servers of the process; return False if an address cannot be used."""
     log = structlog.get_logger("app")
     address = settings.health_address
     try:

@@ -60,7 +60,12 @@ Clock = Callable[[], datetime]
 
 
 class App:
-    """All parts of one reconciler process."""
+    """All parts of one reconciler process.
+
+    Attributes:
+        health: the server of probes and metrics; `__main__.py` starts and closes it.
+        page: the server of the page, started and closed likewise; None without the flag.
+    """
 
     def __init__(
         self,
@@ -75,7 +80,7 @@ class App:
 
         Args:
             settings: of the process.
-            connection: to the API server; `elector` must be able to stop its writes.
+            connection: to the API server, with `elector.check` as its fence.
             elector: None if this is the only replica.
             registry: of the process's metrics.
             clock: the time of day.

@@ -123,7 +123,7 @@ class Observer:
     async def _observe_missing(
         self, sync: NamespacedName, contested: Mapping[NamespacedName, ContestedCopy]
     ) -> ObservedMissing:
-        """Return the copies that remain because the finalizer was removed by force."""
+        """Return the copies of a missing sync: its finalizer was removed, or a backup restored."""
         grace_seconds = await self.orphans.wait(sync) if self.orphans else 0.0
         return ObservedMissing(
             orphans=self.caches.orphans_of(sync),
@@ -154,7 +154,7 @@ class Observer:
         return _Read(source, denied, None, recheck_seconds if depends else None)
 
     def _outline(self, record: SyncRecord, sync: ConfigMapSync) -> SourceObject | None:
-        """Return the source if no read is needed: as it was kept, or without its content.
+        """Return the source without a read: as it is cached, or without its content; else None.
 
         After a restart the copies of most syncs are up to date, and the digest in the status is
         enough to see that. The status has neither the keys nor the metadata of the source, so a

@@ -45,7 +45,7 @@ class Reconciler:
 
         Raises:
             ApiError: the API server refused a read or the finalizer. Nothing is lost; retry.
-            RuntimeError: a defect stopped the decision on its claims; retry.
+            Exception: a defect, in the decision on its claims or in a write; retry.
         """
         record = self.caches.syncs.get(*key)  # 1. fetch
         contested = await self.contention.contested_copies(key)  # 2. observe

@@ -47,7 +47,10 @@ class Triggers:
         self._caches.versions.on_change(self.version_changed)
 
     def sync_changed(self, old: SyncRecord | None, new: SyncRecord | None) -> None:
-        """Enqueue a sync that was created, deleted, or changed by another client."""
+        """Enqueue a sync that was created, deleted, or changed by another client.
+
+        After an edit every destination may be tried at once, and claims are decided again.
+        """
         record = new or old
         if record is None:
             return
@@ -57,7 +60,7 @@ class Triggers:
             self._decider.changed()
 
     def copy_changed(self, old: CopyRecord | None, new: CopyRecord | None) -> None:
-        """Enqueue the syncs that a copy names, by name and by UID, and those it blocks.
+        """Enqueue the syncs that a copy names, by name and by UID, and those that it blocks.
 
         A copy can be the source of further syncs.
         """
@@ -90,7 +93,7 @@ class Triggers:
             self._enqueue(sync.key, "source", key)
 
     def namespace_changed(self, old: NamespaceRecord | None, new: NamespaceRecord | None) -> None:
-        """Enqueue the syncs that see a difference between a namespace before and after."""
+        """Enqueue the syncs whose plan depends on the change, and decide claims again."""
         before, after = old.view if old else None, new.view if new else None
         namespace = after or before
         if namespace is None:
@@ -117,7 +120,7 @@ def _intent(sync: SyncRecord) -> tuple[int | None, bool]:
 
 
 def _as_seen_by(sync: SyncRecord, namespace: Namespace | None) -> tuple[str, bool, bool] | None:
-    """Return what the plan of a sync can see of a namespace; None if the sync cannot select it."""
+    """Return what the plan of a sync can see of a namespace; None if it does not select it."""
     selector = sync.selector
     if namespace is None or selector is None:
         return None

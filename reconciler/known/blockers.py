@@ -19,10 +19,11 @@ class Blockers:
         self._destinations: dict[NamespacedName, set[NamespacedName]] = {}  # by sync
 
     def __contains__(self, key: NamespacedName) -> bool:
+        """Return whether a sync waits for `key`, with a known blocker or without one."""
         return key in self._found
 
     def expect(self, key: NamespacedName, sync: NamespacedName) -> None:
-        """Let `sync` wait for the deletion of a ConfigMap at `key`, known or not.
+        """Let `sync` wait for the deletion of a blocker at `key`, known or not.
 
         From now on the watch of versions keeps `key`. The writer calls it before it reads a
         blocker, so that a deletion during the read is not missed.

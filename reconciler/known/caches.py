@@ -154,11 +154,11 @@ class Caches:
         return tuple({copy.key: copy for copy in (*by_uid, *by_name)}.values())
 
     def orphans_of(self, sync: NamespacedName) -> tuple[CopyRecord, ...]:
-        """Return every copy that names `sync` and whose UID label belongs to no existing sync."""
+        """Return every orphan that names `sync`, also if a new sync has that name."""
         return tuple(filter(self.is_orphan, self.copies.by_index(BY_SYNC_NAME, str(sync))))
 
     def is_orphan(self, copy: CopyRecord) -> bool:
-        """Return whether the UID label of a copy belongs to no existing sync."""
+        """Return whether the sync that made a copy does not exist; a clone is no orphan."""
         return copy.managed and not copy.cloned and not self.is_living(copy.sync_uid)
 
     def copy_at(self, key: NamespacedName) -> CopyRecord | None:
@@ -170,24 +170,24 @@ class Caches:
         return self.copy_at(key) or self.blockers.at(key)
 
     def version_of(self, source: NamespacedName) -> str | None:
-        """Return the newest version of a source that a watch has shown; None if none has.
+        """Return the newest known version of a source; None if none is known.
 
         Returns:
-            `UNREAD` if the source is watched and was not seen yet.
+            `UNREAD` after `expect_version`, until a read or a watch shows the source.
         """
         held = self.copy_at(source) or self.versions.get(*source)
         return held.resource_version if held else None
 
     def expect_version(self, key: NamespacedName) -> None:
-        """Keep the version of `key` from now on.
+        """Cache the version `UNREAD` for `key`, unless a version is cached.
 
-        Called before a read, so that a deletion during the read is not missed.
+        Called before a read, so that the watch can report a deletion during the read.
         """
         if self.versions.get(*key) is None:
             self.versions.record(ConfigMapVersion(*key, UNREAD))
 
     def forget_expected(self, key: NamespacedName) -> None:
-        """Record that a read found nothing that the watch of versions would show."""
+        """Drop the version `UNREAD` of `key`: no ConfigMap is there, or a copy."""
         held = self.versions.get(*key)
         if held is not None and held.resource_version == UNREAD:
             self.versions.forget(*key)
@@ -241,7 +241,7 @@ class Caches:
             self.contents.drop(NamespacedName(old.namespace, old.name))
 
     def must_release(self, copy: CopyRecord) -> bool:
-        """Return whether the sync that owns `copy` must give it up."""
+        """Return whether the sync that owns `copy` no longer claims it, or is refused it."""
         owners = self.syncs.by_index(BY_SYNC_UID, copy.sync_uid)
         return any(self.decisions.must_release(owner.key, copy.key) for owner in owners)
 

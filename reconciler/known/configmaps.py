@@ -1,9 +1,9 @@
 """Decode ConfigMaps into what is kept of them.
 
 A copy becomes a `CopyRecord` with the digest of its content, a source keeps its
-content, and of any other ConfigMap only the version is read. `caches.py`, `sources.py`
-and `writes/writer.py` call it. Every function raises `Malformed` if the object cannot
-be decoded.
+content, and of any other ConfigMap only the version is read. The caches, the reads of
+sources, the writer, `plan` and the plugin call it. Every function raises `Malformed` if
+the object cannot be decoded.
 """
 
 from contextlib import suppress

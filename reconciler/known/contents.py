@@ -38,7 +38,7 @@ class Contents:
 
     @property
     def has_room(self) -> bool:
-        """Return whether less than the limit is kept."""
+        """Return whether less than the limit is kept; a prefetch must not evict content."""
         return self._bytes < self._limit
 
     def arrived(self, key: NamespacedName, version: str, raw: msgspec.Raw) -> None:
@@ -55,7 +55,8 @@ class Contents:
         Any other version is dropped: it is too old, or of before a restore of the cluster.
 
         Raises:
-            Malformed: the object cannot be decoded; a read will return it again.
+            Malformed: the object cannot be decoded. It is dropped, so that the next call
+                returns None and the source is read.
         """
         kept = self._kept.get(key)
         if kept is None or kept.version != int(version or 0):

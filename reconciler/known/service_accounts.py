@@ -30,6 +30,9 @@ class Authorization:
         client: of the API server.
         now: the event loop's clock, in seconds.
         interval: seconds within which a revoked right is noticed.
+
+    Attributes:
+        ask_again_after: seconds after which a sync must check its rights again.
     """
 
     def __init__(self, client: Client, now: Callable[[], float], interval: float) -> None:

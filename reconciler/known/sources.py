@@ -55,7 +55,7 @@ class Sources:
     async def read(self, key: NamespacedName) -> SourceObject | None:
         """Return the source, from the cache if it is current; None if it does not exist.
 
-        A read may be older than what a watch has shown. The third read is returned in any case.
+        A read that is older than the cached version is repeated; the third counts in any case.
 
         Raises:
             ApiError: the source could not be read.
@@ -117,7 +117,7 @@ class Sources:
 
 
 class SourceReads:
-    """Reads ConfigMaps, with a list in place of many single reads.
+    """Reads ConfigMaps: with single requests, or with a list in place of many of them.
 
     A start with a thousand syncs reads their sources in a few pages. A list ends as soon as a page
     holds few sources, so that a large namespace with few sources is never listed whole.

@@ -1,6 +1,7 @@
 """Serve the files of the page.
 
-`server.py` adds the routes. The files are read once, and only these names are served.
+`server.py` adds the routes. The files are read when the server starts, and only their
+names are served.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ def file_routes() -> Iterator[web.RouteDef]:
 
 
 def _serving(file: Path) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return a handler that answers with a file as it is now."""
+    """Return a handler for a file, which is read now and not at each request."""
     body, content_type = file.read_bytes(), CONTENT_TYPES[file.suffix]
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     # The browser asks every time, so that an upgrade of the reconciler shows at once.

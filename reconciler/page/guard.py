@@ -1,8 +1,8 @@
 """Refuse requests that the page must not answer, and set the headers of every answer.
 
 `server.py` installs it around all handlers. The page has no sign-in, so it answers only
-requests for a loopback name: a web site whose name resolves to a loopback address (DNS
-rebinding) gets nothing.
+requests for a loopback name, and JSON only to itself: another web site gets nothing,
+also if its name resolves to a loopback address (DNS rebinding).
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,8 @@
 """Answer the JSON requests of the page.
 
 `server.py` routes requests to it. Each answer is bounded by the page size. All but
-`/api/state` carry an ETag of their snapshot, so that an unchanged cluster costs a 304.
+`/api/state` carry an ETag of their snapshot and the events, so an unchanged cluster
+costs a 304.
 """
 
 import asyncio

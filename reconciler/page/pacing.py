@@ -15,10 +15,10 @@ Item = TypeVar("Item")
 
 
 async def paced(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """Yield the items, and let other tasks run after each turn.
+    """Yield the items, and let other tasks run after each `TURN_SECONDS`.
 
     Args:
-        items: must not change with the caches, because other tasks change those in between.
+        items: a copy, not a view of a cache, because other tasks change caches in between.
     """
     turn_ends = time.perf_counter() + TURN_SECONDS
     for item in items:

@@ -39,7 +39,7 @@ class Query(msgspec.Struct, forbid_unknown_fields=True):
         state: the only state; None for all.
         reason: the only reason; empty for all.
         sort: the order.
-        sync: `namespace/name` of the only sync; empty for all.
+        sync: `namespace/name` of the only sync in a graph; empty for all.
         offset: number of rows to skip.
         limit: most rows of the answer, which never has more than `LARGEST_PAGE`.
     """

@@ -1,7 +1,8 @@
 """Keep the last events that this process emitted, for the page.
 
-The reconciler may not list events, so the page shows its own. The number is bounded; a
-repeated event raises the count of its row.
+The `EventRecorder` calls `note`, and `handlers.py` reads the rows. The reconciler may
+not list events, so the page shows its own. The number is bounded; a repeated event
+raises the count of its row.
 """
 
 from collections import OrderedDict
@@ -38,7 +39,11 @@ class EventRow(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RecentEvents:
-    """The last events, the newest first."""
+    """The last events, the newest first.
+
+    Attributes:
+        revision: rises with each occurrence.
+    """
 
     def __init__(self) -> None:
         self._rows: OrderedDict[str, EventRow] = OrderedDict()

@@ -1,4 +1,4 @@
-"""Emit events on syncs and on their copies: what is news for people.
+"""Emit events on syncs and on their copies, for people.
 
 `applier.py` reports each write, `status.py` each written status. An event on a copy is
 in the namespace of the copy. The number of events is limited, because a sync can have a
@@ -70,9 +70,9 @@ class Events:
     ) -> None:
         """Log a changed Ready condition, and emit the events.
 
-        A Warning reports each new failure. A Normal event reports another reason: the first
-        success, a delay or a recovery. A status that only counts further, or follows an edit, emits
-        no event. Of many syncs in a namespace only some emit Normal events.
+        A Warning reports a failure whose reason or message changed. A Normal event reports another
+        reason: the first success, a delay or a recovery. A status that only counts further, or
+        follows an edit, emits no event. Of many syncs in a namespace only some emit Normal events.
 
         Args:
             record: the sync.

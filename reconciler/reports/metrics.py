@@ -51,7 +51,7 @@ class Metrics:
         status_writes: writes of statuses.
         contested: copies that became contested.
         retries_held: what waits for a retry, by `sync` or `destination`.
-        leading: whether this process holds the Lease, by its name.
+        leading: whether this process holds the Lease, by the name of the Lease.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:

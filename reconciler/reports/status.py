@@ -1,7 +1,7 @@
 """Write the statuses and finalizers of syncs.
 
 `reconcile.py` calls it. A status is written only if it changed, and after the copies
-that wait. What a status says is decided in `configmapsync/conditions.py`.
+of other syncs. What a status says is decided in `configmapsync/conditions.py`.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Reporter:
         state_metrics: StateMetrics,
         clock: Callable[[], datetime],
     ) -> None:
-        """Create a reporter; nothing is sent before `run`.
+        """Create a reporter; no status is written before `run` or `drain`.
 
         Args:
             client: of the API server.
@@ -256,8 +256,7 @@ class Reporter:
     async def _write_status(self, record: SyncRecord, new: ConfigMapSyncStatus) -> None:
         """Write a status, and put it into the cache, so that its event enqueues nothing.
 
-        The precondition fails if anything else has changed, so that of the answer only the version
-        is news.
+        The precondition excludes every other change, so only the version is read from the answer.
         """
         with self._syncs.writing(*record.key, record.metadata.generation):
             try:

@@ -80,7 +80,10 @@ class Batch:
         self.begun.add(write.key)
 
     def end(self, write: Write, outcome: Outcome | None) -> None:
-        """Record that a write has ended, and its outcome if the newest plan has the same write."""
+        """Record that a write has ended, and its outcome if the newest plan has the same write.
+
+        If not, the batch is outdated. None keeps the previous outcome.
+        """
         self.in_flight.discard(write.key)
         self.begun.discard(write.key)
         planned = self.joined.pop(write.key, write)
@@ -92,7 +95,7 @@ class Batch:
             self.outdated = True
 
     def wake(self, *, again: bool = False) -> None:
-        """End the wait of the reconcile, if one waits."""
+        """End the wait of the reconcile, if one waits; `again` if the sync was enqueued again."""
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(again)
 

@@ -85,7 +85,7 @@ class Contention:
     )
 
     def wrote(self, sync: NamespacedName, write: Write) -> bool:
-        """Record a write that succeeded; return whether it was a repair of drift."""
+        """Record a write that succeeded; return whether it repaired what another client changed."""
         copy = self.caches.copy_at(write.key) if write.template else None
         history = self._remember(sync, write, copy.resource_version if copy else None)
         return bool(history.repairs) and history.repairs[-1] == history.last.at
@@ -195,7 +195,7 @@ class Contention:
 
 
 def _drifted(write: Write) -> bool:
-    """Return whether another client changed the content of a copy, but not its digest."""
+    """Return whether another client changed the content of a copy, but not its marks."""
     if write.template is None or write.record is None:
         return False
     return write.record.annotations.get(DIGEST) == write.template.digest != write.record.digest

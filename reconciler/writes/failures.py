@@ -1,9 +1,8 @@
 """Turn the error of a write into a reason and a message for the status.
 
-`applier.py` calls it. A message names the status, reason, field, policy, webhook or
-quota. It must not quote the free text of an answer: an admission webhook may put values
-of the ConfigMap into it, escaped, shortened or in another case. Retrying is decided in
-`kube/errors.py`.
+`applier.py`, `retries.py` and `writer.py` call it. A message names the status, reason,
+field, policy, webhook or quota. It must not quote the free text of an answer: an
+admission webhook may put values of the ConfigMap into it, also escaped or shortened.
 """
 
 import re

@@ -1,8 +1,9 @@
 """Decide when a destination that failed may be tried again.
 
-`applier.py` asks it before each write and reports each failure to it, and `triggers.py`
-ends a wait when an event may have healed the cause. `kube/backoff.py` doubles the delay
-with each failure. A failure that only an edit heals waits for other content.
+`applier.py` asks it before each write and reports the result, and `triggers.py` ends a
+wait when an event may have healed the cause. `kube/backoff.py` doubles the delay with
+each failure. A failure that only an edit heals has the longest delay, which other
+content ends.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ class BackoffEntry(NamedTuple):
         until: when the wait ends, in seconds on the event loop's clock.
         outcome: of the failed write.
         content_hash: of what was written; None for a removal.
-        retry: how the error heals; after `NEVER` only other content can succeed.
+        retry: how the error heals; after `NEVER` other content is tried at once.
     """
 
     until: float
@@ -51,7 +52,7 @@ class Retries:
         self._entries: dict[NamespacedName, dict[NamespacedName, BackoffEntry]] = {}
 
     def __len__(self) -> int:
-        """Return how many destinations wait."""
+        """Return how many destinations failed at their last attempt."""
         return sum(len(entries) for entries in self._entries.values())
 
     def deferred(self, sync: NamespacedName, write: Write) -> Outcome | None:
@@ -93,7 +94,7 @@ class Retries:
             self.release(sync, key)
 
     def release(self, sync: NamespacedName, destination: NamespacedName | None = None) -> None:
-        """End the wait of one destination, or of all destinations of a sync."""
+        """Forget the failures of one destination, or of all destinations of a sync."""
         entries = self._entries.get(sync)
         if entries is None:
             return
@@ -104,10 +105,10 @@ class Retries:
             del self._entries[sync]
 
     def release_transient(self) -> set[NamespacedName]:
-        """End the wait of destinations for which the server or the network failed.
+        """Forget the failures that the server or the network caused, once it answers again.
 
         Returns:
-            The syncs of these destinations.
+            The syncs of these destinations, which the caller enqueues.
         """
         failed = [
             (sync, key)

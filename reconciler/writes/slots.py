@@ -37,7 +37,7 @@ class WriteSlots:
 
     @asynccontextmanager
     async def slot(self, tenant: str, size: int) -> AsyncIterator[None]:
-        """Hold a slot for one write of `size` bytes."""
+        """Hold a slot for one write; `size` is that of the largest copy of its plan."""
         most = self._parallel - self._parallel // 4
         share = self._shares.setdefault(tenant, _Slots(most, LARGE_AT_ONCE // 2))
         if size < LARGE_BYTES:

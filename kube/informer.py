@@ -53,8 +53,8 @@ class Informer(Generic[R]):
             connection: the way to the API server.
             path: of the collection.
             decode: makes a record of an object; None for one that is not kept.
-            confirms: returns whether the record of the same version is right, which may be made
-                of the answer to a write. If not, the object is decoded.
+            confirms: returns whether a record is right for an object of the same version; one
+                made of the answer to a write may not be. If not, the object is decoded.
             keeps: returns whether the decoder may keep an object of that place. If not, a watch
                 event of the object is not decoded, and its record is dropped.
             rng: for jitter.

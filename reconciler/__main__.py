@@ -1,8 +1,8 @@
 """Start the reconciler, or the `plan` command: `python -m reconciler`.
 
 Reads the settings, opens one connection for the reconciler and one for the Lease, and
-runs `app.py`. Only this module makes the clock and the randomness of the process; other
-modules get them as arguments.
+runs `app.py`. Only this module may read the time of day or make a random generator;
+other modules get them as arguments.
 """
 
 import asyncio

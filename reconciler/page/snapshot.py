@@ -69,7 +69,7 @@ class Snapshots:
         self._cost = 0.0  # CPU seconds of the snapshot and its copies
 
     async def current(self) -> Snapshot:
-        """Return a snapshot that lacks the changes of a second at most, of ten if it is costly."""
+        """Return a snapshot that is at most a second behind the caches, or ten if it is costly."""
         async with self._lock:
             caches = self._caches
             revision = (caches.syncs.revision, caches.copies.revision, caches.namespaces.revision)

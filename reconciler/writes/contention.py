@@ -85,7 +85,7 @@ class Contention:
     )
 
     def wrote(self, sync: NamespacedName, write: Write) -> bool:
-        """Record a write that succeeded; return whether it repaired what another client changed."""
+        """Record a write that succeeded; return whether it undid a change by another writer."""
         copy = self.caches.copy_at(write.key) if write.template else None
         history = self._remember(sync, write, copy.resource_version if copy else None)
         return bool(history.repairs) and history.repairs[-1] == history.last.at

@@ -32,7 +32,11 @@ class Identity(NamedTuple):
 
 
 class Credentials:
-    """The credentials as they were last loaded."""
+    """The credentials as they were last loaded.
+
+    Attributes:
+        target: as first loaded; a later load changes the identity, but no address or proxy.
+    """
 
     def __init__(self, source: Source, target: Target, *, strict: bool) -> None:
         """Use a target that `source` has loaded.

@@ -47,7 +47,15 @@ BY_NAMESPACE = "what selects a namespace"
 
 
 class Caches:
-    """The four informers, and the views of them that the planner needs."""
+    """The four informers, and the views of them that the planner needs.
+
+    Attributes:
+        contents: the content of sources.
+        blockers: what is in the way of copies.
+        namespaces_by_name: the namespaces as the planner sees them.
+        decisions: the claims of all syncs; `claims.py` decides them.
+        was_restored: whether the storage was restored; then the status of a sync proves nothing.
+    """
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 The writer records a blocker when a write finds one, and the applier the destinations
 that a plan waits for. `triggers.py` asks which syncs wait for a ConfigMap that is gone.
+Nothing here may send a request.
 """
 
 from collections.abc import Set

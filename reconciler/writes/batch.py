@@ -1,7 +1,8 @@
 """Hold the writes of one sync between its reconciles, and what became of them.
 
 `applier.py` fills a batch with the writes of a plan, then with its removals. Below,
-"plan" is the half that is being carried out.
+"plan" is the half that is being carried out. Nothing here may send a request or read
+the clock.
 """
 
 import asyncio

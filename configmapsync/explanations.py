@@ -180,9 +180,9 @@ _TEXTS: Mapping[str, _Text] = {
     ),
     Reason.CONTESTED: _Text(
         "Another client keeps changing or deleting a copy. The reconciler repairs such a copy "
-        "at most once a minute.",
+        "at most once in its contested interval.",
         "Another client keeps changing or deleting the copy {namespace}/{copy}. The reconciler "
-        "repairs it at most once a minute.",
+        "repairs it at most once in its contested interval.",
         "Stop the other client; the message names its field manager. Or add the namespace to "
         "spec.excludedNamespaces.",
         (

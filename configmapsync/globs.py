@@ -50,11 +50,6 @@ def general_characters(patterns: Iterable[str]) -> int:
     )
 
 
-def matches(pattern: str, name: str) -> bool:
-    """Return whether the pattern matches the whole name."""
-    return Globs((pattern,)).matches(name)
-
-
 class Globs:
     """The names and globs of one list of a spec, compiled."""
 

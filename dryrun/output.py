@@ -47,7 +47,7 @@ def as_json(simulated_syncs: list[SimulatedSync]) -> str:
         "writes": writes,
         "syncs": [_sync(simulated) for simulated in simulated_syncs],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
 def as_diff(simulated_syncs: list[SimulatedSync]) -> str:

@@ -56,6 +56,7 @@ class Node:
         value: a scalar, a list of nodes, or a map of nodes by key.
         position: where it begins.
         size: the number of values in it, itself included.
+        depth: the levels of lists and maps in it, itself included.
         text: of a scalar, as it is written; None for a list or map.
         keys: the position of each key of a map.
         duplicates: keys that occur more than once in a map, with the position of the later one.
@@ -64,6 +65,7 @@ class Node:
     value: Any
     position: Position = START
     size: int = 1
+    depth: int = 0
     text: str | None = None
     keys: dict[str, Position] = field(default_factory=dict)
     duplicates: list[tuple[str, Position]] = field(default_factory=list)
@@ -134,11 +136,14 @@ class _Builder:
         return None
 
     def _start(self, event: Any) -> None:
-        position = _position(event.start_mark)
-        if len(self._open) >= DEEPEST:
-            raise YamlError(f"nested deeper than {DEEPEST} levels", position)
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-        self._open.append(_Open(Node(value, position), event.anchor))
+        node = Node(value, _position(event.start_mark), depth=1)
+        self._check_depth(node)
+        self._open.append(_Open(node, event.anchor))
+
+    def _check_depth(self, node: Node) -> None:
+        if len(self._open) + node.depth > DEEPEST:
+            raise YamlError(f"nested deeper than {DEEPEST} levels", node.position)
 
     def _known(self, event: Any) -> Node:
         if event.anchor not in self._anchors:
@@ -152,7 +157,9 @@ class _Builder:
         if not self._open:
             self._spent += node.size
             return node
+        self._check_depth(node)
         parent = self._open[-1]
+        parent.node.depth = max(parent.node.depth, node.depth + 1)
         parent.node.size += node.size
         if self._spent + parent.node.size > MOST_VALUES:
             raise YamlError(f"more than {MOST_VALUES} values", node.position)

@@ -48,8 +48,8 @@ def rendered(value: object, output: str) -> str:
     """Return a value, such as a dataclass, as `json` or `yaml` with a line break at the end."""
     document = msgspec.to_builtins(value)
     if output == "json":
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+        return json.dumps(document, indent=2) + "\n"
+    return str(yaml.safe_dump(document, sort_keys=False))
 
 
 def show(value: object, lines: Iterable[str], output: str) -> None:

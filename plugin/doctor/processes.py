@@ -13,6 +13,7 @@ import aiohttp
 
 from kube.client import Kind
 from kube.errors import ApiError, Forbidden
+from kube.http_messages import read_up_to
 from kube.lease_record import LeaseRecord, LeaseSpec
 from kube.wire import decode_object
 from plugin.doctor.findings import PREFIX, Finding, Level, Patient
@@ -108,7 +109,7 @@ async def _fetched(url: str) -> bytes:
     limits = aiohttp.ClientTimeout(total=READ_SECONDS)
     try:
         async with aiohttp.ClientSession(timeout=limits) as session, session.get(url) as answer:
-            return await answer.content.read(MOST_METRICS_BYTES)
+            return await read_up_to(answer, MOST_METRICS_BYTES) or b""
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return b""
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from configmapsync.selection import Labels
-from configmapsync.spec import LabelSelector
+from configmapsync.spec import LabelSelector, LabelSelectorRequirement, SelectorOperator
 
 LONGEST_SELECTOR = 4096
 NAME_LABEL = "kubernetes.io/metadata.name"  # the API server puts it on every namespace
@@ -62,7 +62,7 @@ def parse_selector(text: str) -> Requirements:
         return ()
     requirements = tuple(sorted({_requirement(part.strip()) for part in _split(text)}))
     try:
-        _model(requirements)
+        LabelSelector.model_validate({"matchExpressions": [*map(_expression, requirements)]})
     except ValidationError as error:
         raise SelectorError("the label selector has too many or too long parts") from error
     return requirements
@@ -91,13 +91,16 @@ def selector_document(requirements: Requirements) -> dict[str, Any]:
 
 
 def compiled(requirements: Requirements) -> Labels:
-    """Return the selector for matching labels."""
-    return Labels.of(_model(requirements))
-
-
-def _model(requirements: Requirements) -> LabelSelector:
-    return LabelSelector.model_validate(
-        {"matchExpressions": [_expression(one) for one in requirements]}
+    """Return the selector for matching labels; it may have more parts than a spec may have."""
+    return Labels.of(
+        LabelSelector.model_construct(
+            match_expressions=tuple(
+                LabelSelectorRequirement.model_construct(
+                    key=one.key, operator=SelectorOperator(one.operator), values=one.values
+                )
+                for one in requirements
+            )
+        )
     )
 
 

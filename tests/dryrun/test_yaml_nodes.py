@@ -59,6 +59,18 @@ def test_deep_nesting_is_an_error_and_no_recursion():
         plain("[" * 100_000)
 
 
+def test_an_alias_is_as_deep_as_what_it_stands_for():
+    half = DEEPEST // 2
+    lines = ["- &a0 x"] + [f"- &a{i} {'[' * half}*a{i - 1}{']' * half}" for i in range(1, 4)]
+    assert plain("\n".join(lines[:2]))
+    with pytest.raises(YamlError, match=f"deeper than {DEEPEST} levels"):
+        plain("\n".join(lines))
+    merged = "a: &a {b: " + "[" * (DEEPEST - 2) + "]" * (DEEPEST - 2) + "}\n"
+    assert plain(merged)
+    with pytest.raises(YamlError, match=f"deeper than {DEEPEST} levels"):
+        plain(merged + "c: {d: {<<: *a}}\n")
+
+
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [

@@ -1,11 +1,14 @@
 """The checks of `doctor` judge what they read, and the table of rights is complete."""
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -232,6 +235,22 @@ async def test_a_metrics_url_that_does_not_answer_is_a_warning() -> None:
     for url in ("http://127.0.0.1:9/metrics", "nonsense"):
         [finding] = await found("watches", {}, metrics_url=url)
         assert finding.level is Level.WARNING
+
+
+async def test_metrics_that_arrive_in_parts_are_read_to_their_end() -> None:
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for part in (b"# HELP first\n", b'configmapsync_watch_age_seconds{name="copies"} 400\n'):
+            await answer.write(part)
+            await asyncio.sleep(0.05)
+        return answer
+
+    application = web.Application()
+    application.router.add_get("/metrics", metrics)
+    async with TestServer(application) as server:
+        [finding] = await found("watches", {}, metrics_url=str(server.make_url("/metrics")))
+    assert "the watch of copies has heard nothing for 400 s" in finding.message
 
 
 async def test_one_failing_check_does_not_stop_the_others() -> None:

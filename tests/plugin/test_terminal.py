@@ -43,6 +43,9 @@ def test_control_characters_of_a_cluster_do_not_reach_the_terminal(hostile: str)
     for wide in (False, True):
         for line in status_table([row_of(record)], NOW, wide=wide):
             assert click.unstyle(line).isprintable()
+    for output in ("json", "yaml"):
+        for line in rendered(row_of(record), output).splitlines():
+            assert line.isprintable()
 
 
 def test_colors_do_not_shift_the_columns() -> None:

@@ -91,6 +91,48 @@ def test_an_object_that_the_api_server_would_refuse_is_reported_and_a_null_is_no
     assert "metadata.labels" in str(remark)
 
 
+def labels(prefix: str) -> str:
+    return ",".join(f"{prefix}{number}=x" for number in range(60))
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        [
+            configmap(
+                "web",
+                "app",
+                {
+                    f"{REFLECTOR}reflection-allowed": "true",
+                    f"{REFLECTOR}reflection-auto-enabled": "true",
+                    f"{REFLECTOR}reflection-allowed-namespaces-selector": labels("a"),
+                    f"{REFLECTOR}reflection-auto-namespaces-selector": labels("b"),
+                },
+            )
+        ],
+        [
+            configmap(
+                "web",
+                "app",
+                {
+                    f"{REPLICATOR}replication-allowed": "true",
+                    f"{REPLICATOR}replication-allowed-namespaces": ".*",
+                    f"{REPLICATOR}replicate-to": ",".join(f"n{number}" for number in range(512)),
+                },
+            ),
+            configmap("a", "app", {f"{REPLICATOR}replicate-from": "web/app"}),
+            configmap("b", "app", {f"{REPLICATOR}replicate-from": "web/app"}),
+        ],
+    ],
+    ids=["labels", "names"],
+)
+def test_a_selection_that_no_spec_can_hold_is_reported(objects: list[object]) -> None:
+    blocker = configmap("other", "app", {})
+    syncs, remarks = translate(inventory(*objects, blocker, namespaces=ALL))
+    assert syncs == []
+    assert any("the sync would be invalid" in str(remark) for remark in remarks)
+
+
 def one_sync(*objects: object, namespaces: dict[str, Namespace] | None = None) -> dict[str, object]:
     [imported] = translate(inventory(*objects, namespaces=namespaces))[0]
     return json.loads(json.dumps(imported.document["spec"]))

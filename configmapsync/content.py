@@ -46,9 +46,13 @@ class Content:
 
     @property
     def size(self) -> int:
-        """Return the characters of all keys and values."""
-        parts = (self.data, self.binary_data)
-        return sum(len(key) + len(value) for part in parts for key, value in part.items())
+        """Return the bytes of all keys and values in UTF-8."""
+        entries = (*self.data.items(), *self.binary_data.items())
+        return sum(
+            len(text) if text.isascii() else len(text.encode())
+            for entry in entries
+            for text in entry
+        )
 
 
 @dataclass(frozen=True, slots=True)

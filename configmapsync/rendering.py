@@ -61,7 +61,7 @@ class CopyTemplate:
 
     @cached_property
     def size(self) -> int:
-        """Return the characters of keys and values of the content."""
+        """Return the bytes of keys and values of the content."""
         return self.content.size
 
     @cached_property

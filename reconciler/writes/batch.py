@@ -25,7 +25,7 @@ class Batch:
         begun: destinations in flight that the newest plan has begun.
         joined: writes of the newest plan that found an earlier write in flight, by copy.
         outcomes: of the newest plan, by copy; `Progressing` until the write ends.
-        largest: size of the largest copy of the newest plan, in characters.
+        largest: size of the largest copy of the newest plan, in bytes.
         runners: the number of tasks that carry out the writes.
         waiter: of the reconcile that waits; it gets whether the sync was enqueued again.
         outdated: whether a write ended in a way that the newest plan did not foresee.

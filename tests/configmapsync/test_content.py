@@ -82,6 +82,11 @@ def chosen(
     )
 
 
+def test_the_size_of_content_is_that_of_its_text_on_the_wire() -> None:
+    assert Content({"a": "xyz"}, {"b": "AAA="}).size == 9
+    assert Content({"ä": "名" * 100}, {}).size == 302
+
+
 def test_without_a_choice_every_key_is_copied() -> None:
     assert chosen(data={"a": "1"}, binary={"b": "2"}) == Content({"a": "1"}, {"b": "2"})
 

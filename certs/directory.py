@@ -29,6 +29,9 @@ LOCK = ".lock"
 READABLE_BY_OWNER = 0o600
 ENTERED_BY_OWNER = 0o700
 
+# Each repeated read means that another run has written, so few reads need many attempts.
+READS = 20
+
 
 class DirectoryStore:
     """Keeps the material in one directory; the version is the name of the generation."""
@@ -44,16 +47,25 @@ class DirectoryStore:
     async def load(self) -> Stored:
         """Read the current generation.
 
+        A parallel run moves the link, then deletes the previous generation. A read is repeated if
+        the link moved during it, because files may be missing.
+
         Raises:
             ForeignObjectError: the directory has such files, and this tool did not create them.
+            OSError: the directory cannot be read, or other runs changed it during each read.
         """
-        generation = self._generation()
-        if not generation:
-            self._check_unused()
-            return Stored(Material())
-        return self._stored(
-            {path.name: path.read_bytes() for path in (self._directory / generation).iterdir()},
-            generation,
+        for _ in range(READS):
+            generation = self._generation()
+            try:
+                stored = self._read(generation)
+            except (FileNotFoundError, ForeignObjectError):
+                if self._generation() == generation:
+                    raise
+            else:
+                if self._generation() == generation:
+                    return stored
+        raise OSError(
+            f"other runs changed {self.location} {READS} times in a row; run the command again"
         )
 
     async def save_authority(self, material: Material, stored: Stored) -> Stored:
@@ -77,6 +89,13 @@ class DirectoryStore:
 
     save_serving = save_authority
 
+    def _read(self, generation: str) -> Stored:
+        if not generation:
+            self._check_unused()
+            return Stored(Material())
+        folder = self._directory / generation
+        return self._stored({path.name: path.read_bytes() for path in folder.iterdir()}, generation)
+
     @staticmethod
     def _stored(files: Files, generation: str) -> Stored:
         """Return the two parts of one generation.
@@ -93,7 +112,7 @@ class DirectoryStore:
     def _generation(self) -> str:
         try:
             return str((self._directory / CURRENT).readlink())
-        except OSError:
+        except FileNotFoundError:
             return ""
 
     def _check_unused(self) -> None:

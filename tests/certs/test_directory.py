@@ -1,9 +1,15 @@
+import asyncio
+import shutil
 import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from certs import directory
 from certs.directory import DirectoryStore
 from certs.material import ForeignObjectError, Material, OutdatedError, Stored
 
@@ -65,6 +71,73 @@ async def test_foreign_files_are_not_overwritten(tmp_path: Path):
     with pytest.raises(ForeignObjectError, match="choose another directory"):
         await DirectoryStore(tmp_path).load()
     assert (tmp_path / "tls.crt").read_text() == "precious"
+
+
+async def test_a_directory_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        await DirectoryStore(tmp_path / "file").load()
+
+
+async def test_a_generation_that_is_missing_is_an_error(tmp_path: Path):
+    (tmp_path / "..data").symlink_to("..lost")
+    with pytest.raises(FileNotFoundError, match=r"\.\.lost"):
+        await DirectoryStore(tmp_path).load()
+
+
+def _one_file(folder: Path, **_options: object) -> None:
+    """Delete as a run that was killed, or that a reader overtook, after the first file."""
+    (folder / "ca.key").unlink()
+
+
+@pytest.mark.parametrize("delete", [_one_file, shutil.rmtree])
+async def test_a_load_during_a_write_returns_one_whole_generation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delete: Callable[..., None]
+):
+    await DirectoryStore(tmp_path).save_serving(FIRST, NO_CONTENT)
+    monkeypatch.setattr(shutil, "rmtree", delete)
+    with _writes_after_the_link_was_read(tmp_path, 1):
+        assert (await DirectoryStore(tmp_path).load()).material == SECOND
+
+
+async def test_the_first_write_of_a_parallel_run_does_not_look_foreign(tmp_path: Path):
+    with _writes_after_the_link_was_read(tmp_path, 1):
+        assert (await DirectoryStore(tmp_path).load()).material == SECOND
+
+
+async def test_a_load_gives_up_when_every_read_is_disturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(directory, "READS", 3)
+    with (
+        _writes_after_the_link_was_read(tmp_path, 6),
+        pytest.raises(OSError, match=r"other runs changed directory .* 3 times in a row"),
+    ):
+        await DirectoryStore(tmp_path).load()
+
+
+@contextmanager
+def _writes_after_the_link_was_read(written: Path, writes: int) -> Iterator[None]:
+    """Let a parallel run write after each of the next reads of the link `..data`."""
+    read, left = Path.readlink, list(range(writes))
+
+    async def write() -> None:
+        store = DirectoryStore(written)
+        await store.save_authority(SECOND, await store.load())
+
+    def read_then_write(path: Path) -> Path:
+        try:
+            return read(path)
+        finally:
+            if left:
+                left.pop()
+                with pytest.MonkeyPatch.context() as unpatched, ThreadPoolExecutor() as other:
+                    unpatched.setattr(Path, "readlink", read)
+                    other.submit(asyncio.run, write()).result()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "readlink", read_then_write)
+        yield
 
 
 def _generations(directory: Path) -> set[str]:

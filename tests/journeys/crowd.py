@@ -171,7 +171,7 @@ class HostileTenant:
                     await _send(connection, self._next(rng))
                 self.sent += 1
 
-        async with await _connect(self.cluster) as connection, asyncio.TaskGroup() as workers:
+        async with _connect(self.cluster) as connection, asyncio.TaskGroup() as workers:
             for _ in range(PARALLEL // 2):
                 workers.create_task(harm(connection))
 

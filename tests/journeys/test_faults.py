@@ -229,9 +229,10 @@ def test_copies_stay_while_the_rights_of_a_service_account_cannot_be_checked(
 def test_an_unreadable_source_is_copied_once_it_is_readable(
     stage: Stage, start_reconciler: Callable[..., Process], fault: Faults
 ) -> None:
-    start_reconciler("--authorization-interval", "1")
     home, there = stage.namespace(), stage.namespace()
     content = stage.source(home)
+    # The list passes the source before the sync exists. A later event could bring the content.
+    start_reconciler("--authorization-interval", "1")
     fault("fail", verb="get", resource="configmaps", namespace=home, status=403)
     sync = stage.sync(home, destinationNamespace=there)
     stage.ready_becomes(sync, "False", "NotAuthorized")

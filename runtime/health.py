@@ -39,12 +39,7 @@ class HealthServer:
         self._registry = registry
         self._alive: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
-        limits = ConnectionLimits(
-            total=MOST_CONNECTIONS,
-            unproven=MOST_CONNECTIONS,
-            unproven_per_address=MOST_CONNECTIONS,
-            unproven_seconds=LONGEST_CONNECTION_SECONDS,
-        )
+        limits = ConnectionLimits.same_for_all(MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
         self._listener = Listener(address, limits)
         self._rendered = b""
         self._fresh_until = 0.0

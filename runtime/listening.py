@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import Self, cast
 
 import structlog
 from aiohttp import web
@@ -75,6 +75,11 @@ class ConnectionLimits:
     unproven_per_address: int = 256
     handshake_seconds: float = 5.0
     unproven_seconds: float = 5.0
+
+    @classmethod
+    def same_for_all(cls, most: int, seconds: float) -> Self:
+        """Return limits under which no connection proves itself: so many, for so long."""
+        return cls(most, most, most, unproven_seconds=seconds)
 
 
 @dataclass(slots=True)

@@ -38,12 +38,7 @@ class PageServer:
         recent = RecentEvents()
         events.on_event(recent.note)
         self._handlers = Handlers(caches, elector, recent)
-        limits = ConnectionLimits(
-            total=MOST_CONNECTIONS,
-            unproven=MOST_CONNECTIONS,
-            unproven_per_address=MOST_CONNECTIONS,
-            unproven_seconds=LONGEST_CONNECTION_SECONDS,
-        )
+        limits = ConnectionLimits.same_for_all(MOST_CONNECTIONS, LONGEST_CONNECTION_SECONDS)
         self._listener = Listener(address, limits)
 
     async def start(self) -> Address:

@@ -447,7 +447,7 @@ async def test_a_closed_connection_sends_nothing(server: ApiServer) -> None:
     assert len(server.requests) == 1
 
 
-class Told:
+class Counted:
     """Records the requests of a connection."""
 
     def __init__(self) -> None:
@@ -458,12 +458,12 @@ class Told:
         self.answers.append((method, host, code))
 
 
-async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_an_error(
+async def test_every_request_is_counted_with_its_code_and_one_without_an_answer_as_an_error(
     server: ApiServer,
 ) -> None:
-    told, host = Told(), server.url.split("//")[1]
+    counted, host = Counted(), server.url.split("//")[1]
     settings = ConnectionSettings(kubeconfig=server.kubeconfig())
-    async with Connection.open(settings, told.answered) as connection:
+    async with Connection.open(settings, counted.answered) as connection:
         server.answer = answering({})
         await connection.request("GET", "/things")
         server.answer = answering(status(409, "Conflict"), 409)
@@ -475,7 +475,7 @@ async def test_every_request_is_told_with_its_code_and_one_without_an_answer_as_
         await server.server.close()
         with pytest.raises(Unreachable):
             await connection.request("DELETE", "/things/a")
-    assert told.answers == [
+    assert counted.answers == [
         ("GET", host, "200"),
         ("PUT", host, "409"),
         ("GET", host, "200"),

@@ -6,19 +6,22 @@ from typing import Any
 
 import pytest
 
+from configmapsync.names import API_VERSION, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL
 from tests.config.installation import wait_until_served
-from tests.journeys.accounts import kubeconfig_of
+from tests.journeys.accounts import NAMESPACE, kubeconfig_of
 from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage
 from tests.journeys.user_shell import UserShell
 from tests.journeys.webhook_process import WebhookProcess, running_webhook
-from tests.support.cluster import Cluster
+from tests.support.cluster import NAMESPACES, Cluster
 from tests.support.processes import Process, free_port
 from tests.support.users import PEOPLE
 
 ROOT = Path(__file__).parents[2]
 RBAC_GROUP = "rbac.authorization.k8s.io"
 RBAC = f"/apis/{RBAC_GROUP}/v1"
+SYNCS = f"/apis/{API_VERSION}/{PLURAL}"
+COPIES = f"/api/v1/configmaps?labelSelector={MANAGED_BY_LABEL}={MANAGED_BY_VALUE}"
 Rule = dict[str, Any]
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/configmapsyncs.apps.nishaf.info"
 
@@ -42,21 +45,56 @@ def stage(cluster: Cluster, crd: None, new_namespace: Callable[..., str]) -> Ite
     made = Stage(cluster, new_namespace)
     yield made
     made.remove_syncs()
+    remove_finalizers(cluster)
+
+
+def remove_finalizers(cluster: Cluster) -> None:
+    """Remove the finalizers of the test's syncs, so that its namespaces can be deleted."""
+    for document in cluster.get(SYNCS)["items"]:
+        metadata = document["metadata"]
+        if metadata["namespace"] in cluster.own_namespaces and metadata.get("finalizers"):
+            path = f"/apis/{API_VERSION}/namespaces/{metadata['namespace']}/{PLURAL}"
+            answer = cluster.request(
+                "PATCH",
+                f"{path}/{metadata['name']}",
+                {"metadata": {"finalizers": None}},
+                content_type="application/merge-patch+json",
+            )
+            assert answer.status in {200, 404}, answer.text
 
 
 @pytest.fixture(autouse=True)
-def _no_rights_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that leaves a user with rights in the whole cluster.
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a namespace, sync, copy, or a user with rights in the whole cluster.
 
-    Later tests of the same run share the cluster and its users, and count on refusals.
+    Later tests of the same run share the cluster and its users: they count on refusals, and
+    their reconcilers would reconcile that sync.
     """
     if "cluster" not in request.fixturenames:
         yield
         return
     cluster: Cluster = request.getfixturevalue("cluster")
+    if cluster.kind == "existing":
+        yield
+        return
+    before = lasting_objects(cluster)
     yield
-    if cluster.kind != "existing":
-        assert bound_users(cluster) == {}
+    assert bound_users(cluster) == {}
+    assert lasting_objects(cluster) - before <= {NAMESPACE}
+
+
+def lasting_objects(cluster: Cluster) -> set[str]:
+    """Return the namespaces that are not being deleted, and the syncs and copies in them."""
+    namespaces, copies, syncs = (
+        [item["metadata"] for item in (cluster.find(path) or {"items": []})["items"]]
+        for path in (NAMESPACES, COPIES, SYNCS)
+    )
+    lasting = {item["name"] for item in namespaces if "deletionTimestamp" not in item}
+    return lasting | {
+        f"{item['namespace']}/{item['name']}"
+        for item in (*copies, *syncs)
+        if item["namespace"] in lasting
+    }
 
 
 def bound_users(cluster: Cluster) -> dict[str, str]:
@@ -123,7 +161,7 @@ def shell(
     """A user's shell on a cluster with the webhook and without a reconciler."""
     shell = UserShell(cluster, new_namespace)
     yield shell
-    shell.remove_finalizers()
+    remove_finalizers(cluster)
 
 
 @pytest.fixture
@@ -149,5 +187,5 @@ def start_reconciler(
 
 @pytest.fixture
 def reconciler(stage: Stage, start_reconciler: Callable[..., Process]) -> Process:
-    """A running reconciler, which outlives the test's syncs to remove their finalizers."""
+    """A running reconciler."""
     return start_reconciler()

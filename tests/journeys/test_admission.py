@@ -332,9 +332,13 @@ def test_all_missing_namespaces_are_reported_at_once(shell: UserShell) -> None:
     assert f'"{there}"' not in output
 
 
-def test_namespaces_and_a_sync_in_one_file_are_accepted_every_time(shell: UserShell) -> None:
+def test_namespaces_and_a_sync_in_one_file_are_accepted_every_time(
+    shell: UserShell, cluster: Cluster
+) -> None:
     for number in range(5):
         home, other = f"new-{shell.tag}-{number}-a", f"new-{shell.tag}-{number}-b"
+        cluster.remove_later(home)
+        cluster.remove_later(other)
         shell.accepted(
             namespace_document(home),
             namespace_document(other),

@@ -25,6 +25,8 @@ def test_the_original_three_fields_work_unchanged(stage: Stage, reconciler: Proc
     stage.ready_becomes(sync, "True", "Synced")
     assert copy["metadata"]["annotations"]["apps.nishaf.info/source"] == f"{central}/shared-config"
     assert stage.cluster.get(sync)["status"]["summary"] == "1/1"
+    stage.cluster.delete(sync)
+    wait_until(lambda: stage.cluster.find(sync) is None)
 
 
 def test_names_globs_and_selectors_add_up_and_exclusions_win(

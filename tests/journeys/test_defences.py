@@ -128,6 +128,8 @@ def test_protected_namespaces_are_reached_by_exact_name_only(
 
     stage.ready_becomes(reaching, "True", "Synced")
     assert stage.find("kube-public", f"cm-{stage.tag}") is None
+    stage.cluster.delete(reaching)
+    stage.copy_goes("kube-node-lease", f"cm-{stage.tag}")
 
 
 def test_a_copy_whose_sync_was_made_again_is_taken_back(

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from configmapsync.reasons import Reason
+from tests.journeys.conftest import SYNCS
 from tests.journeys.scrape import Scrape, scrape
 from tests.journeys.stage import Stage
 from tests.journeys.webhook_process import WebhookProcess
 from tests.prometheus.promtool import needs_promtool, promtool
+from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.processes import Process
 
@@ -23,8 +25,20 @@ def reconciler(health_port: int, start_reconciler: Callable[..., Process], stage
 
 
 @pytest.fixture
-def scrape_reconciler(reconciler: Process, health_port: int) -> Callable[[], Scrape]:
-    """Return a function that scrapes the reconciler."""
+def scrape_reconciler(
+    cluster: Cluster, reconciler: Process, health_port: int
+) -> Callable[[], Scrape]:
+    """Return a function that scrapes the reconciler.
+
+    Until then every sync of an earlier test is counted, or gone.
+    """
+
+    def settled() -> bool:
+        syncs = cluster.get(SYNCS)["items"]
+        leaving = any("deletionTimestamp" in sync["metadata"] for sync in syncs)
+        return not leaving and scrape(health_port).value("configmapsync_syncs") == len(syncs)
+
+    wait_until(settled)
     return lambda: scrape(health_port)
 
 

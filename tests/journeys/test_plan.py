@@ -91,7 +91,12 @@ def test_the_reconciler_does_exactly_what_the_plan_says(
     assert result.code == CHANGES
 
     start_reconciler()
-    wait_until(lambda: planned(stage.cluster).code == NO_CONTENT)
+
+    def settled() -> None:
+        plan = planned(stage.cluster)
+        assert plan.code == NO_CONTENT, plan.stdout
+
+    wait_until(settled)
     after = configmaps(stage, namespaces)
     done = {
         (verb(before.get(key), after.get(key)), key)

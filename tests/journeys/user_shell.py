@@ -51,14 +51,6 @@ class UserShell:
         self.cluster.kubectl("delete", *arguments)
         self.cluster.patch(path, {"metadata": {"finalizers": None}})
 
-    def remove_finalizers(self) -> None:
-        """Remove the finalizers of all syncs, so that namespaces can be deleted."""
-        for document in self.cluster.get(f"/apis/{API_VERSION}/{PLURAL}")["items"]:
-            metadata = document["metadata"]
-            if metadata.get("finalizers"):
-                path = f"/apis/{API_VERSION}/namespaces/{metadata['namespace']}/{PLURAL}"
-                self.cluster.patch(f"{path}/{metadata['name']}", {"metadata": {"finalizers": None}})
-
     def configmap(self, namespace: str, name: str = "cfg") -> None:
         """Create a ConfigMap."""
         document = {

@@ -39,7 +39,7 @@ class Cluster:
     kubeconfig: Path
     server: ControlPlane | DevCluster | ExistingCluster
     has_controllers: bool = True
-    _namespaces: list[str] = field(default_factory=list)
+    own_namespaces: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Create the objects that the clients share."""
@@ -141,13 +141,17 @@ class Cluster:
             "metadata": {"name": name, "labels": dict(labels or {})},
         }
         self.create(NAMESPACES, document)
-        self._namespaces.append(name)
+        self.remove_later(name)
         return name
 
+    def remove_later(self, namespace: str) -> None:
+        """Let `remove_namespaces` delete a namespace that the test creates by other means."""
+        self.own_namespaces.append(namespace)
+
     def remove_namespaces(self) -> None:
-        """Delete all namespaces that this object created, without waiting for the end."""
-        while self._namespaces:
-            self.delete(f"{NAMESPACES}/{self._namespaces.pop()}")
+        """Delete all namespaces of `new_namespace` and `remove_later`, without waiting for the end."""
+        while self.own_namespaces:
+            self.delete(f"{NAMESPACES}/{self.own_namespaces.pop()}")
 
     @staticmethod
     def _succeed(answer: Answer, what: str) -> Answer:

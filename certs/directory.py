@@ -8,6 +8,7 @@ the certificate of one pair with the key of another.
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from certs.material import (
 
 CURRENT = "..data"
 LOCK = ".lock"
+GENERATION = re.compile(r"\.\.[0-9a-f]{16}")
 READABLE_BY_OWNER = 0o600
 ENTERED_BY_OWNER = 0o700
 
@@ -80,11 +82,10 @@ class DirectoryStore:
         with self._locked():
             if self._generation() != version:
                 raise OutdatedError
-            generation = f"..{secrets.token_hex(8)}"
+            generation = f"..{secrets.token_hex(8)}"  # as GENERATION matches it
             self._write(generation, files)
             self._switch_to(generation)
-            if version:
-                shutil.rmtree(self._directory / version, ignore_errors=True)
+            self._remove_all_but(generation)
         return self._stored(files, generation)
 
     save_serving = save_authority
@@ -142,6 +143,12 @@ class DirectoryStore:
                     self._link(name, Path(CURRENT) / name)
             elif link.is_symlink():
                 link.unlink()
+
+    def _remove_all_but(self, generation: str) -> None:
+        """Remove other generations: the previous one, and those of runs that were killed."""
+        for folder in self._directory.iterdir():
+            if folder.name != generation and GENERATION.fullmatch(folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _link(self, name: str, target: Path) -> None:
         """Create or replace a link in one step, because a rename is atomic."""

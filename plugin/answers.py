@@ -76,6 +76,14 @@ class Observation:
 
     @property
     def owner(self) -> SyncRecord | None:
-        """Return the sync with the UID on the ConfigMap; None if `syncs` has none."""
-        uid = self.record.sync_uid if self.record else ""
-        return next((sync for sync in self.syncs if uid and sync.metadata.uid == uid), None)
+        """Return the sync with the UID on the ConfigMap, or else the one that it names.
+
+        A sync that was created again has another UID, and takes its copies back. None if `syncs`
+        has neither.
+        """
+        if self.record is None:
+            return None
+        uid, name = self.record.sync_uid, self.record.synced_by
+        found = [sync for sync in self.syncs if sync.metadata.uid == uid]
+        found = found or [sync for sync in self.syncs if sync.key == name]
+        return found[0] if found else None

@@ -181,7 +181,7 @@ def _orphan(record: CopyRecord) -> Problem:
         Explanation(
             "Orphaned",
             f"ConfigMapSync {record.synced_by or '(unreadable)'}, which wrote this copy, does not "
-            "exist any more, or was created again.",
+            "exist any more.",
             "Create the sync again, and it takes the copy back. Otherwise the reconciler handles "
             f"the copy by its own deletion policy ({record.deletion_policy}) after ten minutes.",
             (DOCTOR,),

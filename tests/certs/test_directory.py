@@ -79,6 +79,21 @@ async def test_a_directory_that_cannot_be_read_is_not_an_empty_one(tmp_path: Pat
         await DirectoryStore(tmp_path / "file").load()
 
 
+async def test_a_write_removes_what_a_run_that_was_killed_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = DirectoryStore(tmp_path)
+    first = await store.save_serving(FIRST, NO_CONTENT)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *_, **__: None)
+        second = await store.save_serving(SECOND, first)
+    assert len(_generations(tmp_path)) == 2
+
+    await store.save_serving(FIRST, second)
+
+    assert _generations(tmp_path) == {(tmp_path / "..data").readlink().name}
+
+
 async def test_a_generation_that_is_missing_is_an_error(tmp_path: Path):
     (tmp_path / "..data").symlink_to("..lost")
     with pytest.raises(FileNotFoundError, match=r"\.\.lost"):

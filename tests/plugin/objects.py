@@ -24,6 +24,7 @@ def sync_record(
     desired: int = 2,
     generation: int = 1,
     deleting: bool = False,
+    uid: str = "",
     **spec: Any,
 ) -> SyncRecord:
     """Return a sync with a status; `failures` maps namespaces to reasons."""
@@ -33,7 +34,7 @@ def sync_record(
     metadata: dict[str, Any] = {
         "namespace": namespace,
         "name": name,
-        "uid": f"uid-of-{namespace}-{name}",
+        "uid": uid or f"uid-of-{namespace}-{name}",
         "resourceVersion": "5",
         "generation": generation,
         "creationTimestamp": "2026-11-28T08:00:00Z",

@@ -115,6 +115,13 @@ def test_a_copy_without_its_sync_is_an_orphan() -> None:
     assert "(Delete)" in answer.problems[0].cure
 
 
+def test_a_sync_that_was_created_again_takes_its_copy_back() -> None:
+    former, again = sync_record(), sync_record(uid="uid-of-the-second")
+    answer = seen(again, record=copy_of(former, "web"), source=source())
+    assert dict(answer.facts)["managed"] == "yes, by ConfigMapSync platform/shared"
+    assert reasons(answer) == [Reason.PROGRESSING]
+
+
 def test_a_clone_of_a_copy_is_not_managed() -> None:
     record = sync_record(destinationNamespaces=["db"])
     clone = read_copy(configmap("web/limits", **marks(record, "db/limits")))

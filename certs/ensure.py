@@ -69,7 +69,7 @@ class Ensurer:
 
     Attributes:
         store: keeps the material.
-        trust: the webhook configurations; None to leave them alone.
+        trust: the webhook configurations; None to leave them and the path token alone.
         pods: the pods that serve the material; None if they cannot be asked.
         order: the wanted material.
         clock: returns the current time.
@@ -99,6 +99,7 @@ class Ensurer:
                 continues.
             ApiError: the API server returned an error or did not answer; the next run
                 continues.
+            OSError: the directory of the store cannot be read or written.
         """
         asked: _Asked | None = None
         for _ in range(ATTEMPTS):
@@ -181,7 +182,7 @@ class Ensurer:
         return saved
 
     async def _with_token(self, material: Material, asked: _Asked, now: datetime) -> Material:
-        """Return the material with the path token that is due.
+        """Return the material with the path token that is due; unchanged without `trust`.
 
         A store that has lost its token gets the one of the published paths. A token that was
         asked for is not replaced while the previous one is still served.

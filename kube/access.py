@@ -1,7 +1,7 @@
 """Ask the API server what a subject may do, and whether a service account exists.
 
-The webhook, the reconciler and the plugin use `AccessReviews`. A bounded number of
-reviews is in flight at once, and each answer is cached for some seconds. This module
+The webhook, the reconciler and the plugin use `AccessReviews`. Each check has a bounded
+number of reviews in flight, and each answer is cached for some seconds. This module
 must not decide what a missing right means.
 """
 
@@ -134,10 +134,10 @@ class AccessReviews(Generic[RightT]):
         Args:
             subject: the user or service account.
             rights: each costs one review, so the caller must bound their number.
-            slots: bounds the reviews in flight, if several checks share a bound.
+            slots: a bound on reviews in flight that several checks share; None for an own one.
 
         Raises:
-            ApiError: the API server did not answer.
+            ApiError: a request failed.
         """
         wanted = list(rights)
         if not wanted:
@@ -156,10 +156,10 @@ class AccessReviews(Generic[RightT]):
         Args:
             subject: the user or service account.
             rights: in the order in which they are checked.
-            slots: bounds the reviews in flight, if several checks share a bound.
+            slots: a bound on reviews in flight that several checks share; None for an own one.
 
         Raises:
-            ApiError: the API server did not answer.
+            ApiError: a request failed.
         """
         asked = _asked(subject, slots)
         broad = {right: right.broad for right in rights}
@@ -181,7 +181,7 @@ class AccessReviews(Generic[RightT]):
         cached.
 
         Raises:
-            ApiError: the API server did not answer.
+            ApiError: a request failed.
         """
         key = (namespace, name)
         if self._cached(key):

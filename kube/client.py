@@ -1,8 +1,8 @@
 """A typed client: read and write objects by kind, namespace and name.
 
-The caches list and watch through `ApiServer`; every other part uses `Client`, which
-builds the path, headers and preconditions of a request. It must not decode, cache or
-retry: an answer goes to the caller as bytes, an error as `kube.errors` defines it.
+The caches list and watch through `ApiServer`; almost every other part uses `Client`,
+which builds the path, headers and preconditions of a request. It must not decode, cache
+or retry: an answer goes to the caller as bytes, an error as `kube.errors` defines it.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Send every request of every process to the API server.
 
-`client.py` and `reflector.py` call it. A request has a time limit, TCP keepalive finds
-dead peers, and watches have a pool of their own so that they never block requests. This
+`Client` and the caches call it. A request has a time limit, TCP keepalive finds dead
+peers, and watches have a pool of their own so that they never block requests. This
 module must not log a body, and reads neither proxy variables nor netrc.
 """
 
@@ -176,7 +176,7 @@ class Connection:
             accept: media types of the objects.
             idle_timeout: seconds without a byte after which the peer counts as dead, at most
                 `ConnectionSettings.watch_idle_seconds`.
-            total_timeout: seconds after which the client ends the watch.
+            total_timeout: seconds after which an open watch is `Unreachable`.
             may_rest: returns whether the lines that were yielded changed nothing. If so, lines may
                 come up to 50 ms later, at less cost.
 

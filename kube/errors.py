@@ -140,7 +140,7 @@ class AdmissionDenied(ApiError):
 
     @property
     def denied_by(self) -> str:
-        """Return the name of the policy or webhook."""
+        """Return the kind and name of what denied the request, or "an admission policy"."""
         return _denied_by(self.message) or "an admission policy"
 
 

@@ -1,7 +1,7 @@
 """Build a request, read the body of its answer, and explain why none came.
 
-`connection.py` sends the requests. Errors of aiohttp and of the system become the
-classes of `kube.errors` here.
+`connection.py`, `watch_lines.py` and the plugin's `doctor` call it. It sends nothing.
+Errors of aiohttp and of the system become the classes of `kube.errors` here.
 """
 
 import io
@@ -37,7 +37,7 @@ class Outgoing:
 
     @property
     def query(self) -> str:
-        """Return the query string, which aiohttp encodes at more cost."""
+        """Return the query string with its `?`, which aiohttp encodes at more cost."""
         return f"?{urlencode(self.params)}" if self.params else ""
 
     def headers(self, authorization: str | None) -> dict[str, str]:
@@ -71,7 +71,7 @@ async def read_up_to(response: aiohttp.ClientResponse, limit: int) -> bytes | No
 
 
 def as_api_error(error: Exception, what: str) -> ApiError:
-    """Return an error of aiohttp or the system as an `ApiError`.
+    """Return `Malformed` if the answer is not HTTP, `Unreachable` for any other error.
 
     Args:
         error: one of `TRANSPORT_ERRORS`.

@@ -1,8 +1,8 @@
 """Declare RBAC rules beside the requests that need them.
 
 `hack/roles.py` gathers the rules of each process into roles and writes the manifests,
-so a role has exactly the rights that the code uses. This module must not know which
-process it is.
+so a role has exactly the rights that the code uses. This module must not know the
+processes.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class Role:
 
 
 def merged(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """Return the same rights with one rule for each resource, sorted, and each reason once."""
+    """Return the same rights and reasons, sorted, in one rule for each resource and `names`."""
     merged_rules = []
     resource = attrgetter("group", "resource", "names")
     for _, group in groupby(sorted(rules, key=resource), key=resource):

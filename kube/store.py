@@ -170,7 +170,7 @@ class Store(Generic[R]):
             self._listed.add(place)
 
     def end_list(self, version: int) -> list[Place]:
-        """End a complete list of that version; return the records that it should have shown."""
+        """End a complete list of that version; return the places of objects that are gone."""
         listed = self._listed or set()
         missing = (place for place in self.records if place not in listed)
         gone = [place for place in missing if self.version_at(place) <= version]

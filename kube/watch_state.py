@@ -1,7 +1,7 @@
 """Keep the state of one list and watch, for health checks, metrics and logs.
 
-`reflector.py` writes it. `runtime/health.py`, `runtime/metrics.py` and the page of the
-reconciler read it. It must not decide whether the process is healthy.
+`reflector.py` writes it. `runtime/health.py`, `runtime/metrics.py`, and the caches and
+the page of the reconciler read it. It must not decide whether the process is healthy.
 """
 
 import asyncio

@@ -25,7 +25,10 @@ LOW_AFTER = 8
 
 
 class Priority(IntEnum):
-    """The order of names: those that an event added go before those that are due for a retry."""
+    """The order of names: those of events go before those that are due for a retry.
+
+    One retry goes after every `LOW_AFTER` of the others, so retries never starve.
+    """
 
     HIGH = 0
     LOW = 1
@@ -184,7 +187,10 @@ class WorkQueue(Generic[Key]):
             self._enqueue(key, priority)
 
     def when_dirty(self, key: Key, callback: Callable[[], None]) -> None:
-        """Call `callback` once `key`, which is being worked on, has been added again."""
+        """Call `callback` if `key`, which is being worked on, is added again before `done`.
+
+        If the key was added already, `callback` is called at once.
+        """
         if key in self._dirty:
             callback()
         else:

@@ -1,6 +1,7 @@
 """Show on standard error what a command waits for, if it waits longer than a second.
 
-`cluster.py` opens it around the work of a command. Standard output stays free for the
+`cluster.py` opens it around the work of a command. A terminal shows one line that
+changes, a file receives a line every ten seconds. Standard output stays free for the
 result.
 """
 

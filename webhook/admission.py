@@ -102,7 +102,7 @@ class Admission:
     async def validate(self, review: Review) -> Answer:
         """Check a review in the order of the module's docstring.
 
-        A review that cannot be checked, in time or among too many others, is denied.
+        A review that cannot be checked in time, or is one of too many, is denied.
 
         Raises:
             MalformedReviewError: the metadata of the object cannot be read.

@@ -2,8 +2,8 @@
 
 The certificate tool writes a path token next to the serving pair, and into the path of
 both webhook configurations. Only the API servers know the path then; any other request
-ends with a 404. `server.py` asks for each request. The token must not appear in a log,
-metric or answer.
+ends with a 404. `app.py` calls `look` periodically, and `server.py` asks for each
+request. The token must not appear in a log, metric or answer.
 """
 
 import hmac

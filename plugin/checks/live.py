@@ -40,9 +40,12 @@ Checked = tuple[Manifest, ConfigMapSync]
 async def ask(reader: Reader, checked: list[Checked]) -> tuple[Known, list[Finding]]:
     """Return what the checks need from a cluster, and why its API server rejects syncs.
 
+    A ConfigMap that the user may not read stays unknown. An error of a dry run is a finding,
+    except a missing namespace, which the files may define.
+
     Raises:
         MissingApiError: the cluster does not serve ConfigMapSyncs.
-        ApiError: an object could not be read, or the API server could not be asked.
+        ApiError: another object could not be read, or the API server could not be asked.
     """
     known = Known(namespaces=await reader.namespaces(), complete=True)
     known.syncs = {

@@ -37,7 +37,7 @@ async def examine(patient: Patient) -> list[Finding]:
     """Return the findings of all checks.
 
     Raises:
-        ApiError: the API server does not answer at all.
+        ApiError: not even the version of the API server could be read.
     """
     patient.reader.progress.step("reading the version of the API server")
     raw = await patient.reader.connection.request("GET", "/version")

@@ -26,8 +26,10 @@ NO_TEXTS: Mapping[str, str] = {}
 async def read(reader: Reader) -> Inventory:
     """Return the ConfigMaps, namespaces and syncs of a cluster.
 
+    Without the CRD there are no syncs. Without the right to list Secrets, a remark says so.
+
     Raises:
-        ApiError: namespaces, syncs or ConfigMaps could not be read.
+        ApiError: another object could not be read.
     """
     inventory = Inventory(namespaces=await reader.namespaces())
     try:

@@ -59,7 +59,7 @@ class Resolver:
     """
 
     def __init__(self, namespaces: Mapping[str, Namespace] | None) -> None:
-        """Match nothing yet; `namespaces` are those that exist, and None if they are not known."""
+        """Make a resolver for the namespaces that exist; None if they are not known."""
         self._namespaces = namespaces
         self._matched: dict[Remainder, list[str]] = {}
 

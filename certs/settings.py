@@ -4,14 +4,15 @@
 """
 
 import re
+from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import CliPositionalArg, CliSuppress
 
-from certs.authority import alternative_name
 from certs.rotation import Order, Renewal
 from certs.trust import Configuration
 from kube.client import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS
@@ -19,6 +20,9 @@ from runtime.settings import AddressText, ProcessSettings
 
 SECONDS_IN = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"([0-9]{1,12})([smhd])")
+LONGEST_NAME = 253  # characters of a DNS name
+_LABEL = "[_a-z0-9]([-_a-z0-9]*[_a-z0-9])?"
+DNS_NAME = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.IGNORECASE | re.ASCII)
 # A hundred years.
 LONGEST = timedelta(days=36525)
 LONGEST_WAIT = timedelta(hours=1)
@@ -42,6 +46,20 @@ def _duration(text: object) -> object:
     return timedelta(seconds=seconds)
 
 
+def _subject_name(text: str) -> str:
+    """Return a DNS name or an IP address in the form that a certificate has."""
+    if len(text) <= LONGEST_NAME and DNS_NAME.fullmatch(text):
+        return text
+    with suppress(ValueError):
+        address = ip_address(text)
+        if "%" not in text:  # a certificate holds no zone
+            return str(address)
+    raise ValueError(
+        "is neither a DNS name nor an IP address; write letters outside of ASCII in Punycode"
+    )
+
+
+SubjectName = Annotated[str, AfterValidator(_subject_name)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Lifetime = Annotated[Duration, Field(ge=SHORTEST_LIFETIME)]
 Wait = Annotated[Duration, Field(ge=timedelta(0), le=LONGEST_WAIT)]
@@ -63,7 +81,7 @@ class Settings(ProcessSettings):
     health_address: CliSuppress[AddressText] = Field(
         default=":0", description="unused: the tool answers no probes"
     )
-    namespace: str = Field(
+    namespace: SubjectName = Field(
         default="configmapsync-system", description="namespace of the Secrets and of the service"
     )
     secret: str = Field(
@@ -74,11 +92,13 @@ class Settings(ProcessSettings):
         default="configmapsync-webhook-ca",
         description="name of the Secret with the key of the CA, for this tool alone",
     )
-    service: str = Field(
+    service: SubjectName = Field(
         default="configmapsync-webhook", description="name of the Service of the webhook"
     )
-    cluster_domain: str = Field(default="cluster.local", description="DNS domain of the cluster")
-    extra_names: list[str] = Field(
+    cluster_domain: SubjectName = Field(
+        default="cluster.local", description="DNS domain of the cluster"
+    )
+    extra_names: list[SubjectName] = Field(
         default=[], description="additional DNS names or IP addresses of the certificate"
     )
     mutating_configuration: str = Field(
@@ -152,8 +172,7 @@ class Settings(ProcessSettings):
             host,
             f"{host}.{self.cluster_domain}",
             *development,
-            # An IP address in the form that a certificate has.
-            *(str(alternative_name(name).value) for name in self.extra_names),
+            *self.extra_names,
         )
         return Order(
             tuple(dict.fromkeys(names)),

@@ -199,4 +199,5 @@ def _metavar(field: FieldInfo, type_name: str) -> str:
 def _problem(location: tuple[int | str, ...], message: str) -> str:
     """Return one sentence; an error of several flags together names them in its message."""
     flag = ".".join(str(part) for part in location).replace("_", "-")
-    return f"--{flag}: {message}" if flag else message.removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ")
+    return f"--{flag}: {message}" if flag else message

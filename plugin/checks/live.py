@@ -23,7 +23,7 @@ from configmapsync.names import (
 from configmapsync.resource import ConfigMapSync
 from configmapsync.selection import Selector
 from kube.client import CONFIGMAPS
-from kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
+from kube.errors import ApiError, Forbidden, NotFound, Retry
 from kube.wire import PartialObject, decode_as
 from plugin.checks.findings import Finding
 from plugin.checks.manifests import Manifest
@@ -104,11 +104,11 @@ async def _dry_run(reader: Reader, checked: Checked) -> list[Finding]:
             body=msgspec.json.encode(_document(manifest, sync)),
             content_type=APPLY_PATCH,
         )
-    except (Unauthorized, Unreachable):
-        raise
     except NotFound:
         return []  # the namespace is in the files only
     except ApiError as error:
+        if error.retry is Retry.TRANSIENT:
+            raise
         causes = error.causes or (("", "", f"the API server rejects it: {error.message}"),)
         return [
             manifest.finding(field, message)

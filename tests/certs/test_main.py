@@ -71,6 +71,14 @@ def test_foreign_files_are_one_log_line_and_exit_code_1(
         ["ensure", "--patience", "1e308"],
         ["ensure", "--patience", "inf"],
         ["ensure", "--renew", "revoke"],
+        ["ensure", "--extra-names", '["m\u00fcnchen.example"]'],
+        ["ensure", "--extra-names", "two words"],
+        ["ensure", "--extra-names", '[""]'],
+        ["ensure", "--extra-names", "fe80::1%eth0"],
+        ["ensure", "--extra-names", "a" * 254],
+        ["ensure", "--namespace", "m\u00fcnchen"],
+        ["ensure", "--service", "-"],
+        ["ensure", "--cluster-domain", "a..b"],
         [],
     ],
     ids=lambda arguments: " ".join(arguments)[:60],
@@ -82,6 +90,19 @@ def test_a_wrong_command_line_is_exit_code_2(
         load(Settings, "configmapsync-certs", arguments)
     assert ended.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_error_of_a_flag_says_what_is_wrong_with_its_value(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        load(Settings, "configmapsync-certs", ["ensure", "--ca-lifetime", "soon"])
+    error = "configmapsync-certs: --ca-lifetime: is not a duration such as 90d, 12h, 30m or 5s\n"
+    assert capsys.readouterr().err == error
+
+
+def test_names_may_be_wildcards_and_addresses_in_any_form():
+    arguments = ["ensure", "--extra-names", "*.a.example,127.0.0.1,0:0::1"]
+    names = load(Settings, "configmapsync-certs", arguments).order.names
+    assert names[-3:] == ("*.a.example", "127.0.0.1", "::1")
 
 
 def test_the_longest_lifetimes_work(tmp_path: Path):

@@ -10,6 +10,7 @@ import yaml
 
 from configmapsync.names import API_VERSION, KIND
 from tests.journeys.conftest import Rule
+from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage
 from tests.journeys.user_shell import UserShell
 from tests.support.plans import CHANGES, plan
@@ -116,6 +117,17 @@ def test_a_namespace_that_only_the_files_have_counts(shell: UserShell, tmp_path:
     sync = document(home, destinationNamespace=f"new-{shell.tag}")
     path = file(tmp_path, namespace, sync)
     assert run_plugin(shell.cluster, "check", "--cluster", path).stdout == ""
+
+
+@pytest.mark.only_on("devcluster")
+def test_an_api_server_that_fails_says_nothing_about_the_sync(
+    shell: UserShell, fault: Faults, tmp_path: Path
+) -> None:
+    path = file(tmp_path, document(shell.namespace(), destinationNamespace=shell.namespace()))
+    fault("fail", verb="patch", resource="configmapsyncs", status=500)
+    done = run_plugin(shell.cluster, "check", "--cluster", path, exit_code=FAILED)
+    assert "a scripted fault (InternalError)" in done.stderr
+    assert done.stdout == ""
 
 
 def test_a_cluster_that_cannot_be_read_ends_check_with_two(

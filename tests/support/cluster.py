@@ -149,7 +149,7 @@ class Cluster:
         self.own_namespaces.append(namespace)
 
     def remove_namespaces(self) -> None:
-        """Delete all namespaces of `new_namespace` and `remove_later`, without waiting for the end."""
+        """Delete all own namespaces, without waiting for the end."""
         while self.own_namespaces:
             self.delete(f"{NAMESPACES}/{self.own_namespaces.pop()}")
 

@@ -138,7 +138,8 @@ def _loop(sync_input: AdmissionInput, snapshot: Snapshot) -> Iterator[FieldError
 def steps_to_ask(cycle: Sequence[NamespacedName] | None) -> Sequence[NamespacedName]:
     """Return the ConfigMaps of a loop that are named only if the user may get them.
 
-    The others are the source and the first destination, which the spec itself names.
+    At most MOST_LISTED; the rest stays hidden. The source and the first destination are not among
+    them, because the spec itself names them.
     """
     return cycle[2:-1][:MOST_LISTED] if cycle else ()
 

@@ -67,7 +67,7 @@ class Observed:
         blocker_at: returns a known ConfigMap without marks; None if none is known.
         denied: the rights that the named service account lacks; None if it lacks none.
         refused: the destinations that other syncs forbid: a loop, or the claim of an older sync.
-        must_release: returns whether the sync of a copy no longer may keep it.
+        must_release: returns whether the sync of a copy may no longer keep the copy.
         served: the namespaces that the reconciler may write to; None if it may write to all.
         source_unreadable: why the source cannot be read; None if it was read or does not exist.
         contested: the copies that another writer keeps changing.

@@ -1,7 +1,7 @@
 """Define ConfigMapSync, the sync that the rules read: its metadata and its spec.
 
-`parsing.py` makes it, and `spec.py` defines the spec. The status is not part of it: a
-plan must come out the same whatever an earlier reconcile reported.
+`parsing.py` and `cluster/syncs.py` make it, and `spec.py` defines the spec. The status
+is not part of it: a plan must come out the same whatever an earlier reconcile reported.
 """
 
 from msgspec import Struct

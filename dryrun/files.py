@@ -40,7 +40,7 @@ def read(filenames: Iterable[str]) -> list[Document]:
             .json file is read, but no folder inside it.
 
     Raises:
-        UnreadableFileError: a file cannot be read.
+        UnreadableFileError: a file cannot be read, is not YAML, or has an object of a wrong shape.
     """
     return [
         document
@@ -71,7 +71,7 @@ def documents_of(filename: str) -> Iterator[tuple[Any, str]]:
 async def apply_files(
     simulator: Simulator, cluster: SimulatedCluster, documents: list[Document]
 ) -> list[NamespacedName]:
-    """Apply documents to the simulated cluster, and return the syncs among them.
+    """Apply documents to the simulated cluster, namespaces first; return the syncs among them.
 
     The namespace of an object is assumed to exist, because the object could not be applied
     otherwise. No other namespace is assumed to exist.

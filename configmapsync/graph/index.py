@@ -68,14 +68,22 @@ class NodeIndex:
 
 
 class Graph:
-    """All syncs that are not being deleted, and all namespaces."""
+    """All syncs that are not being deleted, and all namespaces.
+
+    Attributes:
+        nodes: the syncs by key.
+        numbers: of the namespaces, for sets of them.
+        readers: the syncs by source.
+        exact: by destination, the syncs that name all their namespaces.
+        open_ended: by destination name, the syncs with globs or a selector.
+        namespaces: all namespaces.
+    """
 
     def __init__(self) -> None:
         self.nodes: Nodes = {}
         self.numbers = NamespaceNumbers()
-        self.readers = NodeIndex()  # by source
-        self.exact = NodeIndex()  # by destination: syncs that name all their namespaces
-        # By destination name: syncs with globs or selectors.
+        self.readers = NodeIndex()
+        self.exact = NodeIndex()
         self.open_ended: defaultdict[str, Nodes] = defaultdict(dict)
         self.namespaces = NamespaceIndex()
         # By what selects a namespace (see `selector_keys`).
@@ -100,7 +108,7 @@ class Graph:
             self.exact.add(NamespacedName(namespace, node.destination_name), node)
 
     def remove(self, key: NamespacedName) -> None:
-        """Remove a sync."""
+        """Remove a sync; a missing one is no error."""
         node = self.nodes.pop(key, None)
         if node is None:
             return

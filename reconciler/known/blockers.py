@@ -50,7 +50,7 @@ class Blockers:
             self._found.pop(key, None)
 
     def gone(self, key: NamespacedName) -> frozenset[NamespacedName]:
-        """Forget a deleted blocker; return the syncs that waited for its deletion."""
+        """Forget a deleted blocker and the waits for its deletion; return the syncs that waited."""
         syncs = self.waiting(key)
         for sync in syncs:
             self.stop_waiting(key, sync)
@@ -58,7 +58,7 @@ class Blockers:
         return syncs
 
     def retain(self, sync: NamespacedName, wanted: Set[NamespacedName]) -> None:
-        """Let a sync wait for no other destinations than `wanted`."""
+        """End the waits of a sync for all destinations but those in `wanted`."""
         for key in self._destinations.get(sync, set()) - wanted:
             self.stop_waiting(key, sync)
 

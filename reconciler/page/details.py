@@ -1,7 +1,7 @@
 """Gather what the page shows about one sync: spec, conditions, causes, destinations.
 
 `handlers.py` calls it. The texts on causes and cures are those of the kubectl plugin.
-Label and annotation values of the spec are left out, because they can be long.
+`metadata` and `copyMetadata` of the spec are left out, because they can be long.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ async def destinations(caches: Caches, record: SyncRecord, row: SyncRow) -> list
 
 
 def _facts(sync: ConfigMapSync) -> list[Mapping[str, str]]:
-    """Return the label and the value of each field that is set, in the order of the spec."""
+    """Return the label and the value of each shown field that is set."""
     spec, selector = sync.spec, sync.spec.destination_namespace_selector
     values = {
         "source": str(sync.source),

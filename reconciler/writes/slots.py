@@ -27,7 +27,8 @@ class WriteSlots:
     """Hands out slots in the order in which they are asked for.
 
     Args:
-        parallel: the most writes in flight; one tenant has three quarters of them at most.
+        parallel: the most writes in flight; one tenant has three quarters of them at most,
+            but at least one.
     """
 
     def __init__(self, parallel: int) -> None:
@@ -38,7 +39,7 @@ class WriteSlots:
     @asynccontextmanager
     async def slot(self, tenant: str, size: int) -> AsyncIterator[None]:
         """Hold a slot for one write; `size` is that of the largest copy of its plan."""
-        most = self._parallel - self._parallel // 4
+        most = max(self._parallel * 3 // 4, 1)
         share = self._shares.setdefault(tenant, _Slots(most, LARGE_AT_ONCE // 2))
         if size < LARGE_BYTES:
             async with share.all, self._total.all:

@@ -296,7 +296,7 @@ async def test_a_released_destination_is_tried_at_once() -> None:
 
 
 async def test_many_syncs_share_the_slots_and_none_starves() -> None:
-    bench = Bench(parallel=2)
+    bench = Bench(parallel=3)
     bench.writer.answers["slow"] = [10.0]
 
     hanging = asyncio.create_task(bench.apply(write("slow")))
@@ -307,9 +307,10 @@ async def test_many_syncs_share_the_slots_and_none_starves() -> None:
     await bench.applier.drain()
 
 
-async def test_a_tenant_whose_destinations_all_hang_leaves_slots_for_others() -> None:
-    bench = Bench(parallel=4)
-    slow = [f"slow-{number}" for number in range(20)]
+@pytest.mark.parametrize("parallel", [2, 3, 4, 32])
+async def test_a_tenant_whose_destinations_all_hang_leaves_slots_for_others(parallel: int) -> None:
+    bench = Bench(parallel=parallel)
+    slow = [f"slow-{number}" for number in range(40)]
     bench.writer.answers = {namespace: [60.0] for namespace in slow}
     hanging = asyncio.create_task(bench.apply(*map(write, slow)))
     await asyncio.sleep(0.1)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.journeys.installation import Installation, installed
 from tests.support.cluster import Cluster, Kind
@@ -29,6 +30,12 @@ CLUSTER_HELP = (
 )
 SWEEP_RUNS = "sweep runs"  # the property with the number of runs
 CHOSEN = pytest.StashKey[tuple[Kind, ...]]()
+# By default an example may take 200 ms, and ten of them a second to generate: a busy machine needs
+# longer now and then.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,6 +16,7 @@ from certs.material import Material
 from certs.pods import EndpointSlice, Lagging, ServicePods, ready_addresses
 from certs.rotation import Order, with_new_authority, with_new_serving_pair
 from kube.client import Client
+from tests.support.processes import free_port
 
 NOW = datetime.now(UTC)  # noqa: TID251 - OpenSSL looks at the real clock
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
@@ -121,13 +122,14 @@ async def test_plain_paths_are_asked_for_without_a_token(tmp_path: Path) -> None
     assert [line.split()[1] for line in server.asked] == [PLAIN]
 
 
-async def test_a_pod_that_does_not_answer_is_unreachable(unused_tcp_port: int) -> None:
-    endpoint = Endpoint("127.0.0.1", unused_tcp_port, ready=True)
-    assert await _lagging(_material(), endpoint) == Lagging([], [f"127.0.0.1:{unused_tcp_port}"])
+async def test_a_pod_that_does_not_answer_is_unreachable() -> None:
+    port = free_port()
+    endpoint = Endpoint("127.0.0.1", port, ready=True)
+    assert await _lagging(_material(), endpoint) == Lagging([], [f"127.0.0.1:{port}"])
 
 
-async def test_a_pod_that_the_api_server_does_not_call_is_not_asked(unused_tcp_port: int) -> None:
-    assert await _lagging(_material(), Endpoint("127.0.0.1", unused_tcp_port, ready=False)) == NONE
+async def test_a_pod_that_the_api_server_does_not_call_is_not_asked() -> None:
+    assert await _lagging(_material(), Endpoint("127.0.0.1", free_port(), ready=False)) == NONE
     assert await _lagging(_material()) == NONE
 
 

@@ -7,7 +7,9 @@ scenarios must fail: a change that makes one pass must remove it from the list.
 """
 
 import argparse
+import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,7 @@ AT_MOST_KNOWN = 1 / 20
 RECORDED_MINOR_VERSION = "36"  # other versions may word or order answers differently
 # It records the age "0s", which becomes "1s" when the clock's second changes.
 WITHIN_ONE_SECOND = {"table-configmaps"}
+AGAIN = 2  # each time from the beginning of a second on
 # Lines of a step: enough for a whole object.
 SHOWN_DIFFERENCES = 40
 
@@ -108,8 +111,11 @@ async def test_the_cluster_answers_as_recorded(
             pytest.mark.xfail(reason="listed in packages/devcluster/README.md", strict=True)
         )
     result = await runner.scenario(dict(scenario.document), record=False)
-    if result["failed"] and scenario.name in WITHIN_ONE_SECOND:
-        result = await runner.scenario(dict(scenario.document), record=False)
+    if scenario.name in WITHIN_ONE_SECOND:
+        for _ in range(AGAIN):
+            if result["failed"]:
+                await asyncio.sleep(1 - time.time() % 1)  # noqa: TID251 - the clock of the server
+                result = await runner.scenario(dict(scenario.document), record=False)
     assert result["failed"] == 0, "\n".join(result["lines"])
     assert result["passed"] > 0, "the scenario checks nothing"
 

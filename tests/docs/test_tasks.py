@@ -14,6 +14,7 @@ from tests.support.eventually import wait_until
 
 TASKS = sorted((DOCS / "tasks").glob("*.md"))
 SAMPLES = ROOT / "config" / "samples" / "tasks"
+GONE_SECONDS = 60.0  # until the namespaces of a page are gone, on a busy machine
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def empty(installation: Installation) -> Iterator[Cluster]:
     for namespace in made:
         cluster.kubectl("delete", "configmapsyncs", "--all", "-n", namespace, "--timeout=30s")
     cluster.kubectl("delete", "namespaces", *made, "--wait=false")
-    wait_until(lambda: not (namespaces(cluster) - before))
+    wait_until(lambda: not (namespaces(cluster) - before), GONE_SECONDS)
 
 
 def namespaces(cluster: Cluster) -> set[str]:

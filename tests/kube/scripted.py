@@ -120,6 +120,17 @@ async def api_server(folder: Path, tls: ssl.SSLContext | None = None) -> AsyncIt
         yield scripted
     finally:
         await server.close()
+        if tls:
+            await transports_closed()
+
+
+async def transports_closed() -> None:
+    """Let TLS transports close, some turns of the loop after their sessions.
+
+    Otherwise Python warns of them. A single sleep may last one turn on a busy machine.
+    """
+    for _ in range(10):
+        await asyncio.sleep(0.005)
 
 
 def answering(

@@ -18,7 +18,7 @@ from aiohttp import web
 from kube import credentials
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import Unreachable
-from tests.kube.scripted import api_server, status
+from tests.kube.scripted import api_server, status, transports_closed
 from tests.kube.test_tls import NOW, _listener
 from tests.support.pki import Authority, KeyPair
 from tests.support.users import write_kubeconfig
@@ -187,17 +187,23 @@ async def strict_server(authority: Authority) -> AsyncIterator[str]:
     """
     context = listener(authority, ssl.CERT_REQUIRED)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
+    ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=answer_all, args=(listening, context), daemon=True).start()
+        arguments = (listening, context, ended)
+        answering = threading.Thread(target=answer_all, args=arguments, daemon=True)
+        answering.start()
         yield f"https://127.0.0.1:{listening.getsockname()[1]}"
-        await asyncio.sleep(0.05)  # TLS transports close a moment after their session
+        ended.set()
+        socket.create_connection(listening.getsockname()).close()  # ends the last `accept`
+        await asyncio.to_thread(answering.join)
+    await transports_closed()
 
 
-def answer_all(listening: socket.socket, context: ssl.SSLContext) -> None:
+def answer_all(listening: socket.socket, context: ssl.SSLContext, ended: threading.Event) -> None:
     while True:
-        try:
-            accepted, _ = listening.accept()
-        except OSError:  # the test is over
+        accepted, _ = listening.accept()
+        if ended.is_set():
+            accepted.close()
             return
         with accepted, suppress(OSError), context.wrap_socket(accepted, server_side=True) as served:
             served.recv(4096)

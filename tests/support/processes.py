@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 from urllib.error import URLError
@@ -29,10 +29,25 @@ PORTS = range(20_000, 32_000)
 LOCAL_ADDRESS = "127.0.0.1"
 
 
+def _own_ports() -> Iterator[int]:
+    """Yield the ports of this process in random order, none twice before all were yielded.
+
+    Each worker of pytest-xdist has ports of its own. A port is free until its server binds it,
+    and another call may find it free too.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = PORTS[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    while True:
+        yield from secrets.SystemRandom().sample(own, len(own))
+
+
+OWN_PORTS = _own_ports()
+
+
 def free_port() -> int:
     """Pick a port of 127.0.0.1 for a server that cannot pick one."""
     while True:
-        port = secrets.choice(PORTS)
+        port = next(OWN_PORTS)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -118,8 +133,10 @@ class Process:
         """Wait until the process has printed a line with `text`, and return that line."""
 
         def printed() -> str:
+            # Asked before the log is read: a process may print the line and end in between.
+            ended = self.exit_code is not None
             lines = [line for line in self.output().splitlines() if text in line]
-            if not lines:
+            if ended and not lines:
                 self.check_running()
             assert lines, self.explain(f"no line with {text!r} yet")
             return lines[0]

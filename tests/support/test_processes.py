@@ -54,6 +54,21 @@ def test_waiting_for_a_process_that_is_gone_fails_at_once_with_its_log(tmp_path:
     assert process.output() == "no kubeconfig\nout\n" or process.output() == "out\nno kubeconfig\n"
 
 
+def test_a_line_is_found_if_the_process_ends_after_a_look_at_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = run("print('lost')", tmp_path / "log")
+
+    def look(process: Process) -> str:
+        printed = process.log.read_text()
+        process.wait()
+        return printed
+
+    monkeypatch.setattr(Process, "output", look)
+
+    assert process.wait_for_line("lost") == "lost"
+
+
 def test_a_process_that_ignores_sigterm_fails_the_test(tmp_path: Path) -> None:
     process = run(STUBBORN, tmp_path / "log")
     process.wait_for_line("here")

@@ -13,7 +13,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from prometheus_client import CollectorRegistry, generate_latest
 
 from certs.authority import new_authority, new_serving_pair
-from runtime.listening import ConnectionLimits
+from runtime.listening import SWEEP_SECONDS, ConnectionLimits
 from runtime.settings import Address
 from tests.support.eventually import eventually
 from tests.support.pki import Authority, KeyPair
@@ -243,7 +243,12 @@ async def test_hundreds_of_silent_connections_keep_no_request_out(tmp_path: Path
 
 @pytest.mark.parametrize("tls", [True, False], ids=["after the handshake", "before the handshake"])
 async def test_a_connection_without_a_request_is_closed_soon(tmp_path: Path, tls: bool):
-    limits = ConnectionLimits(unproven_seconds=0.2, handshake_seconds=0.2)
+    # The handshake of the first case must fit into the time of a connection.
+    limits = (
+        ConnectionLimits(unproven_seconds=1.0)
+        if tls
+        else ConnectionLimits(unproven_seconds=0.2, handshake_seconds=0.2)
+    )
     async with running(tmp_path, limits=limits) as it:
         options = {"ssl": trusting_context()} if tls else {}
         reader, writer = await asyncio.open_connection("127.0.0.1", it.address.port, **options)
@@ -255,12 +260,15 @@ async def test_a_connection_without_a_request_is_closed_soon(tmp_path: Path, tls
 
 
 async def test_a_connection_with_a_valid_request_is_kept(tmp_path: Path):
-    limits = ConnectionLimits(unproven_seconds=0.2)
+    limits = ConnectionLimits(unproven_seconds=1.0)
+    used: set[object] = set()
     async with running(tmp_path, limits=limits) as it:
-        for _ in range(3):
+        for _ in range(2):
             assert (await it.send(recorded.body("create.json")))[0] == 200
-            await asyncio.sleep(1)
-        assert it.server._listener.count() == 1, "the same connection was used each time"
+            used |= it.server._listener._proven.keys()
+            await asyncio.sleep(limits.unproven_seconds + 2 * SWEEP_SECONDS)
+        assert it.server._listener.count() == 1
+    assert len(used) == 1, "the same connection was used each time"
 
 
 async def test_a_connection_is_closed_after_a_request_that_is_not_valid(tmp_path: Path):

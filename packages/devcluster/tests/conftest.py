@@ -1,10 +1,18 @@
 import asyncio
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from devcluster.app import Options, serve
 from harness.scripted import ScriptedWebhook, World, endpoints_of
 from harness.serving import connected, now
+
+# By default an example may take 200 ms, and ten of them a second to generate: a busy machine needs
+# longer now and then.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_sessionstart() -> None:

@@ -17,7 +17,9 @@ PATHS = (
 )
 
 
-async def test_readers_share_one_snapshot(bench: Bench) -> None:
+async def test_readers_share_one_snapshot(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A busy machine may need more than the usual second for the requests.
+    monkeypatch.setattr("reconciler.page.snapshot.SHORTEST_AGE_SECONDS", 3600.0)
     bench.put_sync("home", "shared")
 
     await asyncio.gather(*(bench.json("/api/syncs") for _ in range(10)))
@@ -26,7 +28,7 @@ async def test_readers_share_one_snapshot(bench: Bench) -> None:
     for number in range(20):
         bench.put_sync("home", f"sync-{number}")
         await bench.json("/api/syncs")
-    assert bench.server._handlers._snapshots._snapshot.version == 1  # at most one in a second
+    assert bench.server._handlers._snapshots._snapshot.version == 1  # at most one in that time
 
 
 async def test_without_a_change_no_snapshot_is_taken(

@@ -191,7 +191,7 @@ DEEP = [b'{"a":' * depth + b"1" + b"}" * depth for depth in (DEEPEST + 10, 30_00
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(request=st.sampled_from(REQUESTS), body=bodies, media=st.sampled_from(MEDIA))
 @example(request=("DELETE", f"{CONFIGMAPS}/there"), body=b'{"preconditions": 1}', media=MEDIA[0])
@@ -211,7 +211,7 @@ async def test_no_body_ends_in_a_500(requests, request, body, media):
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     path=st.sampled_from([CONFIGMAPS, WIDGETS, f"{WIDGETS}/there/status"]),

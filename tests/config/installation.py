@@ -66,10 +66,15 @@ def undeploy(cluster: Cluster) -> None:
     make(cluster, "undeploy")
 
 
-def uninstall(cluster: Cluster) -> str:
-    """Run `make uninstall` with a short patience and return its output."""
+def uninstall(cluster: Cluster, patience: str = PATIENCE_SECONDS) -> str:
+    """Run `make uninstall` and return its output.
+
+    Args:
+        cluster: the cluster.
+        patience: seconds to wait for a reconciler; short by default, for a cluster without one.
+    """
     return _run(
-        cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", PATIENCE_SECONDS
+        cluster, sys.executable, str(ROOT / "hack" / "uninstall.py"), "--patience", patience
     )
 
 

@@ -68,6 +68,7 @@ def test_the_api_server_takes_every_object_and_applying_it_again_changes_nothing
     empty.kubectl("apply", how, "-f", "-", input=json.dumps(of_kind(build(), "Namespace")[0]))
     rehearsed = empty.kubectl("apply", how, "--dry-run=server", "-k", DEFAULT)
     applied = empty.kubectl("apply", how, "-k", DEFAULT)
+    wait_until(lambda: quotas_are_counted(empty))
     before = versions(empty)
     again = empty.kubectl("apply", how, "-k", DEFAULT)
 
@@ -79,7 +80,7 @@ def test_the_api_server_takes_every_object_and_applying_it_again_changes_nothing
 def versions(cluster: Cluster) -> dict[str, str]:
     """Return the generation of every object, or its resource version if it has none.
 
-    Controllers may write the status, which leaves the generation unchanged.
+    Controllers may write the status, which leaves the generation unchanged. A quota has none.
     """
     items = json.loads(cluster.kubectl("get", "-k", DEFAULT, "-o", "json").stdout)["items"]
     return {
@@ -88,6 +89,14 @@ def versions(cluster: Cluster) -> dict[str, str]:
         )
         for item in items
     }
+
+
+def quotas_are_counted(cluster: Cluster) -> bool:
+    """Return whether the quota controller, if there is one, has written its statuses."""
+    if not (cluster.is_real and cluster.has_controllers):
+        return True
+    quotas = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/resourcequotas")["items"]
+    return all("hard" in quota["status"] for quota in quotas)
 
 
 @pytest.mark.only_on("real")
@@ -126,7 +135,7 @@ def test_uninstall_then_undeploy_leaves_nothing(
     stage.sync(home, destinationNamespace=there)
     stage.copy_becomes(content, there)
 
-    said = uninstall(stage.cluster)
+    said = uninstall(stage.cluster, patience="30")
 
     assert "No reconciler" not in said
     assert stage.find(there) is None

@@ -7,7 +7,11 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from tests.support.eventually import wait_until
 from tests.support.processes import LOCAL_ADDRESS
+
+# A process serves a text for 20 times as long as its rendering took, also on a busy machine.
+NEWER_SECONDS = 60.0
 
 
 class Scrape:
@@ -43,5 +47,25 @@ class Scrape:
 
 def scrape(port: int) -> Scrape:
     """Scrape the process whose health server listens on `port`."""
+    return Scrape(metrics_of(port))
+
+
+def metrics_of(port: int) -> str:
+    """Return a text of `/metrics` that the process renders after this call.
+
+    The first answer may be the text of an earlier scrape. The CPU time and the lag of the event
+    loop differ in each rendering, so the next text is newer than this call.
+    """
+    first = _answer(port)
+
+    def newer() -> str:
+        text = _answer(port)
+        assert text != first, "the process still serves the text of an earlier scrape"
+        return text
+
+    return wait_until(newer, NEWER_SECONDS)
+
+
+def _answer(port: int) -> str:
     with urlopen(f"http://{LOCAL_ADDRESS}:{port}/metrics", timeout=10) as answer:
-        return Scrape(answer.read().decode())
+        return str(answer.read().decode())

@@ -37,5 +37,5 @@ def test_an_edit_arrives_while_four_hundred_syncs_in_nested_loops_are_decided(
     # same second.
     stage.source(tenant, "c-000", data={"from": "the beginning"})
     stage.copy_becomes({"data": {"from": "the beginning"}}, tenant, "c-020", within=60)
-    wait_until(lambda: stage.condition(back[0])["reason"] == "LoopDetected", within=60)
+    wait_until(lambda: stage.condition(back[0]).get("reason") == "LoopDetected", within=60)
     assert scrape(port).value("controller_runtime_reconcile_panics_total") == 0

@@ -87,7 +87,7 @@ def test_copies_are_counted_by_state_and_failures_by_reason(
             if now[word] != previous.get(word, 0)
         }
 
-    def counted() -> None:  # A scrape may return the text of the last second.
+    def counted() -> None:
         after = scrape_reconciler()
         assert grown(after, "configmapsync_copies", "state") == {"synced": 1, "failed": 1}
         failures = {"DestinationConflict": 1, "SourceNotFound": 1}

@@ -49,7 +49,7 @@ def test_copies_are_written_only_in_the_set_and_the_status_names_the_rest(
         stage.cluster.get(
             f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/configmapsync-reconciler"
         )
-    )
+    ).wait_until_ready()
     content = stage.source(home)
 
     sync = stage.sync(home, destinationNamespaces=[inside, outside])

@@ -13,8 +13,10 @@ from tests.journeys.conftest import Rule
 from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage
 from tests.journeys.user_shell import UserShell
+from tests.support.eventually import wait_until
 from tests.support.plans import CHANGES, plan
 from tests.support.plugin import run_plugin
+from tests.support.processes import START_SECONDS
 
 ERRORS, FAILED = 1, 2  # exit codes of check
 
@@ -92,9 +94,14 @@ def test_check_applies_the_rights_of_the_user(
         ],
     )
     path = file(tmp_path, document(home, destinationNamespace=web))
-    printed = run_plugin(
-        shell.cluster, "check", "--cluster", path, user="alice", exit_code=ERRORS
-    ).stdout
+    printed = wait_until(
+        lambda: (
+            run_plugin(
+                shell.cluster, "check", "--cluster", path, user="alice", exit_code=ERRORS
+            ).stdout
+        ),
+        START_SECONDS,
+    )
     assert without_file(printed) == [
         (
             f"error: {KIND} {home}/checked: spec.configMapName: Forbidden: "

@@ -120,8 +120,9 @@ def test_a_missing_role_binding_is_named_with_the_rights(installation: Installat
 
 def _lacking(installation: Installation) -> dict[str, Any]:
     found = [each for each in findings(installation, 1) if each["topic"] == "rights"]
-    [failed] = [each for each in found if each["level"] == "failure"]
-    return failed
+    failed = [each for each in found if each["level"] == "failure"]
+    assert len(failed) == 1, found
+    return failed[0]
 
 
 def test_blocked_destinations_and_orphans_are_listed(

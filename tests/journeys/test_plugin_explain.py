@@ -33,6 +33,7 @@ def test_a_conflict_is_explained_and_the_printed_commands_cure_it(
     stage.put_configmap(taken, "config", data={"mine": "value-of-another"})
     sync = stage.sync(home, "shared", destinationNamespaces=[good, taken])
     stage.ready_becomes(sync, "False", "DestinationConflict")
+    stage.summary_becomes(sync, "1/2")
     printed = run_plugin(stage.cluster, "explain", f"{home}/shared").stdout
     names = {home: "home", good: "good", taken: "take"}
     assert normalized(printed, names) == textwrap.dedent("""\

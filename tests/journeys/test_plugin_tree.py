@@ -23,6 +23,7 @@ def chain(stage: Stage) -> tuple[str, str, str, str]:
     stage.copy_becomes(content, end)
     stage.ready_becomes(second, "True", "Synced")
     stage.ready_becomes(first, "False", "DestinationConflict")
+    stage.summary_becomes(first, "1/2")
     return home, middle, end, taken
 
 

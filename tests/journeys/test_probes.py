@@ -13,7 +13,7 @@ from tests.journeys.conftest import install_crd
 from tests.journeys.faults import Faults
 from tests.journeys.stage import Stage
 from tests.support.eventually import wait_until
-from tests.support.processes import LOCAL_ADDRESS, Process, free_port
+from tests.support.processes import LOCAL_ADDRESS, START_SECONDS, Process, free_port
 
 pytestmark = pytest.mark.only_on("devcluster", "real")
 
@@ -37,13 +37,13 @@ def test_a_reconciler_that_is_stopping_is_not_ready_and_alive(
     reconciler = start_reconciler(port=health_port)
     home, slow = stage.namespace("home"), stage.namespace("slow")
     stage.source(home)
-    fault("delay", verb="create", resource="configmaps", namespace=slow, seconds=4)
+    fault("delay", verb="create", resource="configmaps", namespace=slow, seconds=8)
     stage.sync(home, destinationNamespace=slow)
     wait_until(lambda: sum(fault.hits()) == 1)
 
     reconciler.send(signal.SIGTERM)
 
-    wait_until(lambda: probe(health_port, "readyz") == "stopping: the process is stopping\n", 4)
+    wait_until(lambda: probe(health_port, "readyz") == "stopping: the process is stopping\n")
     assert probe(health_port, "healthz") == "ok\n"
     assert reconciler.wait() == 0
 
@@ -64,7 +64,7 @@ def test_a_replica_without_a_right_to_the_lease_is_not_ready_and_alive(
 
     wait_until(
         lambda: probe(health_port, "readyz").startswith("lease: cannot read or write the Lease: "),
-        30,
+        START_SECONDS,
     )
     assert probe(health_port, "healthz") == "ok\n"
 
@@ -89,5 +89,5 @@ def test_a_process_without_a_right_to_list_is_not_ready_and_alive(
             for line in lines
         )
 
-    wait_until(forbidden, 30)
+    wait_until(forbidden, START_SECONDS)
     assert probe(port, "healthz") == "ok\n"

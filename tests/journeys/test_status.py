@@ -150,6 +150,7 @@ def test_no_time_in_a_status_changes_by_itself(stage: Stage, reconciler: Process
     sync = stage.sync(home, destinationNamespaces=[there, taken, "nowhere"])
     stage.copy_becomes(content, there)
     stage.ready_becomes(sync, "False", "DestinationConflict")
+    stage.summary_becomes(sync, "1/3")
     before = stage.cluster.get(sync)
 
     stage.cluster.patch(

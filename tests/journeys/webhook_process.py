@@ -7,10 +7,10 @@ address differs from an installation: the API server calls a URL instead of a Se
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 from certs.__main__ import main as certificate_tool
 from tests.journeys.accounts import kubeconfig_of
+from tests.journeys.scrape import metrics_of
 from tests.support.cluster import Cluster
 from tests.support.logging_state import restored_logging
 from tests.support.manifests import build, of_kind
@@ -92,12 +92,8 @@ class WebhookProcess:
 
     def metric(self, name: str) -> str:
         """Return the lines of one metric."""
-        lines = self._health("/metrics").splitlines()
+        lines = metrics_of(self.health_port).splitlines()
         return "\n".join(line for line in lines if line.startswith(name))
-
-    def _health(self, path: str) -> str:
-        with urlopen(f"http://{LOCAL_ADDRESS}:{self.health_port}{path}", timeout=10) as answer:
-            return str(answer.read().decode())
 
 
 @contextmanager

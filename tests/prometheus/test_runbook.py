@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.config.installation import wait_until_served
 from tests.journeys.conftest import ROOT
 from tests.support.cluster import Cluster
 from tests.support.clusters import started
@@ -27,6 +28,7 @@ def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Start a separate cluster with `config/default`: its webhook would block other tests."""
     with started(cluster.kind, tmp_path_factory.mktemp("installed")) as own:
         own.kubectl("apply", "-k", ROOT / "config" / "default")
+        wait_until_served(own)
         yield own
 
 

@@ -254,6 +254,7 @@ async def test_a_user_with_too_many_reviews_receives_a_429():
     slow.cancel()
 
 
+@pytest.mark.looptime(start=0)  # a review that waits for two seconds is refused
 async def test_slow_access_reviews_of_one_user_leave_slots_for_other_users():
     under_way: Counter[str] = Counter()
     most: Counter[str] = Counter()

@@ -1,5 +1,4 @@
 import base64
-import socket
 
 import pytest
 from aiohttp import web
@@ -7,18 +6,13 @@ from aiohttp import web
 from devcluster.admission.request import Operation
 from devcluster.errors import ApiStatus
 from harness.scripted import configmap, never, write
+from tests.support.processes import free_port
 
 
 async def refusal(awaitable) -> ApiStatus:
     with pytest.raises(ApiStatus) as caught:
         await awaitable
     return caught.value
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def test_a_patch_is_applied_and_warnings_reach_the_caller(world):

@@ -10,6 +10,14 @@ from tests.support.cluster import Cluster
 PATH = "/devcluster/faults"
 
 
+def stop_for(cluster: Cluster, seconds: float) -> None:
+    """Stop devcluster, which comes back after some seconds; return when it has stopped.
+
+    A test that polls for the refused connections of a short outage may miss it.
+    """
+    cluster.request_until_closed("POST", "/devcluster/restart", {"seconds": seconds})
+
+
 class Faults:
     """The faults of one cluster."""
 

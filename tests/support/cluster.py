@@ -98,6 +98,10 @@ class Cluster:
             method, path, body, token=token, content_type=content_type, accept=accept
         )
 
+    def request_until_closed(self, method: str, path: str, body: object) -> None:
+        """Send one request as the admin, and wait until the server closes the connection."""
+        self._web.request_until_closed(method, path, body, token=self.users[ADMIN].token)
+
     def get(self, path: str) -> Any:
         """Return the object or list at that path."""
         return self._succeed(self.request("GET", path), f"GET {path}").json

@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -61,6 +62,21 @@ class Web:
             return Answer(0, f"{type(problem).__name__}: {problem}")
         finally:
             connection.close()
+
+    def request_until_closed(self, method: str, path: str, body: object, *, token: str) -> None:
+        """Send one request with `body` as JSON, and wait until the server closes the connection.
+
+        Raises:
+            TimeoutError: it keeps the connection open.
+        """
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection = self._connect()
+        with closing(connection), suppress(ConnectionError, ssl.SSLError):
+            connection.request(method, path, json.dumps(body), headers)
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read().decode()
+            answer.read()
+            assert connection.sock.recv(1) == b""
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._tls is None:

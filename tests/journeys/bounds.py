@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.cluster import Cluster
@@ -21,10 +21,13 @@ def within(seconds: float, cluster: Cluster, *processes: Process) -> Iterator[No
     does not count, where the system reports it.
     """
     everything = [*processes, *_servers(cluster)]
-    began, waited = time.monotonic(), _waited(everything)
+    began, before = time.monotonic(), _waited(everything)
     yield
     took = time.monotonic() - began
-    excused = _waited(everything) - waited
+    # A process that has ended since is not excused.
+    excused = sum(
+        max(0.0, now - then) for now, then in zip(_waited(everything), before, strict=True)
+    )
     assert took - excused <= seconds, f"took {took:.1f} s, of which {excused:.1f} s without a core"
 
 
@@ -34,12 +37,15 @@ def _servers(cluster: Cluster) -> list[Process]:
     return cluster.server.processes if isinstance(cluster.server, ControlPlane) else []
 
 
-def _waited(processes: list[Process]) -> float:
-    """Return for how long processes have waited for a core, each by its most delayed thread."""
-    return sum(_waited_by(str(process.id)) for process in processes) + _waited_by("self")
+def _waited(processes: list[Process]) -> list[float]:
+    """Return for how long each process and this one have waited for a core."""
+    return [_waited_by(name) for name in (*(str(process.id) for process in processes), "self")]
 
 
 def _waited_by(process: str) -> float:
-    threads = Path(f"/proc/{process}/task").glob("*/schedstat")
-    waits = [int(each.read_text(encoding="ascii").split()[1]) for each in threads]
-    return max(waits, default=0) / NANOSECONDS
+    """Return for how long the most delayed thread has waited; 0 without the process."""
+    waits = [0]
+    for thread in Path(f"/proc/{process}/task").glob("*/schedstat"):
+        with suppress(OSError):  # the thread has ended
+            waits.append(int(thread.read_text(encoding="ascii").split()[1]))
+    return max(waits) / NANOSECONDS

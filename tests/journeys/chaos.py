@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.journeys.accounts import NAMESPACE, Program, kubeconfig_of, name_of
 from tests.journeys.bounds import within
+from tests.journeys.faults import stop_for
 from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.control_plane import ControlPlane
@@ -24,6 +25,7 @@ IDLE_SECONDS = float(os.environ.get("IDLE_SECONDS", "2"))
 RECONNECT_SECONDS = 10.0
 RECOVERY_SECONDS = 5.0  # after a cut, or when the API server is back
 OPEN_WATCHES = 4  # of a reconciler without leader election
+CONFIGMAP_WATCHES = 2  # of those: one of sources, and one of copies
 RESTART_SECONDS = 1.0
 
 
@@ -80,8 +82,7 @@ def restart(cluster: Cluster) -> None:
     if isinstance(cluster.server, ControlPlane):
         cluster.server.restart()
         return
-    cluster.create("/devcluster/restart", {"seconds": RESTART_SECONDS})
-    wait_until(lambda: cluster.request("GET", "/readyz").status == 0)  # it answers first
+    stop_for(cluster, RESTART_SECONDS)
     wait_until(lambda: cluster.request("GET", "/readyz").status == 200)
 
 

@@ -30,7 +30,7 @@ class Link:
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
-    watches: bool = False
+    watched: bytes = b""  # the first line of its last watch
     thawed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -88,12 +88,12 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
-    def freeze_watches(self) -> int:
-        """Forward nothing more over the open watches; return their number.
+    def freeze_watches(self, path: str) -> int:
+        """Forward nothing more over the open watches of a collection; return their number.
 
         The connections stay open, as after the loss of a route or a frozen load balancer.
         """
-        return self._run(self._freeze())
+        return self._run(self._freeze(path.encode()))
 
     def cut(self) -> int:
         """Close every open connection; return their number. New ones are accepted."""
@@ -128,8 +128,8 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    async def _freeze(self) -> int:
-        frozen = [link for link in self._links if link.watches]
+    async def _freeze(self, path: bytes) -> int:
+        frozen = [link for link in self._links if link.watched.startswith(b"GET %b?" % path)]
         for link in frozen:
             link.thawed.clear()
         return len(frozen)
@@ -165,7 +165,9 @@ class Proxy:
 
     async def _forward_requests(self, reader: asyncio.StreamReader, link: Link) -> None:
         while data := await reader.read(CHUNK_BYTES):
-            link.watches = WATCH in data.split(b"\r\n", 1)[0] or link.watches
+            request_line = data.split(b"\r\n", 1)[0]
+            if WATCH in request_line:
+                link.watched = request_line
             await link.thawed.wait()
             link.server.write(data)
             await link.server.drain()

@@ -8,10 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from configmapsync.names import API_VERSION, KIND, MANAGED_BY_LABEL, MANAGED_BY_VALUE, PLURAL
+from configmapsync.names import (
+    API_VERSION,
+    DIGEST,
+    KIND,
+    MANAGED_BY_LABEL,
+    MANAGED_BY_VALUE,
+    PLURAL,
+    SYNC_UID_LABEL,
+)
+from configmapsync.reasons import Reason
 from tests.journeys.accounts import let_elect
 from tests.support.cluster import Cluster
-from tests.support.eventually import wait_until
+from tests.support.eventually import WINDOW_SECONDS, wait_until
 
 CLUSTER_CA = "kube-root-ca.crt"
 QUIET_SECONDS = 1.0  # without a write: the reconciler is idle, also on a busy machine
@@ -130,7 +139,7 @@ class Stage:
         return self.cluster.find(self.configmap_path(namespace, name))
 
     def copy_becomes(
-        self, content: Content, namespace: str, name: str = "config", within: float = 10.0
+        self, content: Content, namespace: str, name: str = "config", within: float = WINDOW_SECONDS
     ) -> Any:
         """Wait until the copy has exactly this content, and return the copy."""
 
@@ -155,7 +164,7 @@ class Stage:
         return next((condition for condition in conditions if condition["type"] == kind), {})
 
     def ready_becomes(
-        self, sync: str, status: str, reason: str, within: float = 10.0
+        self, sync: str, status: str, reason: str, within: float = WINDOW_SECONDS
     ) -> Mapping[str, Any]:
         """Wait for status and reason of Ready at the newest generation; return the condition."""
 
@@ -198,11 +207,31 @@ class Stage:
         }
 
     def assert_idle(self, seconds: float = 2.0) -> None:
-        """Wait until the reconciler is idle, and check that it writes nothing for some seconds."""
+        """Wait until the reconciler is idle, and check that it writes nothing for some seconds.
+
+        A busy machine may delay a status for longer than the two reads are apart.
+        """
+        wait_until(lambda: all(map(self._is_reported, self._syncs)))
         wait_until(lambda: self.versions() == (time.sleep(QUIET_SECONDS), self.versions())[1])  # noqa: TID251 - two reads some time apart
         before = self.versions()
         time.sleep(seconds)  # noqa: TID251 - the test observes this time
         assert self.versions() == before
+
+    def _is_reported(self, sync: str) -> bool:
+        """Return whether the status of a sync describes its spec and the content of its copies."""
+        document = self.cluster.find(sync)
+        if document is None:
+            return True
+        metadata, status = document["metadata"], document.get("status", {})
+        if status.get("observedGeneration") != metadata["generation"]:
+            return False
+        if self.condition(sync).get("reason") != Reason.SYNCED:
+            return True
+        copies = self.cluster.get(
+            f"/api/v1/configmaps?labelSelector={SYNC_UID_LABEL}={metadata['uid']}"
+        )
+        digests = {copy["metadata"]["annotations"][DIGEST] for copy in copies["items"]}
+        return digests <= {status.get("source", {}).get("digest")}
 
 
 def encoded(raw: bytes) -> str:

@@ -28,6 +28,8 @@ pytestmark = [needs_promtool, pytest.mark.only_on("devcluster", "real")]
 MINUTES = 60
 AT = "50m"
 LEASE = "configmapsync-reconciler"
+# A wait of 250 ms for a core counts as well. `long_steps.py` measures the steps of the product.
+LOOP_LAG = "configmapsync_event_loop_lag_seconds"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,8 @@ def hour(first: dict[str, Scrape], second: dict[str, Scrape]) -> dict[str, str]:
         for family in scraped.families.values():
             for sample in family.samples:
                 grown = sample.value - previous.get(named(sample.name, sample.labels), 0)
-                step = grown if family.type in {"counter", "histogram"} else 0
+                grows = family.type in {"counter", "histogram"} and family.name != LOOP_LAG
+                step = grown if grows else 0
                 series[named(sample.name, {**sample.labels, **target})] = (
                     f"{sample.value}+{step}x{MINUTES}"
                 )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tests.config.installation import deploy
 from tests.support.cluster import Cluster, Kind
 from tests.support.clusters import started
+from tests.support.eventually import wait_until
 from tests.support.kubelet import Kubelet, Pod
 from tests.support.manifests import DEFAULT
 from tests.support.processes import LOCAL_ADDRESS, free_port
@@ -80,16 +81,20 @@ class Installation:
         return self.kubelet.run(job)
 
     def leader(self) -> Pod:
-        """Return the reconciler that holds the Lease.
+        """Wait for the reconciler that holds the Lease, and return it.
 
         The log identifies it, because both replicas have the host name of this machine.
         """
-        [leading] = [
+        return wait_until(self._leading)
+
+    def _leading(self) -> Pod:
+        leading = [
             pod
             for pod in self.reconcilers
             if "acquired leader lease" in pod.process.output() and pod.process.exit_code is None
         ]
-        return leading
+        assert len(leading) == 1, f"{len(leading)} reconcilers lead"
+        return leading[0]
 
     def lease(self) -> Any:
         """Return the Lease."""

@@ -39,6 +39,8 @@ def assert_no_further_write(stage: Stage, count: Callable[[], int]) -> None:
     home, there = stage.namespace(), stage.namespace()
     stage.source(home)
     stage.sync(home, destinationNamespace=there)
+    # The other writer may still wait for the answer to its last write.
+    stage.copy_becomes({"data": {"key": "value"}}, there)
     before = count()
     for number in range(10):
         content = stage.edit(home, "config", data={"key": str(number)})

@@ -66,6 +66,7 @@ def test_a_tool_that_resets_a_copy_is_named_and_repaired_once_a_minute(
         assert content_of(stage.find(there) or {}) == {"data": {"from": "git"}}
         newer = stage.edit(home, "config", data={"key": "newer"})
         stage.copy_becomes(newer, good)
+    stage.summary_becomes(sync, "1/2")
     status = stage.cluster.get(sync)["status"]
     assert status["destinations"] == {"desired": 2, "synced": 1, "failed": 1}
     assert [(failure["namespace"], failure["reason"]) for failure in status["failures"]] == [

@@ -340,7 +340,7 @@ def test_the_standby_takes_over_and_every_pod_ends_in_time(
     assert installation.leader().end() == 0
     stage.copy_becomes(stage.edit(home, "config", data={"key": "after the first"}), there)
     assert installation.lease()["spec"]["leaseTransitions"] >= 1
-    uninstall(stage.cluster)
+    uninstall(stage.cluster, patience="30")
     stage.copy_goes(there)
     assert installation.leader().end() == 0
     assert [webhook.end() for webhook in installation.webhooks] == [0, 0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.journeys.stage import Stage
+from tests.support.eventually import wait_until
 from tests.support.pki import Authority
 from tests.support.processes import LOCAL_ADDRESS
 
@@ -150,11 +151,20 @@ def changing(
         _registration(name, namespace, f"https://{LOCAL_ADDRESS}:{server.server_port}/", bundle),
     )
     try:
+        wait_until(lambda: _is_called(stage, namespace, operations))
+        operations.clear()
         yield operations
     finally:
         stage.cluster.delete(f"{MUTATING}/{name}")
         server.shutdown()
         server.server_close()
+
+
+def _is_called(stage: Stage, namespace: str, operations: list[str]) -> bool:
+    """Return whether the API server calls the webhook, which it learns of a moment later."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps?dryRun=All"
+    stage.cluster.request("POST", path, {"metadata": {"name": "config"}})
+    return bool(operations)
 
 
 def _registration(name: str, namespace: str, url: str, bundle: str) -> dict[str, Any]:

@@ -163,11 +163,12 @@ def test_objects_written_with_a_relaxed_schema_get_a_condition_and_block_no_othe
     fresh_cluster: Cluster, start_process: Callable[..., Process]
 ) -> None:
     install_crd(fresh_cluster)
-    _relax(fresh_cluster)
+    wait_until(lambda: _relax(fresh_cluster))
     stage = Stage(fresh_cluster, fresh_cluster.new_namespace)
     home, there = stage.namespace(), stage.namespace()
     broken = [
-        stage.sync(home, "no-destination"),
+        # The API server uses a changed schema a moment later.
+        wait_until(lambda: stage.sync(home, "no-destination")),
         stage.sync(home, "wrong-types", destinationNamespaces={"a": 1}, keys="x", suspend="yes"),
         stage.sync(home, "unknown", destinationNamespace=there, nonsense=True),
         stage.sync(home, "bad-names", destinationNamespace="Not_A_Name", configMapName="*"),

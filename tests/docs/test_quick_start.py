@@ -51,6 +51,7 @@ def machine(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             installation.kubelet.stop()
 
 
+@pytest.mark.timeout(600)  # it installs the operator
 def test_every_command_of_the_quick_start_does_what_the_page_says(machine: Machine) -> None:
     cluster = machine.installation.cluster
     for command in COMMANDS:

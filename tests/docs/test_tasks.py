@@ -34,6 +34,7 @@ def namespaces(cluster: Cluster) -> set[str]:
     return {item["metadata"]["name"] for item in cluster.get(NAMESPACES)["items"]}
 
 
+@pytest.mark.timeout(600)  # it installs the operator, and one page waits for up to 90 s
 @pytest.mark.parametrize("page", TASKS, ids=lambda page: page.stem)
 def test_the_commands_of_a_task_print_what_the_page_shows(page: Path, empty: Cluster) -> None:
     found = commands(page)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from configmapsync.names import GROUP, PLURAL
+from configmapsync.names import API_VERSION, GROUP, KIND, PLURAL
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.kubectl import kubectl_program
@@ -96,8 +96,23 @@ def by_hand(comment: str) -> Callable[[Cluster], str]:
 
 
 def let_syncs_in(cluster: Cluster) -> None:
-    """Remove the admission configurations, because these tests run no webhook process."""
+    """Remove the admission configurations, because these tests run no webhook process.
+
+    The API server watches its own storage, so it calls the webhook for a moment longer.
+    """
     by_hand("the webhook is gone")(cluster)
+    path = f"/apis/{API_VERSION}/namespaces/default/{PLURAL}?dryRun=All"
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": "trial"},
+        "spec": {
+            "sourceNamespace": "trial",
+            "configMapName": "trial",
+            "destinationNamespace": "elsewhere",
+        },
+    }
+    wait_until(lambda: cluster.create(path, document))
 
 
 def start_reconciler(cluster: Cluster, start_process: Callable[..., Process]) -> Process:

@@ -211,7 +211,7 @@ def test_a_missing_webhook_does_not_block_the_uninstallation(stage: Stage) -> No
     assert refused.status == 500
     assert "failed calling webhook" in refused.text
 
-    by_hand("the webhook is gone")(stage.cluster)
+    let_syncs_in(stage.cluster)
     stage.cluster.create(sync.rpartition("/")[0], document)
     assert home in uninstall(stage.cluster)
     undeploy(stage.cluster)

@@ -115,7 +115,7 @@ def test_contention_is_reported_on_the_sync_and_on_the_copy(
     sync = stage.sync(home, destinationNamespace=there)
 
     with resetting(stage, there, {"from": "git"}, "argocd-controller"):
-        stage.ready_becomes(sync, "False", "Contested")
+        stage.ready_becomes(sync, "False", "Contested", within=30)
         has_event(stage, home, "ConfigMapSync", "Warning Contested", "argocd-controller")
         has_event(stage, there, "ConfigMap", "Warning Contested")
 

@@ -71,5 +71,6 @@ def explained(error: Exception) -> str:
             problem = f"cannot connect to the API server: {error.message}"
             advice = "Check the connection: kubectl version"
         case _:
-            problem, advice = str(error), "Run the command again."
+            problem = str(error)
+            advice = "Run the command again. If that fails, too: kubectl configmapsync doctor"
     return f"{printable(problem)}\n{advice}"

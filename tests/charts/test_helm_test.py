@@ -58,5 +58,5 @@ def test_it_passes_on_an_installation_and_stores_nothing(
     other_authority = [{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]
     cluster.patch(CONFIGURATION, other_authority, "application/json-patch+json")
     failed = installation.kubelet.run(job)
-    assert failed.process.wait() == 1
+    assert failed.process.wait() == 2
     assert "failed calling webhook" in failed.process.output()

@@ -61,9 +61,13 @@ class Window:
         self.page.on("request", lambda request: self.requested.append(request.url))
 
     def open(self, url: str) -> Page:
-        """Open an address of the page and wait until its content is there."""
+        """Open an address of the page and wait until its content is there.
+
+        A notice that the content loads, which a slow answer causes, is not the content.
+        """
         self.page.goto(url)
-        self.page.locator("#content > :not(noscript)").first.wait_for()
+        content = self.page.locator("#content > :not(noscript)")
+        content.filter(has_not_text="Loading…").first.wait_for()
         return self.page
 
     def offline(self, *, offline: bool) -> None:

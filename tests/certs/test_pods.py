@@ -17,6 +17,7 @@ from certs.pods import EndpointSlice, Lagging, ServicePods, ready_addresses
 from certs.rotation import Order, with_new_authority, with_new_serving_pair
 from kube.client import Client
 from tests.support.processes import free_port
+from tests.support.transports import transports_closed
 
 NOW = datetime.now(UTC)  # noqa: TID251 - OpenSSL looks at the real clock
 ORDER = Order(("webhook.system.svc",), timedelta(days=300), timedelta(days=30))
@@ -57,6 +58,7 @@ class Server:
         server = await asyncio.start_server(self._answer, "127.0.0.1", 0, ssl=self._context)
         async with server:
             yield server.sockets[0].getsockname()[1]
+        await transports_closed()
 
 
 class Endpoint(NamedTuple):

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import ApiError
 from kube.http_sessions import Fence
+from tests.support.transports import transports_closed
 from tests.support.users import write_kubeconfig
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -120,17 +121,7 @@ async def api_server(folder: Path, tls: ssl.SSLContext | None = None) -> AsyncIt
         yield scripted
     finally:
         await server.close()
-        if tls:
-            await transports_closed()
-
-
-async def transports_closed() -> None:
-    """Let TLS transports close, some turns of the loop after their sessions.
-
-    Otherwise Python warns of them. A single sleep may last one turn on a busy machine.
-    """
-    for _ in range(10):
-        await asyncio.sleep(0.005)
+        await transports_closed()
 
 
 def answering(

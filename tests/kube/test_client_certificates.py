@@ -18,9 +18,10 @@ from aiohttp import web
 from kube import credentials
 from kube.connection import Connection, ConnectionSettings
 from kube.errors import Unreachable
-from tests.kube.scripted import api_server, status, transports_closed
+from tests.kube.scripted import api_server, status
 from tests.kube.test_tls import NOW, _listener
 from tests.support.pki import Authority, KeyPair
+from tests.support.transports import transports_closed
 from tests.support.users import write_kubeconfig
 
 PLUGIN = """

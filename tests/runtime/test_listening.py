@@ -17,6 +17,7 @@ from runtime.listening import ConnectionLimits, Listener
 from runtime.settings import Address
 from tests.support.eventually import eventually
 from tests.support.pki import Authority
+from tests.support.transports import transports_closed
 
 NOW = datetime.now(UTC)  # noqa: TID251 - TLS looks at the real clock
 Story = Callable[[], Coroutine[Any, Any, None]]
@@ -32,6 +33,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Story], None]:
     def run(story: Story) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
             runner.run(story())
+            runner.run(transports_closed())
 
     return run
 

@@ -21,6 +21,7 @@ from certs.material import Material, Stored
 from tests.support.eventually import eventually
 from tests.support.pki import Authority
 from tests.support.pki import KeyPair as PkiPair
+from tests.support.transports import transports_closed
 from webhook.certwatcher import CertWatcher, follow
 from webhook.metrics import Metrics
 from webhook.server import accepts
@@ -45,6 +46,7 @@ def run(request: pytest.FixtureRequest):
     def run(story) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
             runner.run(story)
+            runner.run(transports_closed())
 
     return run
 

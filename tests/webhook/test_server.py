@@ -17,6 +17,7 @@ from runtime.listening import SWEEP_SECONDS, ConnectionLimits
 from runtime.settings import Address
 from tests.support.eventually import eventually
 from tests.support.pki import Authority, KeyPair
+from tests.support.transports import transports_closed
 from tests.webhook import recorded
 from webhook.admission import Answer
 from webhook.admission_review import Review
@@ -129,6 +130,7 @@ async def running(
             yield running
         finally:
             await server.close()
+    await transports_closed()
 
 
 @pytest.mark.parametrize("path", [MUTATE_PATH, VALIDATE_PATH])

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, settings
 from devcluster.app import Options, serve
 from harness.scripted import ScriptedWebhook, World, endpoints_of
 from harness.serving import connected, now
+from tests.support.transports import transports_closed
 
 # By default an example may take 200 ms, and ten of them a second to generate: a busy machine needs
 # longer now and then.
@@ -29,6 +30,7 @@ async def webhook(tmp_path):
     runner = await webhook.start()
     yield webhook
     await runner.cleanup()
+    await transports_closed()
 
 
 @pytest.fixture
@@ -41,6 +43,7 @@ async def world(webhook):
 async def running():
     async with serve(Options(), now) as server:
         yield server
+    await transports_closed()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import aiohttp
 
 from devcluster.app import Running
+from tests.support.transports import transports_closed
 
 
 def now() -> datetime:
@@ -24,3 +25,4 @@ async def connected(running: Running) -> AsyncIterator[aiohttp.ClientSession]:
     connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=authority))
     async with aiohttp.ClientSession(running.url, headers=headers, connector=connector) as session:
         yield session
+    await transports_closed()

@@ -91,13 +91,14 @@ def test_contention_ends_when_the_other_writer_stops(
 def test_the_status_is_stable_during_contention(
     stage: Stage, start_reconciler: Callable[..., Process]
 ) -> None:
-    start_reconciler(*REPAIR_EACH_SECOND)
+    # A writer that answers a repair after the interval lets the sync be ready in between.
+    start_reconciler("--contested-interval", "4")
     _, there, _, sync = stage.one_copy()
 
     with resetting(stage, there, {"from": "git"}, "argocd-controller") as rival:
         since = stage.ready_becomes(sync, "False", "Contested")["lastTransitionTime"]
         answered = rival.undone
-        wait_until(lambda: rival.undone >= answered + 3)
+        wait_until(lambda: rival.undone >= answered + 2)
 
         ready = stage.ready_becomes(sync, "False", "Contested")
         assert ready["lastTransitionTime"] == since

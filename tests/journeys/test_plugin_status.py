@@ -17,7 +17,7 @@ from tests.journeys.stage import Stage
 from tests.support.cluster import Cluster
 from tests.support.eventually import wait_until
 from tests.support.kubectl import kubectl_program
-from tests.support.plugin import ROOT, run_plugin, write_programs
+from tests.support.plugin import ROOT, run_plugin, without_progress, write_programs
 from tests.support.processes import START_SECONDS, Process
 from tests.support.users import write_kubeconfig
 
@@ -96,7 +96,7 @@ def test_watch_prints_a_sync_again_when_it_changes(
     stage.delete(taken, "config")
 
     def healed() -> None:
-        printed = lines(watching.log.read_text())
+        printed = lines(without_progress(watching.log.read_text()))
         states = [line[3] for line in printed if line[1] == "one-conflict"]
         assert (states[0], states[-1]) == ("DestinationConflict", "Synced")
         assert [line[0] for line in printed].count("NAMESPACE") == 1

@@ -12,6 +12,7 @@ from plugin.cli import cli
 from plugin.cluster import explained, problems
 from plugin.commands.status import namespace_of
 from plugin.reading import MissingApiError
+from tests.support.plugin import without_progress
 from tests.support.processes import free_port
 
 KUBECONFIG = """\
@@ -46,8 +47,9 @@ def test_no_cluster_is_one_clear_error_of_each_command(
 ) -> None:
     unreachable = CliRunner().invoke(cli, [*arguments, "--kubeconfig", str(kubeconfig)])
     assert unreachable.exit_code == 1
-    assert unreachable.stderr.startswith("Error: cannot connect to the API server: ")
-    assert "Check the connection: kubectl version" in unreachable.stderr
+    error = without_progress(unreachable.stderr)
+    assert error.startswith("Error: cannot connect to the API server: ")
+    assert "Check the connection: kubectl version" in error
     missing = CliRunner().invoke(cli, [*arguments, "--kubeconfig", "/no/such/file"])
     assert missing.exit_code == 1
     assert missing.stderr == (

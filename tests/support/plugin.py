@@ -14,12 +14,14 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 60.0
 # An age of a few seconds or minutes, which differs in each run.
 AGE = re.compile(r"\b\d+(?:m\d+)?[sm]\b")
+# A line of `plugin/progress.py`, which a busy machine causes.
+PROGRESS = re.compile(r"^.* \.\.\.\n", re.MULTILINE)
 
 
 def run_plugin(
     cluster: Cluster, *arguments: str, user: str = "", exit_code: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command and return its output.
+    """Run one command and return its output, without lines of progress.
 
     Args:
         cluster: the cluster.
@@ -38,7 +40,13 @@ def run_plugin(
         env={**os.environ, "KUBECONFIG": str(kubeconfig), "COLUMNS": "100"},
     )
     assert done.returncode == exit_code, f"{done.stdout}{done.stderr}"
+    done.stderr = without_progress(done.stderr)
     return done
+
+
+def without_progress(stderr: str) -> str:
+    """Return what a command printed to standard error, without lines of progress."""
+    return PROGRESS.sub("", stderr)
 
 
 def write_programs(folder: Path) -> None:

@@ -40,8 +40,8 @@ Checked = tuple[Manifest, ConfigMapSync]
 async def ask(reader: Reader, checked: list[Checked]) -> tuple[Known, list[Finding]]:
     """Return what the checks need from a cluster, and why its API server rejects syncs.
 
-    A ConfigMap that the user may not read stays unknown. An error of a dry run is a finding,
-    except a missing namespace, which the files may define.
+    A ConfigMap that the user may not read stays unknown. A dry run that is refused is a finding,
+    except for a missing namespace, which the files may define.
 
     Raises:
         MissingApiError: the cluster does not serve ConfigMapSyncs.

@@ -152,6 +152,9 @@ class Proxy:
             writer.transport.abort()
             return
         link = Link(writer, server)
+        if self._refusing:  # since this connection began
+            link.abort()
+            return
         self._links.add(link)
         try:
             async with asyncio.TaskGroup() as both:

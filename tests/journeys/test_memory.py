@@ -50,14 +50,15 @@ def test_a_restart_with_100_copies_of_a_mebibyte_stays_within_the_memory(
     home = stage.namespace()
     label = {"large": stage.tag}
     targets = [stage.namespace(labels=label) for _ in range(100)]
-    source = stage.source(home, data={"large": "x" * (MEBIBYTE - 100)})
+    stage.source(home, data={"large": "x" * (MEBIBYTE - 100)})
     sync = stage.sync(home, destinationNamespaceSelector={"matchLabels": label})
     first = start_reconciler()
     stage.ready_becomes(sync, "True", "Synced", within=120)
     first.terminate()
     again = start_reconciler()
     assert peak(again) < PEAK_BYTES
-    stage.copy_becomes(source, targets[0])
+    edited = stage.edit(home, "config", data={"large": "edited"})
+    stage.copy_becomes(edited, targets[0])
     stage.edit_sync(sync, suspend=True)
     stage.ready_becomes(sync, "True", "Suspended", within=60)
     assert peak(again) < PEAK_BYTES
